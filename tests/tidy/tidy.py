@@ -1,0 +1,132 @@
+#!/usr/bin/env python3
+"""The rules of the house, checked over the source tree.
+
+  include law     a folder includes itself and what stands on its list (ARCHITECTURE.md)
+  libraries       each third-party library is included by the few files named here
+  length          a function is at most 70 lines, a file at most 600
+  names           a source file's name is unique in the tree
+  exceptions      nothing is thrown by us
+
+Usage: tidy.py [ROOT]. Prints one line a fault, exits 1 when there is any.
+"""
+import pathlib
+import re
+import sys
+
+FOLDERS = {
+    "model": {"model"},
+    "allocator": {"allocator", "model"},
+    "cache": {"cache", "allocator", "model"},
+    "tiering": {"tiering", "cache", "allocator", "model"},
+    "server": {"server", "tiering", "cache", "allocator", "model"},
+    "client": {"client", "model"},
+    "tests": {"tests", "client", "server", "tiering", "cache", "allocator", "model"},
+    "bench": {"bench", "client", "server", "tiering", "cache", "allocator", "model"},
+}
+# The decoder's numerics know nothing of Quire; only its engine includes them.
+REFERENCE_USERS = ("model/reference/", "client/engines/reference/", "tests/", "bench/")
+
+LIBRARIES = {
+    r"spdlog/": {"server/log.cc"},
+    r"gflags/": {"server/flags.cc"},
+    r"openssl/": {"model/chain_hash.cc"},
+    r"toml\+\+/": {"model/layout_toml.cc"},
+    r"isa-l": {"tiering/crc_copy.cc", "client/quire_client.cc"},
+    r"boost/json": {"server/status.cc", "client/quirectl/config_json.cc",
+                    "client/quirectl/status_output.cc",
+                    "client/engines/reference/resident_table.cc"},
+    r"CLI/": {"client/quirectl/main.cc", "client/quirectl/layout_command.cc",
+              "client/quirectl/layout_command.h", "client/quirectl/daemon_command.cc",
+              "client/engines/reference/demo_main.cc"},
+}
+MAX_FUNCTION = 70
+MAX_FILE = 600
+INCLUDE = re.compile(r'^\s*#include\s+(["<])([^">]+)[">]')
+
+
+def sources(root):
+    for folder in FOLDERS:
+        for path in sorted((root / folder).rglob("*")):
+            if path.suffix in (".h", ".cc", ".c"):
+                yield path
+
+
+def strip(text):
+    """Comments, strings and characters replaced, line structure kept."""
+    pattern = re.compile(r'//[^\n]*|/\*.*?\*/|R"(\w*)\(.*?\)\1"|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])\'', re.S)
+    return pattern.sub(lambda m: "\n" * m.group(0).count("\n") or " ", text)
+
+
+def check_includes(name, lines, faults):
+    top = name.split("/")[0]
+    for number, line in enumerate(lines, 1):
+        match = INCLUDE.match(line)
+        if not match:
+            continue
+        quote, target = match.groups()
+        if quote == '"':
+            folder = target.split("/")[0]
+            if folder in FOLDERS and folder not in FOLDERS[top]:
+                faults.append(f"{name}:{number}: {top}/ must not include {folder}/ ({target})")
+            if "/" not in target:
+                faults.append(f"{name}:{number}: include with the path from the root ({target})")
+            if target.startswith("model/reference/") and not name.startswith(REFERENCE_USERS):
+                faults.append(f"{name}:{number}: only its engine includes {target}")
+            if name.startswith("model/reference/") and not target.startswith(
+                    ("model/reference/", "model/check.h")):
+                faults.append(f"{name}:{number}: the decoder knows nothing of {target}")
+        if top in ("tests", "bench"):
+            continue
+        for library, users in LIBRARIES.items():
+            if re.match(library, target) and name not in users:
+                faults.append(f"{name}:{number}: {target} is included by {', '.join(sorted(users))} only")
+
+
+def check_functions(name, text, faults):
+    """Counts lines between the braces that open right after a parameter list."""
+    depth_at_start = []
+    for number, line in enumerate(text.split("\n"), 1):
+        for index, char in enumerate(line):
+            if char == "{":
+                before = "\n".join(text.split("\n")[max(0, number - 6):number - 1]) + "\n" + line[:index]
+                is_function = re.search(r"\)\s*(const|noexcept|override|final|->\s*[\w:<>,&*\s]+|\s)*"
+                                        r"(:\s*[^;{}]*(\{[^{}]*\}[^;{}]*)*)?$", before.rstrip()) is not None
+                depth_at_start.append((number, is_function))
+            elif char == "}" and depth_at_start:
+                start, is_function = depth_at_start.pop()
+                if is_function and number - start + 1 > MAX_FUNCTION:
+                    faults.append(f"{name}:{start}: a function of {number - start + 1} lines; at most {MAX_FUNCTION}")
+
+
+def check(root):
+    faults = []
+    seen = {}
+    for path in sources(root):
+        name = str(path.relative_to(root))
+        raw = path.read_text()
+        lines = raw.split("\n")
+        check_includes(name, lines, faults)
+        text = strip(raw)
+        check_functions(name, text, faults)
+        if len(lines) > MAX_FILE:
+            faults.append(f"{name}: {len(lines)} lines; at most {MAX_FILE}")
+        if path.name in seen:
+            faults.append(f"{name}: the same file name as {seen[path.name]}")
+        seen[path.name] = name
+        for number, line in enumerate(text.split("\n"), 1):
+            if re.search(r"\bthrow\b", line) and not name.startswith("tests/"):
+                faults.append(f"{name}:{number}: nothing is thrown here; return a Result")
+    return faults
+
+
+def main():
+    root = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else pathlib.Path(__file__).resolve().parents[2]
+    faults = check(root)
+    for fault in faults:
+        print(fault)
+    print(f"tidy: {len(faults)} faults")
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

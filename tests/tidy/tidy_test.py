@@ -1,0 +1,44 @@
+#!/usr/bin/env python3
+"""Breaks each rule once and expects tidy to see it."""
+import pathlib
+import sys
+import tempfile
+
+import tidy
+
+LONG_BODY = "\n".join("  step();" for _ in range(71))
+CASES = {
+    "include law": ("cache/a.h", '#include "server/core.h"\n', "must not include server/"),
+    "client stays outside": ("client/b.cc", '#include "allocator/pool.h"\n', "must not include allocator/"),
+    "library": ("cache/c.cc", "#include <spdlog/spdlog.h>\n", "is included by"),
+    "long function": ("cache/d.cc", f"int f(int a) {{\n{LONG_BODY}\n}}\n", "a function of"),
+    "long file": ("cache/e.cc", "\n" * 601, "lines; at most 600"),
+    "exception": ("cache/f.cc", "void g() { throw 1; }\n", "nothing is thrown"),
+    "path from the root": ("cache/g.cc", '#include "a.h"\n', "path from the root"),
+    "numerics alone": ("model/reference/h.cc", '#include "model/layout.h"\n', "knows nothing of"),
+}
+
+
+def main():
+    failed = []
+    for rule, (name, text, expected) in CASES.items():
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder) / name
+            path.parent.mkdir(parents=True)
+            path.write_text(text)
+            if not any(expected in fault for fault in tidy.check(pathlib.Path(folder))):
+                failed.append(rule)
+    with tempfile.TemporaryDirectory() as folder:
+        for place in ("cache", "server"):
+            path = pathlib.Path(folder) / place / "same.h"
+            path.parent.mkdir(parents=True)
+            path.write_text("int x();  // throw in a comment is no fault\n")
+        faults = tidy.check(pathlib.Path(folder))
+        if len(faults) != 1 or "the same file name" not in faults[0]:
+            failed.append("unique names, and nothing else")
+    print("failed: " + ", ".join(failed) if failed else "tidy finds every kind of fault")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
