@@ -1,0 +1,135 @@
+#include "client/quirectl/layout_command.h"
+
+#include <CLI/CLI.hpp>
+#include <map>
+#include <ostream>
+
+#include "client/quirectl/config_json.h"
+#include "client/quirectl/layout_output.h"
+#include "model/layout_toml.h"
+
+namespace quire::client {
+
+namespace {
+
+using model::IndexerFormat;
+using model::KvFormat;
+using model::Layout;
+using model::Result;
+
+void write_layout(const Layout& layout, LayoutOutput output, std::ostream& out) {
+  switch (output) {
+    case LayoutOutput::kToml:
+      out << model::layout_to_toml(layout);
+      return;
+    case LayoutOutput::kJson:
+      write_layout_json(layout, out);
+      return;
+    case LayoutOutput::kTable:
+      write_layout_table(layout, out);
+      return;
+  }
+}
+
+int report(const model::Error& error, std::ostream& err) {
+  err << "quirectl layout: " << error.text << '\n';
+  return kExitFailed;
+}
+
+Result<Layout> layout_from_file(const LayoutFromConfigOptions& options) {
+  const model::ModelConfig config = QUIRE_TRY(load_config_json(options.path));
+  return model::layout_from_config(config, options.layout);
+}
+
+void add_format_options(CLI::App& command, model::LayoutOptions& layout) {
+  command.add_option("--indexer", layout.indexer, "format of indexer keys: fp4, fp8, bf16")
+      ->transform(CLI::CheckedTransformer(
+          std::map<std::string, IndexerFormat>{{"fp4", IndexerFormat::kFp4},
+                                               {"fp8", IndexerFormat::kFp8},
+                                               {"bf16", IndexerFormat::kBf16}}));
+  command.add_option("--kv", layout.kv, "format of rows: bf16, fp8")
+      ->transform(CLI::CheckedTransformer(
+          std::map<std::string, KvFormat>{{"bf16", KvFormat::kBf16}, {"fp8", KvFormat::kFp8}}));
+}
+
+void add_output_option(CLI::App& command, LayoutOutput& output) {
+  command.add_option("-o,--output", output, "toml, json or table")
+      ->transform(CLI::CheckedTransformer(
+          std::map<std::string, LayoutOutput>{{"toml", LayoutOutput::kToml},
+                                              {"json", LayoutOutput::kJson},
+                                              {"table", LayoutOutput::kTable}}));
+}
+
+void add_from_config(CLI::App& parent, LayoutCommandLine& line, std::ostream& out,
+                     std::ostream& err) {
+  CLI::App* command = parent.add_subcommand("from-config", "Layout of a model's config.json");
+  LayoutFromConfigOptions& options = line.from_config;
+  command->add_option("FILE", options.path, "config.json as published")->required();
+  command->add_option("--name", options.layout.name, "name of the layout; default: model_type");
+  add_format_options(*command, options.layout);
+  command->add_option("--unit-tokens", options.layout.unit_tokens, "tokens between chain hashes");
+  command->add_option("--block-tokens", options.layout.block_tokens, "tokens of one append page");
+  command->add_option("--tensor-parallel", options.layout.tensor_parallel,
+                      "ranks that share the heads; one group for each shard");
+  command->add_flag("--draft-layers", options.layout.draft_layers,
+                    "include windows of multi-token-prediction layers");
+  add_output_option(*command, options.output);
+  command->callback(
+      [&line, &out, &err] { line.exit_code = run_layout_from_config(line.from_config, out, err); });
+}
+
+void add_show_and_check(CLI::App& parent, LayoutCommandLine& line, std::ostream& out,
+                        std::ostream& err) {
+  CLI::App* show = parent.add_subcommand("show", "Print a layout file");
+  show->add_option("FILE", line.show.path, "layout file (TOML)")->required();
+  add_output_option(*show, line.show.output);
+  show->callback([&line, &out, &err] { line.exit_code = run_layout_show(line.show, out, err); });
+
+  CLI::App* check = parent.add_subcommand("check", "Check layout files and print their digests");
+  check->add_option("FILE", line.check.paths, "layout files (TOML)")->required();
+  check->callback([&line, &out, &err] { line.exit_code = run_layout_check(line.check, out, err); });
+}
+
+}  // namespace
+
+int run_layout_from_config(const LayoutFromConfigOptions& options, std::ostream& out,
+                           std::ostream& err) {
+  const Result<Layout> layout = layout_from_file(options);
+  if (!layout.ok()) return report(layout.error(), err);
+  write_layout(*layout, options.output, out);
+  return kExitOk;
+}
+
+int run_layout_show(const LayoutShowOptions& options, std::ostream& out, std::ostream& err) {
+  const Result<Layout> layout = model::load_layout_file(options.path);
+  if (!layout.ok()) return report(layout.error(), err);
+  write_layout(*layout, options.output, out);
+  return kExitOk;
+}
+
+int run_layout_check(const LayoutCheckOptions& options, std::ostream& out, std::ostream& err) {
+  if (options.paths.empty()) {
+    err << "quirectl layout check: no files given\n";
+    return kExitUsage;
+  }
+  int exit_code = kExitOk;
+  for (const std::string& path : options.paths) {
+    const Result<Layout> layout = model::load_layout_file(path);
+    if (layout.ok()) {
+      out << "ok " << hex(model::layout_digest(*layout)) << ' ' << path << '\n';
+    } else {
+      exit_code = report(layout.error(), err);
+    }
+  }
+  return exit_code;
+}
+
+void add_layout_commands(CLI::App& app, LayoutCommandLine& line, std::ostream& out,
+                         std::ostream& err) {
+  CLI::App* layout = app.add_subcommand("layout", "Layouts of models, without a daemon");
+  layout->require_subcommand(1);
+  add_from_config(*layout, line, out, err);
+  add_show_and_check(*layout, line, out, err);
+}
+
+}  // namespace quire::client

@@ -1,0 +1,58 @@
+// `quirectl layout from-config | show | check`: layouts from a model's config.json and from files,
+// without a daemon. Each command is a function over streams that returns the exit code.
+#pragma once
+
+#include <iosfwd>
+#include <string>
+#include <vector>
+
+#include "model/model_config.h"
+
+namespace CLI {
+class App;
+}
+
+namespace quire::client {
+
+inline constexpr int kExitOk = 0;
+inline constexpr int kExitFailed = 1;
+inline constexpr int kExitUsage = 2;
+
+enum class LayoutOutput : uint8_t { kToml, kJson, kTable };
+
+struct LayoutFromConfigOptions {
+  std::string path;
+  model::LayoutOptions layout;
+  LayoutOutput output = LayoutOutput::kToml;
+};
+// Writes the layout that follows from a config.json. An option that the model refuses is
+// kExitFailed.
+int run_layout_from_config(const LayoutFromConfigOptions& options, std::ostream& out,
+                           std::ostream& err);
+
+struct LayoutShowOptions {
+  std::string path;
+  LayoutOutput output = LayoutOutput::kTable;
+};
+int run_layout_show(const LayoutShowOptions& options, std::ostream& out, std::ostream& err);
+
+struct LayoutCheckOptions {
+  std::vector<std::string> paths;
+};
+// One line a file: "ok <digest> <path>" to out, or the error to err. kExitFailed if any fails;
+// kExitUsage without files.
+int run_layout_check(const LayoutCheckOptions& options, std::ostream& out, std::ostream& err);
+
+// What the parsed command line fills. Outlives the CLI::App.
+struct LayoutCommandLine {
+  LayoutFromConfigOptions from_config;
+  LayoutShowOptions show;
+  LayoutCheckOptions check;
+  int exit_code = kExitOk;  // of the command that ran
+};
+// Adds "layout" with its subcommands; parsing runs the one named. Wrong usage is CLI11's to report
+// (CLI::ParseError): the caller maps it to kExitUsage.
+void add_layout_commands(CLI::App& app, LayoutCommandLine& line, std::ostream& out,
+                         std::ostream& err);
+
+}  // namespace quire::client

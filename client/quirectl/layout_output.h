@@ -1,0 +1,18 @@
+// A layout for people (table) and for programs (JSON, raw numbers in bytes and tokens).
+#pragma once
+
+#include <iosfwd>
+#include <string>
+
+#include "model/hash256.h"
+#include "model/layout.h"
+
+namespace quire::client {
+
+std::string hex(const model::Hash256& hash);
+// One row a group, then what a context costs.
+void write_layout_table(const model::Layout& layout, std::ostream& out);
+// One object, schema "quire.layout.v1".
+void write_layout_json(const model::Layout& layout, std::ostream& out);
+
+}  // namespace quire::client

@@ -1,0 +1,76 @@
+#include "model/boundary.h"
+
+#include <algorithm>
+
+namespace quire::model {
+
+namespace {
+
+uint32_t floor_to(uint32_t tokens, uint32_t step) { return tokens / step * step; }
+
+// Distances at which groups want interval checkpoints, each once.
+std::vector<uint32_t> interval_steps(const Layout& layout) {
+  std::vector<uint32_t> steps;
+  for (const Group& group : layout.groups) {
+    if (group.kind == GroupKind::kAppend) continue;
+    if (group.checkpoints == CheckpointRule::kAll) steps.push_back(layout.unit_tokens);
+    if (group.checkpoints == CheckpointRule::kEvery) steps.push_back(group.checkpoint_every_tokens);
+  }
+  std::sort(steps.begin(), steps.end());
+  steps.erase(std::unique(steps.begin(), steps.end()), steps.end());
+  return steps;
+}
+
+// Ascending, one a position: the highest reason wins (enumerators ascend by rank).
+void keep_highest_reasons(std::vector<WantedCheckpoint>& wanted) {
+  std::sort(wanted.begin(), wanted.end(), [](const WantedCheckpoint& a, const WantedCheckpoint& b) {
+    return a.tokens != b.tokens ? a.tokens < b.tokens : a.reason > b.reason;
+  });
+  const auto same_position = [](const WantedCheckpoint& a, const WantedCheckpoint& b) {
+    return a.tokens == b.tokens;
+  };
+  wanted.erase(std::unique(wanted.begin(), wanted.end(), same_position), wanted.end());
+}
+
+static_assert(CheckpointReason::kTurnEnd < CheckpointReason::kInterval &&
+              CheckpointReason::kInterval < CheckpointReason::kBranch);
+
+}  // namespace
+
+uint32_t unit_floor(const Layout& layout, uint32_t tokens) {
+  return floor_to(tokens, layout.unit_tokens);
+}
+
+uint32_t block_floor(const Layout& layout, uint32_t tokens) {
+  return floor_to(tokens, layout.block_tokens);
+}
+
+uint32_t last_resume_point(const Layout& layout, uint32_t prompt_tokens) {
+  if (prompt_tokens == 0) return 0;
+  return needs_checkpoint(layout) ? unit_floor(layout, prompt_tokens - 1)
+                                  : block_floor(layout, prompt_tokens - 1);
+}
+
+bool has_tail(const Layout& layout, uint32_t tokens) { return tokens % layout.block_tokens != 0; }
+
+std::vector<WantedCheckpoint> wanted_checkpoints(const Layout& layout, uint32_t from_tokens,
+                                                 uint32_t end_tokens, uint32_t branch_tokens) {
+  std::vector<WantedCheckpoint> wanted;
+  if (!needs_checkpoint(layout)) return wanted;
+  const auto add = [&](uint32_t tokens, CheckpointReason reason) {
+    if (tokens > from_tokens && tokens <= end_tokens) wanted.push_back({tokens, reason});
+  };
+  // Every rule but kNone wants turn ends; where all boundaries are wanted the interval outranks it.
+  add(last_resume_point(layout, end_tokens), CheckpointReason::kTurnEnd);
+  add(unit_floor(layout, branch_tokens), CheckpointReason::kBranch);
+  for (const uint32_t step : interval_steps(layout)) {
+    // 64-bit: the position after the last may lie above 2^32.
+    for (uint64_t h = uint64_t{from_tokens} / step * step + step; h <= end_tokens; h += step) {
+      wanted.push_back({static_cast<uint32_t>(h), CheckpointReason::kInterval});
+    }
+  }
+  keep_highest_reasons(wanted);
+  return wanted;
+}
+
+}  // namespace quire::model

@@ -1,0 +1,21 @@
+// Monotonic time behind a seam, so that tests step it. Wall clock appears only in labels.
+#pragma once
+
+#include <cstdint>
+
+namespace quire::model {
+
+class Clock {
+ public:
+  virtual ~Clock() = default;
+  // Nanoseconds since an arbitrary start; never goes back. Threads: any.
+  virtual int64_t now_ns() const = 0;
+};
+
+// CLOCK_MONOTONIC.
+class SystemClock final : public Clock {
+ public:
+  int64_t now_ns() const override;
+};
+
+}  // namespace quire::model

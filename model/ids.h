@@ -1,0 +1,31 @@
+// Strong ids: an index of one thing is never an index of another. Default value = "none".
+#pragma once
+
+#include <compare>
+#include <cstdint>
+
+namespace quire::model {
+
+template <typename Tag, typename Rep = uint32_t>
+struct Id {
+  static constexpr Rep kNone = static_cast<Rep>(-1);
+  Rep value = kNone;
+
+  constexpr bool valid() const { return value != kNone; }
+  friend constexpr auto operator<=>(const Id&, const Id&) = default;
+};
+
+using DomainId = Id<struct DomainTag, uint16_t>;  // dense, by first connection of a uid
+using LayoutId = Id<struct LayoutTag, uint32_t>;  // dense, by first registration
+using RootId =
+    Id<struct RootTag, uint32_t>;  // one (domain, tenant, namespace, epoch, layout, salt)
+using NodeId = Id<struct NodeTag, uint32_t>;  // a span, a checkpoint or a root in the prefix tree
+using SlotId = Id<struct SlotTag, uint32_t>;  // place of one page; index into the page table
+using SegmentId =
+    Id<struct SegmentTag, uint32_t>;  // one memfd; never reused within a daemon's life
+using SessionId = Id<struct SessionTag, uint64_t>;
+using LeaseId = Id<struct LeaseTag, uint64_t>;  // carries a generation: a released one stays dead
+using FillId = Id<struct FillTag, uint64_t>;    // likewise
+using GroupIndex = uint8_t;                     // position in Layout::groups; at most 64
+
+}  // namespace quire::model

@@ -1,0 +1,158 @@
+#include "model/model_config.h"
+
+#include <algorithm>
+
+#include "model/engine_pages.h"
+#include "model/kv_model.h"
+#include "model/limits.h"
+#include "model/session_shm.h"
+
+namespace quire::model {
+
+namespace {
+
+Error bad_option(std::string text) { return make_error(Errc::kInvalidArgument, std::move(text)); }
+
+struct PlannedTensor {
+  uint32_t layer = 0;
+  ElementFormat format = ElementFormat::kOpaque;
+  uint64_t bytes = 0;  // in one page of one shard, padding included
+};
+
+// A group before it is multiplied by shards.
+struct GroupPlan {
+  std::string name;
+  GroupKind kind = GroupKind::kAppend;
+  uint32_t shard_count = 1;
+  std::vector<PlannedTensor> tensors;
+};
+
+struct TokenSizes {
+  uint32_t unit = 0;
+  uint32_t block = 0;
+};
+
+Result<void> check_multiple(std::string_view option, uint32_t tokens, uint32_t step,
+                            std::string_view why) {
+  if (tokens % step == 0) return {};
+  return bad_option(std::string(option) + " " + std::to_string(tokens) + " must be a multiple of " +
+                    std::to_string(step) + ": " + std::string(why));
+}
+
+Result<TokenSizes> token_sizes(const KvModel& model, const LayoutOptions& options) {
+  TokenSizes sizes{model.unit_tokens, model.block_tokens};
+  if (options.unit_tokens != 0) sizes.unit = options.unit_tokens;
+  if (options.block_tokens != 0) sizes.block = options.block_tokens;
+  if (sizes.unit > kMaxUnitTokens || sizes.block > kMaxUnitTokens) {
+    return bad_option("unit_tokens and block_tokens are at most " + std::to_string(kMaxUnitTokens));
+  }
+  for (const KvTensor& tensor : model.tensors) {
+    QUIRE_TRY(check_multiple("unit_tokens", sizes.unit, tensor.tokens_per_row,
+                             "a resume point must not cut a row"));
+  }
+  return sizes;
+}
+
+// V4: pages are whole vLLM pages, tensor by tensor, so that an engine copies page by page.
+Result<std::vector<GroupPlan>> plan_engine_groups(const KvModel& model, TokenSizes sizes) {
+  std::vector<GroupPlan> plans;
+  for (const EngineGroup& engine : v4_engine_groups(model)) {
+    if (engine.tensors.empty()) continue;
+    uint32_t page_count = pages_per_checkpoint(engine, model.window_tokens);
+    if (engine.kind == GroupKind::kAppend) {
+      QUIRE_TRY(check_multiple("block_tokens", sizes.block, engine.page_tokens,
+                               "the engine's pages are whole"));
+      page_count = sizes.block / engine.page_tokens;
+    }
+    if (page_count == 0) continue;  // nothing is kept at a resume point
+    GroupPlan plan{engine.name, engine.kind, 1, {}};
+    for (const EngineTensor& tensor : engine.tensors) {
+      plan.tensors.push_back({tensor.layer, tensor.format, tensor.page_bytes * page_count});
+    }
+    plans.push_back(std::move(plan));
+  }
+  return plans;
+}
+
+std::string plain_group_name(GroupKind kind) {
+  switch (kind) {
+    case GroupKind::kAppend:
+      return "global";
+    case GroupKind::kWindow:
+      return "window";
+    case GroupKind::kState:
+      break;
+  }
+  return "state";
+}
+
+uint64_t page_part_bytes(const KvTensor& tensor, uint32_t block_tokens) {
+  const uint32_t tokens = tensor.held_tokens == 0 ? block_tokens : tensor.held_tokens;
+  return tokens / tensor.tokens_per_row * tensor.row_bytes;
+}
+
+// One group per kind, rows without padding.
+std::vector<GroupPlan> plan_plain_groups(const KvModel& model, TokenSizes sizes) {
+  std::vector<GroupPlan> plans;
+  for (const GroupKind kind : {GroupKind::kAppend, GroupKind::kWindow, GroupKind::kState}) {
+    GroupPlan plan{plain_group_name(kind), kind, 1, {}};
+    for (const KvTensor& tensor : model.tensors) {
+      if (kind_of(tensor.role) != kind) continue;
+      plan.shard_count = tensor.shard_count;
+      plan.tensors.push_back(
+          {tensor.layer, tensor.format,
+           align_up(page_part_bytes(tensor, sizes.block), model.tensor_alignment)});
+    }
+    if (!plan.tensors.empty()) plans.push_back(std::move(plan));
+  }
+  return plans;
+}
+
+ElementFormat common_format(const GroupPlan& plan) {
+  const ElementFormat first = plan.tensors.front().format;
+  const bool same =
+      std::all_of(plan.tensors.begin(), plan.tensors.end(),
+                  [&](const PlannedTensor& tensor) { return tensor.format == first; });
+  return same ? first : ElementFormat::kMixed;
+}
+
+Group build_group(const KvModel& model, const GroupPlan& plan) {
+  Group group;
+  group.name = plan.name;
+  group.kind = plan.kind;
+  group.element_format = common_format(plan);
+  group.shard_count = plan.shard_count;
+  if (plan.kind == GroupKind::kWindow) group.window_tokens = model.window_tokens;
+  if (plan.kind != GroupKind::kAppend) group.replay = model.replay;
+  for (const PlannedTensor& tensor : plan.tensors) {
+    group.layers.push_back({tensor.layer, group.page_bytes, tensor.bytes});
+    group.page_bytes += tensor.bytes;
+  }
+  return group;
+}
+
+}  // namespace
+
+Result<Layout> layout_from_config(const ModelConfig& config, const LayoutOptions& options) {
+  const KvModel model = QUIRE_TRY(kv_model(config, options));
+  const TokenSizes sizes = QUIRE_TRY(token_sizes(model, options));
+  const std::vector<GroupPlan> plans = model.v4_engine_pages
+                                           ? QUIRE_TRY(plan_engine_groups(model, sizes))
+                                           : plan_plain_groups(model, sizes);
+  Layout layout;
+  layout.name = options.name.empty() ? config.model_type : options.name;
+  layout.unit_tokens = sizes.unit;
+  layout.block_tokens = sizes.block;
+  for (const GroupPlan& plan : plans) {
+    Group group = build_group(model, plan);
+    for (uint32_t shard = 0; shard < plan.shard_count; ++shard) {
+      group.shard = shard;
+      if (plan.shard_count > 1) group.name = plan.name + ".r" + std::to_string(shard);
+      layout.groups.push_back(group);
+    }
+  }
+  QUIRE_TRY(validate(layout));
+  return layout;
+}
+
+}  // namespace quire::model

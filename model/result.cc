@@ -1,0 +1,65 @@
+#include "model/result.h"
+
+#include <cerrno>
+#include <cstring>
+
+namespace quire::model {
+
+std::string_view errc_name(Errc code) {
+  switch (code) {
+    case Errc::kOk:
+      return "ok";
+    case Errc::kInvalidArgument:
+      return "invalid_argument";
+    case Errc::kUnsupportedVersion:
+      return "unsupported_version";
+    case Errc::kMalformedFrame:
+      return "malformed_frame";
+    case Errc::kFrameTooLarge:
+      return "frame_too_large";
+    case Errc::kUnexpectedDescriptors:
+      return "unexpected_descriptors";
+    case Errc::kInvalidLayout:
+      return "invalid_layout";
+    case Errc::kUnknownLayout:
+      return "unknown_layout";
+    case Errc::kNotFound:
+      return "not_found";
+    case Errc::kPermissionDenied:
+      return "permission_denied";
+    case Errc::kBusy:
+      return "busy";
+    case Errc::kResourceExhausted:
+      return "resource_exhausted";
+    case Errc::kUnavailable:
+      return "unavailable";
+    case Errc::kStaleHandle:
+      return "stale_handle";
+    case Errc::kForked:
+      return "forked";
+    case Errc::kNoParent:
+      return "no_parent";
+    case Errc::kDeadlineExceeded:
+      return "deadline_exceeded";
+    case Errc::kClosed:
+      return "closed";
+    case Errc::kCorrupt:
+      return "corrupt";
+    case Errc::kIoError:
+      return "io_error";
+    case Errc::kAlreadyExists:
+      return "already_exists";
+    case Errc::kInternal:
+      return "internal";
+  }
+  return "unknown";
+}
+
+Error make_error(Errc code, std::string text) { return Error{code, std::move(text)}; }
+
+Error errno_error(std::string_view what) {
+  const int saved = errno;
+  return Error{Errc::kIoError, std::string(what) + ": " + std::strerror(saved)};
+}
+
+}  // namespace quire::model

@@ -1,0 +1,77 @@
+// Layout of a session's shared memory. Each memfd has one writing side (one writer per word):
+//
+//  control (client writes)            reply (daemon writes; clients map it read-only)
+//  +---------------------------+      +---------------------------+
+//  | ControlHeader   4096 B    |      | ReplyHeader     4096 B    |
+//  | Submission[ring_entries]  |      | Completion[ring_entries]  |
+//  | Hash256[max_units]        |      | PageDescriptor[max_load]  |
+//  +---------------------------+      +---------------------------+
+//  staging (client writes): bytes to be committed, managed by the client
+//  progress (daemon writes): ProgressHeader, one per session, shared by its members
+//
+// Offsets are computed from the sizes in the session reply on both sides; none is stored in shared
+// memory. hash arena entry i = chain hash after i + 1 units.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "model/hash256.h"
+#include "model/ring.h"
+#include "model/ring_frames.h"
+
+namespace quire::model {
+
+inline constexpr uint32_t kMinRingEntries = 8;
+inline constexpr uint32_t kMaxRingEntries = 4096;
+inline constexpr uint32_t kMaxLoadPages = 1 << 20;
+inline constexpr uint64_t kMaxStagingBytes = 1ull << 31;
+
+struct ControlHeader {
+  RingWord submission_tail;
+  RingWord completion_head;
+  RingWord client_sleeping;  // 1: the daemon must write the wakeup after publishing
+};
+static_assert(sizeof(ControlHeader) <= 4096);
+
+struct ReplyHeader {
+  RingWord submission_head;
+  RingWord completion_tail;
+  RingWord daemon_sleeping;  // 1: the client must ring the doorbell after publishing
+  RingWord closed;           // 1: the session ended; nothing more will complete
+};
+static_assert(sizeof(ReplyHeader) <= 4096);
+
+// How far a session's commits have come. Writer: the daemon's core, release; readers: any member,
+// acquire. A value only grows. ready_tokens[l]: tokens of which all append groups that hold
+// layer l are visible.
+inline constexpr uint32_t kProgressLayers = 1000;
+struct ProgressHeader {
+  alignas(64) std::atomic<uint32_t> committed_tokens;  // spans visible without a gap, in tokens
+  std::atomic<uint32_t> checkpoint_tokens;             // latest checkpoint committed
+  std::atomic<uint32_t> members;                       // attached processes
+  std::atomic<uint32_t> layer_count;
+  alignas(64) std::atomic<uint32_t> ready_tokens[kProgressLayers];
+};
+inline constexpr uint64_t kProgressBytes = 8192;
+static_assert(sizeof(ProgressHeader) <= kProgressBytes);
+
+struct ControlGeometry {
+  uint64_t submissions_offset;
+  uint64_t hashes_offset;
+  uint64_t bytes;  // whole pages
+};
+ControlGeometry control_geometry(uint32_t ring_entries, uint32_t max_units);
+
+struct ReplyGeometry {
+  uint64_t completions_offset;
+  uint64_t descriptors_offset;
+  uint64_t bytes;
+};
+ReplyGeometry reply_geometry(uint32_t ring_entries, uint32_t max_load_pages);
+
+inline constexpr uint64_t align_up(uint64_t value, uint64_t alignment) {
+  return (value + alignment - 1) / alignment * alignment;
+}
+
+}  // namespace quire::model

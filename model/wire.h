@@ -1,0 +1,205 @@
+// Frames on the unix stream socket: rare verbs and everything that carries descriptors. Hot verbs
+// go through rings (model/ring.h, model/session_shm.h). All integers little-endian, structs without
+// padding, names in zero-padded 64-byte fields.
+//
+//   [FrameHeader 16 B][payload: payload_bytes]      client -> daemon: no descriptors, ever
+//   a reply has type | kReplyBit, the request's sequence, and starts with ReplyStatus
+//   an event has sequence 0
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <cstring>
+#include <string>
+#include <string_view>
+#include <type_traits>
+
+#include "model/hash256.h"
+#include "model/limits.h"
+#include "model/result.h"
+
+namespace quire::model {
+
+inline constexpr uint32_t kFrameMagic = 0x52495551;  // "QUIR"
+inline constexpr uint16_t kProtocolVersion = 1;
+
+enum class FrameType : uint16_t {
+  kHello = 1,
+  kRegisterLayout = 2,  // payload: encode(layout)
+  kOpenSession = 3,
+  kJoinSession = 4,
+  kCloseSession = 5,
+  kMapSegment = 6,
+  kUnmappedSegment = 7,  // acknowledges kSegmentRetired; no reply
+  kPing = 8,
+  kStatus = 9,  // reply: JSON text after ReplyStatus
+  kEvict = 10,  // administrators only
+  // Events, daemon -> client.
+  kSegmentRetired = 64,
+  kSessionEnded = 65,
+};
+inline constexpr uint16_t kReplyBit = 0x8000;
+
+struct FrameHeader {
+  uint32_t magic = kFrameMagic;
+  uint16_t version = kProtocolVersion;
+  uint16_t type = 0;
+  uint32_t payload_bytes = 0;
+  uint32_t sequence = 0;
+};
+static_assert(sizeof(FrameHeader) == 16);
+
+using WireName = std::array<char, kMaxNameBytes + 1>;
+// kInvalidArgument when longer than kMaxNameBytes or holding a NUL.
+Result<WireName> to_wire_name(std::string_view text);
+// Up to the first NUL; nullopt-like empty error when no NUL ends it.
+Result<std::string_view> from_wire_name(const WireName& name);
+
+struct ReplyStatus {
+  int32_t code = 0;  // Errc
+  uint32_t reserved = 0;
+  std::array<char, 248> text{};  // zero-terminated, for people
+};
+static_assert(sizeof(ReplyStatus) == 256);
+
+struct HelloRequest {
+  uint16_t min_version = kProtocolVersion;
+  uint16_t max_version = kProtocolVersion;
+  uint32_t reserved = 0;
+  WireName client_name{};
+};
+static_assert(sizeof(HelloRequest) == 72);
+
+// Followed by segment_count SegmentInfo (the domain's present segments); their descriptors come
+// with it, at most kMaxDescriptorsPerFrame; the rest through kMapSegment.
+struct HelloReply {
+  ReplyStatus status;
+  uint16_t version = 0;
+  uint16_t reserved = 0;
+  uint32_t segment_count = 0;
+  uint64_t daemon_epoch = 0;  // differs after each start: old handles are misses
+  WireName domain{};
+};
+static_assert(sizeof(HelloReply) == 336);
+
+struct SegmentInfo {
+  uint32_t segment = 0;
+  uint32_t page_size_log2 = 12;  // what backs it: 12 or 21
+  uint64_t bytes = 0;
+};
+static_assert(sizeof(SegmentInfo) == 16);
+
+struct RegisterLayoutReply {
+  ReplyStatus status;
+  uint32_t layout = 0;
+  uint32_t reserved = 0;
+  Hash256 digest;
+};
+static_assert(sizeof(RegisterLayoutReply) == 296);
+
+struct OpenSessionRequest {
+  uint32_t layout = 0;
+  uint32_t ring_entries = 256;           // power of two, 8..4096
+  uint32_t max_units = 8192;             // hash arena entries, 1..kMaxUnits
+  uint32_t max_load_pages = 8192;        // descriptor area entries, 1..1M
+  uint64_t staging_bytes = 16ull << 20;  // client-writable; at least one object
+  uint64_t weights_epoch = 0;
+  uint64_t conversation = 0;  // sessions with the same non-zero value supersede each other
+  WireName tenant{};
+  WireName namespace_name{};
+  WireName salt{};
+};
+static_assert(sizeof(OpenSessionRequest) == 232);
+
+// Carries 6 descriptors in the order of SessionDescriptor.
+enum class SessionDescriptor : uint8_t {
+  kControl = 0,   // memfd, client-writable: ControlHeader, submissions, hash arena
+  kStaging = 1,   // memfd, client-writable: bytes to be committed
+  kReply = 2,     // memfd, read-only: ReplyHeader, completions, page descriptors
+  kProgress = 3,  // memfd, read-only, shared by all members: ProgressHeader
+  kDoorbell = 4,  // eventfd: client writes 1 when the daemon sleeps
+  kWakeup = 5,    // epoll descriptor, readable after completions arrived while the client slept.
+                  // An epoll over a private eventfd: a client that held the eventfd itself could
+                  // fill its counter and make the daemon's write block (law 6).
+};
+inline constexpr size_t kSessionDescriptorCount = 6;
+
+struct OpenSessionReply {
+  ReplyStatus status;
+  uint64_t session = 0;
+  std::array<uint8_t, 16> token{};  // lets processes of the same domain join
+  Hash256 root;                     // chain hash at position 0
+  uint32_t ring_entries = 0;
+  uint32_t max_units = 0;
+  uint32_t max_load_pages = 0;
+  uint32_t layout = 0;
+  uint64_t staging_bytes = 0;
+  uint64_t control_bytes = 0;
+  uint64_t reply_bytes = 0;
+};
+static_assert(sizeof(OpenSessionReply) == 352);
+
+struct JoinSessionRequest {
+  std::array<uint8_t, 16> token{};
+  uint32_t ring_entries = 256;
+  uint32_t max_load_pages = 8192;
+  uint64_t staging_bytes = 16ull << 20;
+};
+static_assert(sizeof(JoinSessionRequest) == 32);
+
+struct CloseSessionRequest {
+  uint64_t session = 0;
+};
+
+struct MapSegmentRequest {
+  uint32_t segment = 0;
+  uint32_t reserved = 0;
+};
+// ReplyStatus, SegmentInfo, one descriptor.
+struct MapSegmentReply {
+  ReplyStatus status;
+  SegmentInfo info;
+};
+static_assert(sizeof(MapSegmentReply) == 272);
+
+struct EvictRequest {
+  uint64_t count = 0;  // leaves to evict, in the policy's order; 0 = everything evictable
+};
+struct EvictReply {
+  ReplyStatus status;
+  uint64_t evicted = 0;
+};
+
+struct SegmentRetiredEvent {
+  uint32_t segment = 0;
+  uint32_t reserved = 0;
+};
+
+struct SessionEndedEvent {
+  uint64_t session = 0;
+  ReplyStatus status;  // why
+};
+
+// Copies a T out of the front of `bytes`; kMalformedFrame when too short.
+template <typename T>
+Result<T> read_struct(std::string_view bytes) {
+  static_assert(std::is_trivially_copyable_v<T>);
+  if (bytes.size() < sizeof(T)) {
+    return make_error(Errc::kMalformedFrame, "payload shorter than its type");
+  }
+  T value;
+  std::memcpy(&value, bytes.data(), sizeof(T));
+  return value;
+}
+
+template <typename T>
+std::string_view struct_bytes(const T& value) {
+  static_assert(std::is_trivially_copyable_v<T> && std::has_unique_object_representations_v<T>);
+  return {reinterpret_cast<const char*>(&value), sizeof(T)};
+}
+
+ReplyStatus make_status(Errc code, std::string_view text);
+// kOk -> void; otherwise the error with its text.
+Result<void> check_status(const ReplyStatus& status);
+
+}  // namespace quire::model
