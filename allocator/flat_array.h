@@ -1,0 +1,65 @@
+// A flat array that grows in place: address space for the largest size is reserved once, memory is
+// taken as elements are first touched. Elements start as zero bytes. No element ever moves, so
+// there is no copy and no pause when it grows.
+//
+// Transparent huge pages are asked for: index walks are bound by TLB misses otherwise.
+// Threads: one owner. T must be valid as all-zero bytes (it is also what a re-adopted memfd holds).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+
+#include "model/check.h"
+#include "model/result.h"
+
+namespace quire::allocator {
+
+// Untyped part: reserves address space, commits in steps.
+class ReservedMemory {
+ public:
+  ReservedMemory() = default;
+  // kResourceExhausted when the address space cannot be had.
+  static model::Result<ReservedMemory> reserve(size_t bytes);
+  ReservedMemory(ReservedMemory&& other) noexcept;
+  ReservedMemory& operator=(ReservedMemory&& other) noexcept;
+  ReservedMemory(const ReservedMemory&) = delete;
+  ReservedMemory& operator=(const ReservedMemory&) = delete;
+  ~ReservedMemory();
+
+  void* data() const { return data_; }
+  size_t bytes() const { return bytes_; }
+  // Memory really held (touched pages), from mincore. For status and benchmarks; walks the range.
+  size_t resident_bytes() const;
+
+ private:
+  void* data_ = nullptr;
+  size_t bytes_ = 0;
+};
+
+template <typename T>
+class FlatArray {
+  static_assert(std::is_trivially_copyable_v<T>);
+
+ public:
+  FlatArray() = default;
+  static model::Result<FlatArray> reserve(size_t max_count) {
+    FlatArray array;
+    array.memory_ = QUIRE_TRY(ReservedMemory::reserve(max_count * sizeof(T)));
+    array.max_count_ = max_count;
+    return array;
+  }
+
+  T& operator[](size_t index) { return static_cast<T*>(memory_.data())[index]; }
+  const T& operator[](size_t index) const { return static_cast<const T*>(memory_.data())[index]; }
+  T* data() { return static_cast<T*>(memory_.data()); }
+  const T* data() const { return static_cast<const T*>(memory_.data()); }
+  size_t max_count() const { return max_count_; }
+  size_t resident_bytes() const { return memory_.resident_bytes(); }
+
+ private:
+  ReservedMemory memory_;
+  size_t max_count_ = 0;
+};
+
+}  // namespace quire::allocator

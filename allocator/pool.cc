@@ -1,0 +1,245 @@
+#include "allocator/pool.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+namespace quire::allocator {
+namespace {
+
+using model::Errc;
+using model::make_error;
+using model::Result;
+using model::SegmentId;
+using model::SlotId;
+
+constexpr uint64_t kGranuleBytes = ExtentMap::kGranuleBytes;
+constexpr uint64_t kMaxSlots = (uint64_t{1} << 32) - kSlotsPerChunk;  // the last id is "none"
+constexpr uint64_t kChunksPerSegment = 4;  // at least: one class never takes a segment whole
+constexpr size_t kMaxClasses = ClassId::kNone;
+constexpr uint32_t kGenerationStep = 1u << 8;  // above the state byte
+
+}  // namespace
+
+Result<std::unique_ptr<Pool>> Pool::create(SegmentSupply* supply, uint64_t max_slots) {
+  if (max_slots < kSlotsPerChunk || max_slots > kMaxSlots) {
+    return make_error(Errc::kInvalidArgument, "max_slots must be 16 to 2^32 - 16");
+  }
+  const auto max_chunks = static_cast<uint32_t>(max_slots / kSlotsPerChunk);
+  std::unique_ptr<Pool> pool(new Pool(supply));
+  pool->chunks_ = QUIRE_TRY(ChunkTable::reserve(max_chunks));
+  pool->pages_ = QUIRE_TRY(FlatArray<PageEntry>::reserve(size_t{max_chunks} * kSlotsPerChunk));
+  return pool;
+}
+
+Pool::~Pool() = default;
+
+Result<ClassId> Pool::size_class(model::DomainId domain, uint64_t page_bytes) {
+  const uint64_t segment_granules = supply_->segment_bytes() / kGranuleBytes;
+  if (page_bytes == 0 || page_bytes > segment_granules * kGranuleBytes) {
+    return make_error(Errc::kInvalidArgument, "page_bytes " + std::to_string(page_bytes) +
+                                                  " is 0 or above the segment size " +
+                                                  std::to_string(segment_granules * kGranuleBytes));
+  }
+  if (!domain.valid()) return make_error(Errc::kBusy, "more than 65,535 domains");
+  const auto found = std::find_if(classes_.begin(), classes_.end(), [&](const SizeClass& known) {
+    return known.domain == domain && known.page_bytes == page_bytes;
+  });
+  if (found != classes_.end()) return ClassId{static_cast<uint16_t>(found - classes_.begin())};
+  if (classes_.size() == kMaxClasses) return make_error(Errc::kBusy, "more than 65,535 classes");
+  if (domain.value >= domains_.size()) domains_.resize(domain.value + size_t{1});
+  const uint64_t slot_granules = (page_bytes + kGranuleBytes - 1) / kGranuleBytes;
+  const uint64_t chunk_slots =
+      std::clamp<uint64_t>(segment_granules / kChunksPerSegment / slot_granules, 1, kSlotsPerChunk);
+  classes_.push_back(SizeClass{.domain = domain,
+                               .page_bytes = page_bytes,
+                               .slot_granules = static_cast<uint32_t>(slot_granules),
+                               .chunk_slots = static_cast<uint32_t>(chunk_slots),
+                               .partial = {}});
+  return ClassId{static_cast<uint16_t>(classes_.size() - 1)};
+}
+
+std::optional<SlotId> Pool::allocate(ClassId size_class, SlotId after) {
+  QUIRE_CHECK(size_class.value < classes_.size());
+  const ChunkRecord* behind = nullptr;
+  if (after.valid() && chunks_.is_live(chunk_of(after))) {
+    const ChunkRecord& chunk = chunks_[chunk_of(after)];
+    const uint32_t index = after.value % kSlotsPerChunk + 1;
+    if (chunk.size_class == size_class.value) {
+      behind = &chunk;
+      const bool neighbour_free =
+          index < chunk.slot_count && ((chunk.used_slots >> index) & 1) == 0;
+      if (neighbour_free) return give_slot(chunk_of(after), index);
+    }
+  }
+  if (const std::optional<ChunkId> fresh = make_chunk(size_class, behind)) {
+    return give_slot(*fresh, 0);
+  }
+  const auto& partial = classes_[size_class.value].partial;
+  if (partial.empty()) return std::nullopt;
+  const uint32_t used = chunks_[partial.front()].used_slots;
+  return give_slot(partial.front(), static_cast<uint32_t>(std::countr_one(used)));
+}
+
+void Pool::free(SlotId slot) {
+  QUIRE_CHECK(is_used(slot));
+  const ChunkId id = chunk_of(slot);
+  ChunkRecord& chunk = chunks_[id];
+  if (chunk.is_full()) classes_[chunk.size_class].partial.push_back(chunks_, id);
+  chunk.used_slots &= static_cast<uint16_t>(~(1u << slot.value % kSlotsPerChunk));
+  count_slot(chunk, false);
+  PageEntry& entry = pages_[slot.value];
+  entry = PageEntry{0, 0, 0, entry.state_generation};
+  entry.set_state(PageState::kFree);
+  if (chunk.used_slots == 0) drop_chunk(id);
+}
+
+SlotId Pool::give_slot(ChunkId id, uint32_t index) {
+  ChunkRecord& chunk = chunks_[id];
+  chunk.used_slots |= static_cast<uint16_t>(1u << index);
+  if (chunk.is_full()) classes_[chunk.size_class].partial.remove(chunks_, id);
+  count_slot(chunk, true);
+  const SlotId slot{id.value * kSlotsPerChunk + index};
+  PageEntry& entry = pages_[slot.value];
+  entry.state_generation += kGenerationStep;  // the other words are 0 since the last free
+  entry.set_state(PageState::kFilling);
+  return slot;
+}
+
+// Subtracts by adding the negative: unsigned arithmetic wraps as wanted.
+void Pool::count_slot(const ChunkRecord& chunk, bool in_use) {
+  const SizeClass& size_class = classes_[chunk.size_class];
+  Domain& domain = domain_of(size_class);
+  const uint64_t sign = in_use ? 1 : ~uint64_t{0};
+  const uint64_t slot_bytes = size_class.slot_granules * kGranuleBytes;
+  domain.usage.slots += sign;
+  domain.usage.page_bytes += sign * size_class.page_bytes;
+  domain.usage.slot_bytes += sign * slot_bytes;
+  domain.segments[chunk.segment_ordinal].used_bytes += sign * slot_bytes;
+}
+
+std::optional<ChunkPlace> Pool::find_place(const SizeClass& size_class,
+                                           const ChunkRecord* behind) const {
+  const DomainSegments& segments = domains_[size_class.domain.value].segments;
+  const uint32_t slot_granules = size_class.slot_granules;
+  const uint32_t full_granules = size_class.chunk_slots * slot_granules;
+  std::optional<uint32_t> preferred;
+  if (behind != nullptr) {
+    preferred = behind->segment_ordinal;
+    const uint32_t end = behind->first_granule + behind->slot_count * slot_granules;
+    const uint32_t run = segments[*preferred].room.run_at(end, full_granules);
+    const uint32_t granules = run - run % slot_granules;
+    if (granules > 0) return ChunkPlace{*preferred, end, granules};
+  }
+  const uint32_t longest = std::min(full_granules, segments.longest_run());
+  const uint32_t granules = longest - longest % slot_granules;
+  if (granules == 0) return std::nullopt;
+  return segments.find_room(granules, preferred);
+}
+
+std::optional<ChunkId> Pool::make_chunk(ClassId id, const ChunkRecord* behind) {
+  SizeClass& size_class = classes_[id.value];
+  const std::optional<ChunkPlace> place = find_place(size_class, behind);
+  if (!place) return std::nullopt;
+  const std::optional<ChunkId> chunk_id = chunks_.acquire();
+  if (!chunk_id) return std::nullopt;
+  DomainSegments& segments = domain_of(size_class).segments;
+  segments.take(*place);
+  ChunkRecord& chunk = chunks_[*chunk_id];
+  chunk.first_granule = place->first_granule;
+  chunk.segment_ordinal = place->ordinal;
+  chunk.size_class = id.value;
+  chunk.slot_count = place->granules / size_class.slot_granules;
+  segments[place->ordinal].chunks.push_back(chunks_, *chunk_id);
+  size_class.partial.push_back(chunks_, *chunk_id);
+  return chunk_id;
+}
+
+void Pool::drop_chunk(ChunkId id) {
+  const ChunkRecord& chunk = chunks_[id];
+  SizeClass& size_class = classes_[chunk.size_class];
+  DomainSegments& segments = domain_of(size_class).segments;
+  segments.put(place_of(chunk));
+  segments[chunk.segment_ordinal].chunks.remove(chunks_, id);
+  size_class.partial.remove(chunks_, id);
+  chunks_.release(id);
+}
+
+Pool::Growth Pool::grow(model::DomainId domain) {
+  QUIRE_CHECK(domain.valid());
+  std::unique_ptr<Segment> segment = supply_->take();
+  if (segment == nullptr) {
+    return supply_->state() == SupplyState::kExhausted ? Growth::kExhausted : Growth::kPending;
+  }
+  if (domain.value >= domains_.size()) domains_.resize(domain.value + size_t{1});
+  domains_[domain.value].segments.add(SegmentId{next_segment_id_++}, std::move(segment));
+  return Growth::kGrew;
+}
+
+std::optional<Pool::Retired> Pool::retire_free_segment(model::DomainId domain) {
+  if (domain.value >= domains_.size()) return std::nullopt;
+  auto record = domains_[domain.value].segments.remove_unused();
+  if (!record) return std::nullopt;
+  return Retired{record->id, std::move(record->segment)};
+}
+
+bool Pool::is_used(SlotId slot) const {
+  return chunks_.is_live(chunk_of(slot)) &&
+         ((chunks_[chunk_of(slot)].used_slots >> slot.value % kSlotsPerChunk) & 1) != 0;
+}
+
+ChunkPlace Pool::place_of(const ChunkRecord& chunk) const {
+  return ChunkPlace{chunk.segment_ordinal, chunk.first_granule,
+                    chunk.slot_count * classes_[chunk.size_class].slot_granules};
+}
+
+SlotPlace Pool::place(SlotId slot) const {
+  QUIRE_CHECK(is_used(slot));
+  const ChunkRecord& chunk = chunks_[chunk_of(slot)];
+  const SizeClass& size_class = classes_[chunk.size_class];
+  const DomainSegments::Record& record =
+      domains_[size_class.domain.value].segments[chunk.segment_ordinal];
+  const uint64_t granule =
+      chunk.first_granule + slot.value % kSlotsPerChunk * uint64_t{size_class.slot_granules};
+  const uint64_t offset = granule * kGranuleBytes;
+  return SlotPlace{record.id, offset, record.segment->data() + offset};
+}
+
+uint64_t Pool::page_bytes(SlotId slot) const {
+  QUIRE_CHECK(is_used(slot));
+  return classes_[chunks_[chunk_of(slot)].size_class].page_bytes;
+}
+
+DomainUsage Pool::usage(model::DomainId domain) const {
+  if (domain.value >= domains_.size()) return {};
+  DomainUsage usage = domains_[domain.value].usage;
+  usage.segment_bytes = domains_[domain.value].segments.bytes();
+  return usage;
+}
+
+uint32_t Pool::domain_count() const { return static_cast<uint32_t>(domains_.size()); }
+
+std::vector<SegmentView> Pool::segments(model::DomainId domain) const {
+  std::vector<SegmentView> views;
+  if (domain.value >= domains_.size()) return views;
+  const DomainSegments& segments = domains_[domain.value].segments;
+  for (const uint32_t ordinal : segments.by_id()) {
+    const DomainSegments::Record& record = segments[ordinal];
+    views.push_back(SegmentView{record.id, record.segment.get(), record.used_bytes});
+  }
+  return views;
+}
+
+const Segment* Pool::find_segment(model::DomainId domain, SegmentId id) const {
+  if (domain.value >= domains_.size()) return nullptr;
+  const DomainSegments::Record* record = domains_[domain.value].segments.find(id);
+  return record == nullptr ? nullptr : record->segment.get();
+}
+
+uint64_t Pool::table_bytes() const {
+  uint64_t bytes = pages_.resident_bytes() + chunks_.resident_bytes();
+  for (const Domain& domain : domains_) bytes += domain.segments.table_bytes();
+  return bytes;
+}
+
+}  // namespace quire::allocator

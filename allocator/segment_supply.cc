@@ -1,0 +1,171 @@
+#include "allocator/segment_supply.h"
+
+#include <pthread.h>
+#include <signal.h>
+
+#include <algorithm>
+#include <condition_variable>
+#include <mutex>
+#include <stop_token>
+#include <system_error>
+#include <thread>
+#include <utility>
+#include <vector>
+
+namespace quire::allocator {
+namespace {
+
+constexpr uint64_t kMinSegmentBytes = 2ull << 20;  // one huge page
+
+uint32_t segments_within(const SegmentSupplyOptions& options) {
+  QUIRE_CHECK(options.segment_bytes >= kMinSegmentBytes);
+  return static_cast<uint32_t>(
+      std::min<uint64_t>(options.budget_bytes / options.segment_bytes, kMaxSegments));
+}
+
+uint64_t huge_bytes_of(const Segment& segment) {
+  return segment.page_size_log2() >= 21 ? segment.bytes() : 0;
+}
+
+// What the core and the private thread share. Lists never exceed max_segments.
+struct Stock {
+  std::vector<std::unique_ptr<Segment>> spare;
+  std::vector<std::unique_ptr<Segment>> closing;  // given back; the private thread unmaps them
+  uint32_t given_out = 0;
+  uint32_t alive = 0;  // spare + given out + closing + the one being made or unmapped now
+  uint64_t huge_bytes = 0;
+  std::string failure;
+};
+
+}  // namespace
+
+// Making and unmapping a segment both take long, so both happen on the private thread with the lock
+// released; the core only moves pointers under it.
+struct SegmentSupply::State {
+  explicit State(SegmentSupplyOptions given)
+      : options(std::move(given)), max_segments(segments_within(options)) {
+    stock.spare.reserve(max_segments);
+    stock.closing.reserve(max_segments);
+  }
+
+  void run(const std::stop_token& stop);
+  bool can_make() const { return stock.failure.empty() && stock.alive < max_segments; }
+  void make_one(std::unique_lock<std::mutex>& lock, const std::stop_token& stop);
+  void close_one(std::unique_lock<std::mutex>& lock);
+
+  const SegmentSupplyOptions options;
+  const uint32_t max_segments;
+  mutable std::mutex mutex;
+  std::condition_variable_any changed;  // stock has work for the private thread
+  Stock stock;                          // under mutex
+  std::jthread thread;                  // last: joined before what it uses goes away
+};
+
+void SegmentSupply::State::run(const std::stop_token& stop) {
+  sigset_t all;
+  sigfillset(&all);
+  ::pthread_sigmask(SIG_BLOCK, &all, nullptr);  // signals are the core's; none interrupts fallocate
+  ::pthread_setname_np(::pthread_self(), "quire-supply");
+  std::unique_lock lock(mutex);
+  const auto has_work = [this] { return !stock.closing.empty() || can_make(); };
+  while (changed.wait(lock, stop, has_work) && !stop.stop_requested()) {
+    if (stock.closing.empty()) {
+      make_one(lock, stop);
+    } else {
+      close_one(lock);
+    }
+  }
+}
+
+void SegmentSupply::State::make_one(std::unique_lock<std::mutex>& lock,
+                                    const std::stop_token& stop) {
+  ++stock.alive;
+  lock.unlock();
+  auto made = Segment::create(options.segment_bytes, options.huge_pages, options.population, stop);
+  lock.lock();
+  if (made.ok()) {
+    stock.huge_bytes += huge_bytes_of(**made);
+    stock.spare.push_back(std::move(made).value());
+  } else {
+    --stock.alive;
+    stock.failure = made.error().text;
+  }
+  lock.unlock();
+  if (options.on_ready && !stop.stop_requested()) options.on_ready();
+  lock.lock();
+}
+
+void SegmentSupply::State::close_one(std::unique_lock<std::mutex>& lock) {
+  std::unique_ptr<Segment> segment = std::move(stock.closing.back());
+  stock.closing.pop_back();
+  const uint64_t huge_bytes = huge_bytes_of(*segment);
+  lock.unlock();
+  segment.reset();
+  lock.lock();
+  stock.huge_bytes -= huge_bytes;
+  --stock.alive;
+}
+
+SegmentSupply::SegmentSupply(SegmentSupplyOptions options)
+    : state_(std::make_unique<State>(std::move(options))) {
+  try {
+    state_->thread =
+        std::jthread([state = state_.get()](const std::stop_token& stop) { state->run(stop); });
+  } catch (const std::system_error& error) {
+    std::lock_guard lock(state_->mutex);
+    state_->stock.failure = std::string("no thread for the segment supply: ") + error.what();
+  }
+}
+
+SegmentSupply::~SegmentSupply() = default;
+
+SupplyState SegmentSupply::state() const {
+  std::lock_guard lock(state_->mutex);
+  const Stock& stock = state_->stock;
+  if (!stock.spare.empty()) return SupplyState::kReady;
+  const bool one_comes = stock.alive > stock.given_out || state_->can_make();
+  return one_comes && stock.failure.empty() ? SupplyState::kPending : SupplyState::kExhausted;
+}
+
+std::unique_ptr<Segment> SegmentSupply::take() {
+  std::lock_guard lock(state_->mutex);
+  Stock& stock = state_->stock;
+  if (stock.spare.empty()) return nullptr;
+  std::unique_ptr<Segment> segment = std::move(stock.spare.back());
+  stock.spare.pop_back();
+  ++stock.given_out;
+  return segment;
+}
+
+void SegmentSupply::give_back(std::unique_ptr<Segment> segment) {
+  QUIRE_CHECK(segment != nullptr);
+  {
+    std::lock_guard lock(state_->mutex);
+    QUIRE_CHECK(state_->stock.given_out > 0);
+    --state_->stock.given_out;
+    state_->stock.closing.push_back(std::move(segment));
+  }
+  state_->changed.notify_one();
+}
+
+void SegmentSupply::retry() {
+  {
+    std::lock_guard lock(state_->mutex);
+    state_->stock.failure.clear();
+  }
+  state_->changed.notify_one();
+}
+
+SupplyStatus SegmentSupply::status() const {
+  std::lock_guard lock(state_->mutex);
+  const Stock& stock = state_->stock;
+  return SupplyStatus{.max_segments = state_->max_segments,
+                      .spare = static_cast<uint32_t>(stock.spare.size()),
+                      .given_out = stock.given_out,
+                      .huge_bytes = stock.huge_bytes,
+                      .failure = stock.failure};
+}
+
+uint64_t SegmentSupply::segment_bytes() const { return state_->options.segment_bytes; }
+
+}  // namespace quire::allocator

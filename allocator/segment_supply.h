@@ -1,0 +1,65 @@
+// Makes segments ahead of need on a background thread, so that the daemon serves at once and never
+// faults memory in on the core thread.
+//
+// Holds at most budget_bytes / segment_bytes segments alive, spare or given out. A failure to
+// create one (no memory) stops further attempts until retry(), and is kept for status. Threads:
+// take, give_back, retry, status from the core thread; one private thread creates. `on_ready` runs
+// on the private thread: it may only wake the core (write an eventfd).
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "allocator/segment.h"
+
+namespace quire::allocator {
+
+// 16 TiB of the smallest segments; only bounds the lists.
+inline constexpr uint32_t kMaxSegments = 1 << 18;
+
+struct SegmentSupplyOptions {
+  uint64_t budget_bytes = 0;
+  uint64_t segment_bytes = 64ull << 20;  // 64 MiB..1 GiB, multiple of 2 MiB
+  HugePages huge_pages = HugePages::kAuto;
+  Population population = Population::kEager;
+  std::function<void()> on_ready;  // a spare became available, or creation failed
+};
+
+struct SupplyStatus {
+  uint32_t max_segments = 0;
+  uint32_t spare = 0;
+  uint32_t given_out = 0;
+  uint64_t huge_bytes = 0;  // of all alive, backed by 2 MiB pages
+  std::string failure;      // empty = none
+};
+
+enum class SupplyState : uint8_t {
+  kReady,      // take() would succeed
+  kPending,    // one is being made
+  kExhausted,  // the budget is given out, or creation failed
+};
+
+class SegmentSupply {
+ public:
+  explicit SegmentSupply(SegmentSupplyOptions options);
+  ~SegmentSupply();  // stops and joins the thread
+
+  SupplyState state() const;
+  // A fresh zeroed segment, or null when state() is not kReady.
+  std::unique_ptr<Segment> take();
+  // Returns at once; the private thread closes the segment, then its share of the budget is free
+  // for a new one.
+  void give_back(std::unique_ptr<Segment> segment);
+  void retry();  // clears a failure
+  SupplyStatus status() const;
+  uint64_t segment_bytes() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace quire::allocator

@@ -1,0 +1,51 @@
+#include "allocator/flat_array.h"
+
+#include <gtest/gtest.h>
+
+#include <utility>
+
+namespace quire::allocator {
+namespace {
+
+TEST(FlatArray, ReservesMoreThanTheMachineHasAndHoldsNothing) {
+  auto array = FlatArray<uint64_t>::reserve(size_t{1} << 35);  // 256 GiB
+  ASSERT_TRUE(array.ok());
+  EXPECT_EQ(array->max_count(), size_t{1} << 35);
+  EXPECT_EQ((*array)[array->max_count() - 1], 0u);
+}
+
+TEST(FlatArray, TakesMemoryOnlyWhereItIsTouched) {
+  auto array = FlatArray<uint64_t>::reserve(size_t{1} << 24);  // 128 MiB
+  ASSERT_TRUE(array.ok());
+  EXPECT_EQ(array->resident_bytes(), 0u);
+  (*array)[5] = 7;
+  EXPECT_GE(array->resident_bytes(), 4096u);
+  EXPECT_LE(array->resident_bytes(), size_t{2} << 20);
+  EXPECT_EQ((*array)[5], 7u);
+  EXPECT_EQ((*array)[6], 0u);
+}
+
+TEST(FlatArray, MoveKeepsElementsInPlace) {
+  auto reserved = FlatArray<uint32_t>::reserve(1000);
+  ASSERT_TRUE(reserved.ok());
+  FlatArray<uint32_t> first = std::move(reserved).value();
+  first[999] = 3;
+  const uint32_t* const place = first.data();
+  FlatArray<uint32_t> second;
+  second = std::move(first);
+  EXPECT_EQ(second.data(), place);
+  EXPECT_EQ(second[999], 3u);
+}
+
+TEST(FlatArray, EmptyReservationIsFine) {
+  auto array = FlatArray<uint32_t>::reserve(0);
+  ASSERT_TRUE(array.ok());
+  EXPECT_EQ(array->resident_bytes(), 0u);
+}
+
+TEST(ReservedMemory, AddressSpaceShortageIsAnError) {
+  EXPECT_EQ(ReservedMemory::reserve(size_t{1} << 60).code(), model::Errc::kResourceExhausted);
+}
+
+}  // namespace
+}  // namespace quire::allocator

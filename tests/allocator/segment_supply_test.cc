@@ -1,0 +1,138 @@
+#include "allocator/segment_supply.h"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "tests/allocator/machine_limits.h"
+#include "tests/allocator/supply_probe.h"
+
+namespace quire::allocator {
+namespace {
+
+constexpr uint64_t kMiB = 1 << 20;
+constexpr uint64_t kSegmentBytes = 2 * kMiB;
+
+SegmentSupplyOptions small_options(SupplyProbe& probe, uint32_t segments) {
+  return {.budget_bytes = segments * kSegmentBytes,
+          .segment_bytes = kSegmentBytes,
+          .huge_pages = HugePages::kOff,
+          .population = Population::kEager,
+          .on_ready = probe.on_ready()};
+}
+
+TEST(SegmentSupply, FillsTheBudgetAndNoMore) {
+  SupplyProbe probe;
+  SegmentSupplyOptions options = small_options(probe, 5);
+  options.budget_bytes += kSegmentBytes - 1;  // a rest too small for one more
+  SegmentSupply supply(options);
+  ASSERT_TRUE(probe.wait([&] { return supply.status().spare == 5; }));
+  EXPECT_EQ(supply.segment_bytes(), kSegmentBytes);
+
+  std::vector<std::unique_ptr<Segment>> taken;
+  while (supply.state() == SupplyState::kReady) taken.push_back(supply.take());
+  EXPECT_EQ(taken.size(), 5u);
+  EXPECT_EQ(supply.take(), nullptr);
+  EXPECT_EQ(supply.state(), SupplyState::kExhausted);
+  const SupplyStatus status = supply.status();
+  EXPECT_EQ(status.max_segments, 5u);
+  EXPECT_EQ(status.given_out, 5u);
+  EXPECT_EQ(status.spare, 0u);
+  EXPECT_EQ(status.failure, "");
+}
+
+TEST(SegmentSupply, GivenBackShareBecomesAFreshZeroedSegment) {
+  SupplyProbe probe;
+  SegmentSupply supply(small_options(probe, 1));
+  ASSERT_TRUE(probe.wait([&] { return supply.state() == SupplyState::kReady; }));
+  std::unique_ptr<Segment> segment = supply.take();
+  segment->data()[0] = std::byte{1};
+  supply.give_back(std::move(segment));
+  EXPECT_NE(supply.state(), SupplyState::kExhausted);
+  ASSERT_TRUE(probe.wait([&] { return supply.state() == SupplyState::kReady; }));
+  segment = supply.take();
+  EXPECT_EQ(segment->data()[0], std::byte{0});
+  EXPECT_EQ(supply.status().given_out, 1u);
+}
+
+TEST(SegmentSupply, BudgetBelowOneSegmentIsExhaustedAtOnce) {
+  SupplyProbe probe;
+  const SegmentSupply supply(small_options(probe, 0));
+  EXPECT_EQ(supply.state(), SupplyState::kExhausted);
+  EXPECT_EQ(supply.status().max_segments, 0u);
+}
+
+TEST(SegmentSupply, FailureStopsAttemptsUntilRetry) {
+  SupplyProbe probe;
+  std::unique_ptr<SegmentSupply> supply;
+  {
+    const NoDescriptors none;
+    supply = std::make_unique<SegmentSupply>(small_options(probe, 3));
+    ASSERT_TRUE(probe.wait([&] { return !supply->status().failure.empty(); }));
+    for (int turn = 0; turn < 1000; ++turn) {  // turns for attempts that must not come
+      EXPECT_EQ(supply->status().spare, 0u);
+      std::this_thread::yield();
+    }
+  }
+  EXPECT_EQ(supply->state(), SupplyState::kExhausted);
+  EXPECT_EQ(supply->take(), nullptr);
+  EXPECT_NE(supply->status().failure.find("memfd_create"), std::string::npos);
+
+  supply->retry();
+  ASSERT_TRUE(probe.wait([&] { return supply->status().spare == 3; }));
+  EXPECT_EQ(supply->status().failure, "");
+  EXPECT_TRUE(probe.wait([&] { return probe.calls() >= 4; }));
+  EXPECT_EQ(probe.calls(), 4);  // one failure, no attempt until retry, three segments
+}
+
+TEST(SegmentSupply, HugePageShortageIsAFailureWithItsCause) {
+  SupplyProbe probe;
+  SegmentSupplyOptions options = small_options(probe, 1);
+  options.huge_pages = HugePages::kHugetlb;
+  options.segment_bytes = (obtainable_huge_pages() + 1) * kSegmentBytes;
+  options.budget_bytes = options.segment_bytes;
+  const SegmentSupply supply(options);
+  ASSERT_TRUE(probe.wait([&] { return supply.state() == SupplyState::kExhausted; }));
+  EXPECT_NE(supply.status().failure.find("huge pages"), std::string::npos);
+  EXPECT_EQ(supply.status().huge_bytes, 0u);
+}
+
+TEST(SegmentSupply, DestructorDoesNotWaitForAHugePopulation) {
+  using SteadyClock = std::chrono::steady_clock;
+  SupplyProbe probe;
+  SegmentSupplyOptions options = small_options(probe, 1);
+  options.segment_bytes = 4096 * kMiB;
+  options.budget_bytes = options.segment_bytes;
+  const uint64_t resident = shared_resident_bytes();
+  auto supply = std::make_unique<SegmentSupply>(options);
+  while (shared_resident_bytes() <= resident) {  // until population is under way
+    if (supply->state() == SupplyState::kExhausted) GTEST_SKIP() << supply->status().failure;
+  }
+  const auto before = SteadyClock::now();
+  supply.reset();
+  EXPECT_LT(SteadyClock::now() - before, std::chrono::seconds(1));
+}
+
+TEST(SegmentSupply, ChurnFromTheCoreLosesNoSegment) {
+  SupplyProbe probe;
+  SegmentSupply supply(small_options(probe, 4));
+  std::vector<std::unique_ptr<Segment>> taken;
+  for (int round = 0; round < 50; ++round) {
+    ASSERT_TRUE(probe.wait([&] { return supply.state() == SupplyState::kReady; }));
+    taken.push_back(supply.take());
+    const SupplyStatus status = supply.status();
+    ASSERT_LE(status.spare + status.given_out, 4u);
+    if (taken.size() == 3) {
+      for (auto& segment : taken) supply.give_back(std::move(segment));
+      taken.clear();
+    }
+  }
+  for (auto& segment : taken) supply.give_back(std::move(segment));
+  EXPECT_TRUE(probe.wait([&] { return supply.status().spare == 4; }));
+}
+
+}  // namespace
+}  // namespace quire::allocator
