@@ -1,0 +1,69 @@
+#include "cache/cache.h"
+
+namespace quire::cache {
+
+using model::Errc;
+
+model::Result<std::unique_ptr<Cache>> Cache::create(const CacheOptions& options,
+                                                    allocator::Pool* pool) {
+  LeaseTable leases = QUIRE_TRY(LeaseTable::create());
+  FillTable fills = QUIRE_TRY(FillTable::create());
+  auto tree = QUIRE_TRY(PrefixTree::create(options.max_nodes, options.seed));
+  std::unique_ptr<Cache> cache(new Cache(std::move(leases), std::move(fills)));
+  cache->store_ =
+      std::make_unique<NodeStore>(std::move(tree), pool, &cache->names_, options.policy_factory);
+  cache->reader_ =
+      std::make_unique<PrefixReader>(cache->store_.get(), &cache->names_, &cache->leases_);
+  cache->writer_ =
+      std::make_unique<ObjectWriter>(cache->store_.get(), &cache->names_, &cache->fills_);
+  return cache;
+}
+
+model::Result<model::DomainId> Cache::add_domain(std::string_view name) {
+  const model::DomainId domain = QUIRE_TRY(names_.intern_domain(name));
+  QUIRE_TRY(store_->add_domain(domain));
+  return domain;
+}
+
+model::Result<void> Cache::complete_root(model::RootId id) {
+  Root& root = names_.root(id);
+  root.classes.clear();
+  for (const model::Group& group : root.layout->layout.groups) {
+    root.classes.push_back(QUIRE_TRY(store_->pool().size_class(root.key.domain, group.page_bytes)));
+  }
+  const auto node = store_->tree().add_root(id);
+  if (!node) return model::make_error(Errc::kBusy, "the node table is full");
+  root.node = *node;
+  return {};
+}
+
+model::Result<void> Cache::open_session(const RootKey& key, uint32_t owner_tag,
+                                        CacheSession& session) {
+  const KnownLayout* layout = layouts_.find(key.layout);
+  if (layout == nullptr) {
+    return model::make_error(Errc::kUnknownLayout, "register the layout first");
+  }
+  const model::RootId id = QUIRE_TRY(names_.open_root(key, *layout));
+  if (!names_.root(id).node.valid()) {
+    if (auto completed = complete_root(id); !completed.ok()) {
+      names_.forget(id);
+      return completed;
+    }
+  }
+  ++names_.root(id).session_count;
+  session.root = id;
+  session.owner_tag = owner_tag;
+  return {};
+}
+
+void Cache::close_session(CacheSession& session) {
+  QUIRE_CHECK(session.fill_count == 0);
+  if (session.tip.valid()) store_->unpin(session.tip);
+  session.tip = model::NodeId{};
+  --names_.root(session.root).session_count;
+  store_->maybe_forget_root(session.root);
+}
+
+void Cache::check_invariants() const { store_->check_invariants(); }
+
+}  // namespace quire::cache

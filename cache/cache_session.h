@@ -1,0 +1,36 @@
+// What the cache knows of a session and of the processes attached to it (holders).
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "model/hash256.h"
+#include "model/ids.h"
+#include "model/limits.h"
+
+namespace quire::cache {
+
+// A session pins its tip: the deepest span it committed or was told exists, so that the next commit
+// always finds its parent. Owned by the server's session; the cache writes it.
+struct CacheSession {
+  model::RootId root;
+  model::NodeId tip;       // pinned; none at first
+  uint32_t owner_tag = 0;  // same for all turns of one conversation; never 0
+  bool has_previous_checkpoint = false;
+  model::Hash256
+      previous_checkpoint;  // key; found again by key, so that a reused id cannot confuse
+  uint32_t first_fill = 0;  // index + 1 into the fill table; list through Fill::next
+  uint32_t fill_count = 0;
+  uint32_t sealed_count = 0;  // fills that wait for their parent span
+  // Where the last page of each group went: the next one goes behind it.
+  std::array<model::SlotId, model::kMaxGroups> last_span_slot{};
+  std::array<model::SlotId, model::kMaxGroups> last_checkpoint_slot{};
+};
+
+// One attached process's leases. Ends with its connection (law 5).
+struct LeaseHolder {
+  uint32_t first_lease = 0;  // index + 1 into the lease table
+  uint32_t lease_count = 0;
+};
+
+}  // namespace quire::cache

@@ -1,0 +1,45 @@
+// Layouts known to this daemon, by canonical digest. Equal layouts share one id for ever.
+// Page plans are computed once here, so that the hot path only reads them.
+// Threads: core only. Bound: kMaxLayouts.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "model/layout.h"
+#include "model/page_plan.h"
+
+namespace quire::cache {
+
+inline constexpr size_t kMaxLayouts = 1024;  // a host serves a handful; stops a client that loops
+
+struct KnownLayout {
+  model::Layout layout;
+  model::Hash256 digest;
+  model::GroupMask append = 0;
+  model::GroupMask checkpoint = 0;
+  uint32_t units_per_block = 1;
+  bool needs_checkpoint = false;
+  model::PagePlan span_plan;
+  model::PagePlan checkpoint_plan;       // at a block end
+  model::PagePlan checkpoint_tail_plan;  // cutting a block
+  uint32_t layer_count = 0;              // highest layer number + 1, over append groups
+  uint32_t replay_tokens = 0;            // to rebuild all checkpoint groups; 0 = not allowed
+  bool replay_exact = false;
+
+  const model::PagePlan& plan(model::FillKind kind, uint32_t end_units) const;
+};
+
+class LayoutTable {
+ public:
+  // Precondition: validated. kBusy beyond kMaxLayouts.
+  model::Result<model::LayoutId> add(model::Layout layout);
+  const KnownLayout* find(model::LayoutId id) const;
+  size_t size() const { return layouts_.size(); }
+
+ private:
+  std::vector<std::unique_ptr<KnownLayout>> layouts_;
+};
+
+}  // namespace quire::cache

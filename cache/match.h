@@ -1,0 +1,32 @@
+// Where a hit is decided: the longest prefix of a prompt that can be resumed (DESIGN section 3).
+//
+// Presence along a chain is prefix-closed, so the end of the run of spans is found by binary search
+// (13 probes for a million tokens); the checkpoint is then looked for upwards from there.
+// Pure: reads the tree, pins nothing.
+#pragma once
+
+#include <cstdint>
+
+#include "cache/chain_view.h"
+#include "cache/namespace_table.h"
+#include "cache/prefix_tree.h"
+#include "model/ring_frames.h"
+
+namespace quire::cache {
+
+struct PrefixMatch {
+  model::NodeId span_node;        // deepest span present; the root node when none
+  model::NodeId exact_node;       // span (or root) that ends at floor(exact / B) * B
+  model::NodeId checkpoint_node;  // at exact; none for layouts without checkpoints
+  uint32_t span_units = 0;
+  uint32_t exact_units = 0;
+  uint32_t branch_units = 0;  // a checkpoint is wanted here; 0 = none
+  model::MatchLimit limit = model::MatchLimit::kNoSpan;
+  uint32_t limit_units = 0;
+};
+
+// `prompt_tokens` >= 1.
+PrefixMatch find_prefix(const PrefixTree& tree, model::RootId root_id, const Root& root,
+                        const ChainView& chain, uint32_t prompt_tokens);
+
+}  // namespace quire::cache

@@ -1,0 +1,73 @@
+// Hands out node ids so that the nodes of one session lie adjacent: ids come in runs of 16 (512 B
+// of links), a chain fills its run and goes on in the next one when that is free.
+//
+//   run:  empty (free list) <-> partly used (partial list, oldest first) <-> full (no list)
+//
+// A new run is opened only while the gaps in partly used runs stay below half of the ids in use:
+// many short branches then share runs rather than grow memory. 0.75 B an id. Threads: core only.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "allocator/flat_array.h"
+#include "model/ids.h"
+#include "model/result.h"
+
+namespace quire::cache {
+
+class NodeRuns {
+ public:
+  // At most max_ids are in use at a time; their values stay below max_ids rounded up to a run.
+  static model::Result<NodeRuns> create(uint64_t max_ids);
+
+  // Takes exactly this id; false when it is in use, or beyond the run that would be opened next.
+  bool take(model::NodeId id);
+  // The first id of an empty run. nullopt: none left, or the gaps must be filled first.
+  std::optional<model::NodeId> take_run_start();
+  // Any free id: the last one of the oldest partly used run, where it is least in the way of the
+  // chain that grows there. nullopt: max_ids are in use.
+  std::optional<model::NodeId> take_filler();
+  void release(model::NodeId id);
+
+  bool in_use(model::NodeId id) const;
+  uint64_t max_id_count() const { return (runs_.max_count() - kListHeads) * kRunIds; }
+  uint64_t used_count() const { return used_count_; }
+  uint32_t end_of_ids() const { return run_count_ * kRunIds; }  // ids ever used are below
+  uint64_t resident_bytes() const { return runs_.resident_bytes(); }
+  void check_invariants() const;
+
+ private:
+  static constexpr uint32_t kRunIds = 16;
+  static constexpr uint16_t kFull = 0xffff;
+  static constexpr uint32_t kFreeList = 0;     // places 0 and 1 of runs_ are the heads of the
+  static constexpr uint32_t kPartialList = 1;  // circular lists; run r is at place r + kListHeads
+  static constexpr uint32_t kListHeads = 2;
+  // Gaps that are always allowed: below this it is not worth to break chains up.
+  static constexpr uint64_t kFreeGaps = 1 << 16;
+
+  struct Run {
+    uint32_t next;
+    uint32_t previous;
+    uint16_t used;  // bit i: id 16 * r + i is in use
+    uint16_t zero;
+  };
+  static_assert(sizeof(Run) == 12);
+
+  Run& run_of(model::NodeId id) { return runs_[id.value / kRunIds + kListHeads]; }
+  const Run& run_of(model::NodeId id) const { return runs_[id.value / kRunIds + kListHeads]; }
+  bool may_open_run() const;
+  void open_run();
+  void mark(model::NodeId id);
+  void unlink(uint32_t place);
+  void link_last(uint32_t list, uint32_t place);
+  uint64_t check_list(uint32_t list) const;
+
+  allocator::FlatArray<Run> runs_;
+  uint64_t max_ids_ = 0;
+  uint64_t used_count_ = 0;
+  uint32_t run_count_ = 0;        // opened so far
+  uint32_t empty_run_count_ = 0;  // of these, in the free list
+};
+
+}  // namespace quire::cache

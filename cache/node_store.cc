@@ -1,0 +1,340 @@
+#include "cache/node_store.h"
+
+#include <algorithm>
+
+namespace quire::cache {
+
+using allocator::PageEntry;
+using allocator::PageState;
+using allocator::Pool;
+using model::DomainId;
+using model::NodeId;
+using model::SlotId;
+
+namespace {
+
+// One request evicts at most this much before it is told that there is no room: a bounded step.
+constexpr uint32_t kMaxEvictionsPerAllocation = 4096;
+// Looking for a wholly free segment costs more than an eviction.
+constexpr uint32_t kEvictionsBetweenRetireTries = 64;
+
+NodeKind kind_of(const NodeLink& link) { return static_cast<NodeKind>(link.kind); }
+
+SlotId decode_slot(uint32_t plus_one) { return SlotId{plus_one - 1}; }
+
+}  // namespace
+
+NodeStore::NodeStore(std::unique_ptr<PrefixTree> tree, Pool* pool, NamespaceTable* names,
+                     PolicyFactory policy_factory)
+    : tree_(std::move(tree)),
+      pool_(pool),
+      names_(names),
+      policy_factory_(std::move(policy_factory)) {}
+
+model::Result<void> NodeStore::add_domain(DomainId domain) {
+  if (policies_.size() <= domain.value) policies_.resize(domain.value + 1);
+  if (policies_[domain.value] == nullptr) policies_[domain.value] = QUIRE_TRY(policy_factory_());
+  return {};
+}
+
+DomainId NodeStore::domain_of(NodeId node) const {
+  return names_->root(model::RootId{tree_->link(node).root}).key.domain;
+}
+
+EvictionPolicy& NodeStore::policy_of(NodeId node) { return *policies_[domain_of(node).value]; }
+
+bool NodeStore::may_drop(NodeId node) const {
+  const NodeLink& link = tree_->link(node);
+  const NodeKind kind = kind_of(link);
+  return (kind == NodeKind::kSpan || kind == NodeKind::kCheckpoint) && link.pins == 0 &&
+         tree_->is_leaf(node);
+}
+
+void NodeStore::offer(NodeId node) {
+  NodeLink& link = tree_->link(node);
+  if (link.in_policy || !may_drop(node)) return;
+  link.in_policy = 1;
+  policy_of(node).on_evictable(node);
+}
+
+void NodeStore::unpin(NodeId node) {
+  NodeLink& link = tree_->link(node);
+  QUIRE_CHECK(link.pins > 0);
+  if (--link.pins > 0) return;
+  if (link.quarantined && may_drop(node)) {
+    drop(node, DropReason::kQuarantined);
+  } else if (link.superseded && may_drop(node)) {
+    drop(node, DropReason::kSuperseded);
+  } else {
+    offer(node);
+  }
+}
+
+void NodeStore::use(NodeId node) {
+  if (kind_of(tree_->link(node)) == NodeKind::kRoot) return;
+  policy_of(node).on_use(node);
+}
+
+void NodeStore::done_with(NodeId node) {
+  if (kind_of(tree_->link(node)) == NodeKind::kRoot) return;
+  policy_of(node).on_done_with(node);
+}
+
+std::optional<NodeId> NodeStore::add(NodeId parent, NodeKind kind, const model::Hash256& key,
+                                     uint32_t units, std::span<const SlotId> slots) {
+  const auto node = tree_->add(parent, kind, key, units);
+  if (!node) return std::nullopt;
+  uint32_t next = 0;
+  for (auto slot = slots.rbegin(); slot != slots.rend(); ++slot) {
+    PageEntry& page = pool_->page(*slot);
+    page.owner = node->value + 1;
+    page.next = next;
+    page.set_state(PageState::kSealed);
+    next = slot->value + 1;
+  }
+  tree_->link(*node).first_page = next;
+  count_pages(*node, +1);
+  ++(kind == NodeKind::kSpan ? counters_.spans : counters_.checkpoints);
+  if (kind == NodeKind::kCheckpoint) tree_->link(parent).has_checkpoints = 1;
+  use(*node);
+  offer(*node);
+  return node;
+}
+
+SlotId NodeStore::first_page(NodeId node) const {
+  return decode_slot(tree_->link(node).first_page);
+}
+
+void NodeStore::free_pages(NodeId node) {
+  SlotId slot = first_page(node);
+  while (slot.valid()) {
+    const SlotId next = decode_slot(pool_->page(slot).next);
+    pool_->free(slot);
+    slot = next;
+  }
+}
+
+void NodeStore::count_pages(NodeId node, int64_t change) {
+  const NodeLink& link = tree_->link(node);
+  const Root& root = names_->root(model::RootId{link.root});
+  const auto kind =
+      kind_of(link) == NodeKind::kSpan ? model::FillKind::kSpan : model::FillKind::kCheckpoint;
+  if (pages_by_layout_.size() <= root.key.layout.value) {
+    pages_by_layout_.resize(root.key.layout.value + 1);
+  }
+  for (const model::PlannedPage& page : root.layout->plan(kind, link.units).pages) {
+    pages_by_layout_[root.key.layout.value][page.group] += static_cast<uint64_t>(change);
+  }
+}
+
+uint64_t NodeStore::resident_pages(model::LayoutId layout, model::GroupIndex group) const {
+  return layout.value < pages_by_layout_.size() ? pages_by_layout_[layout.value][group] : 0;
+}
+
+void NodeStore::count_drop(NodeKind kind, DropReason reason) {
+  const bool span = kind == NodeKind::kSpan;
+  --(span ? counters_.spans : counters_.checkpoints);
+  switch (reason) {
+    case DropReason::kEvicted:
+      ++(span ? counters_.evicted_spans : counters_.evicted_checkpoints);
+      break;
+    case DropReason::kSuperseded:
+      ++counters_.superseded_checkpoints;
+      break;
+    case DropReason::kQuarantined:
+      break;  // counted when it was found
+    case DropReason::kStale:
+      ++counters_.stale_dropped;
+      break;
+  }
+}
+
+bool NodeStore::drop(NodeId node, DropReason reason) {
+  // A quarantined parent goes with its last dependant, and so on up the path.
+  for (;;) {
+    if (!may_drop(node)) return false;
+    const NodeId parent = tree_->parent(node);
+    const model::RootId root{tree_->link(node).root};
+    count_drop(kind_of(tree_->link(node)), reason);
+    count_pages(node, -1);
+    free_pages(node);
+    EvictionPolicy& policy = policy_of(node);
+    const bool parent_counts = kind_of(tree_->link(parent)) == NodeKind::kSpan;
+    if (parent_counts) policy.on_child_removed(parent, node);
+    policy.on_removed(node);
+    tree_->remove(node);
+    if (!parent_counts) {
+      maybe_forget_root(root);
+      return true;
+    }
+    if (!tree_->link(parent).quarantined || !may_drop(parent)) {
+      offer(parent);
+      return true;
+    }
+    node = parent;
+    reason = DropReason::kQuarantined;
+  }
+}
+
+void NodeStore::supersede(NodeId checkpoint) {
+  tree_->link(checkpoint).superseded = 1;
+  drop(checkpoint, DropReason::kSuperseded);
+}
+
+void NodeStore::quarantine(NodeId top) {
+  // Hide the whole subtree first, deepest last; then let go what nobody holds, deepest first.
+  std::vector<NodeId> subtree{top};
+  for (size_t i = 0; i < subtree.size(); ++i) {
+    if (!tree_->link(subtree[i]).quarantined) {
+      tree_->hide(subtree[i]);
+      ++counters_.quarantined;
+    }
+    tree_->for_each_child(subtree[i], [&](NodeId child) { subtree.push_back(child); });
+  }
+  for (auto node = subtree.rbegin(); node != subtree.rend(); ++node) {
+    const NodeLink& link = tree_->link(*node);
+    const bool still_there = link.quarantined && kind_of(link) != NodeKind::kFree;
+    if (still_there && may_drop(*node)) drop(*node, DropReason::kQuarantined);
+  }
+}
+
+bool NodeStore::evict_one(DomainId domain) {
+  EvictionPolicy& policy = *policies_[domain.value];
+  while (const auto victim = policy.take_victim()) {
+    tree_->link(*victim).in_policy = 0;
+    if (drop(*victim, DropReason::kEvicted)) return true;
+  }
+  return false;
+}
+
+uint64_t NodeStore::evict(uint64_t count) {
+  uint64_t evicted = 0;
+  for (uint16_t d = 0; d < policies_.size(); ++d) {
+    if (policies_[d] == nullptr) continue;
+    while ((count == 0 || evicted < count) && evict_one(DomainId{d})) ++evicted;
+  }
+  return evicted;
+}
+
+bool NodeStore::retire_free(DomainId domain) {
+  auto retired = pool_->retire_free_segment(domain);
+  if (!retired) return false;
+  retired_.push_back({domain, std::move(*retired)});
+  ++retired_pending_;
+  return true;
+}
+
+// Whoever holds most gives first, but never to somebody who holds as much.
+bool NodeStore::take_from_other_domain(DomainId domain) {
+  const uint64_t own = pool_->usage(domain).segment_bytes;
+  DomainId donor;
+  uint64_t most = own;
+  for (uint16_t d = 0; d < policies_.size(); ++d) {
+    if (policies_[d] == nullptr || DomainId{d} == domain) continue;
+    const uint64_t held = pool_->usage(DomainId{d}).segment_bytes;
+    if (held > most) {
+      most = held;
+      donor = DomainId{d};
+    }
+  }
+  if (!donor.valid()) return false;
+  for (uint32_t i = 0; i < kMaxEvictionsPerAllocation; ++i) {
+    if (i % kEvictionsBetweenRetireTries == 0 && retire_free(donor)) return true;
+    if (!evict_one(donor)) break;
+  }
+  return retire_free(donor);
+}
+
+NodeStore::Room NodeStore::allocate(allocator::ClassId size_class, DomainId domain, SlotId after,
+                                    SlotId& slot) {
+  for (uint32_t evictions = 0; evictions <= kMaxEvictionsPerAllocation; ++evictions) {
+    if (const auto found = pool_->allocate(size_class, after)) {
+      slot = *found;
+      return Room::kHave;
+    }
+    const Pool::Growth growth = pool_->grow(domain);
+    if (growth == Pool::Growth::kGrew) continue;
+    if (growth == Pool::Growth::kPending || retired_pending_ > 0) return Room::kPending;
+    if (!evict_one(domain)) {
+      return take_from_other_domain(domain) ? Room::kPending : Room::kNone;
+    }
+  }
+  return Room::kNone;
+}
+
+std::vector<RetiredFrom> NodeStore::take_retired() { return std::exchange(retired_, {}); }
+
+uint32_t NodeStore::reclaim_root(NodeId root_node, uint32_t budget) {
+  uint32_t dropped = 0;
+  NodeId node = root_node;
+  // Depth first; a pinned leaf is stepped over, a dropped one hands over to its parent.
+  while (dropped < budget) {
+    const NodeLink& link = tree_->link(node);
+    const bool has_child = kind_of(link) != NodeKind::kCheckpoint && link.first_child != 0;
+    if (has_child) {
+      node = PrefixTree::decode(link.first_child);
+      continue;
+    }
+    NodeId parent = node == root_node ? NodeId{} : tree_->parent(node);
+    if (may_drop(node) && parent.valid()) {
+      const bool last = parent == root_node && link.next_sibling == 0 && link.previous_sibling == 0;
+      drop(node, DropReason::kStale);
+      ++dropped;
+      if (last) return dropped;  // the root itself may be forgotten now
+      node = parent;
+      continue;
+    }
+    while (node != root_node && tree_->link(node).next_sibling == 0) node = tree_->parent(node);
+    if (node == root_node) return dropped;
+    node = PrefixTree::decode(tree_->link(node).next_sibling);
+  }
+  return dropped;
+}
+
+void NodeStore::reclaim_dead(uint32_t budget) {
+  std::vector<model::RootId>& dead = names_->dead_roots();
+  for (size_t i = dead.size(); i > 0 && budget > 0; --i) {
+    const model::RootId root = dead[i - 1];
+    const NodeId node = names_->root(root).node;
+    budget -= std::min(budget, reclaim_root(node, budget));
+    if (i <= dead.size() && dead[i - 1] == root) maybe_forget_root(root);
+  }
+}
+
+void NodeStore::maybe_forget_root(model::RootId root) {
+  Root& record = names_->root(root);
+  if (record.session_count > 0 || !tree_->is_leaf(record.node)) return;
+  tree_->remove(record.node);
+  names_->forget(root);
+}
+
+uint64_t NodeStore::table_bytes() const {
+  uint64_t bytes = tree_->resident_bytes() + pool_->table_bytes();
+  for (const auto& policy : policies_) {
+    if (policy != nullptr) bytes += policy->resident_bytes();
+  }
+  return bytes;
+}
+
+void NodeStore::check_invariants() const {
+  tree_->check_invariants();
+  pool_->check_invariants();
+  uint64_t spans = 0;
+  uint64_t checkpoints = 0;
+  for (uint32_t i = 0; i < tree_->end_of_nodes(); ++i) {
+    const NodeLink& link = tree_->link(NodeId{i});
+    const NodeKind kind = kind_of(link);
+    spans += kind == NodeKind::kSpan;
+    checkpoints += kind == NodeKind::kCheckpoint;
+    if (kind != NodeKind::kSpan && kind != NodeKind::kCheckpoint) continue;
+    for (SlotId slot = first_page(NodeId{i}); slot.valid();
+         slot = decode_slot(pool_->page(slot).next)) {
+      QUIRE_CHECK(pool_->page(slot).owner == i + 1);
+      QUIRE_CHECK(pool_->page(slot).state() == PageState::kSealed);
+    }
+    QUIRE_CHECK(link.in_policy || !may_drop(NodeId{i}));
+  }
+  QUIRE_CHECK(spans == counters_.spans && checkpoints == counters_.checkpoints);
+}
+
+}  // namespace quire::cache

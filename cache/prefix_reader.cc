@@ -1,0 +1,226 @@
+#include "cache/prefix_reader.h"
+
+#include <algorithm>
+#include <bit>
+#include <string>
+
+namespace quire::cache {
+
+using model::Errc;
+using model::FillKind;
+using model::LeaseId;
+using model::make_error;
+using model::NodeId;
+using model::PageDescriptor;
+using model::SlotId;
+
+const Root& PrefixReader::root_of(NodeId node) const {
+  return names_->root(model::RootId{store_->tree().link(node).root});
+}
+
+model::Result<model::MatchResult> PrefixReader::match(CacheSession& session, LeaseHolder& holder,
+                                                      const ChainView& chain,
+                                                      uint32_t prompt_tokens) {
+  if (prompt_tokens == 0) return make_error(Errc::kInvalidArgument, "prompt_tokens is 0");
+  const Root& root = names_->root(session.root);
+  if (root.dead) return make_error(Errc::kStaleHandle, "the namespace moved to a later epoch");
+  const PrefixMatch found = find_prefix(store_->tree(), session.root, root, chain, prompt_tokens);
+  ++counters_.matches;
+  counters_.prompt_tokens += prompt_tokens;
+  if (found.span_node == root.node && !found.checkpoint_node.valid()) {
+    Lease none;
+    return announce(session, found, root, none);
+  }
+  const LeaseId id = QUIRE_TRY(leases_->add(holder));
+  Lease& lease = *leases_->find(id, holder);
+  lease.span_node = found.span_node;
+  lease.exact_node = found.exact_node;
+  lease.checkpoint_node = found.checkpoint_node;
+  store_->pin(lease.span_node);
+  if (lease.checkpoint_node.valid()) store_->pin(lease.checkpoint_node);
+  model::MatchResult result = announce(session, found, root, lease);
+  result.lease = id.value;
+  return result;
+}
+
+model::MatchResult PrefixReader::announce(CacheSession& session, const PrefixMatch& match,
+                                          const Root& root, Lease& lease) {
+  const uint32_t unit_tokens = root.layout->layout.unit_tokens;
+  model::MatchResult result{};
+  result.exact_tokens = match.exact_units * unit_tokens;
+  result.span_tokens = match.span_units * unit_tokens;
+  result.branch_tokens = match.branch_units * unit_tokens;
+  result.limit = static_cast<uint8_t>(match.limit);
+  result.limit_tokens = match.limit_units * unit_tokens;
+  result.tokens_ram = result.exact_tokens;
+  const bool worth_replaying = result.span_tokens > result.exact_tokens;
+  if (worth_replaying && root.layout->replay_tokens > 0) {
+    result.replay_tokens = std::min(root.layout->replay_tokens, result.span_tokens);
+    result.replay_exact = root.layout->replay_exact ? 1 : 0;
+  }
+  if (lease.span_node.valid()) store_->use(lease.span_node);
+  if (lease.checkpoint_node.valid()) note_checkpoint_hit(session, lease.checkpoint_node);
+  counters_.hit_tokens += result.exact_tokens;
+  return result;
+}
+
+// A conversation that comes back to its own checkpoint will supersede it; a checkpoint that
+// somebody else resumes from is a branch point from now on.
+void PrefixReader::note_checkpoint_hit(CacheSession& session, NodeId checkpoint) {
+  store_->use(checkpoint);
+  NodeLink& link = store_->tree().link(checkpoint);
+  if (link.first_child == session.owner_tag) {
+    session.has_previous_checkpoint = true;
+    session.previous_checkpoint = store_->tree().key(checkpoint);
+  } else {
+    link.kept = 1;
+  }
+}
+
+model::Result<PrefixReader::Range> PrefixReader::check_range(const Lease& lease,
+                                                             const model::LoadArgs& args) const {
+  const uint32_t per_block = root_of(lease.exact_node).layout->units_per_block;
+  const uint32_t blocks = store_->tree().link(lease.span_node).units / per_block;
+  const uint32_t exact_blocks = store_->tree().link(lease.exact_node).units / per_block;
+  Range range{args.first_block, args.block_count};
+  if (range.block_count == 0 && range.first_block <= exact_blocks) {
+    range.block_count = exact_blocks - range.first_block;
+  }
+  if (range.first_block > blocks || range.block_count > blocks - range.first_block) {
+    return make_error(Errc::kInvalidArgument,
+                      "blocks outside the hit, which has " + std::to_string(blocks));
+  }
+  return range;
+}
+
+// The span that ends after `end_block` blocks of the leased path.
+NodeId PrefixReader::node_at(const Lease& lease, uint32_t end_block) const {
+  const PrefixTree& tree = store_->tree();
+  const uint32_t units = end_block * root_of(lease.span_node).layout->units_per_block;
+  NodeId node = tree.link(lease.exact_node).units >= units ? lease.exact_node : lease.span_node;
+  while (tree.link(node).units > units) node = tree.parent(node);
+  return node;
+}
+
+PageDescriptor PrefixReader::describe(SlotId slot, model::GroupIndex group, bool checkpoint) const {
+  const allocator::PageEntry& page = store_->pool().page(slot);
+  const allocator::SlotPlace place = store_->pool().place(slot);
+  return {.offset = place.offset,
+          .bytes = store_->pool().page_bytes(slot),
+          .segment = place.segment.value,
+          .generation = page.generation(),
+          .crc32c = page.crc32c,
+          .group = group,
+          .flags = static_cast<uint16_t>(checkpoint ? 1 : 0)};
+}
+
+void PrefixReader::write_spans(NodeId last, const Range& range, model::GroupMask groups,
+                               uint32_t pages_per_span, std::span<PageDescriptor> out,
+                               std::vector<SlotId>* slots) {
+  const PrefixTree& tree = store_->tree();
+  const std::vector<model::PlannedPage>& plan = root_of(last).layout->span_plan.pages;
+  NodeId node = last;
+  for (uint32_t block = range.block_count; block > 0; --block, node = tree.parent(node)) {
+    store_->pin(node);
+    size_t index = size_t{block - 1} * pages_per_span;
+    SlotId slot = store_->first_page(node);
+    for (const model::PlannedPage& planned : plan) {
+      if (groups >> planned.group & 1) {
+        if (slots != nullptr) (*slots)[index] = slot;
+        out[index++] = describe(slot, planned.group, false);
+      }
+      slot = SlotId{store_->pool().page(slot).next - 1};
+    }
+  }
+}
+
+size_t PrefixReader::count_checkpoint_pages(NodeId checkpoint, model::GroupMask groups) const {
+  const uint32_t units = store_->tree().link(checkpoint).units;
+  const auto& pages = root_of(checkpoint).layout->plan(FillKind::kCheckpoint, units).pages;
+  return static_cast<size_t>(std::count_if(
+      pages.begin(), pages.end(),
+      [&](const model::PlannedPage& page) { return (groups >> page.group & 1) != 0; }));
+}
+
+uint32_t PrefixReader::write_checkpoint(NodeId checkpoint, model::GroupMask groups,
+                                        std::span<PageDescriptor> out,
+                                        std::vector<SlotId>* slots) const {
+  const NodeLink& link = store_->tree().link(checkpoint);
+  const model::PagePlan& plan = root_of(checkpoint).layout->plan(FillKind::kCheckpoint, link.units);
+  SlotId slot = store_->first_page(checkpoint);
+  uint32_t count = 0;
+  for (const model::PlannedPage& planned : plan.pages) {
+    if (groups >> planned.group & 1) {
+      if (slots != nullptr) slots->push_back(slot);
+      out[count++] = describe(slot, planned.group, true);
+    }
+    slot = SlotId{store_->pool().page(slot).next - 1};
+  }
+  return count;
+}
+
+model::Result<model::LoadResult> PrefixReader::load(LeaseHolder& holder,
+                                                    const model::LoadArgs& args,
+                                                    std::span<PageDescriptor> out,
+                                                    std::vector<SlotId>* slots) {
+  Lease* lease = leases_->find(LeaseId{args.lease}, holder);
+  if (lease == nullptr) return make_error(Errc::kNotFound, "no such lease; match first");
+  if (lease->load_count == kMaxLoadsPerLease) {
+    return make_error(Errc::kBusy, "16 loads of one lease; release it and match again");
+  }
+  const Range range = QUIRE_TRY(check_range(*lease, args));
+  const KnownLayout& layout = *root_of(lease->span_node).layout;
+  const model::GroupMask groups = args.groups == 0 ? ~uint64_t{0} : args.groups;
+  const auto pages_per_span = static_cast<uint32_t>(std::popcount(groups & layout.append));
+  const bool with_checkpoint = args.include_checkpoint != 0 && lease->checkpoint_node.valid();
+  const size_t checkpoint_pages =
+      with_checkpoint ? count_checkpoint_pages(lease->checkpoint_node, groups) : 0;
+  const size_t needed = size_t{range.block_count} * pages_per_span + checkpoint_pages;
+  if (needed > out.size()) {
+    return make_error(Errc::kInvalidArgument,
+                      "the load needs room for " + std::to_string(needed) + " descriptors");
+  }
+  const NodeId last = node_at(*lease, range.first_block + range.block_count);
+  if (slots != nullptr) slots->resize(needed - checkpoint_pages);
+  write_spans(last, range, groups, pages_per_span, out, slots);
+  lease->loads[lease->load_count++] = {range.first_block, range.block_count};
+
+  model::LoadResult result{};
+  result.block_count = range.block_count;
+  if (with_checkpoint) {
+    result.checkpoint_count = write_checkpoint(lease->checkpoint_node, groups,
+                                               out.subspan(needed - checkpoint_pages), slots);
+  }
+  result.descriptor_count = static_cast<uint32_t>(needed);
+  ++counters_.loads;
+  counters_.delivered_pages += needed;
+  return result;
+}
+
+model::Result<void> PrefixReader::release(LeaseHolder& holder, LeaseId id) {
+  Lease* lease = leases_->find(id, holder);
+  if (lease == nullptr) return make_error(Errc::kNotFound, "no such lease, or released before");
+  for (uint32_t i = 0; i < lease->load_count; ++i) {
+    const LoadRange& range = lease->loads[i];
+    NodeId node = node_at(*lease, range.first_block + range.block_count);
+    for (uint32_t block = range.block_count; block > 0; --block) {
+      const NodeId parent = store_->tree().parent(node);
+      store_->unpin(node);
+      node = parent;
+    }
+  }
+  const NodeId checkpoint = lease->checkpoint_node;
+  const NodeId span = lease->span_node;
+  leases_->remove(id);
+  if (checkpoint.valid()) store_->unpin(checkpoint);
+  store_->unpin(span);
+  return {};
+}
+
+void PrefixReader::release_all(LeaseHolder& holder) {
+  for (LeaseId id = leases_->first(holder); id.valid(); id = leases_->first(holder)) {
+    QUIRE_CHECK(release(holder, id).ok());
+  }
+}
+
+}  // namespace quire::cache
