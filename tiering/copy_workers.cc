@@ -1,0 +1,148 @@
+// Sleeping: a worker reads its signal, finds its queue empty, and sleeps only while the signal
+// still has that value. The core adds to the signal (release) after every push, so either the
+// worker sees the new value and looks again, or it had seen it (acquire) before it looked, and with
+// it the push. The kernel compares and sleeps in one step: no wake-up is lost. std::atomic's notify
+// skips the system call when nobody sleeps.
+#include "tiering/copy_workers.h"
+
+#include <atomic>
+#include <chrono>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "model/check.h"
+#include "tiering/spsc_queue.h"
+
+namespace quire::tiering {
+namespace {
+
+void relax_cpu() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#endif
+}
+
+}  // namespace
+
+class CopyWorkers::Worker {
+ public:
+  explicit Worker(const CopyWorkersOptions& options)
+      : options_(options),
+        tasks_(options.queue_entries),
+        done_(options.queue_entries),
+        thread_([this] { run(); }) {}
+
+  // Finishes what was submitted.
+  ~Worker() {
+    stopping_.store(true, std::memory_order_release);
+    ring();
+    thread_.join();
+  }
+
+  // Core's side.
+  bool has_room() const { return in_flight_ < options_.queue_entries; }
+  uint32_t pending() const { return in_flight_ - done_.size(); }  // not finished yet
+  uint32_t in_flight() const { return in_flight_; }
+  void submit(CopyTask* task);
+  size_t poll(std::span<CopyTask*> done);
+
+ private:
+  void ring();
+  void run();
+  void wait(uint32_t seen) const;
+
+  const CopyWorkersOptions& options_;
+  SpscQueue<CopyTask*> tasks_;  // core to worker
+  SpscQueue<CopyTask*> done_;   // worker to core; has room for all that are in flight
+  uint32_t in_flight_ = 0;      // core only
+  // Core stores before it rings; the worker loads before it looks at tasks_, so an empty queue then
+  // stays empty.
+  std::atomic<bool> stopping_{false};
+  alignas(64) std::atomic<uint32_t> signal_{0};
+  std::thread thread_;  // last: starts when the rest is there
+};
+
+void CopyWorkers::Worker::submit(CopyTask* task) {
+  QUIRE_CHECK(tasks_.push(task));
+  ++in_flight_;
+  ring();
+}
+
+size_t CopyWorkers::Worker::poll(std::span<CopyTask*> done) {
+  size_t count = 0;
+  while (count < done.size() && done_.pop(&done[count])) ++count;
+  in_flight_ -= static_cast<uint32_t>(count);
+  return count;
+}
+
+void CopyWorkers::Worker::ring() {
+  signal_.fetch_add(1, std::memory_order_seq_cst);
+  signal_.notify_one();
+}
+
+void CopyWorkers::Worker::run() {
+  while (true) {
+    const uint32_t seen = signal_.load(std::memory_order_acquire);
+    const bool stop = stopping_.load(std::memory_order_acquire);
+    CopyTask* task = nullptr;
+    if (tasks_.pop(&task)) {
+      run_copy_task(*task);
+      QUIRE_CHECK(done_.push(task));
+      if (options_.on_done) options_.on_done();
+    } else if (stop) {
+      return;
+    } else {
+      wait(seen);
+    }
+  }
+}
+
+// Returns when the signal differs from `seen`.
+void CopyWorkers::Worker::wait(uint32_t seen) const {
+  using Clock = std::chrono::steady_clock;
+  const Clock::time_point sleep_at = Clock::now() + std::chrono::microseconds(options_.spin_us);
+  while (Clock::now() < sleep_at) {
+    for (int i = 0; i < 16; ++i) {
+      if (signal_.load(std::memory_order_acquire) != seen) return;
+      relax_cpu();
+    }
+  }
+  signal_.wait(seen, std::memory_order_acquire);
+}
+
+CopyWorkers::CopyWorkers(CopyWorkersOptions options) : options_(std::move(options)) {
+  QUIRE_CHECK(options_.threads > 0);
+  for (uint32_t i = 0; i < options_.threads; ++i) {
+    workers_.push_back(std::make_unique<Worker>(options_));
+  }
+}
+
+CopyWorkers::~CopyWorkers() = default;
+
+bool CopyWorkers::submit(CopyTask* task) {
+  Worker* shortest = nullptr;
+  for (const std::unique_ptr<Worker>& worker : workers_) {
+    if (!worker->has_room()) continue;
+    if (shortest == nullptr || worker->pending() < shortest->pending()) shortest = worker.get();
+  }
+  if (shortest == nullptr) return false;
+  shortest->submit(task);
+  return true;
+}
+
+size_t CopyWorkers::poll(std::span<CopyTask*> done) {
+  size_t count = 0;
+  for (const std::unique_ptr<Worker>& worker : workers_) {
+    count += worker->poll(done.subspan(count));
+  }
+  return count;
+}
+
+size_t CopyWorkers::in_flight() const {
+  size_t count = 0;
+  for (const std::unique_ptr<Worker>& worker : workers_) count += worker->in_flight();
+  return count;
+}
+
+}  // namespace quire::tiering
