@@ -1,0 +1,118 @@
+// One client's socket: framing, descriptor passing, peer identity and the watch for its death.
+//
+// Death is socket EOF or pidfd readable, whichever comes first, so a descriptor that leaked to a
+// child of the client does not keep it alive here. Nothing a peer sends or omits can block: reads
+// and writes are non-blocking, both buffers are bounded, half a frame has a deadline. Threads: core
+// only. The owner destroys it after on_end(), not from within.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_set>
+#include <vector>
+
+#include "model/clock.h"
+#include "model/fd_guard.h"
+#include "model/ids.h"
+#include "model/wire.h"
+#include "server/event_loop.h"
+
+namespace quire::server {
+
+class Attachment;
+class Connection;
+
+struct PeerIdentity {
+  uint32_t pid = 0;
+  uint32_t uid = 0;
+  uint32_t gid = 0;
+};
+
+class ConnectionOwner {
+ public:
+  virtual ~ConnectionOwner() = default;
+  // A whole frame with a valid header. An error ends the connection after it was sent.
+  virtual model::Result<void> on_frame(Connection& connection, const model::FrameHeader& header,
+                                       std::string_view payload) = 0;
+  // Called once. `reason` is kOk for a plain hang-up.
+  virtual void on_end(Connection& connection, const model::Error& reason) = 0;
+};
+
+class Connection final : public EventHandler {
+ public:
+  // Takes an accepted, non-blocking socket; reads SO_PEERCRED and opens the peer's pidfd.
+  static model::Result<std::unique_ptr<Connection>> create(model::FdGuard fd, EventLoop* loop,
+                                                           const model::Clock* clock,
+                                                           ConnectionOwner* owner);
+  ~Connection() override;
+
+  const PeerIdentity& peer() const { return peer_; }
+  bool ended() const { return ended_; }
+
+  // Queues a frame and sends what the socket takes. `descriptors` are duplicated; at most
+  // kMaxDescriptorsPerFrame. A peer that does not read is ended at kMaxOutboxBytes.
+  void send(model::FrameType type, bool reply, uint32_t sequence, std::string_view payload,
+            std::span<const int> descriptors = {});
+  void send_error(model::FrameType type, uint32_t sequence, const model::Error& error);
+  // Tells the owner and stops watching; idempotent.
+  void end(const model::Error& reason);
+  // Ends a peer that has been silent in the middle of a frame, or before hello, for too long.
+  void check_deadline(int64_t now_ns);
+
+  void on_event(uint32_t epoll_events) override;
+
+  // --- owned by the control verbs ---
+  bool greeted = false;
+  model::DomainId domain;
+  std::string client_name;
+  std::vector<Attachment*> attachments;
+  std::unordered_set<uint32_t> known_segments;  // told to this client, not yet acknowledged as gone
+
+ private:
+  // Watches the peer's pidfd.
+  class DeathWatch final : public EventHandler {
+   public:
+    explicit DeathWatch(Connection* connection) : connection_(connection) {}
+    void on_event(uint32_t) override;
+
+   private:
+    Connection* connection_;
+  };
+  struct Outgoing {
+    std::string bytes;
+    size_t sent = 0;
+    std::vector<model::FdGuard> descriptors;
+  };
+
+  Connection(model::FdGuard fd, EventLoop* loop, const model::Clock* clock, ConnectionOwner* owner)
+      : fd_(std::move(fd)), loop_(loop), clock_(clock), owner_(owner), death_watch_(this) {}
+  model::Result<void> identify();
+  void receive();
+  model::Result<bool> receive_some();
+  model::Result<void> take_frames();
+  void flush();
+  bool send_front();
+
+  model::FdGuard fd_;
+  model::FdGuard pidfd_;
+  EventLoop* loop_;
+  const model::Clock* clock_;
+  ConnectionOwner* owner_;
+  DeathWatch death_watch_;
+  PeerIdentity peer_;
+  std::string inbox_;
+  int64_t waiting_since_ns_ = 0;  // start of the present half frame, or of the connection
+  std::deque<Outgoing> outbox_;
+  size_t outbox_bytes_ = 0;
+  bool want_write_ = false;
+  bool ended_ = false;
+};
+
+inline constexpr size_t kMaxOutboxBytes = 4 << 20;  // a client that does not read its replies
+inline constexpr int64_t kFrameDeadlineNs = 10'000'000'000;  // hello, and half a frame
+
+}  // namespace quire::server

@@ -1,0 +1,236 @@
+#include "server/control_verbs.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <span>
+
+namespace quire::server {
+
+using model::Errc;
+using model::FrameType;
+using model::make_error;
+using model::read_struct;
+using model::struct_bytes;
+
+model::Result<ControlVerbs> ControlVerbs::create(Parts parts) {
+  ControlVerbs verbs(std::move(parts));
+  verbs.tenants_ = QUIRE_TRY(TenantRules::parse(verbs.parts_.options->tenants));
+  for (std::string& name : split_names(verbs.parts_.options->shared_namespaces, ',')) {
+    verbs.shared_namespaces_.insert(std::move(name));
+  }
+  return verbs;
+}
+
+model::Result<void> ControlVerbs::on_frame(Connection& connection, const model::FrameHeader& header,
+                                           std::string_view payload) {
+  const auto type = static_cast<FrameType>(header.type);
+  if (!connection.greeted && type != FrameType::kHello) {
+    return make_error(Errc::kMalformedFrame, "the first frame must be a hello");
+  }
+  if (type < FrameType::kHello || type > FrameType::kEvict) {
+    return make_error(Errc::kMalformedFrame, "unknown frame type");
+  }
+  if (type == FrameType::kUnmappedSegment) return unmapped_segment(connection, payload);
+  const auto done = run_verb(connection, type, header.sequence, payload);
+  if (done.ok()) return {};
+  connection.send_error(type, header.sequence, done.error());
+  if (done.code() == Errc::kMalformedFrame || type == FrameType::kHello) return done;
+  return {};
+}
+
+model::Result<void> ControlVerbs::run_verb(Connection& connection, FrameType type,
+                                           uint32_t sequence, std::string_view payload) {
+  switch (type) {
+    case FrameType::kHello:
+      return hello(connection, sequence, payload);
+    case FrameType::kRegisterLayout:
+      return register_layout(connection, sequence, payload);
+    case FrameType::kOpenSession:
+      return open_session(connection, sequence, payload);
+    case FrameType::kJoinSession:
+      return join_session(connection, sequence, payload);
+    case FrameType::kCloseSession:
+      return close_session(connection, sequence, payload);
+    case FrameType::kMapSegment:
+      return map_segment(connection, sequence, payload);
+    case FrameType::kStatus:
+      return status(connection, sequence);
+    case FrameType::kEvict:
+      return evict(connection, sequence, payload);
+    case FrameType::kPing:
+      connection.send(type, true, sequence, struct_bytes(model::ReplyStatus{}));
+      return {};
+    default:
+      return make_error(Errc::kMalformedFrame, "not a client's frame");
+  }
+}
+
+model::Result<void> ControlVerbs::hello(Connection& connection, uint32_t sequence,
+                                        std::string_view payload) {
+  const auto request = QUIRE_TRY(read_struct<model::HelloRequest>(payload));
+  if (connection.greeted) return make_error(Errc::kMalformedFrame, "a second hello");
+  if (request.min_version > model::kProtocolVersion ||
+      request.max_version < model::kProtocolVersion) {
+    return make_error(Errc::kUnsupportedVersion, "this daemon speaks protocol version 1 only");
+  }
+  connection.client_name = QUIRE_TRY(model::from_wire_name(request.client_name));
+  // The domain follows from who the peer is, never from what it says.
+  const std::string domain = "uid:" + std::to_string(connection.peer().uid);
+  connection.domain = QUIRE_TRY(parts_.cache->add_domain(domain));
+  connection.greeted = true;
+
+  const SegmentShare::Told told = parts_.segments->tell_all(connection);
+  model::HelloReply reply;
+  reply.version = model::kProtocolVersion;
+  reply.segment_count = static_cast<uint32_t>(told.infos.size());
+  reply.daemon_epoch = parts_.daemon_epoch;
+  reply.domain = QUIRE_TRY(model::to_wire_name(domain));
+  std::string bytes(struct_bytes(reply));
+  for (const model::SegmentInfo& info : told.infos) bytes.append(struct_bytes(info));
+  connection.send(FrameType::kHello, true, sequence, bytes, told.descriptors);
+  return {};
+}
+
+model::Result<void> ControlVerbs::register_layout(Connection& connection, uint32_t sequence,
+                                                  std::string_view payload) {
+  model::Layout layout =
+      QUIRE_TRY(model::decode_layout(std::as_bytes(std::span(payload.data(), payload.size()))));
+  for (const model::Group& group : layout.groups) {
+    if (group.page_bytes > parts_.options->segment_bytes) {
+      return make_error(Errc::kInvalidLayout,
+                        "group " + group.name + ": a page is larger than --segment_bytes");
+    }
+  }
+  model::RegisterLayoutReply reply;
+  const model::LayoutId id = QUIRE_TRY(parts_.cache->layouts().add(std::move(layout)));
+  reply.layout = id.value;
+  reply.digest = parts_.cache->layouts().find(id)->digest;
+  connection.send(FrameType::kRegisterLayout, true, sequence, struct_bytes(reply));
+  return {};
+}
+
+model::Result<SessionIdentity> ControlVerbs::identify(
+    const Connection& connection, const model::OpenSessionRequest& request) const {
+  SessionIdentity identity;
+  identity.domain = connection.domain;
+  identity.conversation = request.conversation;
+  identity.root.domain = connection.domain;
+  identity.root.tenant = QUIRE_TRY(model::from_wire_name(request.tenant));
+  identity.root.namespace_name = QUIRE_TRY(model::from_wire_name(request.namespace_name));
+  identity.root.weights_epoch = request.weights_epoch;
+  identity.root.layout = model::LayoutId{request.layout};
+  identity.root.salt = QUIRE_TRY(model::from_wire_name(request.salt));
+  if (!tenants_.allows(connection.peer().uid, identity.root.tenant)) {
+    return make_error(Errc::kPermissionDenied, "uid " + std::to_string(connection.peer().uid) +
+                                                   " may not speak for tenant " +
+                                                   identity.root.tenant + "; see --tenants");
+  }
+  if (shared_namespaces_.contains(identity.root.namespace_name)) identity.root.tenant.clear();
+  return identity;
+}
+
+model::Result<void> ControlVerbs::open_session(Connection& connection, uint32_t sequence,
+                                               std::string_view payload) {
+  const auto request = QUIRE_TRY(read_struct<model::OpenSessionRequest>(payload));
+  const SessionIdentity identity = QUIRE_TRY(identify(connection, request));
+  const AttachmentShape shape{.ring_entries = request.ring_entries,
+                              .max_units = request.max_units,
+                              .max_load_pages = request.max_load_pages,
+                              .staging_bytes = request.staging_bytes};
+  Attachment* attachment = QUIRE_TRY(parts_.registry->open(connection, identity, shape));
+  return reply_with_session(connection, sequence, FrameType::kOpenSession, *attachment);
+}
+
+model::Result<void> ControlVerbs::join_session(Connection& connection, uint32_t sequence,
+                                               std::string_view payload) {
+  const auto request = QUIRE_TRY(read_struct<model::JoinSessionRequest>(payload));
+  Attachment* attachment = QUIRE_TRY(parts_.registry->join(connection, request));
+  return reply_with_session(connection, sequence, FrameType::kJoinSession, *attachment);
+}
+
+model::Result<void> ControlVerbs::reply_with_session(Connection& connection, uint32_t sequence,
+                                                     FrameType type, Attachment& attachment) {
+  if (auto watched = parts_.watch_doorbell(attachment); !watched.ok()) {
+    parts_.end_attachment(attachment);
+    return watched;
+  }
+  const Session& session = attachment.session();
+  const AttachmentShape& shape = attachment.shape();
+  model::OpenSessionReply reply;
+  reply.session = session.id.value;
+  reply.token = session.token;
+  reply.root = parts_.cache->names().root(session.cached.root).hash;
+  reply.ring_entries = shape.ring_entries;
+  reply.max_units = shape.max_units;
+  reply.max_load_pages = shape.max_load_pages;
+  reply.layout = session.layout.value;
+  reply.staging_bytes = shape.staging_bytes;
+  reply.control_bytes = model::control_geometry(shape.ring_entries, shape.max_units).bytes;
+  reply.reply_bytes = model::reply_geometry(shape.ring_entries, shape.max_load_pages).bytes;
+  connection.send(type, true, sequence, struct_bytes(reply), attachment.client_descriptors());
+  attachment.close_client_descriptors();
+  return {};
+}
+
+model::Result<void> ControlVerbs::close_session(Connection& connection, uint32_t sequence,
+                                                std::string_view payload) {
+  const auto request = QUIRE_TRY(read_struct<model::CloseSessionRequest>(payload));
+  // A process may be attached to one session twice; each close ends one attachment.
+  const auto& attachments = connection.attachments;
+  const auto found = std::find_if(
+      attachments.begin(), attachments.end(),
+      [&](Attachment* attachment) { return attachment->session().id.value == request.session; });
+  if (found == attachments.end()) {
+    return make_error(Errc::kNotFound, "this connection has no such session");
+  }
+  parts_.end_attachment(**found);
+  connection.send(FrameType::kCloseSession, true, sequence, struct_bytes(model::ReplyStatus{}));
+  return {};
+}
+
+model::Result<void> ControlVerbs::map_segment(Connection& connection, uint32_t sequence,
+                                              std::string_view payload) {
+  const auto request = QUIRE_TRY(read_struct<model::MapSegmentRequest>(payload));
+  const SegmentShare::Told told =
+      QUIRE_TRY(parts_.segments->tell(connection, model::SegmentId{request.segment}));
+  model::MapSegmentReply reply;
+  reply.info = told.infos.front();
+  connection.send(FrameType::kMapSegment, true, sequence, struct_bytes(reply), told.descriptors);
+  return {};
+}
+
+model::Result<void> ControlVerbs::unmapped_segment(Connection& connection,
+                                                   std::string_view payload) {
+  const auto request = QUIRE_TRY(read_struct<model::MapSegmentRequest>(payload));
+  parts_.segments->acknowledged(connection, model::SegmentId{request.segment});
+  return {};
+}
+
+model::Result<void> ControlVerbs::status(Connection& connection, uint32_t sequence) {
+  std::string bytes(struct_bytes(model::ReplyStatus{}));
+  bytes += parts_.status_json();
+  if (bytes.size() > model::kMaxFrameBytes) {
+    return make_error(Errc::kFrameTooLarge, "the status is larger than a frame");
+  }
+  connection.send(FrameType::kStatus, true, sequence, bytes);
+  return {};
+}
+
+bool ControlVerbs::is_administrator(const Connection& connection) const {
+  return connection.peer().uid == 0 || connection.peer().uid == ::geteuid();
+}
+
+model::Result<void> ControlVerbs::evict(Connection& connection, uint32_t sequence,
+                                        std::string_view payload) {
+  const auto request = QUIRE_TRY(read_struct<model::EvictRequest>(payload));
+  if (!is_administrator(connection)) {
+    return make_error(Errc::kPermissionDenied, "evict needs root or the daemon's own uid");
+  }
+  model::EvictReply reply;
+  reply.evicted = parts_.cache->store().evict(request.count);
+  connection.send(FrameType::kEvict, true, sequence, struct_bytes(reply));
+  return {};
+}
+
+}  // namespace quire::server

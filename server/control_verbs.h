@@ -1,0 +1,74 @@
+// Verbs of the socket: hello, layouts, sessions, segments, status. Rare; may allocate.
+// One authorisation point: on_frame() checks greeted, and administrators' verbs, before it calls a
+// verb. Threads: core only.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <unordered_set>
+
+#include "cache/cache.h"
+#include "model/wire.h"
+#include "server/connection.h"
+#include "server/options.h"
+#include "server/segment_share.h"
+#include "server/session_registry.h"
+
+namespace quire::server {
+
+class ControlVerbs {
+ public:
+  struct Parts {
+    cache::Cache* cache = nullptr;
+    SessionRegistry* registry = nullptr;
+    SegmentShare* segments = nullptr;
+    const Options* options = nullptr;
+    uint64_t daemon_epoch = 0;
+    std::function<std::string()> status_json;
+    std::function<model::Result<void>(Attachment&)>
+        watch_doorbell;  // before its descriptors go out
+    std::function<void(Attachment&)> end_attachment;
+  };
+  // kInvalidArgument when the options' tenant rules are wrong.
+  static model::Result<ControlVerbs> create(Parts parts);
+
+  // An error ends the connection (a frame that no correct client sends). A verb that merely fails
+  // replies with its status and returns void.
+  model::Result<void> on_frame(Connection& connection, const model::FrameHeader& header,
+                               std::string_view payload);
+
+ private:
+  explicit ControlVerbs(Parts parts) : parts_(std::move(parts)) {}
+
+  // Each sends its own reply; an error becomes the reply's status.
+  model::Result<void> hello(Connection& connection, uint32_t sequence, std::string_view payload);
+  model::Result<void> register_layout(Connection& connection, uint32_t sequence,
+                                      std::string_view payload);
+  model::Result<void> open_session(Connection& connection, uint32_t sequence,
+                                   std::string_view payload);
+  model::Result<void> join_session(Connection& connection, uint32_t sequence,
+                                   std::string_view payload);
+  model::Result<void> close_session(Connection& connection, uint32_t sequence,
+                                    std::string_view payload);
+  model::Result<void> map_segment(Connection& connection, uint32_t sequence,
+                                  std::string_view payload);
+  model::Result<void> unmapped_segment(Connection& connection, std::string_view payload);
+  model::Result<void> status(Connection& connection, uint32_t sequence);
+  model::Result<void> evict(Connection& connection, uint32_t sequence, std::string_view payload);
+
+  model::Result<void> run_verb(Connection& connection, model::FrameType type, uint32_t sequence,
+                               std::string_view payload);
+  model::Result<void> reply_with_session(Connection& connection, uint32_t sequence,
+                                         model::FrameType type, Attachment& attachment);
+  model::Result<SessionIdentity> identify(const Connection& connection,
+                                          const model::OpenSessionRequest& request) const;
+  bool is_administrator(const Connection& connection) const;
+
+  Parts parts_;
+  TenantRules tenants_;
+  std::unordered_set<std::string> shared_namespaces_;
+};
+
+}  // namespace quire::server

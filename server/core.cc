@@ -1,0 +1,272 @@
+#include "server/core.h"
+
+#include <sys/epoll.h>
+
+#include <algorithm>
+
+#include "server/log.h"
+#include "server/status.h"
+
+namespace quire::server {
+
+using model::Errc;
+using model::Error;
+
+namespace {
+
+constexpr uint32_t kSubmissionsPerTurn = 64;   // of one ring: others get their turn
+constexpr uint32_t kDeadNodesPerTurn = 64;     // reclaimed in the background
+constexpr uint32_t kTurnsBetweenSockets = 32;  // rings are looked at more often than sockets
+constexpr int64_t kSecondNs = 1'000'000'000;
+constexpr int kParkedTimeoutMs = 5;  // while a request waits for memory
+constexpr int kIdleTimeoutMs = 1000;
+constexpr int64_t kDrainNs = 10 * kSecondNs;
+
+}  // namespace
+
+model::Result<std::unique_ptr<Core>> Core::create(const CoreParts& parts) {
+  std::unique_ptr<Core> core(new Core(parts, QUIRE_TRY(EventLoop::create())));
+  QUIRE_TRY(core->wire());
+  return core;
+}
+
+model::Result<void> Core::wire() {
+  const Options& options = *parts_.options;
+  dispatcher_ = QUIRE_TRY(Dispatcher::create(
+      parts_.cache, parts_.copies, parts_.clock,
+      {.verify_hits = options.verify_hits, .default_deadline_ms = options.default_deadline_ms}));
+  registry_ = std::make_unique<SessionRegistry>(
+      parts_.cache, dispatcher_.get(),
+      RegistryOptions{.max_sessions = options.max_sessions,
+                      .max_shared_bytes = options.session_memory_bytes});
+  segments_ = std::make_unique<SegmentShare>(parts_.cache, parts_.supply);
+  verbs_ = std::make_unique<ControlVerbs>(QUIRE_TRY(ControlVerbs::create(
+      {.cache = parts_.cache,
+       .registry = registry_.get(),
+       .segments = segments_.get(),
+       .options = parts_.options,
+       .daemon_epoch = parts_.daemon_epoch,
+       .status_json = [this] { return status_json(); },
+       .watch_doorbell = [this](Attachment& attachment) { return watch_doorbell(attachment); },
+       .end_attachment = [this](Attachment& attachment) { end_attachment(attachment); }})));
+  QUIRE_TRY(loop_.add(parts_.waker->fd(), EPOLLIN | EPOLLET, parts_.waker));
+  listener_ = QUIRE_TRY(Listener::create(options.socket_path, options.socket_mode, &loop_,
+                                         [this](model::FdGuard fd) { accept(std::move(fd)); }));
+  return {};
+}
+
+Core::~Core() = default;
+
+void Core::accept(model::FdGuard fd) {
+  auto created = Connection::create(std::move(fd), &loop_, parts_.clock, this);
+  if (!created.ok()) {
+    log(LogLevel::kWarning, "connection refused: " + created.error().text);
+    return;
+  }
+  Connection& connection = **created;
+  connections_.push_back(std::move(created).value());
+  ++counters_.connections_accepted;
+  if (connections_.size() > parts_.options->max_connections) {
+    ++counters_.connections_refused;
+    const Error error = model::make_error(Errc::kBusy, "the daemon has --max_connections clients");
+    connection.send_error(model::FrameType::kHello, 0, error);
+    connection.end(error);
+  }
+}
+
+model::Result<void> Core::on_frame(Connection& connection, const model::FrameHeader& header,
+                                   std::string_view payload) {
+  return verbs_->on_frame(connection, header, payload);
+}
+
+// Where a client's death is handled (law 5): everything it held is given back here and now; what
+// copy workers still read follows when they are done. The connection itself goes in background().
+void Core::on_end(Connection& connection, const Error& reason) {
+  while (!connection.attachments.empty()) end_attachment(*connection.attachments.back());
+  segments_->forget(connection);
+  connections_ended_ = true;
+  ++counters_.clients_reaped;
+  const std::string who =
+      "client=" + connection.client_name + " pid=" + std::to_string(connection.peer().pid);
+  if (reason.code == Errc::kOk) {
+    log(LogLevel::kDebug, who + " left: " + reason.text);
+  } else {
+    log(LogLevel::kWarning,
+        who + " ended: " + std::string(model::errc_name(reason.code)) + ": " + reason.text);
+  }
+}
+
+model::Result<void> Core::watch_doorbell(Attachment& attachment) {
+  attachment.active_list = &active_;
+  return loop_.add(attachment.doorbell_fd(), EPOLLIN | EPOLLET, &attachment);
+}
+
+void Core::end_attachment(Attachment& attachment) {
+  loop_.remove(attachment.doorbell_fd());
+  std::erase(active_, &attachment);
+  attachment.active_list = nullptr;
+  registry_->end(attachment);
+}
+
+// Law 11: scribbled ring memory ends that session and nothing else.
+void Core::end_faulty(Attachment& attachment) {
+  Connection& connection = *attachment.connection();
+  const std::string text = "the submission ring holds what no client library writes";
+  model::SessionEndedEvent event;
+  event.session = attachment.session().id.value;
+  event.status = model::make_status(Errc::kMalformedFrame, text);
+  end_attachment(attachment);
+  ++counters_.sessions_ended_by_fault;
+  log(LogLevel::kWarning, "session=" + std::to_string(event.session) + " ended: " + text);
+  connection.send(model::FrameType::kSessionEnded, false, 0, model::struct_bytes(event));
+}
+
+void Core::run() {
+  while (!stopping_.load(std::memory_order_relaxed)) {
+    now_ns_ = parts_.clock->now_ns();
+    if (turn()) {
+      last_work_ns_ = now_ns_;
+    } else if (now_ns_ - last_work_ns_ >= int64_t{parts_.options->spin_us} * 1000) {
+      if (arm_idle()) sleep();
+    }
+  }
+  drain();
+}
+
+bool Core::turn() {
+  bool worked = dispatcher_->finish_copies() > 0;
+  worked = serve_active() || worked;
+  if (++turns_ % kTurnsBetweenSockets == 0) {
+    worked = loop_.turn(0) > 0 || worked;
+    background();
+  }
+  if (has_calls_.load(std::memory_order_acquire)) run_calls();
+  return worked;
+}
+
+bool Core::serve_active() {
+  bool worked = false;
+  for (size_t i = 0; i < active_.size();) {
+    Attachment& attachment = *active_[i];
+    const Dispatcher::Served served = dispatcher_->serve(attachment, kSubmissionsPerTurn);
+    if (served == Dispatcher::Served::kScribbled) {
+      end_faulty(attachment);  // another one stands at i now
+      continue;
+    }
+    if (served == Dispatcher::Served::kSome) {
+      attachment.last_active_ns = now_ns_;
+      worked = true;
+    }
+    ++i;
+  }
+  return worked;
+}
+
+void Core::background() {
+  if (segments_->retiring_count() > 0 || parts_.cache->store().has_retired()) {
+    segments_->retire_pending(connections_);
+  }
+  if (!parts_.cache->names().dead_roots().empty()) {
+    parts_.cache->store().reclaim_dead(kDeadNodesPerTurn);
+  }
+  if (registry_->draining_count() > 0) registry_->sweep();
+  if (connections_ended_) {
+    connections_ended_ = false;
+    std::erase_if(connections_, [](const auto& connection) { return connection->ended(); });
+    listener_->resume();
+  }
+  if (now_ns_ - last_second_ns_ < kSecondNs) return;
+  last_second_ns_ = now_ns_;
+  // By index: ending one may not invalidate the walk.
+  for (size_t i = 0; i < connections_.size(); ++i) {
+    if (!connections_[i]->ended()) connections_[i]->check_deadline(now_ns_);
+  }
+}
+
+void Core::run_calls() {
+  std::vector<std::function<void()>> calls;
+  {
+    const std::lock_guard lock(calls_mutex_);
+    calls.swap(calls_);
+    has_calls_.store(false, std::memory_order_relaxed);
+  }
+  for (const auto& function : calls) function();
+}
+
+// Arms every ring that has been idle for spin_us. True when nothing is left to poll; what waits for
+// memory stays in the list and is retried after a short sleep.
+bool Core::arm_idle() {
+  const int64_t spin_ns = int64_t{parts_.options->spin_us} * 1000;
+  for (size_t i = 0; i < active_.size();) {
+    Attachment& attachment = *active_[i];
+    if (attachment.parked) {
+      ++i;
+      continue;
+    }
+    if (now_ns_ - attachment.last_active_ns < spin_ns) return false;
+    if (!attachment.arm()) {
+      attachment.last_active_ns = now_ns_;
+      return false;
+    }
+    attachment.active = false;
+    active_[i] = active_.back();
+    active_.pop_back();
+  }
+  return true;
+}
+
+void Core::sleep() {
+  background();
+  parts_.waker->set_asleep(true);
+  const bool work_came = dispatcher_->finish_copies() > 0 ||
+                         has_calls_.load(std::memory_order_seq_cst) ||
+                         stopping_.load(std::memory_order_seq_cst);
+  if (!work_came) loop_.turn(active_.empty() ? kIdleTimeoutMs : kParkedTimeoutMs);
+  parts_.waker->set_asleep(false);
+  now_ns_ = parts_.clock->now_ns();
+  last_work_ns_ = now_ns_;
+  for (Attachment* attachment : active_) attachment->last_active_ns = now_ns_;
+}
+
+// Lets every client go and waits, bounded, for copies that still read their memory.
+void Core::drain() {
+  listener_.reset();
+  for (size_t i = 0; i < connections_.size(); ++i) {
+    connections_[i]->end(model::make_error(Errc::kOk, "the daemon stops"));
+  }
+  const int64_t start = parts_.clock->now_ns();
+  while (parts_.copies->in_flight() > 0 && parts_.clock->now_ns() - start < kDrainNs) {
+    dispatcher_->finish_copies();
+  }
+  registry_->sweep();
+  segments_->retire_pending(connections_);
+  connections_.clear();
+  run_calls();
+}
+
+void Core::stop() {
+  stopping_.store(true, std::memory_order_seq_cst);
+  parts_.waker->wake();
+}
+
+void Core::call(std::function<void()> function) {
+  {
+    const std::lock_guard lock(calls_mutex_);
+    calls_.push_back(std::move(function));
+    has_calls_.store(true, std::memory_order_seq_cst);
+  }
+  parts_.waker->wake();
+}
+
+std::string Core::status_json() const {
+  return make_status_json({.cache = parts_.cache,
+                           .supply = parts_.supply,
+                           .registry = registry_.get(),
+                           .dispatcher = dispatcher_.get(),
+                           .core = this,
+                           .options = parts_.options,
+                           .retiring_segments = segments_->retiring_count(),
+                           .daemon_epoch = parts_.daemon_epoch});
+}
+
+}  // namespace quire::server

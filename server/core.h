@@ -1,0 +1,107 @@
+// The core: one thread, one event loop, sole owner of pages, index, leases and sessions.
+//
+// A turn: finished copies, then at most kSubmissionsPerTurn of each polled ring, then a bounded
+// step of background work, then the sockets now and then. After spin_us without work rings are
+// armed one by one (the client will ring), and when none is left to poll the core sleeps in epoll.
+// Threads: run() on one thread; stop() and call() from any.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "cache/cache.h"
+#include "model/clock.h"
+#include "server/connection.h"
+#include "server/control_verbs.h"
+#include "server/dispatcher.h"
+#include "server/event_loop.h"
+#include "server/listener.h"
+#include "server/options.h"
+#include "server/segment_share.h"
+#include "server/session_registry.h"
+
+namespace quire::server {
+
+struct CoreParts {
+  cache::Cache* cache = nullptr;
+  allocator::SegmentSupply* supply = nullptr;
+  tiering::CopyEngine* copies = nullptr;
+  const model::Clock* clock = nullptr;
+  Waker* waker = nullptr;  // also rung by copy workers and the segment supply
+  const Options* options = nullptr;
+  uint64_t daemon_epoch = 0;
+};
+
+struct CoreCounters {
+  uint64_t connections_accepted = 0;
+  uint64_t connections_refused = 0;
+  uint64_t sessions_ended_by_fault = 0;  // law 11
+  uint64_t clients_reaped = 0;           // law 5
+};
+
+class Core final : public ConnectionOwner {
+ public:
+  static model::Result<std::unique_ptr<Core>> create(const CoreParts& parts);
+  ~Core() override;
+
+  // Serves until stop(); returns after the last copy ended and every client was let go.
+  void run();
+  void stop();
+  // Runs `function` on the core thread between two turns.
+  void call(std::function<void()> function);
+
+  // Core thread only.
+  SessionRegistry& registry() { return *registry_; }
+  const std::vector<std::unique_ptr<Connection>>& connections() const { return connections_; }
+  const CoreCounters& counters() const { return counters_; }
+  uint64_t copied_bytes() const { return dispatcher_->counters().copied_bytes; }
+  std::string status_json() const;
+
+  model::Result<void> on_frame(Connection& connection, const model::FrameHeader& header,
+                               std::string_view payload) override;
+  void on_end(Connection& connection, const model::Error& reason) override;
+
+ private:
+  Core(const CoreParts& parts, EventLoop loop) : parts_(parts), loop_(std::move(loop)) {}
+  model::Result<void> wire();
+  void accept(model::FdGuard fd);
+  model::Result<void> watch_doorbell(Attachment& attachment);
+  void end_attachment(Attachment& attachment);
+  void end_faulty(Attachment& attachment);
+
+  bool turn();
+  bool serve_active();
+  void background();
+  void run_calls();
+  bool arm_idle();
+  void sleep();
+  void drain();
+
+  CoreParts parts_;
+  EventLoop loop_;
+  std::unique_ptr<Dispatcher> dispatcher_;
+  std::unique_ptr<SessionRegistry> registry_;
+  std::unique_ptr<SegmentShare> segments_;
+  std::unique_ptr<ControlVerbs> verbs_;
+  std::unique_ptr<Listener> listener_;
+  std::vector<std::unique_ptr<Connection>> connections_;
+  std::vector<Attachment*> active_;  // polled each turn
+  CoreCounters counters_;
+  int64_t now_ns_ = 0;
+  int64_t last_work_ns_ = 0;
+  int64_t last_second_ns_ = 0;
+  uint32_t turns_ = 0;
+  bool connections_ended_ = false;
+
+  std::atomic<bool> stopping_{false};
+  std::mutex calls_mutex_;
+  std::vector<std::function<void()>> calls_;  // guarded by calls_mutex_
+  std::atomic<bool> has_calls_{false};        // set after a push, cleared by the core
+};
+
+}  // namespace quire::server

@@ -1,0 +1,442 @@
+#include "server/dispatcher.h"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+
+namespace quire::server {
+
+using cache::FillOutcome;
+using cache::Linked;
+using model::Completion;
+using model::Errc;
+using model::FillKind;
+using model::Submission;
+using model::Verb;
+
+namespace {
+
+constexpr int64_t kNsPerMs = 1'000'000;
+
+Completion reply_to(const Submission& submission, Errc code = Errc::kOk) {
+  Completion completion{};
+  completion.user_data = submission.user_data;
+  completion.code = static_cast<int32_t>(code);
+  completion.verb = submission.verb;
+  return completion;
+}
+
+Errc outcome_code(FillOutcome outcome) {
+  switch (outcome) {
+    case FillOutcome::kPartial:
+    case FillOutcome::kVisible:
+    case FillOutcome::kDuplicate:
+      return Errc::kOk;
+    case FillOutcome::kNoParent:
+    case FillOutcome::kWaiting:
+      return Errc::kNoParent;
+    case FillOutcome::kAborted:
+      return Errc::kClosed;
+    case FillOutcome::kNoNode:
+      return Errc::kResourceExhausted;
+  }
+  return Errc::kInternal;
+}
+
+}  // namespace
+
+model::Result<std::unique_ptr<Dispatcher>> Dispatcher::create(cache::Cache* cache,
+                                                              tiering::CopyEngine* copies,
+                                                              const model::Clock* clock,
+                                                              const DispatcherOptions& options) {
+  CopyJobs jobs = QUIRE_TRY(CopyJobs::create());
+  return std::unique_ptr<Dispatcher>(
+      new Dispatcher(cache, copies, clock, options, std::move(jobs)));
+}
+
+Dispatcher::Dispatcher(cache::Cache* cache, tiering::CopyEngine* copies, const model::Clock* clock,
+                       const DispatcherOptions& options, CopyJobs jobs)
+    : cache_(cache), copies_(copies), clock_(clock), options_(options), jobs_(std::move(jobs)) {}
+
+Dispatcher::Served Dispatcher::serve(Attachment& attachment, uint32_t budget) {
+  if (attachment.parked && !retry_parked(attachment)) return Served::kNothing;
+  uint32_t served = 0;
+  for (; served < budget; ++served) {
+    const Attachment::Next next = attachment.next();
+    if (next == Attachment::Next::kNone) break;
+    if (next == Attachment::Next::kScribbled) return Served::kScribbled;
+    const Submission submission = attachment.take();
+    ++counters_.submissions;
+    const Step step = handle(attachment, submission);
+    if (step == Step::kScribbled) return Served::kScribbled;
+    if (step == Step::kPark) {
+      attachment.parked = submission;
+      attachment.parked_since_ns = clock_->now_ns();
+      ++counters_.parked;
+      break;
+    }
+  }
+  attachment.publish();
+  return served > 0 ? Served::kSome : Served::kNothing;
+}
+
+bool Dispatcher::retry_parked(Attachment& attachment) {
+  const Submission submission = *attachment.parked;
+  attachment.parked.reset();
+  if (handle(attachment, submission) == Step::kDone) {
+    attachment.publish();
+    return true;
+  }
+  const int64_t deadline_ms =
+      submission.deadline_ms == 0 ? options_.default_deadline_ms : submission.deadline_ms;
+  if (clock_->now_ns() - attachment.parked_since_ns < deadline_ms * kNsPerMs) {
+    attachment.parked = submission;
+    return false;
+  }
+  ++counters_.deadline_exceeded;
+  attachment.complete(reply_to(submission, Errc::kDeadlineExceeded));
+  attachment.publish();
+  return true;
+}
+
+Dispatcher::Step Dispatcher::handle(Attachment& attachment, const Submission& submission) {
+  if (submission.flags != 0) return Step::kScribbled;
+  switch (static_cast<Verb>(submission.verb)) {
+    case Verb::kNoop:
+      attachment.complete(reply_to(submission));
+      return Step::kDone;
+    case Verb::kMatch:
+      match(attachment, submission);
+      return Step::kDone;
+    case Verb::kLoad:
+      return load(attachment, submission);
+    case Verb::kRelease:
+      release(attachment, submission);
+      return Step::kDone;
+    case Verb::kBeginFill:
+      return begin_fill(attachment, submission);
+    case Verb::kCommit:
+      return commit(attachment, submission);
+    case Verb::kAbortFill:
+      abort_fill(attachment, submission);
+      return Step::kDone;
+    case Verb::kSupersede:
+      supersede(attachment, submission);
+      return Step::kDone;
+    case Verb::kAdvise:
+      advise(attachment, submission);
+      return Step::kDone;
+  }
+  return Step::kScribbled;
+}
+
+void Dispatcher::match(Attachment& attachment, const Submission& submission) {
+  const model::MatchArgs& args = submission.args.match;
+  if (args.unit_count > attachment.shape().max_units) {
+    attachment.complete(reply_to(submission, Errc::kInvalidArgument));
+    return;
+  }
+  const cache::ChainView chain = attachment.chain().first(args.unit_count);
+  auto matched = cache_->reader().match(attachment.session().cached, attachment.leases, chain,
+                                        args.prompt_tokens);
+  Completion completion = reply_to(submission, matched.code());
+  if (matched.ok()) completion.result.match = *matched;
+  attachment.complete(completion);
+}
+
+Dispatcher::Step Dispatcher::load(Attachment& attachment, const Submission& submission) {
+  const model::LoadArgs& args = submission.args.load;
+  const uint32_t limit = attachment.shape().max_load_pages;
+  if (args.descriptor_index > limit || args.descriptor_capacity > limit - args.descriptor_index) {
+    attachment.complete(reply_to(submission, Errc::kInvalidArgument));
+    return Step::kDone;
+  }
+  CopyJob* job = nullptr;
+  if (options_.verify_hits) {
+    job = jobs_.take();
+    if (job == nullptr) return Step::kPark;
+  }
+  VerifyRun run;
+  const auto out =
+      attachment.descriptors().subspan(args.descriptor_index, args.descriptor_capacity);
+  auto loaded = cache_->reader().load(attachment.leases, args, out,
+                                      options_.verify_hits ? &run.slots : nullptr);
+  if (loaded.ok() && options_.verify_hits && !run.slots.empty()) {
+    run.attachment = &attachment;
+    run.user_data = submission.user_data;
+    run.lease = args.lease;
+    run.result = *loaded;
+    const uint32_t span_pages = loaded->descriptor_count - loaded->checkpoint_count;
+    run.pages_per_span = loaded->block_count == 0 ? 0 : span_pages / loaded->block_count;
+    const uint64_t id = next_verify_run_++;
+    verify_runs_.emplace(id, std::move(run));
+    ++attachment.copies_in_flight;
+    submit_verify(id, job);
+    return Step::kDone;
+  }
+  if (job != nullptr) jobs_.give_back(job);
+  Completion completion = reply_to(submission, loaded.code());
+  if (loaded.ok()) completion.result.load = *loaded;
+  attachment.complete(completion);
+  return Step::kDone;
+}
+
+void Dispatcher::release(Attachment& attachment, const Submission& submission) {
+  const uint64_t lease = submission.args.release.lease;
+  const bool checking = std::any_of(verify_runs_.begin(), verify_runs_.end(), [&](const auto& run) {
+    return run.second.attachment == &attachment && run.second.lease == lease;
+  });
+  const Errc code = checking
+                        ? Errc::kBusy
+                        : cache_->reader().release(attachment.leases, model::LeaseId{lease}).code();
+  attachment.complete(reply_to(submission, code));
+}
+
+Dispatcher::Step Dispatcher::begin_fill(Attachment& attachment, const Submission& submission) {
+  Session& session = attachment.session();
+  auto begun = cache_->writer().begin(session.cached, attachment.holder_tag(), session.member_count,
+                                      attachment.chain(), submission.args.begin_fill);
+  if (begun.ok() && begun->kind == cache::BeginOutcome::Kind::kPending) return Step::kPark;
+  Completion completion = reply_to(submission, begun.code());
+  if (begun.ok()) {
+    const bool duplicate = begun->kind == cache::BeginOutcome::Kind::kDuplicate;
+    completion.result.begin_fill.duplicate = duplicate ? 1 : 0;
+    completion.result.begin_fill.fill = duplicate ? 0 : begun->fill.value;
+    if (duplicate) update_progress(session);
+  }
+  attachment.complete(completion);
+  return Step::kDone;
+}
+
+// Where bytes are copied: from the session's staging area to pool slots, by a copy worker, with
+// CRC32C in the same pass. Continues in finish_commit().
+Dispatcher::Step Dispatcher::commit(Attachment& attachment, const Submission& submission) {
+  CopyJob* job = jobs_.take();
+  if (job == nullptr) return Step::kPark;
+  std::array<cache::PageCopy, cache::kMaxPagesPerObject> copies;
+  const model::CommitArgs& args = submission.args.commit;
+  const auto taken = cache_->writer().take(attachment.session().cached, attachment.holder_tag(),
+                                           args, attachment.shape().staging_bytes, copies);
+  if (!taken.ok()) {
+    jobs_.give_back(job);
+    attachment.complete(reply_to(submission, taken.code()));
+    return Step::kDone;
+  }
+  job->purpose = CopyPurpose::kCommit;
+  job->attachment = &attachment;
+  job->user_data = submission.user_data;
+  job->fill = model::FillId{args.fill};
+  job->page_count = static_cast<uint32_t>(*taken);
+  for (size_t i = 0; i < *taken; ++i) {
+    job->page_indexes[i] = copies[i].page_index;
+    job->pages[i] = {.source = attachment.staging() + copies[i].staging_offset,
+                     .target = copies[i].target,
+                     .bytes = copies[i].bytes};
+    counters_.copied_bytes += copies[i].bytes;
+  }
+  job->task.pages = std::span(job->pages.data(), job->page_count);
+  ++attachment.copies_in_flight;
+  QUIRE_CHECK(copies_->submit(&job->task));
+  return Step::kDone;
+}
+
+void Dispatcher::abort_fill(Attachment& attachment, const Submission& submission) {
+  linked_.clear();
+  const auto aborted = cache_->writer().abort(
+      attachment.session().cached, model::FillId{submission.args.abort_fill.fill}, linked_);
+  attachment.complete(reply_to(submission, aborted.code()));
+  deliver_linked();
+}
+
+void Dispatcher::supersede(Attachment& attachment, const Submission& submission) {
+  Completion completion = reply_to(submission);
+  completion.result.supersede.dropped =
+      cache_->writer().supersede(attachment.session().cached, attachment.chain(),
+                                 submission.args.supersede.end_units)
+          ? 1
+          : 0;
+  attachment.complete(completion);
+}
+
+void Dispatcher::advise(Attachment& attachment, const Submission& submission) {
+  const model::AdviseArgs& args = submission.args.advise;
+  const cache::CacheSession& session = attachment.session().cached;
+  if (args.advice > static_cast<uint8_t>(model::Advice::kDoneWith)) {
+    attachment.complete(reply_to(submission, Errc::kInvalidArgument));
+    return;
+  }
+  // In RAM a prefetch or a pause is a use of the session's tip; what is done with goes first.
+  if (session.tip.valid()) {
+    if (static_cast<model::Advice>(args.advice) == model::Advice::kDoneWith) {
+      cache_->store().done_with(session.tip);
+    } else {
+      cache_->store().use(session.tip);
+    }
+  }
+  attachment.complete(reply_to(submission));
+}
+
+size_t Dispatcher::finish_copies() {
+  std::array<tiering::CopyTask*, 64> done;
+  const size_t count = copies_->poll(done);
+  for (size_t i = 0; i < count; ++i) {
+    CopyJob* job = jobs_.of(*done[i]);
+    if (job->purpose == CopyPurpose::kVerify) {
+      finish_verify(job);
+    } else {
+      finish_commit(job);
+    }
+  }
+  for (Attachment* attachment : touched_) attachment->publish();
+  touched_.clear();
+  return count;
+}
+
+void Dispatcher::finish_commit(CopyJob* job) {
+  std::array<uint32_t, cache::kMaxPagesPerObject> checksums;
+  for (uint32_t i = 0; i < job->page_count; ++i) checksums[i] = job->pages[i].crc32c;
+  linked_.clear();
+  const FillOutcome outcome =
+      cache_->writer().copied(job->fill, std::span(job->page_indexes.data(), job->page_count),
+                              std::span(checksums.data(), job->page_count), linked_);
+  waiting_.push_back(job);  // the one place where a linked fill finds its commit
+  if (outcome == FillOutcome::kPartial || outcome == FillOutcome::kAborted) {
+    waiting_.pop_back();
+    complete_commit(job, outcome, false);
+  }
+  deliver_linked();
+}
+
+void Dispatcher::deliver_linked() {
+  for (const Linked& linked : linked_) {
+    const auto job = std::find_if(waiting_.begin(), waiting_.end(), [&](const CopyJob* waiting) {
+      return waiting->fill == linked.fill;
+    });
+    if (job == waiting_.end()) continue;
+    CopyJob* found = *job;
+    *job = waiting_.back();
+    waiting_.pop_back();
+    Session& session = found->attachment->session();
+    if (linked.outcome == FillOutcome::kVisible && linked.kind == FillKind::kCheckpoint) {
+      const auto tokens =
+          linked.end_units * cache_->layouts().find(session.layout)->layout.unit_tokens;
+      session.progress_header().checkpoint_tokens.store(tokens, std::memory_order_release);
+    }
+    update_progress(session);
+    complete_commit(found, linked.outcome, linked.superseded);
+  }
+  linked_.clear();
+}
+
+void Dispatcher::complete_commit(CopyJob* job, FillOutcome outcome, bool superseded) {
+  Attachment& attachment = *job->attachment;
+  --attachment.copies_in_flight;
+  if (!attachment.ended) {
+    Completion completion{};
+    completion.user_data = job->user_data;
+    completion.code = static_cast<int32_t>(outcome_code(outcome));
+    completion.verb = static_cast<uint16_t>(Verb::kCommit);
+    const bool duplicate = outcome == FillOutcome::kDuplicate;
+    completion.result.commit.visible = outcome == FillOutcome::kVisible || duplicate ? 1 : 0;
+    completion.result.commit.duplicate = duplicate ? 1 : 0;
+    completion.result.commit.superseded = superseded ? 1 : 0;
+    attachment.complete(completion);
+    touched_.push_back(&attachment);
+  }
+  jobs_.give_back(job);
+}
+
+void Dispatcher::update_progress(Session& session) {
+  if (!session.cached.tip.valid()) return;
+  const cache::KnownLayout& layout = *cache_->layouts().find(session.layout);
+  const uint32_t tokens =
+      cache_->store().tree().link(session.cached.tip).units * layout.layout.unit_tokens;
+  model::ProgressHeader& progress = session.progress_header();
+  if (progress.committed_tokens.load(std::memory_order_relaxed) == tokens) return;
+  const uint32_t layers = std::min(layout.layer_count, model::kProgressLayers);
+  // A span holds every layer, so all of them advance together with it.
+  for (uint32_t i = 0; i < layers; ++i) {
+    progress.ready_tokens[i].store(tokens, std::memory_order_release);
+  }
+  progress.committed_tokens.store(tokens, std::memory_order_release);
+}
+
+void Dispatcher::submit_verify(uint64_t run_id, CopyJob* job) {
+  VerifyRun& run = verify_runs_.at(run_id);
+  job->purpose = CopyPurpose::kVerify;
+  job->attachment = run.attachment;
+  job->verify_run = run_id;
+  job->page_count =
+      static_cast<uint32_t>(std::min<size_t>(job->pages.size(), run.slots.size() - run.next));
+  const allocator::Pool& pool = cache_->store().pool();
+  for (uint32_t i = 0; i < job->page_count; ++i) {
+    const model::SlotId slot = run.slots[run.next + i];
+    job->pages[i] = {.source = pool.place(slot).data, .bytes = pool.page_bytes(slot)};
+  }
+  job->task.pages = std::span(job->pages.data(), job->page_count);
+  run.next += job->page_count;
+  QUIRE_CHECK(copies_->submit(&job->task));
+}
+
+// Law 4: a page whose bytes changed in memory is never delivered; it and all that depends on it are
+// misses from now on.
+void Dispatcher::finish_verify(CopyJob* job) {
+  const uint64_t run_id = job->verify_run;
+  VerifyRun& run = verify_runs_.at(run_id);
+  Attachment& attachment = *run.attachment;
+  const size_t first = run.next - job->page_count;
+  size_t bad = run.slots.size();
+  for (size_t i = 0; i < job->page_count && bad == run.slots.size(); ++i) {
+    const uint32_t sealed = cache_->store().pool().page(run.slots[first + i]).crc32c;
+    if (job->pages[i].crc32c != sealed) bad = first + i;
+  }
+  if (bad == run.slots.size() && run.next < run.slots.size() && !attachment.ended) {
+    submit_verify(run_id, job);
+    return;
+  }
+  Completion completion{};
+  completion.user_data = run.user_data;
+  completion.verb = static_cast<uint16_t>(Verb::kLoad);
+  completion.result.load = run.result;
+  if (bad < run.slots.size()) {
+    ++counters_.checksum_failures;
+    const uint32_t owner = cache_->store().pool().page(run.slots[bad]).owner - 1;
+    cache_->store().quarantine(model::NodeId{owner});
+    completion.code = static_cast<int32_t>(Errc::kCorrupt);
+    const auto head =
+        run.pages_per_span == 0 ? uint32_t{0} : static_cast<uint32_t>(bad / run.pages_per_span);
+    completion.result.load.block_count = std::min(head, run.result.block_count);
+    completion.result.load.checkpoint_count = 0;
+    completion.result.load.descriptor_count =
+        completion.result.load.block_count * run.pages_per_span;
+  }
+  --attachment.copies_in_flight;
+  if (attachment.ended) {
+    // Its leases were kept for the workers' sake.
+    if (attachment.copies_in_flight == 0) cache_->reader().release_all(attachment.leases);
+  } else {
+    attachment.complete(completion);
+    touched_.push_back(&attachment);
+  }
+  verify_runs_.erase(run_id);
+  jobs_.give_back(job);
+}
+
+void Dispatcher::end(Attachment& attachment) {
+  attachment.ended = true;
+  attachment.parked.reset();
+  Session& session = attachment.session();
+  // A check that is still reading pages keeps them pinned until it is done.
+  const bool checking = std::any_of(verify_runs_.begin(), verify_runs_.end(), [&](const auto& run) {
+    return run.second.attachment == &attachment;
+  });
+  if (!checking) cache_->reader().release_all(attachment.leases);
+  linked_.clear();
+  cache_->writer().abort_holder(session.cached, attachment.holder_tag(), linked_);
+  if (session.member_count == 1) cache_->writer().abort_all(session.cached, linked_);
+  deliver_linked();
+  for (Attachment* touched : touched_) touched->publish();
+  touched_.clear();
+}
+
+}  // namespace quire::server

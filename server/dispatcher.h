@@ -1,0 +1,106 @@
+// Serves the rings: one submission in, exactly one completion out, also on failure.
+//
+//   submission --match, load, release, begin_fill, supersede, advise--> completion at once
+//              --commit--> copy job --copy workers--> finish_copies() --> completion
+//              --load with verify_hits--> check jobs --> completion
+//              --no memory yet--> parked until memory comes or its deadline passes
+//
+// Threads: core only. Attachments and sessions are the registry's; the dispatcher only borrows them
+// for as long as copies_in_flight is above zero.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+#include "cache/cache.h"
+#include "model/clock.h"
+#include "server/copy_jobs.h"
+#include "server/session.h"
+#include "tiering/copy_engine.h"
+
+namespace quire::server {
+
+struct DispatcherOptions {
+  bool verify_hits = false;  // check every page's CRC32C before it is delivered
+  uint32_t default_deadline_ms = 10'000;
+};
+
+struct DispatcherCounters {
+  uint64_t submissions = 0;
+  uint64_t parked = 0;
+  uint64_t deadline_exceeded = 0;
+  uint64_t checksum_failures = 0;
+  uint64_t copied_bytes = 0;
+};
+
+class Dispatcher {
+ public:
+  // `copies` must take kMaxCopyJobs tasks at once.
+  static model::Result<std::unique_ptr<Dispatcher>> create(cache::Cache* cache,
+                                                           tiering::CopyEngine* copies,
+                                                           const model::Clock* clock,
+                                                           const DispatcherOptions& options);
+
+  enum class Served : uint8_t { kNothing, kSome, kScribbled };
+  // Up to `budget` submissions of one attachment; publishes what was completed. kScribbled: ring
+  // indexes or a verb are impossible; the caller ends the attachment (law 11).
+  Served serve(Attachment& attachment, uint32_t budget);
+
+  // Takes finished copies back from the workers. Returns how many there were.
+  size_t finish_copies();
+
+  // Law 5: leases, claims and parked work of the attachment go now; what copy workers still touch
+  // goes when they are done (copies_in_flight).
+  void end(Attachment& attachment);
+
+  const DispatcherCounters& counters() const { return counters_; }
+
+ private:
+  enum class Step : uint8_t { kDone, kPark, kScribbled };
+  struct VerifyRun {
+    Attachment* attachment = nullptr;
+    uint64_t user_data = 0;
+    uint64_t lease = 0;
+    model::LoadResult result{};
+    std::vector<model::SlotId> slots;
+    size_t next = 0;  // first slot not submitted yet
+    uint32_t pages_per_span = 0;
+  };
+
+  Dispatcher(cache::Cache* cache, tiering::CopyEngine* copies, const model::Clock* clock,
+             const DispatcherOptions& options, CopyJobs jobs);
+
+  Step handle(Attachment& attachment, const model::Submission& submission);
+  bool retry_parked(Attachment& attachment);
+  void release(Attachment& attachment, const model::Submission& submission);
+  void match(Attachment& attachment, const model::Submission& submission);
+  Step load(Attachment& attachment, const model::Submission& submission);
+  Step begin_fill(Attachment& attachment, const model::Submission& submission);
+  Step commit(Attachment& attachment, const model::Submission& submission);
+  void abort_fill(Attachment& attachment, const model::Submission& submission);
+  void supersede(Attachment& attachment, const model::Submission& submission);
+  void advise(Attachment& attachment, const model::Submission& submission);
+
+  void submit_verify(uint64_t run_id, CopyJob* job);
+  void finish_verify(CopyJob* job);
+  void finish_commit(CopyJob* job);
+  void deliver_linked();
+  void complete_commit(CopyJob* job, cache::FillOutcome outcome, bool superseded);
+  void update_progress(Session& session);
+
+  cache::Cache* cache_;
+  tiering::CopyEngine* copies_;
+  const model::Clock* clock_;
+  DispatcherOptions options_;
+  CopyJobs jobs_;
+  std::vector<cache::Linked> linked_;  // scratch of one call
+  std::vector<CopyJob*> waiting_;      // copied, but the parent span is still being written
+  std::vector<Attachment*> touched_;   // have unpublished completions
+  std::unordered_map<uint64_t, VerifyRun> verify_runs_;
+  uint64_t next_verify_run_ = 1;
+  DispatcherCounters counters_;
+};
+
+}  // namespace quire::server

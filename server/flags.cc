@@ -1,0 +1,119 @@
+#include "server/flags.h"
+
+#include <gflags/gflags.h>
+
+#include <charconv>
+#include <limits>
+#include <vector>
+
+DEFINE_string(socket, "/run/quire/quired.sock", "unix socket to listen on");
+DEFINE_string(socket_mode, "0660", "permissions of the socket, octal");
+DEFINE_string(ram_bytes, "1GiB", "RAM for pages of all domains");
+DEFINE_string(segment_bytes, "64MiB", "size of one segment, 64MiB..1GiB");
+DEFINE_string(huge_pages, "auto", "auto, hugetlb, thp or off");
+DEFINE_uint32(copy_workers, 1, "threads that copy commits into the pool");
+DEFINE_uint32(spin_us, 50, "the core polls this long after the last work before it sleeps");
+DEFINE_bool(verify_hits, false, "check the CRC32C of every page before it is delivered");
+DEFINE_uint32(default_deadline_ms, 10000, "of a request that names none");
+DEFINE_uint32(max_connections, 256, "client connections");
+DEFINE_uint32(max_sessions, 16384, "sessions of all clients");
+DEFINE_string(session_memory_bytes, "8GiB", "rings and staging of all sessions");
+DEFINE_string(tenants, "", "who may speak for whom: uid=tenant|tenant;uid=*");
+DEFINE_string(shared_namespaces, "", "namespaces in which tenants share hits: name,name");
+DEFINE_string(log_level, "info", "debug, info, warning or error");
+DEFINE_bool(check_config, false, "validate the configuration and exit");
+DEFINE_bool(print_config, false, "print every flag with its value and origin, and exit");
+
+namespace quire::server {
+
+using model::Errc;
+using model::make_error;
+
+model::Result<uint64_t> parse_bytes(const std::string& flag, const std::string& text) {
+  const model::Error wrong = make_error(
+      Errc::kInvalidArgument,
+      "--" + flag + " must be a number of bytes such as 64MiB or 8GiB; it is \"" + text + "\"");
+  uint64_t number = 0;
+  const auto parsed = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (parsed.ec != std::errc{}) return wrong;
+  std::string unit(parsed.ptr, text.data() + text.size());
+  std::erase(unit, ' ');
+  int shift = 0;
+  if (unit == "KiB") {
+    shift = 10;
+  } else if (unit == "MiB") {
+    shift = 20;
+  } else if (unit == "GiB") {
+    shift = 30;
+  } else if (unit == "TiB") {
+    shift = 40;
+  } else if (!unit.empty() && unit != "B") {
+    return wrong;
+  }
+  if (number > std::numeric_limits<uint64_t>::max() >> shift) return wrong;
+  return number << shift;
+}
+
+namespace {
+
+model::Result<uint32_t> parse_mode(const std::string& text) {
+  uint32_t mode = 0;
+  const auto parsed = std::from_chars(text.data(), text.data() + text.size(), mode, 8);
+  if (parsed.ec != std::errc{} || parsed.ptr != text.data() + text.size() || mode > 0777) {
+    return make_error(Errc::kInvalidArgument, "--socket_mode must be octal, for example 0660");
+  }
+  return mode;
+}
+
+model::Result<Options> options_from_flags() {
+  Options options;
+  options.socket_path = FLAGS_socket;
+  options.socket_mode = QUIRE_TRY(parse_mode(FLAGS_socket_mode));
+  options.ram_bytes = QUIRE_TRY(parse_bytes("ram_bytes", FLAGS_ram_bytes));
+  options.segment_bytes = QUIRE_TRY(parse_bytes("segment_bytes", FLAGS_segment_bytes));
+  options.huge_pages = QUIRE_TRY(allocator::parse_huge_pages(FLAGS_huge_pages));
+  options.copy_workers = FLAGS_copy_workers;
+  options.spin_us = FLAGS_spin_us;
+  options.verify_hits = FLAGS_verify_hits;
+  options.default_deadline_ms = FLAGS_default_deadline_ms;
+  options.max_connections = FLAGS_max_connections;
+  options.max_sessions = FLAGS_max_sessions;
+  options.session_memory_bytes =
+      QUIRE_TRY(parse_bytes("session_memory_bytes", FLAGS_session_memory_bytes));
+  options.tenants = FLAGS_tenants;
+  options.shared_namespaces = FLAGS_shared_namespaces;
+  options.log_level = FLAGS_log_level;
+  return options;
+}
+
+}  // namespace
+
+model::Result<CommandLine> parse_command_line(int argc, char** argv) {
+  gflags::SetUsageMessage("keeps the KV cache of long-context models outside the engine");
+  gflags::SetVersionString("0.1.0, protocol 1");
+  gflags::ParseCommandLineFlags(&argc, &argv, true);
+  if (argc > 1) {
+    return make_error(Errc::kInvalidArgument, std::string("unexpected argument \"") + argv[1] +
+                                                  "\"; flags are --name=value");
+  }
+  CommandLine line;
+  line.options = QUIRE_TRY(options_from_flags());
+  QUIRE_TRY(validate(line.options));
+  line.check_config = FLAGS_check_config;
+  line.print_config = FLAGS_print_config;
+  return line;
+}
+
+std::string describe_config() {
+  std::vector<gflags::CommandLineFlagInfo> flags;
+  gflags::GetAllFlags(&flags);
+  std::string text;
+  for (const gflags::CommandLineFlagInfo& flag : flags) {
+    if (flag.filename.find("server/flags.cc") == std::string::npos) continue;
+    text += "--" + flag.name + "=" + flag.current_value + "  # " +
+            (flag.is_default ? "default" : "given") + "\n";
+  }
+  return text;
+}
+
+}  // namespace quire::server

@@ -1,0 +1,104 @@
+#include "server/options.h"
+
+#include <sys/un.h>
+
+#include <algorithm>
+#include <charconv>
+
+namespace quire::server {
+
+using model::Errc;
+using model::make_error;
+
+namespace {
+
+constexpr uint64_t kMiB = 1 << 20;
+constexpr uint64_t kGiB = 1 << 30;
+
+model::Error wrong(const std::string& flag, const std::string& rule) {
+  return make_error(Errc::kInvalidArgument, "--" + flag + " " + rule);
+}
+
+model::Result<void> validate_memory(const Options& options) {
+  const uint64_t segment = options.segment_bytes;
+  if (segment < 64 * kMiB || segment > kGiB || segment % (2 * kMiB) != 0) {
+    return wrong("segment_bytes",
+                 "must be 64 MiB..1 GiB and a multiple of 2 MiB; it is " + std::to_string(segment));
+  }
+  if (options.ram_bytes < segment) {
+    return wrong("ram_bytes", "must hold at least one segment of " + std::to_string(segment) +
+                                  " bytes; it is " + std::to_string(options.ram_bytes));
+  }
+  if (options.session_memory_bytes < kMiB) {
+    return wrong("session_memory_bytes", "must be at least 1 MiB");
+  }
+  if (options.max_nodes < 1024 || options.max_nodes > (1ull << 31)) {
+    return wrong("max_nodes", "must be in 1024..2147483648");
+  }
+  return {};
+}
+
+}  // namespace
+
+model::Result<void> validate(const Options& options) {
+  if (options.socket_path.empty() || options.socket_path.size() >= sizeof(sockaddr_un::sun_path)) {
+    return wrong("socket", "must be a path of 1..107 bytes");
+  }
+  QUIRE_TRY(validate_memory(options));
+  if (options.copy_workers < 1 || options.copy_workers > 64) {
+    return wrong("copy_workers", "must be in 1..64");
+  }
+  if (options.spin_us > 1'000'000) return wrong("spin_us", "must be at most 1,000,000");
+  if (options.max_connections < 1 || options.max_connections > 65536) {
+    return wrong("max_connections", "must be in 1..65536");
+  }
+  if (options.max_sessions < 1 || options.max_sessions > (1u << 20)) {
+    return wrong("max_sessions", "must be in 1..1048576");
+  }
+  if (options.default_deadline_ms == 0) return wrong("default_deadline_ms", "must not be 0");
+  QUIRE_TRY(TenantRules::parse(options.tenants));
+  static constexpr std::string_view kLevels[] = {"debug", "info", "warning", "error"};
+  if (std::find(std::begin(kLevels), std::end(kLevels), options.log_level) == std::end(kLevels)) {
+    return wrong("log_level", "must be debug, info, warning or error");
+  }
+  return {};
+}
+
+std::vector<std::string> split_names(const std::string& text, char separator) {
+  std::vector<std::string> parts;
+  size_t start = 0;
+  while (start <= text.size()) {
+    const size_t end = std::min(text.find(separator, start), text.size());
+    if (end > start) parts.push_back(text.substr(start, end - start));
+    start = end + 1;
+  }
+  return parts;
+}
+
+model::Result<TenantRules> TenantRules::parse(const std::string& text) {
+  TenantRules rules;
+  for (const std::string& part : split_names(text, ';')) {
+    const size_t equals = part.find('=');
+    Rule rule;
+    const char* end = part.data() + std::min(equals, part.size());
+    const auto parsed = std::from_chars(part.data(), end, rule.uid);
+    if (equals == std::string::npos || parsed.ptr != end || parsed.ec != std::errc{}) {
+      return wrong("tenants", "must read uid=tenant|tenant;uid=*; wrong at \"" + part + "\"");
+    }
+    rule.tenants = split_names(part.substr(equals + 1), '|');
+    if (rule.tenants.empty()) return wrong("tenants", "names no tenant for \"" + part + "\"");
+    rules.rules_.push_back(std::move(rule));
+  }
+  return rules;
+}
+
+bool TenantRules::allows(uint32_t uid, const std::string& tenant) const {
+  const auto rule =
+      std::find_if(rules_.begin(), rules_.end(), [&](const Rule& r) { return r.uid == uid; });
+  if (rule == rules_.end()) return true;
+  return std::any_of(rule->tenants.begin(), rule->tenants.end(), [&](const std::string& allowed) {
+    return allowed == "*" || allowed == tenant;
+  });
+}
+
+}  // namespace quire::server

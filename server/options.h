@@ -1,0 +1,54 @@
+// Everything an operator can set. server/flags.cc fills it from the command line and flag file;
+// programs that embed a daemon (tests, benchmarks) fill it directly.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "allocator/segment.h"
+#include "model/result.h"
+
+namespace quire::server {
+
+struct Options {
+  std::string socket_path = "/run/quire/quired.sock";
+  uint32_t socket_mode = 0660;
+  uint64_t ram_bytes = 1ull << 30;
+  uint64_t segment_bytes = 64ull << 20;  // 64 MiB..1 GiB
+  allocator::HugePages huge_pages = allocator::HugePages::kAuto;
+  allocator::Population population = allocator::Population::kEager;
+  uint32_t copy_workers = 1;
+  uint32_t spin_us = 50;  // the core polls this long after the last work before it sleeps
+  bool verify_hits = false;
+  uint32_t default_deadline_ms = 10'000;
+  uint32_t max_connections = 256;
+  uint32_t max_sessions = 16384;
+  uint64_t session_memory_bytes = 8ull << 30;
+  uint64_t max_nodes = 1ull << 27;
+  std::string tenants;            // "uid=tenant|tenant;uid=*"; a uid not named may use any
+  std::string shared_namespaces;  // "name,name": tenants share hits in them
+  std::string log_level = "info";
+};
+
+// kInvalidArgument with the flag's name, the rule and what was given.
+model::Result<void> validate(const Options& options);
+
+// Which tenants a uid may speak for. Values copy.
+class TenantRules {
+ public:
+  static model::Result<TenantRules> parse(const std::string& text);
+  bool allows(uint32_t uid, const std::string& tenant) const;
+
+ private:
+  struct Rule {
+    uint32_t uid = 0;
+    std::vector<std::string> tenants;  // "*" = any
+  };
+  std::vector<Rule> rules_;
+};
+
+// "a,b,c" -> {a, b, c}; empty parts are dropped.
+std::vector<std::string> split_names(const std::string& text, char separator);
+
+}  // namespace quire::server

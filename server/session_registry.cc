@@ -1,0 +1,147 @@
+#include "server/session_registry.h"
+
+#include <sys/random.h>
+
+#include <algorithm>
+#include <functional>
+#include <new>
+
+namespace quire::server {
+
+using model::Errc;
+using model::errno_error;
+using model::make_error;
+
+namespace {
+
+std::string token_key(const std::array<uint8_t, 16>& token) {
+  return {reinterpret_cast<const char*>(token.data()), token.size()};
+}
+
+}  // namespace
+
+model::Result<void> SessionRegistry::check_bounds(const Connection& connection,
+                                                  const AttachmentShape& shape) const {
+  QUIRE_TRY(shape.check());
+  if (sessions_.size() >= options_.max_sessions) {
+    return make_error(Errc::kBusy, "the daemon has --max_sessions sessions; close some");
+  }
+  if (connection.attachments.size() >= options_.max_sessions_per_connection) {
+    return make_error(Errc::kBusy, "too many sessions on one connection; close some");
+  }
+  const uint64_t bytes = shape.total_bytes();
+  if (bytes > options_.max_shared_bytes - std::min(options_.max_shared_bytes, shared_bytes_)) {
+    return make_error(Errc::kBusy,
+                      "sessions' staging and ring memory is at --session_memory_bytes");
+  }
+  return {};
+}
+
+// Turns of one conversation share a tag, so that they supersede each other's checkpoints.
+uint32_t SessionRegistry::owner_tag(const SessionIdentity& identity, model::SessionId id) const {
+  const uint64_t source =
+      identity.conversation != 0 ? identity.conversation : id.value ^ 0x9e3779b97f4a7c15ull;
+  const auto tag =
+      static_cast<uint32_t>(std::hash<uint64_t>{}(source * 0xff51afd7ed558ccdull) >> 32);
+  return tag == 0 ? 1 : tag;
+}
+
+model::Result<Attachment*> SessionRegistry::open(Connection& connection,
+                                                 const SessionIdentity& identity,
+                                                 const AttachmentShape& shape) {
+  QUIRE_TRY(check_bounds(connection, shape));
+  auto session = std::make_unique<Session>();
+  session->id = model::SessionId{next_session_++};
+  session->domain = identity.domain;
+  session->layout = identity.root.layout;
+  session->max_units = shape.max_units;
+  session->tenant = identity.root.tenant;
+  session->namespace_name = identity.root.namespace_name;
+  if (::getrandom(session->token.data(), session->token.size(), 0) !=
+      static_cast<ssize_t>(session->token.size())) {
+    return errno_error("getrandom");
+  }
+  session->progress =
+      QUIRE_TRY(SharedRegion::create(model::kProgressBytes, ClientAccess::kReadOnly));
+  new (session->progress.data()) model::ProgressHeader{};
+  QUIRE_TRY(cache_->open_session(identity.root, owner_tag(identity, session->id), session->cached));
+  Session& placed = *session;
+  placed.progress_header().layer_count.store(
+      std::min(cache_->layouts().find(placed.layout)->layer_count, model::kProgressLayers));
+  sessions_.emplace(placed.id.value, std::move(session));
+  by_token_.emplace(token_key(placed.token), &placed);
+  auto attached = attach(connection, placed, shape);
+  if (!attached.ok()) maybe_close(placed);
+  return attached;
+}
+
+model::Result<Attachment*> SessionRegistry::join(Connection& connection,
+                                                 const model::JoinSessionRequest& request) {
+  const auto found = by_token_.find(token_key(request.token));
+  if (found == by_token_.end() || found->second->domain != connection.domain) {
+    return make_error(Errc::kNotFound, "no session with this token");
+  }
+  Session& session = *found->second;
+  const AttachmentShape shape{.ring_entries = request.ring_entries,
+                              .max_units = session.max_units,
+                              .max_load_pages = request.max_load_pages,
+                              .staging_bytes = request.staging_bytes};
+  QUIRE_TRY(check_bounds(connection, shape));
+  return attach(connection, session, shape);
+}
+
+model::Result<Attachment*> SessionRegistry::attach(Connection& connection, Session& session,
+                                                   const AttachmentShape& shape) {
+  auto attachment = QUIRE_TRY(Attachment::create(&session, &connection, shape));
+  Attachment* placed = attachment.get();
+  owned_.emplace(placed, std::move(attachment));
+  order_.push_back(placed);
+  connection.attachments.push_back(placed);
+  shared_bytes_ += shape.total_bytes();
+  ++session.member_count;
+  session.progress_header().members.store(session.member_count, std::memory_order_release);
+  return placed;
+}
+
+void SessionRegistry::end(Attachment& attachment) {
+  Session& session = attachment.session();
+  dispatcher_->end(attachment);
+  attachment.mark_closed();
+  --session.member_count;
+  session.progress_header().members.store(session.member_count, std::memory_order_release);
+  std::erase(order_, &attachment);
+  std::erase(attachment.connection()->attachments, &attachment);
+  if (attachment.copies_in_flight > 0) {
+    ++session.draining_count;
+    draining_.push_back(&attachment);
+    return;
+  }
+  finish(attachment);
+}
+
+void SessionRegistry::finish(Attachment& attachment) {
+  Session& session = attachment.session();
+  shared_bytes_ -= attachment.shape().total_bytes();
+  owned_.erase(&attachment);
+  maybe_close(session);
+}
+
+void SessionRegistry::maybe_close(Session& session) {
+  if (session.member_count > 0 || session.draining_count > 0) return;
+  cache_->close_session(session.cached);
+  by_token_.erase(token_key(session.token));
+  sessions_.erase(session.id.value);
+}
+
+size_t SessionRegistry::sweep() {
+  for (size_t i = draining_.size(); i > 0; --i) {
+    Attachment* attachment = draining_[i - 1];
+    if (attachment->copies_in_flight > 0) continue;
+    draining_.erase(draining_.begin() + static_cast<ptrdiff_t>(i - 1));
+    --attachment->session().draining_count;
+    finish(*attachment);
+  }
+  return draining_.size();
+}
+
+}  // namespace quire::server

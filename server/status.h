@@ -1,0 +1,31 @@
+// The status document: what quirectl shows and scripts read. Raw numbers in base units.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "cache/cache.h"
+#include "server/options.h"
+
+namespace quire::server {
+
+class Core;
+class Dispatcher;
+class SessionRegistry;
+
+struct StatusSources {
+  cache::Cache* cache = nullptr;
+  const allocator::SegmentSupply* supply = nullptr;
+  const SessionRegistry* registry = nullptr;
+  const Dispatcher* dispatcher = nullptr;
+  const Core* core = nullptr;
+  const Options* options = nullptr;
+  size_t retiring_segments = 0;
+  uint64_t daemon_epoch = 0;
+};
+
+// One JSON object, `schema` = "quire.status.v1". Core thread only.
+std::string make_status_json(const StatusSources& sources);
+
+}  // namespace quire::server
