@@ -1,0 +1,235 @@
+#include "client/attachment.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "client/deadline.h"
+
+namespace quire::client {
+
+namespace {
+
+using model::Errc;
+using model::FrameType;
+using model::make_error;
+using model::Result;
+
+constexpr int kMaxFramesPerProgress = 256;  // the rest at the next call
+
+bool is_reply(const Frame& frame) { return (frame.header.type & model::kReplyBit) != 0; }
+
+FrameType type_of(const Frame& frame) {
+  return static_cast<FrameType>(frame.header.type & ~model::kReplyBit);
+}
+
+uint32_t next_sequence(uint32_t sequence) { return sequence + 1 == 0 ? 1 : sequence + 1; }
+
+}  // namespace
+
+Result<std::shared_ptr<Attachment>> Attachment::attach(const AttachOptions& options) {
+  const Deadline deadline = Deadline::after_ms(options.verb_timeout_ms);
+  ForkGuard fork_guard = QUIRE_TRY(ForkGuard::create());
+  FrameSocket socket = QUIRE_TRY(FrameSocket::connect(options.socket_path, deadline));
+  auto attachment = std::make_shared<Attachment>(std::move(fork_guard), std::move(socket), options);
+  QUIRE_TRY(attachment->hello());
+  return attachment;
+}
+
+Attachment::Attachment(ForkGuard fork_guard, FrameSocket socket, AttachOptions options)
+    : fork_guard_(std::move(fork_guard)),
+      options_(std::move(options)),
+      socket_fd_(socket.fd()),
+      wire_(Wire{std::move(socket), 0, {}}) {}
+
+Result<void> Attachment::hello() {
+  model::HelloRequest request;
+  request.client_name = QUIRE_TRY(model::to_wire_name(options_.client_name));
+  const Frame reply = QUIRE_TRY(call(FrameType::kHello, model::struct_bytes(request)));
+  return adopt_hello(reply);
+}
+
+Result<void> Attachment::adopt_hello(const Frame& reply) {
+  const auto hello = QUIRE_TRY(model::read_struct<model::HelloReply>(reply.payload));
+  if (hello.version != model::kProtocolVersion) {
+    return make_error(Errc::kUnsupportedVersion,
+                      "the daemon chose protocol " + std::to_string(hello.version));
+  }
+  epoch_ = hello.daemon_epoch;
+  domain_ = QUIRE_TRY(model::from_wire_name(hello.domain));
+  // Segments without a descriptor here are mapped on first sight.
+  std::string_view rest = std::string_view(reply.payload).substr(sizeof hello);
+  const size_t count = std::min<size_t>(hello.segment_count, reply.descriptors.size());
+  for (size_t i = 0; i < count; ++i) {
+    const auto info = QUIRE_TRY(model::read_struct<model::SegmentInfo>(rest));
+    rest.remove_prefix(sizeof info);
+    QUIRE_TRY(adopt_segment(info, reply.descriptors[i]));
+  }
+  return {};
+}
+
+Result<void> Attachment::adopt_segment(const model::SegmentInfo& info, const model::FdGuard& fd) {
+  return segments_.insert(
+      info.segment, QUIRE_TRY(SegmentMap::map_sealed(fd.get(), info, options_.populate_segments)));
+}
+
+Result<void> Attachment::check() const {
+  if (forked()) return make_error(Errc::kForked, "connect anew in a forked child");
+  if (superseded_.load(std::memory_order_acquire)) {
+    return make_error(Errc::kStaleHandle, "a session of an earlier daemon epoch: open a new one");
+  }
+  if (!alive()) return make_error(Errc::kUnavailable, "the daemon is gone: reconnect");
+  return {};
+}
+
+model::Error Attachment::fail(Wire& wire, model::Error error) {
+  dead_.store(true, std::memory_order_release);
+  wire.socket.shut_down();
+  return error;
+}
+
+Result<Frame> Attachment::call(FrameType type, std::string_view payload) {
+  QUIRE_TRY(check());
+  auto wire = wire_.lock();
+  return call_locked(*wire, type, payload);
+}
+
+Result<Frame> Attachment::call_locked(Wire& wire, FrameType type, std::string_view payload) {
+  const Deadline deadline = Deadline::after_ms(options_.verb_timeout_ms);
+  // A copy: answering news on the way uses sequences up.
+  const uint32_t sequence = wire.sequence = next_sequence(wire.sequence);
+  Result<void> sent = wire.socket.send(type, sequence, payload, deadline);
+  if (sent.code() == Errc::kFrameTooLarge) return std::move(sent).error();
+  if (!sent.ok()) return fail(wire, std::move(sent).error());
+  while (true) {
+    Result<std::optional<Frame>> received = wire.socket.receive(deadline);
+    if (!received.ok()) return fail(wire, std::move(received).error());
+    if (!received->has_value()) {
+      return make_error(Errc::kDeadlineExceeded, "the daemon did not answer in time");
+    }
+    Frame frame = std::move(**received);
+    if (is_reply(frame) && frame.header.sequence == sequence) {
+      acknowledge_unmapped(wire);
+      return accept_reply(wire, type, std::move(frame));
+    }
+    dispatch(wire, frame);
+  }
+}
+
+Result<Frame> Attachment::accept_reply(Wire& wire, FrameType type, Frame frame) {
+  const Result<model::ReplyStatus> status = model::read_struct<model::ReplyStatus>(frame.payload);
+  if (!status.ok() || type_of(frame) != type) {
+    return fail(wire, make_error(Errc::kMalformedFrame, "a reply that does not fit its request"));
+  }
+  QUIRE_TRY(model::check_status(*status));
+  if (frame.descriptors_lost) {
+    drop_late_reply(wire, frame);
+    return make_error(Errc::kResourceExhausted,
+                      "descriptors were lost: raise this process's limit of open files");
+  }
+  return frame;
+}
+
+void Attachment::dispatch(Wire& wire, const Frame& frame) {
+  if (is_reply(frame)) return drop_late_reply(wire, frame);
+  if (type_of(frame) == FrameType::kSegmentRetired) {
+    const auto event = model::read_struct<model::SegmentRetiredEvent>(frame.payload);
+    if (event.ok()) segments_.retire(event->segment);
+  } else if (type_of(frame) == FrameType::kSessionEnded) {
+    end_session(wire, frame);
+  }
+  // Other events are a newer daemon's: nothing to do for them.
+}
+
+void Attachment::end_session(Wire& wire, const Frame& frame) {
+  const auto event = model::read_struct<model::SessionEndedEvent>(frame.payload);
+  if (!event.ok()) return;
+  for (WatchedSession& watched : wire.sessions) {
+    if (watched.session != event->session) continue;
+    const Result<void> status = model::check_status(event->status);
+    watched.end = status.ok() ? make_error(Errc::kClosed, "the session ended") : status.error();
+  }
+}
+
+void Attachment::drop_late_reply(Wire& wire, const Frame& frame) {
+  if (type_of(frame) != FrameType::kOpenSession && type_of(frame) != FrameType::kJoinSession)
+    return;
+  const auto reply = model::read_struct<model::OpenSessionReply>(frame.payload);
+  if (!reply.ok() || !model::check_status(reply->status).ok()) return;
+  const model::CloseSessionRequest request{reply->session};
+  wire.sequence = next_sequence(wire.sequence);
+  const Result<void> sent =
+      wire.socket.send(FrameType::kCloseSession, wire.sequence, model::struct_bytes(request),
+                       Deadline::after_ms(options_.verb_timeout_ms));
+  if (!sent.ok()) fail(wire, sent.error());
+}
+
+void Attachment::acknowledge_unmapped(Wire& wire) {
+  for (const uint32_t segment : segments_.take_unmapped()) {
+    const model::MapSegmentRequest request{segment, 0};
+    wire.sequence = next_sequence(wire.sequence);
+    const Result<void> sent =
+        wire.socket.send(FrameType::kUnmappedSegment, wire.sequence, model::struct_bytes(request),
+                         Deadline::after_ms(options_.verb_timeout_ms));
+    if (!sent.ok()) fail(wire, sent.error());
+  }
+}
+
+Result<void> Attachment::progress() {
+  QUIRE_TRY(check());
+  auto wire = wire_.try_lock();
+  if (!wire) return {};
+  for (int i = 0; i < kMaxFramesPerProgress; ++i) {
+    Result<std::optional<Frame>> frame = (*wire)->socket.receive(Deadline::now());
+    if (!frame.ok()) {
+      const model::Error error = fail(**wire, std::move(frame).error());
+      return make_error(Errc::kUnavailable, error.text);
+    }
+    if (!frame->has_value()) break;
+    dispatch(**wire, **frame);
+  }
+  acknowledge_unmapped(**wire);
+  return {};
+}
+
+Result<SegmentView> Attachment::acquire_segment(uint32_t segment) {
+  if (const auto view = segments_.acquire(segment)) return *view;
+  QUIRE_TRY(check());
+  auto wire = wire_.lock();
+  // Mapped under the lock: a retirement that follows the reply must find the mapping.
+  if (const auto view = segments_.acquire(segment)) return *view;
+  const model::MapSegmentRequest request{segment, 0};
+  const Frame reply =
+      QUIRE_TRY(call_locked(*wire, FrameType::kMapSegment, model::struct_bytes(request)));
+  const auto map = QUIRE_TRY(model::read_struct<model::MapSegmentReply>(reply.payload));
+  if (map.info.segment != segment || reply.descriptors.empty()) {
+    return make_error(Errc::kMalformedFrame, "a segment reply without its segment");
+  }
+  QUIRE_TRY(adopt_segment(map.info, reply.descriptors.front()));
+  return *segments_.acquire(segment);
+}
+
+void Attachment::release_segments(std::span<const uint32_t> segments) {
+  segments_.release(segments);
+  if (!segments_.has_unmapped() || !check().ok()) return;
+  if (auto wire = wire_.try_lock()) acknowledge_unmapped(**wire);
+}
+
+void Attachment::watch_session(uint64_t session) {
+  wire_.lock()->sessions.push_back({session, model::Error{Errc::kOk, {}}});
+}
+
+void Attachment::forget_session(uint64_t session) {
+  if (forked()) return;
+  std::erase_if(wire_.lock()->sessions,
+                [session](const WatchedSession& watched) { return watched.session == session; });
+}
+
+model::Error Attachment::session_end(uint64_t session) {
+  auto wire = wire_.lock();
+  for (const WatchedSession& watched : wire->sessions) {
+    if (watched.session == session && watched.end.code != Errc::kOk) return watched.end;
+  }
+  return make_error(Errc::kClosed, "the daemon ended the session");
+}
+
+}  // namespace quire::client

@@ -1,0 +1,158 @@
+#include "client/client_impl.h"
+
+#include <sys/epoll.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <string>
+#include <thread>
+
+#include "model/layout.h"
+
+namespace quire::client {
+
+using model::Errc;
+using model::FrameType;
+using model::make_error;
+using model::Result;
+
+namespace {
+
+constexpr size_t kMaxKnownLayouts = 64;  // later ones are registered again at each open
+constexpr auto kFirstBackOff = std::chrono::milliseconds(5);
+constexpr auto kLongestBackOff = std::chrono::milliseconds(500);
+
+std::string socket_path(const ClientOptions& options) {
+  if (!options.socket_path.empty()) return options.socket_path;
+  const char* from_environment = std::getenv("QUIRE_SOCKET");
+  if (from_environment != nullptr && *from_environment != '\0') return from_environment;
+  return "/run/quire/quired.sock";
+}
+
+bool may_pass(Errc code) { return code == Errc::kUnavailable || code == Errc::kDeadlineExceeded; }
+
+uint32_t unit_count(const SessionOptions& options) {
+  return std::max<uint32_t>(1, options.max_tokens / options.layout.unit_tokens);
+}
+
+Result<model::OpenSessionRequest> open_request(const SessionOptions& options, uint32_t layout) {
+  model::OpenSessionRequest request;
+  request.layout = layout;
+  request.ring_entries = options.ring_entries;
+  request.max_units = unit_count(options);
+  request.max_load_pages = options.max_load_pages;
+  request.staging_bytes = options.staging_bytes;
+  request.weights_epoch = options.weights_epoch;
+  request.conversation = options.conversation;
+  request.tenant = QUIRE_TRY(model::to_wire_name(options.tenant));
+  request.namespace_name = QUIRE_TRY(model::to_wire_name(options.namespace_name));
+  request.salt = QUIRE_TRY(model::to_wire_name(options.salt));
+  return request;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<ClientImpl>> ClientImpl::create(const ClientOptions& options) {
+  model::FdGuard news(::epoll_create1(EPOLL_CLOEXEC));
+  if (!news.valid()) return model::errno_error("epoll_create1");
+  auto client = std::make_unique<ClientImpl>(options, std::move(news));
+  QUIRE_TRY(client->attach(options.connect_timeout_ms));
+  return client;
+}
+
+ClientImpl::ClientImpl(const ClientOptions& options, model::FdGuard news)
+    : options_(options), news_(std::move(news)) {}
+
+Result<void> ClientImpl::attach(uint32_t timeout_ms) {
+  AttachOptions options;
+  options.socket_path = socket_path(options_);
+  options.client_name = options_.client_name;
+  options.verb_timeout_ms = timeout_ms;
+  options.populate_segments = options_.populate_segments;
+  std::shared_ptr<Attachment> fresh = QUIRE_TRY(Attachment::attach(options));
+  epoll_event event{};
+  event.events = EPOLLIN | EPOLLRDHUP;
+  if (::epoll_ctl(news_.get(), EPOLL_CTL_ADD, fresh->fd(), &event) != 0) {
+    return model::errno_error("epoll_ctl");
+  }
+  if (attachment_) {
+    // Its sessions may keep the old socket open for long.
+    ::epoll_ctl(news_.get(), EPOLL_CTL_DEL, attachment_->fd(), &event);
+    attachment_->supersede();
+  }
+  attachment_ = std::move(fresh);
+  layouts_.clear();
+  return {};
+}
+
+Result<void> ClientImpl::reconnect(uint32_t timeout_ms) {
+  const Result<void> present = attachment_->progress();
+  if (present.ok() || present.code() == Errc::kForked) return present;
+  const Deadline deadline = Deadline::after_ms(timeout_ms);
+  std::chrono::nanoseconds back_off = kFirstBackOff;
+  while (true) {
+    Result<void> attached = attach(options_.connect_timeout_ms);
+    if (attached.ok() || !may_pass(attached.code()) || deadline.passed()) return attached;
+    std::this_thread::sleep_for(std::min(back_off, deadline.left()));
+    back_off = std::min<std::chrono::nanoseconds>(2 * back_off, kLongestBackOff);
+  }
+}
+
+Result<uint32_t> ClientImpl::register_layout(const model::Layout& layout) {
+  QUIRE_TRY(model::validate(layout));
+  const model::Hash256 digest = model::layout_digest(layout);
+  for (const auto& [known, id] : layouts_) {
+    if (known == digest) return id;
+  }
+  const std::vector<std::byte> encoded = model::encode(layout);
+  const std::string_view payload(reinterpret_cast<const char*>(encoded.data()), encoded.size());
+  const Frame frame = QUIRE_TRY(attachment_->call(FrameType::kRegisterLayout, payload));
+  const auto reply = QUIRE_TRY(model::read_struct<model::RegisterLayoutReply>(frame.payload));
+  if (reply.digest != digest) {
+    return make_error(Errc::kCorrupt, "the daemon registered a different layout");
+  }
+  if (layouts_.size() < kMaxKnownLayouts) layouts_.emplace_back(digest, reply.layout);
+  return reply.layout;
+}
+
+Result<std::unique_ptr<SessionImpl>> ClientImpl::open_session(const SessionOptions& options) {
+  QUIRE_TRY(reconnect(options_.connect_timeout_ms));
+  const uint32_t layout = QUIRE_TRY(register_layout(options.layout));
+  const model::OpenSessionRequest request = QUIRE_TRY(open_request(options, layout));
+  Frame frame = QUIRE_TRY(attachment_->call(FrameType::kOpenSession, model::struct_bytes(request)));
+  return start_session(std::move(frame), layout, options);
+}
+
+Result<std::unique_ptr<SessionImpl>> ClientImpl::join_session(const SessionToken& token,
+                                                              const SessionOptions& options) {
+  QUIRE_TRY(reconnect(options_.connect_timeout_ms));
+  const uint32_t layout = QUIRE_TRY(register_layout(options.layout));
+  model::JoinSessionRequest request;
+  request.token = token;
+  request.ring_entries = options.ring_entries;
+  request.max_load_pages = options.max_load_pages;
+  request.staging_bytes = options.staging_bytes;
+  Frame frame = QUIRE_TRY(attachment_->call(FrameType::kJoinSession, model::struct_bytes(request)));
+  return start_session(std::move(frame), layout, options);
+}
+
+Result<std::unique_ptr<SessionImpl>> ClientImpl::start_session(Frame frame, uint32_t layout,
+                                                               const SessionOptions& options) {
+  OpenedSession opened;
+  opened.attachment = attachment_;
+  opened.reply = QUIRE_TRY(model::read_struct<model::OpenSessionReply>(frame.payload));
+  opened.descriptors = std::move(frame.descriptors);
+  const model::CloseSessionRequest undo{opened.reply.session};
+  Result<std::unique_ptr<SessionImpl>> session =
+      opened.reply.layout == layout
+          ? SessionImpl::create(std::move(opened), options_, options)
+          : make_error(Errc::kInvalidArgument, "the session has another layout");
+  if (!session.ok()) {
+    [[maybe_unused]] const Result<Frame> closed =
+        attachment_->call(FrameType::kCloseSession, model::struct_bytes(undo));
+  }
+  return session;
+}
+
+}  // namespace quire::client

@@ -1,0 +1,45 @@
+// What stands behind the public Client: the present attachment and how to get the next one.
+// Threads: one at a time. Sessions hold attachments of their own and never come here.
+#pragma once
+
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "client/attachment.h"
+#include "client/quire.h"
+#include "client/session_impl.h"
+
+namespace quire::client {
+
+class ClientImpl {
+ public:
+  static model::Result<std::unique_ptr<ClientImpl>> create(const ClientOptions& options);
+  // For create(). `news` is an epoll descriptor.
+  ClientImpl(const ClientOptions& options, model::FdGuard news);
+  ClientImpl(const ClientImpl&) = delete;
+  ClientImpl& operator=(const ClientImpl&) = delete;
+
+  Attachment& attachment() const { return *attachment_; }
+  int news_fd() const { return news_.get(); }
+
+  model::Result<uint32_t> register_layout(const model::Layout& layout);
+  model::Result<std::unique_ptr<SessionImpl>> open_session(const SessionOptions& options);
+  model::Result<std::unique_ptr<SessionImpl>> join_session(const SessionToken& token,
+                                                           const SessionOptions& options);
+  // Nothing to do while the daemon is there.
+  model::Result<void> reconnect(uint32_t timeout_ms);
+
+ private:
+  model::Result<void> attach(uint32_t timeout_ms);
+  // `frame` is the reply to open or join.
+  model::Result<std::unique_ptr<SessionImpl>> start_session(Frame frame, uint32_t layout,
+                                                            const SessionOptions& options);
+
+  const ClientOptions options_;
+  const model::FdGuard news_;  // epoll over the present socket: stays the same across reconnects
+  std::shared_ptr<Attachment> attachment_;
+  std::vector<std::pair<model::Hash256, uint32_t>> layouts_;  // ids the present daemon gave
+};
+
+}  // namespace quire::client

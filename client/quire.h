@@ -1,0 +1,236 @@
+// libquire: how an engine talks to quired.
+//
+//   auto client  = Client::connect({});
+//   auto layout  = client->register_layout(layout);
+//   auto session = client->open_session({.layout = layout, .namespace_name = "my-model", ...});
+//   session->append_tokens(prompt);
+//   auto hit     = session->match(prompt.size());            // pinned when it returns
+//   auto pages   = session->load(hit.lease);                 // page views in shared memory
+//   ... compute from hit.exact_tokens on, reading pages in place ...
+//   auto fill    = session->begin_fill(FillKind::kSpan, end_tokens);   // staging memory to write
+//   session->commit(fill);
+//   session->release(hit.lease);
+//
+// Every hot call exists twice: submit_* returns at once with a request id and its completion comes
+// out of poll_completions(); the blocking form waits. `fd()` is readable when there may be
+// completions or news from the daemon; call progress() then.
+//
+// Errors are values; nothing throws. After the daemon died every call returns kUnavailable and
+// Client::reconnect() (or the next open_session) attaches to its successor; sessions and page views
+// of the old epoch return kStaleHandle: they are misses, their mapped memory stays readable until
+// they are destroyed. In a forked child every call returns kForked.
+//
+// Threads: a Client may be used by one thread at a time; a Session likewise. Sessions of one client
+// may be used by different threads at once; what they share (socket, segments) has its own locks.
+// Lifetime: a session keeps what it needs of its client and may outlive it.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "model/boundary.h"
+#include "model/layout.h"
+#include "model/page_plan.h"
+#include "model/result.h"
+#include "model/ring_frames.h"
+
+namespace quire::client {
+
+struct ClientOptions {
+  std::string socket_path;  // empty: $QUIRE_SOCKET, else /run/quire/quired.sock
+  std::string client_name = "client";
+  uint32_t connect_timeout_ms = 5000;  // also for each socket verb
+  uint32_t call_timeout_ms = 30000;    // blocking calls: kDeadlineExceeded after it
+  uint32_t spin_us = 20;               // look at the ring this long before sleeping
+  bool populate_segments = true;       // fault segments in when they are mapped, not on first read
+};
+
+struct SessionOptions {
+  model::Layout layout;  // registered with the daemon when not known yet
+  std::string tenant;
+  std::string namespace_name;
+  std::string salt;
+  uint64_t weights_epoch = 0;
+  uint64_t conversation = 0;  // turns of one conversation supersede each other's checkpoints
+  uint32_t ring_entries = 256;
+  uint32_t max_tokens = 1 << 20;  // longest context of this session
+  uint32_t max_load_pages = 8192;
+  uint64_t staging_bytes = 16ull << 20;
+};
+
+using RequestId = uint64_t;
+using SessionToken = std::array<uint8_t, 16>;
+
+// One page in shared memory. Valid while its lease is held and its session lives.
+struct PageView {
+  const std::byte* data = nullptr;
+  uint64_t bytes = 0;
+  uint32_t crc32c = 0;
+  uint32_t generation = 0;
+  model::GroupIndex group = 0;
+  bool of_checkpoint = false;
+};
+
+// Pages of one load, in the order of LoadArgs. `pages` belongs to the session and stays until
+// the lease's release is submitted.
+struct LoadedPages {
+  std::span<const PageView> pages;
+  uint32_t block_count = 0;       // whole blocks delivered
+  uint32_t checkpoint_count = 0;  // the last so many pages are the checkpoint's
+};
+
+struct LoadOptions {
+  uint64_t groups = 0;  // GroupMask; 0 = all
+  uint32_t first_block = 0;
+  uint32_t block_count = 0;  // 0 = to the end of the hit
+  bool include_checkpoint = true;
+  model::LoadOrder order = model::LoadOrder::kBlockMajor;
+  uint32_t deadline_ms = 0;  // 0 = the daemon's default
+};
+
+// Staging memory for one object, ready to be written. Freed by commit() or abort(), also when they
+// fail; but a commit that was refused with kBusy, kDeadlineExceeded or kInvalidArgument leaves it
+// as it was, to be committed again or aborted. A duplicate holds none.
+struct Fill {
+  uint64_t id = 0;
+  bool duplicate = false;  // present already: nothing to write, nothing to commit
+  model::FillKind kind = model::FillKind::kSpan;
+  uint32_t end_tokens = 0;
+  uint64_t groups = 0;
+  uint64_t staging_offset = 0;
+  std::byte* staging = nullptr;  // pages at plan.pages[i].staging_offset
+  model::PagePlan plan;
+};
+
+struct FillOptions {
+  uint64_t groups = 0;  // of this process (its shard); 0 = all
+  model::CheckpointReason reason = model::CheckpointReason::kTurnEnd;
+};
+
+// How far the session's commits have come, from shared memory; no call to the daemon.
+struct Progress {
+  uint32_t committed_tokens = 0;
+  uint32_t checkpoint_tokens = 0;
+  uint32_t members = 0;
+};
+
+class ClientImpl;
+class SessionImpl;
+
+class Session {
+ public:
+  explicit Session(std::unique_ptr<SessionImpl> impl);
+  ~Session();  // closes; never blocks longer than the socket verb's time-out
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  const model::Layout& layout() const;
+  uint64_t id() const;
+  SessionToken token() const;  // for join_session in processes of the same domain
+  const model::Hash256& root() const;
+
+  // The session's context. Only whole units are hashed, each once; a turn hashes its new tokens
+  // only. kInvalidArgument beyond max_tokens.
+  model::Result<void> append_tokens(std::span<const uint32_t> tokens);
+  // Instead of tokens: the engine's own hashes, one per unit (16..32 bytes, zero-padded).
+  model::Result<void> append_unit_hashes(std::span<const model::Hash256> leaves);
+  uint32_t token_count() const;
+  const std::vector<model::Hash256>& chain() const;
+
+  // --- blocking ---
+  model::Result<model::MatchResult> match(uint32_t prompt_tokens, uint32_t have_tokens = 0);
+  model::Result<LoadedPages> load(uint64_t lease, const LoadOptions& options = {});
+  // kBusy while a submitted load of the lease is in flight.
+  model::Result<void> release(uint64_t lease);
+  // kBusy when the staging area is full of uncommitted fills.
+  model::Result<Fill> begin_fill(model::FillKind kind, uint32_t end_tokens,
+                                 const FillOptions& options = {});
+  model::Result<model::CommitResult> commit(const Fill& fill);
+  model::Result<void> abort(const Fill& fill);
+  model::Result<bool> supersede(uint32_t end_tokens);
+  model::Result<void> advise(model::Advice advice, uint32_t end_tokens, uint32_t pause_ms = 0);
+  model::Result<void> noop();
+
+  // --- asynchronous: queue, then flush() makes everything queued visible at once ---
+  // kBusy when the ring or the staging area is full.
+  model::Result<RequestId> submit_match(uint32_t prompt_tokens, uint32_t have_tokens = 0);
+  model::Result<RequestId> submit_load(uint64_t lease, const LoadOptions& options = {});
+  model::Result<RequestId> submit_release(uint64_t lease);
+  model::Result<RequestId> submit_begin_fill(model::FillKind kind, uint32_t end_tokens,
+                                             const FillOptions& options = {});
+  model::Result<RequestId> submit_commit(const Fill& fill);
+  model::Result<RequestId> submit_noop();
+  void flush();
+  // Finished requests, oldest first; at most completions.size(). Never blocks.
+  model::Result<size_t> poll_completions(std::span<model::Completion> completions);
+  // Waits until at least one completion is ready or timeout_ms passed (then kDeadlineExceeded).
+  model::Result<void> wait(uint32_t timeout_ms);
+  // What a completed begin_fill or load stands for. kNotFound for other ids; each once. Until then
+  // they hold their part of the staging or descriptor area and a request slot.
+  model::Result<Fill> take_fill(RequestId request, const model::Completion& completion);
+  model::Result<LoadedPages> take_pages(RequestId request, const model::Completion& completion);
+  // Readable when poll_completions may have something, also because the daemon went; -1 when
+  // closed. From the first call on the daemon writes a wake-up per batch of completions.
+  int fd() const;
+
+  Progress progress() const;
+  uint32_t layer_ready_tokens(uint32_t layer) const;
+  // Until committed_tokens >= tokens or checkpoint_tokens >= tokens; kDeadlineExceeded. Looks at
+  // shared memory between naps of 20 us to 1 ms: the daemon keeps no list of waiters, so waiting
+  // costs it nothing and cannot delay it.
+  model::Result<void> wait_for_tokens(uint32_t tokens, uint32_t timeout_ms);
+
+  // Ends the session in the daemon: leases, fills and pins of this process go.
+  model::Result<void> close();
+
+ private:
+  std::unique_ptr<SessionImpl> impl_;
+};
+
+class Client {
+ public:
+  static model::Result<std::unique_ptr<Client>> connect(const ClientOptions& options);
+  explicit Client(std::unique_ptr<ClientImpl> impl);
+  ~Client();
+  Client(const Client&) = delete;
+  Client& operator=(const Client&) = delete;
+
+  // Idempotent: equal layouts get equal ids.
+  model::Result<uint32_t> register_layout(const model::Layout& layout);
+  model::Result<std::unique_ptr<Session>> open_session(const SessionOptions& options);
+  // `layout` must be the one the session was opened with.
+  model::Result<std::unique_ptr<Session>> join_session(const SessionToken& token,
+                                                       const SessionOptions& options);
+
+  model::Result<void> ping();
+  model::Result<std::string> status_json();
+  model::Result<uint64_t> evict(uint64_t count);  // administrators; 0 = all that may go
+
+  // After kUnavailable: tries again with back-off until timeout_ms.
+  model::Result<void> reconnect(uint32_t timeout_ms);
+  bool connected() const;
+  uint64_t daemon_epoch() const;
+  std::string_view domain() const;
+
+  // Readable when the daemon sent news (segments retired, sessions ended) or hung up.
+  int fd() const;
+  // Handles news without blocking. kUnavailable once the daemon is gone.
+  model::Result<void> progress();
+  uint64_t mapped_bytes() const;
+
+ private:
+  std::unique_ptr<ClientImpl> impl_;
+};
+
+// CRC32C of a view equals the one from the moment of sealing. For engines that want to check what
+// they read; not needed on the hot path.
+bool verify_page(const PageView& page);
+
+}  // namespace quire::client

@@ -1,0 +1,64 @@
+// The public Client: forwards to ClientImpl and its attachment.
+#include <isa-l/crc.h>
+
+#include "client/client_impl.h"
+#include "client/quire.h"
+
+namespace quire::client {
+
+using model::FrameType;
+using model::Result;
+
+Result<std::unique_ptr<Client>> Client::connect(const ClientOptions& options) {
+  return std::make_unique<Client>(QUIRE_TRY(ClientImpl::create(options)));
+}
+
+Client::Client(std::unique_ptr<ClientImpl> impl) : impl_(std::move(impl)) {}
+Client::~Client() = default;
+
+Result<uint32_t> Client::register_layout(const model::Layout& layout) {
+  return impl_->register_layout(layout);
+}
+
+Result<std::unique_ptr<Session>> Client::open_session(const SessionOptions& options) {
+  return std::make_unique<Session>(QUIRE_TRY(impl_->open_session(options)));
+}
+
+Result<std::unique_ptr<Session>> Client::join_session(const SessionToken& token,
+                                                      const SessionOptions& options) {
+  return std::make_unique<Session>(QUIRE_TRY(impl_->join_session(token, options)));
+}
+
+Result<void> Client::ping() {
+  QUIRE_TRY(impl_->attachment().call(FrameType::kPing, {}));
+  return {};
+}
+
+Result<std::string> Client::status_json() {
+  Frame frame = QUIRE_TRY(impl_->attachment().call(FrameType::kStatus, {}));
+  frame.payload.erase(0, sizeof(model::ReplyStatus));
+  return std::move(frame.payload);
+}
+
+Result<uint64_t> Client::evict(uint64_t count) {
+  const model::EvictRequest request{count};
+  const Frame frame =
+      QUIRE_TRY(impl_->attachment().call(FrameType::kEvict, model::struct_bytes(request)));
+  return QUIRE_TRY(model::read_struct<model::EvictReply>(frame.payload)).evicted;
+}
+
+Result<void> Client::reconnect(uint32_t timeout_ms) { return impl_->reconnect(timeout_ms); }
+bool Client::connected() const { return impl_->attachment().check().ok(); }
+uint64_t Client::daemon_epoch() const { return impl_->attachment().epoch(); }
+std::string_view Client::domain() const { return impl_->attachment().domain(); }
+int Client::fd() const { return impl_->news_fd(); }
+Result<void> Client::progress() { return impl_->attachment().progress(); }
+uint64_t Client::mapped_bytes() const { return impl_->attachment().mapped_bytes(); }
+
+bool verify_page(const PageView& page) {
+  // The library takes no const; it only reads. A page is at most 1 GiB, so the length fits.
+  auto* bytes = reinterpret_cast<unsigned char*>(const_cast<std::byte*>(page.data));
+  return ~crc32_iscsi(bytes, static_cast<int>(page.bytes), ~0u) == page.crc32c;
+}
+
+}  // namespace quire::client

@@ -1,0 +1,119 @@
+// The public Session: forwards to SessionImpl; a blocking call is a submission and its await.
+#include "client/quire.h"
+#include "client/session_impl.h"
+
+namespace quire::client {
+
+using model::Completion;
+using model::Result;
+
+Session::Session(std::unique_ptr<SessionImpl> impl) : impl_(std::move(impl)) {}
+Session::~Session() = default;
+
+const model::Layout& Session::layout() const { return impl_->layout(); }
+uint64_t Session::id() const { return impl_->reply().session; }
+SessionToken Session::token() const { return impl_->reply().token; }
+const model::Hash256& Session::root() const { return impl_->reply().root; }
+
+Result<void> Session::append_tokens(std::span<const uint32_t> tokens) {
+  return impl_->append_tokens(tokens);
+}
+Result<void> Session::append_unit_hashes(std::span<const model::Hash256> leaves) {
+  return impl_->append_leaves(leaves);
+}
+uint32_t Session::token_count() const { return impl_->tokens().token_count(); }
+const std::vector<model::Hash256>& Session::chain() const { return impl_->tokens().chain(); }
+
+Result<model::MatchResult> Session::match(uint32_t prompt_tokens, uint32_t have_tokens) {
+  const RequestId id = QUIRE_TRY(impl_->submit_match(prompt_tokens, have_tokens));
+  return QUIRE_TRY(impl_->await(id)).result.match;
+}
+
+Result<LoadedPages> Session::load(uint64_t lease, const LoadOptions& options) {
+  const RequestId id = QUIRE_TRY(impl_->submit_load(lease, options));
+  const Completion completion = QUIRE_TRY(impl_->await(id));
+  return impl_->take_pages(id, completion);
+}
+
+Result<void> Session::release(uint64_t lease) {
+  QUIRE_TRY(impl_->await(impl_->submit_release(lease)));
+  return {};
+}
+
+Result<Fill> Session::begin_fill(model::FillKind kind, uint32_t end_tokens,
+                                 const FillOptions& options) {
+  const RequestId id = QUIRE_TRY(impl_->submit_begin_fill(kind, end_tokens, options));
+  const Completion completion = QUIRE_TRY(impl_->await(id));
+  return impl_->take_fill(id, completion);
+}
+
+Result<model::CommitResult> Session::commit(const Fill& fill) {
+  if (fill.duplicate) {
+    model::CommitResult nothing_to_do{};
+    nothing_to_do.visible = 1;
+    nothing_to_do.duplicate = 1;
+    return nothing_to_do;
+  }
+  const RequestId id = QUIRE_TRY(impl_->submit_commit(fill));
+  return QUIRE_TRY(impl_->await(id)).result.commit;
+}
+
+Result<void> Session::abort(const Fill& fill) {
+  if (fill.duplicate) return {};
+  QUIRE_TRY(impl_->await(impl_->submit_abort(fill)));
+  return {};
+}
+
+Result<bool> Session::supersede(uint32_t end_tokens) {
+  const RequestId id = QUIRE_TRY(impl_->submit_supersede(end_tokens));
+  return QUIRE_TRY(impl_->await(id)).result.supersede.dropped != 0;
+}
+
+Result<void> Session::advise(model::Advice advice, uint32_t end_tokens, uint32_t pause_ms) {
+  QUIRE_TRY(impl_->await(impl_->submit_advise(advice, end_tokens, pause_ms)));
+  return {};
+}
+
+Result<void> Session::noop() {
+  QUIRE_TRY(impl_->await(impl_->submit_noop()));
+  return {};
+}
+
+Result<RequestId> Session::submit_match(uint32_t prompt_tokens, uint32_t have_tokens) {
+  return impl_->submit_match(prompt_tokens, have_tokens);
+}
+Result<RequestId> Session::submit_load(uint64_t lease, const LoadOptions& options) {
+  return impl_->submit_load(lease, options);
+}
+Result<RequestId> Session::submit_release(uint64_t lease) { return impl_->submit_release(lease); }
+Result<RequestId> Session::submit_begin_fill(model::FillKind kind, uint32_t end_tokens,
+                                             const FillOptions& options) {
+  return impl_->submit_begin_fill(kind, end_tokens, options);
+}
+Result<RequestId> Session::submit_commit(const Fill& fill) { return impl_->submit_commit(fill); }
+Result<RequestId> Session::submit_noop() { return impl_->submit_noop(); }
+void Session::flush() { impl_->flush(); }
+
+Result<size_t> Session::poll_completions(std::span<Completion> completions) {
+  return impl_->poll_completions(completions);
+}
+Result<void> Session::wait(uint32_t timeout_ms) { return impl_->wait(timeout_ms); }
+Result<Fill> Session::take_fill(RequestId request, const Completion& completion) {
+  return impl_->take_fill(request, completion);
+}
+Result<LoadedPages> Session::take_pages(RequestId request, const Completion& completion) {
+  return impl_->take_pages(request, completion);
+}
+int Session::fd() const { return impl_->fd(); }
+
+Progress Session::progress() const { return impl_->progress(); }
+uint32_t Session::layer_ready_tokens(uint32_t layer) const {
+  return impl_->layer_ready_tokens(layer);
+}
+Result<void> Session::wait_for_tokens(uint32_t tokens, uint32_t timeout_ms) {
+  return impl_->wait_for_tokens(tokens, timeout_ms);
+}
+
+Result<void> Session::close() { return impl_->close(); }
+
+}  // namespace quire::client

@@ -1,0 +1,41 @@
+// `quirectl ping | status`: commands that talk to a running daemon. Each is a function over streams
+// that returns the exit code. Output has no colour, so NO_COLOR holds by itself.
+#pragma once
+
+#include <cstdint>
+#include <iosfwd>
+#include <string>
+
+#include "client/quirectl/layout_command.h"
+#include "model/result.h"
+
+namespace CLI {
+class App;
+}
+
+namespace quire::client {
+
+inline constexpr int kExitCannotConnect = 3;
+inline constexpr int kExitNotAuthorised = 4;
+inline constexpr int kExitNotFound = 5;
+
+// What the parsed command line fills. Outlives the CLI::App.
+struct DaemonCommandLine {
+  std::string socket_path;  // empty: the library's default
+  uint32_t timeout_ms = 5000;
+  std::string output = "table";  // or "json"
+  int exit_code = kExitOk;       // of the command that ran
+};
+
+// Prints "ok" and the round trip.
+int run_ping(const DaemonCommandLine& line, std::ostream& out, std::ostream& err);
+int run_status(const DaemonCommandLine& line, std::ostream& out, std::ostream& err);
+
+// Exit code of a failure: what a script can act on.
+int exit_code_of(model::Errc code);
+
+// Adds --socket, --timeout_ms and the commands; parsing runs the one named.
+void add_daemon_commands(CLI::App& app, DaemonCommandLine& line, std::ostream& out,
+                         std::ostream& err);
+
+}  // namespace quire::client

@@ -1,0 +1,84 @@
+#include "client/quirectl/status_output.h"
+
+#include <algorithm>
+#include <boost/json.hpp>
+
+namespace quire::client {
+
+namespace {
+
+namespace json = boost::json;
+
+void write_object(const json::object& object, size_t indent, std::string& out);
+
+std::string scalar_text(const json::value& value) {
+  if (value.is_string()) return std::string(value.get_string());
+  if (value.is_null()) return "-";
+  return json::serialize(value);
+}
+
+bool is_nested(const json::value& value) { return value.is_object() || value.is_array(); }
+
+bool is_plain_list(const json::array& array) {
+  return std::none_of(array.begin(), array.end(), is_nested);
+}
+
+std::string list_text(const json::array& array) {
+  if (array.empty()) return "none";
+  std::string text;
+  for (const json::value& value : array) {
+    if (!text.empty()) text += ", ";
+    text += scalar_text(value);
+  }
+  return text;
+}
+
+// Each entry of a list of objects starts with a number, as a table's row would.
+void write_list(const json::array& array, size_t indent, std::string& out) {
+  size_t number = 0;
+  for (const json::value& value : array) {
+    out.append(indent, ' ').append("[" + std::to_string(number++) + "]");
+    if (value.is_object()) {
+      out += '\n';
+      write_object(value.get_object(), indent + 2, out);
+    } else if (value.is_array() && !is_plain_list(value.get_array())) {
+      out += '\n';
+      write_list(value.get_array(), indent + 2, out);
+    } else {
+      out += ' ' + (value.is_array() ? list_text(value.get_array()) : scalar_text(value)) + '\n';
+    }
+  }
+}
+
+void write_object(const json::object& object, size_t indent, std::string& out) {
+  size_t width = 0;
+  for (const auto& [key, value] : object) width = std::max(width, key.size());
+  for (const auto& [key, value] : object) {
+    out.append(indent, ' ').append(key);
+    if (value.is_object()) {
+      out += '\n';
+      write_object(value.get_object(), indent + 2, out);
+    } else if (value.is_array() && !is_plain_list(value.get_array())) {
+      out += '\n';
+      write_list(value.get_array(), indent + 2, out);
+    } else {
+      out.append(width + 2 - key.size(), ' ');
+      out += (value.is_array() ? list_text(value.get_array()) : scalar_text(value)) + '\n';
+    }
+  }
+}
+
+}  // namespace
+
+model::Result<std::string> status_table(std::string_view text) {
+  json::error_code failure;
+  const json::value status = json::parse(json::string_view(text.data(), text.size()), failure);
+  if (failure || !status.is_object()) {
+    return model::make_error(model::Errc::kMalformedFrame, "the status is no JSON object");
+  }
+  std::string out;
+  write_object(status.get_object(), 0, out);
+  return out;
+}
+
+}  // namespace quire::client

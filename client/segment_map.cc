@@ -1,0 +1,134 @@
+#include "client/segment_map.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "model/check.h"
+
+// Newer than the C library's headers.
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22  // Linux 5.14
+#endif
+#ifndef F_SEAL_FUTURE_WRITE
+#define F_SEAL_FUTURE_WRITE 0x0010  // Linux 5.1
+#endif
+
+namespace quire::client {
+
+namespace {
+
+using model::Errc;
+using model::Result;
+
+model::Error refuse(uint32_t segment, std::string_view why) {
+  return model::make_error(Errc::kCorrupt,
+                           "segment " + std::to_string(segment) + " " + std::string(why));
+}
+
+}  // namespace
+
+Result<model::Mapping> SegmentMap::map_sealed(int fd, const model::SegmentInfo& info,
+                                              bool populate) {
+  struct stat status {};
+  if (::fstat(fd, &status) != 0) return model::errno_error("fstat of a segment");
+  if (info.bytes == 0 || static_cast<uint64_t>(status.st_size) < info.bytes) {
+    return refuse(info.segment, "is smaller than announced");
+  }
+  constexpr int kNeeded = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE;
+  const int seals = ::fcntl(fd, F_GET_SEALS);
+  if (seals < 0 || (seals & kNeeded) != kNeeded) return refuse(info.segment, "is not sealed");
+  model::Mapping mapping = QUIRE_TRY(model::Mapping::map_shared(fd, info.bytes, false));
+  // Pages of a context have no business in a core dump.
+  ::madvise(mapping.data(), mapping.bytes(), MADV_DONTDUMP);
+  // Faults one by one cost 100 times more; where the kernel cannot do it, they are merely slow.
+  if (populate) ::madvise(mapping.data(), mapping.bytes(), MADV_POPULATE_READ);
+  return mapping;
+}
+
+std::vector<SegmentMap::Entry>::iterator SegmentMap::find(Table& table, uint32_t segment) {
+  return std::lower_bound(table.entries.begin(), table.entries.end(), segment,
+                          [](const Entry& entry, uint32_t id) { return entry.segment < id; });
+}
+
+Result<void> SegmentMap::insert(uint32_t segment, model::Mapping mapping) {
+  auto table = table_.lock();
+  const auto place = find(*table, segment);
+  if (place != table->entries.end() && place->segment == segment) return {};
+  if (table->entries.size() == kMaxSegments) {
+    return model::make_error(Errc::kResourceExhausted, "too many segments are mapped");
+  }
+  table->entries.insert(place, Entry{segment, 0, false, std::move(mapping)});
+  return {};
+}
+
+std::optional<SegmentView> SegmentMap::acquire(uint32_t segment) {
+  auto table = table_.lock();
+  const auto entry = find(*table, segment);
+  if (entry == table->entries.end() || entry->segment != segment) return std::nullopt;
+  ++entry->users;
+  return SegmentView{entry->mapping.data(), entry->mapping.bytes()};
+}
+
+void SegmentMap::release(std::span<const uint32_t> segments) {
+  std::vector<Entry> gone;
+  {
+    auto table = table_.lock();
+    for (const uint32_t segment : segments) {
+      const auto entry = find(*table, segment);
+      QUIRE_CHECK(entry != table->entries.end() && entry->segment == segment && entry->users > 0);
+      if (--entry->users > 0 || !entry->retired) continue;
+      gone.push_back(std::move(*entry));
+      table->entries.erase(entry);
+    }
+  }
+  unmap(std::move(gone));
+}
+
+void SegmentMap::retire(uint32_t segment) {
+  std::vector<Entry> gone;
+  {
+    auto table = table_.lock();
+    const auto entry = find(*table, segment);
+    const bool mapped = entry != table->entries.end() && entry->segment == segment;
+    if (mapped && entry->users > 0) {
+      entry->retired = true;
+      return;
+    }
+    if (mapped) {
+      gone.push_back(std::move(*entry));
+      table->entries.erase(entry);
+    } else {
+      gone.push_back(Entry{segment, 0, true, {}});  // never seen: nothing holds it up
+    }
+  }
+  unmap(std::move(gone));
+}
+
+void SegmentMap::unmap(std::vector<Entry> gone) {
+  for (Entry& entry : gone) {
+    entry.mapping.reset();
+    table_.lock()->unmapped.push_back(entry.segment);
+    unmapped_count_.fetch_add(1, std::memory_order_relaxed);
+  }
+}
+
+std::vector<uint32_t> SegmentMap::take_unmapped() {
+  if (!has_unmapped()) return {};
+  std::vector<uint32_t> taken = std::exchange(table_.lock()->unmapped, {});
+  unmapped_count_.fetch_sub(taken.size(), std::memory_order_relaxed);
+  return taken;
+}
+
+uint64_t SegmentMap::mapped_bytes() {
+  auto table = table_.lock();
+  uint64_t total = 0;
+  for (const Entry& entry : table->entries) total += entry.mapping.bytes();
+  return total;
+}
+
+}  // namespace quire::client

@@ -1,0 +1,191 @@
+#include "client/session_channel.h"
+
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <string>
+#include <utility>
+
+namespace quire::client {
+
+namespace {
+
+using model::Errc;
+using model::FdGuard;
+using model::make_error;
+using model::Mapping;
+using model::OpenSessionReply;
+using model::Result;
+using model::SessionDescriptor;
+
+model::Error malformed(std::string text) {
+  return make_error(Errc::kMalformedFrame, std::move(text));
+}
+
+Result<void> check_numbers(const OpenSessionReply& reply) {
+  const bool ring_fits = model::is_power_of_two(reply.ring_entries) &&
+                         reply.ring_entries >= model::kMinRingEntries &&
+                         reply.ring_entries <= model::kMaxRingEntries;
+  const bool areas_fit = reply.max_units >= 1 && reply.max_units <= model::kMaxUnits &&
+                         reply.max_load_pages >= 1 &&
+                         reply.max_load_pages <= model::kMaxLoadPages && reply.staging_bytes >= 1 &&
+                         reply.staging_bytes <= model::kMaxStagingBytes;
+  if (!ring_fits || !areas_fit) return malformed("a session reply with sizes out of range");
+  const auto control = model::control_geometry(reply.ring_entries, reply.max_units);
+  const auto answer = model::reply_geometry(reply.ring_entries, reply.max_load_pages);
+  if (control.bytes != reply.control_bytes || answer.bytes != reply.reply_bytes) {
+    return malformed("the daemon lays a session's memory out differently");
+  }
+  return {};
+}
+
+// A mapping beyond the file's end would kill this process with SIGBUS at the first touch.
+Result<Mapping> map_checked(const FdGuard& fd, uint64_t bytes, bool writable) {
+  struct stat status {};
+  if (::fstat(fd.get(), &status) != 0) return model::errno_error("fstat of session memory");
+  if (static_cast<uint64_t>(status.st_size) < bytes) {
+    return make_error(Errc::kCorrupt, "session memory is smaller than announced");
+  }
+  return Mapping::map_shared(fd.get(), bytes, writable);
+}
+
+size_t place(SessionDescriptor which) { return static_cast<size_t>(which); }
+
+}  // namespace
+
+Result<SessionChannel> SessionChannel::open(const OpenSessionReply& reply,
+                                            std::vector<FdGuard> descriptors) {
+  QUIRE_TRY(check_numbers(reply));
+  if (descriptors.size() < model::kSessionDescriptorCount) {
+    return malformed("a session reply without its descriptors");
+  }
+  SessionChannel channel;
+  QUIRE_TRY(channel.map_areas(reply, descriptors));
+  channel.doorbell_ = std::move(descriptors[place(SessionDescriptor::kDoorbell)]);
+  channel.wakeup_ = std::move(descriptors[place(SessionDescriptor::kWakeup)]);
+  channel.place_rings(reply);
+  return channel;
+}
+
+Result<void> SessionChannel::map_areas(const OpenSessionReply& reply,
+                                       std::span<const FdGuard> descriptors) {
+  const auto at = [&](SessionDescriptor which) -> const FdGuard& {
+    return descriptors[place(which)];
+  };
+  control_ = QUIRE_TRY(map_checked(at(SessionDescriptor::kControl), reply.control_bytes, true));
+  staging_ = QUIRE_TRY(map_checked(at(SessionDescriptor::kStaging), reply.staging_bytes, true));
+  reply_ = QUIRE_TRY(map_checked(at(SessionDescriptor::kReply), reply.reply_bytes, false));
+  progress_ =
+      QUIRE_TRY(map_checked(at(SessionDescriptor::kProgress), model::kProgressBytes, false));
+  return {};
+}
+
+void SessionChannel::place_rings(const OpenSessionReply& numbers) {
+  const auto control_areas = model::control_geometry(numbers.ring_entries, numbers.max_units);
+  const auto reply_areas = model::reply_geometry(numbers.ring_entries, numbers.max_load_pages);
+  std::byte* ours = control_.data();
+  const std::byte* theirs = reply_.data();
+  ring_entries_ = numbers.ring_entries;
+  submissions_ = {&control().submission_tail, &reply().submission_head,
+                  reinterpret_cast<model::Submission*>(ours + control_areas.submissions_offset),
+                  ring_entries_};
+  completions_ = {
+      &control().completion_head, &reply().completion_tail,
+      reinterpret_cast<const model::Completion*>(theirs + reply_areas.completions_offset),
+      ring_entries_};
+  hashes_ = {reinterpret_cast<model::Hash256*>(ours + control_areas.hashes_offset),
+             numbers.max_units};
+  descriptors_ = {
+      reinterpret_cast<const model::PageDescriptor*>(theirs + reply_areas.descriptors_offset),
+      numbers.max_load_pages};
+}
+
+model::ControlHeader& SessionChannel::control() const {
+  return *reinterpret_cast<model::ControlHeader*>(control_.data());
+}
+
+const model::ReplyHeader& SessionChannel::reply() const {
+  return *reinterpret_cast<const model::ReplyHeader*>(reply_.data());
+}
+
+const model::ProgressHeader& SessionChannel::progress() const {
+  return *reinterpret_cast<const model::ProgressHeader*>(progress_.data());
+}
+
+Result<void> SessionChannel::put(const model::Submission& submission) {
+  const std::optional<uint32_t> writable = submissions_.writable();
+  if (!writable) return malformed("the daemon's submission index is impossible");
+  if (*writable == 0 || in_flight_ == ring_entries_) {
+    return make_error(Errc::kBusy, "the ring is full: take completions first");
+  }
+  submissions_.put(submission);
+  ++in_flight_;
+  return {};
+}
+
+void SessionChannel::flush() {
+  // Room for completions first: the daemon leaves a submission alone that it could not answer, and
+  // nothing would tell it about room that comes later.
+  completions_.publish();
+  submissions_.publish();
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  if (reply().daemon_sleeping.value.load(std::memory_order_relaxed) == 0) return;
+  const uint64_t one = 1;
+  // Cannot fail in a way that matters: a full counter means that the daemon is woken anyway.
+  [[maybe_unused]] const ssize_t written = ::write(doorbell_.get(), &one, sizeof one);
+}
+
+Result<std::optional<model::Completion>> SessionChannel::take() {
+  const std::optional<uint32_t> readable = completions_.readable();
+  if (!readable) return malformed("the daemon's completion index is impossible");
+  if (*readable == 0) return std::optional<model::Completion>();
+  if (in_flight_ == 0) return malformed("a completion that nobody asked for");
+  --in_flight_;
+  return std::optional<model::Completion>(completions_.take());
+}
+
+void SessionChannel::publish_taken() { completions_.publish(); }
+
+// An impossible index counts as "something": take() reports it.
+bool SessionChannel::has_completion() const { return completions_.readable() != 0u; }
+
+bool SessionChannel::closed() const {
+  return reply().closed.value.load(std::memory_order_acquire) != 0;
+}
+
+bool SessionChannel::arm() {
+  control().client_sleeping.value.store(1, std::memory_order_relaxed);
+  armed_ = true;
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  if (!has_completion()) return true;
+  disarm();
+  return false;
+}
+
+void SessionChannel::disarm() {
+  if (!armed_) return;
+  armed_ = false;
+  control().client_sleeping.value.store(0, std::memory_order_relaxed);
+  epoll_event event{};
+  ::epoll_wait(wakeup_.get(), &event, 1, 0);
+}
+
+Result<SessionChannel::Woken> SessionChannel::sleep(int news_fd, Deadline deadline) {
+  if (closed() || !arm()) return Woken{};
+  pollfd entries[2] = {{wakeup_.get(), POLLIN, 0}, {news_fd, POLLIN | POLLRDHUP, 0}};
+  const timespec timeout = deadline.left_timespec();
+  const int ready = ::ppoll(entries, 2, &timeout, nullptr);
+  const int code = errno;
+  disarm();
+  if (ready < 0 && code != EINTR) {
+    errno = code;
+    return model::errno_error("poll");
+  }
+  return Woken{ready > 0 && entries[1].revents != 0};
+}
+
+}  // namespace quire::client

@@ -1,0 +1,140 @@
+// What the outcome of a request does to the session's leases, fills and areas.
+#include <string>
+
+#include "client/session_impl.h"
+
+namespace quire::client {
+
+using model::Completion;
+using model::Errc;
+using model::Verb;
+
+namespace {
+
+bool succeeded(const Completion& completion) {
+  return completion.code == static_cast<int32_t>(Errc::kOk);
+}
+
+std::string_view verb_name(Verb verb) {
+  switch (verb) {
+    case Verb::kNoop:
+      return "noop";
+    case Verb::kMatch:
+      return "match";
+    case Verb::kLoad:
+      return "load";
+    case Verb::kRelease:
+      return "release";
+    case Verb::kBeginFill:
+      return "begin_fill";
+    case Verb::kCommit:
+      return "commit";
+    case Verb::kAbortFill:
+      return "abort";
+    case Verb::kSupersede:
+      return "supersede";
+    case Verb::kAdvise:
+      return "advise";
+  }
+  return "request";
+}
+
+}  // namespace
+
+model::Error completion_error(const Completion& completion) {
+  const Errc code = static_cast<Errc>(completion.code);
+  return model::make_error(code, std::string(verb_name(static_cast<Verb>(completion.verb))) +
+                                     " failed: " + std::string(model::errc_name(code)));
+}
+
+void SessionImpl::apply(Request& request) {
+  switch (request.verb) {
+    case Verb::kMatch:
+      return apply_match(request);
+    case Verb::kBeginFill:
+      return apply_begin_fill(request);
+    case Verb::kCommit:
+    case Verb::kAbortFill:
+      return apply_fill_end(request);
+    case Verb::kLoad:
+      if (HeldLease* lease = leases_.find(request.object)) --lease->loading;
+      if (!succeeded(request.completion)) free_descriptors(request.run);
+      return;
+    case Verb::kNoop:
+    case Verb::kRelease:
+    case Verb::kSupersede:
+    case Verb::kAdvise:
+      return;
+  }
+}
+
+void SessionImpl::apply_match(const Request& request) {
+  const model::MatchResult& match = request.completion.result.match;
+  if (succeeded(request.completion) && match.lease != 0) leases_.add(match);
+}
+
+void SessionImpl::apply_begin_fill(Request& request) {
+  const model::BeginFillResult& result = request.completion.result.begin_fill;
+  if (!succeeded(request.completion) || result.duplicate) return free_staging(request.run);
+  fills_.add({.fill = result.fill, .groups = request.groups, .run = request.run});
+}
+
+// An abort ends the fill whatever the daemon says, and so does a commit, unless it was refused
+// before the daemon took the bytes.
+void SessionImpl::apply_fill_end(const Request& request) {
+  OpenFill* fill = fills_.find(request.object, request.staging_offset);
+  if (fill == nullptr) return;
+  fill->ending = false;
+  const Errc code = static_cast<Errc>(request.completion.code);
+  const bool refused =
+      code == Errc::kBusy || code == Errc::kDeadlineExceeded || code == Errc::kInvalidArgument;
+  if (request.verb == Verb::kCommit && refused) return;
+  free_staging(fill->run);
+  fills_.remove(*fill);
+}
+
+// The caller stopped waiting, so nobody would ever give back what came after all.
+void SessionImpl::undo_discarded(Request& request) {
+  const Completion completion = request.completion;
+  const Verb verb = request.verb;
+  if (verb == Verb::kLoad) free_descriptors(request.run);
+  requests_.remove(request);
+  if (!succeeded(completion) || ended_) return;
+  model::Submission::Args args{};
+  if (verb == Verb::kMatch && completion.result.match.lease != 0) {
+    const uint64_t lease = completion.result.match.lease;
+    drop_lease(*leases_.find(lease));
+    args.release.lease = lease;
+    submit_unwatched(Verb::kRelease, args, lease);
+  } else if (verb == Verb::kBeginFill && !completion.result.begin_fill.duplicate) {
+    args.abort_fill.fill = completion.result.begin_fill.fill;
+    submit_unwatched(Verb::kAbortFill, args, args.abort_fill.fill);
+  }
+}
+
+// Without room it is left undone: the daemon frees it with the session.
+void SessionImpl::submit_unwatched(Verb verb, const model::Submission::Args& args,
+                                   uint64_t object) {
+  Request* request = requests_.add(verb);
+  if (request == nullptr) return;
+  request->discarded = true;
+  request->object = object;
+  if (submit(*request, args).ok()) channel_->flush();
+}
+
+void SessionImpl::drop_lease(HeldLease& lease) {
+  attachment_->release_segments(lease.segments);
+  leases_.remove(lease);
+}
+
+void SessionImpl::free_staging(AreaRun& run) {
+  if (run.length > 0) staging_.free(run.offset, run.length);
+  run = {};
+}
+
+void SessionImpl::free_descriptors(AreaRun& run) {
+  if (run.length > 0) descriptors_.free(run.offset, run.length);
+  run = {};
+}
+
+}  // namespace quire::client

@@ -1,0 +1,312 @@
+#include "client/session_impl.h"
+
+#include <algorithm>
+#include <chrono>
+#include <string>
+#include <thread>
+#include <utility>
+
+namespace quire::client {
+
+using model::Completion;
+using model::Errc;
+using model::make_error;
+using model::Result;
+
+namespace {
+
+constexpr int64_t kNewsIntervalNs = 1'000'000;  // a polling engine pays one recvmsg per millisecond
+constexpr auto kFirstNap = std::chrono::microseconds(20);  // wait_for_tokens
+constexpr auto kLongestNap = std::chrono::microseconds(1000);
+
+int64_t now_ns() {
+  return std::chrono::steady_clock::now().time_since_epoch() / std::chrono::nanoseconds(1);
+}
+
+void relax_cpu() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+TokenChain::Options chain_options(const model::OpenSessionReply& reply,
+                                  const SessionOptions& options) {
+  return {reply.root, options.layout.unit_tokens, options.max_tokens};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<SessionImpl>> SessionImpl::create(OpenedSession opened,
+                                                         const ClientOptions& client_options,
+                                                         const SessionOptions& options) {
+  SessionChannel channel =
+      QUIRE_TRY(SessionChannel::open(opened.reply, std::move(opened.descriptors)));
+  return std::make_unique<SessionImpl>(std::move(opened), std::move(channel), client_options,
+                                       options);
+}
+
+SessionImpl::SessionImpl(OpenedSession opened, SessionChannel channel,
+                         const ClientOptions& client_options, const SessionOptions& options)
+    : attachment_(std::move(opened.attachment)),
+      client_options_(client_options),
+      layout_(options.layout),
+      reply_(opened.reply),
+      channel_(std::move(channel)),
+      tokens_(chain_options(reply_, options), channel_->hashes()),
+      plans_(layout_),
+      page_reader_(*attachment_, layout_),
+      staging_(channel_->staging_bytes(), model::kStagingAlignment, kMaxOpenFills),
+      descriptors_(reply_.max_load_pages, 1, 2 * reply_.ring_entries),
+      // In flight at most ring_entries; as many again may wait to be taken.
+      requests_(2 * reply_.ring_entries) {
+  attachment_->watch_session(reply_.session);
+}
+
+SessionImpl::~SessionImpl() { [[maybe_unused]] const Result<void> closed = close(); }
+
+Result<void> SessionImpl::check() {
+  if (attachment_->forked()) return attachment_->check();
+  if (!channel_) return make_error(Errc::kClosed, "the session was closed");
+  QUIRE_TRY(attachment_->check());
+  if (channel_->closed()) look_for_news();
+  if (ended_) return *ended_;
+  return {};
+}
+
+Result<void> SessionImpl::append_tokens(std::span<const uint32_t> tokens) {
+  QUIRE_TRY(check());
+  return tokens_.append_tokens(tokens);
+}
+
+Result<void> SessionImpl::append_leaves(std::span<const model::Hash256> leaves) {
+  QUIRE_TRY(check());
+  return tokens_.append_leaves(leaves);
+}
+
+void SessionImpl::flush() {
+  if (!attachment_->forked() && channel_) channel_->flush();
+}
+
+Result<void> SessionImpl::drain() {
+  bool taken = false;
+  while (true) {
+    Result<std::optional<Completion>> next = channel_->take();
+    if (!next.ok()) {
+      fail_all(next.error());
+      return next.error();
+    }
+    if (!next->has_value()) break;
+    taken = true;
+    QUIRE_TRY(complete(**next));
+  }
+  if (taken) channel_->publish_taken();
+  return {};
+}
+
+Result<void> SessionImpl::complete(const Completion& completion) {
+  Request* request = requests_.find(completion.user_data);
+  if (request == nullptr || request->state != RequestState::kInFlight ||
+      static_cast<model::Verb>(completion.verb) != request->verb) {
+    const model::Error error =
+        make_error(Errc::kMalformedFrame, "a completion that fits no request");
+    fail_all(error);
+    return error;
+  }
+  finish(*request, completion);
+  return {};
+}
+
+void SessionImpl::finish(Request& request, const Completion& completion) {
+  request.completion = completion;
+  request.state = RequestState::kDone;
+  apply(request);
+  if (request.discarded) {
+    undo_discarded(request);
+  } else if (!request.awaited) {
+    requests_.push_ready(request);
+  }
+}
+
+// The outcome goes to the caller; only a fill or pages that wait to be taken keep the slot.
+void SessionImpl::pick_up(Request& request) {
+  const Completion& completion = request.completion;
+  const bool ok = completion.code == static_cast<int32_t>(Errc::kOk);
+  if (ok && request.verb == model::Verb::kBeginFill && completion.result.begin_fill.duplicate) {
+    requests_.settle(request);
+  } else if (ok &&
+             (request.verb == model::Verb::kBeginFill || request.verb == model::Verb::kLoad)) {
+    request.state = RequestState::kHeld;
+  } else {
+    requests_.remove(request);
+  }
+}
+
+void SessionImpl::look_for_news() {
+  last_news_look_ns_ = now_ns();
+  const Result<void> alive = attachment_->progress();
+  if (!alive.ok()) {
+    if (drain().ok()) fail_all(alive.error());
+  } else if (channel_->closed()) {
+    if (drain().ok()) fail_all(attachment_->session_end(reply_.session));
+  }
+}
+
+void SessionImpl::fail_all(const model::Error& error) {
+  if (!ended_) ended_ = error;
+  for (Request& request : requests_.slots()) {
+    if (request.state != RequestState::kInFlight) continue;
+    Completion completion{};
+    completion.user_data = request.id;
+    completion.code = static_cast<int32_t>(error.code);
+    completion.verb = static_cast<uint16_t>(request.verb);
+    finish(request, completion);
+  }
+}
+
+bool SessionImpl::spin_for_completion() const {
+  if (client_options_.spin_us == 0) return false;
+  const int64_t end_ns = now_ns() + int64_t{client_options_.spin_us} * 1000;
+  do {
+    for (int i = 0; i < 16; ++i) {
+      if (channel_->has_completion()) return true;
+      relax_cpu();
+    }
+  } while (now_ns() < end_ns);
+  return false;
+}
+
+template <typename Done>
+Result<void> SessionImpl::wait_until(Done done, Deadline deadline) {
+  while (true) {
+    if (attachment_->forked()) return attachment_->check();
+    QUIRE_TRY(drain());
+    if (done()) return {};
+    if (ended_) return *ended_;
+    if (deadline.passed()) {
+      return make_error(Errc::kDeadlineExceeded, "the daemon did not complete the request in time");
+    }
+    if (spin_for_completion()) continue;
+    const SessionChannel::Woken woken = QUIRE_TRY(channel_->sleep(attachment_->fd(), deadline));
+    if (woken.news || channel_->closed()) look_for_news();
+  }
+}
+
+Result<Completion> SessionImpl::await(Result<RequestId> submitted) {
+  Request& request = *requests_.find(QUIRE_TRY(std::move(submitted)));
+  request.awaited = true;
+  channel_->flush();
+  const Deadline deadline = Deadline::after_ms(client_options_.call_timeout_ms);
+  const Result<void> waited =
+      wait_until([&request] { return request.state == RequestState::kDone; }, deadline);
+  if (request.state != RequestState::kDone) {
+    request.discarded = true;
+    return waited.error();
+  }
+  const Completion completion = request.completion;
+  pick_up(request);
+  refresh_fd();
+  if (completion.code != static_cast<int32_t>(Errc::kOk)) {
+    const bool made_up = ended_ && static_cast<int32_t>(ended_->code) == completion.code;
+    return made_up ? *ended_ : completion_error(completion);
+  }
+  return completion;
+}
+
+Result<size_t> SessionImpl::poll_completions(std::span<Completion> completions) {
+  if (attachment_->forked() || !channel_) return check().error();
+  channel_->disarm();
+  // What drain() cannot accept ends the session; its requests are then ready with that error.
+  if (!ended_) static_cast<void>(drain());
+  if (!ended_ && !requests_.has_ready() && now_ns() - last_news_look_ns_ > kNewsIntervalNs) {
+    look_for_news();
+  }
+  size_t count = 0;
+  while (count < completions.size() && requests_.has_ready()) {
+    Request& request = *requests_.pop_ready();
+    completions[count++] = request.completion;
+    pick_up(request);
+  }
+  refresh_fd();
+  if (count == 0) QUIRE_TRY(check());
+  return count;
+}
+
+Result<void> SessionImpl::wait(uint32_t timeout_ms) {
+  if (attachment_->forked() || !channel_) return check();
+  const auto ready = [this] { return requests_.has_ready(); };
+  if (ready()) return {};
+  if (!ended_) channel_->flush();
+  Result<void> waited = wait_until(ready, Deadline::after_ms(timeout_ms));
+  refresh_fd();
+  return ready() ? Result<void>() : waited;
+}
+
+// Leaves the descriptor readable exactly when poll_completions would find something, or asks the
+// daemon to make it so.
+void SessionImpl::refresh_fd() {
+  if (!ready_fd_) return;
+  if (requests_.has_ready() || ended_) return ready_fd_->signal(true);
+  ready_fd_->signal(!channel_->arm());
+}
+
+int SessionImpl::fd() {
+  if (attachment_->forked() || !channel_) return -1;
+  if (!ready_fd_) {
+    Result<ReadyFd> created = ReadyFd::create(channel_->wakeup_fd(), attachment_->fd());
+    if (!created.ok()) return -1;
+    ready_fd_ = std::move(created).value();
+    refresh_fd();
+  }
+  return ready_fd_->get();
+}
+
+Progress SessionImpl::progress() const {
+  if (!channel_) return {};
+  const model::ProgressHeader& shared = channel_->progress();
+  return {shared.committed_tokens.load(std::memory_order_acquire),
+          shared.checkpoint_tokens.load(std::memory_order_acquire),
+          shared.members.load(std::memory_order_acquire)};
+}
+
+uint32_t SessionImpl::layer_ready_tokens(uint32_t layer) const {
+  if (!channel_ || layer >= model::kProgressLayers) return 0;
+  return channel_->progress().ready_tokens[layer].load(std::memory_order_acquire);
+}
+
+Result<void> SessionImpl::wait_for_tokens(uint32_t tokens, uint32_t timeout_ms) {
+  const Deadline deadline = Deadline::after_ms(timeout_ms);
+  auto nap = kFirstNap;
+  while (true) {
+    if (attachment_->forked() || !channel_) return check();
+    const Progress now = progress();
+    if (now.committed_tokens >= tokens || now.checkpoint_tokens >= tokens) return {};
+    if (!ended_ && now_ns() - last_news_look_ns_ > kNewsIntervalNs) look_for_news();
+    QUIRE_TRY(check());
+    if (deadline.passed()) {
+      return make_error(Errc::kDeadlineExceeded, "the tokens were not committed in time");
+    }
+    std::this_thread::sleep_for(nap);
+    nap = std::min(2 * nap, kLongestNap);
+  }
+}
+
+Result<void> SessionImpl::close() {
+  if (attachment_->forked() || !channel_) return check();
+  const bool open_there = check().ok();
+  while (!leases_.all().empty()) drop_lease(*leases_.all().back());
+  ready_fd_.reset();
+  channel_.reset();
+  attachment_->forget_session(reply_.session);
+  if (!open_there) return {};
+  const model::CloseSessionRequest request{reply_.session};
+  const Result<Frame> closed =
+      attachment_->call(model::FrameType::kCloseSession, model::struct_bytes(request));
+  // The daemon may have ended it, or have gone, in this very moment: closed all the same.
+  const bool gone = closed.code() == Errc::kNotFound || closed.code() == Errc::kUnavailable;
+  if (!closed.ok() && !gone) return closed.error();
+  return {};
+}
+
+}  // namespace quire::client

@@ -1,0 +1,143 @@
+// One session behind the public Session: submits requests, takes completions in, keeps what they
+// hold (leases, fills, staging and descriptor runs) and notices the end of the daemon.
+//
+//   submit_*  ->  ring  ->  daemon  ->  ring  ->  drain() -> complete() -> ready queue
+//                                                                     '--> a blocking call
+//
+// 1. Every request submitted gets one completion, made up here (kUnavailable, kStaleHandle, or why
+//    the session ended) when the daemon cannot send it any more.
+// 2. A staging run is free again only when no commit can read it: at the fill's end.
+// 3. Nothing here touches the rings or the socket in a forked child.
+// Threads: one at a time.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "client/attachment.h"
+#include "client/held_leases.h"
+#include "client/interval_allocator.h"
+#include "client/open_fills.h"
+#include "client/page_reader.h"
+#include "client/plan_cache.h"
+#include "client/quire.h"
+#include "client/ready_fd.h"
+#include "client/request_table.h"
+#include "client/session_channel.h"
+#include "client/token_chain.h"
+
+namespace quire::client {
+
+// What the daemon answered to open_session or join_session.
+struct OpenedSession {
+  std::shared_ptr<Attachment> attachment;
+  model::OpenSessionReply reply;
+  std::vector<model::FdGuard> descriptors;
+};
+
+class SessionImpl {
+ public:
+  static model::Result<std::unique_ptr<SessionImpl>> create(OpenedSession opened,
+                                                            const ClientOptions& client_options,
+                                                            const SessionOptions& options);
+  // For create(). `opened` without its descriptors.
+  SessionImpl(OpenedSession opened, SessionChannel channel, const ClientOptions& client_options,
+              const SessionOptions& options);
+  ~SessionImpl();
+  SessionImpl(const SessionImpl&) = delete;
+  SessionImpl& operator=(const SessionImpl&) = delete;
+
+  const model::Layout& layout() const { return layout_; }
+  const model::OpenSessionReply& reply() const { return reply_; }
+  const TokenChain& tokens() const { return tokens_; }
+
+  model::Result<void> append_tokens(std::span<const uint32_t> tokens);
+  model::Result<void> append_leaves(std::span<const model::Hash256> leaves);
+
+  // session_requests.cc: one submission each. Errors before submission leave nothing behind.
+  model::Result<RequestId> submit_noop();
+  model::Result<RequestId> submit_match(uint32_t prompt_tokens, uint32_t have_tokens);
+  model::Result<RequestId> submit_load(uint64_t lease, const LoadOptions& options);
+  model::Result<RequestId> submit_release(uint64_t lease);
+  model::Result<RequestId> submit_begin_fill(model::FillKind kind, uint32_t end_tokens,
+                                             const FillOptions& options);
+  model::Result<RequestId> submit_commit(const Fill& fill);
+  model::Result<RequestId> submit_abort(const Fill& fill);
+  model::Result<RequestId> submit_supersede(uint32_t end_tokens);
+  model::Result<RequestId> submit_advise(model::Advice advice, uint32_t end_tokens,
+                                         uint32_t pause_ms);
+  model::Result<Fill> take_fill(RequestId id, const model::Completion& completion);
+  model::Result<LoadedPages> take_pages(RequestId id, const model::Completion& completion);
+
+  // session_impl.cc: everything after submission.
+  void flush();
+  // Waits for one request and picks its outcome up; its error when its code is not kOk.
+  model::Result<model::Completion> await(model::Result<RequestId> submitted);
+  model::Result<size_t> poll_completions(std::span<model::Completion> completions);
+  model::Result<void> wait(uint32_t timeout_ms);
+  int fd();
+  Progress progress() const;
+  uint32_t layer_ready_tokens(uint32_t layer) const;
+  model::Result<void> wait_for_tokens(uint32_t tokens, uint32_t timeout_ms);
+  model::Result<void> close();
+
+ private:
+  // kForked, kClosed, kStaleHandle, kUnavailable, or why the session ended.
+  model::Result<void> check();
+
+  // session_requests.cc
+  model::Result<Request*> add_request(model::Verb verb);
+  model::Result<RequestId> submit(Request& request, const model::Submission::Args& args,
+                                  uint32_t deadline_ms = 0);
+  model::Result<void> check_fill(model::FillKind kind, uint32_t end_tokens, uint64_t groups) const;
+  model::Result<OpenFill*> find_ending_fill(const Fill& fill);
+  uint64_t count_descriptors(const HeldLease& lease, const LoadOptions& options);
+  model::Result<LoadedPages> read_pages(const Request& request);
+
+  // session_impl.cc
+  model::Result<void> drain();
+  model::Result<void> complete(const model::Completion& completion);
+  void finish(Request& request, const model::Completion& completion);
+  void pick_up(Request& request);
+  void look_for_news();
+  void fail_all(const model::Error& error);
+  template <typename Done>
+  model::Result<void> wait_until(Done done, Deadline deadline);
+  bool spin_for_completion() const;
+  void refresh_fd();
+
+  // session_effects.cc: what an outcome does to leases, fills and runs.
+  void apply(Request& request);
+  void apply_match(const Request& request);
+  void apply_begin_fill(Request& request);
+  void apply_fill_end(const Request& request);
+  void undo_discarded(Request& request);
+  void submit_unwatched(model::Verb verb, const model::Submission::Args& args, uint64_t object);
+  void drop_lease(HeldLease& lease);
+  void free_staging(AreaRun& run);
+  void free_descriptors(AreaRun& run);
+
+  const std::shared_ptr<Attachment> attachment_;
+  const ClientOptions client_options_;
+  const model::Layout layout_;
+  const model::OpenSessionReply reply_;
+  std::optional<SessionChannel> channel_;  // empty after close()
+  TokenChain tokens_;
+  PlanCache plans_;
+  PageReader page_reader_;
+  IntervalAllocator staging_;      // bytes
+  IntervalAllocator descriptors_;  // entries
+  RequestTable requests_;
+  HeldLeases leases_;
+  OpenFills fills_;
+  std::optional<ReadyFd> ready_fd_;    // once fd() was asked for
+  std::optional<model::Error> ended_;  // nothing more will complete, and why
+  int64_t last_news_look_ns_ = 0;
+};
+
+// "<verb> failed" with the completion's code; call only when that is not kOk.
+model::Error completion_error(const model::Completion& completion);
+
+}  // namespace quire::client

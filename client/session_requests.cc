@@ -1,0 +1,278 @@
+// The verbs of a session: check, reserve, submit; and picking up fills and pages.
+#include <algorithm>
+#include <bit>
+#include <string>
+
+#include "client/session_impl.h"
+#include "model/boundary.h"
+
+namespace quire::client {
+
+using model::Completion;
+using model::Errc;
+using model::FillKind;
+using model::make_error;
+using model::Result;
+using model::Submission;
+using model::Verb;
+
+namespace {
+
+model::Error invalid(std::string text) {
+  return make_error(Errc::kInvalidArgument, std::move(text));
+}
+
+}  // namespace
+
+Result<Request*> SessionImpl::add_request(Verb verb) {
+  QUIRE_TRY(check());
+  Request* request = requests_.add(verb);
+  if (request != nullptr) return request;
+  return make_error(Errc::kBusy, "too many requests: poll completions, take fills and pages");
+}
+
+Result<RequestId> SessionImpl::submit(Request& request, const Submission::Args& args,
+                                      uint32_t deadline_ms) {
+  Submission submission{};
+  submission.user_data = request.id;
+  submission.verb = static_cast<uint16_t>(request.verb);
+  submission.deadline_ms = deadline_ms;
+  submission.args = args;
+  Result<void> put = channel_->put(submission);
+  if (put.ok()) return request.id;
+  requests_.remove(request);
+  return std::move(put).error();
+}
+
+Result<RequestId> SessionImpl::submit_noop() {
+  return submit(*QUIRE_TRY(add_request(Verb::kNoop)), {});
+}
+
+Result<RequestId> SessionImpl::submit_match(uint32_t prompt_tokens, uint32_t have_tokens) {
+  if (prompt_tokens == 0 || prompt_tokens > tokens_.token_count() || have_tokens > prompt_tokens) {
+    return invalid("match: prompt_tokens must be 1..token_count(), have_tokens at most that");
+  }
+  if (leases_.count() >= kMaxHeldLeases) {
+    return make_error(Errc::kBusy, "too many leases are held: release some");
+  }
+  Submission::Args args{};
+  args.match.unit_count = prompt_tokens / layout_.unit_tokens;
+  args.match.prompt_tokens = prompt_tokens;
+  args.match.have_tokens = have_tokens;
+  return submit(*QUIRE_TRY(add_request(Verb::kMatch)), args);
+}
+
+// An upper bound of what the daemon will write.
+uint64_t SessionImpl::count_descriptors(const HeldLease& lease, const LoadOptions& options) {
+  const uint64_t mask = options.groups == 0 ? ~uint64_t{0} : options.groups;
+  const uint32_t end_block = lease.span_tokens / layout_.block_tokens;
+  const uint32_t left = end_block - std::min(options.first_block, end_block);
+  const uint64_t blocks = options.block_count == 0 ? left : std::min(options.block_count, left);
+  uint64_t count =
+      blocks * static_cast<uint64_t>(std::popcount(model::append_groups(layout_) & mask));
+  if (options.include_checkpoint && lease.exact_tokens > 0 && model::needs_checkpoint(layout_)) {
+    count += plans_.plan(FillKind::kCheckpoint, lease.exact_tokens, options.groups).pages.size();
+  }
+  return count;
+}
+
+Result<RequestId> SessionImpl::submit_load(uint64_t lease, const LoadOptions& options) {
+  QUIRE_TRY(check());
+  HeldLease* held = leases_.find(lease);
+  if (held == nullptr) return make_error(Errc::kNotFound, "load: no such lease in this session");
+  if (held->loads.size() >= kMaxLoadsPerLease) {
+    return make_error(Errc::kBusy, "load: too many loads of one lease");
+  }
+  const uint64_t needed = std::max<uint64_t>(1, count_descriptors(*held, options));
+  if (needed > descriptors_.capacity()) {
+    return invalid("load of " + std::to_string(needed) + " pages; this session takes " +
+                   std::to_string(descriptors_.capacity()) +
+                   ": load in pieces or open it with more max_load_pages");
+  }
+  const std::optional<uint64_t> first = descriptors_.allocate(needed);
+  if (!first) return make_error(Errc::kBusy, "load: the descriptor area is full: take pages");
+  AreaRun run{*first, needed};
+  Result<Request*> request = add_request(Verb::kLoad);
+  if (!request.ok()) {
+    free_descriptors(run);
+    return std::move(request).error();
+  }
+  (*request)->object = lease;
+  (*request)->run = run;
+  Submission::Args args{};
+  args.load = {.lease = lease,
+               .groups = options.groups,
+               .first_block = options.first_block,
+               .block_count = options.block_count,
+               .descriptor_index = static_cast<uint32_t>(run.offset),
+               .descriptor_capacity = static_cast<uint32_t>(run.length),
+               .order = static_cast<uint8_t>(options.order),
+               .include_checkpoint = options.include_checkpoint,
+               .reserved = {}};
+  Result<RequestId> id = submit(**request, args, options.deadline_ms);
+  if (id.ok()) {
+    ++held->loading;
+  } else {
+    free_descriptors(run);
+  }
+  return id;
+}
+
+Result<RequestId> SessionImpl::submit_release(uint64_t lease) {
+  QUIRE_TRY(check());
+  HeldLease* held = leases_.find(lease);
+  if (held == nullptr) return make_error(Errc::kNotFound, "release: no such lease, or released");
+  if (held->loading > 0) return make_error(Errc::kBusy, "release: a load of it is in flight");
+  Submission::Args args{};
+  args.release.lease = lease;
+  Result<RequestId> id = submit(*QUIRE_TRY(add_request(Verb::kRelease)), args);
+  if (id.ok()) drop_lease(*held);
+  return id;
+}
+
+Result<void> SessionImpl::check_fill(FillKind kind, uint32_t end_tokens, uint64_t groups) const {
+  const uint32_t step = kind == FillKind::kSpan ? layout_.block_tokens : layout_.unit_tokens;
+  if (end_tokens == 0 || end_tokens % step != 0) {
+    return invalid("begin_fill: end_tokens must be a multiple of " + std::to_string(step));
+  }
+  if (end_tokens / layout_.unit_tokens > tokens_.chain().size()) {
+    return invalid("begin_fill: append the tokens up to end_tokens first");
+  }
+  const size_t count = layout_.groups.size();
+  if (count < 64 && (groups >> count) != 0) return invalid("begin_fill: groups beyond the layout");
+  return {};
+}
+
+Result<RequestId> SessionImpl::submit_begin_fill(FillKind kind, uint32_t end_tokens,
+                                                 const FillOptions& options) {
+  QUIRE_TRY(check());
+  QUIRE_TRY(check_fill(kind, end_tokens, options.groups));
+  const uint64_t bytes = plans_.plan(kind, end_tokens, options.groups).staging_bytes;
+  if (bytes == 0) return invalid("begin_fill: the object has no pages in these groups");
+  if (bytes > staging_.capacity()) {
+    return invalid("begin_fill: " + std::to_string(bytes) + " bytes exceed staging_bytes");
+  }
+  const std::optional<uint64_t> offset = staging_.allocate(bytes);
+  if (!offset) return make_error(Errc::kBusy, "begin_fill: staging is full of uncommitted fills");
+  AreaRun run{*offset, bytes};
+  Result<Request*> request = add_request(Verb::kBeginFill);
+  if (!request.ok()) {
+    free_staging(run);
+    return std::move(request).error();
+  }
+  (*request)->kind = kind;
+  (*request)->end_tokens = end_tokens;
+  (*request)->groups = options.groups;
+  (*request)->run = run;
+  Submission::Args args{};
+  args.begin_fill.groups = options.groups;
+  args.begin_fill.end_units = end_tokens / layout_.unit_tokens;
+  args.begin_fill.kind = static_cast<uint8_t>(kind);
+  args.begin_fill.reason = static_cast<uint8_t>(options.reason);
+  Result<RequestId> id = submit(**request, args);
+  if (!id.ok()) free_staging(run);
+  return id;
+}
+
+Result<OpenFill*> SessionImpl::find_ending_fill(const Fill& fill) {
+  QUIRE_TRY(check());
+  OpenFill* open = fills_.find(fill.id, fill.staging_offset);
+  if (open == nullptr) return make_error(Errc::kNotFound, "no such fill, or it was ended before");
+  if (open->ending) return make_error(Errc::kBusy, "the fill's commit or abort is in flight");
+  return open;
+}
+
+Result<RequestId> SessionImpl::submit_commit(const Fill& fill) {
+  OpenFill* open = QUIRE_TRY(find_ending_fill(fill));
+  Request* request = QUIRE_TRY(add_request(Verb::kCommit));
+  request->object = open->fill;
+  request->staging_offset = open->run.offset;
+  Submission::Args args{};
+  args.commit.fill = open->fill;
+  args.commit.staging_offset = open->run.offset;
+  args.commit.groups = open->groups;
+  Result<RequestId> id = submit(*request, args);
+  open->ending = id.ok();
+  return id;
+}
+
+Result<RequestId> SessionImpl::submit_abort(const Fill& fill) {
+  OpenFill* open = QUIRE_TRY(find_ending_fill(fill));
+  Request* request = QUIRE_TRY(add_request(Verb::kAbortFill));
+  request->object = open->fill;
+  request->staging_offset = open->run.offset;
+  Submission::Args args{};
+  args.abort_fill.fill = open->fill;
+  Result<RequestId> id = submit(*request, args);
+  open->ending = id.ok();
+  return id;
+}
+
+Result<RequestId> SessionImpl::submit_supersede(uint32_t end_tokens) {
+  Submission::Args args{};
+  args.supersede.end_units = end_tokens / layout_.unit_tokens;
+  return submit(*QUIRE_TRY(add_request(Verb::kSupersede)), args);
+}
+
+Result<RequestId> SessionImpl::submit_advise(model::Advice advice, uint32_t end_tokens,
+                                             uint32_t pause_ms) {
+  Submission::Args args{};
+  args.advise.end_units = end_tokens / layout_.unit_tokens;
+  args.advise.pause_ms = pause_ms;
+  args.advise.advice = static_cast<uint8_t>(advice);
+  return submit(*QUIRE_TRY(add_request(Verb::kAdvise)), args);
+}
+
+Result<Fill> SessionImpl::take_fill(RequestId id, const Completion& completion) {
+  if (attachment_->forked() || !channel_) return check().error();
+  if (completion.code != static_cast<int32_t>(Errc::kOk)) return completion_error(completion);
+  Request* request = requests_.find(id);
+  const bool waiting =
+      request != nullptr && request->verb == Verb::kBeginFill &&
+      (request->state == RequestState::kHeld || request->state == RequestState::kSettled);
+  if (!waiting) return make_error(Errc::kNotFound, "no fill waits under this request");
+  const model::BeginFillResult& result = request->completion.result.begin_fill;
+  Fill fill;
+  fill.id = result.fill;
+  fill.duplicate = result.duplicate != 0;
+  fill.kind = request->kind;
+  fill.end_tokens = request->end_tokens;
+  fill.groups = request->groups;
+  if (!fill.duplicate) {
+    fill.staging_offset = request->run.offset;
+    fill.staging = channel_->staging() + request->run.offset;
+    fill.plan = plans_.plan(request->kind, request->end_tokens, request->groups);
+  }
+  requests_.remove(*request);
+  return fill;
+}
+
+Result<LoadedPages> SessionImpl::take_pages(RequestId id, const Completion& completion) {
+  if (attachment_->forked() || !channel_) return check().error();
+  if (completion.code != static_cast<int32_t>(Errc::kOk)) return completion_error(completion);
+  Request* request = requests_.find(id);
+  if (request == nullptr || request->verb != Verb::kLoad || request->state != RequestState::kHeld) {
+    return make_error(Errc::kNotFound, "no pages wait under this request");
+  }
+  Result<LoadedPages> pages = read_pages(*request);
+  free_descriptors(request->run);
+  requests_.remove(*request);
+  return pages;
+}
+
+Result<LoadedPages> SessionImpl::read_pages(const Request& request) {
+  const model::LoadResult& result = request.completion.result.load;
+  HeldLease* held = leases_.find(request.object);
+  if (held == nullptr) return make_error(Errc::kNotFound, "the lease was released");
+  if (result.descriptor_count > request.run.length ||
+      result.checkpoint_count > result.descriptor_count) {
+    return make_error(Errc::kMalformedFrame, "a load result beyond the room it was given");
+  }
+  const auto descriptors =
+      channel_->descriptors().subspan(request.run.offset, result.descriptor_count);
+  std::vector<PageView>& views = leases_.add_load(*held);
+  QUIRE_TRY(page_reader_.read(descriptors, *held, views));
+  return LoadedPages{views, result.block_count, result.checkpoint_count};
+}
+
+}  // namespace quire::client

@@ -1,0 +1,74 @@
+#include "client/token_chain.h"
+
+#include <algorithm>
+#include <string>
+
+#include "model/chain_hash.h"
+#include "model/check.h"
+
+namespace quire::client {
+
+using model::Errc;
+using model::Hash256;
+using model::Result;
+
+TokenChain::TokenChain(const Options& options, std::span<Hash256> arena)
+    : options_(options), arena_(arena) {
+  QUIRE_CHECK(options.unit_tokens > 0);
+  chain_.reserve(arena.size());
+  begun_.reserve(options.unit_tokens);
+}
+
+Result<void> TokenChain::check_room(uint64_t more_tokens) const {
+  const uint64_t total = token_count() + more_tokens;
+  if (total > options_.max_tokens || total / options_.unit_tokens > arena_.size()) {
+    return model::make_error(Errc::kInvalidArgument, "the session was opened for at most " +
+                                                         std::to_string(options_.max_tokens) +
+                                                         " tokens (max_tokens)");
+  }
+  return {};
+}
+
+Result<void> TokenChain::append_tokens(std::span<const uint32_t> tokens) {
+  QUIRE_TRY(check_room(tokens.size()));
+  const size_t unit = options_.unit_tokens;
+  if (!begun_.empty()) {
+    const size_t taken = std::min(unit - begun_.size(), tokens.size());
+    begun_.insert(begun_.end(), tokens.begin(), tokens.begin() + static_cast<ptrdiff_t>(taken));
+    tokens = tokens.subspan(taken);
+    if (begun_.size() < unit) return {};
+    hash_units(begun_);
+    begun_.clear();
+  }
+  const size_t whole = tokens.size() / unit * unit;
+  hash_units(tokens.first(whole));
+  const auto rest = tokens.subspan(whole);
+  begun_.insert(begun_.end(), rest.begin(), rest.end());
+  return {};
+}
+
+void TokenChain::hash_units(std::span<const uint32_t> tokens) {
+  const size_t before = chain_.size();
+  const Hash256 previous = last();
+  model::extend_chain(previous, tokens, options_.unit_tokens, chain_);
+  write_arena(before);
+}
+
+Result<void> TokenChain::append_leaves(std::span<const Hash256> leaves) {
+  if (!begun_.empty()) {
+    return model::make_error(Errc::kInvalidArgument, "unit hashes can follow whole units only");
+  }
+  QUIRE_TRY(check_room(uint64_t{leaves.size()} * options_.unit_tokens));
+  const size_t before = chain_.size();
+  const Hash256 previous = last();
+  model::extend_chain_from_leaves(previous, leaves, chain_);
+  write_arena(before);
+  return {};
+}
+
+void TokenChain::write_arena(size_t from) {
+  std::copy(chain_.begin() + static_cast<ptrdiff_t>(from), chain_.end(),
+            arena_.begin() + static_cast<ptrdiff_t>(from));
+}
+
+}  // namespace quire::client

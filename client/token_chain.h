@@ -1,0 +1,48 @@
+// A session's context as chain hashes: each whole unit is hashed once, kept here and written to the
+// hash arena that the daemon reads (entry i = chain hash after i + 1 units). Tokens beyond the last
+// whole unit wait. Token ids are not kept otherwise.
+// Threads: the session's. The arena becomes visible to the daemon with the next ring publish.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "model/hash256.h"
+#include "model/result.h"
+
+namespace quire::client {
+
+class TokenChain {
+ public:
+  struct Options {
+    model::Hash256 root;
+    uint32_t unit_tokens = 0;  // > 0
+    uint32_t max_tokens = 0;
+  };
+  TokenChain(const Options& options, std::span<model::Hash256> arena);
+
+  // kInvalidArgument, and nothing appended, beyond max_tokens or the arena.
+  model::Result<void> append_tokens(std::span<const uint32_t> tokens);
+  // The same from ready leaves; kInvalidArgument also while a unit is begun.
+  model::Result<void> append_leaves(std::span<const model::Hash256> leaves);
+
+  uint32_t token_count() const {
+    return static_cast<uint32_t>(chain_.size()) * options_.unit_tokens +
+           static_cast<uint32_t>(begun_.size());
+  }
+  const std::vector<model::Hash256>& chain() const { return chain_; }
+
+ private:
+  model::Result<void> check_room(uint64_t more_tokens) const;
+  void hash_units(std::span<const uint32_t> tokens);
+  const model::Hash256& last() const { return chain_.empty() ? options_.root : chain_.back(); }
+  void write_arena(size_t from);
+
+  Options options_;
+  std::span<model::Hash256> arena_;
+  std::vector<model::Hash256> chain_;
+  std::vector<uint32_t> begun_;  // fewer than unit_tokens
+};
+
+}  // namespace quire::client

@@ -1,0 +1,224 @@
+// What the library does when the daemon is slow, gone, replaced, wrong, or this process forked.
+#include <poll.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <fstream>
+
+#include "tests/client/client_fixture.h"
+
+namespace quire::client {
+namespace {
+
+using model::Completion;
+using model::Errc;
+using model::FillKind;
+
+class ClientFailure : public ClientFixture {
+ protected:
+  size_t mapped_segments() {
+    std::ifstream maps("/proc/self/maps");
+    size_t count = 0;
+    for (std::string line; std::getline(maps, line);) {
+      count +=
+          line.find("memfd:fake") != std::string::npos && line.find(" r--s ") != std::string::npos;
+    }
+    return count;
+  }
+  // Runs `body` in a forked child and returns its exit code.
+  template <typename Body>
+  int in_child(Body body) {
+    const pid_t child = ::fork();
+    if (child == 0) ::_exit(body());
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  }
+};
+
+TEST_F(ClientFailure, NoDaemonIsUnavailable) {
+  EXPECT_EQ(Client::connect({.socket_path = path_}).code(), Errc::kUnavailable);
+}
+
+TEST_F(ClientFailure, AnotherProtocolVersionIsRefused) {
+  start({.hello_version = 2});
+  EXPECT_EQ(Client::connect({.socket_path = path_}).code(), Errc::kUnsupportedVersion);
+}
+
+TEST_F(ClientFailure, Law07_DaemonDeathFailsCallsAndLeavesPagesReadable) {
+  start_all();
+  store(FillKind::kSpan, 32);
+  const auto hit = session_->match(100);
+  const auto pages = session_->load(hit->lease);
+  daemon_.reset();
+  EXPECT_EQ(session_->match(100).code(), Errc::kUnavailable);
+  EXPECT_EQ(session_->noop().code(), Errc::kUnavailable);
+  EXPECT_EQ(client_->progress().code(), Errc::kUnavailable);
+  EXPECT_EQ(client_->ping().code(), Errc::kUnavailable);
+  EXPECT_FALSE(client_->connected());
+  expect_page(pages->pages[0], FillKind::kSpan, 32);
+}
+
+TEST_F(ClientFailure, Law07_OldHandlesAreStaleAfterReconnect) {
+  start_all();
+  store(FillKind::kSpan, 32);
+  const auto hit = session_->match(100);
+  const auto pages = session_->load(hit->lease);
+  start({.epoch = 2});
+  ASSERT_TRUE(client_->reconnect(5000).ok());
+  EXPECT_EQ(client_->daemon_epoch(), 2u);
+  EXPECT_EQ(session_->noop().code(), Errc::kStaleHandle);
+  EXPECT_EQ(session_->release(hit->lease).code(), Errc::kStaleHandle);
+  expect_page(pages->pages[0], FillKind::kSpan, 32);
+  session_.reset();
+  EXPECT_EQ(mapped_segments(), 0u);
+  open();
+  EXPECT_TRUE(session_->noop().ok());
+}
+
+TEST_F(ClientFailure, OpeningASessionReconnectsByItself) {
+  start_all();
+  start({.epoch = 2});
+  open();
+  EXPECT_TRUE(session_->noop().ok());
+}
+
+TEST_F(ClientFailure, ReconnectGivesUpAtItsTimeOut) {
+  start_all();
+  daemon_.reset();
+  EXPECT_EQ(client_->reconnect(30).code(), Errc::kUnavailable);
+}
+
+TEST_F(ClientFailure, RequestsInFlightCompleteWithUnavailableEachOnce) {
+  start_all();
+  daemon_->hold_ring(true);
+  const auto fill = session_->submit_begin_fill(FillKind::kSpan, 32);
+  const auto noop = session_->submit_noop();
+  session_->flush();
+  pollfd entry{session_->fd(), POLLIN, 0};
+  daemon_.reset();
+  ASSERT_EQ(::poll(&entry, 1, 5000), 1);
+  ASSERT_TRUE(session_->wait(5000).ok());
+  std::array<Completion, 8> completions;
+  ASSERT_EQ(*session_->poll_completions(completions), 2u);
+  EXPECT_EQ(completions[0].user_data, *fill);
+  EXPECT_EQ(completions[1].user_data, *noop);
+  EXPECT_EQ(completions[1].code, static_cast<int32_t>(Errc::kUnavailable));
+  EXPECT_EQ(session_->take_fill(*fill, completions[0]).code(), Errc::kUnavailable);
+  EXPECT_EQ(session_->poll_completions(completions).code(), Errc::kUnavailable);
+  EXPECT_EQ(session_->wait(1).code(), Errc::kUnavailable);
+}
+
+TEST_F(ClientFailure, AnEndedSessionTellsWhy) {
+  start_all();
+  daemon_->end_sessions(Errc::kMalformedFrame, "scribbled");
+  const auto failed = session_->noop();
+  ASSERT_EQ(failed.code(), Errc::kMalformedFrame);
+  EXPECT_EQ(failed.error().text, "scribbled");
+  EXPECT_TRUE(client_->ping().ok());
+}
+
+TEST_F(ClientFailure, AnImpossibleCompletionIndexEndsTheSession) {
+  start_all();
+  daemon_->hold_ring(true);
+  daemon_->scribble_completion_indexes();
+  EXPECT_EQ(session_->noop().code(), Errc::kMalformedFrame);
+  EXPECT_EQ(session_->noop().code(), Errc::kMalformedFrame);
+  EXPECT_TRUE(client_->ping().ok());
+}
+
+TEST_F(ClientFailure, ACallThatTookTooLongIsUndoneWhenItCompletes) {
+  start();
+  ClientOptions hasty;
+  hasty.call_timeout_ms = 30;
+  connect(hasty);
+  open();
+  store(FillKind::kSpan, 32);
+  daemon_->hold_ring(true);
+  EXPECT_EQ(session_->match(100).code(), Errc::kDeadlineExceeded);
+  EXPECT_EQ(session_->begin_fill(FillKind::kSpan, 64).code(), Errc::kDeadlineExceeded);
+  daemon_->hold_ring(false);
+  // The first call takes the late completions in and undoes them; the second comes after that.
+  while (session_->noop().code() == Errc::kDeadlineExceeded) {
+  }
+  ASSERT_TRUE(session_->noop().ok());
+  EXPECT_EQ(daemon_->lease_count(), 0u);
+  EXPECT_EQ(daemon_->fill_count(), 0u);
+}
+
+TEST_F(ClientFailure, ALateSocketReplyIsDroppedAndItsSessionClosed) {
+  start();
+  ClientOptions hasty;
+  hasty.connect_timeout_ms = 30;
+  connect(hasty);
+  ASSERT_TRUE(client_->register_layout(test_layout()).ok());
+  daemon_->hold_replies(true);
+  EXPECT_EQ(client_->open_session(session_options()).code(), Errc::kDeadlineExceeded);
+  EXPECT_EQ(client_->status_json().code(), Errc::kDeadlineExceeded);
+  daemon_->hold_replies(false);
+  while (client_->ping().code() == Errc::kDeadlineExceeded) {
+  }
+  ASSERT_TRUE(client_->ping().ok());
+  EXPECT_EQ(daemon_->session_count(), 0u);
+}
+
+TEST_F(ClientFailure, ARetiredSegmentIsUnmappedWhenItsLastLeaseGoes) {
+  start_all();
+  store(FillKind::kSpan, 32);
+  const auto hit = session_->match(100);
+  const auto pages = session_->load(hit->lease);
+  EXPECT_EQ(mapped_segments(), 1u + 2);  // and the session's reply and progress memory
+  daemon_->retire_segment(0);
+  ASSERT_TRUE(client_->progress().ok());
+  expect_page(pages->pages[0], FillKind::kSpan, 32);
+  ASSERT_TRUE(session_->release(hit->lease).ok());
+  EXPECT_EQ(mapped_segments(), 2u);
+  ASSERT_TRUE(client_->ping().ok());  // the acknowledgement went first
+  EXPECT_EQ(daemon_->acknowledged(), std::vector<uint32_t>{0});
+}
+
+TEST_F(ClientFailure, SegmentsThatAppearLaterAreMappedOnFirstSight) {
+  start({.segment_bytes = 8192});
+  connect();
+  open();
+  for (uint32_t end = 32; end <= 256; end += 32) store(FillKind::kSpan, end);
+  const auto hit = session_->match(300);
+  const auto pages = session_->load(hit->lease);
+  ASSERT_TRUE(pages.ok());
+  ASSERT_EQ(pages->pages.size(), 16u);
+  for (uint32_t i = 0; i < 16; ++i) {
+    expect_page(pages->pages[i], FillKind::kSpan, 32 * (i / 2 + 1));
+  }
+  EXPECT_EQ(client_->mapped_bytes(), 8u * 8192);
+}
+
+TEST_F(ClientFailure, SegmentsOfTheHelloAreMapped) {
+  start_all();
+  store(FillKind::kSpan, 32);
+  connect();
+  EXPECT_EQ(client_->mapped_bytes(), 1u << 20);
+}
+
+TEST_F(ClientFailure, AForkedChildGetsForkedAndLeavesTheParentAlone) {
+  start_all();
+  store(FillKind::kSpan, 32);
+  const int code = in_child([this] {
+    bool forked = true;
+    forked &= session_->match(100).code() == Errc::kForked;
+    forked &= session_->append_tokens({}).code() == Errc::kForked;
+    forked &= session_->wait(1).code() == Errc::kForked;
+    forked &= session_->close().code() == Errc::kForked;
+    forked &= client_->ping().code() == Errc::kForked;
+    forked &= client_->reconnect(1).code() == Errc::kForked;
+    session_->flush();
+    session_.reset();
+    client_.reset();
+    return forked ? 0 : 1;
+  });
+  EXPECT_EQ(code, 0);
+  EXPECT_TRUE(session_->noop().ok());
+  EXPECT_EQ(daemon_->session_count(), 1u);
+}
+
+}  // namespace
+}  // namespace quire::client

@@ -1,0 +1,265 @@
+// A session's calls against a fake daemon: what comes back, and that nothing is left behind.
+#include <poll.h>
+
+#include "tests/client/client_fixture.h"
+
+namespace quire::client {
+namespace {
+
+using model::Completion;
+using model::Errc;
+using model::FillKind;
+
+class ClientSession : public ClientFixture {
+ protected:
+  void SetUp() override { start_all(); }
+
+  // Submits nothing; waits until one completion can be polled.
+  Completion poll_one() {
+    session_->flush();
+    EXPECT_TRUE(session_->wait(5000).ok());
+    Completion completion{};
+    EXPECT_EQ(*session_->poll_completions(std::span(&completion, 1)), 1u);
+    return completion;
+  }
+};
+
+TEST_F(ClientSession, WhatWasCommittedIsMatchedAndLoadedByteForByte) {
+  store(FillKind::kSpan, 32);
+  store(FillKind::kSpan, 64);
+  store(FillKind::kCheckpoint, 80);  // cuts a block: holds tail pages
+  const auto hit = session_->match(100);
+  ASSERT_TRUE(hit.ok());
+  EXPECT_EQ(hit->exact_tokens, 80u);
+  EXPECT_EQ(hit->span_tokens, 64u);
+  const auto loaded = session_->load(hit->lease);
+  ASSERT_TRUE(loaded.ok()) << loaded.error().text;
+  EXPECT_EQ(loaded->block_count, 2u);
+  ASSERT_EQ(loaded->checkpoint_count, 3u);
+  ASSERT_EQ(loaded->pages.size(), 7u);
+  for (size_t i = 0; i < 4; ++i) expect_page(loaded->pages[i], FillKind::kSpan, i < 2 ? 32 : 64);
+  for (size_t i = 4; i < 7; ++i) {
+    EXPECT_TRUE(loaded->pages[i].of_checkpoint);
+    expect_page(loaded->pages[i], FillKind::kCheckpoint, 80);
+  }
+  EXPECT_TRUE(session_->release(hit->lease).ok());
+  EXPECT_EQ(daemon_->lease_count(), 0u);
+}
+
+TEST_F(ClientSession, AMatchThatFindsNothingHasNoLease) {
+  const auto hit = session_->match(100);
+  ASSERT_TRUE(hit.ok());
+  EXPECT_EQ(hit->lease, 0u);
+  EXPECT_EQ(session_->load(0).code(), Errc::kNotFound);
+}
+
+TEST_F(ClientSession, ADuplicateFillHoldsNoStaging) {
+  store(FillKind::kSpan, 32);
+  for (int i = 0; i < 100; ++i) {
+    const auto fill = session_->begin_fill(FillKind::kSpan, 32);
+    ASSERT_TRUE(fill.ok());
+    ASSERT_TRUE(fill->duplicate);
+    EXPECT_TRUE(session_->commit(*fill)->duplicate);
+  }
+}
+
+TEST_F(ClientSession, StagingFullIsBusyWithoutACallAndAbortFreesIt) {
+  std::vector<Fill> fills;
+  auto fill = session_->begin_fill(FillKind::kSpan, 32);
+  while (fill.ok()) {
+    fills.push_back(std::move(fill).value());
+    fill = session_->begin_fill(FillKind::kSpan, 32 * static_cast<uint32_t>(fills.size() + 1));
+  }
+  EXPECT_EQ(fill.code(), Errc::kBusy);
+  EXPECT_EQ(daemon_->fill_count(), fills.size());
+  EXPECT_EQ(fills.size(), 65536u / (4096 + 1024));
+  ASSERT_TRUE(session_->abort(fills[0]).ok());
+  EXPECT_TRUE(session_->begin_fill(FillKind::kSpan, 32).ok());
+}
+
+TEST_F(ClientSession, ARefusedCommitLeavesTheFillToBeTriedAgain) {
+  const auto fill = session_->begin_fill(FillKind::kSpan, 32);
+  write_pages(*fill);
+  daemon_->fail_next_commit(Errc::kBusy);
+  EXPECT_EQ(session_->commit(*fill).code(), Errc::kBusy);
+  EXPECT_TRUE(session_->commit(*fill).ok());
+  EXPECT_EQ(session_->commit(*fill).code(), Errc::kNotFound);
+}
+
+TEST_F(ClientSession, AFailedCommitEndsTheFillAndFreesItsStaging) {
+  for (int i = 0; i < 20; ++i) {  // more than the staging area holds
+    const auto fill = session_->begin_fill(FillKind::kSpan, 32);
+    ASSERT_TRUE(fill.ok());
+    daemon_->fail_next_commit(Errc::kNoParent);
+    EXPECT_EQ(session_->commit(*fill).code(), Errc::kNoParent);
+    EXPECT_EQ(session_->abort(*fill).code(), Errc::kNotFound);
+  }
+}
+
+TEST_F(ClientSession, ALeaseIsNotReleasedUnderALoadInFlight) {
+  store(FillKind::kSpan, 32);
+  const auto hit = session_->match(100);
+  daemon_->hold_ring(true);
+  ASSERT_TRUE(session_->submit_load(hit->lease).ok());
+  EXPECT_EQ(session_->release(hit->lease).code(), Errc::kBusy);
+  daemon_->hold_ring(false);
+  poll_one();
+  EXPECT_TRUE(session_->release(hit->lease).ok());
+}
+
+TEST_F(ClientSession, MisuseIsATypedError) {
+  store(FillKind::kSpan, 32);
+  const auto hit = session_->match(100);
+  EXPECT_TRUE(session_->release(hit->lease).ok());
+  EXPECT_EQ(session_->release(hit->lease).code(), Errc::kNotFound);
+  EXPECT_EQ(session_->load(hit->lease).code(), Errc::kNotFound);
+  EXPECT_EQ(session_->release(12345).code(), Errc::kNotFound);
+  const auto fill = session_->begin_fill(FillKind::kSpan, 64);
+  EXPECT_TRUE(session_->abort(*fill).ok());
+  EXPECT_EQ(session_->abort(*fill).code(), Errc::kNotFound);
+  EXPECT_EQ(session_->commit(*fill).code(), Errc::kNotFound);
+  EXPECT_EQ(session_->take_fill(99, Completion{}).code(), Errc::kNotFound);
+}
+
+TEST_F(ClientSession, RefusesPositionsThatTheLayoutForbids) {
+  EXPECT_EQ(session_->begin_fill(FillKind::kSpan, 16).code(), Errc::kInvalidArgument);
+  EXPECT_EQ(session_->begin_fill(FillKind::kCheckpoint, 17).code(), Errc::kInvalidArgument);
+  EXPECT_EQ(session_->begin_fill(FillKind::kSpan, 0).code(), Errc::kInvalidArgument);
+  EXPECT_EQ(session_->begin_fill(FillKind::kSpan, 1056).code(), Errc::kInvalidArgument);
+  EXPECT_EQ(session_->begin_fill(FillKind::kSpan, 32, {.groups = 8}).code(),
+            Errc::kInvalidArgument);
+  EXPECT_EQ(session_->begin_fill(FillKind::kSpan, 32, {.groups = 4}).code(),
+            Errc::kInvalidArgument);
+  EXPECT_EQ(session_->match(2000).code(), Errc::kInvalidArgument);
+  EXPECT_EQ(session_->match(0).code(), Errc::kInvalidArgument);
+}
+
+TEST_F(ClientSession, TokensBeyondTheSessionAreRefusedWhole) {
+  const std::vector<uint32_t> tokens(4096 - 1024 + 1);
+  EXPECT_EQ(session_->append_tokens(tokens).code(), Errc::kInvalidArgument);
+  EXPECT_EQ(session_->token_count(), 1024u);
+  EXPECT_EQ(session_->chain().size(), 64u);
+}
+
+TEST_F(ClientSession, AsynchronousCallsCompleteInOrderBehindOneFlush) {
+  store(FillKind::kSpan, 32);
+  const auto noop = session_->submit_noop();
+  const auto match = session_->submit_match(100);
+  session_->flush();
+  EXPECT_EQ(poll_one().user_data, *noop);
+  const Completion matched = poll_one();
+  EXPECT_EQ(matched.user_data, *match);
+  const auto load = session_->submit_load(matched.result.match.lease);
+  const Completion loaded = poll_one();
+  const auto pages = session_->take_pages(*load, loaded);
+  ASSERT_TRUE(pages.ok());
+  expect_page(pages->pages[0], FillKind::kSpan, 32);
+  EXPECT_EQ(session_->take_pages(*load, loaded).code(), Errc::kNotFound);
+}
+
+TEST_F(ClientSession, ABlockingCallLeavesOtherCompletionsToBePolled) {
+  const auto fill = session_->submit_begin_fill(FillKind::kSpan, 32);
+  EXPECT_TRUE(session_->noop().ok());
+  const Completion completion = poll_one();
+  EXPECT_EQ(completion.user_data, *fill);
+  const auto taken = session_->take_fill(*fill, completion);
+  ASSERT_TRUE(taken.ok());
+  write_pages(*taken);
+  EXPECT_TRUE(session_->commit(*taken).ok());
+}
+
+TEST_F(ClientSession, MoreThanTheRingIsBusy) {
+  daemon_->hold_ring(true);
+  for (int i = 0; i < 8; ++i) ASSERT_TRUE(session_->submit_noop().ok());
+  EXPECT_EQ(session_->submit_noop().code(), Errc::kBusy);
+  EXPECT_EQ(session_->noop().code(), Errc::kBusy);
+  daemon_->hold_ring(false);
+  for (int i = 0; i < 8; ++i) poll_one();
+  EXPECT_TRUE(session_->noop().ok());
+}
+
+TEST_F(ClientSession, ManyRoundsLeaveNothingBehind) {
+  store(FillKind::kSpan, 32);
+  for (int i = 0; i < 2000; ++i) {
+    const auto hit = session_->match(100);
+    ASSERT_TRUE(hit.ok());
+    ASSERT_TRUE(session_->load(hit->lease).ok());
+    ASSERT_TRUE(session_->release(hit->lease).ok());
+    const auto fill = session_->begin_fill(FillKind::kSpan, 64);
+    ASSERT_TRUE(fill.ok());
+    ASSERT_TRUE(session_->abort(*fill).ok());
+  }
+  EXPECT_EQ(daemon_->lease_count(), 0u);
+  EXPECT_EQ(daemon_->fill_count(), 0u);
+}
+
+TEST_F(ClientSession, ALoadBeyondTheDescriptorAreaSaysWhatToDo) {
+  session_.reset();
+  SessionOptions options = session_options();
+  options.max_load_pages = 3;
+  session_ = client_->open_session(options).value();
+  ASSERT_TRUE(session_->append_tokens(std::vector<uint32_t>(1024)).ok());
+  store(FillKind::kSpan, 32);
+  store(FillKind::kSpan, 64);
+  const auto hit = session_->match(100);
+  const auto all = session_->load(hit->lease);
+  EXPECT_EQ(all.code(), Errc::kInvalidArgument);
+  for (uint32_t block = 0; block < 2; ++block) {
+    const auto piece = session_->load(hit->lease, {.first_block = block, .block_count = 1});
+    ASSERT_TRUE(piece.ok());
+    expect_page(piece->pages[1], FillKind::kSpan, 32 * (block + 1));
+  }
+}
+
+TEST_F(ClientSession, ReadyDescriptorWakesForLateAndForWaitingCompletions) {
+  pollfd entry{session_->fd(), POLLIN, 0};
+  ASSERT_GE(entry.fd, 0);
+  EXPECT_EQ(::poll(&entry, 1, 0), 0);
+  ASSERT_TRUE(session_->submit_noop().ok());
+  session_->flush();
+  ASSERT_EQ(::poll(&entry, 1, 5000), 1);
+  poll_one();
+  Completion none;
+  ASSERT_EQ(*session_->poll_completions(std::span(&none, 1)), 0u);
+  EXPECT_EQ(::poll(&entry, 1, 0), 0);
+  // One that a blocking call took in along with its own.
+  ASSERT_TRUE(session_->submit_noop().ok());
+  ASSERT_TRUE(session_->noop().ok());
+  EXPECT_EQ(::poll(&entry, 1, 0), 1);
+}
+
+TEST_F(ClientSession, ProgressShowsCommitsWithoutACall) {
+  EXPECT_EQ(session_->wait_for_tokens(32, 1).code(), Errc::kDeadlineExceeded);
+  store(FillKind::kSpan, 32);
+  EXPECT_TRUE(session_->wait_for_tokens(32, 1000).ok());
+  EXPECT_EQ(session_->progress().committed_tokens, 32u);
+  EXPECT_EQ(session_->layer_ready_tokens(1u << 30), 0u);
+}
+
+TEST_F(ClientSession, CloseEndsItInTheDaemonAndTwiceIsClosed) {
+  EXPECT_TRUE(session_->close().ok());
+  EXPECT_EQ(daemon_->session_count(), 0u);
+  EXPECT_EQ(session_->close().code(), Errc::kClosed);
+  EXPECT_EQ(session_->match(10).code(), Errc::kClosed);
+  EXPECT_EQ(session_->append_tokens({}).code(), Errc::kClosed);
+  EXPECT_EQ(session_->fd(), -1);
+  EXPECT_EQ(session_->progress().committed_tokens, 0u);
+}
+
+TEST_F(ClientSession, OutlivesItsClient) {
+  store(FillKind::kSpan, 32);
+  client_.reset();
+  EXPECT_TRUE(session_->noop().ok());
+  const auto hit = session_->match(100);
+  expect_page(session_->load(hit->lease)->pages[0], FillKind::kSpan, 32);
+}
+
+TEST_F(ClientSession, JoiningWithAnotherLayoutIsRefused) {
+  SessionOptions options = session_options();
+  options.layout.unit_tokens = 0;
+  EXPECT_EQ(client_->open_session(options).code(), Errc::kInvalidLayout);
+  EXPECT_EQ(daemon_->session_count(), 1u);
+}
+
+}  // namespace
+}  // namespace quire::client

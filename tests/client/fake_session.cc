@@ -1,0 +1,243 @@
+#include "tests/client/fake_session.h"
+
+#include <fcntl.h>
+#include <isa-l/crc.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "model/boundary.h"
+#include "model/check.h"
+#include "model/page_plan.h"
+
+namespace quire::client {
+
+namespace {
+
+using model::Errc;
+using model::FdGuard;
+using model::FillKind;
+using model::Mapping;
+using model::Verb;
+
+FdGuard make_memfd(uint64_t bytes) {
+  FdGuard fd(::memfd_create("fake", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  QUIRE_CHECK(fd.valid() && ::ftruncate(fd.get(), static_cast<off_t>(bytes)) == 0);
+  return fd;
+}
+
+Mapping map(const FdGuard& fd, uint64_t bytes) {
+  return Mapping::map_shared(fd.get(), bytes, true).value();
+}
+
+uint32_t crc32c(const std::byte* data, uint64_t bytes) {
+  auto* raw = reinterpret_cast<unsigned char*>(const_cast<std::byte*>(data));
+  return ~crc32_iscsi(raw, static_cast<int>(bytes), ~0u);
+}
+
+}  // namespace
+
+model::PageDescriptor FakeStore::put(const std::byte* data, uint64_t bytes, uint16_t group) {
+  const uint64_t room = model::align_up(bytes, model::kPageAlignment);
+  if (segments.empty() || segments.back().used + room > segment_bytes) {
+    FakeSegment fresh{make_memfd(segment_bytes), {}, 0};
+    fresh.memory = map(fresh.fd, segment_bytes);
+    constexpr int kSeals = F_SEAL_SHRINK | F_SEAL_GROW | 0x10;  // future writes
+    QUIRE_CHECK(::fcntl(fresh.fd.get(), F_ADD_SEALS, kSeals) == 0);
+    segments.push_back(std::move(fresh));
+  }
+  FakeSegment& segment = segments.back();
+  std::memcpy(segment.memory.data() + segment.used, data, bytes);
+  model::PageDescriptor page{
+      segment.used, bytes, static_cast<uint32_t>(segments.size() - 1), 7, crc32c(data, bytes),
+      group,        0};
+  segment.used += room;
+  return page;
+}
+
+FakeSession::FakeSession(const model::OpenSessionReply& numbers, model::Layout layout,
+                         FakeStore& store)
+    : layout_(std::move(layout)), store_(store) {
+  const uint64_t bytes[] = {numbers.control_bytes, numbers.staging_bytes, numbers.reply_bytes,
+                            model::kProgressBytes};
+  Mapping* const mappings[] = {&control_, &staging_, &reply_, &progress_};
+  for (size_t i = 0; i < memfds_.size(); ++i) {
+    memfds_[i] = make_memfd(bytes[i]);
+    *mappings[i] = map(memfds_[i], bytes[i]);
+  }
+  doorbell_ = FdGuard(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  wakeup_event_ = FdGuard(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  wakeup_epoll_ = FdGuard(::epoll_create1(EPOLL_CLOEXEC));
+  epoll_event event{};
+  event.events = EPOLLIN | EPOLLET;
+  QUIRE_CHECK(::epoll_ctl(wakeup_epoll_.get(), EPOLL_CTL_ADD, wakeup_event_.get(), &event) == 0);
+  const auto ours = model::reply_geometry(numbers.ring_entries, numbers.max_load_pages);
+  const auto theirs = model::control_geometry(numbers.ring_entries, numbers.max_units);
+  submissions_ = {
+      &reply().submission_head, &control().submission_tail,
+      reinterpret_cast<const model::Submission*>(control_.data() + theirs.submissions_offset),
+      numbers.ring_entries};
+  completions_ = {&reply().completion_tail, &control().completion_head,
+                  reinterpret_cast<model::Completion*>(reply_.data() + ours.completions_offset),
+                  numbers.ring_entries};
+  descriptors_ = reinterpret_cast<model::PageDescriptor*>(reply_.data() + ours.descriptors_offset);
+  progress().members.store(1);
+}
+
+std::vector<int> FakeSession::descriptors() const {
+  return {memfds_[0].get(), memfds_[1].get(), memfds_[2].get(),
+          memfds_[3].get(), doorbell_.get(),  wakeup_epoll_.get()};
+}
+
+bool FakeSession::serve() {
+  const auto readable = submissions_.readable();
+  if (!readable) return false;
+  if (*readable == 0) return true;
+  for (uint32_t i = 0; i < *readable; ++i) completions_.put(answer(submissions_.take()));
+  submissions_.publish();
+  completions_.publish();
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  const uint64_t one = 1;
+  if (control().client_sleeping.value.load() == 1) {
+    QUIRE_CHECK(::write(wakeup_event_.get(), &one, sizeof one) == sizeof one);
+  }
+  return true;
+}
+
+bool FakeSession::prepare_sleep() {
+  reply().daemon_sleeping.value.store(1);
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  return submissions_.readable() == 0u;
+}
+
+void FakeSession::woke() {
+  reply().daemon_sleeping.value.store(0);
+  uint64_t count = 0;
+  [[maybe_unused]] const ssize_t got = ::read(doorbell_.get(), &count, sizeof count);
+}
+
+void FakeSession::end() { reply().closed.value.store(1); }
+
+void FakeSession::scribble_completion_index() { reply().completion_tail.value.store(0x80000000); }
+
+model::Completion FakeSession::answer(const model::Submission& s) {
+  model::Completion c{};
+  c.user_data = s.user_data;
+  c.verb = s.verb;
+  Errc code = Errc::kOk;
+  switch (static_cast<Verb>(s.verb)) {
+    case Verb::kMatch:
+      code = match(s.args.match, c.result.match);
+      break;
+    case Verb::kLoad:
+      code = load(s.args.load, c.result.load);
+      break;
+    case Verb::kRelease:
+      code = leases_.erase(s.args.release.lease) == 1 ? Errc::kOk : Errc::kNotFound;
+      break;
+    case Verb::kBeginFill:
+      code = begin_fill(s.args.begin_fill, c.result.begin_fill);
+      break;
+    case Verb::kCommit:
+      code = commit(s.args.commit, c.result.commit);
+      break;
+    case Verb::kAbortFill:
+      code = fills_.erase(s.args.abort_fill.fill) == 1 ? Errc::kOk : Errc::kNotFound;
+      break;
+    case Verb::kSupersede:
+      c.result.supersede.dropped = static_cast<uint8_t>(store_.objects.erase(
+          {FillKind::kCheckpoint, s.args.supersede.end_units * layout_.unit_tokens}));
+      break;
+    case Verb::kNoop:
+    case Verb::kAdvise:
+      break;
+  }
+  c.code = static_cast<int32_t>(code);
+  return c;
+}
+
+uint32_t FakeSession::span_end(uint32_t prompt_tokens) const {
+  uint32_t end = 0;
+  while (end + layout_.block_tokens <= prompt_tokens &&
+         store_.objects.contains({FillKind::kSpan, end + layout_.block_tokens})) {
+    end += layout_.block_tokens;
+  }
+  return end;
+}
+
+Errc FakeSession::match(const model::MatchArgs& args, model::MatchResult& result) {
+  result.span_tokens = span_end(args.prompt_tokens);
+  for (uint32_t h = model::last_resume_point(layout_, args.prompt_tokens); h > 0;
+       h -= layout_.unit_tokens) {
+    if (model::block_floor(layout_, h) > result.span_tokens) continue;
+    if (!store_.objects.contains({FillKind::kCheckpoint, h})) continue;
+    result.exact_tokens = h;
+    break;
+  }
+  if (result.span_tokens == 0 && result.exact_tokens == 0) return Errc::kOk;
+  result.lease = next_id_++;
+  leases_.insert(result.lease);
+  hits_[result.lease] = {result.exact_tokens, result.span_tokens};
+  return Errc::kOk;
+}
+
+Errc FakeSession::load(const model::LoadArgs& args, model::LoadResult& result) {
+  if (!leases_.contains(args.lease)) return Errc::kNotFound;
+  const auto [exact, span] = hits_[args.lease];
+  const uint32_t end_block = span / layout_.block_tokens;
+  const uint32_t last =
+      args.block_count == 0 ? end_block : std::min(end_block, args.first_block + args.block_count);
+  std::vector<model::PageDescriptor> pages;
+  for (uint32_t b = args.first_block; b < last; ++b) {
+    const auto& object = store_.objects[{FillKind::kSpan, (b + 1) * layout_.block_tokens}];
+    pages.insert(pages.end(), object.begin(), object.end());
+    ++result.block_count;
+  }
+  if (args.include_checkpoint != 0 && exact > 0) {
+    const auto& object = store_.objects[{FillKind::kCheckpoint, exact}];
+    for (model::PageDescriptor page : object) {
+      page.flags = 1;
+      pages.push_back(page);
+      ++result.checkpoint_count;
+    }
+  }
+  if (pages.size() > args.descriptor_capacity) return Errc::kInvalidArgument;
+  std::copy(pages.begin(), pages.end(), descriptors_ + args.descriptor_index);
+  result.descriptor_count = static_cast<uint32_t>(pages.size());
+  return Errc::kOk;
+}
+
+Errc FakeSession::begin_fill(const model::BeginFillArgs& args, model::BeginFillResult& result) {
+  const FakeStore::Key key{static_cast<FillKind>(args.kind), args.end_units * layout_.unit_tokens};
+  result.duplicate = store_.objects.contains(key);
+  if (result.duplicate) return Errc::kOk;
+  result.fill = next_id_++;
+  fills_[result.fill] = args;
+  return Errc::kOk;
+}
+
+Errc FakeSession::commit(const model::CommitArgs& args, model::CommitResult& result) {
+  const auto fill = fills_.find(args.fill);
+  if (fill == fills_.end()) return Errc::kNotFound;
+  const Errc ordered = std::exchange(store_.next_commit, Errc::kOk);
+  if (ordered != Errc::kOk) return ordered;
+  const auto kind = static_cast<FillKind>(fill->second.kind);
+  const uint32_t end_tokens = fill->second.end_units * layout_.unit_tokens;
+  std::vector<model::PageDescriptor> pages;
+  for (const auto& page : model::plan_pages(layout_, kind, end_tokens, args.groups).pages) {
+    pages.push_back(store_.put(staging_.data() + args.staging_offset + page.staging_offset,
+                               page.bytes, page.group));
+  }
+  store_.objects[{kind, end_tokens}] = std::move(pages);
+  fills_.erase(fill);
+  result.visible = 1;
+  auto& mark = kind == FillKind::kSpan ? progress().committed_tokens : progress().checkpoint_tokens;
+  mark.store(std::max(mark.load(), end_tokens), std::memory_order_release);
+  return Errc::kOk;
+}
+
+}  // namespace quire::client

@@ -1,0 +1,86 @@
+// The daemon's half of one session for tests: memory, rings and verbs over a store of whole
+// objects. A position identifies an object (all fake sessions share one context), so no hashes are
+// checked.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "model/fd_guard.h"
+#include "model/layout.h"
+#include "model/ring.h"
+#include "model/session_shm.h"
+#include "model/wire.h"
+
+namespace quire::client {
+
+struct FakeSegment {
+  model::FdGuard fd;  // sealed
+  model::Mapping memory;
+  uint64_t used = 0;
+};
+
+// Spans and checkpoints, with the descriptors of their pages.
+struct FakeStore {
+  using Key = std::pair<model::FillKind, uint32_t>;  // kind, end_tokens
+
+  uint64_t segment_bytes = 1 << 20;
+  std::vector<FakeSegment> segments;  // index = segment id
+  std::map<Key, std::vector<model::PageDescriptor>> objects;
+  model::Errc next_commit = model::Errc::kOk;  // the next commit answers this
+
+  // Copies a page in, opening a segment when the last is full.
+  model::PageDescriptor put(const std::byte* data, uint64_t bytes, uint16_t group);
+};
+
+class FakeSession {
+ public:
+  FakeSession(const model::OpenSessionReply& numbers, model::Layout layout, FakeStore& store);
+
+  // In the order of SessionDescriptor; still owned here.
+  std::vector<int> descriptors() const;
+  int doorbell_fd() const { return doorbell_.get(); }
+  // Answers what is in the ring. False when the ring's index is impossible.
+  bool serve();
+  // Before and after the serving thread sleeps. prepare: false when there is work.
+  bool prepare_sleep();
+  void woke();
+  void end();
+  void scribble_completion_index();
+  const std::set<uint64_t>& leases() const { return leases_; }
+  const std::map<uint64_t, model::BeginFillArgs>& fills() const { return fills_; }
+
+ private:
+  model::Completion answer(const model::Submission& submission);
+  model::Errc match(const model::MatchArgs& args, model::MatchResult& result);
+  model::Errc load(const model::LoadArgs& args, model::LoadResult& result);
+  model::Errc begin_fill(const model::BeginFillArgs& args, model::BeginFillResult& result);
+  model::Errc commit(const model::CommitArgs& args, model::CommitResult& result);
+  uint32_t span_end(uint32_t prompt_tokens) const;
+  model::ControlHeader& control() {
+    return *reinterpret_cast<model::ControlHeader*>(control_.data());
+  }
+  model::ReplyHeader& reply() { return *reinterpret_cast<model::ReplyHeader*>(reply_.data()); }
+  model::ProgressHeader& progress() {
+    return *reinterpret_cast<model::ProgressHeader*>(progress_.data());
+  }
+
+  model::Layout layout_;
+  FakeStore& store_;
+  std::array<model::FdGuard, 4> memfds_;
+  model::Mapping control_, staging_, reply_, progress_;
+  model::FdGuard doorbell_, wakeup_event_, wakeup_epoll_;
+  model::RingConsumer<model::Submission> submissions_;
+  model::RingProducer<model::Completion> completions_;
+  model::PageDescriptor* descriptors_ = nullptr;
+  uint64_t next_id_ = 100;
+  std::set<uint64_t> leases_;
+  std::map<uint64_t, std::pair<uint32_t, uint32_t>> hits_;  // lease -> exact, span
+  std::map<uint64_t, model::BeginFillArgs> fills_;
+};
+
+}  // namespace quire::client

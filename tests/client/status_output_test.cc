@@ -1,0 +1,69 @@
+#include "client/quirectl/status_output.h"
+
+#include <gtest/gtest.h>
+
+#include <sstream>
+
+#include "client/quirectl/daemon_command.h"
+#include "tests/client/client_fixture.h"
+
+namespace quire::client {
+namespace {
+
+TEST(StatusOutput, ShowsEveryKeyWithNestedObjectsIndented) {
+  const auto table = status_table(
+      R"({"epoch":7,"ram":{"used_bytes":10,"huge":true},"tiers":["ram","ssd"],"x":null,
+          "clients":[{"pid":1},{"pid":22}],"none":[]})");
+  ASSERT_TRUE(table.ok());
+  EXPECT_EQ(*table,
+            "epoch    7\n"
+            "ram\n"
+            "  used_bytes  10\n"
+            "  huge        true\n"
+            "tiers    ram, ssd\n"
+            "x        -\n"
+            "clients\n"
+            "  [0]\n"
+            "    pid  1\n"
+            "  [1]\n"
+            "    pid  22\n"
+            "none     none\n");
+}
+
+TEST(StatusOutput, RefusesWhatIsNoObject) {
+  EXPECT_EQ(status_table("[1]").code(), model::Errc::kMalformedFrame);
+  EXPECT_EQ(status_table("{").code(), model::Errc::kMalformedFrame);
+}
+
+class DaemonCommand : public ClientFixture {
+ protected:
+  DaemonCommandLine line() {
+    DaemonCommandLine result;
+    result.socket_path = path_;
+    return result;
+  }
+  std::ostringstream out_, err_;
+};
+
+TEST_F(DaemonCommand, PingAnswersOk) {
+  start();
+  EXPECT_EQ(run_ping(line(), out_, err_), kExitOk);
+  EXPECT_EQ(out_.str().substr(0, 3), "ok ");
+}
+
+TEST_F(DaemonCommand, NoDaemonIsItsOwnExitCode) {
+  EXPECT_EQ(run_ping(line(), out_, err_), kExitCannotConnect);
+  EXPECT_EQ(out_.str(), "");
+  EXPECT_NE(err_.str().find("unavailable"), std::string::npos);
+}
+
+TEST_F(DaemonCommand, StatusAsJsonIsTheDaemonsText) {
+  start();
+  DaemonCommandLine as_json = line();
+  as_json.output = "json";
+  EXPECT_EQ(run_status(as_json, out_, err_), kExitOk);
+  EXPECT_EQ(out_.str(), "{\"schema\":\"quire.status.1\"}\n");
+}
+
+}  // namespace
+}  // namespace quire::client
