@@ -1,0 +1,383 @@
+#include "tests/sim/cache_model.h"
+
+#include <algorithm>
+
+#include "cache/lru_policy.h"
+#include "model/boundary.h"
+#include "tests/support/oracle.h"
+#include "tests/support/small_layout.h"
+
+namespace quire::tests {
+
+using cache::NodeKind;
+using model::Errc;
+using model::FillKind;
+
+namespace {
+
+constexpr uint32_t kMaxUnits = 24;  // 12 blocks of two units
+constexpr uint64_t kSegmentBytes = 2 << 20;
+constexpr uint32_t kMaxActors = 6;
+
+// Few distinct contexts that share prefixes: a context is a path in a small tree of choices.
+std::vector<uint32_t> random_context(std::mt19937_64& random, uint32_t units,
+                                     uint32_t unit_tokens) {
+  std::vector<uint32_t> tokens;
+  for (uint32_t u = 0; u < units; ++u) {
+    const auto choice = static_cast<uint32_t>(random() % 8 == 0 ? random() % 3 : 0);
+    for (uint32_t t = 0; t < unit_tokens; ++t) tokens.push_back(u * 100 + choice * 10 + t);
+  }
+  return tokens;
+}
+
+}  // namespace
+
+CacheModel::CacheModel(uint64_t seed) : random_(seed) {
+  supply_ = std::make_unique<allocator::SegmentSupply>(
+      allocator::SegmentSupplyOptions{.budget_bytes = kSegmentBytes,
+                                      .segment_bytes = kSegmentBytes,
+                                      .huge_pages = allocator::HugePages::kOff});
+  pool_ = std::move(allocator::Pool::create(supply_.get(), 1 << 16)).value();
+  cache_ = std::move(cache::Cache::create(
+                         {.max_nodes = 1 << 14,
+                          .seed = seed,
+                          .policy_factory =
+                              [] {
+                                return model::Result<std::unique_ptr<cache::EvictionPolicy>>(
+                                    std::move(cache::LruPolicy::create(1 << 14)).value());
+                              }},
+                         pool_.get()))
+               .value();
+  domain_ = *cache_->add_domain("uid:1");
+  model::Layout layout = small_hybrid_layout();
+  for (model::Group& group : layout.groups) {  // some twenty objects fill the pool
+    group.page_bytes *= 8;
+    group.layers.clear();
+  }
+  layout_id_ = *cache_->layouts().add(layout);
+  layout_ = cache_->layouts().find(layout_id_);
+}
+
+CacheModel::~CacheModel() = default;
+
+void CacheModel::fail(const std::string& what) {
+  if (failure_.empty()) failure_ = what;
+}
+
+CacheModel::Key CacheModel::key_at(const Actor& actor, NodeKind kind, uint32_t units) const {
+  return {kind, actor.chain[units - 1].bytes};
+}
+
+void CacheModel::open_actor() {
+  Actor actor;
+  actor.session = std::make_unique<cache::CacheSession>();
+  actor.holder = std::make_unique<cache::LeaseHolder>();
+  cache::RootKey key;
+  key.domain = domain_;
+  key.tenant = "t";
+  key.namespace_name = "n";
+  key.layout = layout_id_;
+  const auto opened = cache_->open_session(key, 1 + random(3), *actor.session);
+  if (!opened.ok()) return fail("open_session: " + opened.error().text);
+  const uint32_t unit_tokens = layout_->layout.unit_tokens;
+  const auto tokens = random_context(random_, 2 + random(kMaxUnits - 1), unit_tokens);
+  model::extend_chain(cache_->names().root(actor.session->root).hash, tokens, unit_tokens,
+                      actor.chain);
+  actors_.push_back(std::move(actor));
+}
+
+uint32_t CacheModel::expected_span_units(const Actor& actor, uint32_t prompt_tokens) const {
+  const uint32_t known = std::min<uint32_t>(static_cast<uint32_t>(actor.chain.size()),
+                                            prompt_tokens / layout_->layout.unit_tokens);
+  uint32_t units = 0;
+  while (units + layout_->units_per_block <= known &&
+         objects_.contains(key_at(actor, NodeKind::kSpan, units + layout_->units_per_block))) {
+    units += layout_->units_per_block;
+  }
+  return units;
+}
+
+uint32_t CacheModel::expected_exact_units(const Actor& actor, uint32_t prompt_tokens,
+                                          uint32_t span_units) const {
+  const uint32_t last = std::min<uint32_t>(
+      static_cast<uint32_t>(actor.chain.size()),
+      model::last_resume_point(layout_->layout, prompt_tokens) / layout_->layout.unit_tokens);
+  for (uint32_t h = last; h > 0; --h) {
+    const bool reachable = h / layout_->units_per_block * layout_->units_per_block <= span_units;
+    if (reachable && objects_.contains(key_at(actor, NodeKind::kCheckpoint, h))) return h;
+  }
+  return 0;
+}
+
+void CacheModel::pin(const Key& key, int32_t change) {
+  objects_.at(key).pins += static_cast<uint32_t>(change);
+}
+
+void CacheModel::match(Actor& actor) {
+  if (actor.leases.size() >= 4) return;
+  const uint32_t unit_tokens = layout_->layout.unit_tokens;
+  const auto total = static_cast<uint32_t>(actor.chain.size()) * unit_tokens;
+  const uint32_t prompt = 1 + random(total + unit_tokens);
+  const cache::ChainView chain(actor.chain.data(), static_cast<uint32_t>(actor.chain.size()));
+  const auto found = cache_->reader().match(*actor.session, *actor.holder, chain, prompt);
+  if (!found.ok()) return fail("match: " + found.error().text);
+  const uint32_t span = expected_span_units(actor, prompt);
+  const uint32_t exact = expected_exact_units(actor, prompt, span);
+  if (found->span_tokens != span * unit_tokens) {
+    return fail("match says " + std::to_string(found->span_tokens) + " span tokens, the map " +
+                std::to_string(span * unit_tokens));
+  }
+  if (found->exact_tokens != exact * unit_tokens) {
+    return fail("match says " + std::to_string(found->exact_tokens) + " exact tokens, the map " +
+                std::to_string(exact * unit_tokens));
+  }
+  if (found->lease == 0) return;
+  HeldLease lease{model::LeaseId{found->lease}, {}, *found};
+  if (span > 0) lease.pinned.push_back(key_at(actor, NodeKind::kSpan, span));
+  if (exact > 0) lease.pinned.push_back(key_at(actor, NodeKind::kCheckpoint, exact));
+  for (const Key& key : lease.pinned) pin(key, +1);
+  actor.leases.push_back(std::move(lease));
+  ++coverage_.hits;
+}
+
+void CacheModel::load(Actor& actor) {
+  if (actor.leases.empty()) return;
+  check_bytes(actor.leases[random(static_cast<uint32_t>(actor.leases.size()))], actor);
+}
+
+void CacheModel::check_bytes(const HeldLease& lease, Actor& actor) {
+  std::array<model::PageDescriptor, 64> pages;
+  model::LoadArgs args{};
+  args.lease = lease.id.value;
+  args.include_checkpoint = 1;
+  const auto loaded = cache_->reader().load(*actor.holder, args, pages);
+  if (loaded.code() == Errc::kBusy) return;  // 16 loads of this lease
+  if (!loaded.ok()) return fail("load: " + loaded.error().text);
+  for (uint32_t i = 0; i < loaded->descriptor_count; ++i) {
+    const bool span = i < loaded->block_count;  // one append group
+    const uint32_t units = span ? (i + 1) * layout_->units_per_block
+                                : lease.match.exact_tokens / layout_->layout.unit_tokens;
+    const Key key = key_at(actor, span ? NodeKind::kSpan : NodeKind::kCheckpoint, units);
+    const auto* segment = pool_->find_segment(domain_, model::SegmentId{pages[i].segment});
+    if (segment == nullptr) return fail("a page lies in no segment");
+    const std::span bytes(segment->data() + pages[i].offset, pages[i].bytes);
+    if (!check_page(bytes, objects_.at(key).bytes_key, pages[i].group)) {
+      return fail("wrong bytes in a page of unit " + std::to_string(units));
+    }
+  }
+  ++coverage_.loads;
+}
+
+void CacheModel::release(Actor& actor, size_t index) {
+  const HeldLease lease = actor.leases[index];
+  if (!cache_->reader().release(*actor.holder, lease.id).ok()) fail("release");
+  if (cache_->reader().release(*actor.holder, lease.id).ok()) fail("a second release succeeded");
+  for (const Key& key : lease.pinned) pin(key, -1);
+  actor.leases.erase(actor.leases.begin() + static_cast<ptrdiff_t>(index));
+}
+
+void CacheModel::set_tip(Actor& actor, const Key& key) {
+  if (!actor.tip.empty() && objects_.at(actor.tip[0]).units >= objects_.at(key).units) return;
+  pin(key, +1);
+  if (!actor.tip.empty()) pin(actor.tip[0], -1);
+  actor.tip = {key};
+}
+
+bool CacheModel::fill_object(Actor& actor, model::FillId fill, uint64_t bytes_key, uint32_t units,
+                             NodeKind kind) {
+  std::array<cache::PageCopy, cache::kMaxPagesPerObject> copies;
+  model::CommitArgs args{};
+  args.fill = fill.value;
+  const auto taken = cache_->writer().take(*actor.session, 1, args, 1 << 20, copies);
+  if (!taken.ok()) {
+    fail("take: " + taken.error().text);
+    return false;
+  }
+  const auto& plan =
+      layout_->plan(kind == NodeKind::kSpan ? FillKind::kSpan : FillKind::kCheckpoint, units);
+  std::vector<uint8_t> indexes;
+  for (size_t i = 0; i < *taken; ++i) {
+    fill_page(std::span(copies[i].target, copies[i].bytes), bytes_key,
+              plan.pages[copies[i].page_index].group);
+    indexes.push_back(copies[i].page_index);
+  }
+  const std::vector<uint32_t> checksums(*taken, 0);
+  std::vector<cache::Linked> linked;
+  const auto outcome = cache_->writer().copied(fill, indexes, checksums, linked);
+  return outcome == cache::FillOutcome::kVisible;
+}
+
+void CacheModel::commit(Actor& actor) {
+  const bool span = random(3) != 0;
+  const NodeKind kind = span ? NodeKind::kSpan : NodeKind::kCheckpoint;
+  const auto units_known = static_cast<uint32_t>(actor.chain.size());
+  const uint32_t blocks = units_known / layout_->units_per_block;
+  if (span && blocks == 0) return;
+  // Mostly the next block of what is there, as an engine does; sometimes anywhere.
+  uint32_t units = expected_span_units(actor, units_known * layout_->layout.unit_tokens);
+  if (span) {
+    units = random(4) == 0
+                ? (1 + random(blocks)) * layout_->units_per_block
+                : std::min(units + layout_->units_per_block, blocks * layout_->units_per_block);
+  } else {
+    units = random(4) == 0 ? 1 + random(units_known) : std::min(units + random(2), units_known);
+  }
+  if (units == 0) return;
+  const uint32_t before = span ? units - layout_->units_per_block
+                               : units / layout_->units_per_block * layout_->units_per_block;
+  const Key key = key_at(actor, kind, units);
+  model::BeginFillArgs args{};
+  args.end_units = units;
+  args.kind = static_cast<uint8_t>(span ? FillKind::kSpan : FillKind::kCheckpoint);
+  const cache::ChainView chain(actor.chain.data(), units_known);
+  auto begun = cache_->writer().begin(*actor.session, 1, 1, chain, args);
+  observe_removals(true);  // making room may have evicted
+  while (begun.ok() && begun->kind == cache::BeginOutcome::Kind::kPending) {
+    begun = cache_->writer().begin(*actor.session, 1, 1, chain, args);
+  }
+  const bool present = objects_.contains(key);
+  const bool parent = before == 0 || objects_.contains(key_at(actor, NodeKind::kSpan, before));
+  if (!begun.ok()) {
+    if (begun.code() == Errc::kNoParent && !parent) {
+      ++coverage_.no_parent;
+    } else if (begun.code() == Errc::kResourceExhausted) {
+      ++coverage_.no_memory;
+    } else {
+      fail("begin: " + begun.error().text);
+    }
+    return;
+  }
+  if (begun->kind == cache::BeginOutcome::Kind::kDuplicate) {
+    if (!present) fail("a duplicate of nothing");
+    if (span) set_tip(actor, key);
+    ++coverage_.duplicates;
+    return;
+  }
+  if (present) return fail("a present object was granted again");
+  if (random(8) == 0) {
+    std::vector<cache::Linked> linked;
+    if (!cache_->writer().abort(*actor.session, begun->fill, linked).ok()) fail("abort");
+    return;
+  }
+  const uint64_t bytes_key = next_bytes_key_++;
+  // Its parent may have been evicted to make room for it.
+  if (!fill_object(actor, begun->fill, bytes_key, units, kind)) {
+    if (before == 0 || objects_.contains(key_at(actor, NodeKind::kSpan, before))) {
+      fail("a commit did not become visible");
+    }
+    return;
+  }
+  Object object{.units = units, .at_root = before == 0, .bytes_key = bytes_key};
+  if (before > 0) object.parent = key_at(actor, NodeKind::kSpan, before);
+  objects_[key] = object;
+  if (span) set_tip(actor, key);
+  ++coverage_.commits;
+}
+
+void CacheModel::evict() {
+  const uint64_t count = 1 + random(3);
+  coverage_.evicted += cache_->store().evict(count);
+}
+
+void CacheModel::supersede(Actor& actor) {
+  const auto units = 1 + random(static_cast<uint32_t>(actor.chain.size()));
+  const cache::ChainView chain(actor.chain.data(), static_cast<uint32_t>(actor.chain.size()));
+  const Key key = key_at(actor, NodeKind::kCheckpoint, units);
+  const bool present = objects_.contains(key);
+  const bool pinned = present && objects_.at(key).pins > 0;
+  if (!cache_->writer().supersede(*actor.session, chain, units)) return;
+  if (!present || pinned) fail("superseded what is absent or pinned");
+  ++coverage_.superseded;
+}
+
+// The process of this session dies at whatever point it is.
+void CacheModel::kill(size_t index) {
+  Actor& actor = actors_[index];
+  for (const HeldLease& lease : actor.leases) {
+    for (const Key& key : lease.pinned) pin(key, -1);
+  }
+  for (const Key& key : actor.tip) pin(key, -1);
+  std::vector<cache::Linked> linked;
+  cache_->reader().release_all(*actor.holder);
+  cache_->writer().abort_holder(*actor.session, 1, linked);
+  cache_->writer().abort_all(*actor.session, linked);
+  cache_->close_session(*actor.session);
+  actors_.erase(actors_.begin() + static_cast<ptrdiff_t>(index));
+  ++coverage_.kills;
+}
+
+// Which objects went, and whether they were allowed to.
+void CacheModel::observe_removals(bool eviction_allowed) {
+  std::vector<Key> gone;
+  for (const auto& [key, object] : objects_) {
+    const model::Hash256 hash{key.hash};
+    if (!cache_->store().tree().find(model::RootId{0}, key.kind, hash)) gone.push_back(key);
+  }
+  for (const Key& key : gone) {
+    if (objects_.at(key).pins > 0) fail("a pinned object went");
+    if (!eviction_allowed) fail("an object went without being evicted");
+    objects_.erase(key);
+  }
+  // Leaf first: nothing present may hang from something that went.
+  for (const auto& [key, object] : objects_) {
+    if (!object.at_root && !objects_.contains(object.parent)) {
+      return fail("an object is present without the span before it");
+    }
+  }
+}
+
+bool CacheModel::step() {
+  if (actors_.empty() || (actors_.size() < kMaxActors && random(12) == 0)) open_actor();
+  if (!failure_.empty()) return false;
+  const size_t index = random(static_cast<uint32_t>(actors_.size()));
+  Actor& actor = actors_[index];
+  bool may_remove = true;
+  switch (random(16)) {
+    case 0:
+    case 1:
+    case 2:
+      match(actor);
+      may_remove = false;
+      break;
+    case 3:
+    case 4:
+      load(actor);
+      may_remove = false;
+      break;
+    case 5:
+    case 6:
+      if (!actor.leases.empty()) {
+        release(actor, random(static_cast<uint32_t>(actor.leases.size())));
+      }
+      break;
+    case 7:
+      evict();
+      break;
+    case 8:
+      supersede(actor);
+      break;
+    case 9:
+      if (random(4) == 0) kill(index);
+      break;
+    default:
+      commit(actor);
+      break;
+  }
+  if (failure_.empty()) observe_removals(may_remove);
+  if (failure_.empty() && random(16) == 0) cache_->check_invariants();
+  return failure_.empty();
+}
+
+bool CacheModel::finish() {
+  while (!actors_.empty()) kill(actors_.size() - 1);
+  cache_->check_invariants();
+  cache_->store().evict(0);
+  observe_removals(true);
+  if (!objects_.empty()) fail("objects are left that nobody pins");
+  const allocator::DomainUsage usage = pool_->usage(domain_);
+  if (usage.slots != 0 || usage.slot_bytes != 0) fail("slots are lost");
+  if (cache_->lease_count() != 0 || cache_->fill_count() != 0) fail("leases or fills are lost");
+  return failure_.empty();
+}
+
+}  // namespace quire::tests

@@ -1,0 +1,70 @@
+// A client without the library: speaks frames and writes rings by hand, so that it can misbehave.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "model/fd_guard.h"
+#include "model/layout.h"
+#include "model/session_shm.h"
+#include "model/wire.h"
+
+namespace quire::tests {
+
+// A whole frame with a header of the given type and version.
+std::string frame_bytes(uint16_t type, uint16_t version, std::string_view payload);
+// Connects, sends bytes, reads the status of the first reply; kClosed when there is none.
+model::Errc send_and_read_error(const std::string& socket_path, std::string_view bytes);
+// Connects and sends `count` descriptors with one byte.
+model::Errc send_descriptors(const std::string& socket_path, int count);
+
+class RawSession {
+ public:
+  RawSession(std::vector<model::FdGuard> descriptors, const model::OpenSessionReply& reply);
+
+  int fd(model::SessionDescriptor which) const {
+    return descriptors_[static_cast<size_t>(which)].get();
+  }
+  // Publishes whether or not there is room, and rings.
+  void submit(const model::Submission& submission);
+  void submit_noop(uint64_t user_data);
+  model::Completion wait_completion();
+  // Fills everything it can write with bytes of this seed, and rings.
+  void scribble(uint64_t seed);
+  // True when the daemon marks the session closed (within 10 s).
+  bool wait_closed();
+  std::byte* control() { return control_.data(); }
+  std::byte* staging() { return staging_.data(); }
+  const model::OpenSessionReply& reply() const { return reply_; }
+
+ private:
+  void ring();
+
+  std::vector<model::FdGuard> descriptors_;
+  model::OpenSessionReply reply_;
+  model::Mapping control_;
+  model::Mapping staging_;
+  model::Mapping replies_;
+  uint32_t tail_ = 0;
+  uint32_t head_ = 0;
+};
+
+class RawClient {
+ public:
+  explicit RawClient(const std::string& socket_path);
+
+  // Registers the layout and opens a session with a ring of 8 entries.
+  RawSession open_session(const model::Layout& layout);
+  void send(model::FrameType type, std::string_view payload);
+  // Payload of the next frame; descriptors are appended.
+  std::string receive(std::vector<model::FdGuard>* descriptors = nullptr);
+  int fd() const { return fd_.get(); }
+
+ private:
+  model::FdGuard fd_;
+};
+
+}  // namespace quire::tests

@@ -1,0 +1,42 @@
+// A whole daemon on a thread of the test, with a socket in a fresh directory.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "client/quire.h"
+#include "server/daemon.h"
+
+namespace quire::tests {
+
+server::Options small_options();  // 64 MiB of RAM, small pages, short deadlines
+
+class TestDaemon {
+ public:
+  explicit TestDaemon(server::Options options = small_options());
+  ~TestDaemon();  // stops it, after check_invariants()
+
+  const std::string& socket_path() const { return options_.socket_path; }
+  std::unique_ptr<client::Client> connect(const std::string& name = "test");
+  // Stops it, and starts a successor on the same socket.
+  void restart();
+  void stop();
+  // Runs on the core thread and waits for it.
+  void on_core(const std::function<void(server::Daemon&)>& function);
+  // Waits until the core has noticed (up to 10 s); false when it never does.
+  bool eventually(const std::function<bool(server::Daemon&)>& condition);
+  // Leases, fills, sessions and clients are gone.
+  bool is_quiet();
+
+ private:
+  void start();
+
+  server::Options options_;
+  std::string directory_;
+  std::unique_ptr<server::Daemon> daemon_;
+  std::thread thread_;
+};
+
+}  // namespace quire::tests
