@@ -1,0 +1,132 @@
+#include "model/boundary.h"
+
+#include <gtest/gtest.h>
+
+#include <limits>
+
+#include "tests/model/model_fixtures.h"
+
+namespace quire::model {
+namespace {
+
+using enum CheckpointReason;
+using Wanted = std::vector<WantedCheckpoint>;
+
+Layout with_rules(CheckpointRule window, CheckpointRule state, uint32_t every_tokens = 0) {
+  Layout layout = hybrid_layout(128, 256);
+  layout.groups[1].checkpoints = window;
+  layout.groups[2].checkpoints = state;
+  for (Group& group : layout.groups) {
+    if (group.checkpoints == CheckpointRule::kEvery) group.checkpoint_every_tokens = every_tokens;
+  }
+  return layout;
+}
+
+TEST(Boundary, FloorsAreMultiplesOfUnitAndBlock) {
+  const Layout layout = append_layout(128, 256);
+  EXPECT_EQ(unit_floor(layout, 127), 0u);
+  EXPECT_EQ(unit_floor(layout, 128), 128u);
+  EXPECT_EQ(unit_floor(layout, 400), 384u);
+  EXPECT_EQ(block_floor(layout, 400), 256u);
+  EXPECT_EQ(block_floor(layout, std::numeric_limits<uint32_t>::max()), 0xffffff00u);
+}
+
+TEST(Boundary, ResumePointLeavesOneTokenToCompute) {
+  const Layout append = append_layout(128, 256);
+  const Layout hybrid = hybrid_layout(128, 256);
+  EXPECT_EQ(last_resume_point(append, 512), 256u);
+  EXPECT_EQ(last_resume_point(append, 513), 512u);
+  EXPECT_EQ(last_resume_point(hybrid, 512), 384u);
+  EXPECT_EQ(last_resume_point(hybrid, 513), 512u);
+  EXPECT_EQ(last_resume_point(hybrid, 0), 0u);
+  EXPECT_EQ(last_resume_point(hybrid, 128), 0u);
+  EXPECT_EQ(last_resume_point(hybrid, 129), 128u);
+}
+
+TEST(Boundary, ResumePointOfLayoutsWithoutCheckpointsLiesAtBlocks) {
+  const Layout layout = with_rules(CheckpointRule::kNone, CheckpointRule::kNone);
+  EXPECT_EQ(last_resume_point(layout, 500), 256u);
+}
+
+TEST(Boundary, TailIsWhereABlockIsCut) {
+  const Layout layout = hybrid_layout(128, 256);
+  EXPECT_FALSE(has_tail(layout, 0));
+  EXPECT_TRUE(has_tail(layout, 128));
+  EXPECT_FALSE(has_tail(layout, 256));
+}
+
+TEST(Boundary, NothingIsWantedWithoutCheckpointGroups) {
+  EXPECT_TRUE(wanted_checkpoints(append_layout(128, 256), 0, 10'000, 512).empty());
+  EXPECT_TRUE(
+      wanted_checkpoints(with_rules(CheckpointRule::kNone, CheckpointRule::kNone), 0, 10'000, 512)
+          .empty());
+}
+
+TEST(Boundary, TurnEndLiesAtTheLastResumePoint) {
+  const Layout layout = hybrid_layout(128, 256);
+  EXPECT_EQ(wanted_checkpoints(layout, 0, 1000, 0), (Wanted{{896, kTurnEnd}}));
+  EXPECT_EQ(wanted_checkpoints(layout, 0, 1024, 0), (Wanted{{896, kTurnEnd}}));
+  EXPECT_EQ(wanted_checkpoints(layout, 0, 1025, 0), (Wanted{{1024, kTurnEnd}}));
+}
+
+TEST(Boundary, PositionsUpToFromAreNotWantedAgain) {
+  const Layout layout = hybrid_layout(128, 256);
+  EXPECT_TRUE(wanted_checkpoints(layout, 896, 1000, 0).empty());
+  EXPECT_TRUE(wanted_checkpoints(layout, 896, 1000, 512).empty());
+  EXPECT_TRUE(wanted_checkpoints(layout, 1000, 900, 0).empty());
+}
+
+TEST(Boundary, AllWantsEveryUnit) {
+  const Layout layout = with_rules(CheckpointRule::kAll, CheckpointRule::kTurnEnds);
+  EXPECT_EQ(wanted_checkpoints(layout, 100, 520, 0),
+            (Wanted{{128, kInterval}, {256, kInterval}, {384, kInterval}, {512, kInterval}}));
+}
+
+TEST(Boundary, EveryWantsMultiplesAndTurnEnds) {
+  const Layout layout = with_rules(CheckpointRule::kEvery, CheckpointRule::kNone, 512);
+  EXPECT_EQ(wanted_checkpoints(layout, 512, 1700, 0),
+            (Wanted{{1024, kInterval}, {1536, kInterval}, {1664, kTurnEnd}}));
+}
+
+TEST(Boundary, BranchOutranksIntervalOutranksTurnEnd) {
+  const Layout layout = with_rules(CheckpointRule::kEvery, CheckpointRule::kTurnEnds, 512);
+  EXPECT_EQ(wanted_checkpoints(layout, 0, 1025, 512), (Wanted{{512, kBranch}, {1024, kInterval}}));
+  EXPECT_EQ(wanted_checkpoints(hybrid_layout(128, 256), 0, 1000, 896), (Wanted{{896, kBranch}}));
+}
+
+TEST(Boundary, IntervalsOfSeveralGroupsAreJoined) {
+  Layout layout = with_rules(CheckpointRule::kEvery, CheckpointRule::kEvery, 384);
+  layout.groups[2].checkpoint_every_tokens = 512;
+  EXPECT_EQ(wanted_checkpoints(layout, 0, 1100, 0),
+            (Wanted{{384, kInterval}, {512, kInterval}, {768, kInterval}, {1024, kInterval}}));
+}
+
+TEST(Boundary, EndOfThe32BitRangeDoesNotWrap) {
+  const Layout layout = with_rules(CheckpointRule::kAll, CheckpointRule::kAll);
+  const auto wanted = wanted_checkpoints(layout, 0xffffff00u, 0xffffffffu, 0);
+  EXPECT_EQ(wanted, (Wanted{{0xffffff80u, kInterval}}));
+}
+
+TEST(Boundary, WantedAreAscendingUnitsInsideTheRangeAndHoldTheTurnEnd) {
+  EXPECT_TRUE(rc::check([] {
+    const Layout layout = *valid_layouts();
+    const auto from = *rc::gen::inRange<uint32_t>(0, 5000);
+    const auto end = *rc::gen::inRange<uint32_t>(0, 10'000);
+    const auto branch = unit_floor(layout, *rc::gen::inRange<uint32_t>(0, 10'000));
+    const Wanted wanted = wanted_checkpoints(layout, from, end, branch);
+    uint32_t before = from;
+    bool has_turn_end = false;
+    for (const WantedCheckpoint& checkpoint : wanted) {
+      RC_ASSERT(checkpoint.tokens > before);
+      RC_ASSERT(checkpoint.tokens <= end);
+      RC_ASSERT(checkpoint.tokens % layout.unit_tokens == 0u);
+      has_turn_end |= checkpoint.tokens == last_resume_point(layout, end);
+      before = checkpoint.tokens;
+    }
+    const bool expected = needs_checkpoint(layout) && last_resume_point(layout, end) > from;
+    RC_ASSERT(has_turn_end == expected);
+  }));
+}
+
+}  // namespace
+}  // namespace quire::model

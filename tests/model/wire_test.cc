@@ -1,0 +1,86 @@
+#include "model/wire.h"
+
+#include <gtest/gtest.h>
+
+namespace quire::model {
+namespace {
+
+TEST(Wire, NamesRoundTrip) {
+  for (const std::string& text : {std::string(), std::string("tenant-7"), std::string(63, 'x')}) {
+    const Result<WireName> name = to_wire_name(text);
+    ASSERT_TRUE(name.ok());
+    const Result<std::string_view> back = from_wire_name(*name);
+    ASSERT_TRUE(back.ok());
+    EXPECT_EQ(*back, text);
+  }
+}
+
+TEST(Wire, NamesThatDoNotFitAreRefused) {
+  EXPECT_EQ(to_wire_name(std::string(64, 'x')).code(), Errc::kInvalidArgument);
+  EXPECT_EQ(to_wire_name(std::string_view("a\0b", 3)).code(), Errc::kInvalidArgument);
+}
+
+TEST(Wire, NameFieldWithoutAZeroIsMalformed) {
+  WireName name;
+  name.fill('x');
+  EXPECT_EQ(from_wire_name(name).code(), Errc::kMalformedFrame);
+}
+
+TEST(Wire, NameFieldIsZeroBehindItsText) {
+  const Result<WireName> name = to_wire_name("ab");
+  ASSERT_TRUE(name.ok());
+  for (size_t i = 2; i < name->size(); ++i) EXPECT_EQ((*name)[i], '\0');
+}
+
+TEST(Wire, StructsRoundTripThroughBytes) {
+  FrameHeader header;
+  header.type = static_cast<uint16_t>(FrameType::kOpenSession);
+  header.payload_bytes = 77;
+  header.sequence = 9;
+  const Result<FrameHeader> back = read_struct<FrameHeader>(struct_bytes(header));
+  ASSERT_TRUE(back.ok());
+  EXPECT_EQ(back->magic, kFrameMagic);
+  EXPECT_EQ(back->payload_bytes, 77u);
+  EXPECT_EQ(back->sequence, 9u);
+}
+
+TEST(Wire, MagicSpellsQuirOnTheWire) {
+  const FrameHeader header;
+  EXPECT_EQ(struct_bytes(header).substr(0, 4), "QUIR");
+}
+
+TEST(Wire, ShortPayloadIsMalformed) {
+  const std::string bytes(sizeof(HelloRequest) - 1, '\0');
+  EXPECT_EQ(read_struct<HelloRequest>(bytes).code(), Errc::kMalformedFrame);
+}
+
+TEST(Wire, LongerPayloadGivesItsFront) {
+  std::string bytes(sizeof(MapSegmentRequest) + 5, '\0');
+  bytes[0] = 3;
+  const Result<MapSegmentRequest> request = read_struct<MapSegmentRequest>(bytes);
+  ASSERT_TRUE(request.ok());
+  EXPECT_EQ(request->segment, 3u);
+}
+
+TEST(Wire, StatusCarriesCodeAndText) {
+  const Result<void> failed = check_status(make_status(Errc::kBusy, "retry later"));
+  ASSERT_FALSE(failed.ok());
+  EXPECT_EQ(failed.code(), Errc::kBusy);
+  EXPECT_EQ(failed.error().text, "retry later");
+  EXPECT_TRUE(check_status(make_status(Errc::kOk, "")).ok());
+}
+
+TEST(Wire, StatusTextIsCutToItsField) {
+  const ReplyStatus status = make_status(Errc::kBusy, std::string(1000, 'x'));
+  EXPECT_EQ(status.text.back(), '\0');
+  EXPECT_EQ(check_status(status).error().text.size(), 247u);
+}
+
+TEST(Wire, StatusTextWithoutAZeroIsReadToItsEnd) {
+  ReplyStatus status = make_status(Errc::kBusy, "");
+  status.text.fill('y');
+  EXPECT_EQ(check_status(status).error().text, std::string(248, 'y'));
+}
+
+}  // namespace
+}  // namespace quire::model
