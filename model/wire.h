@@ -126,7 +126,7 @@ inline constexpr size_t kSessionDescriptorCount = 6;
 
 struct OpenSessionReply {
   ReplyStatus status;
-  uint64_t session = 0;
+  uint64_t session = 0;             // for this process: each member has a number of its own
   std::array<uint8_t, 16> token{};  // lets processes of the same domain join
   Hash256 root;                     // chain hash at position 0
   uint32_t ring_entries = 0;

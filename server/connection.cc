@@ -183,16 +183,26 @@ void Connection::send(FrameType type, bool reply, uint32_t sequence, std::string
   header.sequence = sequence;
   Outgoing outgoing;
   outgoing.bytes.append(model::struct_bytes(header)).append(payload);
-  for (const int fd : descriptors) {
-    outgoing.descriptors.emplace_back(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
-    if (!outgoing.descriptors.back().valid()) return end(errno_error("F_DUPFD_CLOEXEC"));
-  }
+  outgoing.lent = descriptors;
   outbox_bytes_ += outgoing.bytes.size();
   outbox_.push_back(std::move(outgoing));
   flush();
+  if (auto kept = keep_lent(); !kept.ok()) return end(kept.error());
   if (outbox_bytes_ > kMaxOutboxBytes) {
     end(make_error(Errc::kBusy, "the client does not read its replies"));
   }
+}
+
+// The frame that was just queued waits: its descriptors must outlive the call.
+model::Result<void> Connection::keep_lent() {
+  if (outbox_.empty()) return {};
+  Outgoing& newest = outbox_.back();
+  for (const int fd : newest.lent) {
+    newest.descriptors.emplace_back(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
+    if (!newest.descriptors.back().valid()) return errno_error("F_DUPFD_CLOEXEC");
+  }
+  newest.lent = {};
+  return {};
 }
 
 void Connection::send_error(FrameType type, uint32_t sequence, const Error& error) {
@@ -219,15 +229,16 @@ bool Connection::send_front() {
   message.msg_iovlen = 1;
   alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int) * model::kMaxDescriptorsPerFrame)>
       control{};
-  if (!front.descriptors.empty()) {
+  const size_t descriptor_count = front.lent.size() + front.descriptors.size();  // one is empty
+  if (descriptor_count > 0) {
     message.msg_control = control.data();
-    message.msg_controllen = CMSG_SPACE(sizeof(int) * front.descriptors.size());
+    message.msg_controllen = CMSG_SPACE(sizeof(int) * descriptor_count);
     cmsghdr* header = CMSG_FIRSTHDR(&message);
     header->cmsg_level = SOL_SOCKET;
     header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(sizeof(int) * front.descriptors.size());
-    for (size_t i = 0; i < front.descriptors.size(); ++i) {
-      const int fd = front.descriptors[i].get();
+    header->cmsg_len = CMSG_LEN(sizeof(int) * descriptor_count);
+    for (size_t i = 0; i < descriptor_count; ++i) {
+      const int fd = front.lent.empty() ? front.descriptors[i].get() : front.lent[i];
       std::memcpy(CMSG_DATA(header) + i * sizeof(int), &fd, sizeof(int));
     }
   }
@@ -240,6 +251,7 @@ bool Connection::send_front() {
     }
     return false;
   }
+  front.lent = {};
   front.descriptors.clear();
   front.sent += static_cast<size_t>(sent);
   outbox_bytes_ -= static_cast<size_t>(sent);

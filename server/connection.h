@@ -53,8 +53,10 @@ class Connection final : public EventHandler {
   const PeerIdentity& peer() const { return peer_; }
   bool ended() const { return ended_; }
 
-  // Queues a frame and sends what the socket takes. `descriptors` are duplicated; at most
-  // kMaxDescriptorsPerFrame. A peer that does not read is ended at kMaxOutboxBytes.
+  // Queues a frame and sends what the socket takes. `descriptors` are lent for the call, at most
+  // kMaxDescriptorsPerFrame; they are duplicated only when the frame has to wait, so that running
+  // out of descriptors does not end a peer that reads. A peer that does not read is ended at
+  // kMaxOutboxBytes: the connection, and its attachments, may have ended when this returns.
   void send(model::FrameType type, bool reply, uint32_t sequence, std::string_view payload,
             std::span<const int> descriptors = {});
   void send_error(model::FrameType type, uint32_t sequence, const model::Error& error);
@@ -85,6 +87,7 @@ class Connection final : public EventHandler {
   struct Outgoing {
     std::string bytes;
     size_t sent = 0;
+    std::span<const int> lent;  // only during the send() that queued it
     std::vector<model::FdGuard> descriptors;
   };
 
@@ -96,6 +99,7 @@ class Connection final : public EventHandler {
   model::Result<void> take_frames();
   void flush();
   bool send_front();
+  model::Result<void> keep_lent();
 
   model::FdGuard fd_;
   model::FdGuard pidfd_;

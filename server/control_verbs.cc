@@ -158,7 +158,7 @@ model::Result<void> ControlVerbs::reply_with_session(Connection& connection, uin
   const Session& session = attachment.session();
   const AttachmentShape& shape = attachment.shape();
   model::OpenSessionReply reply;
-  reply.session = session.id.value;
+  reply.session = attachment.id;
   reply.token = session.token;
   reply.root = parts_.cache->names().root(session.cached.root).hash;
   reply.ring_entries = shape.ring_entries;
@@ -169,18 +169,18 @@ model::Result<void> ControlVerbs::reply_with_session(Connection& connection, uin
   reply.control_bytes = model::control_geometry(shape.ring_entries, shape.max_units).bytes;
   reply.reply_bytes = model::reply_geometry(shape.ring_entries, shape.max_load_pages).bytes;
   connection.send(type, true, sequence, struct_bytes(reply), attachment.client_descriptors());
-  attachment.close_client_descriptors();
+  // Sending may end the connection, and the attachment with it.
+  if (!connection.ended()) attachment.close_client_descriptors();
   return {};
 }
 
 model::Result<void> ControlVerbs::close_session(Connection& connection, uint32_t sequence,
                                                 std::string_view payload) {
   const auto request = QUIRE_TRY(read_struct<model::CloseSessionRequest>(payload));
-  // A process may be attached to one session twice; each close ends one attachment.
   const auto& attachments = connection.attachments;
-  const auto found = std::find_if(
-      attachments.begin(), attachments.end(),
-      [&](Attachment* attachment) { return attachment->session().id.value == request.session; });
+  const auto found =
+      std::find_if(attachments.begin(), attachments.end(),
+                   [&](Attachment* attachment) { return attachment->id == request.session; });
   if (found == attachments.end()) {
     return make_error(Errc::kNotFound, "this connection has no such session");
   }

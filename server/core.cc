@@ -113,7 +113,7 @@ void Core::end_faulty(Attachment& attachment) {
   Connection& connection = *attachment.connection();
   const std::string text = "the submission ring holds what no client library writes";
   model::SessionEndedEvent event;
-  event.session = attachment.session().id.value;
+  event.session = attachment.id;
   event.status = model::make_status(Errc::kMalformedFrame, text);
   end_attachment(attachment);
   ++counters_.sessions_ended_by_fault;
@@ -177,6 +177,7 @@ void Core::background() {
   }
   if (now_ns_ - last_second_ns_ < kSecondNs) return;
   last_second_ns_ = now_ns_;
+  listener_->resume();  // descriptors also come free with sessions, and in other processes
   // By index: ending one may not invalidate the walk.
   for (size_t i = 0; i < connections_.size(); ++i) {
     if (!connections_[i]->ended()) connections_[i]->check_deadline(now_ns_);

@@ -194,7 +194,9 @@ void Dispatcher::release(Attachment& attachment, const Submission& submission) {
 
 Dispatcher::Step Dispatcher::begin_fill(Attachment& attachment, const Submission& submission) {
   Session& session = attachment.session();
-  auto begun = cache_->writer().begin(session.cached, attachment.holder_tag(), session.member_count,
+  // With those that left: what they had committed of an object waits for the others' part.
+  const uint32_t members_so_far = session.next_holder - 1;
+  auto begun = cache_->writer().begin(session.cached, attachment.holder_tag(), members_so_far,
                                       attachment.chain(), submission.args.begin_fill);
   if (begun.ok() && begun->kind == cache::BeginOutcome::Kind::kPending) return Step::kPark;
   Completion completion = reply_to(submission, begun.code());

@@ -42,8 +42,8 @@ void SegmentShare::retire_pending(const std::vector<std::unique_ptr<Connection>>
     const model::SegmentRetiredEvent event{retiring.retired.id.value, 0};
     for (const auto& connection : connections) {
       if (connection->ended() || !connection->known_segments.contains(event.segment)) continue;
-      ++retiring.unacknowledged;
       connection->send(model::FrameType::kSegmentRetired, false, 0, model::struct_bytes(event));
+      if (!connection->ended()) ++retiring.unacknowledged;  // sending may end it
     }
     retiring_.push_back(std::move(retiring));
   }

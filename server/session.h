@@ -95,6 +95,10 @@ class Attachment final : public EventHandler {
   std::span<model::PageDescriptor> descriptors() const;
   const std::byte* staging() const { return staging_.data(); }
 
+  // What its process knows the session by, unique in the daemon: a process may be attached to one
+  // session twice, and closes one of them. Set by the registry.
+  uint64_t id = 0;
+
   // --- owned by the dispatcher ---
   cache::LeaseHolder leases;
   std::optional<model::Submission> parked;  // waits for memory; later submissions wait behind it

@@ -94,6 +94,7 @@ model::Result<Attachment*> SessionRegistry::attach(Connection& connection, Sessi
                                                    const AttachmentShape& shape) {
   auto attachment = QUIRE_TRY(Attachment::create(&session, &connection, shape));
   Attachment* placed = attachment.get();
+  placed->id = next_attachment_++;
   owned_.emplace(placed, std::move(attachment));
   order_.push_back(placed);
   connection.attachments.push_back(placed);

@@ -66,6 +66,7 @@ class SessionRegistry {
   Dispatcher* dispatcher_;
   RegistryOptions options_;
   uint64_t next_session_ = 1;
+  uint64_t next_attachment_ = 1;
   uint64_t shared_bytes_ = 0;
   std::unordered_map<uint64_t, std::unique_ptr<Session>> sessions_;
   std::unordered_map<std::string, Session*> by_token_;

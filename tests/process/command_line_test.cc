@@ -1,0 +1,180 @@
+// What an operator types: quired's flags and quirectl's exit codes.
+#include <gtest/gtest.h>
+
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+
+#include "model/layout_toml.h"
+#include "tests/process/client_life.h"
+#include "tests/process/daemon_process.h"
+#include "tests/support/small_layout.h"
+
+namespace quire::tests {
+
+namespace {
+
+constexpr int kUsage = 2;
+constexpr int kCannotConnect = 3;
+
+bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+std::string write_file(const std::string& path, const std::string& text) {
+  std::ofstream(path) << text;
+  return path;
+}
+
+void expect_refused(const std::string& flag, const std::string& value) {
+  const Output output = run_program("quired", {"--check_config", "--" + flag + "=" + value});
+  EXPECT_EQ(output.exit_code, kUsage) << flag << "=" << value << ": " << output.text;
+  EXPECT_TRUE(contains(output.text, flag)) << output.text;
+}
+
+}  // namespace
+
+TEST(Quired, CheckConfigValidatesAndStartsNothing) {
+  const Output output =
+      run_program("quired", {"--check_config", "--socket=/nowhere/quired.sock", "--ram_bytes=2GiB",
+                             "--tenants=1000=a|b;0=*", "--shared_namespaces=x,y"});
+  EXPECT_EQ(output.exit_code, 0);
+  EXPECT_TRUE(contains(output.text, "configuration ok")) << output.text;
+}
+
+TEST(Quired, PrintConfigShowsValueAndOrigin) {
+  const Output output = run_program("quired", {"--print_config", "--spin_us=77"});
+  EXPECT_EQ(output.exit_code, 0);
+  EXPECT_TRUE(contains(output.text, "--spin_us=77  # given\n")) << output.text;
+  EXPECT_TRUE(contains(output.text, "--segment_bytes=64MiB  # default\n")) << output.text;
+  EXPECT_FALSE(contains(output.text, "--flagfile")) << "only the daemon's own flags";
+}
+
+TEST(Quired, FlagFileCountsAsGiven) {
+  const std::string path =
+      write_file(testing::TempDir() + "quired-test.flags", "# comment\n--ram_bytes=256MiB\n");
+  const Output output = run_program("quired", {"--flagfile=" + path, "--print_config"});
+  std::filesystem::remove(path);
+  EXPECT_EQ(output.exit_code, 0);
+  EXPECT_TRUE(contains(output.text, "--ram_bytes=256MiB  # given\n")) << output.text;
+}
+
+TEST(Quired, UnknownFlagIsNamed) {
+  const Output output = run_program("quired", {"--check_config", "--ram_bites=1GiB"});
+  EXPECT_GT(output.exit_code, 0);
+  EXPECT_TRUE(contains(output.text, "ram_bites")) << output.text;
+}
+
+TEST(Quired, WrongValueIsRefusedWithTheFlagsName) {
+  expect_refused("segment_bytes", "1MiB");
+  expect_refused("segment_bytes", "65MiB");
+  expect_refused("huge_pages", "maybe");
+  expect_refused("ram_bytes", "x");
+  expect_refused("ram_bytes", "1MiB");
+  expect_refused("ram_bytes", "99999999999TiB");
+  expect_refused("tenants", "abc");
+  expect_refused("socket_mode", "0999");
+  expect_refused("socket", std::string(108, 'x'));
+  expect_refused("copy_workers", "0");
+  expect_refused("max_connections", "0");
+  expect_refused("max_sessions", "0");
+  expect_refused("default_deadline_ms", "0");
+  expect_refused("session_memory_bytes", "1");
+  expect_refused("log_level", "loud");
+}
+
+TEST(Quired, WordThatIsNoFlagIsRefused) {
+  const Output output = run_program("quired", {"--check_config", "start"});
+  EXPECT_EQ(output.exit_code, kUsage);
+  EXPECT_TRUE(contains(output.text, "start")) << output.text;
+}
+
+TEST(Quired, SecondDaemonOnTheSocketRefusesAndTheFirstLives) {
+  DaemonProcess daemon;
+  const auto client = daemon.connect();
+  const auto session = committed_session(*client, 1);
+  const Output second = run_program(
+      "quired", {"--socket=" + daemon.socket_path(), "--ram_bytes=64MiB", "--huge_pages=off"});
+  EXPECT_EQ(second.exit_code, 1);
+  EXPECT_TRUE(contains(second.text, daemon.socket_path())) << second.text;
+  EXPECT_TRUE(hits_bit_exactly(*session));
+  EXPECT_TRUE(daemon.connect()->ping().ok()) << "the socket is still the first one's";
+}
+
+TEST(Quired, SocketThatCannotBeMadeIsRefused) {
+  const Output output = run_program(
+      "quired", {"--socket=/proc/none/quired.sock", "--ram_bytes=64MiB", "--huge_pages=off"});
+  EXPECT_EQ(output.exit_code, 1);
+  EXPECT_TRUE(contains(output.text, "/proc/none")) << output.text;
+}
+
+TEST(Quired, SigtermEndsWellAndRemovesTheSocket) {
+  DaemonProcess daemon;
+  const auto client = daemon.connect();
+  const auto session = committed_session(*client, 1);
+  const auto match = session->match(kPromptTokens);
+  ASSERT_TRUE(match.ok());
+  ASSERT_TRUE(session->begin_fill(model::FillKind::kCheckpoint, 4).ok());
+  EXPECT_EQ(daemon.stop(), 0) << "with a client that holds things";
+  EXPECT_FALSE(std::filesystem::exists(daemon.socket_path()));
+  daemon.start();
+}
+
+TEST(Quirectl, ExitCodesTellWhatHappened) {
+  DaemonProcess daemon;
+  const std::string socket = "--socket=" + daemon.socket_path();
+  const Output ping = run_program("quirectl", {socket, "ping"});
+  EXPECT_EQ(ping.exit_code, 0);
+  EXPECT_TRUE(ping.text.starts_with("ok ")) << ping.text;
+  const Output table = run_program("quirectl", {socket, "status"});
+  EXPECT_EQ(table.exit_code, 0);
+  EXPECT_TRUE(contains(table.text, "daemon_epoch")) << table.text;
+  const Output json = run_program("quirectl", {socket, "status", "-o", "json"});
+  EXPECT_EQ(json.exit_code, 0);
+  EXPECT_TRUE(json.text.starts_with("{\"schema\":\"quire.status.v1\"")) << json.text;
+  EXPECT_EQ(run_program("quirectl", {socket, "status", "-o", "xml"}).exit_code, kUsage);
+  EXPECT_EQ(run_program("quirectl", {socket, "dance"}).exit_code, kUsage);
+  EXPECT_EQ(run_program("quirectl", {}).exit_code, kUsage);
+}
+
+TEST(Quirectl, NothingListensIsExitCodeThree) {
+  const std::string socket = "--socket=" + testing::TempDir() + "no-daemon-here.sock";
+  for (const std::string command : {"ping", "status"}) {
+    const Output output = run_program("quirectl", {socket, "--timeout_ms=200", command});
+    EXPECT_EQ(output.exit_code, kCannotConnect) << output.text;
+    EXPECT_TRUE(contains(output.text, "unavailable")) << output.text;
+  }
+}
+
+TEST(Quirectl, LayoutShowNeedsNoDaemon) {
+  const std::string path = write_file(testing::TempDir() + "quirectl-test.toml",
+                                      model::layout_to_toml(small_hybrid_layout()));
+  const Output shown = run_program("quirectl", {"layout", "show", path});
+  EXPECT_EQ(shown.exit_code, 0);
+  EXPECT_TRUE(contains(shown.text, "small-hybrid")) << shown.text;
+  std::filesystem::remove(path);
+  EXPECT_EQ(run_program("quirectl", {"layout", "show", path}).exit_code, 1);
+}
+
+// The C library's whole life, in a program of its own.
+TEST(CClient, LivesItsWholeLife) {
+  DaemonProcess daemon;
+  const std::string path =
+      write_file(daemon.directory() + "/layout.toml", model::layout_to_toml(small_hybrid_layout()));
+  const Output first = run_program("quire_c_client", {daemon.socket_path(), path});
+  EXPECT_EQ(first.exit_code, 0) << first.text;
+  EXPECT_TRUE(first.text.ends_with("done\n")) << first.text;
+  EXPECT_TRUE(daemon.eventually([](const DaemonStatus& s) {
+    return s.connected == 1 && s.sessions == 0 && s.leases == 0 && s.fills == 0;
+  }));
+}
+
+TEST(CClient, LivesWithALayoutWithoutCheckpoints) {
+  DaemonProcess daemon;
+  const std::string path =
+      write_file(daemon.directory() + "/layout.toml", model::layout_to_toml(small_append_layout()));
+  const Output output = run_program("quire_c_client", {daemon.socket_path(), path});
+  EXPECT_EQ(output.exit_code, 0) << output.text;
+}
+
+}  // namespace quire::tests

@@ -1,0 +1,141 @@
+#include "tests/process/daemon_process.h"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <boost/json.hpp>
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+
+namespace quire::tests {
+
+namespace {
+
+namespace json = boost::json;
+
+uint64_t number(const json::value& object, std::string_view name) {
+  return object.at(json::string_view(name.data(), name.size())).to_number<uint64_t>();
+}
+
+uint64_t sum(const json::value& list, std::string_view name) {
+  uint64_t total = 0;
+  for (const json::value& entry : list.as_array()) total += number(entry, name);
+  return total;
+}
+
+DaemonStatus parse_status(const std::string& text) {
+  const json::value status = json::parse(text);
+  const json::value& clients = status.at("clients");
+  const json::value& cache = status.at("cache");
+  DaemonStatus parsed;
+  parsed.connected = number(clients, "connected");
+  parsed.sessions = number(clients, "sessions");
+  parsed.attachments = number(clients, "attachments");
+  parsed.draining = number(clients, "draining");
+  parsed.sessions_ended_by_fault = number(clients, "sessions_ended_by_fault");
+  parsed.session_shared_bytes = number(status.at("memory"), "session_shared_bytes");
+  parsed.leases = number(cache, "leases");
+  parsed.fills = number(cache, "fills");
+  parsed.spans = number(cache, "spans");
+  parsed.checkpoints = number(cache, "checkpoints");
+  parsed.pages = sum(status.at("domains"), "pages");
+  parsed.group_pages = sum(status.at("groups"), "pages");
+  return parsed;
+}
+
+uint64_t count_open_files(pid_t pid) {
+  const std::filesystem::path folder = "/proc/" + std::to_string(pid) + "/fd";
+  uint64_t count = 0;
+  for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator(folder)) ++count;
+  return count;
+}
+
+uint64_t resident_bytes(pid_t pid) {
+  std::ifstream statm("/proc/" + std::to_string(pid) + "/statm");
+  uint64_t total_pages = 0;
+  uint64_t resident_pages = 0;
+  statm >> total_pages >> resident_pages;
+  return resident_pages * static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
+}
+
+}  // namespace
+
+DaemonProcess::DaemonProcess() : DaemonProcess(Options{}) {}
+
+DaemonProcess::DaemonProcess(Options options) : options_(std::move(options)) {
+  std::string pattern = "/tmp/quire-process-XXXXXX";
+  QUIRE_CHECK(::mkdtemp(pattern.data()) != nullptr);
+  directory_ = pattern;
+  QUIRE_CHECK(::chmod(directory_.c_str(), 0755) == 0);  // for clients of another uid
+  socket_path_ = directory_ + "/quired.sock";
+  start();
+}
+
+DaemonProcess::~DaemonProcess() {
+  if (process_) {
+    EXPECT_EQ(stop(), 0) << "the daemon did not end well";
+  }
+  std::error_code ignored;
+  std::filesystem::remove_all(directory_, ignored);
+}
+
+std::vector<std::string> DaemonProcess::command_line() const {
+  std::vector<std::string> line = {
+      program_path("quired"), "--socket=" + socket_path_,
+      "--socket_mode=0666",   "--ram_bytes=" + std::to_string(options_.ram_mib) + "MiB",
+      "--huge_pages=off",     "--log_level=error"};
+  line.insert(line.end(), options_.flags.begin(), options_.flags.end());
+  return line;
+}
+
+void DaemonProcess::start() {
+  QUIRE_CHECK(!process_);
+  process_.emplace(
+      TestProcess::exec(command_line(), {.open_file_limit = options_.open_file_limit}));
+  const bool answers = tests::eventually([this] {
+    auto connected =
+        client::Client::connect({.socket_path = socket_path_, .client_name = "observer"});
+    if (connected.ok()) observer_ = std::move(connected).value();
+    return connected.ok() || !process_->running();
+  });
+  QUIRE_CHECK(answers && observer_ != nullptr);
+}
+
+std::unique_ptr<client::Client> DaemonProcess::connect(const std::string& name) const {
+  auto connected = client::Client::connect({.socket_path = socket_path_, .client_name = name});
+  if (!connected.ok()) std::fprintf(stderr, "connect: %s\n", connected.error().text.c_str());
+  QUIRE_CHECK(connected.ok());
+  return std::move(connected).value();
+}
+
+DaemonStatus DaemonProcess::status() {
+  const auto text = observer_->status_json();
+  QUIRE_CHECK(text.ok());
+  DaemonStatus status = parse_status(*text);
+  status.open_files = count_open_files(process_->pid());
+  status.resident_bytes = resident_bytes(process_->pid());
+  return status;
+}
+
+bool DaemonProcess::eventually(const std::function<bool(const DaemonStatus&)>& condition) {
+  return tests::eventually([&] { return condition(status()); });
+}
+
+int DaemonProcess::stop() {
+  observer_.reset();
+  process_->signal(SIGTERM);
+  const int exit_code = process_->wait();
+  process_.reset();
+  return exit_code;
+}
+
+void DaemonProcess::crash() {
+  process_->signal(SIGKILL);
+  process_->wait();
+  process_.reset();
+  observer_.reset();
+}
+
+}  // namespace quire::tests
