@@ -179,7 +179,9 @@ void measure_client_attach(Figures& figures) {
   for (int i = 0; i < 5; ++i) {
     const Stopwatch watch;
     const auto client = daemon.connect(50);
-    const auto reader = or_exit(client->open_session(session_options()), "open a session");
+    client::SessionOptions reader_options = session_options();
+    reader_options.staging_bytes = 4ull << 20;  // four spans at a time
+    const auto reader = or_exit(client->open_session(reader_options), "open a session");
     or_exit(reader->append_tokens(std::span(tokens).first(4097)), "append tokens");
     const auto match = or_exit(reader->match(4097), "match");
     const auto pages = or_exit(reader->load(match.lease), "load");

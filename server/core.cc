@@ -126,7 +126,10 @@ void Core::run() {
     now_ns_ = parts_.clock->now_ns();
     if (turn()) {
       last_work_ns_ = now_ns_;
-    } else if (now_ns_ - last_work_ns_ >= int64_t{parts_.options->spin_us} * 1000) {
+      continue;
+    }
+    __builtin_ia32_pause();  // a copy worker may share this physical core
+    if (now_ns_ - last_work_ns_ >= int64_t{parts_.options->spin_us} * 1000) {
       if (arm_idle()) sleep();
     }
   }
