@@ -134,7 +134,7 @@ void ObjectWriter::give_back(Fill& fill) {
 }
 
 model::Result<BeginOutcome> ObjectWriter::begin(CacheSession& session, HolderTag holder,
-                                                uint32_t member_count, const ChainView& chain,
+                                                uint32_t members_so_far, const ChainView& chain,
                                                 const BeginFillArgs& args) {
   const Root& root = names_->root(session.root);
   if (root.dead) return make_error(Errc::kStaleHandle, "the namespace moved to a later epoch");
@@ -143,7 +143,7 @@ model::Result<BeginOutcome> ObjectWriter::begin(CacheSession& session, HolderTag
   if (note_duplicate(session, position, node_kind(kind))) {
     return BeginOutcome{BeginOutcome::Kind::kDuplicate, {}};
   }
-  if (member_count > 1) {
+  if (members_so_far > 1) {
     if (Fill* shared = find_shared(session, position, args); shared != nullptr) {
       QUIRE_TRY(claim(*shared, holder, args.groups));
       return BeginOutcome{BeginOutcome::Kind::kGranted, fills_->id_of(*shared)};

@@ -68,11 +68,14 @@ class ObjectWriter {
   ObjectWriter(NodeStore* store, NamespaceTable* names, FillTable* fills)
       : store_(store), names_(names), fills_(fills) {}
 
-  // kInvalidArgument: position not legal for the kind, hashes missing, unknown groups, groups
-  // claimed by another holder. kNoParent: the span before it is neither present nor being filled.
-  // kResourceExhausted: no memory even by evicting. kBusy: too many fills. kStaleHandle.
-  model::Result<BeginOutcome> begin(CacheSession& session, HolderTag holder, uint32_t member_count,
-                                    const ChainView& chain, const model::BeginFillArgs& args);
+  // `members_so_far`: processes that ever attached to the session; with more than one an object
+  // that another of them began is shared. kInvalidArgument: position not legal for the kind, hashes
+  // missing, unknown groups, groups claimed by another holder. kNoParent: the span before it is
+  // neither present nor being filled. kResourceExhausted: no memory even by evicting. kBusy: too
+  // many fills. kStaleHandle.
+  model::Result<BeginOutcome> begin(CacheSession& session, HolderTag holder,
+                                    uint32_t members_so_far, const ChainView& chain,
+                                    const model::BeginFillArgs& args);
 
   // Pages of `groups` (0 = all that the holder claimed) into `copies`, which has room for
   // kMaxPagesPerObject; they count as in flight until copied(). `staging_bytes` bounds the offsets.

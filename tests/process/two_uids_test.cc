@@ -137,4 +137,31 @@ TEST(TwoUids, Law13_PageOfAnotherDomainIsNotFreedMemoryOfTheFirst) {
   EXPECT_EQ(stranger.wait(), 0);
 }
 
+TEST(TwoUids, SegmentServesAnotherDomainOnceItsClientsUnmappedIt) {
+  if (::geteuid() != 0) return;           // needs a second uid
+  DaemonProcess daemon({.ram_mib = 64});  // one segment, and the owner has it
+  const auto client = daemon.connect("owner");
+  {
+    const auto session = committed_session(*client, kContext);
+    ASSERT_TRUE(hits_bit_exactly(*session));
+    ASSERT_TRUE(session->close().ok());
+  }
+  ASSERT_GT(client->mapped_bytes(), 0u);
+  TestProcess stranger = TestProcess::call([&](Channel&) {
+    ChildChecks checks;
+    become_stranger(checks);
+    const auto stranger_client = connect_to(daemon.socket_path());
+    const auto session = committed_session(*stranger_client, 2);  // waits for the segment
+    checks.expect(hits_bit_exactly(*session), "its own context is served");
+    return checks.failures();
+  });
+  // The owner is idle, but looks at its news: that is when it unmaps and says so.
+  EXPECT_TRUE(eventually([&] {
+    EXPECT_TRUE(client->progress().ok());
+    return client->mapped_bytes() == 0;
+  })) << "the owner never heard that its segment was wanted";
+  EXPECT_EQ(stranger.wait(), 0);
+  EXPECT_EQ(daemon.status().spans, 5u) << "the owner's were evicted, the stranger's are there";
+}
+
 }  // namespace quire::tests
