@@ -71,7 +71,11 @@ model::Result<Options> options_from_flags() {
   options.socket_mode = QUIRE_TRY(parse_mode(FLAGS_socket_mode));
   options.ram_bytes = QUIRE_TRY(parse_bytes("ram_bytes", FLAGS_ram_bytes));
   options.segment_bytes = QUIRE_TRY(parse_bytes("segment_bytes", FLAGS_segment_bytes));
-  options.huge_pages = QUIRE_TRY(allocator::parse_huge_pages(FLAGS_huge_pages));
+  auto huge_pages = allocator::parse_huge_pages(FLAGS_huge_pages);
+  if (!huge_pages.ok()) {
+    return make_error(huge_pages.code(), "--" + huge_pages.error().text);
+  }
+  options.huge_pages = *huge_pages;
   options.copy_workers = FLAGS_copy_workers;
   options.spin_us = FLAGS_spin_us;
   options.verify_hits = FLAGS_verify_hits;
