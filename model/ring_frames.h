@@ -28,7 +28,9 @@ enum class Verb : uint16_t {
 struct MatchArgs {
   uint32_t unit_count;     // chain hashes 1..unit_count stand in the hash arena from entry 0
   uint32_t prompt_tokens;  // P; at least one token is always left to compute
-  uint32_t have_tokens;    // prefix the engine already holds in device memory
+  // Prefix the engine already holds in device memory: pinned like the rest; a load leaves it out by
+  // LoadArgs::first_block.
+  uint32_t have_tokens;
   uint32_t reserved[9];
 };
 

@@ -23,7 +23,7 @@ model::Result<uint64_t> random_number() {
 
 }  // namespace
 
-// In the order of construction: what comes later uses what stands above it.
+// What comes later uses what stands above it, and goes before it.
 struct Daemon::Parts {
   Parts(const Options& given, Waker made) : options(given), waker(std::move(made)) {}
 
@@ -33,8 +33,9 @@ struct Daemon::Parts {
   std::unique_ptr<allocator::SegmentSupply> supply;
   std::unique_ptr<allocator::Pool> pool;
   std::unique_ptr<cache::Cache> cache;
-  std::unique_ptr<tiering::CopyWorkers> copies;
   std::unique_ptr<Core> core;
+  // Goes first: it finishes what was submitted, and that reads memory of the core's sessions.
+  std::unique_ptr<tiering::CopyWorkers> copies;
 };
 
 model::Result<std::unique_ptr<Daemon>> Daemon::create(const Options& options) {

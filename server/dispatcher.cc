@@ -262,19 +262,27 @@ void Dispatcher::supersede(Attachment& attachment, const Submission& submission)
 
 void Dispatcher::advise(Attachment& attachment, const Submission& submission) {
   const model::AdviseArgs& args = submission.args.advise;
-  const cache::CacheSession& session = attachment.session().cached;
-  if (args.advice > static_cast<uint8_t>(model::Advice::kDoneWith)) {
+  const bool known = args.advice <= static_cast<uint8_t>(model::Advice::kDoneWith);
+  if (!known || args.end_units > attachment.shape().max_units) {
     attachment.complete(reply_to(submission, Errc::kInvalidArgument));
     return;
   }
-  // In RAM a prefetch or a pause is a use of the session's tip; what is done with goes first.
-  if (session.tip.valid()) {
+  // The span that the position needs and the checkpoint there. In RAM a prefetch or a pause is a
+  // use of them; what is done with goes first.
+  const model::RootId root = attachment.session().cached.root;
+  const uint32_t per_block = cache_->names().root(root).layout->units_per_block;
+  const auto advise_one = [&](cache::NodeKind kind, uint32_t units) {
+    if (units == 0) return;
+    const auto node = cache_->store().tree().find(root, kind, attachment.chain().after(units));
+    if (!node) return;
     if (static_cast<model::Advice>(args.advice) == model::Advice::kDoneWith) {
-      cache_->store().done_with(session.tip);
+      cache_->store().done_with(*node);
     } else {
-      cache_->store().use(session.tip);
+      cache_->store().use(*node);
     }
-  }
+  };
+  advise_one(cache::NodeKind::kSpan, args.end_units / per_block * per_block);
+  advise_one(cache::NodeKind::kCheckpoint, args.end_units);
   attachment.complete(reply_to(submission));
 }
 

@@ -5,6 +5,7 @@
 #include <random>
 
 #include "client/engines/reference/reference_engine.h"
+#include "tests/reference/decoder_fixture.h"
 #include "tests/support/test_daemon.h"
 
 namespace quire::tests {
@@ -20,23 +21,6 @@ constexpr uint32_t kTextTokens = 2000;
 constexpr uint32_t kUnit = 128;
 constexpr uint32_t kChunkSizes[] = {1, 7, 128, 1000};
 
-// One layer of each kind, dimensions of a toy: quick under sanitizers.
-reference::DecoderConfig tiny_config() {
-  using reference::LayerKind;
-  reference::DecoderConfig config;
-  config.layers = {LayerKind::kWindow, LayerKind::kCsa, LayerKind::kHca};
-  config.hidden = 32;
-  config.query_rank = 32;
-  config.heads = 2;
-  config.nope_dims = 64;
-  config.rope_dims = 16;
-  config.index_heads = 2;
-  config.index_top_k = 16;
-  config.experts = 8;
-  config.expert_dim = 16;
-  return config;
-}
-
 std::vector<uint32_t> text() {
   std::mt19937 random(7);
   std::vector<uint32_t> tokens(kTextTokens);
@@ -50,7 +34,7 @@ bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
 
 class Resume : public testing::Test {
  protected:
-  Resume() : decoder_(tiny_config(), 2), tokens_(text()), client_(daemon_.connect()) {
+  Resume() : decoder_(reference::tiny_config(), 2), tokens_(text()), client_(daemon_.connect()) {
     layout_ = client::reference_layout(decoder_.geometry(), 1);
     for (model::Group& group : layout_.groups) group.checkpoints = model::CheckpointRule::kAll;
     compute_cold();

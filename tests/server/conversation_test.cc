@@ -127,4 +127,19 @@ TEST(Conversation, DoneWithIsEvictedFirst) {
   EXPECT_EQ(again->match(9)->exact_tokens, 8u);
 }
 
+TEST(Conversation, AdviceConcernsThePositionItNames) {
+  TestDaemon daemon;
+  const auto client = daemon.connect();
+  const auto options = session_options(small_hybrid_layout());
+  const auto older = open_session(*client, options);
+  ASSERT_TRUE(older->append_tokens(context_tokens(41, 2)).ok());
+  ASSERT_TRUE(commit_context(*older, 41).ok());
+  const auto newer = turn(*client, options, 0);
+  ASSERT_TRUE(commit_context(*newer, 41).ok());
+  ASSERT_TRUE(newer->advise(model::Advice::kDoneWith, 40).ok());
+  EXPECT_EQ(*client->evict(1), 1u);
+  EXPECT_EQ(older->match(41)->exact_tokens, 40u);
+  EXPECT_EQ(newer->match(41)->exact_tokens, 0u) << "its checkpoint, though used last, went first";
+}
+
 }  // namespace quire::tests
