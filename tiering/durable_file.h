@@ -1,0 +1,38 @@
+// Small files that are there whole or not at all after a power cut, and their directory entries.
+// All names are relative to a directory's descriptor. Threads: any; no state.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "model/result.h"
+
+namespace quire::tiering {
+
+// errno as an error: kResourceExhausted when space or quota is used up, otherwise kIoError.
+// "<what>: <strerror(errno)>".
+model::Error file_error(std::string_view what);
+
+// Makes created, renamed and deleted names durable. Not retried by anyone after a failure: the
+// kernel may have dropped what it could not write.
+model::Result<void> sync_directory(int directory);
+
+// Makes subdirectory `name` (mode 0700) durable; there already: nothing.
+model::Result<void> make_directory(int directory, const std::string& name);
+
+// Replaces `name` by a file of `bytes`: NAME.new, fsync, rename, fsync of the directory. On an
+// error the old file is what it was, unless the directory's fsync was what failed.
+model::Result<void> replace_file(int directory, const std::string& name,
+                                 std::span<const std::byte> bytes);
+
+// kNotFound when absent; kCorrupt when it is no regular file or longer than max_bytes.
+model::Result<std::vector<std::byte>> read_file(int directory, const std::string& name,
+                                                size_t max_bytes);
+
+// Names in a directory, in no order, without "." and "..".
+model::Result<std::vector<std::string>> list_names(int directory);
+
+}  // namespace quire::tiering

@@ -1,0 +1,553 @@
+// The writer: batches lie in a ring of kMaxQueuedBatches places. The core fills places [polled,
+// submitted) and stores submitted_ (release); the writer loads it (acquire), writes all places
+// [finished, submitted) as one RocksDB batch, leaves the results in them, and stores finished_
+// (release); the core loads that (acquire) and takes them back. So each place has one owner at a
+// time. While finished_ == submitted_ the writer touches nothing, and the core may use the database
+// itself: that is how reads and resume() do it. Sleeping as in tiering/copy_workers.cc.
+#include "tiering/manifest.h"
+
+#include <rocksdb/db.h>
+#include <rocksdb/env.h>
+#include <rocksdb/listener.h>
+#include <rocksdb/options.h>
+#include <rocksdb/table.h>
+#include <rocksdb/write_batch.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <exception>
+#include <mutex>
+#include <optional>
+#include <thread>
+
+#include "model/check.h"
+#include "tiering/manifest_records.h"
+
+namespace quire::tiering {
+
+using model::Errc;
+using model::Error;
+using model::make_error;
+using model::Result;
+using rocksdb::Slice;
+using rocksdb::Status;
+
+namespace {
+
+constexpr size_t kProtectionBytesPerKey = 8;
+constexpr size_t kReadaheadBytes = 2 << 20;
+
+// RocksDB does not promise to throw nothing, memory being short for one.
+template <typename Call>
+Status caught(Call&& call) {
+  try {
+    return call();
+  } catch (const std::exception& exception) {
+    return Status::Aborted("exception", exception.what());
+  } catch (...) {
+    return Status::Aborted("exception", "of an unknown type");
+  }
+}
+
+std::string_view view(const Slice& slice) { return {slice.data(), slice.size()}; }
+
+bool lock_is_held(const Status& status) {
+  const std::string text = status.ToString();
+  return status.IsIOError() && text.find("lock") != std::string::npos &&
+         (text.find("Resource temporarily unavailable") != std::string::npos ||
+          text.find("lock hold by current process") != std::string::npos);
+}
+
+Error error_of(const Status& status, const std::string& path) {
+  const std::string text = "the manifest " + path + ": " + status.ToString();
+  if (lock_is_held(status)) {
+    return make_error(Errc::kBusy, text + "; stop the daemon or quirectl that uses it");
+  }
+  if (status.IsNoSpace()) {
+    return make_error(Errc::kResourceExhausted, text + "; free space on its device");
+  }
+  // Also a file that is named by another and absent, and another comparator than ours.
+  if (status.IsCorruption() || status.IsPathNotFound() || status.IsNotFound() ||
+      status.IsInvalidArgument() || status.IsNotSupported()) {
+    return make_error(Errc::kCorrupt, text + "; run `quirectl rebuild`");
+  }
+  return make_error(Errc::kIoError, text);
+}
+
+// What RocksDB tells of itself, on any of its threads: the first error that stopped writes, and
+// bytes as they go to its files.
+class Listener final : public rocksdb::EventListener {
+ public:
+  explicit Listener(std::string path) : path_(std::move(path)) {}
+
+  void record(const Error& error) {
+    const std::lock_guard lock(mutex_);
+    if (!failure_) failure_ = error;
+  }
+  void clear() {
+    const std::lock_guard lock(mutex_);
+    failure_.reset();
+  }
+  std::optional<Error> failure() const {
+    const std::lock_guard lock(mutex_);
+    return failure_;
+  }
+  uint64_t bytes_written() const { return bytes_written_.load(std::memory_order_relaxed); }
+
+  void OnBackgroundError(rocksdb::BackgroundErrorReason, Status* status) override {
+    record(error_of(*status, path_));
+  }
+  // Recovery is resume()'s: no thread of RocksDB tries behind our back.
+  void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason, Status, bool* automatic) override {
+    *automatic = false;
+  }
+  bool ShouldBeNotifiedOnFileIO() override { return true; }
+  void OnFileWriteFinish(const rocksdb::FileOperationInfo& info) override {
+    if (info.status.ok()) bytes_written_.fetch_add(info.length, std::memory_order_relaxed);
+  }
+
+ private:
+  const std::string path_;
+  mutable std::mutex mutex_;                // of failure_
+  std::optional<Error> failure_;            // first since clear()
+  std::atomic<uint64_t> bytes_written_{0};  // a count: orders nothing
+};
+
+rocksdb::Env* env_of(const ManifestOptions& options) {
+  return options.env != nullptr ? options.env : rocksdb::Env::Default();
+}
+
+rocksdb::Options database_options(const ManifestOptions& options) {
+  rocksdb::Options result;
+  result.env = env_of(options);
+  result.create_if_missing = !options.read_only;
+  // Trust nothing on the device.
+  result.paranoid_checks = true;
+  result.wal_recovery_mode = rocksdb::WALRecoveryMode::kPointInTimeRecovery;
+  result.track_and_verify_wals_in_manifest = true;
+  result.verify_sst_unique_id_in_manifest = true;
+  result.max_bgerror_resume_count = 0;
+  // Tens of megabytes, written in small batches, read whole at start: no cache, no filters, and
+  // hashes do not compress.
+  result.write_buffer_size = 8 << 20;
+  result.max_open_files = 64;
+  result.max_file_opening_threads = 1;
+  result.max_background_jobs = 2;
+  result.compression = rocksdb::kNoCompression;
+  result.max_manifest_file_size = 4 << 20;
+  result.manifest_preallocation_size = 64 << 10;
+  rocksdb::BlockBasedTableOptions table;
+  table.no_block_cache = true;
+  table.block_size = 32 << 10;
+  result.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
+  // A small log of warnings; no thread that dumps statistics.
+  result.info_log_level = rocksdb::InfoLogLevel::WARN_LEVEL;
+  result.keep_log_file_num = 2;
+  result.max_log_file_size = 1 << 20;
+  result.stats_dump_period_sec = 0;
+  result.stats_persist_period_sec = 0;
+  return result;
+}
+
+// RocksDB takes a directory without CURRENT for a new one, and deletes what lies there. Before
+// CURRENT is durable it writes neither tables nor logs.
+Status check_current(rocksdb::Env* env, const std::string& path, bool must_exist) {
+  Status status = env->FileExists(path + "/CURRENT");
+  if (!status.IsNotFound()) return status;
+  std::vector<std::string> names;
+  status = env->GetChildren(path, &names);
+  if (!status.ok() && !status.IsNotFound() && !status.IsPathNotFound()) return status;
+  for (const std::string& name : names) {
+    if (name.ends_with(".sst") || name.ends_with(".log")) {
+      return Status::Corruption("there is " + name + " but no CURRENT");
+    }
+  }
+  return must_exist ? Status::NotFound("no manifest") : Status::OK();
+}
+
+// RocksDB syncs names in its directory, not its directory's name.
+Status make_durable_directory(rocksdb::Env* env, const std::string& path) {
+  Status status = env->CreateDirIfMissing(path);
+  if (!status.ok()) return status;
+  const size_t slash = path.find_last_of('/');
+  const std::string parent = slash == std::string::npos ? "." : path.substr(0, slash + 1);
+  std::unique_ptr<rocksdb::Directory> directory;
+  status = env->NewDirectory(parent, &directory);
+  return status.ok() ? directory->Fsync() : status;
+}
+
+Result<std::unique_ptr<rocksdb::DB>> open_database(const ManifestOptions& options,
+                                                   const std::shared_ptr<Listener>& listener) {
+  rocksdb::DB* database = nullptr;
+  const Status status = caught([&] {
+    rocksdb::Options settings = database_options(options);
+    settings.listeners = {listener};
+    Status step = check_current(settings.env, options.path, options.read_only);
+    if (!step.ok()) return step;
+    if (options.read_only) {
+      return rocksdb::DB::OpenForReadOnly(settings, options.path, &database);
+    }
+    step = make_durable_directory(settings.env, options.path);
+    if (!step.ok()) return step;
+    return rocksdb::DB::Open(settings, options.path, &database);
+  });
+  if (status.ok()) return std::unique_ptr<rocksdb::DB>(database);
+  Error error = error_of(status, options.path);
+  if (options.read_only && status.IsNotFound() && !status.IsPathNotFound()) {
+    error = make_error(Errc::kNotFound, "no manifest in " + options.path);
+  }
+  return error;
+}
+
+// One pass over the records of a prefix, oldest key first.
+class PrefixScan {
+ public:
+  PrefixScan(rocksdb::DB& database, char prefix) : prefix_(1, prefix), end_(1, prefix + 1) {
+    upper_bound_ = Slice(end_);
+    rocksdb::ReadOptions options;
+    options.fill_cache = false;
+    options.readahead_size = kReadaheadBytes;
+    options.iterate_upper_bound = &upper_bound_;
+    iterator_.reset(database.NewIterator(options));
+    iterator_->Seek(prefix_);
+  }
+  bool valid() const { return iterator_->Valid(); }
+  void next() { iterator_->Next(); }
+  std::string_view key() const { return view(iterator_->key()); }
+  std::string_view value() const { return view(iterator_->value()); }
+  Status status() const { return iterator_->status(); }
+
+ private:
+  const std::string prefix_;
+  const std::string end_;
+  Slice upper_bound_;
+  std::unique_ptr<rocksdb::Iterator> iterator_;
+};
+
+// Truncations have the keys of their runs after the first letter, so both passes go side by side.
+class TruncationScan {
+ public:
+  explicit TruncationScan(rocksdb::DB& database) : scan_(database, kTruncationPrefix) {}
+
+  // Objects left of the run, at most `count`; 0 when its truncation does not parse. Keys ascend.
+  uint32_t left_of(std::string_view run, uint32_t count) {
+    while (scan_.valid() && scan_.key().substr(1) < run.substr(1)) scan_.next();
+    if (!scan_.valid() || scan_.key().substr(1) != run.substr(1)) return count;
+    const std::optional<uint32_t> left = parse_truncation_value(scan_.value());
+    if (!left) ++rejected_;
+    return std::min(count, left.value_or(0));
+  }
+  uint64_t rejected() const { return rejected_; }
+  Status status() const { return scan_.status(); }
+
+ private:
+  PrefixScan scan_;
+  uint64_t rejected_ = 0;
+};
+
+Status scan_runs(rocksdb::DB& database, const std::function<bool(const RunRecord&)>& visit,
+                 uint64_t& rejected) {
+  PrefixScan runs(database, kRunPrefix);
+  TruncationScan truncations(database);
+  RunRecord run;
+  for (bool more = true; more && runs.valid(); runs.next()) {
+    if (!parse_run(runs.key(), runs.value(), run)) {
+      ++rejected;
+      continue;
+    }
+    const uint32_t left = truncations.left_of(runs.key(), static_cast<uint32_t>(run.keys.size()));
+    run.keys.resize(left);
+    if (left > 0) more = visit(run);
+  }
+  rejected += truncations.rejected();
+  return runs.status().ok() ? truncations.status() : runs.status();
+}
+
+Status scan_roots(rocksdb::DB& database, ManifestContents& contents) {
+  PrefixScan epochs(database, kEpochPrefix);
+  for (; epochs.valid(); epochs.next()) {
+    auto names = parse_epoch_key(epochs.key());
+    const std::optional<uint64_t> epoch = parse_epoch_value(epochs.value());
+    if (names && epoch) {
+      contents.epochs.emplace_back(std::move(*names), *epoch);
+    } else {
+      ++contents.rejected;
+    }
+  }
+  if (!epochs.status().ok()) return epochs.status();
+  PrefixScan roots(database, kRootPrefix);
+  for (; roots.valid(); roots.next()) {
+    if (auto root = parse_root(roots.key(), roots.value())) {
+      contents.roots.push_back(std::move(*root));
+    } else {
+      ++contents.rejected;
+    }
+  }
+  return roots.status();
+}
+
+// Without CURRENT it is corrupt for every later open, so a deletion that is cut short cannot pass
+// for a manifest that lost only some records.
+Status destroy_database(const ManifestOptions& options) {
+  rocksdb::Env* env = env_of(options);
+  if (env->FileExists(options.path).IsNotFound()) return Status::OK();
+  rocksdb::FileLock* lock = nullptr;
+  Status status = env->LockFile(options.path + "/LOCK", &lock);
+  if (!status.ok()) return status;
+  status = env->DeleteFile(options.path + "/CURRENT");
+  if (status.IsNotFound() || status.IsPathNotFound()) status = Status::OK();
+  std::unique_ptr<rocksdb::Directory> directory;
+  if (status.ok()) status = env->NewDirectory(options.path, &directory);
+  if (status.ok()) status = directory->Fsync();
+  const Status unlocked = env->UnlockFile(lock);
+  if (status.ok()) status = unlocked;
+  return status.ok() ? rocksdb::DestroyDB(options.path, database_options(options)) : status;
+}
+
+}  // namespace
+
+class Manifest::Writer {
+ public:
+  Writer(ManifestOptions options, std::shared_ptr<Listener> listener,
+         std::unique_ptr<rocksdb::DB> database);
+  // Finishes what was submitted.
+  ~Writer();
+
+  // Core's side.
+  bool submit(ManifestBatch&& batch);
+  bool poll(ManifestDone& done);
+  Result<void> resume();
+  const Listener& listener() const { return *listener_; }
+  template <typename Scan>
+  Result<void> read(Scan&& scan);
+
+ private:
+  void ring();
+  void drain();
+  void run();
+  void write_group(uint32_t first, uint32_t last);
+  Result<void> write(uint32_t first, uint32_t last);
+  Status probe();
+  Result<void> reopen();
+  void close();
+
+  ManifestDone& place(uint32_t number) { return places_[number % kMaxQueuedBatches]; }
+  Error error(const Status& status) const { return error_of(status, options_.path); }
+
+  const ManifestOptions options_;
+  const std::shared_ptr<Listener> listener_;
+  std::unique_ptr<rocksdb::DB> database_;  // none after a resume() that could not open it
+  std::array<ManifestDone, kMaxQueuedBatches> places_;
+  uint32_t polled_ = 0;  // core only; all three run freely
+  alignas(64) std::atomic<uint32_t> submitted_{0};
+  alignas(64) std::atomic<uint32_t> finished_{0};
+  // Core stores before it rings; the writer loads before it looks at submitted_.
+  std::atomic<bool> stopping_{false};
+  std::atomic<uint32_t> signal_{0};
+  std::thread thread_;  // last: starts when the rest is there
+};
+
+Manifest::Writer::Writer(ManifestOptions options, std::shared_ptr<Listener> listener,
+                         std::unique_ptr<rocksdb::DB> database)
+    : options_(std::move(options)),
+      listener_(std::move(listener)),
+      database_(std::move(database)),
+      thread_([this] { run(); }) {}
+
+Manifest::Writer::~Writer() {
+  stopping_.store(true, std::memory_order_release);
+  ring();
+  thread_.join();
+  close();
+}
+
+bool Manifest::Writer::submit(ManifestBatch&& batch) {
+  const uint32_t number = submitted_.load(std::memory_order_relaxed);
+  if (number - polled_ == kMaxQueuedBatches) return false;
+  place(number).batch = std::move(batch);
+  submitted_.store(number + 1, std::memory_order_release);
+  ring();
+  return true;
+}
+
+bool Manifest::Writer::poll(ManifestDone& done) {
+  if (polled_ == finished_.load(std::memory_order_acquire)) return false;
+  done = std::exchange(place(polled_++), ManifestDone{});
+  return true;
+}
+
+void Manifest::Writer::ring() {
+  signal_.fetch_add(1, std::memory_order_seq_cst);
+  signal_.notify_one();
+}
+
+// Returns when the writer has nothing to do.
+void Manifest::Writer::drain() {
+  const uint32_t submitted = submitted_.load(std::memory_order_relaxed);
+  while (true) {
+    const uint32_t finished = finished_.load(std::memory_order_acquire);
+    if (finished == submitted) return;
+    finished_.wait(finished, std::memory_order_acquire);
+  }
+}
+
+void Manifest::Writer::run() {
+  uint32_t finished = 0;
+  while (true) {
+    const uint32_t seen = signal_.load(std::memory_order_acquire);
+    const bool stop = stopping_.load(std::memory_order_acquire);
+    const uint32_t submitted = submitted_.load(std::memory_order_acquire);
+    if (submitted != finished) {
+      write_group(finished, submitted);
+      finished = submitted;
+      finished_.store(finished, std::memory_order_release);
+      finished_.notify_all();
+      if (options_.on_done) options_.on_done();
+    } else if (stop) {
+      return;
+    } else {
+      signal_.wait(seen, std::memory_order_acquire);
+    }
+  }
+}
+
+void Manifest::Writer::write_group(uint32_t first, uint32_t last) {
+  Result<void> result;
+  if (options_.read_only) {
+    result = make_error(Errc::kIoError, "the manifest " + options_.path + " is open for reading");
+  } else if (std::optional<Error> failure = listener_->failure()) {
+    result = std::move(*failure);
+  } else {
+    result = write(first, last);
+    if (!result.ok()) listener_->record(result.error());
+  }
+  for (uint32_t number = first; number != last; ++number) place(number).result = result;
+}
+
+Result<void> Manifest::Writer::write(uint32_t first, uint32_t last) {
+  const Status status = caught([&] {
+    rocksdb::WriteBatch group(0, 0, kProtectionBytesPerKey, 0);
+    for (uint32_t number = first; number != last; ++number) {
+      for (const ManifestBatch::Change& change : place(number).batch.changes_) {
+        const Status added =
+            change.erase ? group.Delete(change.key) : group.Put(change.key, change.value);
+        if (!added.ok()) return added;
+      }
+    }
+    rocksdb::WriteOptions options;
+    options.sync = true;
+    options.protection_bytes_per_key = kProtectionBytesPerKey;
+    return database_->Write(options, &group);
+  });
+  if (!status.ok()) return error(status);
+  return {};
+}
+
+// Writes and syncs the log; changes no record.
+Status Manifest::Writer::probe() {
+  return caught([this] {
+    rocksdb::WriteBatch batch;
+    const Status added = batch.PutLogData("probe");
+    if (!added.ok()) return added;
+    rocksdb::WriteOptions options;
+    options.sync = true;
+    return database_->Write(options, &batch);
+  });
+}
+
+Result<void> Manifest::Writer::resume() {
+  drain();
+  if (options_.read_only) {
+    return make_error(Errc::kIoError, "the manifest " + options_.path + " is open for reading");
+  }
+  if (database_ != nullptr && !listener_->failure()) return {};
+  Result<void> resumed = reopen();
+  if (resumed.ok()) {
+    listener_->clear();
+  } else {
+    listener_->record(resumed.error());
+  }
+  return resumed;
+}
+
+// Not DB::Resume(): it goes on with a log whose write failed when no record came after it, which
+// an assertion in Debian's build ends the process for, and it refuses after a failed fsync. Opening
+// anew has new files, and nothing is synced twice.
+Result<void> Manifest::Writer::reopen() {
+  close();
+  database_ = QUIRE_TRY(open_database(options_, listener_));
+  if (const Status status = probe(); !status.ok()) return error(status);
+  return {};
+}
+
+void Manifest::Writer::close() {
+  (void)caught([this] {
+    database_.reset();
+    return Status::OK();
+  });
+}
+
+template <typename Scan>
+Result<void> Manifest::Writer::read(Scan&& scan) {
+  drain();
+  if (database_ == nullptr) return make_error(Errc::kIoError, "the manifest could not be reopened");
+  const Status status = caught([&] { return scan(*database_); });
+  if (!status.ok()) return error(status);
+  return {};
+}
+
+Result<std::unique_ptr<Manifest>> Manifest::open(const ManifestOptions& options) {
+  auto listener = std::make_shared<Listener>(options.path);
+  std::unique_ptr<rocksdb::DB> database = QUIRE_TRY(open_database(options, listener));
+  return std::unique_ptr<Manifest>(
+      new Manifest(std::make_unique<Writer>(options, std::move(listener), std::move(database))));
+}
+
+Manifest::Manifest(std::unique_ptr<Writer> writer) : writer_(std::move(writer)) {}
+
+Manifest::~Manifest() = default;
+
+Result<ManifestContents> Manifest::read_roots() {
+  ManifestContents contents;
+  QUIRE_TRY(writer_->read([&](rocksdb::DB& db) { return scan_roots(db, contents); }));
+  return contents;
+}
+
+Result<uint64_t> Manifest::read_runs(const std::function<bool(const RunRecord&)>& visit) {
+  uint64_t rejected = 0;
+  QUIRE_TRY(writer_->read([&](rocksdb::DB& db) { return scan_runs(db, visit, rejected); }));
+  return rejected;
+}
+
+bool Manifest::submit(ManifestBatch&& batch) {
+  if (!writer_->submit(std::move(batch))) return false;
+  ++in_flight_;
+  return true;
+}
+
+std::vector<ManifestDone> Manifest::poll() {
+  std::vector<ManifestDone> done;
+  for (ManifestDone next; writer_->poll(next);) done.push_back(std::move(next));
+  in_flight_ -= done.size();
+  return done;
+}
+
+Result<void> Manifest::resume() { return writer_->resume(); }
+
+std::string Manifest::failure() const {
+  const std::optional<Error> failure = writer_->listener().failure();
+  return failure ? failure->text : std::string();
+}
+
+uint64_t Manifest::bytes_written() const { return writer_->listener().bytes_written(); }
+
+Result<void> Manifest::destroy(const ManifestOptions& options) {
+  const Status status = caught([&] { return destroy_database(options); });
+  if (!status.ok()) return error_of(status, options.path);
+  // Its destruction is whole only when an empty one has taken its place.
+  QUIRE_TRY(open(options));
+  return {};
+}
+
+}  // namespace quire::tiering

@@ -1,0 +1,342 @@
+#include "tiering/ssd_directory.h"
+
+#include <fcntl.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <csignal>
+#include <cstring>
+#include <optional>
+#include <utility>
+
+#include "model/chain_hash.h"
+#include "model/check.h"
+#include "tiering/durable_file.h"
+
+namespace quire::tiering {
+
+using model::Errc;
+using model::FdGuard;
+using model::Hash256;
+using model::Layout;
+using model::make_error;
+using model::Result;
+
+namespace {
+
+constexpr uint64_t kMiB = 1ull << 20;
+constexpr uint64_t kMaxRegionBytes = 1ull << 30;
+constexpr std::string_view kDataPrefix = "data.";
+constexpr size_t kDataDigits = 6;
+
+bool valid_geometry(uint64_t region_bytes, uint64_t regions_per_file) {
+  return region_bytes >= kMiB && region_bytes <= kMaxRegionBytes && region_bytes % kMiB == 0 &&
+         regions_per_file >= 1 && regions_per_file <= kMaxRegions;
+}
+
+Result<Superblock> make_superblock(const SsdDirectoryOptions& options) {
+  Superblock block;
+  block.region_bytes = options.region_bytes;
+  block.regions_per_file = options.regions_per_file;
+  if (::getrandom(block.instance.data(), block.instance.size(), 0) !=
+      static_cast<ssize_t>(block.instance.size())) {
+    return model::errno_error("getrandom");
+  }
+  return block;
+}
+
+std::string data_name(uint32_t number) {
+  const std::string digits = std::to_string(number);
+  return std::string(kDataPrefix) + std::string(kDataDigits - digits.size(), '0') + digits;
+}
+
+std::optional<uint32_t> data_number(std::string_view name) {
+  if (!name.starts_with(kDataPrefix) || name.size() != kDataPrefix.size() + kDataDigits) return {};
+  uint32_t number = 0;
+  const auto [end, error] =
+      std::from_chars(name.data() + kDataPrefix.size(), name.data() + name.size(), number);
+  if (error != std::errc() || end != name.data() + name.size()) return {};
+  return number;
+}
+
+std::string layout_name(const Hash256& digest) {
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  std::string name;
+  for (const uint8_t byte : digest.bytes) {
+    name += kDigits[byte >> 4];
+    name += kDigits[byte & 15];
+  }
+  return name;
+}
+
+std::optional<Hash256> layout_digest_of(const std::string& name) {
+  Hash256 digest;
+  if (name.size() != 2 * digest.bytes.size()) return {};
+  for (size_t i = 0; i < digest.bytes.size(); ++i) {
+    const char* pair = name.data() + 2 * i;
+    if (std::from_chars(pair, pair + 2, digest.bytes[i], 16).ptr != pair + 2) return {};
+  }
+  // Upper case or a sign would name a second file of the same layout.
+  if (layout_name(digest) != name) return {};
+  return digest;
+}
+
+// Who holds the lock, as far as the lock file tells: its pid is written after the lock is taken.
+std::string holder_of(int lock) {
+  std::array<char, 24> text{};
+  const ssize_t bytes = ::pread(lock, text.data(), text.size(), 0);
+  int32_t pid = 0;
+  if (bytes > 0) std::from_chars(text.data(), text.data() + bytes, pid);
+  const bool lives = pid > 0 && (::kill(pid, 0) == 0 || errno == EPERM);
+  return lives ? "pid " + std::to_string(pid) : "another process";
+}
+
+}  // namespace
+
+Result<std::unique_ptr<SsdDirectory>> SsdDirectory::open(const SsdDirectoryOptions& options) {
+  if (options.path.empty()) return make_error(Errc::kInvalidArgument, "--ssd_path is empty");
+  if (!valid_geometry(options.region_bytes, options.regions_per_file)) {
+    return make_error(Errc::kInvalidArgument,
+                      "region_bytes is a multiple of 1 MiB from 1 MiB to 1 GiB, and "
+                      "regions_per_file from 1 to " +
+                          std::to_string(kMaxRegions));
+  }
+  std::unique_ptr<SsdDirectory> directory(new SsdDirectory());
+  directory->path_ = options.path;
+  directory->direct_io_ = options.direct_io;
+  directory->look_only_ = options.look_only;
+  QUIRE_TRY(directory->open_directory());
+  // Before the lock file is made: a directory of a later format is left as it is, to the byte.
+  const Result<Superblock> seen = directory->read_superblock();
+  if (seen.code() == Errc::kUnsupportedVersion) return seen.error();
+  QUIRE_TRY(directory->take_lock());
+  QUIRE_TRY(directory->start(options));
+  return directory;
+}
+
+Result<void> SsdDirectory::open_directory() {
+  const bool made = !look_only_ && ::mkdir(path_.c_str(), S_IRWXU) == 0;
+  if (!look_only_ && !made && errno != EEXIST)
+    return file_error("mkdir " + path_ + " (--ssd_path)");
+  directory_ = FdGuard(::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!directory_.valid()) return file_error("open " + path_ + " (--ssd_path)");
+  if (!made) return {};
+  const FdGuard parent(::openat(directory_.get(), "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!parent.valid()) return file_error("open the parent of " + path_);
+  return sync_directory(parent.get());
+}
+
+Result<void> SsdDirectory::take_lock() {
+  const int flags = O_RDWR | O_CLOEXEC | (look_only_ ? 0 : O_CREAT);
+  lock_ = FdGuard(::openat(directory_.get(), "lock", flags, S_IRUSR | S_IWUSR));
+  if (!lock_.valid() && look_only_ && errno == ENOENT) return {};  // nobody holds it
+  if (!lock_.valid()) return file_error("open " + path_ + "/lock");
+  struct flock range {};
+  range.l_type = F_WRLCK;
+  range.l_whence = SEEK_SET;
+  if (::fcntl(lock_.get(), F_OFD_SETLK, &range) == 0) return {};
+  if (errno != EAGAIN && errno != EACCES) return file_error("lock " + path_ + "/lock");
+  return make_error(Errc::kBusy, path_ + " is in use by " + holder_of(lock_.get()) +
+                                     "; stop it or choose another --ssd_path");
+}
+
+// For the error text of others only, so neither synced nor replaced.
+Result<void> SsdDirectory::write_pid() {
+  const std::string text = std::to_string(::getpid()) + "\n";
+  if (::ftruncate(lock_.get(), 0) != 0 ||
+      ::pwrite(lock_.get(), text.data(), text.size(), 0) != static_cast<ssize_t>(text.size())) {
+    return file_error("write " + path_ + "/lock");
+  }
+  return {};
+}
+
+Result<Superblock> SsdDirectory::read_superblock() const {
+  const std::string name = path_ + "/superblock";
+  auto bytes = read_file(directory_.get(), "superblock", sizeof(Superblock));
+  if (bytes.code() == Errc::kNotFound || bytes.code() == Errc::kIoError) return bytes.error();
+  const std::string advice = "; restore it from a copy, or empty " + path_ + " to start anew";
+  if (!bytes.ok() || bytes->size() != sizeof(Superblock)) {
+    return make_error(Errc::kCorrupt, name + " is not one block" + advice);
+  }
+  Superblock block;
+  std::memcpy(static_cast<void*>(&block), bytes->data(), sizeof(block));
+  if (const Result<void> checked = check(block); !checked.ok()) {
+    const bool corrupt = checked.code() == Errc::kCorrupt;
+    return make_error(checked.code(), name + ": " + checked.error().text +
+                                          (corrupt ? advice : "; use a later daemon"));
+  }
+  if ((block.incompatible & ~kKnownIncompatible) != 0) {
+    return make_error(Errc::kUnsupportedVersion,
+                      name + ": a feature that this daemon does not know; use a later daemon");
+  }
+  if (!valid_geometry(block.region_bytes, block.regions_per_file)) {
+    return make_error(Errc::kCorrupt, name + ": the sizes of regions are out of range" + advice);
+  }
+  return block;
+}
+
+Result<void> SsdDirectory::refuse_data_without_superblock() const {
+  const std::vector<std::string> names = QUIRE_TRY(list_names(directory_.get()));
+  for (const std::string& name : names) {
+    if (name != "manifest" && !name.starts_with(kDataPrefix)) continue;
+    return make_error(Errc::kCorrupt,
+                      path_ + " has " + name +
+                          " but no superblock; restore it from a copy, or empty the "
+                          "directory to start anew");
+  }
+  return {};
+}
+
+Result<void> SsdDirectory::start(const SsdDirectoryOptions& options) {
+  Result<Superblock> seen = read_superblock();
+  if (seen.code() == Errc::kNotFound && !look_only_) {
+    QUIRE_TRY(refuse_data_without_superblock());
+    seen = make_superblock(options);
+  }
+  superblock_ = QUIRE_TRY(std::move(seen));
+  read_only_ = look_only_ || (superblock_.read_only_compatible & ~kKnownReadOnlyCompatible) != 0;
+  if (!read_only_) {
+    QUIRE_TRY(write_pid());
+    ++superblock_.start_count;
+    seal(superblock_);
+    QUIRE_TRY(replace_file(directory_.get(), "superblock",
+                           std::as_bytes(std::span<const Superblock>(&superblock_, 1))));
+    QUIRE_TRY(make_directory(directory_.get(), "layouts"));
+  }
+  QUIRE_TRY(open_layouts());
+  return probe_direct_io();
+}
+
+Result<void> SsdDirectory::open_layouts() {
+  layouts_ = FdGuard(::openat(directory_.get(), "layouts", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!layouts_.valid() && !(read_only_ && errno == ENOENT)) {
+    return file_error("open " + path_ + "/layouts");
+  }
+  return {};
+}
+
+// The lock file lies on the same file system as the data. The lock belongs to the other open file
+// description, so it outlives this one.
+Result<void> SsdDirectory::probe_direct_io() {
+  direct_io_ = direct_io_ && lock_.valid();
+  if (!direct_io_) return {};
+  const FdGuard probe(::openat(directory_.get(), "lock", O_RDONLY | O_DIRECT | O_CLOEXEC));
+  if (!probe.valid() && errno != EINVAL) return file_error("open " + path_ + "/lock");
+  direct_io_ = probe.valid();
+  return {};
+}
+
+uint64_t SsdDirectory::file_bytes() const {
+  return superblock_.region_bytes * superblock_.regions_per_file;
+}
+
+uint32_t SsdDirectory::file_of(uint32_t region) const {
+  return static_cast<uint32_t>(region / superblock_.regions_per_file);
+}
+
+uint64_t SsdDirectory::offset_of(uint32_t region) const {
+  return region % superblock_.regions_per_file * superblock_.region_bytes;
+}
+
+Result<FdGuard> SsdDirectory::open_data_file(const std::string& name, bool create) const {
+  const int flags = O_CLOEXEC | (direct_io_ ? O_DIRECT : 0) | (read_only_ ? O_RDONLY : O_RDWR);
+  FdGuard file(::openat(directory_.get(), name.c_str(), flags));
+  if (!file.valid() && errno != ENOENT) return file_error("open " + path_ + "/" + name);
+  if (!create || read_only_) {
+    if (file.valid()) return file;
+    return make_error(Errc::kNotFound, "no data file " + path_ + "/" + name);
+  }
+  const bool made = !file.valid();
+  if (made) {
+    file = FdGuard(
+        ::openat(directory_.get(), name.c_str(), flags | O_CREAT | O_EXCL, S_IRUSR | S_IWUSR));
+    if (!file.valid()) return file_error("create " + path_ + "/" + name);
+  }
+  // Also when it was there: the one who made it may have been killed before this.
+  Result<void> synced = sync_directory(directory_.get());
+  if (synced.ok()) return file;
+  if (made) ::unlinkat(directory_.get(), name.c_str(), 0);
+  return std::move(synced).error();
+}
+
+Result<int> SsdDirectory::data_file(uint32_t number, bool create) {
+  if (number >= kMaxRegions) {
+    return make_error(Errc::kInvalidArgument,
+                      "data files are numbered below " + std::to_string(kMaxRegions));
+  }
+  if (number < files_.size() && files_[number].valid()) return files_[number].get();
+  FdGuard file = QUIRE_TRY(open_data_file(data_name(number), create));
+  struct stat status {};
+  if (::fstat(file.get(), &status) != 0) return file_error("stat " + data_name(number));
+  if (!S_ISREG(status.st_mode)) {
+    return make_error(Errc::kCorrupt, path_ + "/" + data_name(number) + " is not a file");
+  }
+  if (files_.size() <= number) files_.resize(number + 1);
+  files_[number] = std::move(file);
+  return files_[number].get();
+}
+
+uint64_t SsdDirectory::data_file_bytes(uint32_t number) const {
+  struct stat status {};
+  if (number >= kMaxRegions ||
+      ::fstatat(directory_.get(), data_name(number).c_str(), &status, 0) != 0) {
+    return 0;
+  }
+  return static_cast<uint64_t>(status.st_size);
+}
+
+Result<std::vector<uint32_t>> SsdDirectory::list_data_files() const {
+  const std::vector<std::string> names = QUIRE_TRY(list_names(directory_.get()));
+  std::vector<uint32_t> numbers;
+  for (const std::string& name : names) {
+    const std::optional<uint32_t> number = data_number(name);
+    if (number && *number < kMaxRegions) numbers.push_back(*number);
+  }
+  std::sort(numbers.begin(), numbers.end());
+  return numbers;
+}
+
+Result<void> SsdDirectory::store_layout(const Hash256& digest, const Layout& layout) {
+  const std::vector<std::byte> bytes = model::encode(layout);
+  if (!(model::sha256(bytes) == digest)) {
+    return make_error(Errc::kInvalidArgument, "the digest is not that of the layout");
+  }
+  if (load_layout(digest).ok()) return {};
+  if (read_only_) {
+    return make_error(Errc::kUnsupportedVersion,
+                      path_ +
+                          " is read-only: a later daemon wrote it with a feature that this "
+                          "one does not know");
+  }
+  return replace_file(layouts_.get(), layout_name(digest), bytes);
+}
+
+Result<Layout> SsdDirectory::load_layout(const Hash256& digest) const {
+  const std::string name = layout_name(digest);
+  if (!layouts_.valid()) return make_error(Errc::kNotFound, "no layout " + name);
+  const std::vector<std::byte> bytes =
+      QUIRE_TRY(read_file(layouts_.get(), name, model::kMaxFrameBytes));
+  if (!(model::sha256(bytes) == digest)) {
+    return make_error(Errc::kCorrupt, path_ + "/layouts/" + name +
+                                          " does not hash to its name; it is written anew when an "
+                                          "engine registers the layout");
+  }
+  return model::decode_layout(bytes);
+}
+
+std::vector<Hash256> SsdDirectory::list_layouts() const {
+  std::vector<Hash256> digests;
+  if (!layouts_.valid()) return digests;
+  const Result<std::vector<std::string>> names = list_names(layouts_.get());
+  if (!names.ok()) return digests;
+  for (const std::string& name : *names) {
+    if (const std::optional<Hash256> digest = layout_digest_of(name)) digests.push_back(*digest);
+  }
+  return digests;
+}
+
+}  // namespace quire::tiering
