@@ -1,0 +1,137 @@
+#include "tiering/ssd_admission.h"
+
+#include <algorithm>
+#include <array>
+#include <string>
+
+namespace quire::tiering {
+namespace {
+
+constexpr uint32_t kCountersPerWord = 16;
+constexpr uint64_t kUsesBetweenHalvings = 8ull * kSketchWidth;
+constexpr double kHoursPerDay = 24;
+constexpr double kNsPerHour = 3600e9;
+
+// One counter of the sketch.
+struct Cell {
+  size_t word;
+  uint32_t shift;
+
+  uint32_t of(const std::vector<uint64_t>& sketch) const {
+    return static_cast<uint32_t>(sketch[word] >> shift) & kMaxFrequency;
+  }
+};
+
+// A hash's counter in each row. Its words are as good as four independent hashes: it is a SHA-256.
+std::array<Cell, kSketchRows> cells_of(const model::Hash256& hash) {
+  std::array<Cell, kSketchRows> cells;
+  for (uint32_t row = 0; row < kSketchRows; ++row) {
+    const uint64_t counter = row * kSketchWidth + hash.word(row) % kSketchWidth;
+    cells[row] = {counter / kCountersPerWord,
+                  static_cast<uint32_t>(counter % kCountersPerWord * 4)};
+  }
+  return cells;
+}
+
+}  // namespace
+
+std::string_view admission_rule_name(AdmissionRule rule) {
+  switch (rule) {
+    case AdmissionRule::kAll:
+      return "all";
+    case AdmissionRule::kInteractive:
+      return "interactive";
+    case AdmissionRule::kSecondUse:
+      return "second-use";
+  }
+  return "unknown";
+}
+
+model::Result<AdmissionRule> parse_admission_rule(std::string_view word) {
+  for (const AdmissionRule rule :
+       {AdmissionRule::kAll, AdmissionRule::kInteractive, AdmissionRule::kSecondUse}) {
+    if (word == admission_rule_name(rule)) return rule;
+  }
+  return model::make_error(
+      model::Errc::kInvalidArgument,
+      "no admission rule '" + std::string(word) + "': use all, interactive or second-use");
+}
+
+SsdAdmission::SsdAdmission(const AdmissionOptions& options, int64_t now_ns)
+    : options_(options),
+      sketch_(kSketchRows * kSketchWidth / kCountersPerWord),
+      budget_at_ns_(now_ns) {
+  budget_bytes_ = bucket_bytes();
+}
+
+// Only the smallest counters of a hash grow: the others count somebody else's uses as well.
+void SsdAdmission::note_use(const model::Hash256& first_span) {
+  const uint32_t count = frequency(first_span);
+  if (count < kMaxFrequency) {
+    for (const Cell& cell : cells_of(first_span)) {
+      if (cell.of(sketch_) == count) sketch_[cell.word] += 1ull << cell.shift;
+    }
+  }
+  if (++uses_ == kUsesBetweenHalvings) halve();
+}
+
+void SsdAdmission::halve() {
+  for (uint64_t& word : sketch_) word = word >> 1 & 0x7777'7777'7777'7777ull;
+  uses_ = 0;
+}
+
+uint32_t SsdAdmission::frequency(const model::Hash256& first_span) const {
+  uint32_t least = kMaxFrequency;
+  for (const Cell& cell : cells_of(first_span)) least = std::min(least, cell.of(sketch_));
+  return least;
+}
+
+bool SsdAdmission::passes_rule(const model::Hash256& first_span, bool batch_class) const {
+  switch (options_.rule) {
+    case AdmissionRule::kAll:
+      return true;
+    case AdmissionRule::kInteractive:
+      return !batch_class;
+    case AdmissionRule::kSecondUse:
+      return frequency(first_span) >= 2;
+  }
+  return false;
+}
+
+AdmissionVerdict SsdAdmission::admit(const model::Hash256& first_span, bool batch_class,
+                                     uint64_t bytes, int64_t now_ns) {
+  if (!passes_rule(first_span, batch_class)) {
+    ++counters_.refused_by_rule;
+    return AdmissionVerdict::kRefusedByRule;
+  }
+  if (options_.bytes_per_day != 0) {
+    budget_bytes_ = budget_at(now_ns);
+    budget_at_ns_ = std::max(budget_at_ns_, now_ns);
+    if (budget_bytes_ < std::min(static_cast<double>(bytes), bucket_bytes())) {
+      ++counters_.refused_by_budget;
+      return AdmissionVerdict::kRefusedByBudget;
+    }
+    budget_bytes_ -= static_cast<double>(bytes);
+  }
+  ++counters_.admitted;
+  counters_.admitted_bytes += bytes;
+  return AdmissionVerdict::kAdmitted;
+}
+
+double SsdAdmission::bucket_bytes() const {
+  return static_cast<double>(options_.bytes_per_day) / kHoursPerDay;
+}
+
+double SsdAdmission::budget_at(int64_t now_ns) const {
+  if (now_ns <= budget_at_ns_) return budget_bytes_;
+  const uint64_t passed_ns = static_cast<uint64_t>(now_ns) - static_cast<uint64_t>(budget_at_ns_);
+  const double refill = static_cast<double>(passed_ns) / kNsPerHour * bucket_bytes();
+  return std::min(budget_bytes_ + refill, bucket_bytes());
+}
+
+uint64_t SsdAdmission::budget_left_bytes(int64_t now_ns) const {
+  if (options_.bytes_per_day == 0) return UINT64_MAX;
+  return static_cast<uint64_t>(std::max(budget_at(now_ns), 0.0));
+}
+
+}  // namespace quire::tiering

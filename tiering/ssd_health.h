@@ -1,0 +1,91 @@
+// The circuit breaker of one device (law 9): what the tier may do now, and why.
+//
+//            write, allocate or manifest fails           reads fail in a row, or one hangs
+//   ok ------------------------------------> read_only --------------------------> off
+//    ^  probe of a write succeeds               |                                   |
+//    +------------------------------------------+ <---------------------------------+
+//                                                       probe of a read succeeds
+//
+// A failed sync never heals by probing: the kernel may have dropped the pages and report the next
+// one as fine; what was not acknowledged is gone and its file takes no more writes (the caller
+// seals it); the device as a whole is probed like after a write error. Probes are spaced by a
+// doubling interval; it goes on from where it was when the device fails again within
+// last_probe_ns of its recovery. A probe from off that can read and write takes both steps. The
+// reason is that of the failure which led to the present state. Manual clock in, so tests step it.
+// Threads: core only.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "model/result.h"
+
+namespace quire::tiering {
+
+enum class SsdState : uint8_t { kOk = 0, kReadOnly = 1, kOff = 2 };
+std::string_view ssd_state_name(SsdState state);  // ok, read-only, off
+
+struct SsdHealthOptions {
+  uint32_t reads_failed_to_off = 8;        // in a row
+  int64_t hang_ns = 30'000'000'000;        // an operation without completion this long
+  int64_t first_probe_ns = 1'000'000'000;  // doubles up to last_probe_ns
+  int64_t last_probe_ns = 60'000'000'000;
+};
+
+struct SsdHealthCounters {
+  uint64_t read_errors = 0;
+  uint64_t write_errors = 0;
+  uint64_t sync_errors = 0;
+  uint64_t space_errors = 0;  // ENOSPC, EDQUOT
+  uint64_t hangs = 0;
+  uint64_t probes = 0;
+  uint64_t recoveries = 0;
+};
+
+class SsdHealth {
+ public:
+  explicit SsdHealth(const SsdHealthOptions& options) : options_(options) {}
+
+  SsdState state() const { return state_; }
+  bool may_read() const { return state_ != SsdState::kOff; }
+  bool may_write() const { return state_ == SsdState::kOk; }
+  const std::string& reason() const { return reason_; }  // one line; empty when ok
+  const std::string& action() const { return action_; }  // what an operator can do
+
+  // `what`: "write of data.000003: No space left on device". Each failure counts once: one of space
+  // as a space error only.
+  void read_failed(int error, std::string_view what, int64_t now_ns);
+  void read_succeeded() { reads_failed_ = 0; }
+  void write_failed(int error, std::string_view what, int64_t now_ns);  // also allocate, manifest
+  void sync_failed(int error, std::string_view what, int64_t now_ns);
+  void hung(std::string_view what, int64_t now_ns);
+  // For good, until restart: an operator's choice or a directory that may only be read. Never
+  // probed, because a probe writes; failures may still make it worse.
+  void pin_state(SsdState state, std::string_view reason, std::string_view action);
+
+  // True once when it is time to try the device again; the caller then performs a probe (write and
+  // read back) and reports it. A report that no probe is due for (of one given up) changes nothing.
+  bool probe_due(int64_t now_ns);
+  void probe_finished(bool read_worked, bool write_worked, int64_t now_ns);
+
+  const SsdHealthCounters& counters() const { return counters_; }
+
+ private:
+  void count_write_error(int error, uint64_t& counter);
+  void degrade(SsdState state, std::string reason, std::string_view action, int64_t now_ns);
+
+  SsdHealthOptions options_;
+  SsdState state_ = SsdState::kOk;
+  bool pinned_ = false;
+  bool probing_ = false;
+  uint32_t reads_failed_ = 0;
+  int64_t next_probe_ns_ = 0;
+  int64_t probe_interval_ns_ = 0;  // before next_probe_ns_
+  int64_t recovered_at_ns_ = 0;    // meaningful when counters_.recoveries > 0
+  std::string reason_;
+  std::string action_;
+  SsdHealthCounters counters_;
+};
+
+}  // namespace quire::tiering

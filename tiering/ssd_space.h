@@ -1,0 +1,131 @@
+// Room on the device: regions of one slot size each, slots in adjacent runs. Free space is derived
+// from the manifest at open by claim(), which refuses an overlap (law 8); nothing of this is
+// stored.
+//
+//   slot:  free --take--> used --release--> freeing --reclaim--> free
+//          free --claim (at open)--> used              freeing: its manifest record is not gone yet
+//
+// take() places a run behind `after` when all of it fits there, else at the first free run that is
+// long enough, else hands out a shorter run; it looks into three regions at most. A region is made
+// (its blocks allocated by the caller) when no region of the size has room, and goes back to no
+// size when its last slot is free. A run loses slots from its end only, or all at once.
+// Invariants (check_invariants): a slot is in one state; counts and lists agree with the bitmaps;
+// the slots of a region fit it; a used slot behind a free one starts a run. Memory: three bits a
+// slot. Threads: core only.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <vector>
+
+#include "model/result.h"
+#include "tiering/ssd_format.h"
+
+namespace quire::tiering {
+
+inline constexpr uint32_t kMaxTakenSlots = 64;  // of one take(); a word of the bitmap
+
+struct SsdRun {
+  SsdSlot first;
+  uint32_t count = 0;
+};
+
+struct SsdSpaceUsage {
+  uint64_t capacity_bytes = 0;   // what the operator allows, whole regions
+  uint64_t allocated_bytes = 0;  // of regions that exist
+  uint64_t used_bytes = 0;       // slots used or freeing, with their headers
+  uint64_t freeing_slots = 0;
+  uint64_t used_slots = 0;
+};
+
+class SsdSpace {
+ public:
+  // region_bytes: a multiple of 4096; max_regions: at most kMaxRegions.
+  SsdSpace(uint64_t region_bytes, uint32_t max_regions);
+
+  // A run of 1..min(count, kMaxTakenSlots) adjacent slots of exactly slot_bytes; the first slot
+  // starts a run (run_start). `after` is a hint: it may name a slot that is free by now.
+  // nullopt: no region of this size has a free slot; make one with add_region.
+  std::optional<SsdRun> take(uint64_t slot_bytes, uint32_t count, SsdSlot after = {});
+  // Gives a region that has no size yet (one with blocks first), or the next one never used, to a
+  // slot size. nullopt: max_regions are in use, or not one slot of this size fits a region. `fresh`
+  // says whether its blocks must be allocated first; a region that could not be allocated goes back
+  // with drop_region. Slots of the region may be taken from now on.
+  struct NewRegion {
+    uint32_t region = 0;
+    bool fresh = false;
+  };
+  std::optional<NewRegion> add_region(uint64_t slot_bytes);
+  void drop_region(uint32_t region);  // precondition: no slot used; its blocks count as absent
+
+  // At open: these slots hold a run. Any input is answered by a value, and an error claims nothing:
+  // kCorrupt: they overlap another, or do not fit their region, or the region has another slot
+  // size; kResourceExhausted: the region is beyond max_regions (the operator lowered the capacity).
+  model::Result<void> claim(SsdSlot first, uint32_t count, uint64_t slot_bytes);
+  // No longer named by anything in memory; still named by the manifest.
+  void release(SsdSlot slot);
+  // Its record is durably gone: may be written again.
+  void reclaim(SsdSlot slot);
+
+  // The run a used or freeing slot belongs to: its first slot. (A bit a slot marks starts.)
+  SsdSlot run_start(SsdSlot slot) const;
+  bool is_used(SsdSlot slot) const;  // false for a freeing slot, and for one that does not exist
+  uint64_t slot_bytes(uint32_t region) const;  // 0: the region has no size
+  RegionGeometry geometry(uint32_t region) const;
+  // Offset in the region.
+  uint64_t header_offset(SsdSlot slot) const;
+  uint64_t data_offset(SsdSlot slot) const;
+  uint32_t region_count() const { return static_cast<uint32_t>(regions_.size()); }  // ever used
+  uint64_t region_bytes() const { return region_bytes_; }
+
+  SsdSpaceUsage usage() const;
+  uint64_t table_bytes() const;
+  void check_invariants() const;
+
+ private:
+  struct Region {
+    uint64_t slot_bytes = 0;  // 0 = no size
+    RegionGeometry geometry;
+    bool allocated = false;          // its blocks exist in the file
+    uint32_t used_count = 0;         // used or freeing
+    uint32_t search_word = 0;        // of the bitmap: where the last run was found
+    uint32_t list_position = 0;      // in no_size_, or in with_room unless it is full
+    std::vector<uint64_t> occupied;  // used or freeing; also the bits past the last slot
+    std::vector<uint64_t> freeing;
+    std::vector<uint64_t> starts;  // stale for free slots
+
+    bool full() const { return used_count == geometry.slot_count; }
+  };
+  struct SizeClass {
+    std::vector<uint32_t> with_room;  // regions of this size with free slots
+    uint32_t region_count = 0;        // with room or full
+    uint32_t last_region = 0;         // taken from last
+    uint32_t turns = 0;               // so that each region with room is looked into some time
+  };
+
+  RegionGeometry geometry_of(uint64_t slot_bytes) const;
+  const Region* sized_region(uint32_t region) const;  // null: it has no size
+  const Region* region_with(SsdSlot slot) const;      // null: no such slot
+  std::optional<SsdSlot> room_behind(SsdSlot after, uint64_t slot_bytes, uint32_t count) const;
+  SsdRun best_run(SizeClass& size, uint64_t slot_bytes, uint32_t count, SsdSlot after) const;
+  SsdRun find_run(uint32_t region, uint32_t count) const;
+  void occupy(SsdRun run);
+  bool give_size(uint32_t region, uint64_t slot_bytes);
+  void take_size(uint32_t region);
+  void put_on(std::vector<uint32_t>& list, uint32_t region);
+  void take_off(std::vector<uint32_t>& list, uint32_t region);
+  void check_region(uint32_t index) const;
+
+  uint64_t region_bytes_;
+  uint32_t max_regions_;
+  std::vector<Region> regions_;
+  std::map<uint64_t, SizeClass> by_size_;  // of the slot sizes that regions have
+  std::vector<uint32_t> no_size_;          // regions that may take any size
+  uint32_t allocated_regions_ = 0;
+  uint64_t occupied_bytes_ = 0;  // slots used or freeing, with their headers
+  uint64_t used_slots_ = 0;
+  uint64_t freeing_slots_ = 0;
+};
+
+}  // namespace quire::tiering
