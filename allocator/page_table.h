@@ -14,11 +14,15 @@
 
 namespace quire::allocator {
 
+// Page tables stay below 2^31 slots, so this bit of PageEntry::next is free.
+inline constexpr uint32_t kLastPageTag = 1u << 31;
+
 enum class PageState : uint8_t { kFree = 0, kFilling = 1, kSealed = 2, kQuarantined = 3 };
 
 struct PageEntry {
   uint32_t owner;             // NodeId value + 1; 0 = none (so that zero bytes mean free)
-  uint32_t next;              // SlotId value + 1 of the object's next page; 0 = last
+  uint32_t next;              // SlotId value + 1 of the object's next page; 0 = last; kLastPageTag:
+                              // last too, the rest is its owner's
   uint32_t crc32c;            // of page_bytes, from the moment of sealing (law 4)
   uint32_t state_generation;  // state in the low 8 bits; generation, +1 at each reuse, above
 

@@ -205,6 +205,11 @@ SlotPlace Pool::place(SlotId slot) const {
   return SlotPlace{record.id, offset, record.segment->data() + offset};
 }
 
+model::DomainId Pool::domain_of(SlotId slot) const {
+  QUIRE_CHECK(is_used(slot));
+  return classes_[chunks_[chunk_of(slot)].size_class].domain;
+}
+
 uint64_t Pool::page_bytes(SlotId slot) const {
   QUIRE_CHECK(is_used(slot));
   return classes_[chunks_[chunk_of(slot)].size_class].page_bytes;

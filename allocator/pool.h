@@ -83,6 +83,7 @@ class Pool {
   const PageEntry& page(model::SlotId slot) const { return pages_[slot.value]; }
   SlotPlace place(model::SlotId slot) const;
   uint64_t page_bytes(model::SlotId slot) const;  // true size, from the class
+  model::DomainId domain_of(model::SlotId slot) const;
 
   DomainUsage usage(model::DomainId domain) const;
   uint32_t domain_count() const;

@@ -117,7 +117,7 @@ void measure_core(BenchDaemon& daemon, const client::Session& session, Figures& 
       model::LoadArgs args{};
       args.lease = match.lease;
       args.include_checkpoint = 1;
-      pages = or_exit(d.cache().reader().load(holder, args, out), "load").descriptor_count;
+      pages = or_exit(d.cache().reader().load(holder, args, out), "load").result.descriptor_count;
       best_us = std::min(best_us, watch.us());
       or_exit(d.cache().reader().release(holder, model::LeaseId{match.lease}), "release");
     }

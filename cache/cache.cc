@@ -56,6 +56,18 @@ model::Result<void> Cache::open_session(const RootKey& key, uint32_t owner_tag,
   return {};
 }
 
+model::Result<model::RootId> Cache::restore_root(const RootKey& key, const model::Hash256& hash) {
+  const KnownLayout* layout = layouts_.find(key.layout);
+  QUIRE_CHECK(layout != nullptr);
+  const model::RootId id = QUIRE_TRY(names_.restore_root(key, *layout, hash));
+  if (names_.root(id).node.valid()) return id;
+  if (auto completed = complete_root(id); !completed.ok()) {
+    names_.forget(id);
+    return std::move(completed).error();
+  }
+  return id;
+}
+
 void Cache::close_session(CacheSession& session) {
   QUIRE_CHECK(session.fill_count == 0);
   if (session.tip.valid()) store_->unpin(session.tip);

@@ -43,6 +43,8 @@ class Cache {
   // Fills in `session`; the root's size classes exist afterwards. Errors of
   // NamespaceTable::open_root, Pool::size_class; kBusy when the node table is full.
   model::Result<void> open_session(const RootKey& key, uint32_t owner_tag, CacheSession& session);
+  // At start: a root of an earlier life, known by its hash. Errors as open_session.
+  model::Result<model::RootId> restore_root(const RootKey& key, const model::Hash256& hash);
   // Precondition: the session's fills have ended.
   void close_session(CacheSession& session);
 

@@ -14,8 +14,9 @@ namespace quire::cache {
 // always finds its parent. Owned by the server's session; the cache writes it.
 struct CacheSession {
   model::RootId root;
-  model::NodeId tip;       // pinned; none at first
-  uint32_t owner_tag = 0;  // same for all turns of one conversation; never 0
+  model::NodeId tip;         // pinned; none at first
+  bool batch_class = false;  // model::LoadClass::kBatch
+  uint32_t owner_tag = 0;    // same for all turns of one conversation; never 0
   bool has_previous_checkpoint = false;
   model::Hash256
       previous_checkpoint;  // key; found again by key, so that a reused id cannot confuse

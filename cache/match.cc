@@ -14,11 +14,12 @@ namespace {
 class Finder {
  public:
   Finder(const PrefixTree& tree, model::RootId root_id, const Root& root, const ChainView& chain,
-         uint32_t prompt_tokens)
+         uint32_t prompt_tokens, bool ram_only)
       : tree_(tree),
         root_id_(root_id),
         root_(root),
         chain_(chain),
+        ram_only_(ram_only),
         unit_tokens_(root.layout->layout.unit_tokens),
         per_block_(root.layout->units_per_block),
         known_units_(std::min(chain.count(), prompt_tokens / unit_tokens_)),
@@ -28,7 +29,7 @@ class Finder {
 
   PrefixMatch find() {
     PrefixMatch match;
-    match.span_node = deepest_span();
+    match.span_node = ram_only_ ? resident_part(deepest_span()) : deepest_span();
     match.span_units = tree_.link(match.span_node).units;
     match.exact_node = match.span_node;
     if (root_.layout->needs_checkpoint) {
@@ -67,6 +68,15 @@ class Finder {
     return best;
   }
 
+  // The deepest node of the path to `end` whose whole path is in RAM.
+  NodeId resident_part(NodeId end) const {
+    NodeId deepest = end;
+    for (NodeId node = end; node != root_.node; node = tree_.parent(node)) {
+      if (!tree_.link(node).resident) deepest = tree_.parent(node);
+    }
+    return deepest;
+  }
+
   // Append-only layouts resume at block ends; one token at least is left to compute.
   void cut_to_last(PrefixMatch& match) const {
     while (tree_.link(match.exact_node).units > last_units_) {
@@ -101,7 +111,8 @@ class Finder {
     const uint32_t first = std::max<uint32_t>(link.units, 1);
     for (uint32_t units = std::min(reach, link.units + per_block_ - 1); units >= first; --units) {
       const auto found = tree_.find(root_id_, NodeKind::kCheckpoint, chain_.after(units));
-      if (found && tree_.link(*found).units == units) return *found;
+      const bool usable = found && tree_.link(*found).units == units;
+      if (usable && (!ram_only_ || tree_.link(*found).resident)) return *found;
     }
     return {};
   }
@@ -135,6 +146,7 @@ class Finder {
   const model::RootId root_id_;
   const Root& root_;
   const ChainView& chain_;
+  const bool ram_only_;
   const uint32_t unit_tokens_;
   const uint32_t per_block_;
   const uint32_t known_units_;  // of the prompt, with a hash
@@ -144,8 +156,8 @@ class Finder {
 }  // namespace
 
 PrefixMatch find_prefix(const PrefixTree& tree, model::RootId root_id, const Root& root,
-                        const ChainView& chain, uint32_t prompt_tokens) {
-  return Finder(tree, root_id, root, chain, prompt_tokens).find();
+                        const ChainView& chain, uint32_t prompt_tokens, bool ram_only) {
+  return Finder(tree, root_id, root, chain, prompt_tokens, ram_only).find();
 }
 
 }  // namespace quire::cache

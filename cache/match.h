@@ -25,8 +25,8 @@ struct PrefixMatch {
   uint32_t limit_units = 0;
 };
 
-// `prompt_tokens` >= 1.
+// `prompt_tokens` >= 1. `ram_only`: what is not in RAM counts as absent (the SSD cannot be read).
 PrefixMatch find_prefix(const PrefixTree& tree, model::RootId root_id, const Root& root,
-                        const ChainView& chain, uint32_t prompt_tokens);
+                        const ChainView& chain, uint32_t prompt_tokens, bool ram_only = false);
 
 }  // namespace quire::cache

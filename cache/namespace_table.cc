@@ -1,5 +1,7 @@
 #include "cache/namespace_table.h"
 
+#include <algorithm>
+
 namespace quire::cache {
 
 using model::Errc;
@@ -54,6 +56,25 @@ model::Result<model::RootId> NamespaceTable::open_root(const RootKey& key,
                                                 .layout_digest = layout.digest,
                                                 .salt = key.salt});
   if (const auto found = by_hash_.find(hash); found != by_hash_.end()) return found->second;
+  return add_root(key, layout, hash);
+}
+
+model::Result<model::RootId> NamespaceTable::restore_root(const RootKey& key,
+                                                          const KnownLayout& layout,
+                                                          const model::Hash256& hash) {
+  if (const auto found = by_hash_.find(hash); found != by_hash_.end()) return found->second;
+  restore_epoch(key.domain, key.namespace_name, key.weights_epoch);
+  return add_root(key, layout, hash);
+}
+
+void NamespaceTable::restore_epoch(model::DomainId domain, const std::string& namespace_name,
+                                   uint64_t epoch) {
+  uint64_t& present = epochs_[std::to_string(domain.value) + "/" + namespace_name];
+  present = std::max(present, epoch);
+}
+
+model::Result<model::RootId> NamespaceTable::add_root(const RootKey& key, const KnownLayout& layout,
+                                                      const model::Hash256& hash) {
   if (root_count() >= kMaxRoots) {
     return make_error(Errc::kBusy, "65,536 (tenant, namespace, salt) roots are in use");
   }

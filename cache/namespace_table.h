@@ -56,6 +56,12 @@ class NamespaceTable {
   // Finds the root, or makes one with `node` unset (the caller completes it). kStaleHandle: the
   // namespace has moved to a later epoch. A later epoch than the present one takes its place.
   model::Result<model::RootId> open_root(const RootKey& key, const KnownLayout& layout);
+  // At start: a root of an earlier life, whose salt is not known (its hash binds it). kBusy as
+  // above.
+  model::Result<model::RootId> restore_root(const RootKey& key, const KnownLayout& layout,
+                                            const model::Hash256& hash);
+  // At start: the namespace of this domain has been at this epoch.
+  void restore_epoch(model::DomainId domain, const std::string& namespace_name, uint64_t epoch);
   Root& root(model::RootId id) { return roots_[id.value]; }
   const Root& root(model::RootId id) const { return roots_[id.value]; }
   uint32_t root_count() const { return static_cast<uint32_t>(roots_.size() - free_roots_.size()); }
@@ -70,6 +76,8 @@ class NamespaceTable {
     size_t operator()(const model::Hash256& hash) const { return hash.word(0); }
   };
   model::Result<void> enter_epoch(const RootKey& key);
+  model::Result<model::RootId> add_root(const RootKey& key, const KnownLayout& layout,
+                                        const model::Hash256& hash);
   model::RootId take_place();
 
   std::vector<std::string> domains_;

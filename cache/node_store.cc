@@ -20,8 +20,6 @@ constexpr uint32_t kEvictionsBetweenRetireTries = 64;
 
 NodeKind kind_of(const NodeLink& link) { return static_cast<NodeKind>(link.kind); }
 
-SlotId decode_slot(uint32_t plus_one) { return SlotId{plus_one - 1}; }
-
 }  // namespace
 
 NodeStore::NodeStore(std::unique_ptr<PrefixTree> tree, Pool* pool, NamespaceTable* names,
@@ -52,9 +50,14 @@ bool NodeStore::may_drop(NodeId node) const {
 
 void NodeStore::offer(NodeId node) {
   NodeLink& link = tree_->link(node);
-  if (link.in_policy || !may_drop(node)) return;
-  link.in_policy = 1;
-  policy_of(node).on_evictable(node);
+  if (!link.in_policy && may_leave_ram(node)) {
+    link.in_policy = 1;
+    policy_of(node).on_evictable(node);
+  }
+  if (link.on_ssd && !link.in_ssd_policy && may_drop(node)) {
+    link.in_ssd_policy = 1;
+    ssd_policy_->on_evictable(node);
+  }
 }
 
 void NodeStore::unpin(NodeId node) {
@@ -73,42 +76,32 @@ void NodeStore::unpin(NodeId node) {
 void NodeStore::use(NodeId node) {
   if (kind_of(tree_->link(node)) == NodeKind::kRoot) return;
   policy_of(node).on_use(node);
+  if (ssd_policy_ != nullptr) ssd_policy_->on_use(node);
 }
 
 void NodeStore::done_with(NodeId node) {
   if (kind_of(tree_->link(node)) == NodeKind::kRoot) return;
   policy_of(node).on_done_with(node);
+  if (ssd_policy_ != nullptr) ssd_policy_->on_done_with(node);
 }
 
 std::optional<NodeId> NodeStore::add(NodeId parent, NodeKind kind, const model::Hash256& key,
-                                     uint32_t units, std::span<const SlotId> slots) {
+                                     uint32_t units, std::span<const SlotId> slots, bool batch) {
   const auto node = tree_->add(parent, kind, key, units);
   if (!node) return std::nullopt;
-  uint32_t next = 0;
-  for (auto slot = slots.rbegin(); slot != slots.rend(); ++slot) {
-    PageEntry& page = pool_->page(*slot);
-    page.owner = node->value + 1;
-    page.next = next;
-    page.set_state(PageState::kSealed);
-    next = slot->value + 1;
-  }
-  tree_->link(*node).first_page = next;
-  count_pages(*node, +1);
+  link_pages(*node, slots, 0);
   ++(kind == NodeKind::kSpan ? counters_.spans : counters_.checkpoints);
   if (kind == NodeKind::kCheckpoint) tree_->link(parent).has_checkpoints = 1;
   use(*node);
   offer(*node);
+  if (has_ssd() && fresh_.size() < kMaxFresh) fresh_.push_back({*node, batch});
   return node;
-}
-
-SlotId NodeStore::first_page(NodeId node) const {
-  return decode_slot(tree_->link(node).first_page);
 }
 
 void NodeStore::free_pages(NodeId node) {
   SlotId slot = first_page(node);
   while (slot.valid()) {
-    const SlotId next = decode_slot(pool_->page(slot).next);
+    const SlotId next = next_page(slot);
     pool_->free(slot);
     slot = next;
   }
@@ -156,12 +149,14 @@ bool NodeStore::drop(NodeId node, DropReason reason) {
     const NodeId parent = tree_->parent(node);
     const model::RootId root{tree_->link(node).root};
     count_drop(kind_of(tree_->link(node)), reason);
-    count_pages(node, -1);
-    free_pages(node);
-    EvictionPolicy& policy = policy_of(node);
+    // Before its pages go: the last of them knows where the copy lies.
+    if (tree_->link(node).on_ssd) release_ssd(node);
+    if (is_resident(node)) {
+      free_pages(node);
+      count_residency(node, -1);
+    }
     const bool parent_counts = kind_of(tree_->link(parent)) == NodeKind::kSpan;
-    if (parent_counts) policy.on_child_removed(parent, node);
-    policy.on_removed(node);
+    forget_in_policies(node, parent_counts ? parent : NodeId{});
     tree_->remove(node);
     if (!parent_counts) {
       maybe_forget_root(root);
@@ -174,6 +169,15 @@ bool NodeStore::drop(NodeId node, DropReason reason) {
     node = parent;
     reason = DropReason::kQuarantined;
   }
+}
+
+void NodeStore::forget_in_policies(NodeId node, NodeId parent) {
+  EvictionPolicy& policy = policy_of(node);
+  if (parent.valid()) policy.on_child_removed(parent, node);
+  policy.on_removed(node);
+  if (ssd_policy_ == nullptr) return;
+  if (parent.valid()) ssd_policy_->on_child_removed(parent, node);
+  ssd_policy_->on_removed(node);
 }
 
 void NodeStore::supersede(NodeId checkpoint) {
@@ -199,12 +203,8 @@ void NodeStore::quarantine(NodeId top) {
 }
 
 bool NodeStore::evict_one(DomainId domain) {
-  EvictionPolicy& policy = *policies_[domain.value];
-  while (const auto victim = policy.take_victim()) {
-    tree_->link(*victim).in_policy = 0;
-    if (drop(*victim, DropReason::kEvicted)) return true;
-  }
-  return false;
+  const NodeId victim = take_ram_victim(domain);
+  return victim.valid() && (leave_ram(victim) || drop(victim, DropReason::kEvicted));
 }
 
 uint64_t NodeStore::evict(uint64_t count) {
@@ -313,6 +313,7 @@ uint64_t NodeStore::table_bytes() const {
   for (const auto& policy : policies_) {
     if (policy != nullptr) bytes += policy->resident_bytes();
   }
+  if (ssd_policy_ != nullptr) bytes += ssd_policy_->resident_bytes();
   return bytes;
 }
 
@@ -327,12 +328,7 @@ void NodeStore::check_invariants() const {
     spans += kind == NodeKind::kSpan;
     checkpoints += kind == NodeKind::kCheckpoint;
     if (kind != NodeKind::kSpan && kind != NodeKind::kCheckpoint) continue;
-    for (SlotId slot = first_page(NodeId{i}); slot.valid();
-         slot = decode_slot(pool_->page(slot).next)) {
-      QUIRE_CHECK(pool_->page(slot).owner == i + 1);
-      QUIRE_CHECK(pool_->page(slot).state() == PageState::kSealed);
-    }
-    QUIRE_CHECK(link.in_policy || !may_drop(NodeId{i}));
+    check_residency(NodeId{i});
   }
   QUIRE_CHECK(spans == counters_.spans && checkpoints == counters_.checkpoints);
 }

@@ -1,9 +1,15 @@
 // Nodes together with their pages: the one place where a page is pinned, where memory is made by
 // evicting, and where a node vanishes.
 //
-// Rules: a node with pins or children is never dropped; dropping frees all of its pages at once
-// (law 2); a quarantined node is out of the index from the first moment and goes with its last pin.
-// Candidates for eviction are told to the domain's policy when they become leaves without pins.
+//   in RAM only  --set_on_ssd-->  in RAM and on SSD  --leave RAM-->  on SSD only
+//        ^                              |    ^------- make_resident ------|
+//        +------- forget_ssd -----------+            drop: gone from every tier
+//
+// Rules: a node with pins or children is never dropped; dropping frees all of its pages at once, in
+// RAM and on SSD (law 2); what has an SSD copy, no pins and no child in RAM may leave RAM and stays
+// present; a quarantined node is out of the index from the first moment and goes with its last pin.
+// Candidates are told to the policies when they become so. The SSD's slots are the tier's: what is
+// given up here waits in ssd_releases() for it.
 // Threads: core only.
 #pragma once
 
@@ -13,6 +19,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <unordered_map>
 #include <vector>
 
 #include "allocator/pool.h"
@@ -40,7 +47,35 @@ struct StoreCounters {
   uint64_t evicted_checkpoints = 0;
   uint64_t superseded_checkpoints = 0;
   uint64_t quarantined = 0;
-  uint64_t stale_dropped = 0;  // of dead roots
+  uint64_t stale_dropped = 0;         // of dead roots
+  uint64_t resident_spans = 0;        // with pages in RAM
+  uint64_t resident_checkpoints = 0;  // with pages in RAM
+  uint64_t ssd_spans = 0;             // with a durable copy on SSD
+  uint64_t ssd_checkpoints = 0;       // with a durable copy on SSD
+  uint64_t left_ram = 0;              // spans and checkpoints that stay on SSD only
+  uint64_t promoted = 0;
+  uint64_t ssd_evicted = 0;  // copies given up to make room on SSD
+};
+
+// Where the copy of a node lies. `slot` is tiering::SsdSlot::value, 30 bits.
+struct SsdPlace {
+  uint32_t slot = 0;
+  uint16_t generation = 0;
+};
+
+// A copy that nobody needs any more; its slot may be used again when its entry is durably gone.
+struct SsdRelease {
+  uint32_t slot = 0;
+  model::RootId root;
+  uint32_t units = 0;
+  uint32_t unit_step = 0;  // of the root's layout: from one span to the next
+  NodeKind kind = NodeKind::kFree;
+};
+
+// A node that was just added, in RAM only.
+struct FreshNode {
+  model::NodeId node;
+  bool batch = false;  // by a session of the batch class
 };
 
 enum class DropReason : uint8_t { kEvicted, kSuperseded, kQuarantined, kStale };
@@ -62,7 +97,11 @@ class NodeStore {
   model::Result<void> add_domain(model::DomainId domain);
 
   // One more right to this node: it and its path stay present and its pages in place (law 3).
-  void pin(model::NodeId node) { ++tree_->link(node).pins; }
+  void pin(model::NodeId node) {
+    NodeLink& link = tree_->link(node);
+    QUIRE_CHECK(link.pins < kMaxPins);
+    ++link.pins;
+  }
   void unpin(model::NodeId node);
   // Counts as a use for the eviction order.
   void use(model::NodeId node);
@@ -70,9 +109,47 @@ class NodeStore {
 
   // Makes a node of sealed pages; from here on it can be hit. nullopt: no place for a node.
   std::optional<model::NodeId> add(model::NodeId parent, NodeKind kind, const model::Hash256& key,
-                                   uint32_t units, std::span<const model::SlotId> slots);
-  // Page slots of a node in plan order: first(node), then pool().page(slot).next.
+                                   uint32_t units, std::span<const model::SlotId> slots,
+                                   bool batch = false);
+  // Page slots of a resident node in plan order; none after the last one.
   model::SlotId first_page(model::NodeId node) const;
+  model::SlotId next_page(model::SlotId slot) const;
+
+  // --- the SSD tier (cache/node_residency.cc) ---
+  // Turns the calls below on. The policy orders what may leave the SSD.
+  void attach_ssd(std::unique_ptr<EvictionPolicy> policy) { ssd_policy_ = std::move(policy); }
+  bool has_ssd() const { return ssd_policy_ != nullptr; }
+  // Whether what is on SSD only can be brought to RAM now; set by the tier.
+  void set_ssd_readable(bool readable) { ssd_readable_ = readable; }
+  bool is_reachable(model::NodeId node) const { return ssd_readable_ || is_resident(node); }
+  bool ssd_readable() const { return ssd_readable_; }
+  bool is_resident(model::NodeId node) const { return tree_->link(node).resident != 0; }
+  // Nodes whose pages are on SSD only.
+  uint64_t nonresident_count() const;
+  std::optional<SsdPlace> ssd_place(model::NodeId node) const;
+  // At start: a node whose pages are on SSD only. nullopt: no place for a node.
+  std::optional<model::NodeId> add_on_ssd(model::NodeId parent, NodeKind kind,
+                                          const model::Hash256& key, uint32_t units,
+                                          SsdPlace place);
+  // After the last add_on_ssd: tells the SSD's policy what may go.
+  void offer_restored();
+  // A durable copy exists. Precondition: resident, without a copy.
+  void set_on_ssd(model::NodeId node, SsdPlace place);
+  // The copy is given up; the node stays. Precondition: resident, with a copy.
+  void forget_ssd(model::NodeId node);
+  // The pages are in these slots, verified. Precondition: on SSD only.
+  void make_resident(model::NodeId node, std::span<const model::SlotId> slots);
+  // Gives its pages up when the node is durable on SSD, unpinned and without a child in RAM.
+  bool leave_ram(model::NodeId node);
+  // The policy's next candidate to leave RAM; offered again with its next unpin. Invalid: none.
+  model::NodeId take_ram_victim(model::DomainId domain);
+  // Gives the least useful copy up. False when nothing may go.
+  bool evict_one_from_ssd();
+  // Taken by the tier each turn.
+  std::vector<SsdRelease>& ssd_releases() { return ssd_releases_; }
+  // Nodes added since the tier last emptied it; they may have gone meanwhile. At most kMaxFresh:
+  // what finds no place is demoted when memory runs short.
+  std::vector<FreshNode>& fresh() { return fresh_; }
 
   // Drops a leaf without pins. False when it may not go now.
   bool drop(model::NodeId node, DropReason reason);
@@ -107,10 +184,21 @@ class NodeStore {
   void check_invariants() const;
 
  private:
+  static constexpr uint32_t kManyChildren = 63;  // NodeLink::resident_children is full
+  static constexpr size_t kMaxFresh = 1 << 16;
+
   model::DomainId domain_of(model::NodeId node) const;
   EvictionPolicy& policy_of(model::NodeId node);
   bool may_drop(model::NodeId node) const;
-  void offer(model::NodeId node);  // tells the policy, if it may go
+  bool may_leave_ram(model::NodeId node) const;
+  void offer(model::NodeId node);  // tells the policies, if it may go
+  void link_pages(model::NodeId node, std::span<const model::SlotId> slots, uint32_t last);
+  void add_resident_child(model::NodeId parent);
+  void remove_resident_child(model::NodeId parent);
+  void count_residency(model::NodeId node, int64_t change);
+  void release_ssd(model::NodeId node);
+  void check_residency(model::NodeId node) const;
+  void forget_in_policies(model::NodeId node, model::NodeId parent);
   void count_drop(NodeKind kind, DropReason reason);
   void count_pages(model::NodeId node, int64_t change);
   void free_pages(model::NodeId node);
@@ -126,6 +214,11 @@ class NodeStore {
   std::vector<RetiredFrom> retired_;
   uint32_t retired_pending_ = 0;  // taken away, not yet given back
   std::vector<std::array<uint64_t, model::kMaxGroups>> pages_by_layout_;
+  std::unique_ptr<EvictionPolicy> ssd_policy_;  // null: no SSD tier
+  bool ssd_readable_ = false;
+  std::vector<SsdRelease> ssd_releases_;
+  std::vector<FreshNode> fresh_;
+  std::unordered_map<uint32_t, uint32_t> many_children_;  // by node: resident children above 62
   StoreCounters counters_;
 };
 

@@ -53,7 +53,8 @@ model::Result<ObjectWriter::Position> ObjectWriter::locate(const Root& root, con
 
 bool ObjectWriter::note_duplicate(CacheSession& session, const Position& position, NodeKind kind) {
   const auto node = store_->tree().find(session.root, kind, position.key);
-  if (!node) return false;
+  // What the SSD cannot deliver now is worth writing again.
+  if (!node || !store_->is_reachable(*node)) return false;
   store_->use(*node);
   if (kind == NodeKind::kSpan) advance_tip(session, *node);
   ++counters_.duplicates;
@@ -266,9 +267,16 @@ FillOutcome ObjectWriter::try_link(Fill& fill, bool& superseded) {
   const Root& root = names_->root(session.root);
   const NodeKind kind = node_kind(fill.kind);
   if (root.dead) return FillOutcome::kNoParent;
-  if (store_->tree().find(session.root, kind, fill.key)) {
-    note_duplicate(session, {fill.key, fill.parent_key, fill.parent_units}, kind);
-    return FillOutcome::kDuplicate;
+  if (const auto present = store_->tree().find(session.root, kind, fill.key)) {
+    const bool useful = !store_->is_reachable(*present) && !store_->tree().link(*present).moving;
+    if (!useful) {
+      note_duplicate(session, {fill.key, fill.parent_key, fill.parent_units}, kind);
+      return FillOutcome::kDuplicate;
+    }
+    // Present on an SSD that cannot be read: these pages serve from now on.
+    store_->make_resident(*present, std::span(fill.slots.data(), fill.page_count));
+    if (fill.kind == FillKind::kSpan) advance_tip(session, *present);
+    return FillOutcome::kVisible;
   }
   NodeId parent = root.node;
   if (fill.parent_units > 0) {
@@ -281,7 +289,7 @@ FillOutcome ObjectWriter::try_link(Fill& fill, bool& superseded) {
     parent = *found;
   }
   const auto node = store_->add(parent, kind, fill.key, fill.end_units,
-                                std::span(fill.slots.data(), fill.page_count));
+                                std::span(fill.slots.data(), fill.page_count), session.batch_class);
   if (!node) return FillOutcome::kNoNode;
   for (const model::PlannedPage& page : plan_of(fill).pages)
     counters_.committed_bytes += page.bytes;

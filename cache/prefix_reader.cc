@@ -20,11 +20,14 @@ const Root& PrefixReader::root_of(NodeId node) const {
 
 model::Result<model::MatchResult> PrefixReader::match(CacheSession& session, LeaseHolder& holder,
                                                       const ChainView& chain,
-                                                      uint32_t prompt_tokens) {
+                                                      uint32_t prompt_tokens, uint32_t have_tokens,
+                                                      const PrefillCost& cost) {
   if (prompt_tokens == 0) return make_error(Errc::kInvalidArgument, "prompt_tokens is 0");
   const Root& root = names_->root(session.root);
   if (root.dead) return make_error(Errc::kStaleHandle, "the namespace moved to a later epoch");
-  const PrefixMatch found = find_prefix(store_->tree(), session.root, root, chain, prompt_tokens);
+  const bool on_ssd = store_->nonresident_count() > 0;
+  const PrefixMatch found = find_prefix(store_->tree(), session.root, root, chain, prompt_tokens,
+                                        on_ssd && !store_->ssd_readable());
   ++counters_.matches;
   counters_.prompt_tokens += prompt_tokens;
   if (found.span_node == root.node && !found.checkpoint_node.valid()) {
@@ -40,6 +43,15 @@ model::Result<model::MatchResult> PrefixReader::match(CacheSession& session, Lea
   if (lease.checkpoint_node.valid()) store_->pin(lease.checkpoint_node);
   model::MatchResult result = announce(session, found, root, lease);
   result.lease = id.value;
+  if (on_ssd) {
+    const HitTiers tiers =
+        weigh_hit(*store_, root, found, chain, prompt_tokens, have_tokens, cost, load_time_);
+    result.tokens_ssd = std::min(tiers.ssd_tokens, result.exact_tokens);
+    result.tokens_ram = result.exact_tokens - result.tokens_ssd;
+    result.load_estimate_us = tiers.load_us;
+    result.cut_tokens = tiers.cut_tokens;
+    counters_.ssd_hit_tokens += result.tokens_ssd;
+  }
   return result;
 }
 
@@ -53,6 +65,7 @@ model::MatchResult PrefixReader::announce(CacheSession& session, const PrefixMat
   result.limit = static_cast<uint8_t>(match.limit);
   result.limit_tokens = match.limit_units * unit_tokens;
   result.tokens_ram = result.exact_tokens;
+  result.cut_tokens = result.exact_tokens;
   const bool worth_replaying = result.span_tokens > result.exact_tokens;
   if (worth_replaying && root.layout->replay_tokens > 0) {
     result.replay_tokens = std::min(root.layout->replay_tokens, result.span_tokens);
@@ -114,22 +127,29 @@ PageDescriptor PrefixReader::describe(SlotId slot, model::GroupIndex group, bool
           .flags = static_cast<uint16_t>(checkpoint ? 1 : 0)};
 }
 
-void PrefixReader::write_spans(NodeId last, const Range& range, model::GroupMask groups,
-                               uint32_t pages_per_span, std::span<PageDescriptor> out,
-                               std::vector<SlotId>* slots) {
+void PrefixReader::write_span(const Load& load, NodeId node, size_t index,
+                              std::span<PageDescriptor> out, std::vector<SlotId>* slots) const {
+  SlotId slot = store_->first_page(node);
+  for (const model::PlannedPage& planned : root_of(node).layout->span_plan.pages) {
+    if (load.groups >> planned.group & 1) {
+      if (slots != nullptr) (*slots)[index] = slot;
+      out[index++] = describe(slot, planned.group, false);
+    }
+    slot = SlotId{store_->pool().page(slot).next - 1};
+  }
+}
+
+// One walk: every span of the range is pinned, and described when it is in RAM.
+void PrefixReader::pin_spans(const Load& load, std::span<PageDescriptor> out,
+                             std::vector<SlotId>* slots) {
   const PrefixTree& tree = store_->tree();
-  const std::vector<model::PlannedPage>& plan = root_of(last).layout->span_plan.pages;
-  NodeId node = last;
-  for (uint32_t block = range.block_count; block > 0; --block, node = tree.parent(node)) {
+  NodeId node = load.last;
+  for (uint32_t block = load.block_count; block > 0; --block, node = tree.parent(node)) {
     store_->pin(node);
-    size_t index = size_t{block - 1} * pages_per_span;
-    SlotId slot = store_->first_page(node);
-    for (const model::PlannedPage& planned : plan) {
-      if (groups >> planned.group & 1) {
-        if (slots != nullptr) (*slots)[index] = slot;
-        out[index++] = describe(slot, planned.group, false);
-      }
-      slot = SlotId{store_->pool().page(slot).next - 1};
+    if (store_->is_resident(node)) {
+      write_span(load, node, size_t{block - 1} * load.pages_per_span, out, slots);
+    } else {
+      missing_.push_back(node);
     }
   }
 }
@@ -159,10 +179,8 @@ uint32_t PrefixReader::write_checkpoint(NodeId checkpoint, model::GroupMask grou
   return count;
 }
 
-model::Result<model::LoadResult> PrefixReader::load(LeaseHolder& holder,
-                                                    const model::LoadArgs& args,
-                                                    std::span<PageDescriptor> out,
-                                                    std::vector<SlotId>* slots) {
+model::Result<Load> PrefixReader::load(LeaseHolder& holder, const model::LoadArgs& args,
+                                       std::span<PageDescriptor> out, std::vector<SlotId>* slots) {
   Lease* lease = leases_->find(LeaseId{args.lease}, holder);
   if (lease == nullptr) return make_error(Errc::kNotFound, "no such lease; match first");
   if (lease->load_count == kMaxLoadsPerLease) {
@@ -170,30 +188,94 @@ model::Result<model::LoadResult> PrefixReader::load(LeaseHolder& holder,
   }
   const Range range = QUIRE_TRY(check_range(*lease, args));
   const KnownLayout& layout = *root_of(lease->span_node).layout;
-  const model::GroupMask groups = args.groups == 0 ? ~uint64_t{0} : args.groups;
-  const auto pages_per_span = static_cast<uint32_t>(std::popcount(groups & layout.append));
-  const bool with_checkpoint = args.include_checkpoint != 0 && lease->checkpoint_node.valid();
+  Load load;
+  load.lease = LeaseId{args.lease};
+  load.groups = args.groups == 0 ? ~uint64_t{0} : args.groups;
+  load.pages_per_span = static_cast<uint32_t>(std::popcount(load.groups & layout.append));
+  load.block_count = range.block_count;
+  if (args.include_checkpoint != 0) load.checkpoint = lease->checkpoint_node;
   const size_t checkpoint_pages =
-      with_checkpoint ? count_checkpoint_pages(lease->checkpoint_node, groups) : 0;
-  const size_t needed = size_t{range.block_count} * pages_per_span + checkpoint_pages;
+      load.checkpoint.valid() ? count_checkpoint_pages(load.checkpoint, load.groups) : 0;
+  const size_t needed = size_t{range.block_count} * load.pages_per_span + checkpoint_pages;
   if (needed > out.size()) {
     return make_error(Errc::kInvalidArgument,
                       "the load needs room for " + std::to_string(needed) + " descriptors");
   }
-  const NodeId last = node_at(*lease, range.first_block + range.block_count);
-  if (slots != nullptr) slots->resize(needed - checkpoint_pages);
-  write_spans(last, range, groups, pages_per_span, out, slots);
+  load.last = node_at(*lease, range.first_block + range.block_count);
+  load.range_index = lease->load_count;
   lease->loads[lease->load_count++] = {range.first_block, range.block_count};
-
-  model::LoadResult result{};
-  result.block_count = range.block_count;
-  if (with_checkpoint) {
-    result.checkpoint_count = write_checkpoint(lease->checkpoint_node, groups,
-                                               out.subspan(needed - checkpoint_pages), slots);
+  missing_.clear();
+  if (slots != nullptr) slots->resize(needed - checkpoint_pages);
+  pin_spans(load, out, slots);
+  std::reverse(missing_.begin(), missing_.end());
+  if (load.checkpoint.valid() && !store_->is_resident(load.checkpoint)) {
+    missing_.push_back(load.checkpoint);
   }
-  result.descriptor_count = static_cast<uint32_t>(needed);
+  load.missing_count = missing_.size();
   ++counters_.loads;
+  if (load.missing_count > 0) return load;
+
+  load.result.block_count = range.block_count;
+  if (load.checkpoint.valid()) {
+    load.result.checkpoint_count = write_checkpoint(load.checkpoint, load.groups,
+                                                    out.subspan(needed - checkpoint_pages), slots);
+  }
+  load.result.descriptor_count = static_cast<uint32_t>(needed);
   counters_.delivered_pages += needed;
+  return load;
+}
+
+uint32_t PrefixReader::ready_blocks(const Load& load, uint32_t from) const {
+  const PrefixTree& tree = store_->tree();
+  uint32_t ready = load.block_count;
+  NodeId node = load.last;
+  for (uint32_t block = load.block_count; block > from; --block, node = tree.parent(node)) {
+    if (!store_->is_resident(node) || tree.link(node).quarantined) ready = block - 1;
+  }
+  return ready;
+}
+
+void PrefixReader::describe_blocks(const Load& load, uint32_t first, uint32_t count,
+                                   std::span<PageDescriptor> out) const {
+  NodeId node = load.last;
+  for (uint32_t block = load.block_count; block > first; --block) {
+    if (block <= first + count) {
+      write_span(load, node, size_t{block - 1} * load.pages_per_span, out, nullptr);
+    }
+    node = store_->tree().parent(node);
+  }
+}
+
+model::LoadResult PrefixReader::deliver(LeaseHolder& holder, const Load& load,
+                                        std::span<PageDescriptor> out, std::vector<SlotId>* slots) {
+  Lease* lease = leases_->find(load.lease, holder);
+  QUIRE_CHECK(lease != nullptr && load.range_index < lease->load_count);
+  const uint32_t ready = ready_blocks(load, 0);
+  model::LoadResult result{};
+  result.block_count = ready;
+  size_t count = size_t{ready} * load.pages_per_span;
+  if (slots != nullptr) slots->resize(count);
+  NodeId node = load.last;
+  for (uint32_t block = load.block_count; block > 0; --block) {
+    const NodeId parent = store_->tree().parent(node);
+    if (block <= ready) {
+      write_span(load, node, size_t{block - 1} * load.pages_per_span, out, slots);
+    } else {
+      store_->unpin(node);
+    }
+    node = parent;
+  }
+  lease->loads[load.range_index].block_count = ready;
+  const bool with_checkpoint = load.checkpoint.valid() && ready == load.block_count &&
+                               store_->is_resident(load.checkpoint) &&
+                               !store_->tree().link(load.checkpoint).quarantined;
+  if (with_checkpoint) {
+    result.checkpoint_count =
+        write_checkpoint(load.checkpoint, load.groups, out.subspan(count), slots);
+    count += result.checkpoint_count;
+  }
+  result.descriptor_count = static_cast<uint32_t>(count);
+  counters_.delivered_pages += count;
   return result;
 }
 

@@ -50,7 +50,8 @@ std::optional<NodeId> PrefixTree::add_root(RootId root) {
   if (!node) return std::nullopt;
   NodeLink& added = links_[node->value];
   added = NodeLink{};
-  added.root = root.value;
+  QUIRE_CHECK(root.value <= UINT16_MAX);  // kMaxRoots
+  added.root = static_cast<uint16_t>(root.value);
   added.kind = static_cast<uint32_t>(NodeKind::kRoot);
   return node;
 }

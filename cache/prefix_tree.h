@@ -32,22 +32,30 @@ enum class NodeKind : uint8_t { kFree = 0, kRoot = 1, kSpan = 2, kCheckpoint = 3
 
 // All fields zero = a free node. "+1" fields: value + 1, 0 = none.
 struct NodeLink {
-  uint32_t root;                 // RootId value
-  uint32_t parent;               // NodeId + 1
-  uint32_t first_child;          // NodeId + 1; a checkpoint keeps its owner tag here instead
-  uint32_t next_sibling;         // NodeId + 1
-  uint32_t previous_sibling;     // NodeId + 1; the first child's names the last one
-  uint32_t first_page;           // SlotId + 1
-  uint32_t pins;                 // leases, session tips, I/O; 0 <=> may be evicted when a leaf
-  uint32_t units : 24;           // position of its end, in units
-  uint32_t kind : 2;             // NodeKind
-  uint32_t quarantined : 1;      // out of the index; its pages go when the last pin does
-  uint32_t has_checkpoints : 1;  // hint: a checkpoint child was added (may be gone)
-  uint32_t kept : 1;             // checkpoint: interval or branch, never superseded
-  uint32_t in_policy : 1;        // the eviction policy knows it as a candidate
-  uint32_t done_with : 1;        // an engine advised that it is not needed again
-  uint32_t superseded : 1;       // checkpoint: goes when its last pin does
+  uint16_t root;              // RootId value
+  uint16_t ssd_generation;    // on_ssd: low bits of the copy's generation
+  uint32_t parent;            // NodeId + 1
+  uint32_t first_child;       // NodeId + 1; a checkpoint keeps its owner tag here instead
+  uint32_t next_sibling;      // NodeId + 1
+  uint32_t previous_sibling;  // NodeId + 1; the first child's names the last one
+  uint32_t first_page;        // resident: SlotId + 1; else the slot of its SSD copy + 1
+  uint32_t pins : 22;  // leases, session tips, transfers; 0 <=> may leave RAM, or go when a leaf
+  uint32_t resident_children : 6;  // children with pages in RAM; 63: NodeStore has the number
+  uint32_t resident : 1;           // its pages are in RAM
+  uint32_t on_ssd : 1;             // a durable copy is on the SSD
+  uint32_t in_ssd_policy : 1;      // the SSD's eviction policy knows it as a candidate
+  uint32_t moving : 1;             // a transfer to or from the SSD is under way (and pins it)
+  uint32_t units : 24;             // position of its end, in units
+  uint32_t kind : 2;               // NodeKind
+  uint32_t quarantined : 1;        // out of the index; its pages go when the last pin does
+  uint32_t has_checkpoints : 1;    // hint: a checkpoint child was added (may be gone)
+  uint32_t kept : 1;               // checkpoint: interval or branch, never superseded
+  uint32_t in_policy : 1;          // RAM's eviction policy knows it as a candidate
+  uint32_t superseded : 1;         // checkpoint: goes when its last pin does
+  uint32_t reserved : 1;
 };
+// 2^22 pins: 16,384 sessions' tips, and 65,536 leases of at most 17 pins on one node.
+inline constexpr uint32_t kMaxPins = (1u << 22) - 1;
 static_assert(sizeof(NodeLink) == 32);
 
 class PrefixTree {

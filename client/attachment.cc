@@ -1,6 +1,7 @@
 #include "client/attachment.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "client/deadline.h"
@@ -20,6 +21,15 @@ bool is_reply(const Frame& frame) { return (frame.header.type & model::kReplyBit
 
 FrameType type_of(const Frame& frame) {
   return static_cast<FrameType>(frame.header.type & ~model::kReplyBit);
+}
+
+// A failure that answers no request (model/wire.h): the connection ends with it.
+std::optional<model::Error> last_word(const Frame& frame) {
+  if (!is_reply(frame) || frame.header.sequence != 0) return std::nullopt;
+  const auto status = model::read_struct<model::ReplyStatus>(frame.payload);
+  if (!status.ok()) return std::nullopt;
+  const Result<void> checked = model::check_status(*status);
+  return checked.ok() ? std::nullopt : std::optional(checked.error());
 }
 
 uint32_t next_sequence(uint32_t sequence) { return sequence + 1 == 0 ? 1 : sequence + 1; }
@@ -99,10 +109,12 @@ Result<Frame> Attachment::call_locked(Wire& wire, FrameType type, std::string_vi
   const uint32_t sequence = wire.sequence = next_sequence(wire.sequence);
   Result<void> sent = wire.socket.send(type, sequence, payload, deadline);
   if (sent.code() == Errc::kFrameTooLarge) return std::move(sent).error();
-  if (!sent.ok()) return fail(wire, std::move(sent).error());
+  // A daemon that hung up already may have said why: read on.
   while (true) {
-    Result<std::optional<Frame>> received = wire.socket.receive(deadline);
+    Result<std::optional<Frame>> received =
+        wire.socket.receive(sent.ok() ? deadline : Deadline::now());
     if (!received.ok()) return fail(wire, std::move(received).error());
+    if (!sent.ok() && !received->has_value()) return fail(wire, std::move(sent).error());
     if (!received->has_value()) {
       return make_error(Errc::kDeadlineExceeded, "the daemon did not answer in time");
     }
@@ -111,6 +123,7 @@ Result<Frame> Attachment::call_locked(Wire& wire, FrameType type, std::string_vi
       acknowledge_unmapped(wire);
       return accept_reply(wire, type, std::move(frame));
     }
+    if (const auto why = last_word(frame)) return fail(wire, *why);
     dispatch(wire, frame);
   }
 }

@@ -30,7 +30,9 @@ std::string socket_path(const ClientOptions& options) {
   return "/run/quire/quired.sock";
 }
 
-bool may_pass(Errc code) { return code == Errc::kUnavailable || code == Errc::kDeadlineExceeded; }
+bool may_pass(Errc code) {
+  return code == Errc::kUnavailable || code == Errc::kDeadlineExceeded || code == Errc::kBusy;
+}
 
 uint32_t unit_count(const SessionOptions& options) {
   return std::max<uint32_t>(1, options.max_tokens / options.layout.unit_tokens);
@@ -45,6 +47,7 @@ Result<model::OpenSessionRequest> open_request(const SessionOptions& options, ui
   request.staging_bytes = options.staging_bytes;
   request.weights_epoch = options.weights_epoch;
   request.conversation = options.conversation;
+  request.load_class = static_cast<uint8_t>(options.load_class);
   request.tenant = QUIRE_TRY(model::to_wire_name(options.tenant));
   request.namespace_name = QUIRE_TRY(model::to_wire_name(options.namespace_name));
   request.salt = QUIRE_TRY(model::to_wire_name(options.salt));

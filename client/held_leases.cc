@@ -20,6 +20,7 @@ HeldLease& HeldLeases::add(const model::MatchResult& match) {
   lease.exact_tokens = match.exact_tokens;
   lease.span_tokens = match.span_tokens;
   lease.loading = 0;
+  lease.untaken = 0;
   return lease;
 }
 

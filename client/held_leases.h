@@ -20,6 +20,7 @@ struct HeldLease {
   uint32_t exact_tokens = 0;
   uint32_t span_tokens = 0;
   uint32_t loading = 0;                      // loads in flight: the daemon is reading the pages
+  uint32_t untaken = 0;                      // loads whose pages wait to be taken
   std::vector<std::vector<PageView>> loads;  // a buffer's memory stays when the outer vector grows
   std::vector<uint32_t> segments;            // uses to be given back; may name a segment repeatedly
 };

@@ -40,6 +40,7 @@
 #include "model/page_plan.h"
 #include "model/result.h"
 #include "model/ring_frames.h"
+#include "model/wire.h"
 
 namespace quire::client {
 
@@ -59,6 +60,7 @@ struct SessionOptions {
   std::string salt;
   uint64_t weights_epoch = 0;
   uint64_t conversation = 0;  // turns of one conversation supersede each other's checkpoints
+  model::LoadClass load_class = model::LoadClass::kInteractive;  // of every load of the session
   uint32_t ring_entries = 256;
   uint32_t max_tokens = 1 << 20;  // longest context of this session
   uint32_t max_load_pages = 8192;
@@ -78,12 +80,23 @@ struct PageView {
   bool of_checkpoint = false;
 };
 
+// What computing costs the engine: a thousand tokens at position p take us_per_ktoken +
+// us_per_ktoken_per_mtoken * p / 1e6 microseconds. Both 0: unknown, MatchResult::cut_tokens is
+// exact_tokens.
+struct PrefillCost {
+  uint32_t us_per_ktoken = 0;
+  uint32_t us_per_ktoken_per_mtoken = 0;
+};
+
 // Pages of one load, in the order of LoadArgs. `pages` belongs to the session and stays until
-// the lease's release is submitted.
+// the lease's release is submitted. A load that was cut short delivers its usable head: whole
+// blocks from the first one asked for on, and the checkpoint only behind all of them.
 struct LoadedPages {
   std::span<const PageView> pages;
   uint32_t block_count = 0;       // whole blocks delivered
   uint32_t checkpoint_count = 0;  // the last so many pages are the checkpoint's
+  // kOk: everything asked for. kDeadlineExceeded, kIoError or kCorrupt: why there is no more.
+  model::Errc limited_by = model::Errc::kOk;
 };
 
 struct LoadOptions {
@@ -93,6 +106,7 @@ struct LoadOptions {
   bool include_checkpoint = true;
   model::LoadOrder order = model::LoadOrder::kBlockMajor;
   uint32_t deadline_ms = 0;  // 0 = the daemon's default
+  bool progress = false;     // for loaded_so_far(); kBusy above kLoadProgressSlots such loads
 };
 
 // Staging memory for one object, ready to be written. Freed by commit() or abort(), also when they
@@ -145,7 +159,9 @@ class Session {
   const std::vector<model::Hash256>& chain() const;
 
   // --- blocking ---
-  model::Result<model::MatchResult> match(uint32_t prompt_tokens, uint32_t have_tokens = 0);
+  model::Result<model::MatchResult> match(uint32_t prompt_tokens, uint32_t have_tokens = 0,
+                                          const PrefillCost& cost = {});
+  // An error only when nothing was delivered; otherwise see LoadedPages::limited_by.
   model::Result<LoadedPages> load(uint64_t lease, const LoadOptions& options = {});
   // kBusy while a submitted load of the lease is in flight.
   model::Result<void> release(uint64_t lease);
@@ -160,7 +176,8 @@ class Session {
 
   // --- asynchronous: queue, then flush() makes everything queued visible at once ---
   // kBusy when the ring or the staging area is full.
-  model::Result<RequestId> submit_match(uint32_t prompt_tokens, uint32_t have_tokens = 0);
+  model::Result<RequestId> submit_match(uint32_t prompt_tokens, uint32_t have_tokens = 0,
+                                        const PrefillCost& cost = {});
   model::Result<RequestId> submit_load(uint64_t lease, const LoadOptions& options = {});
   model::Result<RequestId> submit_release(uint64_t lease);
   model::Result<RequestId> submit_begin_fill(model::FillKind kind, uint32_t end_tokens,
@@ -173,9 +190,17 @@ class Session {
   // Waits until at least one completion is ready or timeout_ms passed (then kDeadlineExceeded).
   model::Result<void> wait(uint32_t timeout_ms);
   // What a completed begin_fill or load stands for. kNotFound for other ids; each once. Until then
-  // they hold their part of the staging or descriptor area and a request slot.
+  // they hold their part of the staging or descriptor area and a request slot, pages at the longest
+  // until the lease's release. A load whose completion has a code has pages too when it delivered
+  // some: take_pages() fails only when it did not.
   model::Result<Fill> take_fill(RequestId request, const model::Completion& completion);
   model::Result<LoadedPages> take_pages(RequestId request, const model::Completion& completion);
+  // Of a load submitted with LoadOptions::progress: how many of its pages are ready, in the order
+  // of LoadedPages, and their views, which stay until the lease's release. Never blocks. While it
+  // is in flight the count only grows; from its completion on it is what the load delivered.
+  // kNotFound for other ids, for pages taken, and when nothing was delivered.
+  model::Result<uint32_t> loaded_so_far(RequestId load);
+  model::Result<std::span<const PageView>> pages_so_far(RequestId load);
   // Readable when poll_completions may have something, also because the daemon went; -1 when
   // closed. From the first call on the daemon writes a wake-up per batch of completions.
   int fd() const;
@@ -212,8 +237,12 @@ class Client {
   model::Result<void> ping();
   model::Result<std::string> status_json();
   model::Result<uint64_t> evict(uint64_t count);  // administrators; 0 = all that may go
+  // Administrators. Both give the daemon's JSON text.
+  model::Result<std::string> verify_json(model::VerifyScope scope);
+  model::Result<std::string> scrub_json(model::ScrubAction action, uint64_t bytes_per_second = 0);
 
-  // After kUnavailable: tries again with back-off until timeout_ms.
+  // After kUnavailable: tries again with back-off until timeout_ms. kBusy when the daemon then has
+  // no room for another connection.
   model::Result<void> reconnect(uint32_t timeout_ms);
   bool connected() const;
   uint64_t daemon_epoch() const;

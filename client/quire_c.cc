@@ -61,7 +61,11 @@ ClientOptions to_client_options(const quire_client_options& given) {
 Result<SessionOptions> to_session_options(const quire_session_options* pointer) {
   const quire_session_options given = QUIRE_TRY(read_options(pointer));
   if (given.layout == nullptr) return null_argument();
+  if (given.load_class > QUIRE_BATCH) {
+    return quire::model::make_error(Errc::kInvalidArgument, "session: unknown load_class");
+  }
   SessionOptions options;
+  options.load_class = static_cast<quire::model::LoadClass>(given.load_class);
   options.layout = given.layout->layout;
   options.tenant = text_or(given.tenant, "");
   options.namespace_name = text_or(given.namespace_name, "");

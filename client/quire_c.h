@@ -100,6 +100,7 @@ int quire_client_fd(const quire_client* client);
 quire_status quire_client_progress(quire_client* client);
 
 /* --- session --------------------------------------------------------------------------------- */
+enum quire_load_class { QUIRE_INTERACTIVE = 0, QUIRE_BATCH = 1 };
 typedef struct quire_session_options {
   size_t size;
   const quire_layout* layout;
@@ -112,6 +113,7 @@ typedef struct quire_session_options {
   uint32_t ring_entries;
   uint32_t max_tokens;
   uint32_t max_load_pages;
+  uint32_t load_class; /* quire_load_class */
 } quire_session_options;
 void quire_session_options_init(quire_session_options* options);
 
@@ -150,10 +152,22 @@ typedef struct quire_match_result {
   uint8_t limit; /* quire_match_limit */
   uint8_t limit_group;
   uint8_t replay_exact;
-  uint8_t reserved[5];
+  uint8_t reserved[1];
+  uint32_t cut_tokens; /* resume here for the earliest first token; exact_tokens without a cost */
 } quire_match_result;
 quire_status quire_match(quire_session* session, uint32_t prompt_tokens, uint32_t have_tokens,
                          quire_match_result* result);
+/* A thousand tokens at position p cost prefill_us_per_ktoken + prefill_us_per_ktoken_per_mtoken * p
+ * / 1e6 microseconds to compute; both 0: unknown. */
+typedef struct quire_match_options {
+  size_t size;
+  uint32_t have_tokens;
+  uint32_t prefill_us_per_ktoken;
+  uint32_t prefill_us_per_ktoken_per_mtoken;
+} quire_match_options;
+/* `options` may be NULL. */
+quire_status quire_match_with(quire_session* session, uint32_t prompt_tokens,
+                              const quire_match_options* options, quire_match_result* result);
 
 typedef struct quire_page_view {
   const void* data;
@@ -169,6 +183,9 @@ typedef struct quire_pages {
   size_t page_count;
   uint32_t block_count;
   uint32_t checkpoint_count;
+  /* QUIRE_OK: everything asked for; deadline exceeded, io error or corrupt: why no more. */
+  quire_status limited_by;
+  uint32_t reserved;
 } quire_pages;
 typedef struct quire_load_options {
   size_t size;
@@ -178,8 +195,9 @@ typedef struct quire_load_options {
   uint32_t skip_checkpoint;
   uint32_t layer_major;
   uint32_t deadline_ms;
+  uint32_t progress; /* 1: for quire_pages_so_far() */
 } quire_load_options;
-/* `options` may be NULL: everything. */
+/* `options` may be NULL: everything. A failure only when nothing was delivered: see limited_by. */
 quire_status quire_load(quire_session* session, uint64_t lease, const quire_load_options* options,
                         quire_pages* pages);
 /* 1 when the bytes have the checksum they were sealed with. */
@@ -239,6 +257,8 @@ typedef struct quire_completion {
 } quire_completion;
 quire_status quire_submit_match(quire_session* session, uint32_t prompt_tokens,
                                 uint32_t have_tokens, uint64_t* request);
+quire_status quire_submit_match_with(quire_session* session, uint32_t prompt_tokens,
+                                     const quire_match_options* options, uint64_t* request);
 quire_status quire_submit_load(quire_session* session, uint64_t lease,
                                const quire_load_options* options, uint64_t* request);
 quire_status quire_submit_release(quire_session* session, uint64_t lease, uint64_t* request);
@@ -255,8 +275,12 @@ quire_match_result quire_completion_match(const quire_completion* completion);
 quire_commit_result quire_completion_commit(const quire_completion* completion);
 quire_status quire_take_fill(quire_session* session, const quire_completion* completion,
                              quire_fill* fill);
+/* A load's completion with deadline exceeded, io error or corrupt may have pages too. */
 quire_status quire_take_pages(quire_session* session, const quire_completion* completion,
                               quire_pages* pages);
+/* What a load submitted with `progress` delivered so far: sets `pages` and `page_count`, zero the
+ * rest. Valid like all pages, until the lease is released. Never blocks. */
+quire_status quire_pages_so_far(quire_session* session, uint64_t request, quire_pages* pages);
 /* Readable when quire_poll() may have something; -1 when there is none. */
 int quire_session_fd(quire_session* session);
 

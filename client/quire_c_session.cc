@@ -36,12 +36,15 @@ static_assert(sizeof(quire_match_result) == sizeof(quire::model::MatchResult));
 static_assert(offsetof(quire_match_result, tokens_ssd) ==
               offsetof(quire::model::MatchResult, tokens_ssd));
 static_assert(offsetof(quire_match_result, limit) == offsetof(quire::model::MatchResult, limit));
+static_assert(offsetof(quire_match_result, cut_tokens) ==
+              offsetof(quire::model::MatchResult, cut_tokens));
 static_assert(sizeof(quire_commit_result) == sizeof(quire::model::CommitResult));
 static_assert(sizeof(quire_completion) == sizeof(Completion));
 static_assert(offsetof(quire_completion, words) == offsetof(Completion, result));
 static_assert(QUIRE_MAX_OBJECT_PAGES == quire::model::kMaxGroups);
 static_assert(QUIRE_HASH_BYTES == sizeof(Hash256));
 static_assert(QUIRE_FILL_CHECKPOINT == static_cast<int>(FillKind::kCheckpoint));
+static_assert(QUIRE_BATCH == static_cast<int>(quire::model::LoadClass::kBatch));
 static_assert(QUIRE_DONE_WITH == static_cast<int>(quire::model::Advice::kDoneWith));
 static_assert(QUIRE_BRANCH == static_cast<int>(quire::model::CheckpointReason::kBranch));
 static_assert(QUIRE_LIMIT_DEADLINE == static_cast<int>(quire::model::MatchLimit::kDeadline));
@@ -70,6 +73,10 @@ quire_status submit(quire_session* handle, uint64_t* request, Submit submit_one)
   });
 }
 
+quire::client::PrefillCost prefill_cost(const quire_match_options& given) {
+  return {given.prefill_us_per_ktoken, given.prefill_us_per_ktoken_per_mtoken};
+}
+
 Result<LoadOptions> to_load_options(const quire_load_options* pointer) {
   const quire_load_options given = QUIRE_TRY(read_options(pointer));
   LoadOptions options;
@@ -80,6 +87,7 @@ Result<LoadOptions> to_load_options(const quire_load_options* pointer) {
   options.order = given.layer_major != 0 ? quire::model::LoadOrder::kLayerMajor
                                          : quire::model::LoadOrder::kBlockMajor;
   options.deadline_ms = given.deadline_ms;
+  options.progress = given.progress != 0;
   return options;
 }
 
@@ -95,8 +103,12 @@ Result<FillOptions> to_fill_options(const quire_fill_options* pointer) {
 }
 
 quire_pages to_c(const LoadedPages& loaded) {
-  return {reinterpret_cast<const quire_page_view*>(loaded.pages.data()), loaded.pages.size(),
-          loaded.block_count, loaded.checkpoint_count};
+  return {reinterpret_cast<const quire_page_view*>(loaded.pages.data()),
+          loaded.pages.size(),
+          loaded.block_count,
+          loaded.checkpoint_count,
+          static_cast<quire_status>(loaded.limited_by),
+          0};
 }
 
 void to_c(const Fill& fill, quire_fill& out) {
@@ -147,6 +159,17 @@ quire_status quire_match(quire_session* session, uint32_t prompt_tokens, uint32_
   return call(session, [&](Session& s) -> Result<void> {
     if (result == nullptr) return null_argument();
     *result = copy_as<quire_match_result>(QUIRE_TRY(s.match(prompt_tokens, have_tokens)));
+    return {};
+  });
+}
+
+quire_status quire_match_with(quire_session* session, uint32_t prompt_tokens,
+                              const quire_match_options* options, quire_match_result* result) {
+  return call(session, [&](Session& s) -> Result<void> {
+    if (result == nullptr) return null_argument();
+    const quire_match_options given = QUIRE_TRY(read_options(options));
+    *result = copy_as<quire_match_result>(
+        QUIRE_TRY(s.match(prompt_tokens, given.have_tokens, prefill_cost(given))));
     return {};
   });
 }
@@ -215,6 +238,14 @@ quire_status quire_submit_match(quire_session* session, uint32_t prompt_tokens,
                                 uint32_t have_tokens, uint64_t* request) {
   return submit(session, request,
                 [&](Session& s) { return s.submit_match(prompt_tokens, have_tokens); });
+}
+
+quire_status quire_submit_match_with(quire_session* session, uint32_t prompt_tokens,
+                                     const quire_match_options* options, uint64_t* request) {
+  return submit(session, request, [&](Session& s) -> Result<uint64_t> {
+    const quire_match_options given = QUIRE_TRY(read_options(options));
+    return s.submit_match(prompt_tokens, given.have_tokens, prefill_cost(given));
+  });
 }
 
 quire_status quire_submit_load(quire_session* session, uint64_t lease,
@@ -292,6 +323,14 @@ quire_status quire_take_pages(quire_session* session, const quire_completion* co
                               quire_pages* pages) {
   return call(session, [&](Session& s) -> Result<void> {
     *pages = to_c(QUIRE_TRY(s.take_pages(completion->request, copy_as<Completion>(*completion))));
+    return {};
+  });
+}
+
+quire_status quire_pages_so_far(quire_session* session, uint64_t request, quire_pages* pages) {
+  return call(session, [&](Session& s) -> Result<void> {
+    if (pages == nullptr) return null_argument();
+    *pages = to_c(LoadedPages{QUIRE_TRY(s.pages_so_far(request))});
     return {};
   });
 }

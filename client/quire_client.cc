@@ -9,6 +9,16 @@ namespace quire::client {
 using model::FrameType;
 using model::Result;
 
+namespace {
+
+Result<std::string> json_reply(Result<Frame> reply) {
+  Frame frame = QUIRE_TRY(std::move(reply));
+  frame.payload.erase(0, sizeof(model::ReplyStatus));
+  return std::move(frame.payload);
+}
+
+}  // namespace
+
 Result<std::unique_ptr<Client>> Client::connect(const ClientOptions& options) {
   return std::make_unique<Client>(QUIRE_TRY(ClientImpl::create(options)));
 }
@@ -35,9 +45,20 @@ Result<void> Client::ping() {
 }
 
 Result<std::string> Client::status_json() {
-  Frame frame = QUIRE_TRY(impl_->attachment().call(FrameType::kStatus, {}));
-  frame.payload.erase(0, sizeof(model::ReplyStatus));
-  return std::move(frame.payload);
+  return json_reply(impl_->attachment().call(FrameType::kStatus, {}));
+}
+
+Result<std::string> Client::verify_json(model::VerifyScope scope) {
+  model::VerifyRequest request;
+  request.scope = static_cast<uint8_t>(scope);
+  return json_reply(impl_->attachment().call(FrameType::kVerify, model::struct_bytes(request)));
+}
+
+Result<std::string> Client::scrub_json(model::ScrubAction action, uint64_t bytes_per_second) {
+  model::ScrubRequest request;
+  request.action = static_cast<uint8_t>(action);
+  request.bytes_per_second = bytes_per_second;
+  return json_reply(impl_->attachment().call(FrameType::kScrub, model::struct_bytes(request)));
 }
 
 Result<uint64_t> Client::evict(uint64_t count) {

@@ -24,8 +24,9 @@ Result<void> Session::append_unit_hashes(std::span<const model::Hash256> leaves)
 uint32_t Session::token_count() const { return impl_->tokens().token_count(); }
 const std::vector<model::Hash256>& Session::chain() const { return impl_->tokens().chain(); }
 
-Result<model::MatchResult> Session::match(uint32_t prompt_tokens, uint32_t have_tokens) {
-  const RequestId id = QUIRE_TRY(impl_->submit_match(prompt_tokens, have_tokens));
+Result<model::MatchResult> Session::match(uint32_t prompt_tokens, uint32_t have_tokens,
+                                          const PrefillCost& cost) {
+  const RequestId id = QUIRE_TRY(impl_->submit_match(prompt_tokens, have_tokens, cost));
   return QUIRE_TRY(impl_->await(id)).result.match;
 }
 
@@ -79,8 +80,9 @@ Result<void> Session::noop() {
   return {};
 }
 
-Result<RequestId> Session::submit_match(uint32_t prompt_tokens, uint32_t have_tokens) {
-  return impl_->submit_match(prompt_tokens, have_tokens);
+Result<RequestId> Session::submit_match(uint32_t prompt_tokens, uint32_t have_tokens,
+                                        const PrefillCost& cost) {
+  return impl_->submit_match(prompt_tokens, have_tokens, cost);
 }
 Result<RequestId> Session::submit_load(uint64_t lease, const LoadOptions& options) {
   return impl_->submit_load(lease, options);
@@ -103,6 +105,10 @@ Result<Fill> Session::take_fill(RequestId request, const Completion& completion)
 }
 Result<LoadedPages> Session::take_pages(RequestId request, const Completion& completion) {
   return impl_->take_pages(request, completion);
+}
+Result<uint32_t> Session::loaded_so_far(RequestId load) { return impl_->loaded_so_far(load); }
+Result<std::span<const PageView>> Session::pages_so_far(RequestId load) {
+  return impl_->pages_so_far(load);
 }
 int Session::fd() const { return impl_->fd(); }
 

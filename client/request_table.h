@@ -38,6 +38,9 @@ struct Request {
   uint64_t object = 0;                            // lease of a load, fill of a commit or abort
   uint64_t staging_offset = 0;                    // commit or abort: which part, owned by the fill
   AreaRun run;                                    // staging of a begin_fill, descriptors of a load
+  uint8_t progress_slot = 0;                      // load: 1..kLoadProgressSlots while in flight
+  uint32_t ready = 0;                             // load: the highest count seen in that slot
+  uint32_t view_buffer = 0;                       // load: 1 + index in HeldLease::loads; 0 = none
   model::Completion completion{};
 };
 

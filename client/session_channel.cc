@@ -116,6 +116,10 @@ const model::ProgressHeader& SessionChannel::progress() const {
   return *reinterpret_cast<const model::ProgressHeader*>(progress_.data());
 }
 
+uint32_t SessionChannel::load_ready(uint8_t slot) const {
+  return reply().load_ready[slot - 1].load(std::memory_order_acquire);
+}
+
 Result<void> SessionChannel::put(const model::Submission& submission) {
   const std::optional<uint32_t> writable = submissions_.writable();
   if (!writable) return malformed("the daemon's submission index is impossible");

@@ -65,6 +65,8 @@ class SessionChannel {
   uint64_t staging_bytes() const { return staging_.bytes(); }
   uint32_t ring_entries() const { return ring_entries_; }
   const model::ProgressHeader& progress() const;
+  // Descriptors ready of the load in flight in `slot` (1..kLoadProgressSlots); the daemon's word.
+  uint32_t load_ready(uint8_t slot) const;
 
  private:
   SessionChannel() = default;

@@ -41,6 +41,20 @@ std::string_view verb_name(Verb verb) {
 
 }  // namespace
 
+bool has_pages(const Completion& completion) {
+  if (static_cast<Verb>(completion.verb) != Verb::kLoad) return false;
+  switch (static_cast<Errc>(completion.code)) {
+    case Errc::kOk:
+      return true;
+    case Errc::kDeadlineExceeded:
+    case Errc::kIoError:
+    case Errc::kCorrupt:
+      return completion.result.load.block_count > 0 || completion.result.load.checkpoint_count > 0;
+    default:
+      return false;
+  }
+}
+
 model::Error completion_error(const Completion& completion) {
   const Errc code = static_cast<Errc>(completion.code);
   return model::make_error(code, std::string(verb_name(static_cast<Verb>(completion.verb))) +
@@ -57,9 +71,7 @@ void SessionImpl::apply(Request& request) {
     case Verb::kAbortFill:
       return apply_fill_end(request);
     case Verb::kLoad:
-      if (HeldLease* lease = leases_.find(request.object)) --lease->loading;
-      if (!succeeded(request.completion)) free_descriptors(request.run);
-      return;
+      return end_load(request);
     case Verb::kNoop:
     case Verb::kRelease:
     case Verb::kSupersede:
@@ -93,6 +105,13 @@ void SessionImpl::apply_fill_end(const Request& request) {
   fills_.remove(*fill);
 }
 
+void SessionImpl::end_load(Request& request) {
+  if (request.progress_slot != 0) progress_slots_ &= ~(1u << (request.progress_slot - 1));
+  request.progress_slot = 0;
+  if (HeldLease* lease = leases_.find(request.object)) --lease->loading;
+  if (!has_pages(request.completion)) free_descriptors(request.run);
+}
+
 // The caller stopped waiting, so nobody would ever give back what came after all.
 void SessionImpl::undo_discarded(Request& request) {
   const Completion completion = request.completion;
@@ -120,6 +139,20 @@ void SessionImpl::submit_unwatched(Verb verb, const model::Submission::Args& arg
   request->discarded = true;
   request->object = object;
   if (submit(*request, args).ok()) channel_->flush();
+}
+
+// Pages of a released lease are nobody's any more: their room and slots must not wait for a caller
+// who, having read a failure's code, never asks.
+void SessionImpl::drop_untaken(HeldLease& lease) {
+  if (lease.untaken == 0) return;
+  for (Request& request : requests_.slots()) {
+    const bool of_lease = request.state == RequestState::kHeld && request.verb == Verb::kLoad &&
+                          request.object == lease.lease;
+    if (!of_lease) continue;
+    free_descriptors(request.run);
+    requests_.remove(request);
+  }
+  lease.untaken = 0;
 }
 
 void SessionImpl::drop_lease(HeldLease& lease) {

@@ -135,11 +135,23 @@ void SessionImpl::pick_up(Request& request) {
   const bool ok = completion.code == static_cast<int32_t>(Errc::kOk);
   if (ok && request.verb == model::Verb::kBeginFill && completion.result.begin_fill.duplicate) {
     requests_.settle(request);
-  } else if (ok &&
-             (request.verb == model::Verb::kBeginFill || request.verb == model::Verb::kLoad)) {
+  } else if (ok && request.verb == model::Verb::kBeginFill) {
+    request.state = RequestState::kHeld;
+  } else if (HeldLease* lease = has_pages(completion) ? leases_.find(request.object) : nullptr) {
+    ++lease->untaken;
     request.state = RequestState::kHeld;
   } else {
+    if (request.verb == model::Verb::kLoad) free_descriptors(request.run);
     requests_.remove(request);
+  }
+}
+
+// For calls that never block: what completed, and the daemon's news when nothing did for a while.
+void SessionImpl::take_in() {
+  // What drain() cannot accept ends the session; its requests are then ready with that error.
+  if (!ended_) static_cast<void>(drain());
+  if (!ended_ && !requests_.has_ready() && now_ns() - last_news_look_ns_ > kNewsIntervalNs) {
+    look_for_news();
   }
 }
 
@@ -207,7 +219,7 @@ Result<Completion> SessionImpl::await(Result<RequestId> submitted) {
   const Completion completion = request.completion;
   pick_up(request);
   refresh_fd();
-  if (completion.code != static_cast<int32_t>(Errc::kOk)) {
+  if (completion.code != static_cast<int32_t>(Errc::kOk) && !has_pages(completion)) {
     const bool made_up = ended_ && static_cast<int32_t>(ended_->code) == completion.code;
     return made_up ? *ended_ : completion_error(completion);
   }
@@ -217,11 +229,7 @@ Result<Completion> SessionImpl::await(Result<RequestId> submitted) {
 Result<size_t> SessionImpl::poll_completions(std::span<Completion> completions) {
   if (attachment_->forked() || !channel_) return check().error();
   channel_->disarm();
-  // What drain() cannot accept ends the session; its requests are then ready with that error.
-  if (!ended_) static_cast<void>(drain());
-  if (!ended_ && !requests_.has_ready() && now_ns() - last_news_look_ns_ > kNewsIntervalNs) {
-    look_for_news();
-  }
+  take_in();
   size_t count = 0;
   while (count < completions.size() && requests_.has_ready()) {
     Request& request = *requests_.pop_ready();

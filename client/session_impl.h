@@ -58,7 +58,8 @@ class SessionImpl {
 
   // session_requests.cc: one submission each. Errors before submission leave nothing behind.
   model::Result<RequestId> submit_noop();
-  model::Result<RequestId> submit_match(uint32_t prompt_tokens, uint32_t have_tokens);
+  model::Result<RequestId> submit_match(uint32_t prompt_tokens, uint32_t have_tokens,
+                                        const PrefillCost& cost);
   model::Result<RequestId> submit_load(uint64_t lease, const LoadOptions& options);
   model::Result<RequestId> submit_release(uint64_t lease);
   model::Result<RequestId> submit_begin_fill(model::FillKind kind, uint32_t end_tokens,
@@ -70,10 +71,13 @@ class SessionImpl {
                                          uint32_t pause_ms);
   model::Result<Fill> take_fill(RequestId id, const model::Completion& completion);
   model::Result<LoadedPages> take_pages(RequestId id, const model::Completion& completion);
+  model::Result<uint32_t> loaded_so_far(RequestId id);
+  model::Result<std::span<const PageView>> pages_so_far(RequestId id);
 
   // session_impl.cc: everything after submission.
   void flush();
-  // Waits for one request and picks its outcome up; its error when its code is not kOk.
+  // Waits for one request and picks its outcome up; its error when its code is not kOk, unless it
+  // is a load's that delivered pages.
   model::Result<model::Completion> await(model::Result<RequestId> submitted);
   model::Result<size_t> poll_completions(std::span<model::Completion> completions);
   model::Result<void> wait(uint32_t timeout_ms);
@@ -94,13 +98,16 @@ class SessionImpl {
   model::Result<void> check_fill(model::FillKind kind, uint32_t end_tokens, uint64_t groups) const;
   model::Result<OpenFill*> find_ending_fill(const Fill& fill);
   uint64_t count_descriptors(const HeldLease& lease, const LoadOptions& options);
-  model::Result<LoadedPages> read_pages(const Request& request);
+  model::Result<LoadedPages> read_pages(Request& request);
+  // Views of a load's first `count` descriptors; those read before are kept.
+  model::Result<std::span<const PageView>> view_pages(Request& request, uint32_t count);
 
   // session_impl.cc
   model::Result<void> drain();
   model::Result<void> complete(const model::Completion& completion);
   void finish(Request& request, const model::Completion& completion);
   void pick_up(Request& request);
+  void take_in();
   void look_for_news();
   void fail_all(const model::Error& error);
   template <typename Done>
@@ -115,7 +122,9 @@ class SessionImpl {
   void apply_fill_end(const Request& request);
   void undo_discarded(Request& request);
   void submit_unwatched(model::Verb verb, const model::Submission::Args& args, uint64_t object);
+  void end_load(Request& request);
   void drop_lease(HeldLease& lease);
+  void drop_untaken(HeldLease& lease);
   void free_staging(AreaRun& run);
   void free_descriptors(AreaRun& run);
 
@@ -132,11 +141,14 @@ class SessionImpl {
   RequestTable requests_;
   HeldLeases leases_;
   OpenFills fills_;
+  uint32_t progress_slots_ = 0;        // bit s: a load in flight uses slot s + 1
   std::optional<ReadyFd> ready_fd_;    // once fd() was asked for
   std::optional<model::Error> ended_;  // nothing more will complete, and why
   int64_t last_news_look_ns_ = 0;
 };
 
+// A load's completion whose descriptors stand in the descriptor area: all asked for, or the head.
+bool has_pages(const model::Completion& completion);
 // "<verb> failed" with the completion's code; call only when that is not kOk.
 model::Error completion_error(const model::Completion& completion);
 

@@ -22,6 +22,19 @@ model::Error invalid(std::string text) {
   return make_error(Errc::kInvalidArgument, std::move(text));
 }
 
+model::LoadArgs load_args(const Request& request, const LoadOptions& options) {
+  return {.lease = request.object,
+          .groups = options.groups,
+          .first_block = options.first_block,
+          .block_count = options.block_count,
+          .descriptor_index = static_cast<uint32_t>(request.run.offset),
+          .descriptor_capacity = static_cast<uint32_t>(request.run.length),
+          .order = static_cast<uint8_t>(options.order),
+          .include_checkpoint = options.include_checkpoint,
+          .progress_slot = request.progress_slot,
+          .reserved = {}};
+}
+
 }  // namespace
 
 Result<Request*> SessionImpl::add_request(Verb verb) {
@@ -48,7 +61,8 @@ Result<RequestId> SessionImpl::submit_noop() {
   return submit(*QUIRE_TRY(add_request(Verb::kNoop)), {});
 }
 
-Result<RequestId> SessionImpl::submit_match(uint32_t prompt_tokens, uint32_t have_tokens) {
+Result<RequestId> SessionImpl::submit_match(uint32_t prompt_tokens, uint32_t have_tokens,
+                                            const PrefillCost& cost) {
   if (prompt_tokens == 0 || prompt_tokens > tokens_.token_count() || have_tokens > prompt_tokens) {
     return invalid("match: prompt_tokens must be 1..token_count(), have_tokens at most that");
   }
@@ -59,6 +73,8 @@ Result<RequestId> SessionImpl::submit_match(uint32_t prompt_tokens, uint32_t hav
   args.match.unit_count = prompt_tokens / layout_.unit_tokens;
   args.match.prompt_tokens = prompt_tokens;
   args.match.have_tokens = have_tokens;
+  args.match.prefill_us_per_ktoken = cost.us_per_ktoken;
+  args.match.prefill_us_per_ktoken_per_mtoken = cost.us_per_ktoken_per_mtoken;
   return submit(*QUIRE_TRY(add_request(Verb::kMatch)), args);
 }
 
@@ -83,6 +99,10 @@ Result<RequestId> SessionImpl::submit_load(uint64_t lease, const LoadOptions& op
   if (held->loads.size() >= kMaxLoadsPerLease) {
     return make_error(Errc::kBusy, "load: too many loads of one lease");
   }
+  const auto slot = static_cast<uint8_t>(std::countr_one(progress_slots_));
+  if (options.progress && slot == model::kLoadProgressSlots) {
+    return make_error(Errc::kBusy, "load: 16 loads with progress are in flight: take completions");
+  }
   const uint64_t needed = std::max<uint64_t>(1, count_descriptors(*held, options));
   if (needed > descriptors_.capacity()) {
     return invalid("load of " + std::to_string(needed) + " pages; this session takes " +
@@ -99,19 +119,13 @@ Result<RequestId> SessionImpl::submit_load(uint64_t lease, const LoadOptions& op
   }
   (*request)->object = lease;
   (*request)->run = run;
+  if (options.progress) (*request)->progress_slot = slot + 1;
   Submission::Args args{};
-  args.load = {.lease = lease,
-               .groups = options.groups,
-               .first_block = options.first_block,
-               .block_count = options.block_count,
-               .descriptor_index = static_cast<uint32_t>(run.offset),
-               .descriptor_capacity = static_cast<uint32_t>(run.length),
-               .order = static_cast<uint8_t>(options.order),
-               .include_checkpoint = options.include_checkpoint,
-               .reserved = {}};
+  args.load = load_args(**request, options);
   Result<RequestId> id = submit(**request, args, options.deadline_ms);
   if (id.ok()) {
     ++held->loading;
+    if (options.progress) progress_slots_ |= 1u << slot;
   } else {
     free_descriptors(run);
   }
@@ -126,7 +140,10 @@ Result<RequestId> SessionImpl::submit_release(uint64_t lease) {
   Submission::Args args{};
   args.release.lease = lease;
   Result<RequestId> id = submit(*QUIRE_TRY(add_request(Verb::kRelease)), args);
-  if (id.ok()) drop_lease(*held);
+  if (id.ok()) {
+    drop_untaken(*held);
+    drop_lease(*held);
+  }
   return id;
 }
 
@@ -249,30 +266,73 @@ Result<Fill> SessionImpl::take_fill(RequestId id, const Completion& completion) 
 
 Result<LoadedPages> SessionImpl::take_pages(RequestId id, const Completion& completion) {
   if (attachment_->forked() || !channel_) return check().error();
-  if (completion.code != static_cast<int32_t>(Errc::kOk)) return completion_error(completion);
+  if (!has_pages(completion) && completion.code != static_cast<int32_t>(Errc::kOk)) {
+    return completion_error(completion);
+  }
   Request* request = requests_.find(id);
   if (request == nullptr || request->verb != Verb::kLoad || request->state != RequestState::kHeld) {
     return make_error(Errc::kNotFound, "no pages wait under this request");
   }
   Result<LoadedPages> pages = read_pages(*request);
+  if (HeldLease* lease = leases_.find(request->object)) --lease->untaken;
   free_descriptors(request->run);
   requests_.remove(*request);
   return pages;
 }
 
-Result<LoadedPages> SessionImpl::read_pages(const Request& request) {
+Result<LoadedPages> SessionImpl::read_pages(Request& request) {
   const model::LoadResult& result = request.completion.result.load;
-  HeldLease* held = leases_.find(request.object);
-  if (held == nullptr) return make_error(Errc::kNotFound, "the lease was released");
   if (result.descriptor_count > request.run.length ||
       result.checkpoint_count > result.descriptor_count) {
     return make_error(Errc::kMalformedFrame, "a load result beyond the room it was given");
   }
-  const auto descriptors =
-      channel_->descriptors().subspan(request.run.offset, result.descriptor_count);
-  std::vector<PageView>& views = leases_.add_load(*held);
-  QUIRE_TRY(page_reader_.read(descriptors, *held, views));
-  return LoadedPages{views, result.block_count, result.checkpoint_count};
+  const auto views = QUIRE_TRY(view_pages(request, result.descriptor_count));
+  return LoadedPages{views, result.block_count, result.checkpoint_count,
+                     static_cast<Errc>(request.completion.code)};
+}
+
+Result<std::span<const PageView>> SessionImpl::view_pages(Request& request, uint32_t count) {
+  HeldLease* held = leases_.find(request.object);
+  if (held == nullptr) return make_error(Errc::kNotFound, "the lease was released");
+  if (request.view_buffer == 0) {
+    // Room for all at once: views handed out before must not move when more are added.
+    leases_.add_load(*held).reserve(request.run.length);
+    request.view_buffer = static_cast<uint32_t>(held->loads.size());
+  }
+  std::vector<PageView>& views = held->loads[request.view_buffer - 1];
+  if (views.size() < count) {
+    const auto fresh =
+        channel_->descriptors().subspan(request.run.offset + views.size(), count - views.size());
+    QUIRE_TRY(page_reader_.read(fresh, *held, views));
+  }
+  return std::span<const PageView>(views.data(), count);
+}
+
+Result<uint32_t> SessionImpl::loaded_so_far(RequestId id) {
+  if (attachment_->forked() || !channel_) return check().error();
+  take_in();
+  if (requests_.has_ready() || ended_) refresh_fd();
+  QUIRE_TRY(check());
+  Request* request = requests_.find(id);
+  if (request == nullptr || request->verb != Verb::kLoad) {
+    return make_error(Errc::kNotFound, "no load under this request, or its pages were taken");
+  }
+  const uint32_t room = static_cast<uint32_t>(request->run.length);
+  if (request->state == RequestState::kInFlight) {
+    if (request->progress_slot == 0) return 0u;
+    const uint32_t ready = std::min(channel_->load_ready(request->progress_slot), room);
+    // The daemon clears the slot just before the completion.
+    return request->ready = std::max(request->ready, ready);
+  }
+  if (!has_pages(request->completion)) {
+    return make_error(Errc::kNotFound, "the load delivered nothing: its completion says why");
+  }
+  return std::min(request->completion.result.load.descriptor_count, room);
+}
+
+Result<std::span<const PageView>> SessionImpl::pages_so_far(RequestId id) {
+  const uint32_t count = QUIRE_TRY(loaded_so_far(id));
+  return view_pages(*requests_.find(id), count);
 }
 
 }  // namespace quire::client

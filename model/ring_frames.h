@@ -4,6 +4,7 @@
 // checks it, then uses it.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <type_traits>
 
@@ -31,14 +32,28 @@ struct MatchArgs {
   // Prefix the engine already holds in device memory: pinned like the rest; a load leaves it out by
   // LoadArgs::first_block.
   uint32_t have_tokens;
-  uint32_t reserved[9];
+  // What it costs the engine to compute instead of loading: a thousand tokens at position p take
+  // prefill_us_per_ktoken + prefill_us_per_ktoken_per_mtoken * p / 1e6 microseconds. Both 0: no
+  // curve, nothing is cut.
+  uint32_t prefill_us_per_ktoken;
+  uint32_t prefill_us_per_ktoken_per_mtoken;
+  uint32_t reserved[7];
 };
 
+// How loads of a session are scheduled against others'; given when it is opened.
+enum class LoadClass : uint8_t {
+  kInteractive = 0,  // somebody waits for the first token
+  kBatch = 1,        // takes what the interactive ones leave
+};
+
+// How pages are brought in. kLayerMajor: group by group, in the order of each group's first layer;
+// a page is verified whole before it is delivered (law 4). Descriptors are block-major either way.
 enum class LoadOrder : uint8_t { kBlockMajor = 0, kLayerMajor = 1 };
 
 // Writes page descriptors of a lease's pages: blocks [first_block, first_block + block_count), each
 // with the append groups among `groups` in ascending order; then, with include_checkpoint, the
-// checkpoint's pages of `groups` in the order of plan_pages (model/page_plan.h).
+// checkpoint's pages of `groups` in the order of plan_pages (model/page_plan.h). Two loads in
+// flight with one progress slot make its count worthless and harm nobody else.
 struct LoadArgs {
   uint64_t lease;
   uint64_t groups;  // GroupMask; 0 = all
@@ -48,7 +63,8 @@ struct LoadArgs {
   uint32_t descriptor_capacity;
   uint8_t order;  // LoadOrder; RAM pages complete in one piece either way
   uint8_t include_checkpoint;
-  uint8_t reserved[14];
+  uint8_t progress_slot;  // 1..kLoadProgressSlots: ReplyHeader::load_ready[slot - 1]; 0 = none
+  uint8_t reserved[13];
 };
 
 struct ReleaseArgs {
@@ -143,9 +159,17 @@ struct MatchResult {
   uint8_t limit;  // MatchLimit
   uint8_t limit_group;
   uint8_t replay_exact;  // 1: a replay reproduces the bytes
-  uint8_t reserved[5];
+  uint8_t reserved[1];
+  // Resume here for the earliest first token: loading up to here costs less than computing, by the
+  // prefill curve and load_estimate_us. At most exact_tokens, and equal to it without a curve.
+  uint32_t cut_tokens;
 };
 
+// With kDeadlineExceeded, kIoError and kCorrupt the completion carries the usable head all the same
+// (law 15): block_count whole blocks from first_block on; their descriptors are valid and their
+// pages stay pinned under the lease. The checkpoint is delivered whole or not at all, and only
+// behind every block asked for: no descriptor changes its place. Any other code: nothing was
+// delivered.
 struct LoadResult {
   uint32_t descriptor_count;  // written from LoadArgs::descriptor_index on
   uint32_t block_count;       // blocks whose pages are all delivered (the usable head)
@@ -187,6 +211,9 @@ struct Completion {
 };
 static_assert(sizeof(Completion) == 64 && std::is_trivially_copyable_v<Completion>);
 static_assert(sizeof(MatchResult) == 48 && sizeof(LoadResult) == 48 && sizeof(CommitResult) == 48);
+static_assert(offsetof(MatchResult, limit) == 40 && offsetof(MatchResult, cut_tokens) == 44);
+static_assert(offsetof(MatchArgs, prefill_us_per_ktoken) == 12);
+static_assert(offsetof(LoadArgs, progress_slot) == 34);
 
 // Where one page lies and what it must look like.
 struct PageDescriptor {

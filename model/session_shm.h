@@ -14,6 +14,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 
 #include "model/hash256.h"
@@ -34,13 +35,25 @@ struct ControlHeader {
 };
 static_assert(sizeof(ControlHeader) <= 4096);
 
+inline constexpr uint32_t kLoadProgressSlots = 16;
+
+// load_ready[s]: of the load in flight with progress slot s + 1, how many descriptors are written
+// and valid, their pages pinned under the lease until its release, from LoadArgs::descriptor_index
+// on, without a gap. Writer: the daemon, release, after the descriptors; reader: the client,
+// acquire. It only grows while the load is in flight and is 0 at all other times: the daemon clears
+// it when it takes the load, and again before it publishes the completion, or the next load in the
+// slot would show this one's count until the daemon takes it. From the completion on
+// LoadResult::descriptor_count holds.
 struct ReplyHeader {
   RingWord submission_head;
   RingWord completion_tail;
   RingWord daemon_sleeping;  // 1: the client must ring the doorbell after publishing
   RingWord closed;           // 1: the session ended; nothing more will complete
+  alignas(64) std::atomic<uint32_t> load_ready[kLoadProgressSlots];
 };
 static_assert(sizeof(ReplyHeader) <= 4096);
+static_assert(std::atomic<uint32_t>::is_always_lock_free && sizeof(std::atomic<uint32_t>) == 4);
+static_assert(offsetof(ReplyHeader, load_ready) == 4 * sizeof(RingWord));
 
 // How far a session's commits have come. Writer: the daemon's core, release; readers: any member,
 // acquire. A value only grows. ready_tokens[l]: tokens of which all append groups that hold

@@ -5,6 +5,8 @@
 //   [FrameHeader 16 B][payload: payload_bytes]      client -> daemon: no descriptors, ever
 //   a reply has type | kReplyBit, the request's sequence, and starts with ReplyStatus
 //   an event has sequence 0
+//   a reply with sequence 0 answers no request: why the daemon hangs up now, kBusy when it has no
+//   room for another connection
 #pragma once
 
 #include <array>
@@ -33,7 +35,9 @@ enum class FrameType : uint16_t {
   kUnmappedSegment = 7,  // acknowledges kSegmentRetired; no reply
   kPing = 8,
   kStatus = 9,  // reply: JSON text after ReplyStatus
-  kEvict = 10,  // administrators only
+  kEvict = 10,  // administrators only; so are the next two, whose replies are like kStatus's
+  kVerify = 11,
+  kScrub = 12,
   // Events, daemon -> client.
   kSegmentRetired = 64,
   kSessionEnded = 65,
@@ -105,11 +109,13 @@ struct OpenSessionRequest {
   uint64_t staging_bytes = 16ull << 20;  // client-writable; at least one object
   uint64_t weights_epoch = 0;
   uint64_t conversation = 0;  // sessions with the same non-zero value supersede each other
+  uint8_t load_class = 0;     // LoadClass (model/ring_frames.h); kInvalidArgument for others
+  std::array<uint8_t, 7> reserved{};
   WireName tenant{};
   WireName namespace_name{};
   WireName salt{};
 };
-static_assert(sizeof(OpenSessionRequest) == 232);
+static_assert(sizeof(OpenSessionRequest) == 240);
 
 // Carries 6 descriptors in the order of SessionDescriptor.
 enum class SessionDescriptor : uint8_t {
@@ -169,6 +175,24 @@ struct EvictReply {
   ReplyStatus status;
   uint64_t evicted = 0;
 };
+
+enum class VerifyScope : uint8_t {
+  kMemory = 0,           // checksums of the pages in memory
+  kIndexAndHeaders = 1,  // the index against the headers of the extents on the SSD
+};
+struct VerifyRequest {
+  uint8_t scope = 0;  // VerifyScope
+  std::array<uint8_t, 7> reserved{};
+};
+static_assert(sizeof(VerifyRequest) == 8);
+
+enum class ScrubAction : uint8_t { kStatus = 0, kStart = 1, kStop = 2 };
+struct ScrubRequest {
+  uint8_t action = 0;  // ScrubAction
+  std::array<uint8_t, 7> reserved{};
+  uint64_t bytes_per_second = 0;  // 0 = as configured
+};
+static_assert(sizeof(ScrubRequest) == 16);
 
 struct SegmentRetiredEvent {
   uint32_t segment = 0;

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <span>
 
+#include "server/status.h"
+
 namespace quire::server {
 
 using model::Errc;
@@ -28,7 +30,7 @@ model::Result<void> ControlVerbs::on_frame(Connection& connection, const model::
   if (!connection.greeted && type != FrameType::kHello) {
     return make_error(Errc::kMalformedFrame, "the first frame must be a hello");
   }
-  if (type < FrameType::kHello || type > FrameType::kEvict) {
+  if (type < FrameType::kHello || type > FrameType::kScrub) {
     return make_error(Errc::kMalformedFrame, "unknown frame type");
   }
   if (type == FrameType::kUnmappedSegment) return unmapped_segment(connection, payload);
@@ -58,6 +60,10 @@ model::Result<void> ControlVerbs::run_verb(Connection& connection, FrameType typ
       return status(connection, sequence);
     case FrameType::kEvict:
       return evict(connection, sequence, payload);
+    case FrameType::kVerify:
+      return verify(connection, sequence, payload);
+    case FrameType::kScrub:
+      return scrub(connection, sequence, payload);
     case FrameType::kPing:
       connection.send(type, true, sequence, struct_bytes(model::ReplyStatus{}));
       return {};
@@ -134,11 +140,16 @@ model::Result<void> ControlVerbs::open_session(Connection& connection, uint32_t 
                                                std::string_view payload) {
   const auto request = QUIRE_TRY(read_struct<model::OpenSessionRequest>(payload));
   const SessionIdentity identity = QUIRE_TRY(identify(connection, request));
+  if (request.load_class > static_cast<uint8_t>(model::LoadClass::kBatch)) {
+    return make_error(Errc::kInvalidArgument, "load_class must be 0 (interactive) or 1 (batch)");
+  }
   const AttachmentShape shape{.ring_entries = request.ring_entries,
                               .max_units = request.max_units,
                               .max_load_pages = request.max_load_pages,
                               .staging_bytes = request.staging_bytes};
   Attachment* attachment = QUIRE_TRY(parts_.registry->open(connection, identity, shape));
+  attachment->session().cached.batch_class =
+      request.load_class == static_cast<uint8_t>(model::LoadClass::kBatch);
   return reply_with_session(connection, sequence, FrameType::kOpenSession, *attachment);
 }
 
@@ -208,12 +219,11 @@ model::Result<void> ControlVerbs::unmapped_segment(Connection& connection,
 }
 
 model::Result<void> ControlVerbs::status(Connection& connection, uint32_t sequence) {
-  std::string bytes(struct_bytes(model::ReplyStatus{}));
-  bytes += parts_.status_json();
-  if (bytes.size() > model::kMaxFrameBytes) {
+  const std::string text = parts_.status_json();
+  if (text.size() + sizeof(model::ReplyStatus) > model::kMaxFrameBytes) {
     return make_error(Errc::kFrameTooLarge, "the status is larger than a frame");
   }
-  connection.send(FrameType::kStatus, true, sequence, bytes);
+  send_text(connection, FrameType::kStatus, sequence, text);
   return {};
 }
 
@@ -230,6 +240,65 @@ model::Result<void> ControlVerbs::evict(Connection& connection, uint32_t sequenc
   model::EvictReply reply;
   reply.evicted = parts_.cache->store().evict(request.count);
   connection.send(FrameType::kEvict, true, sequence, struct_bytes(reply));
+  return {};
+}
+
+void ControlVerbs::send_text(Connection& connection, FrameType type, uint32_t sequence,
+                             std::string_view text) {
+  std::string bytes(struct_bytes(model::ReplyStatus{}));
+  bytes += text;
+  connection.send(type, true, sequence, bytes);
+}
+
+// An invariant that does not hold ends the daemon, as it would anywhere: what it holds is not to be
+// trusted. The check stops all service for some 50 ms a million objects.
+model::Result<void> ControlVerbs::verify(Connection& connection, uint32_t sequence,
+                                         std::string_view payload) {
+  const auto request = QUIRE_TRY(read_struct<model::VerifyRequest>(payload));
+  if (!is_administrator(connection)) {
+    return make_error(Errc::kPermissionDenied, "verify needs root or the daemon's own uid");
+  }
+  parts_.cache->check_invariants();
+  const bool headers = request.scope == static_cast<uint8_t>(model::VerifyScope::kIndexAndHeaders);
+  std::string scrub = "null";
+  if (headers) {
+    if (parts_.tier == nullptr) {
+      return make_error(Errc::kUnavailable, "there is no SSD tier whose headers could be read");
+    }
+    parts_.tier->check_invariants();
+    parts_.tier->start_scrub(0);
+    scrub = make_scrub_json(*parts_.tier);
+  }
+  const cache::StoreCounters& store = parts_.cache->store().counters();
+  send_text(connection, FrameType::kVerify, sequence,
+            "{\"memory\":\"ok\",\"spans\":" + std::to_string(store.spans) +
+                ",\"checkpoints\":" + std::to_string(store.checkpoints) + ",\"quarantined\":" +
+                std::to_string(store.quarantined) + ",\"scrub\":" + scrub + "}");
+  return {};
+}
+
+model::Result<void> ControlVerbs::scrub(Connection& connection, uint32_t sequence,
+                                        std::string_view payload) {
+  const auto request = QUIRE_TRY(read_struct<model::ScrubRequest>(payload));
+  if (!is_administrator(connection)) {
+    return make_error(Errc::kPermissionDenied, "scrub needs root or the daemon's own uid");
+  }
+  if (parts_.tier == nullptr) {
+    return make_error(Errc::kUnavailable, "there is no SSD tier; start with --ssd_path");
+  }
+  switch (static_cast<model::ScrubAction>(request.action)) {
+    case model::ScrubAction::kStatus:
+      break;
+    case model::ScrubAction::kStart:
+      parts_.tier->start_scrub(request.bytes_per_second);
+      break;
+    case model::ScrubAction::kStop:
+      parts_.tier->stop_scrub();
+      break;
+    default:
+      return make_error(Errc::kInvalidArgument, "action must be 0 (status), 1 (start) or 2 (stop)");
+  }
+  send_text(connection, FrameType::kScrub, sequence, make_scrub_json(*parts_.tier));
   return {};
 }
 

@@ -15,6 +15,7 @@
 #include "server/options.h"
 #include "server/segment_share.h"
 #include "server/session_registry.h"
+#include "tiering/ssd_tier.h"
 
 namespace quire::server {
 
@@ -25,6 +26,7 @@ class ControlVerbs {
     SessionRegistry* registry = nullptr;
     SegmentShare* segments = nullptr;
     const Options* options = nullptr;
+    tiering::SsdTier* tier = nullptr;  // null: none
     uint64_t daemon_epoch = 0;
     std::function<std::string()> status_json;
     std::function<model::Result<void>(Attachment&)>
@@ -57,6 +59,10 @@ class ControlVerbs {
   model::Result<void> unmapped_segment(Connection& connection, std::string_view payload);
   model::Result<void> status(Connection& connection, uint32_t sequence);
   model::Result<void> evict(Connection& connection, uint32_t sequence, std::string_view payload);
+  model::Result<void> verify(Connection& connection, uint32_t sequence, std::string_view payload);
+  model::Result<void> scrub(Connection& connection, uint32_t sequence, std::string_view payload);
+  void send_text(Connection& connection, model::FrameType type, uint32_t sequence,
+                 std::string_view text);
 
   model::Result<void> run_verb(Connection& connection, model::FrameType type, uint32_t sequence,
                                std::string_view payload);

@@ -36,6 +36,7 @@ class CopyJobs {
   // Null when all are in use.
   CopyJob* take();
   void give_back(CopyJob* job);
+  bool empty() const { return free_.empty(); }
   CopyJob* of(const tiering::CopyTask& task) { return &jobs_[task.id]; }
 
  private:

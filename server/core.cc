@@ -33,23 +33,30 @@ model::Result<std::unique_ptr<Core>> Core::create(const CoreParts& parts) {
 model::Result<void> Core::wire() {
   const Options& options = *parts_.options;
   dispatcher_ = QUIRE_TRY(Dispatcher::create(
-      parts_.cache, parts_.copies, parts_.clock,
+      parts_.cache, parts_.copies, parts_.tier, parts_.clock,
       {.verify_hits = options.verify_hits, .default_deadline_ms = options.default_deadline_ms}));
   registry_ = std::make_unique<SessionRegistry>(
       parts_.cache, dispatcher_.get(),
       RegistryOptions{.max_sessions = options.max_sessions,
                       .max_shared_bytes = options.session_memory_bytes});
-  segments_ = std::make_unique<SegmentShare>(parts_.cache, parts_.supply);
+  segments_ = std::make_unique<SegmentShare>(parts_.cache, parts_.supply,
+                                             [tier = parts_.tier](const std::byte* segment) {
+                                               if (tier != nullptr) tier->forget_segment(segment);
+                                             });
   verbs_ = std::make_unique<ControlVerbs>(QUIRE_TRY(ControlVerbs::create(
       {.cache = parts_.cache,
        .registry = registry_.get(),
        .segments = segments_.get(),
        .options = parts_.options,
+       .tier = parts_.tier,
        .daemon_epoch = parts_.daemon_epoch,
        .status_json = [this] { return status_json(); },
        .watch_doorbell = [this](Attachment& attachment) { return watch_doorbell(attachment); },
        .end_attachment = [this](Attachment& attachment) { end_attachment(attachment); }})));
   QUIRE_TRY(loop_.add(parts_.waker->fd(), EPOLLIN | EPOLLET, parts_.waker));
+  if (parts_.tier != nullptr) {
+    QUIRE_TRY(loop_.add(parts_.tier->wake_fd(), EPOLLIN, &device_events_));
+  }
   listener_ = QUIRE_TRY(Listener::create(options.socket_path, options.socket_mode, &loop_,
                                          [this](model::FdGuard fd) { accept(std::move(fd)); }));
   return {};
@@ -138,6 +145,10 @@ void Core::run() {
 
 bool Core::turn() {
   bool worked = dispatcher_->finish_copies() > 0;
+  if (parts_.tier != nullptr) {
+    worked = parts_.tier->step() || worked;
+    worked = dispatcher_->finish_loads() > 0 || worked;
+  }
   worked = serve_active() || worked;
   if (++turns_ % kTurnsBetweenSockets == 0) {
     worked = loop_.turn(0) > 0 || worked;
@@ -225,11 +236,17 @@ void Core::sleep() {
   const bool work_came = dispatcher_->finish_copies() > 0 ||
                          has_calls_.load(std::memory_order_seq_cst) ||
                          stopping_.load(std::memory_order_seq_cst);
-  if (!work_came) loop_.turn(active_.empty() ? kIdleTimeoutMs : kParkedTimeoutMs);
+  if (!work_came) loop_.turn(sleep_ms());
   parts_.waker->set_asleep(false);
   now_ns_ = parts_.clock->now_ns();
   last_work_ns_ = now_ns_;
   for (Attachment* attachment : active_) attachment->last_active_ns = now_ns_;
+}
+
+int Core::sleep_ms() const {
+  // Deadlines of loads, and what the tier put off, are looked at again soon.
+  const bool tier_waits = parts_.tier != nullptr && !parts_.tier->idle();
+  return active_.empty() && !tier_waits ? kIdleTimeoutMs : kParkedTimeoutMs;
 }
 
 // Lets every client go and waits, bounded, for copies that still read their memory.
@@ -243,9 +260,23 @@ void Core::drain() {
     dispatcher_->finish_copies();
   }
   registry_->sweep();
+  drain_tier(start);
   segments_->retire_pending(connections_);
   connections_.clear();
   run_calls();
+}
+
+// A clean stop: what is fresh goes to the SSD, within the time that stopping may take.
+void Core::drain_tier(int64_t start_ns) {
+  if (parts_.tier == nullptr) return;
+  parts_.tier->hurry();
+  while (parts_.clock->now_ns() - start_ns < kDrainNs) {
+    if (parts_.tier->step()) continue;
+    if (parts_.tier->idle()) return;
+    loop_.turn(1);
+  }
+  log(LogLevel::kWarning, "stopped with work left for the SSD tier: " +
+                              std::to_string(parts_.tier->status().queued) + " objects queued");
 }
 
 void Core::stop() {
@@ -267,6 +298,8 @@ std::string Core::status_json() const {
                            .supply = parts_.supply,
                            .registry = registry_.get(),
                            .dispatcher = dispatcher_.get(),
+                           .tier = parts_.tier,
+                           .tier_failure = parts_.tier_failure,
                            .core = this,
                            .options = parts_.options,
                            .retiring_segments = segments_->retiring_count(),

@@ -1,9 +1,9 @@
 // The core: one thread, one event loop, sole owner of pages, index, leases and sessions.
 //
-// A turn: finished copies, then at most kSubmissionsPerTurn of each polled ring, then a bounded
-// step of background work, then the sockets now and then. After spin_us without work rings are
-// armed one by one (the client will ring), and when none is left to poll the core sleeps in epoll.
-// Threads: run() on one thread; stop() and call() from any.
+// A turn: finished copies, one step of the SSD tier, then at most kSubmissionsPerTurn of each
+// polled ring, then a bounded step of background work and the sockets now and then. After spin_us
+// without work rings are armed one by one (the client will ring), and when none is left to poll the
+// core sleeps in epoll. Threads: run() on one thread; stop() and call() from any.
 #pragma once
 
 #include <atomic>
@@ -24,6 +24,7 @@
 #include "server/options.h"
 #include "server/segment_share.h"
 #include "server/session_registry.h"
+#include "tiering/ssd_tier.h"
 
 namespace quire::server {
 
@@ -31,8 +32,10 @@ struct CoreParts {
   cache::Cache* cache = nullptr;
   allocator::SegmentSupply* supply = nullptr;
   tiering::CopyEngine* copies = nullptr;
+  tiering::SsdTier* tier = nullptr;  // null: RAM only
+  std::string tier_failure;          // why there is none although one was asked for
   const model::Clock* clock = nullptr;
-  Waker* waker = nullptr;  // also rung by copy workers and the segment supply
+  Waker* waker = nullptr;  // also rung by copy workers, the segment supply and the SSD tier
   const Options* options = nullptr;
   uint64_t daemon_epoch = 0;
 };
@@ -80,10 +83,19 @@ class Core final : public ConnectionOwner {
   void run_calls();
   bool arm_idle();
   void sleep();
+  int sleep_ms() const;
   void drain();
+  void drain_tier(int64_t start_ns);
+
+  // The device's descriptor only wakes the core; it is polled each turn.
+  class DeviceEvents final : public EventHandler {
+   public:
+    void on_event(uint32_t) override {}
+  };
 
   CoreParts parts_;
   EventLoop loop_;
+  DeviceEvents device_events_;
   std::unique_ptr<Dispatcher> dispatcher_;
   std::unique_ptr<SessionRegistry> registry_;
   std::unique_ptr<SegmentShare> segments_;

@@ -2,16 +2,23 @@
 
 #include <sys/random.h>
 
+#include <algorithm>
+
 #include "allocator/pool.h"
+#include "cache/coarse_lru_policy.h"
 #include "cache/lru_policy.h"
+#include "server/log.h"
 #include "tiering/copy_workers.h"
+#include "tiering/thread_engine.h"
+#include "tiering/uring_engine.h"
 
 namespace quire::server {
 
 namespace {
 
-// A chunk takes 16 slot ids whatever it holds; 2^31 of them are 32 GiB of reserved addresses.
-constexpr uint64_t kMaxSlots = 1ull << 31;
+// A chunk takes 16 slot ids whatever it holds; 2^31 of them are 32 GiB of reserved addresses. One
+// bit of a link stays free (allocator::kLastPageTag).
+constexpr uint64_t kMaxSlots = (1ull << 31) - 16;
 
 model::Result<uint64_t> random_number() {
   uint64_t number = 0;
@@ -33,12 +40,93 @@ struct Daemon::Parts {
   std::unique_ptr<allocator::SegmentSupply> supply;
   std::unique_ptr<allocator::Pool> pool;
   std::unique_ptr<cache::Cache> cache;
+  std::unique_ptr<tiering::IoEngine> engine;
+  std::unique_ptr<tiering::CopyWorkers> checks;  // of what crosses to and from the SSD
+  std::unique_ptr<tiering::SsdTier> tier;
+  std::string tier_failure;
   std::unique_ptr<Core> core;
   // Goes first: it finishes what was submitted, and that reads memory of the core's sessions.
   std::unique_ptr<tiering::CopyWorkers> copies;
 };
 
-model::Result<std::unique_ptr<Daemon>> Daemon::create(const Options& options) {
+namespace {
+
+model::Result<std::unique_ptr<tiering::IoEngine>> make_engine(const Options& options) {
+  // Data files of a region at least, and the probe's.
+  const uint64_t regions = options.ssd_bytes / options.ssd_region_bytes;
+  const auto files = static_cast<uint32_t>(std::min<uint64_t>(regions, tiering::kMaxRegions) + 2);
+  if (options.ssd_engine != "pread") {
+    auto made =
+        tiering::UringEngine::create({.queue_depth = options.ssd_queue_depth, .max_files = files});
+    if (made.ok() || options.ssd_engine == "io_uring") return made;
+    log(LogLevel::kWarning, "the SSD tier goes on with pread: " + made.error().text);
+  }
+  return tiering::ThreadEngine::create(
+      {.queue_depth = options.ssd_queue_depth, .max_files = files});
+}
+
+tiering::SsdTierOptions tier_options(const Options& options) {
+  tiering::SsdTierOptions tier;
+  tier.directory = {.path = options.ssd_path, .region_bytes = options.ssd_region_bytes};
+  tier.capacity_bytes = options.ssd_bytes;
+  tier.demoter.policy =
+      options.ssd_write == "back" ? tiering::WritePolicy::kBack : tiering::WritePolicy::kThrough;
+  tier.demoter.delay_ms = options.ssd_write_delay_ms;
+  tier.demoter.ram_bytes = options.ram_bytes;
+  tier.demoter.admission = {.rule = *tiering::parse_admission_rule(options.ssd_admission),
+                            .bytes_per_day = options.ssd_write_bytes_per_day};
+  tier.mover.max_bytes = options.ssd_queue_bytes;
+  tier.health.hang_ns = int64_t{options.ssd_hang_ms} * 1'000'000;
+  tier.scrub_bytes_per_second = options.ssd_scrub_bytes_per_second;
+  return tier;
+}
+
+// Law 9: these degrade the tier; every other failure to open is the operator's to solve first.
+bool may_go_on_without_tier(model::Errc code) {
+  return code == model::Errc::kCorrupt || code == model::Errc::kIoError ||
+         code == model::Errc::kResourceExhausted;
+}
+
+}  // namespace
+
+model::Result<void> Daemon::open_tier(Parts& parts, const DaemonSeams& seams) {
+  const Options& options = parts.options;
+  if (options.ssd_path.empty()) return {};
+  Waker* waker = &parts.waker;
+  parts.engine = QUIRE_TRY(make_engine(options));
+  if (seams.wrap_engine) parts.engine = seams.wrap_engine(std::move(parts.engine));
+  parts.checks = std::make_unique<tiering::CopyWorkers>(
+      tiering::CopyWorkersOptions{.threads = 1,
+                                  .queue_entries = tiering::kMaxTransfers * tiering::kMaxRunObjects,
+                                  .on_done = [waker] { waker->wake(); }});
+  std::unique_ptr<cache::EvictionPolicy> policy =
+      QUIRE_TRY(cache::CoarseLruPolicy::create(options.max_nodes));
+  parts.cache->store().attach_ssd(std::move(policy));
+  tiering::SsdTierOptions tier = tier_options(options);
+  tier.manifest_env = seams.manifest_env;
+  tier.on_wake = [waker] { waker->wake(); };
+  auto opened = tiering::SsdTier::open({.cache = parts.cache.get(),
+                                        .engine = parts.engine.get(),
+                                        .checks = parts.checks.get(),
+                                        .clock = &parts.clock},
+                                       tier);
+  if (opened.ok()) {
+    parts.tier = std::move(opened).value();
+    const tiering::SsdTierStatus status = parts.tier->status();
+    log(LogLevel::kInfo, "ssd tier at " + options.ssd_path + ": engine=" + status.engine +
+                             " direct_io=" + (status.direct_io ? "yes" : "no") +
+                             " spans=" + std::to_string(status.restored.spans) + " checkpoints=" +
+                             std::to_string(status.restored.checkpoints) + " restored");
+    return {};
+  }
+  if (!may_go_on_without_tier(opened.code())) return std::move(opened).error();
+  parts.tier_failure = opened.error().text;
+  log(LogLevel::kError, "the SSD tier is off: " + parts.tier_failure);
+  return {};
+}
+
+model::Result<std::unique_ptr<Daemon>> Daemon::create(const Options& options,
+                                                      const DaemonSeams& seams) {
   QUIRE_TRY(validate(options));
   Waker made = QUIRE_TRY(Waker::create());
   auto parts = std::make_unique<Parts>(options, std::move(made));
@@ -64,10 +152,13 @@ model::Result<std::unique_ptr<Daemon>> Daemon::create(const Options& options) {
       .threads = options.copy_workers, .queue_entries = kMaxCopyJobs, .on_done = [waker] {
         waker->wake();
       }});
+  QUIRE_TRY(open_tier(*parts, seams));
   const uint64_t daemon_epoch = QUIRE_TRY(random_number());
   parts->core = QUIRE_TRY(Core::create({.cache = parts->cache.get(),
                                         .supply = parts->supply.get(),
                                         .copies = parts->copies.get(),
+                                        .tier = parts->tier.get(),
+                                        .tier_failure = parts->tier_failure,
                                         .clock = &parts->clock,
                                         .waker = waker,
                                         .options = &parts->options,
@@ -82,6 +173,7 @@ void Daemon::run() { parts_->core->run(); }
 void Daemon::stop() { parts_->core->stop(); }
 Core& Daemon::core() { return *parts_->core; }
 cache::Cache& Daemon::cache() { return *parts_->cache; }
+tiering::SsdTier* Daemon::tier() { return parts_->tier.get(); }
 const allocator::SegmentSupply& Daemon::supply() const { return *parts_->supply; }
 
 }  // namespace quire::server

@@ -2,6 +2,7 @@
 // Threads: create and run on one thread; stop from any, also from a signal handler's thread.
 #pragma once
 
+#include <functional>
 #include <memory>
 
 #include "model/result.h"
@@ -10,10 +11,19 @@
 
 namespace quire::server {
 
+// What a test puts between the daemon and the machine.
+struct DaemonSeams {
+  std::function<std::unique_ptr<tiering::IoEngine>(std::unique_ptr<tiering::IoEngine>)> wrap_engine;
+  rocksdb::Env* manifest_env = nullptr;
+};
+
 class Daemon {
  public:
-  // Errors of its parts; nothing is left behind then.
-  static model::Result<std::unique_ptr<Daemon>> create(const Options& options);
+  // Errors of its parts; nothing is left behind then. An SSD tier that cannot be opened does not
+  // keep the daemon from serving RAM, unless its directory is another daemon's or a later
+  // version's.
+  static model::Result<std::unique_ptr<Daemon>> create(const Options& options,
+                                                       const DaemonSeams& seams = {});
   ~Daemon();
 
   void run();  // until stop()
@@ -22,10 +32,12 @@ class Daemon {
   Core& core();
   cache::Cache& cache();
   const allocator::SegmentSupply& supply() const;
+  tiering::SsdTier* tier();  // null: none
 
  private:
   struct Parts;
   explicit Daemon(std::unique_ptr<Parts> parts);
+  static model::Result<void> open_tier(Parts& parts, const DaemonSeams& seams);
   std::unique_ptr<Parts> parts_;
 };
 

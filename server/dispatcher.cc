@@ -47,16 +47,23 @@ Errc outcome_code(FillOutcome outcome) {
 
 model::Result<std::unique_ptr<Dispatcher>> Dispatcher::create(cache::Cache* cache,
                                                               tiering::CopyEngine* copies,
+                                                              tiering::SsdTier* tier,
                                                               const model::Clock* clock,
                                                               const DispatcherOptions& options) {
   CopyJobs jobs = QUIRE_TRY(CopyJobs::create());
   return std::unique_ptr<Dispatcher>(
-      new Dispatcher(cache, copies, clock, options, std::move(jobs)));
+      new Dispatcher(cache, copies, tier, clock, options, std::move(jobs)));
 }
 
-Dispatcher::Dispatcher(cache::Cache* cache, tiering::CopyEngine* copies, const model::Clock* clock,
-                       const DispatcherOptions& options, CopyJobs jobs)
-    : cache_(cache), copies_(copies), clock_(clock), options_(options), jobs_(std::move(jobs)) {}
+Dispatcher::Dispatcher(cache::Cache* cache, tiering::CopyEngine* copies, tiering::SsdTier* tier,
+                       const model::Clock* clock, const DispatcherOptions& options, CopyJobs jobs)
+    : cache_(cache),
+      copies_(copies),
+      tier_(tier),
+      loads_(cache, tier),
+      clock_(clock),
+      options_(options),
+      jobs_(std::move(jobs)) {}
 
 Dispatcher::Served Dispatcher::serve(Attachment& attachment, uint32_t budget) {
   if (attachment.parked && !retry_parked(attachment)) return Served::kNothing;
@@ -87,9 +94,7 @@ bool Dispatcher::retry_parked(Attachment& attachment) {
     attachment.publish();
     return true;
   }
-  const int64_t deadline_ms =
-      submission.deadline_ms == 0 ? options_.default_deadline_ms : submission.deadline_ms;
-  if (clock_->now_ns() - attachment.parked_since_ns < deadline_ms * kNsPerMs) {
+  if (clock_->now_ns() < attachment.parked_since_ns + deadline_ns(submission)) {
     attachment.parked = submission;
     return false;
   }
@@ -97,6 +102,13 @@ bool Dispatcher::retry_parked(Attachment& attachment) {
   attachment.complete(reply_to(submission, Errc::kDeadlineExceeded));
   attachment.publish();
   return true;
+}
+
+// From when it was taken.
+int64_t Dispatcher::deadline_ns(const Submission& submission) const {
+  const int64_t deadline_ms =
+      submission.deadline_ms == 0 ? options_.default_deadline_ms : submission.deadline_ms;
+  return deadline_ms * kNsPerMs;
 }
 
 Dispatcher::Step Dispatcher::handle(Attachment& attachment, const Submission& submission) {
@@ -137,8 +149,14 @@ void Dispatcher::match(Attachment& attachment, const Submission& submission) {
     return;
   }
   const cache::ChainView chain = attachment.chain().first(args.unit_count);
-  auto matched = cache_->reader().match(attachment.session().cached, attachment.leases, chain,
-                                        args.prompt_tokens);
+  const cache::PrefillCost cost{args.prefill_us_per_ktoken, args.prefill_us_per_ktoken_per_mtoken};
+  cache::CacheSession& session = attachment.session().cached;
+  auto matched = cache_->reader().match(session, attachment.leases, chain, args.prompt_tokens,
+                                        args.have_tokens, cost);
+  const uint32_t per_block = cache_->names().root(session.root).layout->units_per_block;
+  if (tier_ != nullptr && chain.count() >= per_block) {
+    tier_->admission().note_use(chain.after(per_block));
+  }
   Completion completion = reply_to(submission, matched.code());
   if (matched.ok()) completion.result.match = *matched;
   attachment.complete(completion);
@@ -151,34 +169,106 @@ Dispatcher::Step Dispatcher::load(Attachment& attachment, const Submission& subm
     attachment.complete(reply_to(submission, Errc::kInvalidArgument));
     return Step::kDone;
   }
-  CopyJob* job = nullptr;
-  if (options_.verify_hits) {
-    job = jobs_.take();
-    if (job == nullptr) return Step::kPark;
+  if (args.progress_slot > model::kLoadProgressSlots) {
+    attachment.complete(reply_to(submission, Errc::kInvalidArgument));
+    return Step::kDone;
   }
+  if (options_.verify_hits && jobs_.empty()) return Step::kPark;
+  if (args.progress_slot != 0) attachment.publish_load_ready(args.progress_slot, 0);
   VerifyRun run;
   const auto out =
       attachment.descriptors().subspan(args.descriptor_index, args.descriptor_capacity);
   auto loaded = cache_->reader().load(attachment.leases, args, out,
                                       options_.verify_hits ? &run.slots : nullptr);
-  if (loaded.ok() && options_.verify_hits && !run.slots.empty()) {
+  if (!loaded.ok()) {
+    attachment.complete(reply_to(submission, loaded.code()));
+    return Step::kDone;
+  }
+  if (loaded->missing_count > 0) {
+    wait_for_ssd(attachment, submission, *loaded, out);
+    return Step::kDone;
+  }
+  if (!run.slots.empty()) {
     run.attachment = &attachment;
     run.user_data = submission.user_data;
     run.lease = args.lease;
-    run.result = *loaded;
-    const uint32_t span_pages = loaded->descriptor_count - loaded->checkpoint_count;
-    run.pages_per_span = loaded->block_count == 0 ? 0 : span_pages / loaded->block_count;
-    const uint64_t id = next_verify_run_++;
-    verify_runs_.emplace(id, std::move(run));
-    ++attachment.copies_in_flight;
-    submit_verify(id, job);
+    run.result = loaded->result;
+    QUIRE_CHECK(start_verify(std::move(run)));
     return Step::kDone;
   }
-  if (job != nullptr) jobs_.give_back(job);
-  Completion completion = reply_to(submission, loaded.code());
-  if (loaded.ok()) completion.result.load = *loaded;
-  attachment.complete(completion);
+  complete_load(attachment, submission.user_data, Errc::kOk, loaded->result);
   return Step::kDone;
+}
+
+void Dispatcher::complete_load(Attachment& attachment, uint64_t user_data, Errc code,
+                               const model::LoadResult& result) {
+  Completion completion{};
+  completion.user_data = user_data;
+  completion.code = static_cast<int32_t>(code);
+  completion.verb = static_cast<uint16_t>(Verb::kLoad);
+  completion.result.load = result;
+  attachment.complete(completion);
+}
+
+// Takes a copy job; false when none is free.
+bool Dispatcher::start_verify(VerifyRun&& run) {
+  CopyJob* job = jobs_.take();
+  if (job == nullptr) return false;
+  const uint32_t span_pages = run.result.descriptor_count - run.result.checkpoint_count;
+  run.pages_per_span = run.result.block_count == 0 ? 0 : span_pages / run.result.block_count;
+  ++run.attachment->copies_in_flight;
+  const uint64_t id = next_verify_run_++;
+  verify_runs_.emplace(id, std::move(run));
+  submit_verify(id, job);
+  return true;
+}
+
+void Dispatcher::wait_for_ssd(Attachment& attachment, const Submission& submission,
+                              const cache::Load& load, std::span<model::PageDescriptor> out) {
+  const WaitingLoad waiting{
+      .attachment = &attachment,
+      .user_data = submission.user_data,
+      .load = load,
+      .out = out,
+      .progress_slot = options_.verify_hits ? uint8_t{0} : submission.args.load.progress_slot};
+  const auto started =
+      loads_.start(waiting, cache_->reader().missing(), clock_->now_ns() + deadline_ns(submission));
+  // What is in RAM is delivered all the same.
+  if (!started.ok()) {
+    deliver(waiting, started.code() == Errc::kUnavailable ? Errc::kIoError : started.code());
+  }
+}
+
+void Dispatcher::deliver(const WaitingLoad& waiting, Errc code) {
+  Attachment& attachment = *waiting.attachment;
+  if (waiting.progress_slot != 0) attachment.publish_load_ready(waiting.progress_slot, 0);
+  VerifyRun run;
+  run.result = cache_->reader().deliver(attachment.leases, waiting.load, waiting.out,
+                                        options_.verify_hits ? &run.slots : nullptr);
+  const bool whole = run.result.block_count == waiting.load.block_count &&
+                     (run.result.checkpoint_count > 0 || !waiting.load.checkpoint.valid());
+  // Whatever stopped the load, all of it may have come. A head that is delivered has one of three
+  // reasons (LoadResult).
+  const bool head = run.result.descriptor_count > 0;
+  const bool named = code == Errc::kIoError || code == Errc::kCorrupt;
+  run.code = whole ? Errc::kOk : head && !named ? Errc::kDeadlineExceeded : code;
+  if (!run.slots.empty()) {
+    run.attachment = &attachment;
+    run.user_data = waiting.user_data;
+    run.lease = waiting.load.lease.value;
+    // Without a free job it is delivered as it was checked on its way from the SSD.
+    if (start_verify(std::move(run))) return;
+  }
+  complete_load(attachment, waiting.user_data, run.code, run.result);
+  touched_.push_back(&attachment);
+}
+
+size_t Dispatcher::finish_loads() {
+  const size_t count =
+      loads_.step([this](const WaitingLoad& waiting, Errc code) { deliver(waiting, code); });
+  for (Attachment* attachment : touched_) attachment->publish();
+  touched_.clear();
+  return count;
 }
 
 void Dispatcher::release(Attachment& attachment, const Submission& submission) {
@@ -186,7 +276,8 @@ void Dispatcher::release(Attachment& attachment, const Submission& submission) {
   const bool checking = std::any_of(verify_runs_.begin(), verify_runs_.end(), [&](const auto& run) {
     return run.second.attachment == &attachment && run.second.lease == lease;
   });
-  const Errc code = checking
+  const bool waiting = loads_.holds(attachment, model::LeaseId{lease});
+  const Errc code = checking || waiting
                         ? Errc::kBusy
                         : cache_->reader().release(attachment.leases, model::LeaseId{lease}).code();
   attachment.complete(reply_to(submission, code));
@@ -283,7 +374,34 @@ void Dispatcher::advise(Attachment& attachment, const Submission& submission) {
   };
   advise_one(cache::NodeKind::kSpan, args.end_units / per_block * per_block);
   advise_one(cache::NodeKind::kCheckpoint, args.end_units);
+  if (static_cast<model::Advice>(args.advice) == model::Advice::kPrefetch) {
+    prefetch(attachment, args.end_units);
+  }
   attachment.complete(reply_to(submission));
+}
+
+// The path up to a position and the checkpoint there, as far as they are on SSD only.
+void Dispatcher::prefetch(Attachment& attachment, uint32_t end_units) {
+  const cache::NodeStore& store = cache_->store();
+  if (tier_ == nullptr || end_units == 0 || store.nonresident_count() == 0) return;
+  const model::RootId root = attachment.session().cached.root;
+  const uint32_t span_units = end_units / cache_->names().root(root).layout->units_per_block *
+                              cache_->names().root(root).layout->units_per_block;
+  std::vector<model::NodeId> missing;
+  if (span_units > 0) {
+    const auto span =
+        store.tree().find(root, cache::NodeKind::kSpan, attachment.chain().after(span_units));
+    if (!span) return;
+    const model::NodeId top = cache_->names().root(root).node;
+    for (model::NodeId node = *span; node != top; node = store.tree().parent(node)) {
+      if (!store.is_resident(node)) missing.push_back(node);
+    }
+    std::reverse(missing.begin(), missing.end());
+  }
+  const auto checkpoint =
+      store.tree().find(root, cache::NodeKind::kCheckpoint, attachment.chain().after(end_units));
+  if (checkpoint && !store.is_resident(*checkpoint)) missing.push_back(*checkpoint);
+  loads_.prefetch(missing, clock_->now_ns() + options_.default_deadline_ms * kNsPerMs);
 }
 
 size_t Dispatcher::finish_copies() {
@@ -406,6 +524,7 @@ void Dispatcher::finish_verify(CopyJob* job) {
   }
   Completion completion{};
   completion.user_data = run.user_data;
+  completion.code = static_cast<int32_t>(run.code);
   completion.verb = static_cast<uint16_t>(Verb::kLoad);
   completion.result.load = run.result;
   if (bad < run.slots.size()) {
@@ -435,6 +554,7 @@ void Dispatcher::finish_verify(CopyJob* job) {
 void Dispatcher::end(Attachment& attachment) {
   attachment.ended = true;
   attachment.parked.reset();
+  loads_.end(attachment);
   Session& session = attachment.session();
   // A check that is still reading pages keeps them pinned until it is done.
   const bool checking = std::any_of(verify_runs_.begin(), verify_runs_.end(), [&](const auto& run) {

@@ -2,6 +2,7 @@
 //
 //   submission --match, load, release, begin_fill, supersede, advise--> completion at once
 //              --commit--> copy job --copy workers--> finish_copies() --> completion
+//              --load of what is on SSD--> TieredLoads --> completion, also with a usable head
 //              --load with verify_hits--> check jobs --> completion
 //              --no memory yet--> parked until memory comes or its deadline passes
 //
@@ -18,6 +19,7 @@
 #include "model/clock.h"
 #include "server/copy_jobs.h"
 #include "server/session.h"
+#include "server/tiered_loads.h"
 #include "tiering/copy_engine.h"
 
 namespace quire::server {
@@ -37,9 +39,10 @@ struct DispatcherCounters {
 
 class Dispatcher {
  public:
-  // `copies` must take kMaxCopyJobs tasks at once.
+  // `copies` must take kMaxCopyJobs tasks at once. `tier` may be null.
   static model::Result<std::unique_ptr<Dispatcher>> create(cache::Cache* cache,
                                                            tiering::CopyEngine* copies,
+                                                           tiering::SsdTier* tier,
                                                            const model::Clock* clock,
                                                            const DispatcherOptions& options);
 
@@ -50,6 +53,10 @@ class Dispatcher {
 
   // Takes finished copies back from the workers. Returns how many there were.
   size_t finish_copies();
+
+  // Completes loads whose pages came from the SSD, or whose time is over. Returns how many.
+  size_t finish_loads();
+  size_t waiting_loads() const { return loads_.count(); }
 
   // Law 5: leases, claims and parked work of the attachment go now; what copy workers still touch
   // goes when they are done (copies_in_flight).
@@ -63,14 +70,15 @@ class Dispatcher {
     Attachment* attachment = nullptr;
     uint64_t user_data = 0;
     uint64_t lease = 0;
+    model::Errc code = model::Errc::kOk;  // of the load, when the check finds nothing
     model::LoadResult result{};
     std::vector<model::SlotId> slots;
     size_t next = 0;  // first slot not submitted yet
     uint32_t pages_per_span = 0;
   };
 
-  Dispatcher(cache::Cache* cache, tiering::CopyEngine* copies, const model::Clock* clock,
-             const DispatcherOptions& options, CopyJobs jobs);
+  Dispatcher(cache::Cache* cache, tiering::CopyEngine* copies, tiering::SsdTier* tier,
+             const model::Clock* clock, const DispatcherOptions& options, CopyJobs jobs);
 
   Step handle(Attachment& attachment, const model::Submission& submission);
   bool retry_parked(Attachment& attachment);
@@ -83,6 +91,15 @@ class Dispatcher {
   void supersede(Attachment& attachment, const model::Submission& submission);
   void advise(Attachment& attachment, const model::Submission& submission);
 
+  int64_t deadline_ns(const model::Submission& submission) const;
+  void wait_for_ssd(Attachment& attachment, const model::Submission& submission,
+                    const cache::Load& load, std::span<model::PageDescriptor> out);
+  void deliver(const WaitingLoad& waiting, model::Errc code);
+  void complete_load(Attachment& attachment, uint64_t user_data, model::Errc code,
+                     const model::LoadResult& result);
+  bool start_verify(VerifyRun&& run);
+  void prefetch(Attachment& attachment, uint32_t end_units);
+
   void submit_verify(uint64_t run_id, CopyJob* job);
   void finish_verify(CopyJob* job);
   void finish_commit(CopyJob* job);
@@ -92,6 +109,8 @@ class Dispatcher {
 
   cache::Cache* cache_;
   tiering::CopyEngine* copies_;
+  tiering::SsdTier* tier_;  // null: none
+  TieredLoads loads_;
   const model::Clock* clock_;
   DispatcherOptions options_;
   CopyJobs jobs_;

@@ -18,6 +18,19 @@ DEFINE_uint32(default_deadline_ms, 10000, "of a request that names none");
 DEFINE_uint32(max_connections, 256, "client connections");
 DEFINE_uint32(max_sessions, 16384, "sessions of all clients");
 DEFINE_string(session_memory_bytes, "8GiB", "rings and staging of all sessions");
+DEFINE_string(ssd_path, "", "directory of the SSD tier; empty: RAM only");
+DEFINE_string(ssd_bytes, "64GiB", "room for data files on SSD");
+DEFINE_string(ssd_region_bytes, "64MiB",
+              "of a new directory, 1MiB..1GiB; holds the largest object");
+DEFINE_string(ssd_engine, "auto", "auto, io_uring or pread");
+DEFINE_uint32(ssd_queue_depth, 64, "device operations in flight");
+DEFINE_string(ssd_queue_bytes, "32MiB", "bytes of device operations in flight");
+DEFINE_string(ssd_write, "through", "through: soon after a commit; back: when RAM runs short");
+DEFINE_uint32(ssd_write_delay_ms, 50, "write-through waits so long for longer runs");
+DEFINE_string(ssd_admission, "all", "what may be written: all, interactive, second-use");
+DEFINE_string(ssd_write_bytes_per_day, "0", "write budget; 0 = no limit");
+DEFINE_string(ssd_scrub_bytes_per_second, "0", "checks what is on SSD all the time; 0 = on demand");
+DEFINE_uint32(ssd_hang_ms, 30000, "a device without an answer for so long is switched off");
 DEFINE_string(tenants, "", "who may speak for whom: uid=tenant|tenant;uid=*");
 DEFINE_string(shared_namespaces, "", "namespaces in which tenants share hits: name,name");
 DEFINE_string(log_level, "info", "debug, info, warning or error");
@@ -65,6 +78,24 @@ model::Result<uint32_t> parse_mode(const std::string& text) {
   return mode;
 }
 
+model::Result<void> ssd_options(Options& options) {
+  options.ssd_path = FLAGS_ssd_path;
+  options.ssd_bytes = QUIRE_TRY(parse_bytes("ssd_bytes", FLAGS_ssd_bytes));
+  options.ssd_region_bytes = QUIRE_TRY(parse_bytes("ssd_region_bytes", FLAGS_ssd_region_bytes));
+  options.ssd_engine = FLAGS_ssd_engine;
+  options.ssd_queue_depth = FLAGS_ssd_queue_depth;
+  options.ssd_queue_bytes = QUIRE_TRY(parse_bytes("ssd_queue_bytes", FLAGS_ssd_queue_bytes));
+  options.ssd_write = FLAGS_ssd_write;
+  options.ssd_write_delay_ms = FLAGS_ssd_write_delay_ms;
+  options.ssd_admission = FLAGS_ssd_admission;
+  options.ssd_write_bytes_per_day =
+      QUIRE_TRY(parse_bytes("ssd_write_bytes_per_day", FLAGS_ssd_write_bytes_per_day));
+  options.ssd_scrub_bytes_per_second =
+      QUIRE_TRY(parse_bytes("ssd_scrub_bytes_per_second", FLAGS_ssd_scrub_bytes_per_second));
+  options.ssd_hang_ms = FLAGS_ssd_hang_ms;
+  return {};
+}
+
 model::Result<Options> options_from_flags() {
   Options options;
   options.socket_path = FLAGS_socket;
@@ -84,6 +115,7 @@ model::Result<Options> options_from_flags() {
   options.max_sessions = FLAGS_max_sessions;
   options.session_memory_bytes =
       QUIRE_TRY(parse_bytes("session_memory_bytes", FLAGS_session_memory_bytes));
+  QUIRE_TRY(ssd_options(options));
   options.tenants = FLAGS_tenants;
   options.shared_namespaces = FLAGS_shared_namespaces;
   options.log_level = FLAGS_log_level;

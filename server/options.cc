@@ -3,7 +3,10 @@
 #include <sys/un.h>
 
 #include <algorithm>
+#include <bit>
 #include <charconv>
+
+#include "tiering/ssd_admission.h"
 
 namespace quire::server {
 
@@ -38,6 +41,37 @@ model::Result<void> validate_memory(const Options& options) {
   return {};
 }
 
+model::Result<void> validate_ssd(const Options& options) {
+  if (options.ssd_path.empty()) return {};
+  const uint64_t region = options.ssd_region_bytes;
+  if (region < kMiB || region > kGiB || region % kMiB != 0) {
+    return wrong("ssd_region_bytes",
+                 "must be 1 MiB..1 GiB and a multiple of 1 MiB; it is " + std::to_string(region));
+  }
+  if (options.ssd_bytes < 2 * region) {
+    return wrong("ssd_bytes", "must hold at least two regions of " + std::to_string(region) +
+                                  " bytes; it is " + std::to_string(options.ssd_bytes));
+  }
+  if (options.ssd_queue_depth < 4 || options.ssd_queue_depth > 1024 ||
+      !std::has_single_bit(options.ssd_queue_depth)) {
+    return wrong("ssd_queue_depth", "must be a power of two in 4..1024");
+  }
+  if (options.ssd_queue_bytes < kMiB) return wrong("ssd_queue_bytes", "must be at least 1 MiB");
+  if (options.ssd_engine != "auto" && options.ssd_engine != "io_uring" &&
+      options.ssd_engine != "pread") {
+    return wrong("ssd_engine", "must be auto, io_uring or pread");
+  }
+  if (options.ssd_write != "through" && options.ssd_write != "back") {
+    return wrong("ssd_write", "must be through or back");
+  }
+  if (auto rule = tiering::parse_admission_rule(options.ssd_admission); !rule.ok()) {
+    return wrong("ssd_admission", rule.error().text);
+  }
+  if (options.ssd_write_delay_ms > 60'000) return wrong("ssd_write_delay_ms", "must be <= 60,000");
+  if (options.ssd_hang_ms < 100) return wrong("ssd_hang_ms", "must be at least 100");
+  return {};
+}
+
 }  // namespace
 
 model::Result<void> validate(const Options& options) {
@@ -45,6 +79,7 @@ model::Result<void> validate(const Options& options) {
     return wrong("socket", "must be a path of 1..107 bytes");
   }
   QUIRE_TRY(validate_memory(options));
+  QUIRE_TRY(validate_ssd(options));
   if (options.copy_workers < 1 || options.copy_workers > 64) {
     return wrong("copy_workers", "must be in 1..64");
   }

@@ -26,6 +26,19 @@ struct Options {
   uint32_t max_sessions = 16384;
   uint64_t session_memory_bytes = 8ull << 30;
   uint64_t max_nodes = 1ull << 27;
+  // --- SSD tier; none when ssd_path is empty ---
+  std::string ssd_path;
+  uint64_t ssd_bytes = 64ull << 30;         // of data files
+  uint64_t ssd_region_bytes = 64ull << 20;  // of a new directory; the largest object must fit
+  std::string ssd_engine = "auto";          // auto, io_uring, pread
+  uint32_t ssd_queue_depth = 64;            // operations in flight
+  uint64_t ssd_queue_bytes = 32ull << 20;   // bytes in flight
+  std::string ssd_write = "through";        // through: soon after a commit; back: when RAM is short
+  uint32_t ssd_write_delay_ms = 50;
+  std::string ssd_admission = "all";        // all, interactive, second-use
+  uint64_t ssd_write_bytes_per_day = 0;     // 0 = no limit
+  uint64_t ssd_scrub_bytes_per_second = 0;  // 0 = only when asked for
+  uint32_t ssd_hang_ms = 30'000;
   std::string tenants;            // "uid=tenant|tenant;uid=*"; a uid not named may use any
   std::string shared_namespaces;  // "name,name": tenants share hits in them
   std::string log_level = "info";

@@ -70,6 +70,7 @@ void SegmentShare::forget(Connection& connection) {
 void SegmentShare::release_if_unmapped() {
   std::erase_if(retiring_, [&](Retiring& retiring) {
     if (retiring.unacknowledged > 0) return false;
+    before_unmap_(retiring.retired.segment->data());
     supply_->give_back(std::move(retiring.retired.segment));
     cache_->store().retired_returned();
     return true;

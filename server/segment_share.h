@@ -3,7 +3,9 @@
 // Threads: core only.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -15,8 +17,10 @@ namespace quire::server {
 
 class SegmentShare {
  public:
-  SegmentShare(cache::Cache* cache, allocator::SegmentSupply* supply)
-      : cache_(cache), supply_(supply) {}
+  // `before_unmap` is called with the start of a segment that is about to go.
+  SegmentShare(cache::Cache* cache, allocator::SegmentSupply* supply,
+               std::function<void(const std::byte*)> before_unmap)
+      : cache_(cache), supply_(supply), before_unmap_(std::move(before_unmap)) {}
 
   struct Told {
     std::vector<model::SegmentInfo> infos;
@@ -45,6 +49,7 @@ class SegmentShare {
 
   cache::Cache* cache_;
   allocator::SegmentSupply* supply_;
+  std::function<void(const std::byte*)> before_unmap_;
   std::vector<Retiring> retiring_;
 };
 

@@ -151,6 +151,10 @@ bool Attachment::arm() {
 
 void Attachment::disarm() { reply().daemon_sleeping.value.store(0, std::memory_order_relaxed); }
 
+void Attachment::publish_load_ready(uint8_t slot, uint32_t descriptors) {
+  reply().load_ready[slot - 1].store(descriptors, std::memory_order_release);
+}
+
 void Attachment::mark_closed() {
   unpublished_ = true;
   reply().closed.value.store(1, std::memory_order_release);

@@ -87,6 +87,8 @@ class Attachment final : public EventHandler {
   // Tells the client to ring. True when there is still nothing to take: it may be left alone.
   bool arm();
   void disarm();
+  // How many descriptors of the load with this progress slot (1..16) may be read; 0 otherwise.
+  void publish_load_ready(uint8_t slot, uint32_t descriptors);
   // Nothing will complete any more.
   void mark_closed();
   uint32_t outstanding() const { return outstanding_; }

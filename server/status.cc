@@ -66,6 +66,7 @@ json::object cache_of(const StatusSources& sources) {
           {"matches", reader.matches},
           {"prompt_tokens", reader.prompt_tokens},
           {"hit_tokens", reader.hit_tokens},
+          {"ssd_hit_tokens", reader.ssd_hit_tokens},
           {"loads", reader.loads},
           {"delivered_pages", reader.delivered_pages}};
 }
@@ -80,6 +81,13 @@ std::string_view kind_name(model::GroupKind kind) {
       return "state";
   }
   return "unknown";
+}
+
+json::object scrub_of(const tiering::ScrubStatus& scrub) {
+  return {{"running", scrub.running}, {"bytes_per_second", scrub.bytes_per_second},
+          {"passes", scrub.passes},   {"progress", scrub.progress},
+          {"objects", scrub.objects}, {"bytes", scrub.bytes},
+          {"bad", scrub.bad},         {"unreadable", scrub.unreadable}};
 }
 
 // What each group of each layout holds in RAM, at true page size.
@@ -101,14 +109,126 @@ json::array groups_of(const StatusSources& sources) {
   return groups;
 }
 
+json::object restored_of(const tiering::RestoreReport& restored) {
+  return {{"spans", restored.spans},
+          {"checkpoints", restored.checkpoints},
+          {"runs", restored.runs},
+          {"orphans", restored.orphans},
+          {"without_data", restored.without_data},
+          {"without_layout", restored.without_layout},
+          {"duplicates", restored.duplicates},
+          {"stale", restored.stale},
+          {"beyond_capacity", restored.beyond_capacity},
+          {"rejected", restored.rejected}};
+}
+
+json::object ssd_written(const tiering::SsdTierStatus& ssd, const cache::StoreCounters& store) {
+  return {{"bytes", ssd.mover.written_bytes},
+          {"operations", ssd.mover.write_ops},
+          {"manifest_bytes", ssd.manifest_bytes_written},
+          {"durable_objects", ssd.committer.durable_objects},
+          {"erased_objects", ssd.committer.erased_objects},
+          {"failed_objects", ssd.demoter.failed},
+          {"failed_batches", ssd.committer.failed_batches},
+          {"refused_by_rule", ssd.admission.refused_by_rule},
+          {"refused_by_budget", ssd.admission.refused_by_budget},
+          {"evicted_copies", store.ssd_evicted},
+          {"durable_lag_ms_p50", ssd.durable_lag_ms_p50},
+          {"durable_lag_ms_p99", ssd.durable_lag_ms_p99}};
+}
+
+json::object ssd_read(const tiering::SsdTierStatus& ssd, const cache::StoreCounters& store) {
+  return {
+      {"bytes", ssd.mover.read_bytes},     {"operations", ssd.mover.read_ops},
+      {"promoted", store.promoted},        {"loads", ssd.loader.started},
+      {"loads_failed", ssd.loader.failed}, {"loads_past_deadline", ssd.loader.deadline_exceeded},
+      {"corrupt", ssd.loader.corrupt},     {"bytes_per_us", ssd.bytes_per_us},
+      {"estimates", ssd.estimates},        {"estimate_error", ssd.estimate_error}};
+}
+
+json::object ssd_errors(const tiering::SsdTierStatus& ssd) {
+  return {{"read", ssd.health.read_errors},
+          {"write", ssd.health.write_errors},
+          {"sync", ssd.health.sync_errors},
+          {"space", ssd.health.space_errors},
+          {"hangs", ssd.health.hangs},
+          {"probes", ssd.health.probes},
+          {"recoveries", ssd.health.recoveries},
+          {"corrupt_in_ram", ssd.demoter.corrupt_in_ram},
+          {"stale_completions", ssd.stale_completions}};
+}
+
+json::object ssd_of(const StatusSources& sources) {
+  if (sources.tier == nullptr) {
+    return {{"tier", "ssd"},
+            {"state", "off"},
+            {"reason", sources.tier_failure},
+            {"action", "repair or replace what the reason names, then restart"}};
+  }
+  const tiering::SsdTierStatus ssd = sources.tier->status();
+  const cache::StoreCounters& store = sources.cache->store().counters();
+  json::object tier{{"tier", "ssd"},
+                    {"state", tiering::ssd_state_name(ssd.state)},
+                    {"reason", ssd.reason},
+                    {"action", ssd.action},
+                    {"engine", ssd.engine},
+                    {"direct_io", ssd.direct_io},
+                    {"capacity_bytes", ssd.space.capacity_bytes},
+                    {"allocated_bytes", ssd.space.allocated_bytes},
+                    {"used_bytes", ssd.space.used_bytes},
+                    {"used_slots", ssd.space.used_slots},
+                    {"freeing_slots", ssd.space.freeing_slots},
+                    {"spans", store.ssd_spans},
+                    {"checkpoints", store.ssd_checkpoints},
+                    {"only_here", sources.cache->store().nonresident_count()},
+                    {"queued", ssd.queued},
+                    {"transfers", ssd.transfers},
+                    {"loads", ssd.loads},
+                    {"waits_for", ssd.blocked_by},
+                    {"sealed_files", ssd.sealed_files},
+                    {"registered_bytes", ssd.registered_bytes},
+                    {"table_bytes", ssd.table_bytes}};
+  tier["written"] = ssd_written(ssd, store);
+  tier["read"] = ssd_read(ssd, store);
+  tier["errors"] = ssd_errors(ssd);
+  tier["restored"] = restored_of(ssd.restored);
+  tier["scrub"] = scrub_of(ssd.scrub);
+  return tier;
+}
+
+json::array tiers_of(const StatusSources& sources) {
+  const cache::StoreCounters& store = sources.cache->store().counters();
+  json::array tiers;
+  tiers.push_back({{"tier", "ram"},
+                   {"state", sources.supply->status().failure.empty() ? "ok" : "degraded"},
+                   {"spans", store.resident_spans},
+                   {"checkpoints", store.resident_checkpoints},
+                   {"left_for_ssd", store.left_ram}});
+  if (!sources.options->ssd_path.empty()) tiers.push_back(ssd_of(sources));
+  return tiers;
+}
+
+// "degraded" when any tier is; the tier says why.
+std::string_view overall_state(const StatusSources& sources) {
+  const bool ram = sources.supply->status().failure.empty();
+  const bool wanted = !sources.options->ssd_path.empty();
+  const bool ssd = !wanted || (sources.tier != nullptr &&
+                               sources.tier->status().state == tiering::SsdState::kOk);
+  return ram && ssd ? "ok" : "degraded";
+}
+
 }  // namespace
+
+std::string make_scrub_json(const tiering::SsdTier& tier) {
+  return json::serialize(scrub_of(tier.status().scrub));
+}
 
 std::string make_status_json(const StatusSources& sources) {
   const CoreCounters& core = sources.core->counters();
   const DispatcherCounters& dispatcher = sources.dispatcher->counters();
   json::object status;
   status["schema"] = "quire.status.v1";
-  status["state"] = sources.supply->status().failure.empty() ? "ok" : "degraded";
+  status["state"] = overall_state(sources);
   status["daemon_epoch"] = sources.daemon_epoch;
   status["clients"] = {{"connected", sources.core->connections().size()},
                        {"accepted", core.connections_accepted},
@@ -119,6 +239,7 @@ std::string make_status_json(const StatusSources& sources) {
                        {"draining", sources.registry->draining_count()},
                        {"sessions_ended_by_fault", core.sessions_ended_by_fault}};
   status["memory"] = memory_of(sources);
+  status["tiers"] = tiers_of(sources);
   status["domains"] = domains_of(sources);
   status["cache"] = cache_of(sources);
   status["groups"] = groups_of(sources);

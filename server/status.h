@@ -7,6 +7,7 @@
 
 #include "cache/cache.h"
 #include "server/options.h"
+#include "tiering/ssd_tier.h"
 
 namespace quire::server {
 
@@ -19,6 +20,8 @@ struct StatusSources {
   const allocator::SegmentSupply* supply = nullptr;
   const SessionRegistry* registry = nullptr;
   const Dispatcher* dispatcher = nullptr;
+  const tiering::SsdTier* tier = nullptr;
+  std::string tier_failure;
   const Core* core = nullptr;
   const Options* options = nullptr;
   size_t retiring_segments = 0;
@@ -27,5 +30,7 @@ struct StatusSources {
 
 // One JSON object, `schema` = "quire.status.v1". Core thread only.
 std::string make_status_json(const StatusSources& sources);
+// One JSON object: how far the scrub is and what it found.
+std::string make_scrub_json(const tiering::SsdTier& tier);
 
 }  // namespace quire::server

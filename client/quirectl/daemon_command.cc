@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <ostream>
 
 #include "client/quire.h"
@@ -14,6 +15,8 @@ namespace {
 
 using model::Errc;
 using model::Result;
+using model::ScrubAction;
+using model::VerifyScope;
 
 Result<std::unique_ptr<Client>> connect(const DaemonCommandLine& line) {
   ClientOptions options;
@@ -37,11 +40,61 @@ Result<int64_t> ping_us(const DaemonCommandLine& line) {
   return (Clock::now() - start) / std::chrono::microseconds(1);
 }
 
-Result<std::string> status_text(const DaemonCommandLine& line) {
+// Asks the daemon for JSON and gives what is to be printed of it.
+template <typename Ask>
+Result<std::string> answer_text(const DaemonCommandLine& line, Ask ask) {
   const std::unique_ptr<Client> client = QUIRE_TRY(connect(line));
-  std::string json = QUIRE_TRY(client->status_json());
+  const std::string json = QUIRE_TRY(ask(*client));
   if (line.output == "json") return json + "\n";
   return status_table(json);
+}
+
+template <typename Ask>
+int print_answer(const DaemonCommandLine& line, std::ostream& out, std::ostream& err, Ask ask) {
+  const Result<std::string> text = answer_text(line, ask);
+  if (!text.ok()) return report(text.error(), err);
+  out << *text;
+  return kExitOk;
+}
+
+std::optional<ScrubAction> scrub_action(std::string_view name) {
+  if (name == "start") return ScrubAction::kStart;
+  if (name == "stop") return ScrubAction::kStop;
+  if (name == "status") return ScrubAction::kStatus;
+  return std::nullopt;
+}
+
+void add_output_option(CLI::App& command, DaemonCommandLine& line) {
+  command.add_option("-o,--output", line.output, "table or json")
+      ->check(CLI::IsMember({"table", "json"}))
+      ->capture_default_str()
+      ->envname("QUIRECTL_OUTPUT");
+}
+
+void add_verify_and_scrub(CLI::App& app, DaemonCommandLine& line, std::ostream& out,
+                          std::ostream& err) {
+  CLI::App* verify = app.add_subcommand("verify", "Check what the daemon holds against checksums");
+  verify->add_flag("--headers", line.verify_headers,
+                   "the index against the headers on the SSD, instead of pages in memory");
+  add_output_option(*verify, line);
+  verify->callback([&] { line.exit_code = run_verify(line, out, err); });
+
+  CLI::App* scrub = app.add_subcommand("scrub", "Read the SSD tier through, looking for damage");
+  scrub->add_option("ACTION", line.scrub_action, "start, stop or status")
+      ->required()
+      ->check(CLI::IsMember({"start", "stop", "status"}));
+  scrub->add_option("--bytes_per_second", line.bytes_per_second,
+                    "with start: how fast to read; 0 = as the daemon is configured");
+  add_output_option(*scrub, line);
+  scrub->callback([&] { line.exit_code = run_scrub(line, out, err); });
+}
+
+void add_rebuild(CLI::App& app, DaemonCommandLine& line, std::ostream& err) {
+  CLI::App* rebuild =
+      app.add_subcommand("rebuild", "Make an SSD tier's index anew while no daemon uses it");
+  rebuild->add_option("--ssd_path", line.rebuild.ssd_path, "directory of the tier")->required();
+  rebuild->add_flag("--yes", line.rebuild.yes, "do it; without: only tell what would be done");
+  rebuild->callback([&] { line.exit_code = run_rebuild(line.rebuild, err); });
 }
 
 }  // namespace
@@ -68,10 +121,24 @@ int run_ping(const DaemonCommandLine& line, std::ostream& out, std::ostream& err
 }
 
 int run_status(const DaemonCommandLine& line, std::ostream& out, std::ostream& err) {
-  const Result<std::string> text = status_text(line);
-  if (!text.ok()) return report(text.error(), err);
-  out << *text;
-  return kExitOk;
+  return print_answer(line, out, err, [](Client& client) { return client.status_json(); });
+}
+
+int run_verify(const DaemonCommandLine& line, std::ostream& out, std::ostream& err) {
+  const VerifyScope scope =
+      line.verify_headers ? VerifyScope::kIndexAndHeaders : VerifyScope::kMemory;
+  return print_answer(line, out, err, [&](Client& client) { return client.verify_json(scope); });
+}
+
+int run_scrub(const DaemonCommandLine& line, std::ostream& out, std::ostream& err) {
+  const std::optional<ScrubAction> action = scrub_action(line.scrub_action);
+  if (!action || (line.bytes_per_second != 0 && *action != ScrubAction::kStart)) {
+    err << "quirectl scrub: start [--bytes_per_second N], stop or status\n";
+    return kExitUsage;
+  }
+  return print_answer(line, out, err, [&](Client& client) {
+    return client.scrub_json(*action, line.bytes_per_second);
+  });
 }
 
 void add_daemon_commands(CLI::App& app, DaemonCommandLine& line, std::ostream& out,
@@ -84,11 +151,10 @@ void add_daemon_commands(CLI::App& app, DaemonCommandLine& line, std::ostream& o
   CLI::App* ping = app.add_subcommand("ping", "Check that the daemon answers");
   ping->callback([&] { line.exit_code = run_ping(line, out, err); });
   CLI::App* status = app.add_subcommand("status", "Show the daemon's state");
-  status->add_option("-o,--output", line.output, "table or json")
-      ->check(CLI::IsMember({"table", "json"}))
-      ->capture_default_str()
-      ->envname("QUIRECTL_OUTPUT");
+  add_output_option(*status, line);
   status->callback([&] { line.exit_code = run_status(line, out, err); });
+  add_verify_and_scrub(app, line, out, err);
+  add_rebuild(app, line, err);
 }
 
 }  // namespace quire::client

@@ -1,5 +1,6 @@
-// `quirectl ping | status`: commands that talk to a running daemon. Each is a function over streams
-// that returns the exit code. Output has no colour, so NO_COLOR holds by itself.
+// `quirectl ping | status | verify | scrub`: commands that talk to a running daemon. Each is a
+// function over streams that returns the exit code. Output has no colour, so NO_COLOR holds by
+// itself.
 #pragma once
 
 #include <cstdint>
@@ -7,6 +8,7 @@
 #include <string>
 
 #include "client/quirectl/layout_command.h"
+#include "client/quirectl/rebuild_command.h"
 #include "model/result.h"
 
 namespace CLI {
@@ -24,17 +26,25 @@ struct DaemonCommandLine {
   std::string socket_path;  // empty: the library's default
   uint32_t timeout_ms = 5000;
   std::string output = "table";  // or "json"
-  int exit_code = kExitOk;       // of the command that ran
+  bool verify_headers = false;
+  std::string scrub_action;       // "start", "stop" or "status"
+  uint64_t bytes_per_second = 0;  // of "start"; 0 = as the daemon is configured
+  RebuildOptions rebuild;
+  int exit_code = kExitOk;  // of the command that ran
 };
 
 // Prints "ok" and the round trip.
 int run_ping(const DaemonCommandLine& line, std::ostream& out, std::ostream& err);
 int run_status(const DaemonCommandLine& line, std::ostream& out, std::ostream& err);
+// Both print the daemon's answer. They are for administrators: else kExitNotAuthorised.
+int run_verify(const DaemonCommandLine& line, std::ostream& out, std::ostream& err);
+// kExitUsage for another action, or bytes_per_second with one that takes none.
+int run_scrub(const DaemonCommandLine& line, std::ostream& out, std::ostream& err);
 
 // Exit code of a failure: what a script can act on.
 int exit_code_of(model::Errc code);
 
-// Adds --socket, --timeout_ms and the commands; parsing runs the one named.
+// Adds --socket, --timeout_ms and the commands, `rebuild` too; parsing runs the one named.
 void add_daemon_commands(CLI::App& app, DaemonCommandLine& line, std::ostream& out,
                          std::ostream& err);
 

@@ -1,5 +1,5 @@
 // quirectl: command line of Quire. Exit codes: 0 ok, 1 failed, 2 usage, 3 cannot connect, 4 not
-// authorised, 5 not found.
+// authorised, 5 not found; rebuild gives those of quired.
 #include <CLI/CLI.hpp>
 #include <exception>
 #include <iostream>

@@ -74,7 +74,7 @@ model::Result<std::string> status_table(std::string_view text) {
   json::error_code failure;
   const json::value status = json::parse(json::string_view(text.data(), text.size()), failure);
   if (failure || !status.is_object()) {
-    return model::make_error(model::Errc::kMalformedFrame, "the status is no JSON object");
+    return model::make_error(model::Errc::kMalformedFrame, "the daemon's answer is no JSON object");
   }
   std::string out;
   write_object(status.get_object(), 0, out);

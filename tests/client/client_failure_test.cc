@@ -1,10 +1,12 @@
 // What the library does when the daemon is slow, gone, replaced, wrong, or this process forked.
 #include <poll.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <fstream>
 
+#include "client/attachment.h"
 #include "tests/client/client_fixture.h"
 
 namespace quire::client {
@@ -43,6 +45,45 @@ TEST_F(ClientFailure, NoDaemonIsUnavailable) {
 TEST_F(ClientFailure, AnotherProtocolVersionIsRefused) {
   start({.hello_version = 2});
   EXPECT_EQ(Client::connect({.socket_path = path_}).code(), Errc::kUnsupportedVersion);
+}
+
+TEST_F(ClientFailure, OneConnectionTooManyIsBusyAndSaysWhy) {
+  start({.max_connections = 1});
+  connect();
+  for (int i = 0; i < 50; ++i) {  // the daemon hangs up before the hello, or after it
+    const auto second = Client::connect({.socket_path = path_});
+    ASSERT_EQ(second.code(), Errc::kBusy) << i << ": " << second.error().text;
+    EXPECT_EQ(second.error().text, "the daemon has --max_connections clients");
+  }
+  EXPECT_TRUE(client_->ping().ok());
+}
+
+TEST_F(ClientFailure, ReconnectWaitsForRoomForAConnection) {
+  start_all();
+  start({.epoch = 2, .max_connections = 0});
+  EXPECT_EQ(client_->reconnect(30).code(), Errc::kBusy);
+  start({.epoch = 3, .refuse_connections = 2});
+  EXPECT_TRUE(client_->reconnect(60'000).ok());
+  EXPECT_EQ(client_->daemon_epoch(), 3u);
+}
+
+// The refusal lies in the socket and the daemon has hung up: sending fails first.
+TEST_F(ClientFailure, AHangUpThatWasExplainedIsThatError) {
+  for (const Errc code : {Errc::kBusy, Errc::kOk}) {
+    int pair[2];
+    ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+    const model::ReplyStatus status = model::make_status(code, "full");
+    model::FrameHeader header;
+    header.type = static_cast<uint16_t>(model::FrameType::kHello) | model::kReplyBit;
+    header.payload_bytes = sizeof status;
+    const std::string bytes =
+        std::string(model::struct_bytes(header)).append(model::struct_bytes(status));
+    ASSERT_EQ(::write(pair[1], bytes.data(), bytes.size()), static_cast<ssize_t>(bytes.size()));
+    ::close(pair[1]);
+    Attachment attachment(ForkGuard::create().value(), FrameSocket(model::FdGuard(pair[0])), {});
+    EXPECT_EQ(attachment.hello().code(), code == Errc::kBusy ? Errc::kBusy : Errc::kUnavailable);
+    EXPECT_FALSE(attachment.alive());
+  }
 }
 
 TEST_F(ClientFailure, Law07_DaemonDeathFailsCallsAndLeavesPagesReadable) {

@@ -68,10 +68,10 @@ std::string fresh_socket_path() {
 
 FakeDaemon::FakeDaemon(std::string socket_path, FakeDaemonOptions options)
     : path_(std::move(socket_path)),
-      options_(options),
+      options_(std::move(options)),
       listener_(listen_at(path_)),
       waker_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
-  store_.segment_bytes = options.segment_bytes;
+  store_.segment_bytes = options_.segment_bytes;
   thread_ = std::thread([this] { run(); });
 }
 
@@ -132,8 +132,20 @@ void FakeDaemon::accept_peers() {
   while (true) {
     FdGuard fd(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
     if (!fd.valid()) return;
-    peers_.emplace_back(std::move(fd));
+    const bool room = peers_.size() < options_.max_connections;
+    if (accepted_++ >= options_.refuse_connections && room) {
+      peers_.emplace_back(std::move(fd));
+    } else {
+      refuse(fd);
+    }
   }
+}
+
+void FakeDaemon::refuse(const FdGuard& socket) {
+  model::FrameHeader header;
+  header.type = static_cast<uint16_t>(FrameType::kHello) | model::kReplyBit;
+  const auto status = model::make_status(Errc::kBusy, "the daemon has --max_connections clients");
+  send_frame(socket.get(), header, bytes_of(status), {});
 }
 
 void FakeDaemon::read_frames(Peer& peer) {
@@ -155,6 +167,8 @@ void FakeDaemon::reply(Peer& peer, const Frame& request, std::string_view payloa
 }
 
 void FakeDaemon::handle(Peer& peer, const Frame& frame) {
+  last_header_ = frame.header;
+  last_payload_ = frame.payload;
   switch (static_cast<FrameType>(frame.header.type)) {
     case FrameType::kHello: {
       std::vector<int> fds;
@@ -183,7 +197,9 @@ void FakeDaemon::handle(Peer& peer, const Frame& frame) {
           model::read_struct<model::MapSegmentRequest>(frame.payload).value().segment);
       return;
     case FrameType::kStatus:
-      return reply(peer, frame, bytes_of(ok()) + R"({"schema":"quire.status.1"})");
+    case FrameType::kVerify:
+    case FrameType::kScrub:
+      return reply(peer, frame, bytes_of(ok()) + options_.json);
     default:
       return reply(peer, frame, bytes_of(ok()));
   }
@@ -208,6 +224,7 @@ std::string FakeDaemon::hello_payload(std::vector<int>& fds) {
 
 void FakeDaemon::open_session(Peer& peer, const Frame& frame) {
   const auto request = model::read_struct<model::OpenSessionRequest>(frame.payload).value();
+  store_.last_open = request;
   model::OpenSessionReply answer;
   answer.status = ok();
   answer.session = next_session_++;
@@ -253,6 +270,26 @@ void FakeDaemon::fail_next_commit(Errc code) {
   store_.next_commit = code;
 }
 
+void FakeDaemon::cut_next_load(const FakeStore::LoadEnd& end) {
+  std::lock_guard lock(mutex_);
+  store_.next_load = end;
+}
+
+void FakeDaemon::hold_loads(bool held) {
+  {
+    std::lock_guard lock(mutex_);
+    store_.loads_held = held;
+  }
+  wake();
+}
+
+void FakeDaemon::advance_loads(uint32_t ready) {
+  std::lock_guard lock(mutex_);
+  for (Peer& peer : peers_) {
+    for (auto& [id, session] : peer.sessions) session->advance_loads(ready);
+  }
+}
+
 void FakeDaemon::retire_segment(uint32_t segment) {
   std::lock_guard lock(mutex_);
   model::FrameHeader header;
@@ -279,6 +316,36 @@ void FakeDaemon::scribble_completion_indexes() {
   std::lock_guard lock(mutex_);
   for (Peer& peer : peers_) {
     for (auto& [id, session] : peer.sessions) session->scribble_completion_index();
+  }
+}
+
+model::OpenSessionRequest FakeDaemon::last_open() {
+  std::lock_guard lock(mutex_);
+  return store_.last_open;
+}
+
+model::MatchArgs FakeDaemon::last_match() {
+  std::lock_guard lock(mutex_);
+  return store_.last_match;
+}
+
+model::LoadArgs FakeDaemon::last_load() {
+  std::lock_guard lock(mutex_);
+  return store_.last_load;
+}
+
+Frame FakeDaemon::last_frame() {
+  std::lock_guard lock(mutex_);
+  Frame frame;
+  frame.header = last_header_;
+  frame.payload = last_payload_;
+  return frame;
+}
+
+void FakeDaemon::scribble_load_ready(uint32_t count) {
+  std::lock_guard lock(mutex_);
+  for (Peer& peer : peers_) {
+    for (auto& [id, session] : peer.sessions) session->scribble_load_ready(count);
   }
 }
 

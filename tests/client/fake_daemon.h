@@ -23,6 +23,9 @@ struct FakeDaemonOptions {
   uint16_t hello_version = model::kProtocolVersion;
   bool hello_brings_segments = true;
   uint64_t segment_bytes = 1 << 20;
+  size_t max_connections = 8;     // beyond: kBusy, then hang-up
+  size_t refuse_connections = 0;  // so many of the first are refused in the same way
+  std::string json = R"({"schema":"quire.status.1"})";  // of status, verify and scrub
 };
 
 class FakeDaemon {
@@ -36,11 +39,20 @@ class FakeDaemon {
   void hold_ring(bool held);
   void hold_replies(bool held);
   void fail_next_commit(model::Errc code);
+  void cut_next_load(const FakeStore::LoadEnd& end);
+  // Held loads are taken, not completed; advance_loads counts their first `ready` pages as ready.
+  void hold_loads(bool held);
+  void advance_loads(uint32_t ready);
   void retire_segment(uint32_t segment);
   void end_sessions(model::Errc code, std::string_view why);
   void scribble_completion_indexes();
+  void scribble_load_ready(uint32_t count);
 
   std::vector<uint32_t> acknowledged();
+  model::OpenSessionRequest last_open();
+  model::MatchArgs last_match();
+  model::LoadArgs last_load();
+  Frame last_frame();  // without descriptors
   size_t session_count();
   size_t lease_count();
   size_t fill_count();
@@ -58,6 +70,7 @@ class FakeDaemon {
   void serve_all();
   void sleep();
   void accept_peers();
+  void refuse(const model::FdGuard& socket);
   void read_frames(Peer& peer);
   void handle(Peer& peer, const Frame& frame);
   void reply(Peer& peer, const Frame& request, std::string_view payload,
@@ -77,7 +90,10 @@ class FakeDaemon {
   std::list<Peer> peers_;
   std::vector<model::Layout> layouts_;
   std::vector<uint32_t> acknowledged_;
+  model::FrameHeader last_header_;
+  std::string last_payload_;
   uint64_t next_session_ = 1;
+  size_t accepted_ = 0;
   bool ring_held_ = false;
   bool replies_held_ = false;
   std::thread thread_;

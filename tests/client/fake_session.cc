@@ -96,8 +96,17 @@ std::vector<int> FakeSession::descriptors() const {
 bool FakeSession::serve() {
   const auto readable = submissions_.readable();
   if (!readable) return false;
-  if (*readable == 0) return true;
-  for (uint32_t i = 0; i < *readable; ++i) completions_.put(answer(submissions_.take()));
+  const bool finish_held = !store_.loads_held && !held_loads_.empty();
+  if (*readable == 0 && !finish_held) return true;
+  if (finish_held) finish_held_loads();
+  for (uint32_t i = 0; i < *readable; ++i) {
+    const model::Submission submission = submissions_.take();
+    if (store_.loads_held && static_cast<Verb>(submission.verb) == Verb::kLoad) {
+      held_loads_.push_back(submission);
+    } else {
+      completions_.put(answer(submission));
+    }
+  }
   submissions_.publish();
   completions_.publish();
   std::atomic_thread_fence(std::memory_order_seq_cst);
@@ -123,6 +132,10 @@ void FakeSession::woke() {
 void FakeSession::end() { reply().closed.value.store(1); }
 
 void FakeSession::scribble_completion_index() { reply().completion_tail.value.store(0x80000000); }
+
+void FakeSession::scribble_load_ready(uint32_t count) {
+  for (auto& ready : reply().load_ready) ready.store(count);
+}
 
 model::Completion FakeSession::answer(const model::Submission& s) {
   model::Completion c{};
@@ -170,6 +183,7 @@ uint32_t FakeSession::span_end(uint32_t prompt_tokens) const {
 }
 
 Errc FakeSession::match(const model::MatchArgs& args, model::MatchResult& result) {
+  store_.last_match = args;
   result.span_tokens = span_end(args.prompt_tokens);
   for (uint32_t h = model::last_resume_point(layout_, args.prompt_tokens); h > 0;
        h -= layout_.unit_tokens) {
@@ -179,25 +193,28 @@ Errc FakeSession::match(const model::MatchArgs& args, model::MatchResult& result
     break;
   }
   if (result.span_tokens == 0 && result.exact_tokens == 0) return Errc::kOk;
+  // Any curve makes half of it not worth its loading.
+  result.cut_tokens = result.exact_tokens >> (args.prefill_us_per_ktoken != 0 ? 1 : 0);
   result.lease = next_id_++;
   leases_.insert(result.lease);
   hits_[result.lease] = {result.exact_tokens, result.span_tokens};
   return Errc::kOk;
 }
 
-Errc FakeSession::load(const model::LoadArgs& args, model::LoadResult& result) {
-  if (!leases_.contains(args.lease)) return Errc::kNotFound;
+std::vector<model::PageDescriptor> FakeSession::collect(const model::LoadArgs& args,
+                                                        const FakeStore::LoadEnd& end,
+                                                        model::LoadResult& result) {
   const auto [exact, span] = hits_[args.lease];
   const uint32_t end_block = span / layout_.block_tokens;
   const uint32_t last =
       args.block_count == 0 ? end_block : std::min(end_block, args.first_block + args.block_count);
   std::vector<model::PageDescriptor> pages;
-  for (uint32_t b = args.first_block; b < last; ++b) {
+  for (uint32_t b = args.first_block; b < last && result.block_count < end.blocks; ++b) {
     const auto& object = store_.objects[{FillKind::kSpan, (b + 1) * layout_.block_tokens}];
     pages.insert(pages.end(), object.begin(), object.end());
     ++result.block_count;
   }
-  if (args.include_checkpoint != 0 && exact > 0) {
+  if (args.include_checkpoint != 0 && exact > 0 && end.checkpoint) {
     const auto& object = store_.objects[{FillKind::kCheckpoint, exact}];
     for (model::PageDescriptor page : object) {
       page.flags = 1;
@@ -205,10 +222,40 @@ Errc FakeSession::load(const model::LoadArgs& args, model::LoadResult& result) {
       ++result.checkpoint_count;
     }
   }
+  result.descriptor_count = static_cast<uint32_t>(pages.size());
+  return pages;
+}
+
+Errc FakeSession::load(const model::LoadArgs& args, model::LoadResult& result) {
+  store_.last_load = args;
+  if (!leases_.contains(args.lease)) return Errc::kNotFound;
+  const FakeStore::LoadEnd end = std::exchange(store_.next_load, {});
+  const auto pages = collect(args, end, result);
   if (pages.size() > args.descriptor_capacity) return Errc::kInvalidArgument;
   std::copy(pages.begin(), pages.end(), descriptors_ + args.descriptor_index);
-  result.descriptor_count = static_cast<uint32_t>(pages.size());
-  return Errc::kOk;
+  return end.code;
+}
+
+void FakeSession::count_ready(const model::LoadArgs& args, uint32_t ready) {
+  if (args.progress_slot == 0) return;
+  reply().load_ready[args.progress_slot - 1].store(ready, std::memory_order_release);
+}
+
+void FakeSession::advance_loads(uint32_t ready) {
+  for (const model::Submission& held : held_loads_) {
+    model::LoadResult all{};
+    const auto pages = collect(held.args.load, {}, all);
+    QUIRE_CHECK(ready <= pages.size());
+    std::copy_n(pages.begin(), ready, descriptors_ + held.args.load.descriptor_index);
+    count_ready(held.args.load, ready);
+  }
+}
+
+void FakeSession::finish_held_loads() {
+  for (const model::Submission& held : std::exchange(held_loads_, {})) {
+    count_ready(held.args.load, 0);
+    completions_.put(answer(held));
+  }
 }
 
 Errc FakeSession::begin_fill(const model::BeginFillArgs& args, model::BeginFillResult& result) {

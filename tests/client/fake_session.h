@@ -32,6 +32,18 @@ struct FakeStore {
   std::vector<FakeSegment> segments;  // index = segment id
   std::map<Key, std::vector<model::PageDescriptor>> objects;
   model::Errc next_commit = model::Errc::kOk;  // the next commit answers this
+  // How the next load ends, and after how many of its blocks.
+  struct LoadEnd {
+    model::Errc code = model::Errc::kOk;
+    uint32_t blocks = ~0u;
+    bool checkpoint = true;
+  };
+  LoadEnd next_load;
+  bool loads_held = false;  // loads are taken, but complete only when this ends
+  // What came last.
+  model::OpenSessionRequest last_open;
+  model::MatchArgs last_match{};
+  model::LoadArgs last_load{};
 
   // Copies a page in, opening a segment when the last is full.
   model::PageDescriptor put(const std::byte* data, uint64_t bytes, uint16_t group);
@@ -50,7 +62,10 @@ class FakeSession {
   bool prepare_sleep();
   void woke();
   void end();
+  // Writes the first `ready` descriptors of each load that is held and counts them in its slot.
+  void advance_loads(uint32_t ready);
   void scribble_completion_index();
+  void scribble_load_ready(uint32_t count);
   const std::set<uint64_t>& leases() const { return leases_; }
   const std::map<uint64_t, model::BeginFillArgs>& fills() const { return fills_; }
 
@@ -58,6 +73,11 @@ class FakeSession {
   model::Completion answer(const model::Submission& submission);
   model::Errc match(const model::MatchArgs& args, model::MatchResult& result);
   model::Errc load(const model::LoadArgs& args, model::LoadResult& result);
+  std::vector<model::PageDescriptor> collect(const model::LoadArgs& args,
+                                             const FakeStore::LoadEnd& end,
+                                             model::LoadResult& result);
+  void finish_held_loads();
+  void count_ready(const model::LoadArgs& args, uint32_t ready);
   model::Errc begin_fill(const model::BeginFillArgs& args, model::BeginFillResult& result);
   model::Errc commit(const model::CommitArgs& args, model::CommitResult& result);
   uint32_t span_end(uint32_t prompt_tokens) const;
@@ -81,6 +101,7 @@ class FakeSession {
   std::set<uint64_t> leases_;
   std::map<uint64_t, std::pair<uint32_t, uint32_t>> hits_;  // lease -> exact, span
   std::map<uint64_t, model::BeginFillArgs> fills_;
+  std::vector<model::Submission> held_loads_;
 };
 
 }  // namespace quire::client

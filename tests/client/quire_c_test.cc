@@ -31,11 +31,24 @@ class QuireC : public ClientFixture {
     options.layout = layout_;
     options.max_tokens = 4096;
     options.staging_bytes = 64 << 10;
+    options.load_class = load_class_;
     ASSERT_EQ(quire_open_session(handle_, &options, &session_handle_), QUIRE_OK);
     const std::vector<uint32_t> tokens(256, 7);
     ASSERT_EQ(quire_append_tokens(session_handle_, tokens.data(), tokens.size()), QUIRE_OK);
   }
 
+  void store_spans(uint32_t blocks) {
+    for (uint32_t end = 32; end <= 32 * blocks; end += 32) {
+      quire_fill fill;
+      ASSERT_EQ(quire_begin_fill(session_handle_, QUIRE_FILL_SPAN, end, nullptr, &fill), QUIRE_OK);
+      for (uint32_t i = 0; i < fill.page_count; ++i) {
+        std::memset(fill.pages[i].data, static_cast<int>(i), fill.pages[i].bytes);
+      }
+      ASSERT_EQ(quire_commit(session_handle_, &fill, nullptr), QUIRE_OK);
+    }
+  }
+
+  uint32_t load_class_ = QUIRE_INTERACTIVE;
   char buffer_[128] = "";
   quire_text_buffer text_{buffer_, sizeof buffer_};
   quire_layout* layout_ = nullptr;
@@ -108,6 +121,77 @@ TEST_F(QuireC, WhatWasCommittedIsLoaded) {
   EXPECT_EQ(static_cast<const char*>(pages.pages[1].data)[999], 2);
   EXPECT_EQ(quire_verify_page(&pages.pages[1]), 1);
   EXPECT_EQ(quire_release(session_handle_, hit.lease), QUIRE_OK);
+}
+
+TEST_F(QuireC, ACutLoadGivesItsHeadAndWhy) {
+  open_handle();
+  store_spans(2);
+  quire_match_result hit;
+  ASSERT_EQ(quire_match(session_handle_, 100, 0, &hit), QUIRE_OK);
+  daemon_->cut_next_load({.code = model::Errc::kIoError, .blocks = 1, .checkpoint = false});
+  quire_pages pages;
+  ASSERT_EQ(quire_load(session_handle_, hit.lease, nullptr, &pages), QUIRE_OK);
+  EXPECT_EQ(pages.limited_by, QUIRE_IO_ERROR);
+  EXPECT_EQ(pages.block_count, 1u);
+  EXPECT_EQ(pages.page_count, 2u);
+  ASSERT_EQ(quire_load(session_handle_, hit.lease, nullptr, &pages), QUIRE_OK);
+  EXPECT_EQ(pages.limited_by, QUIRE_OK);
+  daemon_->cut_next_load({.code = model::Errc::kCorrupt, .blocks = 0, .checkpoint = false});
+  EXPECT_EQ(quire_load(session_handle_, hit.lease, nullptr, &pages), QUIRE_CORRUPT);
+}
+
+TEST_F(QuireC, PagesOfALoadInFlightAreSeenBeforeItsCompletion) {
+  open_handle();
+  store_spans(2);
+  quire_match_result hit;
+  ASSERT_EQ(quire_match(session_handle_, 100, 0, &hit), QUIRE_OK);
+  quire_load_options options{.size = sizeof options, .progress = 1};
+  daemon_->hold_loads(true);
+  uint64_t load = 0;
+  ASSERT_EQ(quire_submit_load(session_handle_, hit.lease, &options, &load), QUIRE_OK);
+  ASSERT_EQ(quire_noop(session_handle_), QUIRE_OK);
+  daemon_->advance_loads(3);
+  quire_pages pages;
+  ASSERT_EQ(quire_pages_so_far(session_handle_, load, &pages), QUIRE_OK);
+  ASSERT_EQ(pages.page_count, 3u);
+  EXPECT_EQ(pages.block_count, 0u);
+  EXPECT_EQ(quire_verify_page(&pages.pages[2]), 1);
+  daemon_->hold_loads(false);
+  ASSERT_EQ(quire_wait(session_handle_, 5000), QUIRE_OK);
+  quire_completion completion;
+  size_t count = 0;
+  ASSERT_EQ(quire_poll(session_handle_, &completion, 1, &count), QUIRE_OK);
+  ASSERT_EQ(quire_take_pages(session_handle_, &completion, &pages), QUIRE_OK);
+  EXPECT_EQ(pages.page_count, 4u);
+  EXPECT_EQ(quire_pages_so_far(session_handle_, load, &pages), QUIRE_NOT_FOUND);
+}
+
+TEST_F(QuireC, ClassAndCostCurveGoOut) {
+  load_class_ = QUIRE_BATCH;
+  open_handle();
+  EXPECT_EQ(daemon_->last_open().load_class, 1);
+  store_spans(1);
+  quire_match_options options{.size = sizeof options,
+                              .have_tokens = 16,
+                              .prefill_us_per_ktoken = 700,
+                              .prefill_us_per_ktoken_per_mtoken = 8};
+  quire_match_result hit;
+  ASSERT_EQ(quire_match_with(session_handle_, 100, &options, &hit), QUIRE_OK);
+  EXPECT_EQ(daemon_->last_match().have_tokens, 16u);
+  EXPECT_EQ(daemon_->last_match().prefill_us_per_ktoken, 700u);
+  EXPECT_EQ(daemon_->last_match().prefill_us_per_ktoken_per_mtoken, 8u);
+  uint64_t request = 0;
+  ASSERT_EQ(quire_submit_match_with(session_handle_, 100, nullptr, &request), QUIRE_OK);
+  ASSERT_EQ(quire_noop(session_handle_), QUIRE_OK);
+  EXPECT_EQ(daemon_->last_match().prefill_us_per_ktoken, 0u);
+}
+
+TEST_F(QuireC, AnUnknownClassIsRefused) {
+  quire_session_options options;
+  quire_session_options_init(&options);
+  options.layout = layout_;
+  options.load_class = 256;  // would be interactive in a byte
+  EXPECT_EQ(quire_open_session(handle_, &options, &session_handle_), QUIRE_INVALID_ARGUMENT);
 }
 
 TEST_F(QuireC, CompletionsArePolledBeyondOnePiece) {

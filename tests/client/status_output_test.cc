@@ -30,6 +30,27 @@ TEST(StatusOutput, ShowsEveryKeyWithNestedObjectsIndented) {
             "none     none\n");
 }
 
+TEST(StatusOutput, ShowsEachTierWithWhateverItTells) {
+  const auto table = status_table(
+      R"({"tiers":[{"tier":"ram","state":"ok","used_bytes":5},
+                   {"tier":"ssd","state":"read_only","reason":"ENOSPC","action":"free space",
+                    "queue":{"reads":3}}]})");
+  ASSERT_TRUE(table.ok());
+  EXPECT_EQ(*table,
+            "tiers\n"
+            "  [0]\n"
+            "    tier        ram\n"
+            "    state       ok\n"
+            "    used_bytes  5\n"
+            "  [1]\n"
+            "    tier    ssd\n"
+            "    state   read_only\n"
+            "    reason  ENOSPC\n"
+            "    action  free space\n"
+            "    queue\n"
+            "      reads  3\n");
+}
+
 TEST(StatusOutput, RefusesWhatIsNoObject) {
   EXPECT_EQ(status_table("[1]").code(), model::Errc::kMalformedFrame);
   EXPECT_EQ(status_table("{").code(), model::Errc::kMalformedFrame);

@@ -53,5 +53,21 @@ TEST(SessionShm, EachWordHasACacheLineOfItsOwn) {
   EXPECT_EQ(offsetof(ProgressHeader, ready_tokens), 64u);
 }
 
+TEST(SessionShm, LoadProgressFollowsTheRingsWordsAndStartsAtNothing) {
+  EXPECT_EQ(offsetof(ReplyHeader, load_ready), 256u);
+  EXPECT_EQ(sizeof(ReplyHeader::load_ready), 4u * kLoadProgressSlots);
+  const ReplyHeader header;
+  for (const auto& ready : header.load_ready) EXPECT_EQ(ready.load(), 0u);
+}
+
+TEST(SessionShm, ArgumentsAndResultsOfTieredLoadsHaveTheirPlaces) {
+  EXPECT_EQ(offsetof(MatchArgs, prefill_us_per_ktoken), 12u);
+  EXPECT_EQ(offsetof(MatchArgs, prefill_us_per_ktoken_per_mtoken), 16u);
+  EXPECT_EQ(offsetof(LoadArgs, order), 32u);
+  EXPECT_EQ(offsetof(LoadArgs, progress_slot), 34u);
+  EXPECT_EQ(offsetof(MatchResult, replay_exact), 42u);
+  EXPECT_EQ(offsetof(MatchResult, cut_tokens), 44u);
+}
+
 }  // namespace
 }  // namespace quire::model

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cstddef>
+
 namespace quire::model {
 namespace {
 
@@ -60,6 +62,27 @@ TEST(Wire, LongerPayloadGivesItsFront) {
   const Result<MapSegmentRequest> request = read_struct<MapSegmentRequest>(bytes);
   ASSERT_TRUE(request.ok());
   EXPECT_EQ(request->segment, 3u);
+}
+
+TEST(Wire, FieldsOfTieredLoadsHaveTheirPlaces) {
+  EXPECT_EQ(offsetof(OpenSessionRequest, load_class), 40u);
+  EXPECT_EQ(offsetof(OpenSessionRequest, tenant), 48u);
+  EXPECT_EQ(offsetof(ScrubRequest, bytes_per_second), 8u);
+  EXPECT_EQ(static_cast<uint16_t>(FrameType::kVerify), 11);
+  EXPECT_EQ(static_cast<uint16_t>(FrameType::kScrub), 12);
+}
+
+TEST(Wire, MaintenanceRequestsRoundTrip) {
+  ScrubRequest scrub;
+  scrub.action = static_cast<uint8_t>(ScrubAction::kStop);
+  scrub.bytes_per_second = 1ull << 40;
+  const std::string_view bytes = struct_bytes(scrub);
+  EXPECT_EQ(bytes[0], 2);
+  EXPECT_EQ(read_struct<ScrubRequest>(bytes)->bytes_per_second, 1ull << 40);
+  EXPECT_EQ(read_struct<ScrubRequest>(bytes.substr(1)).code(), Errc::kMalformedFrame);
+  VerifyRequest verify;
+  verify.scope = static_cast<uint8_t>(VerifyScope::kIndexAndHeaders);
+  EXPECT_EQ(struct_bytes(verify), std::string_view("\1\0\0\0\0\0\0\0", 8));
 }
 
 TEST(Wire, StatusCarriesCodeAndText) {

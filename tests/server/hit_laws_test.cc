@@ -170,7 +170,11 @@ TEST(Laws, Law04_ChangedPageIsNeverDelivered) {
   });
   match = reader->match(kTokens + 1);
   ASSERT_TRUE(match.ok());
-  EXPECT_EQ(reader->load(match->lease).code(), Errc::kCorrupt);
+  const auto loaded = reader->load(match->lease);
+  ASSERT_TRUE(loaded.ok()) << "the spans before it are the usable head";
+  EXPECT_EQ(loaded->limited_by, Errc::kCorrupt);
+  EXPECT_EQ(loaded->block_count, 6u);
+  EXPECT_EQ(loaded->pages.size(), 6u);
   ASSERT_TRUE(reader->release(match->lease).ok());
   match = reader->match(kTokens + 1);
   ASSERT_TRUE(match.ok());

@@ -153,8 +153,8 @@ void CacheModel::check_bytes(const HeldLease& lease, Actor& actor) {
   const auto loaded = cache_->reader().load(*actor.holder, args, pages);
   if (loaded.code() == Errc::kBusy) return;  // 16 loads of this lease
   if (!loaded.ok()) return fail("load: " + loaded.error().text);
-  for (uint32_t i = 0; i < loaded->descriptor_count; ++i) {
-    const bool span = i < loaded->block_count;  // one append group
+  for (uint32_t i = 0; i < loaded->result.descriptor_count; ++i) {
+    const bool span = i < loaded->result.block_count;  // one append group
     const uint32_t units = span ? (i + 1) * layout_->units_per_block
                                 : lease.match.exact_tokens / layout_->layout.unit_tokens;
     const Key key = key_at(actor, span ? NodeKind::kSpan : NodeKind::kCheckpoint, units);

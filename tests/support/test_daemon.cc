@@ -20,7 +20,8 @@ server::Options small_options() {
   return options;
 }
 
-TestDaemon::TestDaemon(server::Options options) : options_(std::move(options)) {
+TestDaemon::TestDaemon(server::Options options, server::DaemonSeams seams)
+    : options_(std::move(options)), seams_(std::move(seams)) {
   std::string pattern = "/tmp/quire-test-XXXXXX";
   QUIRE_CHECK(::mkdtemp(pattern.data()) != nullptr);
   directory_ = pattern;
@@ -39,7 +40,7 @@ TestDaemon::~TestDaemon() {
 }
 
 void TestDaemon::start() {
-  auto created = server::Daemon::create(options_);
+  auto created = server::Daemon::create(options_, seams_);
   if (!created.ok()) std::fprintf(stderr, "daemon: %s\n", created.error().text.c_str());
   QUIRE_CHECK(created.ok());
   daemon_ = std::move(created).value();

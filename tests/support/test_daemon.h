@@ -15,14 +15,17 @@ server::Options small_options();  // 64 MiB of RAM, small pages, short deadlines
 
 class TestDaemon {
  public:
-  explicit TestDaemon(server::Options options = small_options());
+  // `seams`: what stands between the daemon and the machine, at each start.
+  explicit TestDaemon(server::Options options = small_options(), server::DaemonSeams seams = {});
   ~TestDaemon();  // stops it, after check_invariants()
 
+  server::Options& options() { return options_; }  // for the next start
   const std::string& socket_path() const { return options_.socket_path; }
   std::unique_ptr<client::Client> connect(const std::string& name = "test");
   // Stops it, and starts a successor on the same socket.
   void restart();
   void stop();
+  void start();
   // Runs on the core thread and waits for it.
   void on_core(const std::function<void(server::Daemon&)>& function);
   // Waits until the core has noticed (up to 10 s); false when it never does.
@@ -31,9 +34,8 @@ class TestDaemon {
   bool is_quiet();
 
  private:
-  void start();
-
   server::Options options_;
+  server::DaemonSeams seams_;
   std::string directory_;
   std::unique_ptr<server::Daemon> daemon_;
   std::thread thread_;

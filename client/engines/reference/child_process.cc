@@ -19,12 +19,12 @@ struct ReportHeader {
   double decode_wait_s;
   uint32_t prompt_tokens;
   uint32_t hit_tokens;
+  uint32_t ssd_tokens;
   uint32_t pages_early;
   uint32_t pages_read;
   uint32_t spans_committed;
   uint32_t error_bytes;
   uint32_t logit_count;
-  uint32_t reserved;
 };
 
 bool write_all(int fd, const void* data, size_t bytes) {
@@ -54,12 +54,12 @@ bool send_report(int fd, const ChildReport& report) {
                             report.decode_wait_s,
                             report.prompt_tokens,
                             report.hit_tokens,
+                            report.ssd_tokens,
                             report.pages_early,
                             report.pages_read,
                             report.spans_committed,
                             static_cast<uint32_t>(report.error.size()),
-                            static_cast<uint32_t>(report.logits.size()),
-                            0};
+                            static_cast<uint32_t>(report.logits.size())};
   return write_all(fd, &header, sizeof(header)) &&
          write_all(fd, report.error.data(), report.error.size()) &&
          write_all(fd, report.logits.data(), report.logits.size() * sizeof(float));
@@ -111,10 +111,19 @@ model::Result<ChildProcess> ChildProcess::execute(const std::vector<std::string>
 ChildProcess::ChildProcess(ChildProcess&& other) noexcept
     : pid_(std::exchange(other.pid_, -1)), report_(std::move(other.report_)) {}
 
-ChildProcess::~ChildProcess() {
+ChildProcess& ChildProcess::operator=(ChildProcess&& other) noexcept {
+  kill();
+  pid_ = std::exchange(other.pid_, -1);
+  report_ = std::move(other.report_);
+  return *this;
+}
+
+ChildProcess::~ChildProcess() { kill(); }
+
+void ChildProcess::kill() {
   if (pid_ < 0) return;
   ::kill(pid_, SIGKILL);
-  ::waitpid(pid_, nullptr, 0);
+  ::waitpid(std::exchange(pid_, -1), nullptr, 0);
 }
 
 ChildReport ChildProcess::wait_report() {
@@ -126,6 +135,7 @@ ChildReport ChildProcess::wait_report() {
     report.decode_wait_s = header.decode_wait_s;
     report.prompt_tokens = header.prompt_tokens;
     report.hit_tokens = header.hit_tokens;
+    report.ssd_tokens = header.ssd_tokens;
     report.pages_early = header.pages_early;
     report.pages_read = header.pages_read;
     report.spans_committed = header.spans_committed;

@@ -20,6 +20,7 @@ struct ChildReport {
   double decode_wait_s = 0;
   uint32_t prompt_tokens = 0;
   uint32_t hit_tokens = 0;
+  uint32_t ssd_tokens = 0;   // of these, loaded from SSD
   uint32_t pages_early = 0;  // read while the other process still computed
   uint32_t pages_read = 0;
   uint32_t spans_committed = 0;
@@ -35,12 +36,14 @@ class ChildProcess {
   static model::Result<ChildProcess> execute(const std::vector<std::string>& arguments,
                                              const std::string& log_path);
   ChildProcess(ChildProcess&& other) noexcept;
-  ChildProcess& operator=(ChildProcess&&) = delete;
+  ChildProcess& operator=(ChildProcess&& other) noexcept;
   ~ChildProcess();  // SIGKILL, when it still runs
 
   // Blocks until the child has reported and ended.
   ChildReport wait_report();
   bool running();
+  // SIGKILL, then waits.
+  void kill();
   // SIGTERM, then waits. True when it exited with status 0.
   bool stop();
   pid_t pid() const { return pid_; }

@@ -54,7 +54,8 @@ std::string beside_this_program(const std::string& name) {
 Result<ChildProcess> start_daemon(const FreshDirectory& directory, const std::string& ram_bytes) {
   const std::string socket = directory.file("quired.sock");
   ChildProcess daemon = QUIRE_TRY(ChildProcess::execute(
-      {beside_this_program("quired"), "--socket=" + socket, "--ram_bytes=" + ram_bytes},
+      {beside_this_program("quired"), "--socket=" + socket, "--ram_bytes=" + ram_bytes,
+       "--ssd_path=" + directory.file("ssd"), "--ssd_bytes=4GiB"},
       directory.file("quired.log")));
   const auto start = std::chrono::steady_clock::now();
   while (std::chrono::steady_clock::now() - start < kStartTimeout) {
@@ -76,8 +77,8 @@ Result<bool> run_demo(const std::string& text_path, size_t tokens, const std::st
       QUIRE_TRY(quire::client::read_demo_text(text_path, QUIRE_SOURCE_DIR, tokens));
   settings.document = quire::client::to_tokens(text);
   ChildProcess daemon = QUIRE_TRY(start_daemon(directory, ram_bytes));
-  std::printf("daemon          pid %d, %s of RAM; text: %zu byte tokens of %s\n", daemon.pid(),
-              ram_bytes.c_str(), settings.document.size(),
+  std::printf("daemon          pid %d, %s of RAM, SSD tier; text: %zu byte tokens of %s\n",
+              daemon.pid(), ram_bytes.c_str(), settings.document.size(),
               text_path.empty() ? "this project's own files" : text_path.c_str());
   std::fflush(stdout);
 
@@ -87,6 +88,12 @@ Result<bool> run_demo(const std::string& text_path, size_t tokens, const std::st
   QUIRE_TRY(quire::client::show_handover(settings, verdict));
   QUIRE_TRY(quire::client::show_ranks(settings, verdict));
   QUIRE_TRY(quire::client::show_resident(settings));
+  const auto restart = [&]() -> Result<void> {
+    daemon.kill();
+    daemon = QUIRE_TRY(start_daemon(directory, ram_bytes));
+    return {};
+  };
+  QUIRE_TRY(quire::client::show_crash(settings, restart, verdict));
   const bool stopped = daemon.stop();
   const bool good = stopped && verdict.logits_equal && verdict.whole_hit;
   std::printf("%s\n",

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstring>
+#include <thread>
 
 #include "client/engines/reference/demo_text.h"
 #include "client/engines/reference/reference_engine.h"
@@ -89,6 +90,7 @@ ChildReport to_report(const RunOutcome& outcome, const EngineTask& task) {
   ChildReport report;
   report.prompt_tokens = static_cast<uint32_t>(task.prompt.size());
   report.hit_tokens = outcome.hit_tokens;
+  report.ssd_tokens = std::min(outcome.match.tokens_ssd, outcome.hit_tokens);
   report.pages_read = outcome.pages_read;
   report.spans_committed = outcome.spans_committed;
   report.logits = outcome.logits;
@@ -303,6 +305,67 @@ model::Result<void> show_ranks(const DemoSettings& settings, DemoVerdict& verdic
   std::fflush(stdout);
   verdict.logits_equal = verdict.logits_equal && equal;
   verdict.whole_hit = verdict.whole_hit && whole;
+  return {};
+}
+
+namespace {
+
+// Starts a prefill and returns when a quarter of it has been committed.
+model::Result<ChildProcess> begin_prefill(const EngineTask& task, const Session& session) {
+  ChildProcess engine = QUIRE_TRY(ChildProcess::run([&] { return or_error(try_prefill(task)); }));
+  const Clock::time_point start = Clock::now();
+  while (session.progress().committed_tokens < task.prompt.size() / 4) {
+    if (seconds_since(start) > kFollowTimeoutMs / 1e3) {
+      return model::make_error(model::Errc::kDeadlineExceeded, "the prefill does not get on");
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return engine;
+}
+
+}  // namespace
+
+model::Result<void> show_crash(const DemoSettings& settings,
+                               const std::function<model::Result<void>()>& restart,
+                               DemoVerdict& verdict) {
+  EngineTask under_way{.settings = settings, .label = "prefill, while the daemon is killed"};
+  under_way.namespace_name = "crash";
+  under_way.prompt = with_question(head_of(settings.document, kHandoverTokens), "\nCrash: ");
+  const std::unique_ptr<Client> client = QUIRE_TRY(connect(under_way));
+  SessionOptions options;
+  options.layout = reference_layout(reference::KvGeometry(config_of(0)), 1);
+  options.namespace_name = under_way.namespace_name;
+  options.tenant = "demo";
+  const std::unique_ptr<Session> session = QUIRE_TRY(client->open_session(options));
+  const SessionToken token = session->token();
+  under_way.join = &token;
+  ChildProcess engine = QUIRE_TRY(begin_prefill(under_way, *session));
+  const Clock::time_point killed = Clock::now();
+  QUIRE_TRY(restart());
+  const double restart_s = seconds_since(killed);
+  const ChildReport survivor = engine.wait_report();
+
+  EngineTask task{.settings = settings, .label = "from SSD"};
+  task.prompt = with_question(settings.document, "\nQ: What does a restart keep?\nA: ");
+  const ChildReport resumed = QUIRE_TRY(run_prefill(task));
+  task.label = "the same without Quire, to compare";
+  const ChildReport alone = QUIRE_TRY(run_alone(task));
+  const bool equal = same_bits(resumed.logits, alone.logits);
+  const auto document = static_cast<uint32_t>(settings.document.size());
+  const uint32_t unit = reference::KvGeometry(config_of(0)).unit_tokens();
+  const bool whole = resumed.hit_tokens == std::min(document / unit * unit, last_unit(task));
+  std::printf("kill -9         the daemon, in the middle of a prefill; its engine was told: %s\n",
+              survivor.error.empty() ? "nothing, it had ended" : survivor.error.c_str());
+  std::printf("                started again and serving after %.0f ms\n", restart_s * 1e3);
+  std::printf("                hit %u of %u tokens (%s), %u of them from SSD\n", resumed.hit_tokens,
+              resumed.prompt_tokens, whole ? "all but the last unit" : "PARTIAL",
+              resumed.ssd_tokens);
+  std::printf("                first token after %.1f ms, computed anew %.2f s\n",
+              resumed.first_token_s * 1e3, alone.first_token_s);
+  std::printf("                logits equal: %s\n", yes_no(equal));
+  std::fflush(stdout);
+  verdict.logits_equal = verdict.logits_equal && equal;
+  verdict.whole_hit = verdict.whole_hit && whole && resumed.ssd_tokens > 0;
   return {};
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -32,6 +33,11 @@ model::Result<void> show_warm(const DemoSettings& settings, double cold_s, DemoV
 model::Result<void> show_handover(const DemoSettings& settings, DemoVerdict& verdict);
 // Two ranks fill and resume one session, each its own groups.
 model::Result<void> show_ranks(const DemoSettings& settings, DemoVerdict& verdict);
+// The daemon is killed (SIGKILL) while a prefill is under way, and started again by `restart`: the
+// engine lives on, and the document is resumed from SSD.
+model::Result<void> show_crash(const DemoSettings& settings,
+                               const std::function<model::Result<void>()>& restart,
+                               DemoVerdict& verdict);
 // Resident bytes by group against storing every group at every token.
 model::Result<void> show_resident(const DemoSettings& settings);
 

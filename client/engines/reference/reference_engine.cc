@@ -49,6 +49,10 @@ model::Result<void> ReferenceRun::resume() {
   const LoadOptions load{.groups = groups_.mask(),
                          .first_block = static_cast<uint32_t>(sealed_.size())};
   const LoadedPages loaded = QUIRE_TRY(session_.load(outcome_.match.lease, load));
+  // A head without the checkpoint behind it is no place to resume.
+  if (loaded.limited_by != model::Errc::kOk) {
+    return model::make_error(loaded.limited_by, "the load gave only the head of the hit");
+  }
   reference::ResumePoint point;
   point.position = outcome_.match.exact_tokens;
   QUIRE_TRY(read_pages(loaded, point));
@@ -92,7 +96,14 @@ model::Result<RunOutcome> ReferenceRun::prefill(std::span<const uint32_t> prompt
   QUIRE_TRY(session_.append_tokens(prompt));
   outcome_.match = QUIRE_TRY(session_.match(static_cast<uint32_t>(prompt.size())));
   if (outcome_.match.lease != 0) leases_.push_back(outcome_.match.lease);
-  if (outcome_.match.exact_tokens > 0) QUIRE_TRY(resume());
+  if (outcome_.match.exact_tokens > 0) {
+    // What a tier could not deliver is computed, like any other miss.
+    const model::Result<void> resumed = resume();
+    const bool miss = resumed.code() == model::Errc::kDeadlineExceeded ||
+                      resumed.code() == model::Errc::kIoError ||
+                      resumed.code() == model::Errc::kCorrupt;
+    if (!resumed.ok() && !miss) return resumed.error();
+  }
   QUIRE_TRY(compute_rest(prompt));
   return outcome_;
 }

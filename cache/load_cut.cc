@@ -1,0 +1,118 @@
+#include "cache/load_cut.h"
+
+#include <algorithm>
+#include <limits>
+
+namespace quire::cache {
+
+using model::FillKind;
+using model::NodeId;
+
+namespace {
+
+class Weigher {
+ public:
+  Weigher(const NodeStore& store, const Root& root, const ChainView& chain, uint32_t have_tokens)
+      : store_(store),
+        tree_(store.tree()),
+        layout_(*root.layout),
+        root_node_(root.node),
+        chain_(chain),
+        have_units_(have_tokens / layout_.layout.unit_tokens) {}
+
+  uint64_t span_bytes(NodeId node) const {
+    if (node == root_node_ || tree_.link(node).units <= have_units_) return 0;
+    return store_.is_resident(node) ? 0 : bytes_of(FillKind::kSpan, tree_.link(node).units);
+  }
+
+  uint64_t checkpoint_bytes(NodeId node) const {
+    if (!node.valid() || store_.is_resident(node)) return 0;
+    return bytes_of(FillKind::kCheckpoint, tree_.link(node).units);
+  }
+
+  // The checkpoint of this very prompt that is deepest below `node`, of those that can be found.
+  NodeId checkpoint_below(NodeId node, uint32_t last_units) const {
+    NodeId best;
+    if (!tree_.link(node).has_checkpoints) return best;
+    tree_.for_each_child(node, [&](NodeId child) {
+      const NodeLink& link = tree_.link(child);
+      const bool usable = link.kind == static_cast<uint32_t>(NodeKind::kCheckpoint) &&
+                          !link.quarantined && link.units > 0 && link.units <= last_units &&
+                          link.units <= chain_.count() &&
+                          tree_.key(child) == chain_.after(link.units);
+      if (usable && (!best.valid() || tree_.link(best).units < link.units)) best = child;
+    });
+    return best;
+  }
+
+ private:
+  uint64_t bytes_of(FillKind kind, uint32_t units) const {
+    uint64_t bytes = 0;
+    for (const model::PlannedPage& page : layout_.plan(kind, units).pages) bytes += page.bytes;
+    return bytes;
+  }
+
+  const NodeStore& store_;
+  const PrefixTree& tree_;
+  const KnownLayout& layout_;
+  const NodeId root_node_;
+  const ChainView& chain_;
+  const uint32_t have_units_;
+};
+
+uint32_t clamp_us(uint64_t us) {
+  return static_cast<uint32_t>(std::min<uint64_t>(us, std::numeric_limits<uint32_t>::max()));
+}
+
+}  // namespace
+
+double prefill_us(const PrefillCost& cost, uint32_t from, uint32_t to) {
+  const double first = from;
+  const double last = to;
+  return (cost.us_per_ktoken * (last - first) +
+          cost.us_per_ktoken_per_mtoken * (last * last - first * first) / 2e6) /
+         1e3;
+}
+
+HitTiers weigh_hit(const NodeStore& store, const Root& root, const PrefixMatch& match,
+                   const ChainView& chain, uint32_t prompt_tokens, uint32_t have_tokens,
+                   const PrefillCost& cost, const LoadTime& load_time) {
+  const Weigher weigher(store, root, chain, have_tokens);
+  const PrefixTree& tree = store.tree();
+  const uint32_t unit_tokens = root.layout->layout.unit_tokens;
+  HitTiers tiers;
+  tiers.cut_tokens = match.exact_units * unit_tokens;
+  uint64_t span_bytes = 0;
+  for (NodeId node = match.exact_node; node != root.node; node = tree.parent(node)) {
+    span_bytes += weigher.span_bytes(node);
+    if (!store.is_resident(node)) tiers.ssd_tokens += root.layout->layout.block_tokens;
+  }
+  tiers.ssd_bytes = span_bytes + weigher.checkpoint_bytes(match.checkpoint_node);
+  tiers.load_us = clamp_us(load_time(tiers.ssd_bytes));
+  if (!cost.known() || tiers.ssd_bytes == 0) return tiers;
+
+  double best = tiers.load_us + prefill_us(cost, tiers.cut_tokens, prompt_tokens);
+  const auto consider = [&](uint32_t tokens, uint64_t bytes) {
+    const double total =
+        static_cast<double>(load_time(bytes)) + prefill_us(cost, tokens, prompt_tokens);
+    if (total >= best) return;
+    best = total;
+    tiers.cut_tokens = tokens;
+  };
+  uint32_t last_units = match.exact_units;
+  for (NodeId node = match.exact_node;; node = tree.parent(node)) {
+    const uint32_t units = tree.link(node).units;
+    if (!root.layout->needs_checkpoint) {
+      consider(units * unit_tokens, span_bytes);
+    } else if (const NodeId found = weigher.checkpoint_below(node, last_units); found.valid()) {
+      consider(tree.link(found).units * unit_tokens, span_bytes + weigher.checkpoint_bytes(found));
+    }
+    if (node == root.node) break;
+    span_bytes -= weigher.span_bytes(node);
+    last_units = units;
+  }
+  consider(0, 0);
+  return tiers;
+}
+
+}  // namespace quire::cache

@@ -1,0 +1,319 @@
+// What is in RAM, on SSD, or both (cache/node_residency.cc).
+#include <gtest/gtest.h>
+
+#include <map>
+#include <random>
+#include <set>
+
+#include "tests/cache/store_rig.h"
+
+namespace quire::cache {
+namespace {
+
+using model::NodeId;
+
+TEST(NodeResidency, CopyKeepsItsPlaceInRamAndOnSsd) {
+  StoreRig rig;
+  const auto chain = rig.add_chain(2, 1);
+  NodeStore& store = rig.store();
+  EXPECT_FALSE(store.ssd_place(chain[1]));
+  store.set_on_ssd(chain[1], {.slot = 0x3fff'fffd, .generation = 77});
+  EXPECT_EQ(store.ssd_place(chain[1])->slot, 0x3fff'fffdu);
+  ASSERT_TRUE(store.leave_ram(chain[1]));
+  EXPECT_FALSE(store.is_resident(chain[1]));
+  EXPECT_FALSE(store.first_page(chain[1]).valid());
+  EXPECT_EQ(store.ssd_place(chain[1])->slot, 0x3fff'fffdu);
+  EXPECT_EQ(store.ssd_place(chain[1])->generation, 77);
+  EXPECT_EQ(store.nonresident_count(), 1u);
+  EXPECT_EQ(store.pool().usage(rig.root().key.domain).slots, 1u);
+
+  store.make_resident(chain[1], rig.slots(NodeKind::kSpan, 4));
+  EXPECT_TRUE(store.is_resident(chain[1]));
+  EXPECT_EQ(store.ssd_place(chain[1])->slot, 0x3fff'fffdu);
+  store.check_invariants();
+}
+
+TEST(NodeResidency, WhatHasNoCopyOrAPinOrAChildInRamStays) {
+  StoreRig rig;
+  const auto chain = rig.add_chain(3, 1);
+  NodeStore& store = rig.store();
+  EXPECT_FALSE(store.leave_ram(chain[2])) << "no copy";
+  for (uint32_t i = 0; i < 3; ++i) store.set_on_ssd(chain[i], {.slot = i, .generation = 0});
+  EXPECT_FALSE(store.leave_ram(chain[1])) << "a child in RAM";
+  store.pin(chain[2]);
+  EXPECT_FALSE(store.leave_ram(chain[2])) << "pinned";
+  store.unpin(chain[2]);
+  EXPECT_TRUE(store.leave_ram(chain[2]));
+  EXPECT_TRUE(store.leave_ram(chain[1]));
+  EXPECT_TRUE(store.leave_ram(chain[0]));
+  store.check_invariants();
+}
+
+// Memory is made without losing what the SSD holds, deepest first.
+TEST(NodeResidency, EvictionLeavesWhatIsOnSsdPresent) {
+  StoreRig rig;
+  const auto chain = rig.add_chain(4, 1);
+  NodeStore& store = rig.store();
+  for (uint32_t i = 0; i < 2; ++i) store.set_on_ssd(chain[i], {.slot = i, .generation = 0});
+  EXPECT_EQ(store.evict(0), 4u);
+  EXPECT_EQ(store.counters().spans, 2u) << "the head stays, on SSD";
+  EXPECT_EQ(store.counters().resident_spans, 0u);
+  EXPECT_EQ(store.counters().evicted_spans, 2u);
+  EXPECT_EQ(store.counters().left_ram, 2u);
+  EXPECT_TRUE(store.ssd_releases().empty());
+  store.check_invariants();
+}
+
+TEST(NodeResidency, DropReportsTheCopyOnce) {
+  StoreRig rig;
+  const auto chain = rig.add_chain(2, 1);
+  NodeStore& store = rig.store();
+  store.set_on_ssd(chain[0], {.slot = 5, .generation = 1});
+  store.set_on_ssd(chain[1], {.slot = 6, .generation = 2});
+  ASSERT_TRUE(store.leave_ram(chain[1]));
+  ASSERT_TRUE(store.drop(chain[1], DropReason::kEvicted));
+  ASSERT_EQ(store.ssd_releases().size(), 1u);
+  EXPECT_EQ(store.ssd_releases()[0].slot, 6u);
+  EXPECT_EQ(store.ssd_releases()[0].units, 4u);
+  EXPECT_EQ(store.ssd_releases()[0].unit_step, 2u);
+  EXPECT_EQ(store.counters().ssd_spans, 1u);
+  store.check_invariants();
+}
+
+TEST(NodeResidency, SsdEvictionTakesTheLeastRecentlyUsedLeaf) {
+  StoreRig rig;
+  NodeStore& store = rig.store();
+  const auto old_chain = rig.add_chain(40, 1);
+  const auto new_chain = rig.add_chain(40, 100);
+  uint32_t slot = 0;
+  for (const auto& chain : {new_chain, old_chain}) {
+    for (const NodeId node : chain) store.set_on_ssd(node, {.slot = slot++, .generation = 0});
+  }
+  store.evict(0);
+  store.use(old_chain.front());
+  store.use(new_chain.back());
+  for (int i = 0; i < 40; ++i) ASSERT_TRUE(store.evict_one_from_ssd());
+  EXPECT_EQ(store.counters().spans, 40u);
+  EXPECT_TRUE(store.tree().find(rig.session().root, NodeKind::kSpan, rig.key(139)));
+  EXPECT_FALSE(store.tree().find(rig.session().root, NodeKind::kSpan, rig.key(1)));
+  store.check_invariants();
+}
+
+TEST(NodeResidency, CopyOfWhatIsInRamIsGivenUpAndTheNodeStays) {
+  StoreRig rig;
+  const auto chain = rig.add_chain(1, 1);
+  NodeStore& store = rig.store();
+  store.set_on_ssd(chain[0], {.slot = 9, .generation = 0});
+  ASSERT_TRUE(store.evict_one_from_ssd());
+  EXPECT_EQ(store.counters().spans, 1u);
+  EXPECT_TRUE(store.is_resident(chain[0]));
+  EXPECT_FALSE(store.ssd_place(chain[0]));
+  EXPECT_EQ(store.ssd_releases().size(), 1u);
+  store.check_invariants();
+}
+
+TEST(NodeResidency, ManyChildrenInRamAreCountedExactly) {
+  StoreRig rig;
+  const auto head = rig.add_chain(1, 1);
+  NodeStore& store = rig.store();
+  store.set_on_ssd(head[0], {.slot = 0, .generation = 0});
+  std::vector<NodeId> children;
+  for (uint32_t i = 0; i < 130; ++i) {
+    children.push_back(rig.add_span(head[0], 10 + i));
+    store.set_on_ssd(children.back(), {.slot = 1 + i, .generation = 0});
+  }
+  store.check_invariants();
+  for (const NodeId child : children) {
+    EXPECT_FALSE(store.leave_ram(head[0]));
+    ASSERT_TRUE(store.leave_ram(child));
+    store.check_invariants();
+  }
+  EXPECT_TRUE(store.leave_ram(head[0]));
+}
+
+// Every node a plain record; every call that may move one is compared with it.
+class Model {
+ public:
+  explicit Model(uint64_t seed) : random_(seed) {}
+
+  void step() {
+    switch (random_() % 9) {
+      case 0:
+      case 1:
+        return add();
+      case 2:
+        return copy();
+      case 3:
+        return leave();
+      case 4:
+        return bring_back();
+      case 5:
+        return forget();
+      case 6:
+        return drop();
+      case 7:
+        return pin();
+      default:
+        return give_up_copy();
+    }
+  }
+
+  void check() {
+    NodeStore& store = rig_.store();
+    store.check_invariants();
+    uint64_t resident = 0;
+    uint64_t copies = 0;
+    for (const auto& [id, state] : nodes_) {
+      const NodeId node{id};
+      resident += state.resident;
+      copies += state.slot != 0;
+      ASSERT_EQ(store.is_resident(node), state.resident);
+      ASSERT_EQ(store.ssd_place(node).has_value(), state.slot != 0);
+      if (state.slot != 0) {
+        ASSERT_EQ(store.ssd_place(node)->slot, state.slot);
+      }
+    }
+    ASSERT_EQ(store.counters().spans, nodes_.size());
+    ASSERT_EQ(store.counters().resident_spans, resident);
+    ASSERT_EQ(store.counters().ssd_spans, copies);
+    ASSERT_EQ(store.pool().usage(rig_.root().key.domain).slots, resident);
+  }
+
+  void finish() {
+    for (const auto& [id, state] : nodes_) {
+      for (uint32_t i = 0; i < state.pins; ++i) rig_.store().unpin(NodeId{id});
+    }
+    // A node without a copy goes when what the SSD holds below it has gone.
+    while (rig_.store().evict(0) > 0 || rig_.store().evict_one_from_ssd()) {
+    }
+    EXPECT_EQ(rig_.store().counters().spans, 0u);
+    rig_.store().check_invariants();
+  }
+
+ private:
+  struct State {
+    uint32_t parent = 0;  // node id + 1; 0 = the root
+    uint32_t slot = 0;    // of its copy; 0 = none
+    uint32_t children = 0;
+    uint32_t pins = 0;
+    bool resident = true;
+  };
+
+  NodeId any() {
+    if (nodes_.empty()) return {};
+    auto at = nodes_.begin();
+    std::advance(at, static_cast<std::ptrdiff_t>(random_() % nodes_.size()));
+    return NodeId{at->first};
+  }
+  bool has_child_in_ram(NodeId node) const {
+    for (const auto& [id, state] : nodes_) {
+      if (state.parent == node.value + 1 && state.resident) return true;
+    }
+    return false;
+  }
+  void erase(NodeId node) {
+    const State state = nodes_.at(node.value);
+    if (state.parent != 0) --nodes_.at(state.parent - 1).children;
+    nodes_.erase(node.value);
+  }
+
+  void add() {
+    if (nodes_.size() >= 300) return;
+    const NodeId parent = random_() % 4 == 0 ? NodeId{} : any();
+    const NodeId node = rig_.add_span(parent.valid() ? parent : rig_.root().node, next_number_++);
+    ASSERT_TRUE(node.valid());
+    nodes_[node.value] = {.parent = parent.valid() ? parent.value + 1 : 0};
+    if (parent.valid()) ++nodes_.at(parent.value).children;
+  }
+  void copy() {
+    const NodeId node = any();
+    if (!node.valid()) return;
+    State& state = nodes_.at(node.value);
+    if (!state.resident || state.slot != 0) return;
+    state.slot = next_slot_++;
+    rig_.store().set_on_ssd(node, {.slot = state.slot, .generation = 0});
+  }
+  void leave() {
+    const NodeId node = any();
+    if (!node.valid()) return;
+    State& state = nodes_.at(node.value);
+    const bool may =
+        state.resident && state.slot != 0 && state.pins == 0 && !has_child_in_ram(node);
+    ASSERT_EQ(rig_.store().leave_ram(node), may);
+    if (may) state.resident = false;
+  }
+  void bring_back() {
+    const NodeId node = any();
+    if (!node.valid() || nodes_.at(node.value).resident) return;
+    const auto slots = rig_.slots(NodeKind::kSpan, rig_.link(node).units);
+    ASSERT_FALSE(slots.empty());
+    rig_.store().make_resident(node, slots);
+    nodes_.at(node.value).resident = true;
+  }
+  void forget() {
+    const NodeId node = any();
+    if (!node.valid()) return;
+    State& state = nodes_.at(node.value);
+    if (!state.resident || state.slot == 0) return;
+    rig_.store().forget_ssd(node);
+    state.slot = 0;
+  }
+  void drop() {
+    const NodeId node = any();
+    if (!node.valid()) return;
+    const State& state = nodes_.at(node.value);
+    const bool may = state.children == 0 && state.pins == 0;
+    ASSERT_EQ(rig_.store().drop(node, DropReason::kEvicted), may);
+    if (may) erase(node);
+  }
+  void pin() {
+    const NodeId node = any();
+    if (!node.valid()) return;
+    State& state = nodes_.at(node.value);
+    if (state.pins > 0 && random_() % 2 == 0) {
+      --state.pins;
+      rig_.store().unpin(node);
+    } else {
+      ++state.pins;
+      rig_.store().pin(node);
+    }
+  }
+  void give_up_copy() {
+    rig_.store().ssd_releases().clear();
+    const bool gone = rig_.store().evict_one_from_ssd();
+    ASSERT_EQ(rig_.store().ssd_releases().size(), gone ? 1u : 0u);
+    if (!gone) return;
+    const uint32_t slot = rig_.store().ssd_releases()[0].slot;
+    for (auto& [id, state] : nodes_) {
+      if (state.slot != slot) continue;
+      ASSERT_EQ(state.pins, 0u);
+      ASSERT_EQ(state.children, 0u) << "leaf first";
+      state.slot = 0;
+      if (!state.resident) erase(NodeId{id});
+      return;
+    }
+    FAIL() << "a copy nobody knows";
+  }
+
+  StoreRig rig_;
+  std::mt19937_64 random_;
+  std::map<uint32_t, State> nodes_;
+  uint64_t next_number_ = 1;
+  uint32_t next_slot_ = 1;
+};
+
+TEST(NodeResidency, RandomMovesAgreeWithPlainRecords) {
+  for (uint64_t seed = 1; seed <= 12; ++seed) {
+    Model model(seed);
+    for (int i = 0; i < 1200; ++i) {
+      model.step();
+      if (i % 20 == 0) model.check();
+      ASSERT_FALSE(testing::Test::HasFatalFailure()) << "seed " << seed << " step " << i;
+    }
+    model.check();
+    model.finish();
+  }
+}
+
+}  // namespace
+}  // namespace quire::cache

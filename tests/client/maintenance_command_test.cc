@@ -1,0 +1,138 @@
+// quirectl verify, scrub and rebuild.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "client/quirectl/daemon_command.h"
+#include "tests/client/client_fixture.h"
+
+namespace quire::client {
+namespace {
+
+class MaintenanceCommand : public ClientFixture {
+ protected:
+  MaintenanceCommand() { line_.socket_path = path_; }
+  template <typename Request>
+  Request last_request(model::FrameType type) {
+    const Frame frame = daemon_->last_frame();
+    EXPECT_EQ(frame.header.type, static_cast<uint16_t>(type));
+    return model::read_struct<Request>(frame.payload).value();
+  }
+
+  DaemonCommandLine line_;
+  std::ostringstream out_, err_;
+};
+
+TEST_F(MaintenanceCommand, VerifyAsksForMemoryOrForHeaders) {
+  start({.json = R"({"checked":12,"corrupt":0})"});
+  EXPECT_EQ(run_verify(line_, out_, err_), kExitOk);
+  EXPECT_EQ(out_.str(), "checked  12\ncorrupt  0\n");
+  EXPECT_EQ(last_request<model::VerifyRequest>(model::FrameType::kVerify).scope, 0);
+  line_.verify_headers = true;
+  EXPECT_EQ(run_verify(line_, out_, err_), kExitOk);
+  EXPECT_EQ(last_request<model::VerifyRequest>(model::FrameType::kVerify).scope, 1);
+}
+
+TEST_F(MaintenanceCommand, ScrubSendsItsActionAndRate) {
+  start({.json = R"({"state":"running"})"});
+  line_.output = "json";
+  const auto run = [&](const char* action, uint64_t rate) {
+    line_.scrub_action = action;
+    line_.bytes_per_second = rate;
+    EXPECT_EQ(run_scrub(line_, out_, err_), kExitOk);
+    return last_request<model::ScrubRequest>(model::FrameType::kScrub);
+  };
+  const model::ScrubRequest started = run("start", 1 << 20);
+  EXPECT_EQ(started.action, static_cast<uint8_t>(model::ScrubAction::kStart));
+  EXPECT_EQ(started.bytes_per_second, 1u << 20);
+  EXPECT_EQ(run("stop", 0).action, static_cast<uint8_t>(model::ScrubAction::kStop));
+  EXPECT_EQ(run("status", 0).action, static_cast<uint8_t>(model::ScrubAction::kStatus));
+  EXPECT_EQ(out_.str().substr(0, 20), "{\"state\":\"running\"}\n");
+}
+
+TEST_F(MaintenanceCommand, ScrubRefusesWhatMakesNoSense) {
+  line_.scrub_action = "stop";
+  line_.bytes_per_second = 1;
+  EXPECT_EQ(run_scrub(line_, out_, err_), kExitUsage);
+  line_.scrub_action = "polish";
+  EXPECT_EQ(run_scrub(line_, out_, err_), kExitUsage);
+  EXPECT_EQ(out_.str(), "");
+}
+
+TEST_F(MaintenanceCommand, WithoutADaemonItIsTheExitCodeOfThat) {
+  line_.scrub_action = "status";
+  EXPECT_EQ(run_scrub(line_, out_, err_), kExitCannotConnect);
+  EXPECT_EQ(run_verify(line_, out_, err_), kExitCannotConnect);
+}
+
+// A script in the place of quired.
+class RebuildCommand : public testing::Test {
+ protected:
+  RebuildCommand() {
+    directory_ = std::filesystem::temp_directory_path() /
+                 ("quire_rebuild_" + std::to_string(::getpid()) + "_" +
+                  testing::UnitTest::GetInstance()->current_test_info()->name());
+    std::filesystem::create_directories(directory_);
+    options_.ssd_path = "/some where";
+    options_.quired = directory_ / "quired";
+  }
+  ~RebuildCommand() override { std::filesystem::remove_all(directory_); }
+  void write_quired(const std::string& body) {
+    std::ofstream(options_.quired) << "#!/bin/sh\n" << body << '\n';
+    std::filesystem::permissions(options_.quired, std::filesystem::perms::owner_all);
+  }
+
+  std::filesystem::path directory_;
+  RebuildOptions options_;
+  std::ostringstream err_;
+};
+
+TEST_F(RebuildCommand, WithoutYesItIsADryRunWhoseOutputPasses) {
+  write_quired("echo \"$#:$1:$2\"");
+  testing::internal::CaptureStdout();
+  EXPECT_EQ(run_rebuild(options_, err_), kExitOk);
+  EXPECT_EQ(testing::internal::GetCapturedStdout(), "2:--ssd_path=/some where:--rebuild_dry_run\n");
+  EXPECT_NE(err_.str().find("--yes"), std::string::npos);
+}
+
+TEST_F(RebuildCommand, WithYesItRebuildsAndItsExitCodePasses) {
+  write_quired("[ \"$2\" = --rebuild ] && exit 7");
+  options_.yes = true;
+  EXPECT_EQ(run_rebuild(options_, err_), 7);
+  EXPECT_EQ(err_.str(), "");
+}
+
+TEST_F(RebuildCommand, NoQuiredIsNotFound) {
+  EXPECT_EQ(run_rebuild(options_, err_), kExitNotFound);
+  EXPECT_NE(err_.str().find("cannot run"), std::string::npos);
+}
+
+TEST_F(RebuildCommand, AnUnrunnableQuiredIsAFailure) {
+  write_quired("exit 0");
+  std::filesystem::permissions(options_.quired, std::filesystem::perms::owner_read);
+  EXPECT_EQ(run_rebuild(options_, err_), kExitFailed);
+}
+
+TEST_F(RebuildCommand, ASignalIsAFailureThatNamesIt) {
+  write_quired("kill -TERM $$");
+  EXPECT_EQ(run_rebuild(options_, err_), kExitFailed);
+  EXPECT_NE(err_.str().find("signal 15"), std::string::npos);
+}
+
+// Found in PATH when it is not beside this program.
+TEST_F(RebuildCommand, IsSearchedForInThePath) {
+  write_quired("exit 9");
+  options_.quired.clear();
+  const std::string before = ::getenv("PATH");
+  ::setenv("PATH", (directory_.string() + ":" + before).c_str(), 1);
+  const auto own = std::filesystem::read_symlink("/proc/self/exe").parent_path() / "quired";
+  if (!std::filesystem::exists(own)) {
+    EXPECT_EQ(run_rebuild(options_, err_), 9);
+  }
+  ::setenv("PATH", before.c_str(), 1);
+}
+
+}  // namespace
+}  // namespace quire::client

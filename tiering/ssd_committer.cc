@@ -1,0 +1,174 @@
+#include "tiering/ssd_committer.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <set>
+
+#include "model/check.h"
+
+namespace quire::tiering {
+
+using cache::NodeKind;
+
+namespace {
+
+// Erasures alone wait this long for company: each batch is a synced write.
+constexpr int64_t kErasureDelayNs = 200'000'000;
+constexpr size_t kErasuresAtOnce = 1024;
+constexpr size_t kErasuresInABatch = 4096;
+
+}  // namespace
+
+void SsdCommitter::merge(Erasure&& erasure) {
+  if (erasing_.empty()) oldest_erasure_ns_ = parts_.clock->now_ns();
+  const auto [at, added] = erasing_.try_emplace(erasure.key.slot.value, std::move(erasure));
+  if (added) return;
+  Erasure& known = at->second;
+  known.left = std::min(known.left, erasure.left);
+  known.slots.insert(known.slots.end(), erasure.slots.begin(), erasure.slots.end());
+}
+
+void SsdCommitter::add_release(const cache::SsdRelease& release) {
+  const SsdSlot slot{release.slot};
+  const SsdSlot first = parts_.space->run_start(slot);
+  const uint32_t offset = slot.value - first.value;
+  // Only spans stand in runs of more than one. The root may be forgotten already.
+  const uint32_t run_units = release.units - offset * release.unit_step;
+  parts_.space->release(slot);
+  merge({.key = {.root = parts_.roots->last_number(release.root),
+                 .units = run_units,
+                 .kind = static_cast<uint8_t>(release.kind),
+                 .slot = first},
+         .left = offset,
+         .slots = {slot}});
+}
+
+void SsdCommitter::erase_run(const RunKey& key, uint32_t count) {
+  Erasure erasure{.key = key, .left = 0, .slots = {}};
+  for (uint32_t i = 0; i < count; ++i) {
+    const SsdSlot slot{key.slot.value + i};
+    parts_.space->release(slot);
+    erasure.slots.push_back(slot);
+  }
+  merge(std::move(erasure));
+}
+
+bool SsdCommitter::step(bool hurry) {
+  bool worked = false;
+  for (ManifestDone& done : parts_.manifest->poll()) {
+    worked = true;
+    batch_in_flight_ = false;
+    if (!done.result.ok()) {
+      ++counters_.failed_batches;
+      const int error = done.result.code() == model::Errc::kResourceExhausted ? ENOSPC : EIO;
+      parts_.health->write_failed(error, "manifest: " + done.result.error().text,
+                                  parts_.clock->now_ns());
+    }
+    finish_batch(done.result.ok());
+  }
+  if (busy() || !parts_.health->may_write()) return worked;
+  const bool erasures_due =
+      !erasing_.empty() && (hurry || erasing_.size() >= kErasuresAtOnce ||
+                            parts_.clock->now_ns() - oldest_erasure_ns_ >= kErasureDelayNs);
+  if (written_.empty() && !erasures_due) return worked;
+  begin_cycle();
+  return true;
+}
+
+void SsdCommitter::begin_cycle() {
+  ++counters_.cycles;
+  cycle_.swap(written_);
+  for (auto at = erasing_.begin();
+       at != erasing_.end() && cycle_erasures_.size() < kErasuresInABatch;) {
+    cycle_erasures_.push_back(std::move(at->second));
+    at = erasing_.erase(at);
+  }
+  if (cycle_.empty()) return submit_batch();
+  begin_syncs();
+}
+
+// Goes on in on_sync(), when the last of them is back.
+void SsdCommitter::begin_syncs() {
+  std::set<uint32_t> numbers;
+  for (const Transfer* transfer : cycle_) {
+    numbers.insert(parts_.files->number_of(transfer->first.region()));
+  }
+  syncs_.assign(numbers.size(), IoOp{});
+  syncs_in_flight_ = static_cast<uint32_t>(numbers.size());
+  size_t i = 0;
+  for (const uint32_t number : numbers) {
+    IoOp& op = syncs_[i++];
+    op.kind = IoKind::kSync;
+    op.file = parts_.files->index_of(number);
+    op.tag = kSyncTag | number;
+    ++counters_.syncs;
+    if (!parts_.mover->submit_other(&op)) {
+      // As good as a failed one: what it stands for is not acknowledged.
+      op.error = EAGAIN;
+      on_sync(op);
+    }
+  }
+}
+
+void SsdCommitter::on_sync(IoOp& op) {
+  --syncs_in_flight_;
+  if (op.error != 0) {
+    const auto number = static_cast<uint32_t>(op.tag & ~kSyncTag);
+    if (op.error != EAGAIN) {
+      parts_.files->seal(number);
+      parts_.health->sync_failed(
+          op.error, "fdatasync of a data file: " + std::string(std::strerror(op.error)),
+          parts_.clock->now_ns());
+    }
+    std::erase_if(cycle_, [&](Transfer* transfer) {
+      if (parts_.files->number_of(transfer->first.region()) != number) return false;
+      for (uint32_t i = 0; i < transfer->run.keys.size(); ++i) {
+        // The manifest never named them.
+        parts_.space->release({transfer->first.value + i});
+        parts_.space->reclaim({transfer->first.value + i});
+      }
+      failed_.push_back(transfer);
+      return true;
+    });
+  }
+  if (syncs_in_flight_ == 0) submit_batch();
+}
+
+void SsdCommitter::submit_batch() {
+  ManifestBatch batch;
+  for (const Transfer* transfer : cycle_) {
+    const cache::NodeLink& link = parts_.cache->store().tree().link(transfer->objects[0].node);
+    parts_.roots->describe(model::RootId{link.root}, batch);
+    batch.put_run(transfer->run);
+  }
+  for (const Erasure& erasure : cycle_erasures_) batch.truncate_run(erasure.key, erasure.left);
+  if (batch.empty()) return;
+  batch_in_flight_ = true;
+  QUIRE_CHECK(parts_.manifest->submit(std::move(batch)));  // one at a time: there is room
+}
+
+void SsdCommitter::finish_batch(bool ok) {
+  for (Transfer* transfer : cycle_) {
+    if (ok) {
+      counters_.durable_objects += transfer->run.keys.size();
+      parts_.roots->durable(transfer->run.key.root);
+      durable_.push_back(transfer);
+    } else {
+      erase_run(transfer->run.key, static_cast<uint32_t>(transfer->run.keys.size()));
+      failed_.push_back(transfer);
+    }
+  }
+  cycle_.clear();
+  for (Erasure& erasure : cycle_erasures_) {
+    if (!ok) {
+      merge(std::move(erasure));
+      continue;
+    }
+    counters_.erased_objects += erasure.slots.size();
+    for (const SsdSlot slot : erasure.slots) parts_.space->reclaim(slot);
+  }
+  cycle_erasures_.clear();
+}
+
+}  // namespace quire::tiering

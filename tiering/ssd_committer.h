@@ -1,0 +1,100 @@
+// Makes what was written durable, and frees what was given up, in the order of law 8:
+//
+//   written objects --fdatasync of their files--> one manifest batch, synced --> durable
+//   given up copies -------------------------------^                         --> slots are free
+//
+// One cycle at a time; what comes meanwhile goes with the next (group commit). When a sync fails
+// its file is sealed and what was written to it is dropped. When a batch fails nobody knows whether
+// it is on the device: its slots stay taken until a later batch has erased it durably. Threads:
+// core only.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "cache/node_store.h"
+#include "model/clock.h"
+#include "tiering/manifest.h"
+#include "tiering/ssd_files.h"
+#include "tiering/ssd_health.h"
+#include "tiering/ssd_mover.h"
+#include "tiering/ssd_roots.h"
+#include "tiering/ssd_space.h"
+
+namespace quire::tiering {
+
+struct CommitterParts {
+  cache::Cache* cache = nullptr;
+  SsdMover* mover = nullptr;
+  Manifest* manifest = nullptr;
+  SsdFiles* files = nullptr;
+  SsdSpace* space = nullptr;
+  SsdRoots* roots = nullptr;
+  SsdHealth* health = nullptr;
+  const model::Clock* clock = nullptr;
+  std::array<uint8_t, 16> instance{};  // of the directory
+};
+
+struct CommitterCounters {
+  uint64_t cycles = 0;
+  uint64_t durable_objects = 0;
+  uint64_t erased_objects = 0;
+  uint64_t failed_batches = 0;
+  uint64_t syncs = 0;
+};
+
+class SsdCommitter {
+ public:
+  static constexpr uint64_t kSyncTag = 1ull << 62;  // in IoOp::tag, with the file's number
+
+  explicit SsdCommitter(const CommitterParts& parts) : parts_(parts) {}
+
+  // A demotion whose objects [0, run.keys.size()) are all written.
+  void add_written(Transfer* transfer) { written_.push_back(transfer); }
+  // A copy that nobody needs.
+  void add_release(const cache::SsdRelease& release);
+
+  // One step: takes results, starts the next cycle. `hurry`: also for releases alone.
+  bool step(bool hurry);
+  void on_sync(IoOp& op);
+  // Finished demotions since the last call; the taker gives the transfers back.
+  std::vector<Transfer*>& durable() { return durable_; }
+  std::vector<Transfer*>& failed() { return failed_; }
+
+  bool idle() const { return !busy() && written_.empty() && erasing_.empty(); }
+  bool busy() const { return syncs_in_flight_ > 0 || batch_in_flight_; }
+  size_t pending_erasures() const { return erasing_.size(); }
+  const CommitterCounters& counters() const { return counters_; }
+
+ private:
+  struct Erasure {
+    RunKey key;
+    uint32_t left = 0;
+    std::vector<SsdSlot> slots;
+  };
+  void begin_cycle();
+  void begin_syncs();
+  void submit_batch();
+  void finish_batch(bool ok);
+  void merge(Erasure&& erasure);
+  void erase_run(const RunKey& key, uint32_t count);
+
+  CommitterParts parts_;
+  std::vector<Transfer*> written_;
+  std::unordered_map<uint32_t, Erasure> erasing_;  // by first slot of the run; not in a batch yet
+  int64_t oldest_erasure_ns_ = 0;
+
+  std::vector<Transfer*> cycle_;
+  std::vector<Erasure> cycle_erasures_;
+  std::vector<IoOp> syncs_;
+  uint32_t syncs_in_flight_ = 0;
+  bool batch_in_flight_ = false;
+  std::vector<Transfer*> durable_;
+  std::vector<Transfer*> failed_;
+  CommitterCounters counters_;
+};
+
+}  // namespace quire::tiering

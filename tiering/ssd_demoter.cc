@@ -1,0 +1,416 @@
+#include "tiering/ssd_demoter.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <string>
+
+#include "model/check.h"
+
+namespace quire::tiering {
+
+using cache::NodeKind;
+using cache::NodeLink;
+using model::NodeId;
+
+namespace {
+
+constexpr size_t kCandidatesPerStep = 256;
+constexpr uint32_t kTransfersForLoads = 16;    // records demotion leaves to loads
+constexpr uint32_t kEvictionsPerStep = 64;     // of SSD copies, to make room
+constexpr uint64_t kFreeingSlotsEnough = 256;  // room is on its way
+constexpr size_t kVictimsPerStep = 32;
+constexpr int64_t kNsPerMs = 1'000'000;
+
+}  // namespace
+
+SsdDemoter::SsdDemoter(const CommitterParts& parts, SsdCommitter* committer,
+                       const DemoterOptions& options, uint64_t first_generation)
+    : parts_(parts),
+      committer_(committer),
+      options_(options),
+      admission_(options.admission, parts.clock->now_ns()),
+      next_generation_(first_generation) {}
+
+uint64_t SsdDemoter::free_ram_bytes() const {
+  const allocator::Pool& pool = parts_.cache->store().pool();
+  uint64_t used = 0;
+  for (uint16_t d = 0; d < pool.domain_count(); ++d)
+    used += pool.usage(model::DomainId{d}).slot_bytes;
+  return options_.ram_bytes - std::min(used, options_.ram_bytes);
+}
+
+bool SsdDemoter::wanted(NodeId node) const {
+  const NodeLink& link = parts_.cache->store().tree().link(node);
+  const auto kind = static_cast<NodeKind>(link.kind);
+  if (kind != NodeKind::kSpan && kind != NodeKind::kCheckpoint) return false;
+  return link.resident && !link.on_ssd && !link.moving && !link.quarantined && !link.superseded &&
+         !parts_.cache->names().root(model::RootId{link.root}).dead;
+}
+
+bool SsdDemoter::step(int64_t now_ns) {
+  take_finished(now_ns);
+  std::vector<cache::FreshNode>& fresh = parts_.cache->store().fresh();
+  if (options_.policy == WritePolicy::kThrough) {
+    for (const cache::FreshNode& node : fresh) queue_.push_back({node.node, node.batch, now_ns});
+  }
+  fresh.clear();
+  while (queue_.size() > kMaxQueued) {
+    queue_.pop_front();
+    ++counters_.dropped_queue;
+  }
+  if (!parts_.health->may_write()) return false;
+  runs_.clear();
+  run_ends_.clear();
+  in_runs_.clear();
+  gather_queue(now_ns);
+  const bool left_ram = gather_shortage();
+  return start_runs(now_ns) || left_ram;
+}
+
+void SsdDemoter::gather_queue(int64_t now_ns) {
+  size_t looked = 0;
+  while (!queue_.empty() && looked < kCandidatesPerStep) {
+    if (now_ns - queue_.front().since_ns < options_.delay_ms * kNsPerMs) break;
+    add_candidate(queue_.front());
+    queue_.pop_front();
+    ++looked;
+  }
+}
+
+// Write-back, RAM below the low watermark: what the policy would drop next leaves RAM when it has a
+// copy, and is demoted when it has none.
+bool SsdDemoter::gather_shortage() {
+  const auto low =
+      static_cast<uint64_t>(options_.low_watermark * static_cast<double>(options_.ram_bytes));
+  if (options_.policy != WritePolicy::kBack || free_ram_bytes() >= low) return false;
+  cache::NodeStore& store = parts_.cache->store();
+  std::vector<NodeId> offered_again;
+  bool left = false;
+  for (uint16_t d = 0; d < store.pool().domain_count(); ++d) {
+    for (size_t i = 0; i < kVictimsPerStep; ++i) {
+      const NodeId node = store.take_ram_victim(model::DomainId{d});
+      if (!node.valid()) break;
+      if (store.leave_ram(node)) {
+        left = true;
+        continue;
+      }
+      store.pin(node);
+      offered_again.push_back(node);
+      add_candidate({node, false, parts_.clock->now_ns()});
+    }
+  }
+  for (const NodeId node : offered_again) store.unpin(node);
+  return left;
+}
+
+// The node, after those of its ancestors that have no copy.
+void SsdDemoter::add_candidate(const Candidate& candidate) {
+  const cache::PrefixTree& tree = parts_.cache->store().tree();
+  adding_ = candidate;
+  std::vector<NodeId> path;
+  for (NodeId up = candidate.node; wanted(up) && !in_runs_.contains(up.value);
+       up = tree.parent(up)) {
+    path.push_back(up);
+  }
+  for (auto at = path.rbegin(); at != path.rend(); ++at) append(*at);
+}
+
+void SsdDemoter::append(NodeId node) {
+  const cache::PrefixTree& tree = parts_.cache->store().tree();
+  in_runs_.insert(node.value);
+  const bool span = static_cast<NodeKind>(tree.link(node).kind) == NodeKind::kSpan;
+  if (span) {
+    const auto end = run_ends_.find(tree.parent(node).value);
+    if (end != run_ends_.end() && runs_[end->second].nodes.size() < kMaxRunObjects) {
+      const size_t at = end->second;
+      runs_[at].nodes.push_back(node);
+      run_ends_.erase(end);
+      run_ends_.emplace(node.value, at);
+      return;
+    }
+    run_ends_.emplace(node.value, runs_.size());
+  }
+  runs_.push_back({{node}, adding_.batch, adding_.since_ns});
+}
+
+// What cannot start now goes back to the front of the queue, in order.
+bool SsdDemoter::start_runs(int64_t now_ns) {
+  size_t done = 0;
+  const uint64_t started = counters_.started;
+  blocked_by_.clear();
+  for (; done < runs_.size(); ++done) {
+    if (start_run(runs_[done], now_ns) == Started::kLater) break;
+  }
+  const bool worked = done > 0 || counters_.started > started;
+  for (size_t i = runs_.size(); i > done; --i) {
+    const Run& run = runs_[i - 1];
+    for (auto node = run.nodes.rbegin(); node != run.nodes.rend(); ++node) {
+      queue_.push_front({*node, run.batch, run.since_ns});
+    }
+  }
+  return worked;
+}
+
+model::Hash256 SsdDemoter::first_span_of(NodeId node) const {
+  const cache::PrefixTree& tree = parts_.cache->store().tree();
+  NodeId up = node;
+  while (static_cast<NodeKind>(tree.link(tree.parent(up)).kind) == NodeKind::kSpan) {
+    up = tree.parent(up);
+  }
+  return tree.key(up);
+}
+
+// A walk to the top is paid only where the rule asks for it.
+bool SsdDemoter::admitted(const Run& run, uint64_t bytes, int64_t now_ns) {
+  const AdmissionRule rule = options_.admission.rule;
+  const model::Hash256 first =
+      rule == AdmissionRule::kSecondUse ? first_span_of(run.nodes.front()) : model::Hash256{};
+  return admission_.admit(first, run.batch, bytes, now_ns) == AdmissionVerdict::kAdmitted;
+}
+
+// Room for slots of this size: one more region, else copies that are least useful go. False: later.
+bool SsdDemoter::make_room(uint64_t slot_bytes) {
+  if (allocating_) return false;
+  if (const auto made = parts_.space->add_region(slot_bytes)) {
+    const auto place = parts_.files->open(made->region, true);
+    if (!place.ok()) {
+      parts_.space->drop_region(made->region);
+      parts_.health->write_failed(ENOSPC, place.error().text, parts_.clock->now_ns());
+      return false;
+    }
+    if (!made->fresh) return true;
+    allocation_ = IoOp{.kind = IoKind::kAllocate,
+                       .file = place->file,
+                       .offset = place->offset,
+                       .bytes = parts_.space->region_bytes(),
+                       .tag = kAllocateTag};
+    allocating_region_ = made->region;
+    allocating_ = parts_.mover->submit_other(&allocation_);
+    if (!allocating_) parts_.space->drop_region(made->region);
+    return false;
+  }
+  if (parts_.space->usage().freeing_slots >= kFreeingSlotsEnough) return false;
+  uint32_t evicted = 0;
+  while (evicted < kEvictionsPerStep && parts_.cache->store().evict_one_from_ssd()) ++evicted;
+  blocked_by_ = evicted > 0 ? "the SSD is full; its least useful copies are being dropped"
+                            : "the SSD is full and everything on it is in use";
+  return false;
+}
+
+void SsdDemoter::on_allocated(IoOp& op) {
+  allocating_ = false;
+  if (op.error == 0) {
+    ++counters_.regions_made;
+    return;
+  }
+  parts_.space->drop_region(allocating_region_);
+  parts_.health->write_failed(
+      op.error,
+      "allocation in " + parts_.files->name_of(allocating_region_) + ": " + std::strerror(op.error),
+      parts_.clock->now_ns());
+}
+
+SsdDemoter::Started SsdDemoter::start_run(Run& run, int64_t now_ns) {
+  if (allocating_) return Started::kLater;
+  const uint64_t slot_bytes = parts_.mover->object_bytes(run.nodes.front());
+  if (region_geometry(parts_.space->region_bytes(), slot_bytes).slot_count == 0) {
+    blocked_by_ = "an object is larger than --ssd_region_bytes";
+    return Started::kRefused;
+  }
+  cache::NodeStore& store = parts_.cache->store();
+  // The parent's own demotion was refused or failed: without it this copy could not be found.
+  const NodeId parent = store.tree().parent(run.nodes.front());
+  const NodeLink& above = store.tree().link(parent);
+  const bool root = static_cast<NodeKind>(above.kind) == NodeKind::kRoot;
+  if (!root && !above.on_ssd && !above.moving) return Started::kRefused;
+  Transfer* transfer =
+      parts_.mover->take(TransferKind::kDemote, TransferClass::kDemote, kTransfersForLoads);
+  if (transfer == nullptr) return Started::kLater;
+  const auto place = root ? std::nullopt : store.ssd_place(parent);
+  std::optional<SsdRun> slots;
+  for (;;) {
+    slots = parts_.space->take(slot_bytes, static_cast<uint32_t>(run.nodes.size()),
+                               place ? SsdSlot{place->slot} : SsdSlot{});
+    // Free slots of a sealed file stay taken: it is not written to again.
+    if (!slots || !parts_.files->is_sealed(slots->first.region())) break;
+  }
+  if (!slots) {
+    parts_.mover->give_back(transfer);
+    return make_room(slot_bytes) ? start_run(run, now_ns) : Started::kLater;
+  }
+  // A region that was restored may not have been touched yet.
+  const auto opened = parts_.files->open(slots->first.region(), true);
+  if (!opened.ok()) parts_.health->write_failed(EIO, opened.error().text, now_ns);
+  if (!opened.ok() || !admitted(run, slots->count * (slot_bytes + kSsdBlockBytes), now_ns)) {
+    for (uint32_t i = 0; i < slots->count; ++i) {
+      parts_.space->release({slots->first.value + i});
+      parts_.space->reclaim({slots->first.value + i});
+    }
+    parts_.mover->give_back(transfer);
+    return opened.ok() ? Started::kRefused : Started::kLater;
+  }
+  start_transfer(*transfer, run, *slots);
+  run.nodes.erase(run.nodes.begin(), run.nodes.begin() + slots->count);
+  // What hangs on the rest would be refused: its parent is not under way.
+  return run.nodes.empty() ? Started::kYes : Started::kLater;
+}
+
+void SsdDemoter::describe(Transfer& transfer, uint32_t object) {
+  const cache::PrefixTree& tree = parts_.cache->store().tree();
+  const NodeId node = transfer.objects[object].node;
+  const NodeLink& link = tree.link(node);
+  const NodeLink& above = tree.link(tree.parent(node));
+  const cache::Root& root = parts_.cache->names().root(model::RootId{link.root});
+  const bool below_root = static_cast<NodeKind>(above.kind) == NodeKind::kRoot;
+  ExtentHeader& header = transfer.headers[object];
+  header = ExtentHeader{};
+  header.kind = static_cast<uint8_t>(link.kind);
+  header.generation = transfer.run.generation + object;
+  header.slot = transfer.first.value + object;
+  header.units = link.units;
+  header.parent_units = above.units;
+  header.owner_tag = transfer.run.owner_tag;
+  header.kept = transfer.run.kept ? 1 : 0;
+  header.instance = parts_.instance;
+  header.root = root.hash;
+  header.key = tree.key(node);
+  header.parent_key = below_root ? root.hash : tree.key(tree.parent(node));
+  header.layout_digest = root.layout->digest;
+  header.weights_epoch = root.key.weights_epoch;
+  const auto copy_name = [](auto& field, const std::string& name) {
+    std::memcpy(field.data(), name.data(), std::min(name.size(), field.size() - 1));
+  };
+  copy_name(header.domain, parts_.cache->names().domain_name(root.key.domain));
+  copy_name(header.tenant, root.key.tenant);
+  copy_name(header.namespace_name, root.key.namespace_name);
+}
+
+void SsdDemoter::start_transfer(Transfer& transfer, const Run& run, const SsdRun& slots) {
+  cache::NodeStore& store = parts_.cache->store();
+  const NodeLink& link = store.tree().link(run.nodes.front());
+  const NodeLink& above = store.tree().link(store.tree().parent(run.nodes.front()));
+  const cache::Root& root = parts_.cache->names().root(model::RootId{link.root});
+  const bool checkpoint = static_cast<NodeKind>(link.kind) == NodeKind::kCheckpoint;
+  transfer.first = slots.first;
+  transfer.since_ns = run.since_ns;
+  transfer.run.key = {.root = parts_.roots->number(model::RootId{link.root}),
+                      .units = link.units,
+                      .kind = static_cast<uint8_t>(link.kind),
+                      .slot = slots.first};
+  transfer.run.generation = next_generation_;
+  transfer.run.unit_step = root.layout->units_per_block;
+  transfer.run.parent_units = above.units;
+  transfer.run.owner_tag = checkpoint ? link.first_child : 0;
+  transfer.run.kept = checkpoint && link.kept;
+  next_generation_ += slots.count;
+  std::vector<model::SlotId> pages;
+  for (uint32_t i = 0; i < slots.count; ++i) {
+    const NodeId node = run.nodes[i];
+    pages.clear();
+    for (model::SlotId slot = store.first_page(node); slot.valid(); slot = store.next_page(slot)) {
+      pages.push_back(slot);
+    }
+    parts_.mover->add_object(transfer, node, pages);
+    store.pin(node);
+    store.tree().link(node).moving = 1;
+    describe(transfer, i);
+    transfer.run.keys.push_back(store.tree().key(node));
+    ++counters_.started;
+  }
+  transfer.run.parent_key = transfer.headers[0].parent_key;
+  parts_.mover->start(transfer);
+}
+
+// With the last object that came to an end: those before the first that failed go on to be made
+// durable.
+void SsdDemoter::on_settled(Transfer& transfer) {
+  if (++transfer.handled < transfer.object_count) return;
+  uint32_t good = 0;
+  while (good < transfer.object_count && transfer.objects[good].state == ObjectState::kGood) ++good;
+  for (uint32_t i = transfer.object_count; i > good; --i) {
+    // The manifest never named these slots.
+    parts_.space->release({transfer.first.value + i - 1});
+    parts_.space->reclaim({transfer.first.value + i - 1});
+    ++counters_.failed;
+    const bool corrupt = transfer.objects[i - 1].state == ObjectState::kCorrupt;
+    const NodeId node = transfer.objects[i - 1].node;
+    if (corrupt) {
+      ++counters_.corrupt_in_ram;
+      if (!parts_.cache->store().tree().link(node).quarantined) {
+        parts_.cache->store().quarantine(node);
+      }
+    }
+    let_go(transfer, i - 1);
+  }
+  transfer.object_count = good;
+  transfer.run.keys.resize(good);
+  if (good > 0) {
+    committer_->add_written(&transfer);
+  } else {
+    parts_.mover->give_back(&transfer);
+  }
+}
+
+void SsdDemoter::let_go(Transfer& transfer, uint32_t object) {
+  cache::NodeStore& store = parts_.cache->store();
+  const NodeId node = transfer.objects[object].node;
+  store.tree().link(node).moving = 0;
+  store.unpin(node);
+}
+
+void SsdDemoter::take_finished(int64_t now_ns) {
+  for (Transfer* transfer : committer_->durable()) finish(*transfer, true);
+  committer_->durable().clear();
+  for (Transfer* transfer : committer_->failed()) {
+    for (uint32_t i = 0; i < transfer->object_count; ++i) {
+      enqueue(transfer->objects[i].node, now_ns);
+    }
+    finish(*transfer, false);
+  }
+  committer_->failed().clear();
+}
+
+void SsdDemoter::note_lag(int64_t lag_ns) {
+  if (lags_ns_.size() < kLags) {
+    lags_ns_.push_back(lag_ns);
+    return;
+  }
+  lags_ns_[next_lag_++ % kLags] = lag_ns;
+}
+
+double SsdDemoter::durable_lag_ms(double quantile) const {
+  if (lags_ns_.empty()) return 0;
+  std::vector<int64_t> sorted = lags_ns_;
+  const auto at = static_cast<size_t>(quantile * static_cast<double>(sorted.size() - 1));
+  std::nth_element(sorted.begin(), sorted.begin() + static_cast<std::ptrdiff_t>(at), sorted.end());
+  return static_cast<double>(sorted[at]) / kNsPerMs;
+}
+
+// Deepest first: what leaves RAM has no child there.
+void SsdDemoter::finish(Transfer& transfer, bool durable) {
+  cache::NodeStore& store = parts_.cache->store();
+  const auto high =
+      static_cast<uint64_t>(options_.high_watermark * static_cast<double>(options_.ram_bytes));
+  for (uint32_t i = 0; i < transfer.object_count && durable; ++i) {
+    store.set_on_ssd(transfer.objects[i].node,
+                     {.slot = transfer.first.value + i,
+                      .generation = static_cast<uint16_t>(transfer.run.generation + i)});
+  }
+  for (uint32_t i = transfer.object_count; i > 0; --i) {
+    const NodeId node = transfer.objects[i - 1].node;
+    // A node that is dropped with its last pin is not there afterwards.
+    const bool stays = !store.tree().link(node).quarantined && !store.tree().link(node).superseded;
+    let_go(transfer, i - 1);
+    if (durable) {
+      note_lag(parts_.clock->now_ns() - transfer.since_ns);
+    } else {
+      ++counters_.failed;
+    }
+    const bool short_of_ram = options_.policy == WritePolicy::kBack && free_ram_bytes() < high;
+    if (durable && stays && short_of_ram) store.leave_ram(node);
+  }
+  parts_.mover->give_back(&transfer);
+}
+
+}  // namespace quire::tiering

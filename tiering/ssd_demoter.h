@@ -1,0 +1,120 @@
+// Decides what goes to the SSD and starts it (DESIGN section 6): write-through soon after a commit,
+// or write-back when memory runs short; admission and write budget; room on the device.
+//
+//   fresh node --delay_ms--> candidate --admitted, room--> transfer --> committer --> on SSD
+//   RAM below the low watermark: the policy's next candidates, their whole path from the top
+//
+// Parents go before or with their children, so that what a crash leaves is prefix-closed but for
+// the last cycle. A node under way is pinned and marked moving. Threads: core only. Bounds:
+// kMaxQueued candidates, the mover's transfers.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "tiering/ssd_admission.h"
+#include "tiering/ssd_committer.h"
+
+namespace quire::tiering {
+
+enum class WritePolicy : uint8_t { kThrough = 0, kBack = 1 };
+
+struct DemoterOptions {
+  WritePolicy policy = WritePolicy::kThrough;
+  uint32_t delay_ms = 50;        // write-through waits so long for a longer run
+  uint64_t ram_bytes = 0;        // the budget that the watermarks are part of
+  double low_watermark = 0.08;   // free RAM below this: demote what the policy would drop
+  double high_watermark = 0.12;  // what was demoted leaves RAM until this much is free
+  AdmissionOptions admission;
+};
+
+struct DemoterCounters {
+  uint64_t started = 0;         // objects
+  uint64_t failed = 0;          // not written, or not made durable
+  uint64_t corrupt_in_ram = 0;  // law 4: failed its checksum on the way out
+  uint64_t dropped_queue = 0;   // candidates beyond kMaxQueued
+  uint64_t regions_made = 0;
+};
+
+class SsdDemoter {
+ public:
+  static constexpr uint64_t kAllocateTag = 1ull << 61;  // in IoOp::tag
+  static constexpr size_t kMaxQueued = 1 << 16;
+  static constexpr size_t kLags = 4096;
+
+  SsdDemoter(const CommitterParts& parts, SsdCommitter* committer, const DemoterOptions& options,
+             uint64_t first_generation);
+
+  bool step(int64_t now_ns);
+  // A finished object of a demotion.
+  void on_settled(Transfer& transfer);
+  void on_allocated(IoOp& op);
+  // Queues a node again, for example because its copy turned out to be bad.
+  void enqueue(model::NodeId node, int64_t now_ns) { queue_.push_back({node, false, now_ns}); }
+  // From now on nothing waits for delay_ms; for a clean stop.
+  void hurry() { options_.delay_ms = 0; }
+
+  SsdAdmission& admission() { return admission_; }
+  bool idle() const { return queue_.empty() && !allocating_; }
+  size_t queued() const { return queue_.size(); }
+  uint64_t free_ram_bytes() const;
+  const DemoterCounters& counters() const { return counters_; }
+  const std::string& blocked_by() const { return blocked_by_; }
+  // From becoming a candidate to being durable, over the last kLags objects; 0 before the first.
+  double durable_lag_ms(double quantile) const;
+
+ private:
+  struct Candidate {
+    model::NodeId node;
+    bool batch = false;  // written by a session of the batch class
+    int64_t since_ns = 0;
+  };
+  // Spans, each the child of the one before; or one checkpoint.
+  struct Run {
+    std::vector<model::NodeId> nodes;
+    bool batch = false;
+    int64_t since_ns = 0;  // of its oldest candidate
+  };
+  enum class Started : uint8_t { kYes, kRefused, kLater };
+
+  bool wanted(model::NodeId node) const;
+  void gather_queue(int64_t now_ns);
+  bool gather_shortage();
+  void add_candidate(const Candidate& candidate);
+  void note_lag(int64_t lag_ns);
+  void append(model::NodeId node);
+  bool start_runs(int64_t now_ns);
+  // Starts what finds adjacent slots, takes it off the run; kLater: the rest has yet to start.
+  Started start_run(Run& run, int64_t now_ns);
+  bool admitted(const Run& run, uint64_t bytes, int64_t now_ns);
+  model::Hash256 first_span_of(model::NodeId node) const;
+  bool make_room(uint64_t slot_bytes);
+  void describe(Transfer& transfer, uint32_t object);
+  void start_transfer(Transfer& transfer, const Run& run, const SsdRun& slots);
+  void take_finished(int64_t now_ns);
+  void let_go(Transfer& transfer, uint32_t object);
+  void finish(Transfer& transfer, bool durable);
+
+  CommitterParts parts_;
+  SsdCommitter* committer_;
+  DemoterOptions options_;
+  SsdAdmission admission_;
+  uint64_t next_generation_;
+  std::deque<Candidate> queue_;
+  std::vector<Run> runs_;                          // gathered in this step
+  std::unordered_map<uint32_t, size_t> run_ends_;  // last node of a run -> its place in runs_
+  std::unordered_set<uint32_t> in_runs_;
+  Candidate adding_;              // the candidate whose path is being added
+  std::vector<int64_t> lags_ns_;  // ring of kLags
+  size_t next_lag_ = 0;
+  std::string blocked_by_;  // why candidates wait; empty: they do not
+  IoOp allocation_;
+  uint32_t allocating_region_ = 0;
+  bool allocating_ = false;
+  DemoterCounters counters_;
+};
+
+}  // namespace quire::tiering

@@ -1,0 +1,52 @@
+// Where slots lie in the data files, and the files' descriptors in the engine. A file whose sync
+// failed is sealed: the kernel may have dropped its dirty pages and call the next sync fine, so it
+// takes no more writes until the next start (law 9); what was durable in it is still read.
+// Threads: core only.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "model/result.h"
+#include "tiering/io_engine.h"
+#include "tiering/ssd_directory.h"
+#include "tiering/ssd_space.h"
+
+namespace quire::tiering {
+
+class SsdFiles {
+ public:
+  SsdFiles(SsdDirectory* directory, const SsdSpace* space, IoEngine* engine)
+      : directory_(directory), space_(space), engine_(engine) {}
+  ~SsdFiles();
+
+  struct Place {
+    FileIndex file;
+    uint64_t offset = 0;
+  };
+  // Opens the region's file in the engine, making it when `create`. Errors of
+  // SsdDirectory::data_file and IoEngine::add_file.
+  model::Result<Place> open(uint32_t region, bool create);
+  // Preconditions: the slot's region was opened.
+  Place header(SsdSlot slot) const;
+  Place data(SsdSlot slot) const;
+
+  uint32_t number_of(uint32_t region) const { return directory_->file_of(region); }
+  std::string name_of(uint32_t region) const;
+  FileIndex index_of(uint32_t number) const { return *files_[number]; }
+  void seal(uint32_t number);
+  bool is_sealed(uint32_t region) const;
+  uint32_t sealed_count() const { return sealed_count_; }
+
+ private:
+  SsdDirectory* directory_;
+  const SsdSpace* space_;
+  IoEngine* engine_;
+  std::vector<std::optional<FileIndex>> files_;  // by file number
+  std::vector<bool> sealed_;
+  uint32_t sealed_count_ = 0;
+};
+
+}  // namespace quire::tiering

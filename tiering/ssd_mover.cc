@@ -1,0 +1,438 @@
+#include "tiering/ssd_mover.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <string>
+
+#include "model/check.h"
+
+namespace quire::tiering {
+
+using cache::NodeKind;
+using cache::NodeLink;
+using model::NodeId;
+
+namespace {
+
+// A reading interval shorter than this says little about bandwidth.
+constexpr int64_t kMinBusyNs = 5'000'000;
+constexpr int64_t kMaxBusyNs = 50'000'000;
+
+uint64_t whole_blocks(uint64_t bytes) {
+  return (bytes + kSsdBlockBytes - 1) / kSsdBlockBytes * kSsdBlockBytes;
+}
+
+}  // namespace
+
+model::Result<std::unique_ptr<SsdMover>> SsdMover::create(const MoverParts& parts,
+                                                          const MoverOptions& options,
+                                                          const std::array<uint8_t, 16>& instance) {
+  std::unique_ptr<SsdMover> mover(new SsdMover(parts, options, instance));
+  const size_t headers = size_t{kMaxTransfers} * kMaxRunObjects;
+  mover->header_memory_ =
+      QUIRE_TRY(allocator::ReservedMemory::reserve(headers * sizeof(ExtentHeader)));
+  auto* memory = static_cast<std::byte*>(mover->header_memory_.data());
+  // Not registered: it works all the same.
+  const auto added = parts.engine->add_buffer({memory, headers * sizeof(ExtentHeader)});
+  if (!added.ok() && added.code() != model::Errc::kResourceExhausted) return added.error();
+  for (uint32_t i = 0; i < kMaxTransfers; ++i) {
+    Transfer& transfer = mover->transfers_[i];
+    transfer.index = i;
+    transfer.headers = reinterpret_cast<ExtentHeader*>(memory) + size_t{i} * kMaxRunObjects;
+  }
+  return mover;
+}
+
+SsdMover::~SsdMover() {
+  parts_.engine->remove_buffer(static_cast<const std::byte*>(header_memory_.data()));
+  for (const std::byte* segment : registered_) parts_.engine->remove_buffer(segment);
+}
+
+Transfer* SsdMover::take(TransferKind kind, TransferClass priority, uint32_t reserve) {
+  if (in_use_count_ + reserve >= kMaxTransfers) return nullptr;
+  const auto found = std::find_if(transfers_.begin(), transfers_.end(),
+                                  [](const Transfer& transfer) { return !transfer.in_use; });
+  Transfer& transfer = *found;
+  transfer.in_use = true;
+  transfer.kind = kind;
+  transfer.priority = priority;
+  transfer.object_count = 0;
+  transfer.handled = 0;
+  transfer.pages.clear();
+  transfer.ops.clear();
+  transfer.next_op = 0;
+  transfer.error = 0;
+  transfer.hung_reported = false;
+  transfer.stored_bytes = 0;
+  transfer.run = RunRecord{};
+  ++in_use_count_;
+  return &transfer;
+}
+
+void SsdMover::give_back(Transfer* transfer) {
+  QUIRE_CHECK(transfer->in_use && transfer->ops_in_flight == 0 && transfer->checks_in_flight == 0);
+  transfer->in_use = false;
+  --in_use_count_;
+}
+
+const std::vector<model::PlannedPage>& SsdMover::plan_of(NodeId node) const {
+  const NodeLink& link = parts_.cache->store().tree().link(node);
+  const cache::Root& root = parts_.cache->names().root(model::RootId{link.root});
+  const bool span = static_cast<NodeKind>(link.kind) == NodeKind::kSpan;
+  return root.layout->plan(span ? model::FillKind::kSpan : model::FillKind::kCheckpoint, link.units)
+      .pages;
+}
+
+uint64_t SsdMover::object_bytes(NodeId node) const {
+  uint64_t bytes = 0;
+  for (const model::PlannedPage& page : plan_of(node)) bytes += whole_blocks(page.bytes);
+  return bytes;
+}
+
+// Registered once, when the first page of the segment moves.
+void SsdMover::register_segment(model::SlotId slot) {
+  const allocator::Pool& pool = parts_.cache->store().pool();
+  const allocator::SlotPlace place = pool.place(slot);
+  const std::byte* start = place.data - place.offset;
+  const auto at = std::lower_bound(registered_.begin(), registered_.end(), start);
+  if (at != registered_.end() && *at == start) return;
+  registered_.insert(at, start);
+  const allocator::Segment* segment = pool.find_segment(pool.domain_of(slot), place.segment);
+  if (!parts_.engine->add_buffer({segment->data(), segment->bytes()}).ok()) {
+    ++counters_.unregistered_segments;
+  }
+}
+
+void SsdMover::forget_segment(const std::byte* data) {
+  const auto at = std::lower_bound(registered_.begin(), registered_.end(), data);
+  if (at == registered_.end() || *at != data) return;
+  registered_.erase(at);
+  parts_.engine->remove_buffer(data);
+}
+
+void SsdMover::add_object(Transfer& transfer, NodeId node, std::span<const model::SlotId> slots) {
+  const std::vector<model::PlannedPage>& plan = plan_of(node);
+  QUIRE_CHECK(transfer.object_count < kMaxRunObjects && plan.size() == slots.size());
+  TransferObject& object = transfer.objects[transfer.object_count++];
+  object = TransferObject{.node = node,
+                          .first_page = static_cast<uint32_t>(transfer.pages.size()),
+                          .page_count = static_cast<uint32_t>(slots.size())};
+  for (size_t i = 0; i < slots.size(); ++i) {
+    register_segment(slots[i]);
+    transfer.pages.push_back({.slot = slots[i],
+                              .data = parts_.cache->store().pool().place(slots[i]).data,
+                              .bytes = plan[i].bytes,
+                              .group = plan[i].group,
+                              .tail = plan[i].tail});
+  }
+}
+
+void SsdMover::add_scratch_object(Transfer& transfer, NodeId node, std::byte* scratch) {
+  TransferObject& object = transfer.objects[transfer.object_count++];
+  object = TransferObject{.node = node, .first_page = static_cast<uint32_t>(transfer.pages.size())};
+  for (const model::PlannedPage& page : plan_of(node)) {
+    transfer.pages.push_back(
+        {.data = scratch, .bytes = page.bytes, .group = page.group, .tail = page.tail});
+    scratch += whole_blocks(page.bytes);
+    ++object.page_count;
+  }
+}
+
+void SsdMover::start(Transfer& transfer) {
+  transfer.started_ns = parts_.clock->now_ns();
+  transfer.progress_ns = transfer.started_ns;
+  transfer.checks.assign(transfer.pages.size(), CopyPage{});
+  if (transfer.kind == TransferKind::kDemote) {
+    for (uint32_t i = 0; i < transfer.object_count; ++i) start_checks(transfer, i);
+  } else {
+    plan_ops(transfer);
+  }
+}
+
+void SsdMover::add_op(Transfer& transfer, const IoOp& io, uint32_t object) {
+  if (!transfer.ops.empty()) {
+    TransferOp& last = transfer.ops.back();
+    const bool adjacent = last.io.file == io.file && last.io.offset + last.io.bytes == io.offset &&
+                          last.io.data + last.io.bytes == io.data;
+    if (adjacent && last.io.bytes + io.bytes <= options_.merge_bytes) {
+      last.io.bytes += io.bytes;
+      if (last.last_object != object) ++transfer.objects[object].ops_left;
+      last.last_object = static_cast<uint8_t>(object);
+      return;
+    }
+  }
+  transfer.ops.push_back({.io = io,
+                          .first_object = static_cast<uint8_t>(object),
+                          .last_object = static_cast<uint8_t>(object)});
+  ++transfer.objects[object].ops_left;
+}
+
+// Headers first: they are one operation, adjacent in the region and in memory.
+void SsdMover::plan_ops(Transfer& transfer) {
+  const IoKind kind = transfer.kind == TransferKind::kDemote ? IoKind::kWrite : IoKind::kRead;
+  transfer.ops.clear();
+  transfer.next_op = 0;
+  for (uint32_t i = 0; i < transfer.object_count; ++i) {
+    if (transfer.objects[i].state != ObjectState::kWaiting) continue;
+    const SsdFiles::Place place = parts_.files->header({transfer.first.value + i});
+    add_op(transfer,
+           {.kind = kind,
+            .file = place.file,
+            .offset = place.offset,
+            .data = reinterpret_cast<std::byte*>(&transfer.headers[i]),
+            .bytes = sizeof(ExtentHeader)},
+           i);
+  }
+  for (uint32_t i = 0; i < transfer.object_count; ++i) {
+    const TransferObject& object = transfer.objects[i];
+    if (object.state != ObjectState::kWaiting) continue;
+    SsdFiles::Place place = parts_.files->data({transfer.first.value + i});
+    for (uint32_t p = 0; p < object.page_count; ++p) {
+      const TransferPage& page = transfer.pages[object.first_page + p];
+      const uint64_t bytes = whole_blocks(page.bytes);
+      add_op(transfer,
+             {.kind = kind,
+              .file = place.file,
+              .offset = place.offset,
+              .data = page.data,
+              .bytes = bytes},
+             i);
+      place.offset += bytes;
+    }
+  }
+  const auto priority = static_cast<size_t>(transfer.priority);
+  for (size_t i = 0; i < transfer.ops.size(); ++i) {
+    transfer.ops[i].io.tag = kTransferTag | uint64_t{transfer.index} << 32 | i;
+    transfer.stored_bytes += transfer.ops[i].io.bytes;
+  }
+  queued_bytes_[priority] += transfer.stored_bytes;
+  if (!transfer.ops.empty()) queues_[priority].push_back(&transfer);
+}
+
+void SsdMover::start_checks(Transfer& transfer, uint32_t object_index) {
+  TransferObject& object = transfer.objects[object_index];
+  for (uint32_t p = 0; p < object.page_count; ++p) {
+    const TransferPage& page = transfer.pages[object.first_page + p];
+    transfer.checks[object.first_page + p] = {.source = page.data, .bytes = page.bytes};
+  }
+  object.check.id = uint64_t{transfer.index} * kMaxRunObjects + object_index;
+  object.check.pages = std::span(transfer.checks).subspan(object.first_page, object.page_count);
+  ++transfer.checks_in_flight;
+  QUIRE_CHECK(parts_.checks->submit(&object.check));
+}
+
+bool SsdMover::header_matches(const Transfer& transfer, uint32_t object_index) const {
+  const TransferObject& object = transfer.objects[object_index];
+  const ExtentHeader& header = transfer.headers[object_index];
+  const cache::PrefixTree& tree = parts_.cache->store().tree();
+  const NodeLink& link = tree.link(object.node);
+  const cache::Root& root = parts_.cache->names().root(model::RootId{link.root});
+  const bool identity =
+      check(header).ok() && header.instance == instance_ &&
+      header.slot == transfer.first.value + object_index && header.key == tree.key(object.node) &&
+      header.root == root.hash && header.kind == link.kind && header.units == link.units &&
+      static_cast<uint16_t>(header.generation) == link.ssd_generation &&
+      header.layout_digest == root.layout->digest && header.page_count == object.page_count;
+  if (!identity) return false;
+  for (uint32_t p = 0; p < object.page_count; ++p) {
+    const TransferPage& page = transfer.pages[object.first_page + p];
+    const StoredPage& stored = header.pages[p];
+    if (stored.stored_bytes != page.bytes || stored.group != page.group ||
+        stored.tail != (page.tail ? 1 : 0) || stored.codec != 0) {
+      return false;
+    }
+  }
+  return true;
+}
+
+bool SsdMover::pages_match(const Transfer& transfer, uint32_t object_index) const {
+  const TransferObject& object = transfer.objects[object_index];
+  for (uint32_t p = 0; p < object.page_count; ++p) {
+    const uint32_t found = transfer.checks[object.first_page + p].crc32c;
+    const TransferPage& page = transfer.pages[object.first_page + p];
+    const uint32_t expected = transfer.kind == TransferKind::kDemote
+                                  ? parts_.cache->store().pool().page(page.slot).crc32c
+                                  : transfer.headers[object_index].pages[p].plain_crc32c;
+    if (found != expected) return false;
+  }
+  return true;
+}
+
+void SsdMover::fill_pages(Transfer& transfer, uint32_t object_index) {
+  const TransferObject& object = transfer.objects[object_index];
+  ExtentHeader& header = transfer.headers[object_index];
+  header.page_count = static_cast<uint8_t>(object.page_count);
+  for (uint32_t p = 0; p < object.page_count; ++p) {
+    const TransferPage& page = transfer.pages[object.first_page + p];
+    const uint32_t crc = transfer.checks[object.first_page + p].crc32c;
+    header.pages[p] = {.stored_bytes = page.bytes,
+                       .plain_crc32c = crc,
+                       .stored_crc32c = crc,
+                       .group = page.group,
+                       .tail = static_cast<uint8_t>(page.tail ? 1 : 0)};
+  }
+  seal(header);
+}
+
+void SsdMover::settle(Transfer& transfer, uint32_t object, ObjectState state) {
+  transfer.objects[object].state = state;
+  settled_.push_back({&transfer, object});
+}
+
+void SsdMover::finish_check(Transfer& transfer, uint32_t object_index) {
+  --transfer.checks_in_flight;
+  TransferObject& object = transfer.objects[object_index];
+  if (transfer.kind != TransferKind::kDemote) {
+    const bool good = header_matches(transfer, object_index) && pages_match(transfer, object_index);
+    settle(transfer, object_index, good ? ObjectState::kGood : ObjectState::kCorrupt);
+    return;
+  }
+  if (!pages_match(transfer, object_index)) object.state = ObjectState::kCorrupt;
+  if (transfer.checks_in_flight > 0) return;
+  // Whatever depends on a page that is not what was sealed is not written either.
+  bool good = true;
+  for (uint32_t i = 0; i < transfer.object_count; ++i) {
+    const bool corrupt = transfer.objects[i].state == ObjectState::kCorrupt;
+    if (good && !corrupt) {
+      fill_pages(transfer, i);
+      continue;
+    }
+    good = false;
+    settle(transfer, i, corrupt ? ObjectState::kCorrupt : ObjectState::kIoFailed);
+  }
+  plan_ops(transfer);
+}
+
+void SsdMover::learn(const Transfer& transfer, const IoOp& io) {
+  if (transfer.kind != TransferKind::kPromote || io.kind != IoKind::kRead) return;
+  const int64_t now = parts_.clock->now_ns();
+  busy_bytes_ += io.bytes;
+  --reads_in_flight_;
+  const int64_t took = now - busy_since_ns_;
+  if (reads_in_flight_ > 0 && took < kMaxBusyNs) return;
+  if (took >= kMinBusyNs) {
+    parts_.estimator->observe_busy_interval(busy_bytes_, took);
+  } else {
+    parts_.estimator->observe_idle_read(busy_bytes_, took);
+  }
+  busy_since_ns_ = now;
+  busy_bytes_ = 0;
+}
+
+void SsdMover::finish_op(Transfer& transfer, TransferOp& op) {
+  const auto priority = static_cast<size_t>(transfer.priority);
+  transfer.progress_ns = parts_.clock->now_ns();
+  --transfer.ops_in_flight;
+  bytes_in_flight_ -= op.io.bytes;
+  class_bytes_[priority] -= op.io.bytes;
+  queued_bytes_[priority] -= op.io.bytes;
+  learn(transfer, op.io);
+  const bool write = op.io.kind == IoKind::kWrite;
+  if (op.io.error != 0) {
+    transfer.error = op.io.error;
+    const std::string what = (write ? "write of " : "read of ") +
+                             parts_.files->name_of(transfer.first.region()) + ": " +
+                             std::strerror(op.io.error);
+    if (write) {
+      parts_.health->write_failed(op.io.error, what, transfer.progress_ns);
+    } else {
+      parts_.health->read_failed(op.io.error, what, transfer.progress_ns);
+    }
+  } else {
+    (write ? counters_.written_bytes : counters_.read_bytes) += op.io.bytes;
+    if (!write) parts_.health->read_succeeded();
+  }
+  for (uint32_t i = op.first_object; i <= op.last_object; ++i) {
+    TransferObject& object = transfer.objects[i];
+    // Merging may have stepped over objects that are not part of the transfer any more.
+    if (object.ops_left == 0) continue;
+    if (op.io.error != 0) object.failed = true;
+    if (--object.ops_left > 0) continue;
+    if (object.failed) {
+      settle(transfer, i, ObjectState::kIoFailed);
+    } else if (write) {
+      settle(transfer, i, ObjectState::kGood);
+    } else {
+      start_checks(transfer, i);
+    }
+  }
+}
+
+bool SsdMover::poll() {
+  std::array<IoOp*, 64> done;
+  const size_t finished = parts_.engine->poll(done);
+  for (size_t i = 0; i < finished; ++i) {
+    const uint64_t tag = done[i]->tag;
+    if ((tag & kTransferTag) == 0) {
+      others_.push_back(done[i]);
+      continue;
+    }
+    Transfer& transfer = transfers_[(tag & ~kTransferTag) >> 32];
+    finish_op(transfer, transfer.ops[static_cast<uint32_t>(tag)]);
+  }
+  std::array<CopyTask*, 64> checked;
+  const size_t checks = parts_.checks->poll(checked);
+  for (size_t i = 0; i < checks; ++i) {
+    finish_check(transfers_[checked[i]->id / kMaxRunObjects],
+                 static_cast<uint32_t>(checked[i]->id % kMaxRunObjects));
+  }
+  return finished + checks > 0;
+}
+
+bool SsdMover::may_issue(const Transfer& transfer, uint64_t bytes) const {
+  if (bytes_in_flight_ == 0) return true;
+  if (bytes_in_flight_ + bytes > options_.max_bytes) return false;
+  const auto priority = static_cast<size_t>(transfer.priority);
+  const uint64_t own = class_bytes_[priority];
+  if (transfer.priority == TransferClass::kInteractive || own == 0) return true;
+  uint64_t bound = options_.batch_bytes;
+  const bool interactive = queued_bytes_[static_cast<size_t>(TransferClass::kInteractive)] > 0;
+  if (transfer.priority == TransferClass::kDemote && !interactive) bound = options_.demote_bytes;
+  return own + bytes <= bound;
+}
+
+// False when nothing more of this class may go now.
+bool SsdMover::issue_from(Transfer& transfer) {
+  const auto priority = static_cast<size_t>(transfer.priority);
+  for (; transfer.next_op < transfer.ops.size(); ++transfer.next_op) {
+    IoOp& io = transfer.ops[transfer.next_op].io;
+    if (!may_issue(transfer, io.bytes) || !parts_.engine->submit(&io)) return false;
+    ++transfer.ops_in_flight;
+    bytes_in_flight_ += io.bytes;
+    class_bytes_[priority] += io.bytes;
+    ++(io.kind == IoKind::kWrite ? counters_.write_ops : counters_.read_ops);
+    if (transfer.kind == TransferKind::kPromote && reads_in_flight_++ == 0) {
+      busy_since_ns_ = parts_.clock->now_ns();
+      busy_bytes_ = 0;
+    }
+  }
+  return true;
+}
+
+void SsdMover::issue() {
+  for (std::deque<Transfer*>& queue : queues_) {
+    while (!queue.empty() && issue_from(*queue.front())) queue.pop_front();
+  }
+  parts_.engine->flush();
+}
+
+void SsdMover::find_hangs(int64_t now_ns, int64_t hang_ns) {
+  for (Transfer& transfer : transfers_) {
+    if (!transfer.in_use || transfer.ops_in_flight == 0 || transfer.hung_reported) continue;
+    if (now_ns - transfer.progress_ns < hang_ns) continue;
+    transfer.hung_reported = true;
+    parts_.health->hung(parts_.files->name_of(transfer.first.region()) +
+                            ": an operation has not come back for " +
+                            std::to_string((now_ns - transfer.progress_ns) / 1'000'000) + " ms",
+                        now_ns);
+  }
+}
+
+uint64_t SsdMover::queued_bytes(TransferClass up_to) const {
+  uint64_t bytes = 0;
+  for (size_t i = 0; i <= static_cast<size_t>(up_to); ++i) bytes += queued_bytes_[i];
+  return bytes;
+}
+
+}  // namespace quire::tiering

@@ -1,0 +1,141 @@
+// Runs transfers: hands their operations to the engine in the order of their class, within a bound
+// of bytes and operations in flight, and has every page checked off the core thread.
+//
+// Batch loads keep at most batch_bytes in flight, so that the first span of an interactive load
+// waits for little; demotion gives way to loads in the same manner. Merges operations that are
+// adjacent on the device and in memory, up to merge_bytes.
+// Threads: core only. Bounds: kMaxTransfers records, engine depth, max_bytes.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <vector>
+
+#include "allocator/flat_array.h"
+#include "cache/cache.h"
+#include "model/clock.h"
+#include "tiering/copy_engine.h"
+#include "tiering/load_estimator.h"
+#include "tiering/ssd_files.h"
+#include "tiering/ssd_health.h"
+#include "tiering/ssd_transfer.h"
+
+namespace quire::tiering {
+
+inline constexpr uint32_t kMaxTransfers = 64;
+
+struct MoverOptions {
+  uint64_t max_bytes = 32ull << 20;     // in flight, all classes
+  uint64_t demote_bytes = 12ull << 20;  // in flight of demotion
+  uint64_t batch_bytes = 3ull << 20;    // of batch loads; of demotion while interactive loads wait
+  uint64_t merge_bytes = 1ull << 20;    // adjacent pages become one operation up to this
+};
+
+struct MoverParts {
+  cache::Cache* cache = nullptr;
+  IoEngine* engine = nullptr;
+  CopyEngine* checks = nullptr;  // takes kMaxTransfers * kMaxRunObjects tasks
+  SsdFiles* files = nullptr;
+  SsdHealth* health = nullptr;
+  LoadEstimator* estimator = nullptr;
+  const model::Clock* clock = nullptr;
+};
+
+struct MoverCounters {
+  uint64_t read_bytes = 0;
+  uint64_t written_bytes = 0;
+  uint64_t read_ops = 0;
+  uint64_t write_ops = 0;
+  uint64_t unregistered_segments = 0;
+};
+
+class SsdMover {
+ public:
+  static model::Result<std::unique_ptr<SsdMover>> create(const MoverParts& parts,
+                                                         const MoverOptions& options,
+                                                         const std::array<uint8_t, 16>& instance);
+  ~SsdMover();
+
+  // A record to be filled in; null when all are in use or `reserve` of them would not be left for
+  // other kinds.
+  Transfer* take(TransferKind kind, TransferClass priority, uint32_t reserve = 0);
+  void give_back(Transfer* transfer);
+  // What an object takes in a slot: its pages in whole blocks.
+  uint64_t object_bytes(model::NodeId node) const;
+  const std::vector<model::PlannedPage>& plan_of(model::NodeId node) const;
+  // Adds an object whose pages lie in these RAM slots, in plan order. At most kMaxRunObjects.
+  void add_object(Transfer& transfer, model::NodeId node, std::span<const model::SlotId> slots);
+  // Adds an object to be read into scratch memory.
+  void add_scratch_object(Transfer& transfer, model::NodeId node, std::byte* scratch);
+  // Goes on by itself from here. Preconditions: objects in adjacent slots from `first` on, their
+  // region opened in SsdFiles; demote: headers filled in but for the pages.
+  void start(Transfer& transfer);
+
+  // Polls engine and checks. Objects that reached a final state since the last call are in
+  // settled(); a transfer with none left is the caller's again.
+  bool poll();
+  struct Settled {
+    Transfer* transfer = nullptr;
+    uint32_t object = 0;
+  };
+  std::vector<Settled>& settled() { return settled_; }
+  // Hands operations to the engine; ends with one system call.
+  void issue();
+
+  // Operations that belong to no transfer (sync, allocate, probes). tag: the submitter's, without
+  // kTransferTag. False: the engine is full.
+  bool submit_other(IoOp* op) { return parts_.engine->submit(op); }
+  std::vector<IoOp*>& others() { return others_; }
+
+  // A segment goes away: it is no longer registered.
+  void forget_segment(const std::byte* data);
+  void find_hangs(int64_t now_ns, int64_t hang_ns);
+
+  uint64_t queued_bytes(TransferClass up_to) const;  // not finished, of this class and those before
+  uint32_t in_use_count() const { return in_use_count_; }
+  bool idle() const { return in_use_count_ == 0; }
+  const MoverCounters& counters() const { return counters_; }
+
+ private:
+  static constexpr uint64_t kTransferTag = 1ull << 63;
+
+  SsdMover(const MoverParts& parts, const MoverOptions& options,
+           const std::array<uint8_t, 16>& instance)
+      : parts_(parts), options_(options), instance_(instance), transfers_(kMaxTransfers) {}
+  void register_segment(model::SlotId slot);
+  void plan_ops(Transfer& transfer);
+  void add_op(Transfer& transfer, const IoOp& io, uint32_t object);
+  void start_checks(Transfer& transfer, uint32_t object);
+  void finish_op(Transfer& transfer, TransferOp& op);
+  void finish_check(Transfer& transfer, uint32_t object);
+  bool header_matches(const Transfer& transfer, uint32_t object) const;
+  bool pages_match(const Transfer& transfer, uint32_t object) const;
+  void fill_pages(Transfer& transfer, uint32_t object);
+  void settle(Transfer& transfer, uint32_t object, ObjectState state);
+  bool may_issue(const Transfer& transfer, uint64_t bytes) const;
+  bool issue_from(Transfer& transfer);
+  void learn(const Transfer& transfer, const IoOp& io);
+
+  MoverParts parts_;
+  MoverOptions options_;
+  std::array<uint8_t, 16> instance_;
+  allocator::ReservedMemory header_memory_;
+  std::vector<Transfer> transfers_;
+  uint32_t in_use_count_ = 0;
+  std::array<std::deque<Transfer*>, kTransferClasses> queues_;  // have operations to hand out
+  std::array<uint64_t, kTransferClasses> class_bytes_{};        // in flight
+  std::array<uint64_t, kTransferClasses> queued_bytes_{};       // started, not yet transferred
+  uint64_t bytes_in_flight_ = 0;
+  std::vector<Settled> settled_;
+  std::vector<IoOp*> others_;
+  std::vector<const std::byte*> registered_;  // segments, sorted by address
+  // The device has been reading without a pause since then; for the estimate of its bandwidth.
+  int64_t busy_since_ns_ = 0;
+  uint64_t busy_bytes_ = 0;
+  uint64_t reads_in_flight_ = 0;
+  MoverCounters counters_;
+};
+
+}  // namespace quire::tiering

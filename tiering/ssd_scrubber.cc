@@ -1,0 +1,108 @@
+#include "tiering/ssd_scrubber.h"
+
+#include <algorithm>
+
+namespace quire::tiering {
+
+using cache::NodeKind;
+using cache::NodeLink;
+using model::NodeId;
+
+namespace {
+
+constexpr uint32_t kNodesPerStep = 256;  // looked at, most of them not on SSD perhaps
+
+}  // namespace
+
+model::Result<std::unique_ptr<SsdScrubber>> SsdScrubber::create(cache::Cache* cache,
+                                                                SsdMover* mover, SsdFiles* files,
+                                                                SsdDemoter* demoter,
+                                                                uint64_t max_object_bytes) {
+  // Address space; what is touched is one object.
+  allocator::ReservedMemory scratch =
+      QUIRE_TRY(allocator::ReservedMemory::reserve(max_object_bytes));
+  return std::unique_ptr<SsdScrubber>(
+      new SsdScrubber(cache, mover, files, demoter, std::move(scratch)));
+}
+
+void SsdScrubber::start(uint64_t bytes_per_second, bool forever, int64_t now_ns) {
+  status_.running = true;
+  status_.bytes_per_second = bytes_per_second;
+  forever_ = forever;
+  next_node_ = 0;
+  next_at_ns_ = now_ns;
+}
+
+bool SsdScrubber::step(int64_t now_ns) {
+  if (!status_.running || reading_ || now_ns < next_at_ns_) return false;
+  const uint32_t end = cache_->store().tree().end_of_nodes();
+  for (uint32_t i = 0; i < kNodesPerStep; ++i) {
+    if (next_node_ >= end) {
+      ++status_.passes;
+      next_node_ = 0;
+      status_.running = forever_;
+      return true;
+    }
+    const NodeLink& link = cache_->store().tree().link(NodeId{next_node_});
+    if (link.on_ssd && !link.moving && !link.quarantined) {
+      if (!check_next()) return false;  // no record free: later
+      next_at_ns_ = now_ns;
+      return true;
+    }
+    ++next_node_;
+  }
+  return true;
+}
+
+bool SsdScrubber::check_next() {
+  cache::NodeStore& store = cache_->store();
+  const NodeId node{next_node_};
+  const SsdSlot slot{store.ssd_place(node)->slot};
+  if (mover_->object_bytes(node) > scratch_.bytes() || !files_->open(slot.region(), false).ok()) {
+    ++next_node_;
+    ++status_.unreadable;
+    return true;
+  }
+  Transfer* transfer = mover_->take(TransferKind::kScrub, TransferClass::kScrub);
+  if (transfer == nullptr) return false;
+  ++next_node_;
+  transfer->first = slot;
+  mover_->add_scratch_object(*transfer, node, static_cast<std::byte*>(scratch_.data()));
+  store.pin(node);
+  reading_ = true;
+  mover_->start(*transfer);
+  return true;
+}
+
+void SsdScrubber::on_settled(Transfer& transfer, int64_t now_ns) {
+  cache::NodeStore& store = cache_->store();
+  const TransferObject& object = transfer.objects[0];
+  reading_ = false;
+  ++status_.objects;
+  status_.bytes += transfer.stored_bytes;
+  if (status_.bytes_per_second > 0) {
+    next_at_ns_ += static_cast<int64_t>(static_cast<double>(transfer.stored_bytes) * 1e9 /
+                                        static_cast<double>(status_.bytes_per_second));
+  }
+  const NodeLink& link = store.tree().link(object.node);
+  if (object.state != ObjectState::kGood) {
+    ++(object.state == ObjectState::kCorrupt ? status_.bad : status_.unreadable);
+    if (link.resident && link.on_ssd) {
+      store.forget_ssd(object.node);
+      demoter_->enqueue(object.node, now_ns);
+    } else if (!link.quarantined) {
+      store.quarantine(object.node);
+    }
+  }
+  store.unpin(object.node);
+  mover_->give_back(&transfer);
+}
+
+ScrubStatus SsdScrubber::status() const {
+  ScrubStatus status = status_;
+  const uint32_t end = cache_->store().tree().end_of_nodes();
+  status.progress = end == 0 ? 0 : static_cast<double>(next_node_) / end;
+  return status;
+}
+
+}  // namespace quire::tiering

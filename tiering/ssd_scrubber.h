@@ -1,0 +1,63 @@
+// Reads what lies on the SSD at a bounded rate and checks it whole: identity, generation,
+// checksums. A bad copy of a page that is in RAM is given up and written again; of one that is not,
+// the object and what depends on it are misses from then on (law 4). One object at a time, after
+// everything else. Threads: core only.
+#pragma once
+
+#include <cstdint>
+
+#include "allocator/flat_array.h"
+#include "cache/cache.h"
+#include "tiering/ssd_demoter.h"
+#include "tiering/ssd_mover.h"
+
+namespace quire::tiering {
+
+struct ScrubStatus {
+  bool running = false;
+  uint64_t bytes_per_second = 0;
+  uint64_t passes = 0;      // whole ones
+  uint64_t objects = 0;     // checked
+  uint64_t bytes = 0;       // read
+  uint64_t bad = 0;         // not what they should be
+  uint64_t unreadable = 0;  // the device failed
+  double progress = 0;      // of the present pass, 0..1
+};
+
+class SsdScrubber {
+ public:
+  // Objects are at most max_object_bytes.
+  static model::Result<std::unique_ptr<SsdScrubber>> create(cache::Cache* cache, SsdMover* mover,
+                                                            SsdFiles* files, SsdDemoter* demoter,
+                                                            uint64_t max_object_bytes);
+
+  // One pass, or with `forever` one after the other.
+  void start(uint64_t bytes_per_second, bool forever, int64_t now_ns);
+  void stop() { status_.running = false; }
+  bool step(int64_t now_ns);
+  void on_settled(Transfer& transfer, int64_t now_ns);
+  ScrubStatus status() const;
+
+ private:
+  SsdScrubber(cache::Cache* cache, SsdMover* mover, SsdFiles* files, SsdDemoter* demoter,
+              allocator::ReservedMemory scratch)
+      : cache_(cache),
+        mover_(mover),
+        files_(files),
+        demoter_(demoter),
+        scratch_(std::move(scratch)) {}
+  bool check_next();
+
+  cache::Cache* cache_;
+  SsdMover* mover_;
+  SsdFiles* files_;
+  SsdDemoter* demoter_;
+  allocator::ReservedMemory scratch_;
+  ScrubStatus status_;
+  bool forever_ = false;
+  bool reading_ = false;
+  uint32_t next_node_ = 0;
+  int64_t next_at_ns_ = 0;
+};
+
+}  // namespace quire::tiering

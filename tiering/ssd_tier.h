@@ -1,0 +1,141 @@
+// The SSD tier as the server sees it (DESIGN sections 2, 4 and 6).
+//
+//   NodeStore.fresh() ---> SsdDemoter ---> SsdMover ---> IoEngine ---> data files
+//   loads -------------> SsdLoader  ---^       \---> SsdCommitter ---> fdatasync, Manifest
+//   NodeStore.ssd_releases() ------------------------^
+//
+// One step a turn of the core; nothing blocks but opening, a new data file or layout, and resuming
+// a manifest that had failed. A device that fails degrades the tier, never the daemon (law 9):
+// status() says in which state it is and why.
+// Threads: core only. Lifetime: cache, engine, checks and clock outlive it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cache/cache.h"
+#include "model/clock.h"
+#include "tiering/copy_engine.h"
+#include "tiering/io_engine.h"
+#include "tiering/load_estimator.h"
+#include "tiering/ssd_committer.h"
+#include "tiering/ssd_demoter.h"
+#include "tiering/ssd_directory.h"
+#include "tiering/ssd_health.h"
+#include "tiering/ssd_loader.h"
+#include "tiering/ssd_mover.h"
+#include "tiering/ssd_probe.h"
+#include "tiering/ssd_restore.h"
+#include "tiering/ssd_scrubber.h"
+
+namespace quire::tiering {
+
+struct SsdTierOptions {
+  SsdDirectoryOptions directory;
+  uint64_t capacity_bytes = 0;  // of data files, rounded down to whole regions
+  DemoterOptions demoter;
+  MoverOptions mover;
+  SsdHealthOptions health;
+  uint64_t scrub_bytes_per_second = 0;  // 0: only when asked for
+  rocksdb::Env* manifest_env = nullptr;
+  std::function<void()> on_wake;  // any thread: there is something to poll
+};
+
+struct SsdTierParts {
+  cache::Cache* cache = nullptr;  // with attach_ssd() done
+  IoEngine* engine = nullptr;
+  CopyEngine* checks = nullptr;  // its own: takes kMaxTransfers * kMaxRunObjects tasks
+  const model::Clock* clock = nullptr;
+};
+
+struct SsdTierStatus {
+  SsdState state = SsdState::kOff;
+  std::string reason;
+  std::string action;
+  std::string engine;
+  bool direct_io = false;
+  SsdSpaceUsage space;
+  uint64_t table_bytes = 0;
+  uint64_t stale_completions = 0;
+  uint64_t registered_bytes = 0;
+  SsdHealthCounters health;
+  MoverCounters mover;
+  CommitterCounters committer;
+  DemoterCounters demoter;
+  LoaderCounters loader;
+  AdmissionCounters admission;
+  ScrubStatus scrub;
+  RestoreReport restored;
+  std::string blocked_by;
+  uint64_t manifest_bytes_written = 0;
+  uint64_t queued = 0;     // candidates for demotion
+  uint64_t transfers = 0;  // under way
+  uint64_t loads = 0;      // under way
+  uint32_t sealed_files = 0;
+  double bytes_per_us = 0;  // the estimate of the device
+  double latency_us = 0;
+  uint64_t estimates = 0;
+  double estimate_error = 0;      // mean |estimated - actual| / actual
+  double durable_lag_ms_p50 = 0;  // from candidate to durable, over the last 4,096 objects
+  double durable_lag_ms_p99 = 0;
+};
+
+class SsdTier {
+ public:
+  // Opens, restores, and makes the manifest say what was restored. kBusy: another daemon has the
+  // directory. kUnsupportedVersion: a later format; nothing was changed. kCorrupt, kIoError,
+  // kResourceExhausted: the daemon may go on without the tier; nothing of it is left in the cache.
+  static model::Result<std::unique_ptr<SsdTier>> open(const SsdTierParts& parts,
+                                                      const SsdTierOptions& options);
+  ~SsdTier();
+
+  // One bounded step. True when something moved.
+  bool step();
+  // Nothing is under way or waiting to be made durable.
+  bool idle() const;
+  // Before a clean stop: what is fresh is demoted without delay.
+  void hurry();
+  int wake_fd() const { return parts_.engine->wake_fd(); }
+
+  SsdLoader& loader() { return *loader_; }
+  SsdAdmission& admission() { return demoter_->admission(); }
+  void start_scrub(uint64_t bytes_per_second);
+  void stop_scrub() { scrubber_->stop(); }
+  // A segment is about to be unmapped: precondition, none of its slots is in use.
+  void forget_segment(const std::byte* data) { mover_->forget_segment(data); }
+  SsdTierStatus status() const;
+  void check_invariants() const { space_->check_invariants(); }
+
+ private:
+  SsdTier(const SsdTierParts& parts, const SsdTierOptions& options);
+  model::Result<void> open_parts();
+  model::Result<void> restore();
+  model::Result<void> clean_manifest(std::vector<ManifestBatch>& batches);
+  void build_movers();
+  void store_layouts();
+  void route();
+  void step_probe(int64_t now_ns);
+
+  SsdTierParts parts_;
+  SsdTierOptions options_;
+  SsdHealth health_;
+  LoadEstimator estimator_;
+  SsdRoots roots_;
+  RestoreReport restored_;
+  std::unique_ptr<SsdDirectory> directory_;
+  std::unique_ptr<Manifest> manifest_;
+  std::unique_ptr<SsdSpace> space_;
+  std::unique_ptr<SsdFiles> files_;
+  std::unique_ptr<SsdMover> mover_;
+  std::unique_ptr<SsdCommitter> committer_;
+  std::unique_ptr<SsdDemoter> demoter_;
+  std::unique_ptr<SsdLoader> loader_;
+  std::unique_ptr<SsdScrubber> scrubber_;
+  std::unique_ptr<SsdProbe> probe_;
+  size_t layouts_stored_ = 0;
+  int64_t last_look_ns_ = 0;
+};
+
+}  // namespace quire::tiering

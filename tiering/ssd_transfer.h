@@ -1,0 +1,87 @@
+// One movement of up to 16 adjacent objects between RAM and the device, and its records.
+//
+//   demote:   check RAM (CRC32C) --> write headers and pages --> written
+//   promote:  read headers and pages --> check each object --> in RAM
+//   scrub:    read into a scratch buffer --> check --> verdict
+//
+// Records are preallocated; a transfer owns the operations, headers and checks it needs, and the
+// memory it names until the last of its operations came back, also when the device hangs.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include "model/ids.h"
+#include "tiering/copy_engine.h"
+#include "tiering/io_engine.h"
+#include "tiering/manifest.h"
+#include "tiering/ssd_format.h"
+
+namespace quire::tiering {
+
+enum class TransferKind : uint8_t { kDemote, kPromote, kScrub };
+// The order in which operations are handed to the device.
+enum class TransferClass : uint8_t { kInteractive = 0, kDemote = 1, kBatch = 2, kScrub = 3 };
+inline constexpr size_t kTransferClasses = 4;
+
+enum class ObjectState : uint8_t {
+  kWaiting,   // operations or checks are outstanding
+  kGood,      // demote: written; promote, scrub: read and verified
+  kIoFailed,  // an operation failed
+  kCorrupt,   // what is in RAM (demote) or on the device is not what it should be
+};
+
+struct TransferObject {
+  model::NodeId node;
+  uint32_t first_page = 0;  // in Transfer::pages
+  uint32_t page_count = 0;
+  uint32_t ops_left = 0;
+  bool failed = false;  // an operation did; the others are still awaited
+  ObjectState state = ObjectState::kWaiting;
+  CopyTask check;  // id = transfer * kMaxRunObjects + object
+};
+
+struct TransferPage {
+  model::SlotId slot;         // in RAM; none for a scrub
+  std::byte* data = nullptr;  // 4 KiB aligned, room for whole blocks
+  uint64_t bytes = 0;         // of the page
+  uint8_t group = 0;
+  bool tail = false;
+};
+
+// Objects [first, last] of a transfer wait for this operation.
+struct TransferOp {
+  IoOp io;
+  uint8_t first_object = 0;
+  uint8_t last_object = 0;
+};
+
+struct Transfer {
+  uint32_t index = 0;
+  bool in_use = false;
+  TransferKind kind = TransferKind::kPromote;
+  TransferClass priority = TransferClass::kInteractive;
+  SsdSlot first;
+  uint32_t object_count = 0;
+  uint32_t handled = 0;  // settled objects that the owner has taken note of
+  std::array<TransferObject, kMaxRunObjects> objects;
+  std::vector<TransferPage> pages;
+  std::vector<CopyPage> checks;  // one a page
+  std::vector<TransferOp> ops;
+  size_t next_op = 0;  // not handed to the engine yet
+  uint32_t ops_in_flight = 0;
+  uint32_t checks_in_flight = 0;
+  uint64_t bytes_in_flight = 0;
+  ExtentHeader* headers = nullptr;  // kMaxRunObjects of them, aligned, the mover's
+  int64_t started_ns = 0;
+  int64_t progress_ns = 0;  // last completion, or start
+  int error = 0;            // first errno of an operation
+  bool hung_reported = false;
+  // Demote only, for the manifest.
+  RunRecord run;
+  int64_t since_ns = 0;  // its oldest object became a candidate
+  uint64_t stored_bytes = 0;
+};
+
+}  // namespace quire::tiering
