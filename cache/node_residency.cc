@@ -87,6 +87,23 @@ void NodeStore::remove_resident_child(NodeId parent) {
   link.resident_children = kManyChildren - 1;
 }
 
+void NodeStore::add_ssd_child(NodeId parent) {
+  NodeLink& link = tree_->link(parent);
+  if (link.ssd_child) ++many_copies_.try_emplace(parent.value, 1).first->second;
+  link.ssd_child = 1;
+}
+
+void NodeStore::remove_ssd_child(NodeId parent) {
+  NodeLink& link = tree_->link(parent);
+  QUIRE_CHECK(link.ssd_child);
+  const auto many = many_copies_.find(parent.value);
+  if (many == many_copies_.end()) {
+    link.ssd_child = 0;
+  } else if (--many->second == 1) {
+    many_copies_.erase(many);
+  }
+}
+
 uint64_t NodeStore::nonresident_count() const {
   return counters_.spans + counters_.checkpoints - counters_.resident_spans -
          counters_.resident_checkpoints;
@@ -117,6 +134,7 @@ std::optional<NodeId> NodeStore::add_on_ssd(NodeId parent, NodeKind kind, const 
   ++(span ? counters_.spans : counters_.checkpoints);
   ++(span ? counters_.ssd_spans : counters_.ssd_checkpoints);
   if (!span) tree_->link(parent).has_checkpoints = 1;
+  add_ssd_child(parent);
   return node;
 }
 
@@ -135,6 +153,7 @@ void NodeStore::set_on_ssd(NodeId node, SsdPlace place) {
   link.on_ssd = 1;
   link.ssd_generation = place.generation;
   ++(kind_of(link) == NodeKind::kSpan ? counters_.ssd_spans : counters_.ssd_checkpoints);
+  add_ssd_child(tree_->parent(node));
   offer(node);
 }
 
@@ -150,6 +169,7 @@ void NodeStore::release_ssd(NodeId node) {
        .kind = kind});
   link.on_ssd = 0;
   --(kind == NodeKind::kSpan ? counters_.ssd_spans : counters_.ssd_checkpoints);
+  remove_ssd_child(tree_->parent(node));
 }
 
 void NodeStore::forget_ssd(NodeId node) {
@@ -158,6 +178,7 @@ void NodeStore::forget_ssd(NodeId node) {
   SlotId slot = first_page(node);
   for (SlotId next = next_page(slot); next.valid(); next = next_page(slot)) slot = next;
   pool_->page(slot).next = 0;
+  offer(tree_->parent(node));
 }
 
 void NodeStore::make_resident(NodeId node, std::span<const SlotId> slots) {
@@ -174,6 +195,14 @@ bool NodeStore::may_leave_ram(NodeId node) const {
   return is_object(link) && link.resident && link.pins == 0 &&
          (kind_of(link) == NodeKind::kCheckpoint || link.resident_children == 0) &&
          (link.on_ssd || tree_->is_leaf(node));
+}
+
+// Copies go deepest first, so that what the SSD holds stays prefix-closed; and what is nowhere else
+// is present for as long as something depends on it.
+bool NodeStore::may_leave_ssd(NodeId node) const {
+  const NodeLink& link = tree_->link(node);
+  if (!is_object(link) || !link.on_ssd || link.pins > 0) return false;
+  return !link.ssd_child && (link.resident || tree_->is_leaf(node));
 }
 
 bool NodeStore::leave_ram(NodeId node) {
@@ -209,7 +238,7 @@ bool NodeStore::evict_one_from_ssd() {
     // Ids are reused: the policy may know one from an earlier life.
     if (!is_object(link) || !link.in_ssd_policy) continue;
     link.in_ssd_policy = 0;
-    if (!link.on_ssd || !may_drop(*victim)) continue;
+    if (!may_leave_ssd(*victim)) continue;
     ++counters_.ssd_evicted;
     if (link.resident) {
       forget_ssd(*victim);
@@ -228,10 +257,16 @@ void NodeStore::check_residency(NodeId node) const {
     QUIRE_CHECK(pool_->page(slot).state() == PageState::kSealed);
   }
   QUIRE_CHECK(link.in_policy || !may_leave_ram(node));
-  QUIRE_CHECK(link.in_ssd_policy || !link.on_ssd || !may_drop(node));
+  QUIRE_CHECK(link.in_ssd_policy || !may_leave_ssd(node));
   if (kind_of(link) == NodeKind::kCheckpoint) return;
   uint32_t children = 0;
-  tree_->for_each_child(node, [&](NodeId child) { children += tree_->link(child).resident; });
+  uint32_t copies = 0;
+  tree_->for_each_child(node, [&](NodeId child) {
+    children += tree_->link(child).resident;
+    copies += tree_->link(child).on_ssd;
+  });
+  QUIRE_CHECK(link.ssd_child == std::min(copies, 1u));
+  QUIRE_CHECK(copies < 2 || many_copies_.at(node.value) == copies);
   QUIRE_CHECK(link.resident_children == std::min(children, kManyChildren));
   const auto many = many_children_.find(node.value);
   QUIRE_CHECK(children < kManyChildren ? many == many_children_.end() : many->second == children);

@@ -54,7 +54,7 @@ void NodeStore::offer(NodeId node) {
     link.in_policy = 1;
     policy_of(node).on_evictable(node);
   }
-  if (link.on_ssd && !link.in_ssd_policy && may_drop(node)) {
+  if (!link.in_ssd_policy && may_leave_ssd(node)) {
     link.in_ssd_policy = 1;
     ssd_policy_->on_evictable(node);
   }

@@ -191,10 +191,13 @@ class NodeStore {
   EvictionPolicy& policy_of(model::NodeId node);
   bool may_drop(model::NodeId node) const;
   bool may_leave_ram(model::NodeId node) const;
+  bool may_leave_ssd(model::NodeId node) const;
   void offer(model::NodeId node);  // tells the policies, if it may go
   void link_pages(model::NodeId node, std::span<const model::SlotId> slots, uint32_t last);
   void add_resident_child(model::NodeId parent);
   void remove_resident_child(model::NodeId parent);
+  void add_ssd_child(model::NodeId parent);
+  void remove_ssd_child(model::NodeId parent);
   void count_residency(model::NodeId node, int64_t change);
   void release_ssd(model::NodeId node);
   void check_residency(model::NodeId node) const;
@@ -219,6 +222,7 @@ class NodeStore {
   std::vector<SsdRelease> ssd_releases_;
   std::vector<FreshNode> fresh_;
   std::unordered_map<uint32_t, uint32_t> many_children_;  // by node: resident children above 62
+  std::unordered_map<uint32_t, uint32_t> many_copies_;    // by node: children with a copy above one
   StoreCounters counters_;
 };
 

@@ -52,7 +52,7 @@ struct NodeLink {
   uint32_t kept : 1;               // checkpoint: interval or branch, never superseded
   uint32_t in_policy : 1;          // RAM's eviction policy knows it as a candidate
   uint32_t superseded : 1;         // checkpoint: goes when its last pin does
-  uint32_t reserved : 1;
+  uint32_t ssd_child : 1;          // a child has a copy; NodeStore counts them from two on
 };
 // 2^22 pins: 16,384 sessions' tips, and 65,536 leases of at most 17 pins on one node.
 inline constexpr uint32_t kMaxPins = (1u << 22) - 1;

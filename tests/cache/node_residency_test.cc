@@ -112,6 +112,22 @@ TEST(NodeResidency, CopyOfWhatIsInRamIsGivenUpAndTheNodeStays) {
   store.check_invariants();
 }
 
+// A full SSD takes room from contexts that are wholly in RAM, too.
+TEST(NodeResidency, CopiesOfAChainInRamGoDeepestFirst) {
+  StoreRig rig;
+  const auto chain = rig.add_chain(5, 1);
+  NodeStore& store = rig.store();
+  for (uint32_t i = 0; i < 5; ++i) store.set_on_ssd(chain[i], {.slot = i, .generation = 0});
+  for (uint32_t i = 5; i > 0; --i) {
+    store.ssd_releases().clear();
+    ASSERT_TRUE(store.evict_one_from_ssd());
+    EXPECT_EQ(store.ssd_releases().at(0).slot, i - 1);
+    store.check_invariants();
+  }
+  EXPECT_FALSE(store.evict_one_from_ssd());
+  EXPECT_EQ(store.counters().resident_spans, 5u);
+}
+
 TEST(NodeResidency, ManyChildrenInRamAreCountedExactly) {
   StoreRig rig;
   const auto head = rig.add_chain(1, 1);
@@ -211,6 +227,12 @@ class Model {
     }
     return false;
   }
+  bool has_child_copy(NodeId node) const {
+    for (const auto& [id, state] : nodes_) {
+      if (state.parent == node.value + 1 && state.slot != 0) return true;
+    }
+    return false;
+  }
   void erase(NodeId node) {
     const State state = nodes_.at(node.value);
     if (state.parent != 0) --nodes_.at(state.parent - 1).children;
@@ -287,7 +309,8 @@ class Model {
     for (auto& [id, state] : nodes_) {
       if (state.slot != slot) continue;
       ASSERT_EQ(state.pins, 0u);
-      ASSERT_EQ(state.children, 0u) << "leaf first";
+      ASSERT_FALSE(has_child_copy(NodeId{id})) << "deepest first";
+      ASSERT_TRUE(state.resident || state.children == 0) << "something depends on it";
       state.slot = 0;
       if (!state.resident) erase(NodeId{id});
       return;
