@@ -63,7 +63,8 @@ Dispatcher::Dispatcher(cache::Cache* cache, tiering::CopyEngine* copies, tiering
       loads_(cache, tier),
       clock_(clock),
       options_(options),
-      jobs_(std::move(jobs)) {}
+      jobs_(std::move(jobs)),
+      checks_(cache, copies, &jobs_) {}
 
 Dispatcher::Served Dispatcher::serve(Attachment& attachment, uint32_t budget) {
   if (attachment.parked && !retry_parked(attachment)) return Served::kNothing;
@@ -169,17 +170,18 @@ Dispatcher::Step Dispatcher::load(Attachment& attachment, const Submission& subm
     attachment.complete(reply_to(submission, Errc::kInvalidArgument));
     return Step::kDone;
   }
-  if (args.progress_slot > model::kLoadProgressSlots) {
+  if (args.progress_slot > model::kLoadProgressSlots ||
+      args.order > static_cast<uint8_t>(model::LoadOrder::kLayerMajor)) {
     attachment.complete(reply_to(submission, Errc::kInvalidArgument));
     return Step::kDone;
   }
   if (options_.verify_hits && jobs_.empty()) return Step::kPark;
   if (args.progress_slot != 0) attachment.publish_load_ready(args.progress_slot, 0);
-  VerifyRun run;
+  HitCheck check;
   const auto out =
       attachment.descriptors().subspan(args.descriptor_index, args.descriptor_capacity);
   auto loaded = cache_->reader().load(attachment.leases, args, out,
-                                      options_.verify_hits ? &run.slots : nullptr);
+                                      options_.verify_hits ? &check.slots : nullptr);
   if (!loaded.ok()) {
     attachment.complete(reply_to(submission, loaded.code()));
     return Step::kDone;
@@ -188,12 +190,12 @@ Dispatcher::Step Dispatcher::load(Attachment& attachment, const Submission& subm
     wait_for_ssd(attachment, submission, *loaded, out);
     return Step::kDone;
   }
-  if (!run.slots.empty()) {
-    run.attachment = &attachment;
-    run.user_data = submission.user_data;
-    run.lease = args.lease;
-    run.result = loaded->result;
-    QUIRE_CHECK(start_verify(std::move(run)));
+  if (!check.slots.empty()) {
+    check.attachment = &attachment;
+    check.user_data = submission.user_data;
+    check.lease = args.lease;
+    check.result = loaded->result;
+    QUIRE_CHECK(checks_.start(std::move(check)));
     return Step::kDone;
   }
   complete_load(attachment, submission.user_data, Errc::kOk, loaded->result);
@@ -210,19 +212,6 @@ void Dispatcher::complete_load(Attachment& attachment, uint64_t user_data, Errc 
   attachment.complete(completion);
 }
 
-// Takes a copy job; false when none is free.
-bool Dispatcher::start_verify(VerifyRun&& run) {
-  CopyJob* job = jobs_.take();
-  if (job == nullptr) return false;
-  const uint32_t span_pages = run.result.descriptor_count - run.result.checkpoint_count;
-  run.pages_per_span = run.result.block_count == 0 ? 0 : span_pages / run.result.block_count;
-  ++run.attachment->copies_in_flight;
-  const uint64_t id = next_verify_run_++;
-  verify_runs_.emplace(id, std::move(run));
-  submit_verify(id, job);
-  return true;
-}
-
 void Dispatcher::wait_for_ssd(Attachment& attachment, const Submission& submission,
                               const cache::Load& load, std::span<model::PageDescriptor> out) {
   const WaitingLoad waiting{
@@ -230,6 +219,7 @@ void Dispatcher::wait_for_ssd(Attachment& attachment, const Submission& submissi
       .user_data = submission.user_data,
       .load = load,
       .out = out,
+      .order = static_cast<model::LoadOrder>(submission.args.load.order),
       .progress_slot = options_.verify_hits ? uint8_t{0} : submission.args.load.progress_slot};
   const auto started =
       loads_.start(waiting, cache_->reader().missing(), clock_->now_ns() + deadline_ns(submission));
@@ -242,24 +232,24 @@ void Dispatcher::wait_for_ssd(Attachment& attachment, const Submission& submissi
 void Dispatcher::deliver(const WaitingLoad& waiting, Errc code) {
   Attachment& attachment = *waiting.attachment;
   if (waiting.progress_slot != 0) attachment.publish_load_ready(waiting.progress_slot, 0);
-  VerifyRun run;
-  run.result = cache_->reader().deliver(attachment.leases, waiting.load, waiting.out,
-                                        options_.verify_hits ? &run.slots : nullptr);
-  const bool whole = run.result.block_count == waiting.load.block_count &&
-                     (run.result.checkpoint_count > 0 || !waiting.load.checkpoint.valid());
+  HitCheck check;
+  check.result = cache_->reader().deliver(attachment.leases, waiting.load, waiting.out,
+                                          options_.verify_hits ? &check.slots : nullptr);
+  const bool whole = check.result.block_count == waiting.load.block_count &&
+                     (check.result.checkpoint_count > 0 || !waiting.load.checkpoint.valid());
   // Whatever stopped the load, all of it may have come. A head that is delivered has one of three
   // reasons (LoadResult).
-  const bool head = run.result.descriptor_count > 0;
+  const bool head = check.result.descriptor_count > 0;
   const bool named = code == Errc::kIoError || code == Errc::kCorrupt;
-  run.code = whole ? Errc::kOk : head && !named ? Errc::kDeadlineExceeded : code;
-  if (!run.slots.empty()) {
-    run.attachment = &attachment;
-    run.user_data = waiting.user_data;
-    run.lease = waiting.load.lease.value;
+  check.code = whole ? Errc::kOk : head && !named ? Errc::kDeadlineExceeded : code;
+  if (!check.slots.empty()) {
+    check.attachment = &attachment;
+    check.user_data = waiting.user_data;
+    check.lease = waiting.load.lease.value;
     // Without a free job it is delivered as it was checked on its way from the SSD.
-    if (start_verify(std::move(run))) return;
+    if (checks_.start(std::move(check))) return;
   }
-  complete_load(attachment, waiting.user_data, run.code, run.result);
+  complete_load(attachment, waiting.user_data, check.code, check.result);
   touched_.push_back(&attachment);
 }
 
@@ -273,9 +263,7 @@ size_t Dispatcher::finish_loads() {
 
 void Dispatcher::release(Attachment& attachment, const Submission& submission) {
   const uint64_t lease = submission.args.release.lease;
-  const bool checking = std::any_of(verify_runs_.begin(), verify_runs_.end(), [&](const auto& run) {
-    return run.second.attachment == &attachment && run.second.lease == lease;
-  });
+  const bool checking = checks_.holds(attachment, model::LeaseId{lease});
   const bool waiting = loads_.holds(attachment, model::LeaseId{lease});
   const Errc code = checking || waiting
                         ? Errc::kBusy
@@ -410,7 +398,7 @@ size_t Dispatcher::finish_copies() {
   for (size_t i = 0; i < count; ++i) {
     CopyJob* job = jobs_.of(*done[i]);
     if (job->purpose == CopyPurpose::kVerify) {
-      finish_verify(job);
+      finish_check(job);
     } else {
       finish_commit(job);
     }
@@ -489,66 +477,17 @@ void Dispatcher::update_progress(Session& session) {
   progress.committed_tokens.store(tokens, std::memory_order_release);
 }
 
-void Dispatcher::submit_verify(uint64_t run_id, CopyJob* job) {
-  VerifyRun& run = verify_runs_.at(run_id);
-  job->purpose = CopyPurpose::kVerify;
-  job->attachment = run.attachment;
-  job->verify_run = run_id;
-  job->page_count =
-      static_cast<uint32_t>(std::min<size_t>(job->pages.size(), run.slots.size() - run.next));
-  const allocator::Pool& pool = cache_->store().pool();
-  for (uint32_t i = 0; i < job->page_count; ++i) {
-    const model::SlotId slot = run.slots[run.next + i];
-    job->pages[i] = {.source = pool.place(slot).data, .bytes = pool.page_bytes(slot)};
-  }
-  job->task.pages = std::span(job->pages.data(), job->page_count);
-  run.next += job->page_count;
-  QUIRE_CHECK(copies_->submit(&job->task));
-}
-
-// Law 4: a page whose bytes changed in memory is never delivered; it and all that depends on it are
-// misses from now on.
-void Dispatcher::finish_verify(CopyJob* job) {
-  const uint64_t run_id = job->verify_run;
-  VerifyRun& run = verify_runs_.at(run_id);
-  Attachment& attachment = *run.attachment;
-  const size_t first = run.next - job->page_count;
-  size_t bad = run.slots.size();
-  for (size_t i = 0; i < job->page_count && bad == run.slots.size(); ++i) {
-    const uint32_t sealed = cache_->store().pool().page(run.slots[first + i]).crc32c;
-    if (job->pages[i].crc32c != sealed) bad = first + i;
-  }
-  if (bad == run.slots.size() && run.next < run.slots.size() && !attachment.ended) {
-    submit_verify(run_id, job);
-    return;
-  }
-  Completion completion{};
-  completion.user_data = run.user_data;
-  completion.code = static_cast<int32_t>(run.code);
-  completion.verb = static_cast<uint16_t>(Verb::kLoad);
-  completion.result.load = run.result;
-  if (bad < run.slots.size()) {
-    ++counters_.checksum_failures;
-    const uint32_t owner = cache_->store().pool().page(run.slots[bad]).owner - 1;
-    cache_->store().quarantine(model::NodeId{owner});
-    completion.code = static_cast<int32_t>(Errc::kCorrupt);
-    const auto head =
-        run.pages_per_span == 0 ? uint32_t{0} : static_cast<uint32_t>(bad / run.pages_per_span);
-    completion.result.load.block_count = std::min(head, run.result.block_count);
-    completion.result.load.checkpoint_count = 0;
-    completion.result.load.descriptor_count =
-        completion.result.load.block_count * run.pages_per_span;
-  }
-  --attachment.copies_in_flight;
+void Dispatcher::finish_check(CopyJob* job) {
+  const std::optional<HitCheck> check = checks_.finish(job);
+  if (!check) return;
+  Attachment& attachment = *check->attachment;
   if (attachment.ended) {
     // Its leases were kept for the workers' sake.
     if (attachment.copies_in_flight == 0) cache_->reader().release_all(attachment.leases);
-  } else {
-    attachment.complete(completion);
-    touched_.push_back(&attachment);
+    return;
   }
-  verify_runs_.erase(run_id);
-  jobs_.give_back(job);
+  complete_load(attachment, check->user_data, check->code, check->result);
+  touched_.push_back(&attachment);
 }
 
 void Dispatcher::end(Attachment& attachment) {
@@ -557,10 +496,7 @@ void Dispatcher::end(Attachment& attachment) {
   loads_.end(attachment);
   Session& session = attachment.session();
   // A check that is still reading pages keeps them pinned until it is done.
-  const bool checking = std::any_of(verify_runs_.begin(), verify_runs_.end(), [&](const auto& run) {
-    return run.second.attachment == &attachment;
-  });
-  if (!checking) cache_->reader().release_all(attachment.leases);
+  if (!checks_.holds(attachment)) cache_->reader().release_all(attachment.leases);
   linked_.clear();
   cache_->writer().abort_holder(session.cached, attachment.holder_tag(), linked_);
   if (session.member_count == 1) cache_->writer().abort_all(session.cached, linked_);

@@ -3,7 +3,7 @@
 //   submission --match, load, release, begin_fill, supersede, advise--> completion at once
 //              --commit--> copy job --copy workers--> finish_copies() --> completion
 //              --load of what is on SSD--> TieredLoads --> completion, also with a usable head
-//              --load with verify_hits--> check jobs --> completion
+//              --load with verify_hits--> HitChecks --> completion
 //              --no memory yet--> parked until memory comes or its deadline passes
 //
 // Threads: core only. Attachments and sessions are the registry's; the dispatcher only borrows them
@@ -12,12 +12,12 @@
 
 #include <cstdint>
 #include <memory>
-#include <unordered_map>
 #include <vector>
 
 #include "cache/cache.h"
 #include "model/clock.h"
 #include "server/copy_jobs.h"
+#include "server/hit_checks.h"
 #include "server/session.h"
 #include "server/tiered_loads.h"
 #include "tiering/copy_engine.h"
@@ -33,7 +33,6 @@ struct DispatcherCounters {
   uint64_t submissions = 0;
   uint64_t parked = 0;
   uint64_t deadline_exceeded = 0;
-  uint64_t checksum_failures = 0;
   uint64_t copied_bytes = 0;
 };
 
@@ -63,20 +62,10 @@ class Dispatcher {
   void end(Attachment& attachment);
 
   const DispatcherCounters& counters() const { return counters_; }
+  uint64_t checksum_failures() const { return checks_.failures(); }
 
  private:
   enum class Step : uint8_t { kDone, kPark, kScribbled };
-  struct VerifyRun {
-    Attachment* attachment = nullptr;
-    uint64_t user_data = 0;
-    uint64_t lease = 0;
-    model::Errc code = model::Errc::kOk;  // of the load, when the check finds nothing
-    model::LoadResult result{};
-    std::vector<model::SlotId> slots;
-    size_t next = 0;  // first slot not submitted yet
-    uint32_t pages_per_span = 0;
-  };
-
   Dispatcher(cache::Cache* cache, tiering::CopyEngine* copies, tiering::SsdTier* tier,
              const model::Clock* clock, const DispatcherOptions& options, CopyJobs jobs);
 
@@ -97,11 +86,9 @@ class Dispatcher {
   void deliver(const WaitingLoad& waiting, model::Errc code);
   void complete_load(Attachment& attachment, uint64_t user_data, model::Errc code,
                      const model::LoadResult& result);
-  bool start_verify(VerifyRun&& run);
   void prefetch(Attachment& attachment, uint32_t end_units);
 
-  void submit_verify(uint64_t run_id, CopyJob* job);
-  void finish_verify(CopyJob* job);
+  void finish_check(CopyJob* job);
   void finish_commit(CopyJob* job);
   void deliver_linked();
   void complete_commit(CopyJob* job, cache::FillOutcome outcome, bool superseded);
@@ -114,11 +101,10 @@ class Dispatcher {
   const model::Clock* clock_;
   DispatcherOptions options_;
   CopyJobs jobs_;
+  HitChecks checks_;
   std::vector<cache::Linked> linked_;  // scratch of one call
   std::vector<CopyJob*> waiting_;      // copied, but the parent span is still being written
   std::vector<Attachment*> touched_;   // have unpublished completions
-  std::unordered_map<uint64_t, VerifyRun> verify_runs_;
-  uint64_t next_verify_run_ = 1;
   DispatcherCounters counters_;
 };
 

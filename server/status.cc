@@ -246,7 +246,7 @@ std::string make_status_json(const StatusSources& sources) {
   status["requests"] = {{"submissions", dispatcher.submissions},
                         {"parked", dispatcher.parked},
                         {"deadline_exceeded", dispatcher.deadline_exceeded},
-                        {"checksum_failures", dispatcher.checksum_failures},
+                        {"checksum_failures", sources.dispatcher->checksum_failures()},
                         {"copied_bytes", dispatcher.copied_bytes}};
   return json::serialize(status);
 }

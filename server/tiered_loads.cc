@@ -12,8 +12,11 @@ model::Result<void> TieredLoads::start(const WaitingLoad& waiting,
   const auto load_class = waiting.attachment->session().cached.batch_class
                               ? model::LoadClass::kBatch
                               : model::LoadClass::kInteractive;
-  QUIRE_TRY(tier_->loader().start(
-      {.tag = tag, .load_class = load_class, .deadline_ns = deadline_ns, .nodes = missing}));
+  QUIRE_TRY(tier_->loader().start({.tag = tag,
+                                   .load_class = load_class,
+                                   .order = waiting.order,
+                                   .deadline_ns = deadline_ns,
+                                   .nodes = missing}));
   waiting_.emplace(tag, waiting);
   return {};
 }

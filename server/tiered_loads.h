@@ -22,6 +22,7 @@ struct WaitingLoad {
   uint64_t user_data = 0;
   cache::Load load;
   std::span<model::PageDescriptor> out;
+  model::LoadOrder order = model::LoadOrder::kBlockMajor;
   uint8_t progress_slot = 0;  // 0 = none
   uint32_t blocks_ready = 0;  // described already
 };

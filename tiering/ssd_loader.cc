@@ -45,6 +45,7 @@ model::Result<void> SsdLoader::start(const LoadRequest& request) {
   auto load = std::make_unique<Load>();
   load->tag = request.tag;
   load->load_class = request.load_class;
+  load->order = request.order;
   load->started_ns = parts_.clock->now_ns();
   load->deadline_ns = request.deadline_ns;
   load->nodes.assign(request.nodes.begin(), request.nodes.end());
@@ -153,6 +154,7 @@ void SsdLoader::issue_run(Load& load, Transfer& transfer, uint32_t count) {
     store.tree().link(node).moving = 1;
   }
   load.issued += count;
+  transfer.layer_major = load.order == model::LoadOrder::kLayerMajor;
   parts_.mover->start(transfer);
 }
 

@@ -33,6 +33,7 @@ inline constexpr size_t kMaxLoads = 4096;
 struct LoadRequest {
   uint64_t tag = 0;  // the caller's, unique among its loads
   model::LoadClass load_class = model::LoadClass::kInteractive;
+  model::LoadOrder order = model::LoadOrder::kBlockMajor;
   int64_t deadline_ns = 0;
   std::span<const model::NodeId> nodes;  // not in RAM, present; head first
 };
@@ -84,6 +85,7 @@ class SsdLoader {
   struct Load {
     uint64_t tag = 0;
     model::LoadClass load_class = model::LoadClass::kInteractive;
+    model::LoadOrder order = model::LoadOrder::kBlockMajor;
     int64_t started_ns = 0;
     int64_t deadline_ns = 0;
     uint64_t estimated_us = 0;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <set>
 #include <string>
 
 #include "model/check.h"
@@ -59,6 +60,7 @@ Transfer* SsdMover::take(TransferKind kind, TransferClass priority, uint32_t res
   transfer.priority = priority;
   transfer.object_count = 0;
   transfer.handled = 0;
+  transfer.layer_major = false;
   transfer.pages.clear();
   transfer.ops.clear();
   transfer.next_op = 0;
@@ -118,23 +120,38 @@ void SsdMover::add_object(Transfer& transfer, NodeId node, std::span<const model
   object = TransferObject{.node = node,
                           .first_page = static_cast<uint32_t>(transfer.pages.size()),
                           .page_count = static_cast<uint32_t>(slots.size())};
+  uint64_t slot_offset = 0;
   for (size_t i = 0; i < slots.size(); ++i) {
     register_segment(slots[i]);
     transfer.pages.push_back({.slot = slots[i],
                               .data = parts_.cache->store().pool().place(slots[i]).data,
                               .bytes = plan[i].bytes,
+                              .slot_offset = slot_offset,
+                              .first_layer = first_layer_of(node, plan[i].group),
                               .group = plan[i].group,
                               .tail = plan[i].tail});
+    slot_offset += whole_blocks(plan[i].bytes);
   }
+}
+
+uint32_t SsdMover::first_layer_of(NodeId node, model::GroupIndex group) const {
+  const NodeLink& link = parts_.cache->store().tree().link(node);
+  const cache::Root& root = parts_.cache->names().root(model::RootId{link.root});
+  const auto& layers = root.layout->layout.groups[group].layers;
+  return layers.empty() ? 0 : layers.front().layer;
 }
 
 void SsdMover::add_scratch_object(Transfer& transfer, NodeId node, std::byte* scratch) {
   TransferObject& object = transfer.objects[transfer.object_count++];
   object = TransferObject{.node = node, .first_page = static_cast<uint32_t>(transfer.pages.size())};
+  uint64_t slot_offset = 0;
   for (const model::PlannedPage& page : plan_of(node)) {
-    transfer.pages.push_back(
-        {.data = scratch, .bytes = page.bytes, .group = page.group, .tail = page.tail});
-    scratch += whole_blocks(page.bytes);
+    transfer.pages.push_back({.data = scratch + slot_offset,
+                              .bytes = page.bytes,
+                              .slot_offset = slot_offset,
+                              .group = page.group,
+                              .tail = page.tail});
+    slot_offset += whole_blocks(page.bytes);
     ++object.page_count;
   }
 }
@@ -168,6 +185,26 @@ void SsdMover::add_op(Transfer& transfer, const IoOp& io, uint32_t object) {
   ++transfer.objects[object].ops_left;
 }
 
+// Of all groups, or of those that start with this layer.
+void SsdMover::add_page_ops(Transfer& transfer, IoKind kind, std::optional<uint32_t> first_layer) {
+  for (uint32_t i = 0; i < transfer.object_count; ++i) {
+    const TransferObject& object = transfer.objects[i];
+    if (object.state != ObjectState::kWaiting) continue;
+    const SsdFiles::Place place = parts_.files->data({transfer.first.value + i});
+    for (uint32_t p = 0; p < object.page_count; ++p) {
+      const TransferPage& page = transfer.pages[object.first_page + p];
+      if (first_layer && page.first_layer != *first_layer) continue;
+      add_op(transfer,
+             {.kind = kind,
+              .file = place.file,
+              .offset = place.offset + page.slot_offset,
+              .data = page.data,
+              .bytes = whole_blocks(page.bytes)},
+             i);
+    }
+  }
+}
+
 // Headers first: they are one operation, adjacent in the region and in memory.
 void SsdMover::plan_ops(Transfer& transfer) {
   const IoKind kind = transfer.kind == TransferKind::kDemote ? IoKind::kWrite : IoKind::kRead;
@@ -184,22 +221,12 @@ void SsdMover::plan_ops(Transfer& transfer) {
             .bytes = sizeof(ExtentHeader)},
            i);
   }
-  for (uint32_t i = 0; i < transfer.object_count; ++i) {
-    const TransferObject& object = transfer.objects[i];
-    if (object.state != ObjectState::kWaiting) continue;
-    SsdFiles::Place place = parts_.files->data({transfer.first.value + i});
-    for (uint32_t p = 0; p < object.page_count; ++p) {
-      const TransferPage& page = transfer.pages[object.first_page + p];
-      const uint64_t bytes = whole_blocks(page.bytes);
-      add_op(transfer,
-             {.kind = kind,
-              .file = place.file,
-              .offset = place.offset,
-              .data = page.data,
-              .bytes = bytes},
-             i);
-      place.offset += bytes;
-    }
+  if (transfer.layer_major) {
+    std::set<uint32_t> first_layers;
+    for (const TransferPage& page : transfer.pages) first_layers.insert(page.first_layer);
+    for (const uint32_t layer : first_layers) add_page_ops(transfer, kind, layer);
+  } else {
+    add_page_ops(transfer, kind, std::nullopt);
   }
   const auto priority = static_cast<size_t>(transfer.priority);
   for (size_t i = 0; i < transfer.ops.size(); ++i) {

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "allocator/flat_array.h"
@@ -106,6 +107,8 @@ class SsdMover {
       : parts_(parts), options_(options), instance_(instance), transfers_(kMaxTransfers) {}
   void register_segment(model::SlotId slot);
   void plan_ops(Transfer& transfer);
+  void add_page_ops(Transfer& transfer, IoKind kind, std::optional<uint32_t> first_layer);
+  uint32_t first_layer_of(model::NodeId node, model::GroupIndex group) const;
   void add_op(Transfer& transfer, const IoOp& io, uint32_t object);
   void start_checks(Transfer& transfer, uint32_t object);
   void finish_op(Transfer& transfer, TransferOp& op);

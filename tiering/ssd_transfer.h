@@ -46,6 +46,8 @@ struct TransferPage {
   model::SlotId slot;         // in RAM; none for a scrub
   std::byte* data = nullptr;  // 4 KiB aligned, room for whole blocks
   uint64_t bytes = 0;         // of the page
+  uint64_t slot_offset = 0;   // where it starts in its slot on the device
+  uint32_t first_layer = 0;   // of its group
   uint8_t group = 0;
   bool tail = false;
 };
@@ -62,6 +64,7 @@ struct Transfer {
   bool in_use = false;
   TransferKind kind = TransferKind::kPromote;
   TransferClass priority = TransferClass::kInteractive;
+  bool layer_major = false;  // promote: pages of lower layers first, over all objects
   SsdSlot first;
   uint32_t object_count = 0;
   uint32_t handled = 0;  // settled objects that the owner has taken note of
