@@ -131,10 +131,7 @@ void Core::end_faulty(Attachment& attachment) {
 void Core::run() {
   while (!stopping_.load(std::memory_order_relaxed)) {
     now_ns_ = parts_.clock->now_ns();
-    if (turn()) {
-      last_work_ns_ = now_ns_;
-      continue;
-    }
+    if (turn()) continue;
     __builtin_ia32_pause();  // a copy worker may share this physical core
     if (now_ns_ - last_work_ns_ >= int64_t{parts_.options->spin_us} * 1000) {
       if (arm_idle()) sleep();
@@ -144,19 +141,21 @@ void Core::run() {
 }
 
 bool Core::turn() {
-  bool worked = dispatcher_->finish_copies() > 0;
-  if (parts_.tier != nullptr) {
-    worked = parts_.tier->step() || worked;
-    worked = dispatcher_->finish_loads() > 0 || worked;
-  }
-  worked = serve_active() || worked;
+  bool clients = dispatcher_->finish_copies() > 0;
+  const bool device = step_tier();
+  clients = dispatcher_->finish_loads() > 0 || clients;
+  clients = serve_active() || clients;
   if (++turns_ % kTurnsBetweenSockets == 0) {
-    worked = loop_.turn(0) > 0 || worked;
+    clients = loop_.turn(0) > 0 || clients;
     background();
   }
   if (has_calls_.load(std::memory_order_acquire)) run_calls();
-  return worked;
+  // Clients are likely to ask again at once; a device wakes the core by its descriptor.
+  if (clients) last_work_ns_ = now_ns_;
+  return clients || device;
 }
+
+bool Core::step_tier() { return parts_.tier != nullptr && parts_.tier->step(active_.empty()); }
 
 bool Core::serve_active() {
   bool worked = false;
@@ -233,12 +232,13 @@ bool Core::arm_idle() {
 void Core::sleep() {
   background();
   parts_.waker->set_asleep(true);
-  const bool work_came = dispatcher_->finish_copies() > 0 ||
+  const bool work_came = dispatcher_->finish_copies() > 0 || step_tier() ||
                          has_calls_.load(std::memory_order_seq_cst) ||
                          stopping_.load(std::memory_order_seq_cst);
   if (!work_came) loop_.turn(sleep_ms());
   parts_.waker->set_asleep(false);
   now_ns_ = parts_.clock->now_ns();
+  if (active_.empty()) return;
   last_work_ns_ = now_ns_;
   for (Attachment* attachment : active_) attachment->last_active_ns = now_ns_;
 }

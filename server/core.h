@@ -78,6 +78,7 @@ class Core final : public ConnectionOwner {
   void end_faulty(Attachment& attachment);
 
   bool turn();
+  bool step_tier();
   bool serve_active();
   void background();
   void run_calls();

@@ -98,6 +98,8 @@ model::Result<void> Daemon::open_tier(Parts& parts, const DaemonSeams& seams) {
   parts.checks = std::make_unique<tiering::CopyWorkers>(
       tiering::CopyWorkersOptions{.threads = 1,
                                   .queue_entries = tiering::kMaxTransfers * tiering::kMaxRunObjects,
+                                  .spin_us = 0,  // a device's pace leaves nothing to spin for
+                                  .background = true,
                                   .on_done = [waker] { waker->wake(); }});
   std::unique_ptr<cache::EvictionPolicy> policy =
       QUIRE_TRY(cache::CoarseLruPolicy::create(options.max_nodes));

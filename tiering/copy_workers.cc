@@ -5,6 +5,10 @@
 // skips the system call when nobody sleeps.
 #include "tiering/copy_workers.h"
 
+#include <sched.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
 #include <atomic>
 #include <chrono>
 #include <thread>
@@ -21,6 +25,14 @@ void relax_cpu() {
 #if defined(__x86_64__)
   __builtin_ia32_pause();
 #endif
+}
+
+// Of the calling thread. A kernel that refuses leaves it as it was, which is correct too.
+void give_way() {
+  constexpr int kNice = 5;
+  const sched_param none{};
+  (void)::sched_setscheduler(0, SCHED_BATCH, &none);
+  (void)::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), kNice);
 }
 
 }  // namespace
@@ -82,6 +94,7 @@ void CopyWorkers::Worker::ring() {
 }
 
 void CopyWorkers::Worker::run() {
+  if (options_.background) give_way();
   while (true) {
     const uint32_t seen = signal_.load(std::memory_order_acquire);
     const bool stop = stopping_.load(std::memory_order_acquire);

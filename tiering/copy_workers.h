@@ -22,6 +22,7 @@ struct CopyWorkersOptions {
   uint32_t threads = 1;
   uint32_t queue_entries = 1024;  // per worker, power of two
   uint32_t spin_us = 20;          // before a worker sleeps
+  bool background = false;        // gives way to other threads: no preemption when it wakes
   std::function<void()> on_done;  // on a worker thread, after each finished task; must only wake
 };
 

@@ -15,6 +15,10 @@ namespace {
 
 // Erasures alone wait this long for company: each batch is a synced write.
 constexpr int64_t kErasureDelayNs = 200'000'000;
+// While more is being written a flush of the device waits this long, or for this many transfers:
+// well within a second of durable lag.
+constexpr int64_t kCycleNs = 200'000'000;
+constexpr size_t kWrittenAtOnce = 96;
 constexpr size_t kErasuresAtOnce = 1024;
 constexpr size_t kErasuresInABatch = 4096;
 
@@ -54,7 +58,7 @@ void SsdCommitter::erase_run(const RunKey& key, uint32_t count) {
   merge(std::move(erasure));
 }
 
-bool SsdCommitter::step(bool hurry) {
+bool SsdCommitter::step(bool hurry, bool coming) {
   bool worked = false;
   for (ManifestDone& done : parts_.manifest->poll()) {
     worked = true;
@@ -67,17 +71,42 @@ bool SsdCommitter::step(bool hurry) {
     }
     finish_batch(done.result.ok());
   }
+  worked = drop_hopeless() || worked;
   if (busy() || !parts_.health->may_write()) return worked;
   const bool erasures_due =
       !erasing_.empty() && (hurry || erasing_.size() >= kErasuresAtOnce ||
                             parts_.clock->now_ns() - oldest_erasure_ns_ >= kErasureDelayNs);
-  if (written_.empty() && !erasures_due) return worked;
+  const bool wait = coming && written_.size() < kWrittenAtOnce &&
+                    parts_.clock->now_ns() - cycle_began_ns_ < kCycleNs;
+  if ((written_.empty() || wait) && !erasures_due) return worked;
   begin_cycle();
   return true;
 }
 
+// What is written does not wait for a device that takes no writes: it would hold its pages in RAM
+// for as long. Nor for a sync of a sealed file, which proves nothing.
+bool SsdCommitter::drop_hopeless() {
+  return std::erase_if(written_, [&](Transfer* transfer) {
+           if (parts_.health->may_write() && !parts_.files->is_sealed(transfer->first.region())) {
+             return false;
+           }
+           fail_unnamed(transfer);
+           return true;
+         }) > 0;
+}
+
+// The manifest never named its slots.
+void SsdCommitter::fail_unnamed(Transfer* transfer) {
+  for (uint32_t i = 0; i < transfer->run.keys.size(); ++i) {
+    parts_.space->release({transfer->first.value + i});
+    parts_.space->reclaim({transfer->first.value + i});
+  }
+  failed_.push_back(transfer);
+}
+
 void SsdCommitter::begin_cycle() {
   ++counters_.cycles;
+  cycle_began_ns_ = parts_.clock->now_ns();
   cycle_.swap(written_);
   for (auto at = erasing_.begin();
        at != erasing_.end() && cycle_erasures_.size() < kErasuresInABatch;) {
@@ -123,12 +152,7 @@ void SsdCommitter::on_sync(IoOp& op) {
     }
     std::erase_if(cycle_, [&](Transfer* transfer) {
       if (parts_.files->number_of(transfer->first.region()) != number) return false;
-      for (uint32_t i = 0; i < transfer->run.keys.size(); ++i) {
-        // The manifest never named them.
-        parts_.space->release({transfer->first.value + i});
-        parts_.space->reclaim({transfer->first.value + i});
-      }
-      failed_.push_back(transfer);
+      fail_unnamed(transfer);
       return true;
     });
   }

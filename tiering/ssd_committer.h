@@ -57,8 +57,9 @@ class SsdCommitter {
   // A copy that nobody needs.
   void add_release(const cache::SsdRelease& release);
 
-  // One step: takes results, starts the next cycle. `hurry`: also for releases alone.
-  bool step(bool hurry);
+  // One step: takes results, starts the next cycle. While more is `coming` a cycle waits for
+  // company: each costs the device a flush. `hurry`: also for releases alone.
+  bool step(bool hurry, bool coming);
   void on_sync(IoOp& op);
   // Finished demotions since the last call; the taker gives the transfers back.
   std::vector<Transfer*>& durable() { return durable_; }
@@ -75,6 +76,8 @@ class SsdCommitter {
     uint32_t left = 0;
     std::vector<SsdSlot> slots;
   };
+  bool drop_hopeless();
+  void fail_unnamed(Transfer* transfer);
   void begin_cycle();
   void begin_syncs();
   void submit_batch();
@@ -86,6 +89,7 @@ class SsdCommitter {
   std::vector<Transfer*> written_;
   std::unordered_map<uint32_t, Erasure> erasing_;  // by first slot of the run; not in a batch yet
   int64_t oldest_erasure_ns_ = 0;
+  int64_t cycle_began_ns_ = 0;
 
   std::vector<Transfer*> cycle_;
   std::vector<Erasure> cycle_erasures_;

@@ -16,10 +16,12 @@ using model::NodeId;
 namespace {
 
 constexpr size_t kCandidatesPerStep = 256;
-constexpr uint32_t kTransfersForLoads = 16;    // records demotion leaves to loads
+constexpr uint32_t kTransfersForLoads = 64;    // records demotion leaves to loads
 constexpr uint32_t kEvictionsPerStep = 64;     // of SSD copies, to make room
 constexpr uint64_t kFreeingSlotsEnough = 256;  // room is on its way
 constexpr size_t kVictimsPerStep = 32;
+// What is under way is pinned: this part of RAM at most, or commits would find nothing to evict.
+constexpr uint64_t kRamPartUnderWay = 4;
 constexpr int64_t kNsPerMs = 1'000'000;
 
 }  // namespace
@@ -83,7 +85,8 @@ void SsdDemoter::gather_queue(int64_t now_ns) {
 bool SsdDemoter::gather_shortage() {
   const auto low =
       static_cast<uint64_t>(options_.low_watermark * static_cast<double>(options_.ram_bytes));
-  if (options_.policy != WritePolicy::kBack || free_ram_bytes() >= low) return false;
+  short_of_ram_ = options_.policy == WritePolicy::kBack && free_ram_bytes() < low;
+  if (!short_of_ram_) return false;
   cache::NodeStore& store = parts_.cache->store();
   std::vector<NodeId> offered_again;
   bool left = false;
@@ -172,6 +175,13 @@ bool SsdDemoter::admitted(const Run& run, uint64_t bytes, int64_t now_ns) {
 // Room for slots of this size: one more region, else copies that are least useful go. False: later.
 bool SsdDemoter::make_room(uint64_t slot_bytes) {
   if (allocating_) return false;
+  const SsdSpaceUsage usage = parts_.space->usage();
+  const auto regions = static_cast<uint32_t>(usage.capacity_bytes / parts_.space->region_bytes());
+  // What is dropped from a sealed file makes no room.
+  if (parts_.files->sealed_count() > parts_.files->number_of(regions - 1)) {
+    blocked_by_ = "a sync of every data file has failed; a restart makes them writable again";
+    return false;
+  }
   if (const auto made = parts_.space->add_region(slot_bytes)) {
     const auto place = parts_.files->open(made->region, true);
     if (!place.ok()) {
@@ -190,7 +200,7 @@ bool SsdDemoter::make_room(uint64_t slot_bytes) {
     if (!allocating_) parts_.space->drop_region(made->region);
     return false;
   }
-  if (parts_.space->usage().freeing_slots >= kFreeingSlotsEnough) return false;
+  if (usage.freeing_slots >= kFreeingSlotsEnough) return false;
   uint32_t evicted = 0;
   while (evicted < kEvictionsPerStep && parts_.cache->store().evict_one_from_ssd()) ++evicted;
   blocked_by_ = evicted > 0 ? "the SSD is full; its least useful copies are being dropped"
@@ -212,7 +222,9 @@ void SsdDemoter::on_allocated(IoOp& op) {
 }
 
 SsdDemoter::Started SsdDemoter::start_run(Run& run, int64_t now_ns) {
-  if (allocating_) return Started::kLater;
+  if (allocating_ || bytes_under_way_ > options_.ram_bytes / kRamPartUnderWay) {
+    return Started::kLater;
+  }
   const uint64_t slot_bytes = parts_.mover->object_bytes(run.nodes.front());
   if (region_geometry(parts_.space->region_bytes(), slot_bytes).slot_count == 0) {
     blocked_by_ = "an object is larger than --ssd_region_bytes";
@@ -319,7 +331,14 @@ void SsdDemoter::start_transfer(Transfer& transfer, const Run& run, const SsdRun
     ++counters_.started;
   }
   transfer.run.parent_key = transfer.headers[0].parent_key;
+  transfer.ram_bytes = slots.count * parts_.mover->object_bytes(run.nodes.front());
+  bytes_under_way_ += transfer.ram_bytes;
   parts_.mover->start(transfer);
+}
+
+void SsdDemoter::end(Transfer& transfer) {
+  bytes_under_way_ -= transfer.ram_bytes;
+  parts_.mover->give_back(&transfer);
 }
 
 // With the last object that came to an end: those before the first that failed go on to be made
@@ -342,13 +361,15 @@ void SsdDemoter::on_settled(Transfer& transfer) {
       }
     }
     let_go(transfer, i - 1);
+    // Not written: once more when the device works again. In the order of the path.
+    if (!corrupt) queue_.push_front({node, false, transfer.since_ns});
   }
   transfer.object_count = good;
   transfer.run.keys.resize(good);
   if (good > 0) {
     committer_->add_written(&transfer);
   } else {
-    parts_.mover->give_back(&transfer);
+    end(transfer);
   }
 }
 
@@ -410,7 +431,7 @@ void SsdDemoter::finish(Transfer& transfer, bool durable) {
     const bool short_of_ram = options_.policy == WritePolicy::kBack && free_ram_bytes() < high;
     if (durable && stays && short_of_ram) store.leave_ram(node);
   }
-  parts_.mover->give_back(&transfer);
+  end(transfer);
 }
 
 }  // namespace quire::tiering

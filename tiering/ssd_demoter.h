@@ -61,6 +61,8 @@ class SsdDemoter {
   bool idle() const { return queue_.empty() && !allocating_; }
   size_t queued() const { return queue_.size(); }
   uint64_t free_ram_bytes() const;
+  // Write-back, and what is demoted is needed as free RAM.
+  bool short_of_ram() const { return short_of_ram_; }
   const DemoterCounters& counters() const { return counters_; }
   const std::string& blocked_by() const { return blocked_by_; }
   // From becoming a candidate to being durable, over the last kLags objects; 0 before the first.
@@ -96,6 +98,7 @@ class SsdDemoter {
   void start_transfer(Transfer& transfer, const Run& run, const SsdRun& slots);
   void take_finished(int64_t now_ns);
   void let_go(Transfer& transfer, uint32_t object);
+  void end(Transfer& transfer);
   void finish(Transfer& transfer, bool durable);
 
   CommitterParts parts_;
@@ -114,6 +117,8 @@ class SsdDemoter {
   IoOp allocation_;
   uint32_t allocating_region_ = 0;
   bool allocating_ = false;
+  bool short_of_ram_ = false;
+  uint64_t bytes_under_way_ = 0;  // of pages that demotions pin
   DemoterCounters counters_;
 };
 

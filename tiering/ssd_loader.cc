@@ -15,8 +15,8 @@ using model::SlotId;
 
 namespace {
 
-constexpr uint32_t kNodesPerStep = 256;      // reserved: with evictions, well below a millisecond
-constexpr uint32_t kTransfersForOthers = 8;  // records that loads leave to demotion and scrub
+constexpr uint32_t kNodesPerStep = 256;       // reserved: with evictions, well below a millisecond
+constexpr uint32_t kTransfersForOthers = 32;  // records that loads leave to demotion and scrub
 
 TransferClass class_of(model::LoadClass load_class) {
   return load_class == model::LoadClass::kBatch ? TransferClass::kBatch

@@ -18,6 +18,7 @@ namespace {
 
 // A reading interval shorter than this says little about bandwidth.
 constexpr int64_t kMinBusyNs = 5'000'000;
+constexpr uint32_t kOpsPerCall = 4;
 constexpr int64_t kMaxBusyNs = 50'000'000;
 
 uint64_t whole_blocks(uint64_t bytes) {
@@ -246,6 +247,14 @@ void SsdMover::start_checks(Transfer& transfer, uint32_t object_index) {
   object.check.id = uint64_t{transfer.index} * kMaxRunObjects + object_index;
   object.check.pages = std::span(transfer.checks).subspan(object.first_page, object.page_count);
   ++transfer.checks_in_flight;
+  ++checks_in_flight_;
+  const bool waited_for =
+      transfer.kind == TransferKind::kPromote && transfer.priority == TransferClass::kInteractive;
+  if (quiet_ && waited_for && checks_in_flight_ == 1) {
+    run_copy_task(object.check);
+    finish_check(transfer, object_index);
+    return;
+  }
   QUIRE_CHECK(parts_.checks->submit(&object.check));
 }
 
@@ -309,6 +318,7 @@ void SsdMover::settle(Transfer& transfer, uint32_t object, ObjectState state) {
 
 void SsdMover::finish_check(Transfer& transfer, uint32_t object_index) {
   --transfer.checks_in_flight;
+  --checks_in_flight_;
   TransferObject& object = transfer.objects[object_index];
   if (transfer.kind != TransferKind::kDemote) {
     const bool good = header_matches(transfer, object_index) && pages_match(transfer, object_index);
@@ -392,6 +402,7 @@ bool SsdMover::poll() {
   for (size_t i = 0; i < finished; ++i) {
     const uint64_t tag = done[i]->tag;
     if ((tag & kTransferTag) == 0) {
+      std::erase_if(others_in_flight_, [&](const Other& other) { return other.op == done[i]; });
       others_.push_back(done[i]);
       continue;
     }
@@ -410,13 +421,20 @@ bool SsdMover::poll() {
 bool SsdMover::may_issue(const Transfer& transfer, uint64_t bytes) const {
   if (bytes_in_flight_ == 0) return true;
   if (bytes_in_flight_ + bytes > options_.max_bytes) return false;
-  const auto priority = static_cast<size_t>(transfer.priority);
-  const uint64_t own = class_bytes_[priority];
-  if (transfer.priority == TransferClass::kInteractive || own == 0) return true;
-  uint64_t bound = options_.batch_bytes;
-  const bool interactive = queued_bytes_[static_cast<size_t>(TransferClass::kInteractive)] > 0;
-  if (transfer.priority == TransferClass::kDemote && !interactive) bound = options_.demote_bytes;
-  return own + bytes <= bound;
+  const uint64_t own = class_bytes_[static_cast<size_t>(transfer.priority)];
+  const uint64_t interactive = queued_bytes_of(TransferClass::kInteractive);
+  if (own == 0) return true;
+  switch (transfer.priority) {
+    case TransferClass::kInteractive: {
+      // Loads that never pause must not keep the others from going on for ever.
+      const bool others = queued_bytes(TransferClass::kScrub) > interactive;
+      return !others || own + bytes <= options_.max_bytes - options_.batch_bytes;
+    }
+    case TransferClass::kDemote:
+      return own + bytes <= (interactive > 0 ? options_.batch_bytes : options_.demote_bytes);
+    default:
+      return own + bytes <= options_.batch_bytes;
+  }
 }
 
 // False when nothing more of this class may go now.
@@ -424,7 +442,9 @@ bool SsdMover::issue_from(Transfer& transfer) {
   const auto priority = static_cast<size_t>(transfer.priority);
   for (; transfer.next_op < transfer.ops.size(); ++transfer.next_op) {
     IoOp& io = transfer.ops[transfer.next_op].io;
-    if (!may_issue(transfer, io.bytes) || !parts_.engine->submit(&io)) return false;
+    if (issued_ == kOpsPerCall || !may_issue(transfer, io.bytes)) return false;
+    if (!parts_.engine->submit(&io)) return false;
+    ++issued_;
     ++transfer.ops_in_flight;
     bytes_in_flight_ += io.bytes;
     class_bytes_[priority] += io.bytes;
@@ -437,11 +457,19 @@ bool SsdMover::issue_from(Transfer& transfer) {
   return true;
 }
 
-void SsdMover::issue() {
+bool SsdMover::issue() {
+  issued_ = 0;
   for (std::deque<Transfer*>& queue : queues_) {
     while (!queue.empty() && issue_from(*queue.front())) queue.pop_front();
   }
   parts_.engine->flush();
+  return issued_ == kOpsPerCall;
+}
+
+bool SsdMover::submit_other(IoOp* op) {
+  if (!parts_.engine->submit(op)) return false;
+  others_in_flight_.push_back({.op = op, .since_ns = parts_.clock->now_ns()});
+  return true;
 }
 
 void SsdMover::find_hangs(int64_t now_ns, int64_t hang_ns) {
@@ -452,6 +480,13 @@ void SsdMover::find_hangs(int64_t now_ns, int64_t hang_ns) {
     parts_.health->hung(parts_.files->name_of(transfer.first.region()) +
                             ": an operation has not come back for " +
                             std::to_string((now_ns - transfer.progress_ns) / 1'000'000) + " ms",
+                        now_ns);
+  }
+  for (Other& other : others_in_flight_) {
+    if (other.hung_reported || now_ns - other.since_ns < hang_ns) continue;
+    other.hung_reported = true;
+    parts_.health->hung("a sync or allocation has not come back for " +
+                            std::to_string((now_ns - other.since_ns) / 1'000'000) + " ms",
                         now_ns);
   }
 }

@@ -25,12 +25,12 @@
 
 namespace quire::tiering {
 
-inline constexpr uint32_t kMaxTransfers = 64;
+inline constexpr uint32_t kMaxTransfers = 256;
 
 struct MoverOptions {
   uint64_t max_bytes = 32ull << 20;     // in flight, all classes
   uint64_t demote_bytes = 12ull << 20;  // in flight of demotion
-  uint64_t batch_bytes = 3ull << 20;    // of batch loads; of demotion while interactive loads wait
+  uint64_t batch_bytes = 2ull << 20;    // of batch loads; of demotion while interactive loads wait
   uint64_t merge_bytes = 1ull << 20;    // adjacent pages become one operation up to this
 };
 
@@ -74,6 +74,9 @@ class SsdMover {
   // region opened in SsdFiles; demote: headers filled in but for the pages.
   void start(Transfer& transfer);
 
+  // Nobody waits for the core: checks of what an interactive load waits for are made on this
+  // thread, which spares two wake-ups.
+  void set_quiet(bool quiet) { quiet_ = quiet; }
   // Polls engine and checks. Objects that reached a final state since the last call are in
   // settled(); a transfer with none left is the caller's again.
   bool poll();
@@ -82,18 +85,22 @@ class SsdMover {
     uint32_t object = 0;
   };
   std::vector<Settled>& settled() { return settled_; }
-  // Hands operations to the engine; ends with one system call.
-  void issue();
+  // Hands a few operations to the engine, in one system call: with small pages under the pool each
+  // costs the kernel tens of microseconds. True when more could go.
+  bool issue();
 
   // Operations that belong to no transfer (sync, allocate, probes). tag: the submitter's, without
   // kTransferTag. False: the engine is full.
-  bool submit_other(IoOp* op) { return parts_.engine->submit(op); }
+  bool submit_other(IoOp* op);
   std::vector<IoOp*>& others() { return others_; }
 
   // A segment goes away: it is no longer registered.
   void forget_segment(const std::byte* data);
   void find_hangs(int64_t now_ns, int64_t hang_ns);
 
+  uint64_t queued_bytes_of(TransferClass one) const {
+    return queued_bytes_[static_cast<size_t>(one)];
+  }
   uint64_t queued_bytes(TransferClass up_to) const;  // not finished, of this class and those before
   uint32_t in_use_count() const { return in_use_count_; }
   bool idle() const { return in_use_count_ == 0; }
@@ -131,6 +138,9 @@ class SsdMover {
   std::array<uint64_t, kTransferClasses> class_bytes_{};        // in flight
   std::array<uint64_t, kTransferClasses> queued_bytes_{};       // started, not yet transferred
   uint64_t bytes_in_flight_ = 0;
+  bool quiet_ = false;
+  uint32_t checks_in_flight_ = 0;
+  uint32_t issued_ = 0;  // in this call of issue()
   std::vector<Settled> settled_;
   std::vector<IoOp*> others_;
   std::vector<const std::byte*> registered_;  // segments, sorted by address
@@ -139,6 +149,12 @@ class SsdMover {
   uint64_t busy_bytes_ = 0;
   uint64_t reads_in_flight_ = 0;
   MoverCounters counters_;
+  struct Other {
+    const IoOp* op = nullptr;
+    int64_t since_ns = 0;
+    bool hung_reported = false;
+  };
+  std::vector<Other> others_in_flight_;  // a sync a file, an allocation, a probe
 };
 
 }  // namespace quire::tiering

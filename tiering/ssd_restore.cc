@@ -149,6 +149,8 @@ class Restorer {
       return 0;
     }
     cache::NodeStore& store = parts_.cache->store();
+    // The misses of a run overlap: most of a restart is waiting for memory.
+    for (const model::Hash256& key : run.keys) store.tree().prefetch(id, kind, key);
     for (uint32_t i = 0; i < count; ++i) {
       if (store.tree().find(id, kind, run.keys[i])) {
         report_.duplicates += count - i;

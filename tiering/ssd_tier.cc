@@ -209,20 +209,22 @@ void SsdTier::step_probe(int64_t now_ns) {
   if (!probe_->running()) health_.probe_finished(false, false, now_ns);
 }
 
-bool SsdTier::step() {
+bool SsdTier::step(bool quiet) {
   const int64_t now = parts_.clock->now_ns();
+  mover_->set_quiet(quiet);
   bool worked = mover_->poll();
   route();
   cache::NodeStore& store = parts_.cache->store();
   for (const cache::SsdRelease& release : store.ssd_releases()) committer_->add_release(release);
   store.ssd_releases().clear();
   if (health_.may_write() && layouts_stored_ < parts_.cache->layouts().size()) store_layouts();
-  worked = committer_->step(!demoter_->blocked_by().empty()) || worked;
+  const bool coming = demoter_->queued() > 0 || mover_->queued_bytes_of(TransferClass::kDemote) > 0;
+  worked = committer_->step(!demoter_->blocked_by().empty(), coming) || worked;
   worked = demoter_->step(now) || worked;
   worked = loader_->step(now) || worked;
   worked = scrubber_->step(now) || worked;
   step_probe(now);
-  mover_->issue();
+  worked = mover_->issue() || worked;
   store.set_ssd_readable(health_.may_read());
   return worked;
 }

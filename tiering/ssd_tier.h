@@ -91,8 +91,8 @@ class SsdTier {
                                                       const SsdTierOptions& options);
   ~SsdTier();
 
-  // One bounded step. True when something moved.
-  bool step();
+  // One bounded step. True when something moved. `quiet`: no client waits for the core.
+  bool step(bool quiet = false);
   // Nothing is under way or waiting to be made durable.
   bool idle() const;
   // Before a clean stop: what is fresh is demoted without delay.

@@ -83,8 +83,9 @@ struct Transfer {
   bool hung_reported = false;
   // Demote only, for the manifest.
   RunRecord run;
-  int64_t since_ns = 0;  // its oldest object became a candidate
-  uint64_t stored_bytes = 0;
+  int64_t since_ns = 0;       // its oldest object became a candidate
+  uint64_t stored_bytes = 0;  // of its operations
+  uint64_t ram_bytes = 0;     // pinned by a demotion
 };
 
 }  // namespace quire::tiering
