@@ -12,7 +12,7 @@ DEFINE_string(ram_bytes, "1GiB", "RAM for pages of all domains");
 DEFINE_string(segment_bytes, "64MiB", "size of one segment, 64MiB..1GiB");
 DEFINE_string(huge_pages, "auto", "auto, hugetlb, thp or off");
 DEFINE_uint32(copy_workers, 1, "threads that copy commits into the pool");
-DEFINE_uint32(spin_us, 50, "the core polls this long after the last work before it sleeps");
+DEFINE_uint32(spin_us, 100, "the core polls this long after the last work before it sleeps");
 DEFINE_bool(verify_hits, false, "check the CRC32C of every page before it is delivered");
 DEFINE_uint32(default_deadline_ms, 10000, "of a request that names none");
 DEFINE_uint32(max_connections, 256, "client connections");
@@ -34,6 +34,8 @@ DEFINE_uint32(ssd_hang_ms, 30000, "a device without an answer for so long is swi
 DEFINE_string(tenants, "", "who may speak for whom: uid=tenant|tenant;uid=*");
 DEFINE_string(shared_namespaces, "", "namespaces in which tenants share hits: name,name");
 DEFINE_string(log_level, "info", "debug, info, warning or error");
+DEFINE_bool(rebuild, false, "make the index of --ssd_path anew from its data files, and exit");
+DEFINE_bool(rebuild_dry_run, false, "tell what --rebuild would find, change nothing, and exit");
 DEFINE_bool(check_config, false, "validate the configuration and exit");
 DEFINE_bool(print_config, false, "print every flag with its value and origin, and exit");
 
@@ -137,6 +139,11 @@ model::Result<CommandLine> parse_command_line(int argc, char** argv) {
   QUIRE_TRY(validate(line.options));
   line.check_config = FLAGS_check_config;
   line.print_config = FLAGS_print_config;
+  line.rebuild = FLAGS_rebuild;
+  line.rebuild_dry_run = FLAGS_rebuild_dry_run;
+  if ((line.rebuild || line.rebuild_dry_run) && line.options.ssd_path.empty()) {
+    return make_error(Errc::kInvalidArgument, "--rebuild needs --ssd_path");
+  }
   return line;
 }
 

@@ -12,6 +12,8 @@ struct CommandLine {
   Options options;
   bool check_config = false;
   bool print_config = false;
+  bool rebuild = false;  // and rebuild_dry_run: offline, instead of serving
+  bool rebuild_dry_run = false;
 };
 
 // Parses and validates. gflags itself ends the process for unknown flags and --help, with a

@@ -19,7 +19,7 @@ struct Options {
   allocator::HugePages huge_pages = allocator::HugePages::kAuto;
   allocator::Population population = allocator::Population::kEager;
   uint32_t copy_workers = 1;
-  uint32_t spin_us = 50;  // the core polls this long after the last work before it sleeps
+  uint32_t spin_us = 100;  // the core polls this long after the last work before it sleeps
   bool verify_hits = false;
   uint32_t default_deadline_ms = 10'000;
   uint32_t max_connections = 256;

@@ -7,6 +7,7 @@
 #include "server/daemon.h"
 #include "server/flags.h"
 #include "server/log.h"
+#include "tiering/ssd_rebuild.h"
 
 namespace {
 
@@ -34,6 +35,17 @@ void wait_for_signals(quire::server::Daemon& daemon, const sigset_t& signals) {
   std::_Exit(kExitFailed);
 }
 
+int rebuild(const quire::server::CommandLine& line) {
+  const auto report = quire::tiering::rebuild_manifest(
+      {.directory = {.path = line.options.ssd_path}, .dry_run = line.rebuild_dry_run});
+  if (!report.ok()) {
+    std::fprintf(stderr, "quired: %s\n", report.error().text.c_str());
+    return kExitFailed;
+  }
+  std::fputs(describe(*report).c_str(), stdout);
+  return 0;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -46,6 +58,7 @@ int main(int argc, char** argv) {
   if (line->check_config) std::puts("configuration ok");
   if (line->print_config || line->check_config) return 0;
 
+  if (line->rebuild || line->rebuild_dry_run) return rebuild(*line);
   quire::server::start_log(line->options.log_level);
   // Blocked before any thread starts, so that only the waiting thread sees them.
   const sigset_t signals = stop_signals();

@@ -108,7 +108,7 @@ Result<std::unique_ptr<SsdDirectory>> SsdDirectory::open(const SsdDirectoryOptio
   std::unique_ptr<SsdDirectory> directory(new SsdDirectory());
   directory->path_ = options.path;
   directory->direct_io_ = options.direct_io;
-  directory->look_only_ = options.look_only;
+  directory->read_only_ = options.look_only;
   QUIRE_TRY(directory->open_directory());
   // Before the lock file is made: a directory of a later format is left as it is, to the byte.
   const Result<Superblock> seen = directory->read_superblock();
@@ -119,9 +119,10 @@ Result<std::unique_ptr<SsdDirectory>> SsdDirectory::open(const SsdDirectoryOptio
 }
 
 Result<void> SsdDirectory::open_directory() {
-  const bool made = !look_only_ && ::mkdir(path_.c_str(), S_IRWXU) == 0;
-  if (!look_only_ && !made && errno != EEXIST)
+  const bool made = !read_only_ && ::mkdir(path_.c_str(), S_IRWXU) == 0;
+  if (!made && !read_only_ && errno != EEXIST) {
     return file_error("mkdir " + path_ + " (--ssd_path)");
+  }
   directory_ = FdGuard(::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!directory_.valid()) return file_error("open " + path_ + " (--ssd_path)");
   if (!made) return {};
@@ -131,9 +132,9 @@ Result<void> SsdDirectory::open_directory() {
 }
 
 Result<void> SsdDirectory::take_lock() {
-  const int flags = O_RDWR | O_CLOEXEC | (look_only_ ? 0 : O_CREAT);
+  const int flags = O_RDWR | O_CLOEXEC | (read_only_ ? 0 : O_CREAT);
   lock_ = FdGuard(::openat(directory_.get(), "lock", flags, S_IRUSR | S_IWUSR));
-  if (!lock_.valid() && look_only_ && errno == ENOENT) return {};  // nobody holds it
+  if (!lock_.valid() && read_only_ && errno == ENOENT) return {};  // nobody holds it
   if (!lock_.valid()) return file_error("open " + path_ + "/lock");
   struct flock range {};
   range.l_type = F_WRLCK;
@@ -193,12 +194,12 @@ Result<void> SsdDirectory::refuse_data_without_superblock() const {
 
 Result<void> SsdDirectory::start(const SsdDirectoryOptions& options) {
   Result<Superblock> seen = read_superblock();
-  if (seen.code() == Errc::kNotFound && !look_only_) {
+  if (seen.code() == Errc::kNotFound && !read_only_) {
     QUIRE_TRY(refuse_data_without_superblock());
     seen = make_superblock(options);
   }
   superblock_ = QUIRE_TRY(std::move(seen));
-  read_only_ = look_only_ || (superblock_.read_only_compatible & ~kKnownReadOnlyCompatible) != 0;
+  read_only_ = read_only_ || (superblock_.read_only_compatible & ~kKnownReadOnlyCompatible) != 0;
   if (!read_only_) {
     QUIRE_TRY(write_pid());
     ++superblock_.start_count;
@@ -219,13 +220,12 @@ Result<void> SsdDirectory::open_layouts() {
   return {};
 }
 
-// The lock file lies on the same file system as the data. The lock belongs to the other open file
-// description, so it outlives this one.
+// The superblock lies on the same file system as the data.
 Result<void> SsdDirectory::probe_direct_io() {
   direct_io_ = direct_io_ && lock_.valid();
   if (!direct_io_) return {};
-  const FdGuard probe(::openat(directory_.get(), "lock", O_RDONLY | O_DIRECT | O_CLOEXEC));
-  if (!probe.valid() && errno != EINVAL) return file_error("open " + path_ + "/lock");
+  const FdGuard probe(::openat(directory_.get(), "superblock", O_RDONLY | O_DIRECT | O_CLOEXEC));
+  if (!probe.valid() && errno != EINVAL) return file_error("open " + path_ + "/superblock");
   direct_io_ = probe.valid();
   return {};
 }

@@ -27,7 +27,7 @@ struct SsdDirectoryOptions {
   uint64_t regions_per_file = 16;
   bool direct_io =
       true;  // O_DIRECT; refused by the file system (tmpfs): without, and said in status
-  bool look_only = false;  // read_only(): changes not one byte, counts no start
+  bool look_only = false;  // read_only(): changes not one byte, and counts no start
 };
 
 class SsdDirectory {
@@ -83,7 +83,6 @@ class SsdDirectory {
   Superblock superblock_;
   bool read_only_ = false;
   bool direct_io_ = true;
-  bool look_only_ = false;
   model::FdGuard lock_;
   model::FdGuard directory_;
   model::FdGuard layouts_;  // none: read_only() and never made

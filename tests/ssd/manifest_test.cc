@@ -216,7 +216,7 @@ TEST(Manifest, BatchesThatWaitAreSyncedOnce) {
   });
   const uint64_t before = file_system.count(FileOperation::kSync);
   ASSERT_TRUE((*manifest)->submit(numbered_batch(2)));
-  ASSERT_TRUE(syncing.try_acquire_for(std::chrono::minutes(1)));  // hangs no gate when it fails
+  ASSERT_TRUE(syncing.try_acquire_for(std::chrono::seconds(20)));  // hangs no gate when it fails
   for (uint32_t number = 3; number <= 50; ++number) {
     ASSERT_TRUE((*manifest)->submit(numbered_batch(number)));
   }

@@ -232,6 +232,29 @@ TEST(SsdDirectory, Law14_UnknownReadOnlyFeatureAllowsReadingOnly) {
   EXPECT_EQ(contents_of(scratch.path()), before);
 }
 
+TEST(SsdDirectory, LookingChangesNothing) {
+  const ScratchDirectory scratch;
+  const SsdDirectoryOptions look{.path = scratch / "ssd", .look_only = true};
+  EXPECT_FALSE(SsdDirectory::open(look).ok());
+  EXPECT_TRUE(fs::is_empty(scratch.path()));
+  fs::create_directory(look.path);
+  EXPECT_EQ(SsdDirectory::open(look).code(), Errc::kNotFound);
+  EXPECT_TRUE(fs::is_empty(look.path));
+  make_at(look.path);
+  for (const bool has_lock : {true, false}) {
+    if (!has_lock) fs::remove(look.path + "/lock");
+    const auto before = contents_of(look.path);
+    const Opened directory = SsdDirectory::open(look);
+    ASSERT_TRUE(directory.ok()) << directory.error().text;
+    EXPECT_TRUE((*directory)->read_only());
+    EXPECT_EQ((*directory)->superblock().start_count, 1u);
+    EXPECT_FALSE((*directory)->data_file(0, true).ok());
+    EXPECT_EQ(contents_of(look.path), before);
+  }
+  const Opened holder = open_at(look.path);
+  EXPECT_EQ(SsdDirectory::open(look).code(), Errc::kBusy);
+}
+
 TEST(SsdDirectory, UnknownCompatibleFeatureAndLaterMinorAreKept) {
   const ScratchDirectory scratch;
   make_at(scratch.path());
