@@ -10,7 +10,7 @@
 
 namespace quire::allocator {
 
-model::Result<ReservedMemory> ReservedMemory::reserve(size_t bytes) {
+model::Result<ReservedMemory> ReservedMemory::reserve(size_t bytes, Pages pages) {
   ReservedMemory memory;
   if (bytes == 0) return memory;
   void* data = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
@@ -19,7 +19,8 @@ model::Result<ReservedMemory> ReservedMemory::reserve(size_t bytes) {
     return model::make_error(model::Errc::kResourceExhausted,
                              "cannot reserve " + std::to_string(bytes) + " bytes of address space");
   }
-  ::madvise(data, bytes, MADV_HUGEPAGE);  // only speed: refused where THP is not built in
+  // Only speed: refused where THP is not built in.
+  ::madvise(data, bytes, pages == Pages::kHuge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
   memory.data_ = data;
   memory.bytes_ = bytes;
   return memory;

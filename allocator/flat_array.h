@@ -19,8 +19,10 @@ namespace quire::allocator {
 class ReservedMemory {
  public:
   ReservedMemory() = default;
-  // kResourceExhausted when the address space cannot be had.
-  static model::Result<ReservedMemory> reserve(size_t bytes);
+  // kResourceExhausted when the address space cannot be had. kSmall: for arrays of which a megabyte
+  // or two is used, where rounding to 2 MiB would cost more than it speeds up.
+  enum class Pages : uint8_t { kHuge, kSmall };
+  static model::Result<ReservedMemory> reserve(size_t bytes, Pages pages = Pages::kHuge);
   ReservedMemory(ReservedMemory&& other) noexcept;
   ReservedMemory& operator=(ReservedMemory&& other) noexcept;
   ReservedMemory(const ReservedMemory&) = delete;
@@ -43,9 +45,10 @@ class FlatArray {
 
  public:
   FlatArray() = default;
-  static model::Result<FlatArray> reserve(size_t max_count) {
+  static model::Result<FlatArray> reserve(
+      size_t max_count, ReservedMemory::Pages pages = ReservedMemory::Pages::kHuge) {
     FlatArray array;
-    array.memory_ = QUIRE_TRY(ReservedMemory::reserve(max_count * sizeof(T)));
+    array.memory_ = QUIRE_TRY(ReservedMemory::reserve(max_count * sizeof(T), pages));
     array.max_count_ = max_count;
     return array;
   }

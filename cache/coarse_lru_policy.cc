@@ -15,12 +15,15 @@ namespace {
 // Sweeping out a handful of entries is not worth its pass over the heap.
 constexpr uint64_t kStaleAllowed = 1024;
 
+constexpr auto kSmall = allocator::ReservedMemory::Pages::kSmall;
+
 }  // namespace
 
 model::Result<std::unique_ptr<CoarseLruPolicy>> CoarseLruPolicy::create(uint64_t max_nodes) {
   // Node ids are handed out in runs: the last run may reach beyond max_nodes.
-  FlatArray<uint64_t> stamps = QUIRE_TRY(FlatArray<uint64_t>::reserve(max_nodes / kRunNodes + 2));
-  FlatArray<uint64_t> waiting = QUIRE_TRY(FlatArray<uint64_t>::reserve(max_nodes / 64 + 2));
+  FlatArray<uint64_t> stamps =
+      QUIRE_TRY(FlatArray<uint64_t>::reserve(max_nodes / kRunNodes + 2, kSmall));
+  FlatArray<uint64_t> waiting = QUIRE_TRY(FlatArray<uint64_t>::reserve(max_nodes / 64 + 2, kSmall));
   return std::unique_ptr<CoarseLruPolicy>(
       new CoarseLruPolicy(std::move(stamps), std::move(waiting)));
 }

@@ -18,6 +18,11 @@ namespace {
 
 NodeKind kind_of(const NodeLink& link) { return static_cast<NodeKind>(link.kind); }
 
+// What thin_path leaves at the end of a path, and takes from it at a time: the walk is then paid
+// for.
+constexpr uint32_t kKeptEnd = 16;
+constexpr uint32_t kThinnedAtOnce = 256;
+
 bool is_object(const NodeLink& link) {
   return kind_of(link) == NodeKind::kSpan || kind_of(link) == NodeKind::kCheckpoint;
 }
@@ -206,8 +211,13 @@ bool NodeStore::may_leave_ssd(NodeId node) const {
 }
 
 bool NodeStore::leave_ram(NodeId node) {
+  if (!tree_->link(node).on_ssd || !may_leave_ram(node)) return false;
+  give_up_pages(node);
+  return true;
+}
+
+void NodeStore::give_up_pages(NodeId node) {
   NodeLink& link = tree_->link(node);
-  if (!link.on_ssd || !may_leave_ram(node)) return false;
   const SsdPlace place = *ssd_place(node);
   free_pages(node);
   count_residency(node, -1);
@@ -220,7 +230,20 @@ bool NodeStore::leave_ram(NodeId node) {
   link.in_policy = 0;
   ++counters_.left_ram;
   offer(parent);
-  return true;
+}
+
+uint32_t NodeStore::thin_path(NodeId tip) {
+  if (!has_ssd() || !tip.valid()) return 0;
+  uint32_t kept = 0;
+  uint32_t gone = 0;
+  for (NodeId node = tip; is_object(tree_->link(node)) && gone < kThinnedAtOnce;
+       node = tree_->parent(node)) {
+    const NodeLink& link = tree_->link(node);
+    if (kept++ < kKeptEnd || !link.resident || !link.on_ssd || link.pins > 0) continue;
+    give_up_pages(node);
+    ++gone;
+  }
+  return gone;
 }
 
 NodeId NodeStore::take_ram_victim(model::DomainId domain) {

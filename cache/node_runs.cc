@@ -17,7 +17,8 @@ Result<NodeRuns> NodeRuns::create(uint64_t max_ids) {
   NodeRuns ids;
   ids.max_ids_ = max_ids;
   const uint64_t max_runs = (max_ids + kRunIds - 1) / kRunIds;
-  ids.runs_ = QUIRE_TRY(allocator::FlatArray<Run>::reserve(max_runs + kListHeads));
+  ids.runs_ = QUIRE_TRY(allocator::FlatArray<Run>::reserve(
+      max_runs + kListHeads, allocator::ReservedMemory::Pages::kSmall));
   for (const uint32_t list : {kFreeList, kPartialList}) {
     ids.runs_[list] = Run{.next = list, .previous = list, .used = 0, .zero = 0};
   }

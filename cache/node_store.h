@@ -141,6 +141,10 @@ class NodeStore {
   void make_resident(model::NodeId node, std::span<const model::SlotId> slots);
   // Gives its pages up when the node is durable on SSD, unpinned and without a child in RAM.
   bool leave_ram(model::NodeId node);
+  // When nothing else may go: takes part of the path to `tip` out of RAM, but its end. What has a
+  // copy and no pin of its own goes, whatever RAM holds below it, so that a session whose pinned
+  // end keeps its path from the policy can write a context larger than RAM. Returns how many went.
+  uint32_t thin_path(model::NodeId tip);
   // The policy's next candidate to leave RAM; offered again with its next unpin. Invalid: none.
   model::NodeId take_ram_victim(model::DomainId domain);
   // Gives the least useful copy up. False when nothing may go.
@@ -201,6 +205,7 @@ class NodeStore {
   void count_residency(model::NodeId node, int64_t change);
   void release_ssd(model::NodeId node);
   void check_residency(model::NodeId node) const;
+  void give_up_pages(model::NodeId node);
   void forget_in_policies(model::NodeId node, model::NodeId parent);
   void count_drop(NodeKind kind, DropReason reason);
   void count_pages(model::NodeId node, int64_t change);
@@ -222,6 +227,7 @@ class NodeStore {
   std::vector<SsdRelease> ssd_releases_;
   std::vector<FreshNode> fresh_;
   std::unordered_map<uint32_t, uint32_t> many_children_;  // by node: resident children above 62
+  uint32_t sweep_hand_ = 0;                               // node id; of leave_ram_out_of_order
   std::unordered_map<uint32_t, uint32_t> many_copies_;    // by node: children with a copy above one
   StoreCounters counters_;
 };

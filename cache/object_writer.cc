@@ -116,8 +116,11 @@ NodeStore::Room ObjectWriter::reserve(Fill& fill, CacheSession& session, const R
     auto& hints =
         fill.kind == FillKind::kSpan ? session.last_span_slot : session.last_checkpoint_slot;
     SlotId slot;
-    const NodeStore::Room room =
+    NodeStore::Room room =
         store_->allocate(root.classes[page.group], root.key.domain, hints[page.group], slot);
+    if (room == NodeStore::Room::kNone && store_->thin_path(session.tip) > 0) {
+      room = store_->allocate(root.classes[page.group], root.key.domain, hints[page.group], slot);
+    }
     if (room != NodeStore::Room::kHave) {
       give_back(fill);
       return room;

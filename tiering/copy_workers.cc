@@ -6,8 +6,6 @@
 #include "tiering/copy_workers.h"
 
 #include <sched.h>
-#include <sys/resource.h>
-#include <unistd.h>
 
 #include <atomic>
 #include <chrono>
@@ -27,12 +25,11 @@ void relax_cpu() {
 #endif
 }
 
-// Of the calling thread. A kernel that refuses leaves it as it was, which is correct too.
+// Of the calling thread. A kernel that refuses leaves it as it was, which is correct too. Its share
+// of the processor stays: a lower one would let any other program of the host hold the device up.
 void give_way() {
-  constexpr int kNice = 5;
   const sched_param none{};
   (void)::sched_setscheduler(0, SCHED_BATCH, &none);
-  (void)::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), kNice);
 }
 
 }  // namespace

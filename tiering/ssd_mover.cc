@@ -250,7 +250,8 @@ void SsdMover::start_checks(Transfer& transfer, uint32_t object_index) {
   ++checks_in_flight_;
   const bool waited_for =
       transfer.kind == TransferKind::kPromote && transfer.priority == TransferClass::kInteractive;
-  if (quiet_ && waited_for && checks_in_flight_ == 1) {
+  // A long load is faster when its checks overlap with its reads.
+  if (quiet_ && waited_for && checks_in_flight_ == 1 && bytes_in_flight_ == 0) {
     run_copy_task(object.check);
     finish_check(transfer, object_index);
     return;
@@ -428,10 +429,10 @@ bool SsdMover::may_issue(const Transfer& transfer, uint64_t bytes) const {
     case TransferClass::kInteractive: {
       // Loads that never pause must not keep the others from going on for ever.
       const bool others = queued_bytes(TransferClass::kScrub) > interactive;
-      return !others || own + bytes <= options_.max_bytes - options_.batch_bytes;
+      return !others || own + bytes <= options_.max_bytes / 4 * 3;
     }
     case TransferClass::kDemote:
-      return own + bytes <= (interactive > 0 ? options_.batch_bytes : options_.demote_bytes);
+      return own + bytes <= (interactive > 0 ? options_.demote_bytes / 2 : options_.demote_bytes);
     default:
       return own + bytes <= options_.batch_bytes;
   }

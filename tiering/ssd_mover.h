@@ -2,9 +2,9 @@
 // of bytes and operations in flight, and has every page checked off the core thread.
 //
 // Batch loads keep at most batch_bytes in flight, so that the first span of an interactive load
-// waits for little; demotion gives way to loads in the same manner. Merges operations that are
-// adjacent on the device and in memory, up to merge_bytes.
-// Threads: core only. Bounds: kMaxTransfers records, engine depth, max_bytes.
+// waits for little; demotion gives way to loads in the same manner, and loads leave it a quarter.
+// Merges operations that are adjacent on the device and in memory, up to merge_bytes. Threads: core
+// only. Bounds: kMaxTransfers records, engine depth, max_bytes.
 #pragma once
 
 #include <array>
@@ -29,8 +29,8 @@ inline constexpr uint32_t kMaxTransfers = 256;
 
 struct MoverOptions {
   uint64_t max_bytes = 32ull << 20;     // in flight, all classes
-  uint64_t demote_bytes = 12ull << 20;  // in flight of demotion
-  uint64_t batch_bytes = 2ull << 20;    // of batch loads; of demotion while interactive loads wait
+  uint64_t demote_bytes = 12ull << 20;  // of demotion; half of it while interactive loads wait
+  uint64_t batch_bytes = 2ull << 20;    // of batch loads, and of a scrub
   uint64_t merge_bytes = 1ull << 20;    // adjacent pages become one operation up to this
 };
 

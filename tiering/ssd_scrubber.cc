@@ -74,6 +74,25 @@ bool SsdScrubber::check_next() {
   return true;
 }
 
+// A run is given up from its end only: with the copies behind this one. While one of those is the
+// only one there is, the bad copy stays, and is met again when its page has left RAM.
+void SsdScrubber::write_again(NodeId node, int64_t now_ns) {
+  cache::NodeStore& store = cache_->store();
+  std::vector<NodeId> run;
+  for (NodeId next = node; next.valid();) {
+    if (!store.is_resident(next)) return;
+    run.push_back(next);
+    const uint32_t slot = store.ssd_place(next)->slot + 1;
+    next = NodeId{};
+    store.tree().for_each_child(run.back(), [&](NodeId child) {
+      const auto place = store.ssd_place(child);
+      if (place && place->slot == slot) next = child;
+    });
+  }
+  for (auto last = run.rbegin(); last != run.rend(); ++last) store.forget_ssd(*last);
+  for (const NodeId again : run) demoter_->enqueue(again, now_ns);
+}
+
 void SsdScrubber::on_settled(Transfer& transfer, int64_t now_ns) {
   cache::NodeStore& store = cache_->store();
   const TransferObject& object = transfer.objects[0];
@@ -88,8 +107,7 @@ void SsdScrubber::on_settled(Transfer& transfer, int64_t now_ns) {
   if (object.state != ObjectState::kGood) {
     ++(object.state == ObjectState::kCorrupt ? status_.bad : status_.unreadable);
     if (link.resident && link.on_ssd) {
-      store.forget_ssd(object.node);
-      demoter_->enqueue(object.node, now_ns);
+      write_again(object.node, now_ns);
     } else if (!link.quarantined) {
       store.quarantine(object.node);
     }

@@ -47,6 +47,7 @@ class SsdScrubber {
         demoter_(demoter),
         scratch_(std::move(scratch)) {}
   bool check_next();
+  void write_again(model::NodeId node, int64_t now_ns);
 
   cache::Cache* cache_;
   SsdMover* mover_;

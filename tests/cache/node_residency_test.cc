@@ -128,6 +128,31 @@ TEST(NodeResidency, CopiesOfAChainInRamGoDeepestFirst) {
   EXPECT_EQ(store.counters().resident_spans, 5u);
 }
 
+// What a session's pinned end keeps from the policy leaves RAM all the same when it is durable.
+TEST(NodeResidency, PathIsThinnedButForItsEnd) {
+  StoreRig rig;
+  NodeStore& store = rig.store();
+  const auto chain = rig.add_chain(400, 1);
+  const NodeId tip = chain.back();
+  store.pin(tip);
+  store.pin(chain[100]);
+  for (uint32_t i = 0; i < 400; ++i) {
+    if (i != 200) store.set_on_ssd(chain[i], {.slot = i, .generation = 0});
+  }
+  EXPECT_FALSE(store.evict_one(rig.root().key.domain)) << "the policy knows none of them";
+  EXPECT_EQ(store.thin_path(tip), 256u);
+  store.check_invariants();
+  EXPECT_EQ(store.thin_path(tip), 400u - 16 - 256 - 2);
+  EXPECT_EQ(store.thin_path(tip), 0u);
+  EXPECT_TRUE(store.is_resident(chain[100])) << "pinned";
+  EXPECT_TRUE(store.is_resident(chain[200])) << "without a copy";
+  EXPECT_TRUE(store.is_resident(chain[384])) << "the end of the path";
+  EXPECT_EQ(store.counters().spans, 400u);
+  store.check_invariants();
+  store.unpin(chain[100]);
+  store.unpin(tip);
+}
+
 TEST(NodeResidency, ManyChildrenInRamAreCountedExactly) {
   StoreRig rig;
   const auto head = rig.add_chain(1, 1);
