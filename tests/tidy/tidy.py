@@ -32,7 +32,7 @@ LIBRARIES = {
     r"openssl/": {"model/chain_hash.cc"},
     r"toml\+\+/": {"model/layout_toml.cc"},
     r"rocksdb/": {"tiering/manifest.cc"},
-    r"liburing": {"tiering/uring_engine.cc"},
+    r"liburing": {"tiering/uring_engine.cc", "bench/ssd_bench_raw.cc"},
     r"lz4": {"tiering/byte_plane_codec.cc"},
     r"isa-l": {"tiering/crc_copy.cc", "client/quire_client.cc"},
     r"boost/json": {"server/status.cc", "client/quirectl/config_json.cc",

@@ -1,0 +1,179 @@
+#include "tests/ssd/crash_workload.h"
+
+#include <future>
+#include <memory>
+#include <thread>
+#include <utility>
+
+#include "tests/ssd/hit_check.h"
+#include "tests/support/test_daemon.h"
+#include "tests/support/writer.h"
+
+namespace quire::tests {
+
+namespace {
+
+struct Context {
+  uint64_t number = 0;
+  uint32_t tokens = 0;
+  bool hybrid = false;
+
+  model::Layout layout() const { return hybrid ? small_hybrid_layout() : small_append_layout(); }
+};
+constexpr Context kContexts[] = {
+    {1, 16, false}, {2, 16, true}, {3, 24, false}, {4, 8, true}, {5, 16, false}};
+
+// Not a TestDaemon: one that is killed would leave its folder behind. All is beside ssd_path.
+class Workload {
+ public:
+  Workload(const std::string& ssd_path, const server::DaemonSeams& seams,
+           const std::function<void(const std::string&)>& tell)
+      : tell_(tell) {
+    server::Options options = crash_options(ssd_path);
+    options.socket_path = ssd_path + ".sock";
+    auto created = server::Daemon::create(options, seams);
+    QUIRE_CHECK(created.ok());
+    daemon_ = std::move(created).value();
+    thread_ = std::thread([this] { daemon_->run(); });
+    auto connected = client::Client::connect({.socket_path = options.socket_path});
+    QUIRE_CHECK(connected.ok());
+    client_ = std::move(connected).value();
+  }
+  ~Workload() {
+    client_.reset();
+    daemon_->stop();
+    thread_.join();
+  }
+
+  void commit(const Context& context) {
+    auto session = open_session(*client_, session_options(context.layout()));
+    QUIRE_CHECK(session->append_tokens(context_tokens(context.tokens + 1, context.number)).ok());
+    QUIRE_CHECK(commit_context(*session, context.tokens + 1).ok());
+  }
+  void settle() {
+    bool settled = false;
+    while (!settled) {
+      on_core([&](server::Daemon& d) {
+        const cache::StoreCounters& counters = d.cache().store().counters();
+        settled = counters.ssd_spans == counters.spans &&
+                  counters.ssd_checkpoints == counters.checkpoints && d.tier()->idle();
+      });
+      std::this_thread::yield();
+    }
+  }
+  void tell(const std::string& what, uint64_t context) {
+    tell_(what + " " + std::to_string(context));
+  }
+  // Everything goes, from RAM and SSD; its slots are free some time later.
+  void drop_all() {
+    on_core([](server::Daemon& d) {
+      d.cache().store().evict(0);
+      while (d.cache().store().evict_one_from_ssd()) {
+      }
+    });
+  }
+
+ private:
+  void on_core(const std::function<void(server::Daemon&)>& function) {
+    std::promise<void> done;
+    daemon_->core().call([&] {
+      function(*daemon_);
+      done.set_value();
+    });
+    done.get_future().wait();
+  }
+
+  std::unique_ptr<server::Daemon> daemon_;
+  std::thread thread_;
+  std::unique_ptr<client::Client> client_;
+  const std::function<void(const std::string&)>& tell_;
+};
+
+// "": as it should be.
+std::string check_context(client::Client& client, const Context& context, bool durable) {
+  const int tokens = loaded_tokens(client, context.number, context.tokens, context.layout());
+  const std::string what = "context " + std::to_string(context.number);
+  if (tokens < 0) return what + " has wrong bytes; ";
+  if (durable && tokens < static_cast<int>(context.tokens)) {
+    return what + " was durable and has " + std::to_string(tokens) + " tokens; ";
+  }
+  return {};
+}
+
+std::string check_status(const tiering::SsdTierStatus& status) {
+  std::string wrong;
+  const auto expect_none = [&](const char* what, uint64_t count) {
+    if (count > 0) wrong += std::to_string(count) + " " + what + "; ";
+  };
+  expect_none("objects that the manifest names are not on the device", status.loader.corrupt);
+  expect_none("reads failed", status.loader.read_failures);
+  expect_none("orphans", status.restored.orphans);
+  expect_none("duplicates", status.restored.duplicates);
+  expect_none("records rejected", status.restored.rejected);
+  expect_none("objects without a layout", status.restored.without_layout);
+  expect_none("objects without data", status.restored.without_data);
+  if (status.state != tiering::SsdState::kOk) wrong += "the tier is degraded: " + status.reason;
+  return wrong;
+}
+
+}  // namespace
+
+server::Options crash_options(const std::string& ssd_path) {
+  server::Options options = small_options();
+  options.population = allocator::Population::kLazy;
+  options.ssd_path = ssd_path;
+  options.ssd_bytes = 4ull << 20;
+  options.ssd_region_bytes = 1ull << 20;
+  options.ssd_write_delay_ms = 1;
+  options.log_level = "error";
+  return options;
+}
+
+void run_crash_workload(const std::string& ssd_path, const server::DaemonSeams& seams,
+                        const std::function<void(const std::string&)>& tell) {
+  Workload work(ssd_path, seams, tell);
+  for (const size_t i : {0, 1}) {
+    work.commit(kContexts[i]);
+    work.settle();
+    work.tell("durable", kContexts[i].number);
+  }
+  for (const size_t i : {0, 1}) work.tell("dropping", kContexts[i].number);
+  work.drop_all();
+  // Together with what is erased, and then into the slots of that.
+  for (const size_t i : {2, 3, 4}) {
+    work.commit(kContexts[i]);
+    work.settle();
+    work.tell("durable", kContexts[i].number);
+  }
+}
+
+void note_told(std::set<uint64_t>& durable, const std::string& line) {
+  const size_t space = line.find(' ');
+  const uint64_t context = std::stoull(line.substr(space + 1));
+  if (line.starts_with("durable")) durable.insert(context);
+  if (line.starts_with("dropping")) durable.erase(context);
+}
+
+std::string check_after_crash(const std::string& ssd_path, const std::set<uint64_t>& durable) {
+  TestDaemon daemon(crash_options(ssd_path));
+  std::string wrong;
+  daemon.on_core([&](server::Daemon& d) {
+    if (d.tier() == nullptr) wrong = "the tier did not open";
+  });
+  if (!wrong.empty()) return wrong;
+  const auto client = daemon.connect();
+  for (const Context& context : kContexts) {
+    wrong += check_context(*client, context, durable.contains(context.number));
+  }
+  daemon.on_core([&](server::Daemon& d) {
+    wrong += check_status(d.tier()->status());
+    d.tier()->check_invariants();
+    const cache::StoreCounters& counters = d.cache().store().counters();
+    if (d.tier()->status().space.used_slots != counters.ssd_spans + counters.ssd_checkpoints) {
+      wrong += "slots and objects differ in number";
+    }
+  });
+  return wrong;
+}
+
+}  // namespace quire::tests

@@ -1,0 +1,30 @@
+// What is going on when a daemon with an SSD tier is killed or loses its power, and what must be
+// found afterwards.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <set>
+#include <string>
+
+#include "server/daemon.h"
+
+namespace quire::tests {
+
+server::Options crash_options(const std::string& ssd_path);
+
+// Contexts are committed, become durable, are given up, and others are written to their slots; then
+// the daemon stops. Tells what a client may rely on, in order: "durable 3" when all of context 3
+// is, "dropping 3" before it is given up.
+void run_crash_workload(const std::string& ssd_path, const server::DaemonSeams& seams,
+                        const std::function<void(const std::string&)>& tell);
+
+// Keeps the contexts that are durable by what was told so far.
+void note_told(std::set<uint64_t>& durable, const std::string& line);
+
+// Opens the directory with a new daemon. Durable contexts are there to the last byte; of the others
+// is what is there right to the last byte; every object that the manifest names is whole; the
+// invariants hold. Returns what is wrong, empty when nothing is.
+std::string check_after_crash(const std::string& ssd_path, const std::set<uint64_t>& durable);
+
+}  // namespace quire::tests

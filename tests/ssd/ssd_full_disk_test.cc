@@ -1,0 +1,98 @@
+// A file system without room (law 9), a real one: 64 MiB of memory, mounted for the test.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/mount.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "tests/ssd/ssd_faults.h"
+
+namespace quire::tests {
+
+using tiering::SsdState;
+
+namespace {
+
+constexpr uint32_t kTokens = 400;
+constexpr uint64_t kContexts = 16;  // some 13 MiB with their headers
+
+bool whole(const Hit& hit) {
+  return hit.announced_tokens == kTokens && hit.code == model::Errc::kOk && hit.wrong.empty();
+}
+
+class SmallDisk {
+ public:
+  SmallDisk() {
+    mounted_ = ::mount("tmpfs", directory_.path().c_str(), "tmpfs", 0, "size=64m") == 0;
+    if (!mounted_) refusal_ = std::strerror(errno);
+  }
+  ~SmallDisk() {
+    if (mounted_) ::umount2(directory_.path().c_str(), MNT_DETACH);
+  }
+  bool mounted() const { return mounted_; }
+  const std::string& refusal() const { return refusal_; }
+  OptionsChange use() const {
+    return [path = directory_ / "ssd"](server::Options& options) {
+      options.ssd_path = path;
+      options.ssd_bytes = 512ull << 20;
+    };
+  }
+  // Leaves some `left` bytes.
+  void fill(uint64_t left) {
+    const model::FdGuard fd(::open(ballast().c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+    struct statvfs room = {};
+    QUIRE_CHECK(::statvfs(directory_.path().c_str(), &room) == 0);
+    const uint64_t bytes = room.f_bavail * room.f_frsize - left;
+    QUIRE_CHECK(::fallocate(fd.get(), 0, 0, static_cast<off_t>(bytes)) == 0);
+  }
+  void make_room() { QUIRE_CHECK(::unlink(ballast().c_str()) == 0); }
+
+ private:
+  std::string ballast() const { return directory_ / "ballast"; }
+
+  ScratchDirectory directory_;
+  bool mounted_ = false;
+  std::string refusal_;
+};
+
+}  // namespace
+
+TEST(SsdFullDisk, Law09_TierIsReadOnlyUntilThereIsRoomAgain) {
+  SmallDisk disk;
+  if (!disk.mounted()) GTEST_SKIP() << "no file system of its own: " << disk.refusal();
+  FaultySsd ssd(disk.use());
+  SsdRig& rig = ssd.rig();
+  const auto client = connect_lazily(ssd.daemon());
+  rig.commit(*client, 100, kTokens);
+  ASSERT_TRUE(rig.settle());
+  disk.fill(6ull << 20);
+  for (uint64_t context = 1; context <= kContexts; ++context) rig.commit(*client, context, kTokens);
+  ASSERT_TRUE(wait_for_state(rig, SsdState::kReadOnly));
+  const tiering::SsdTierStatus status = rig.status();
+  EXPECT_NE(status.reason, "");
+  EXPECT_NE(status.action.find("room"), std::string::npos);
+  EXPECT_GT(status.health.space_errors, 0u);
+  EXPECT_EQ(audit(rig), "");
+  EXPECT_TRUE(serves_ram(rig, *client, 200));
+  for (uint64_t context = 1; context <= kContexts; ++context) {
+    EXPECT_TRUE(whole(try_hit(rig, *client, context, kTokens)));
+  }
+  disk.make_room();
+  ASSERT_TRUE(wait_for_state(rig, SsdState::kOk));
+  ASSERT_TRUE(rig.settle());
+  EXPECT_EQ(audit(rig), "");
+  rig.empty_ram();
+  for (const uint64_t context : {uint64_t{100}, uint64_t{1}, kContexts}) {
+    EXPECT_TRUE(whole(try_hit(rig, *client, context, kTokens)));
+  }
+  ssd.daemon().restart();
+  const auto later = connect_lazily(ssd.daemon());
+  EXPECT_TRUE(whole(try_hit(rig, *later, 1, kTokens)));
+  EXPECT_TRUE(whole(try_hit(rig, *later, kContexts, kTokens)));
+  EXPECT_EQ(audit(rig), "");
+}
+
+}  // namespace quire::tests

@@ -1,0 +1,219 @@
+// A device that answers late or never (laws 5, 9, 15).
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include <array>
+#include <set>
+
+#include "tests/ssd/ssd_faults.h"
+
+namespace quire::tests {
+
+using model::Errc;
+using tiering::SsdState;
+
+namespace {
+
+constexpr uint32_t kTokens = 400;  // 50 spans: at least four transfers
+constexpr uint32_t kBlocks = kTokens / 8;
+
+OptionsChange hang_after(uint32_t hang_ms) {
+  return [hang_ms](server::Options& options) {
+    options.ssd_hang_ms = hang_ms;
+    options.ssd_write_delay_ms = 20;
+  };
+}
+
+bool whole(const Hit& hit) {
+  return hit.blocks == kBlocks && hit.checkpoint && hit.code == Errc::kOk && hit.wrong.empty();
+}
+
+struct PendingLoad {
+  std::unique_ptr<client::Session> session;
+  model::MatchResult match{};
+  client::RequestId request = 0;
+
+  PendingLoad(SsdRig& rig, client::Client& client, uint64_t context,
+              const client::LoadOptions& options = {})
+      : session(rig.session(client, context, kTokens)) {
+    match = *session->match(kTokens + 1);
+    request = *session->submit_load(match.lease, options);
+    session->flush();
+  }
+  model::Completion wait() {
+    std::array<model::Completion, 1> completion{};
+    QUIRE_CHECK(session->wait(20'000).ok());
+    QUIRE_CHECK(*session->poll_completions(completion) == 1);
+    return completion[0];
+  }
+};
+
+std::set<int> open_sockets() {
+  std::set<int> sockets;
+  for (int fd = 0; fd < 1024; ++fd) {
+    struct stat status = {};
+    if (::fstat(fd, &status) == 0 && S_ISSOCK(status.st_mode)) sockets.insert(fd);
+  }
+  return sockets;
+}
+
+}  // namespace
+
+TEST(SsdHang, Law15_DeadlineDeliversTheUsableHead) {
+  FaultySsd ssd;
+  SsdRig& rig = ssd.rig();
+  const auto client = connect_lazily(ssd.daemon());
+  rig.commit(*client, 1, kTokens);
+  ASSERT_TRUE(rig.settle());
+  rig.empty_ram();
+  ssd.add_fault({.kinds = kReads, .nth = 4, .action = FaultAction::kDelay, .from_then_on = true});
+  {
+    PendingLoad load(rig, *client, 1, {.deadline_ms = 200});
+    EXPECT_EQ(load.match.exact_tokens, kTokens);
+    const auto other = connect_lazily(ssd.daemon());
+    EXPECT_TRUE(serves_ram(rig, *other, 50));  // nobody else waits
+    const model::Completion completion = load.wait();
+    EXPECT_EQ(static_cast<Errc>(completion.code), Errc::kDeadlineExceeded);
+    const auto pages = load.session->take_pages(load.request, completion);
+    ASSERT_TRUE(pages.ok());
+    EXPECT_EQ(pages->limited_by, Errc::kDeadlineExceeded);
+    EXPECT_GT(pages->block_count, 0u);
+    EXPECT_LT(pages->block_count, kBlocks);
+    EXPECT_EQ(pages->checkpoint_count, 0u);
+    EXPECT_EQ(judge_pages(*load.session, load.match, *pages), "");
+  }
+  // The device still owns memory: whoever is given RAM now is not given that.
+  for (uint64_t context = 60; context < 64; ++context) rig.commit(*client, context, kTokens);
+  ssd.clear_faults();
+  ssd.release_held();
+  EXPECT_EQ(audit(rig), "");
+  for (uint64_t context = 60; context < 64; ++context) {
+    EXPECT_TRUE(whole(try_hit(rig, *client, context, kTokens)));
+  }
+  EXPECT_TRUE(whole(try_hit(rig, *client, 1, kTokens)));
+  EXPECT_EQ(rig.status().loader.deadline_exceeded, 1u);
+  EXPECT_EQ(rig.status().state, SsdState::kOk);
+}
+
+TEST(SsdHang, Law09_HungReadSwitchesTheTierOffUntilItAnswers) {
+  FaultySsd ssd(hang_after(200));
+  SsdRig& rig = ssd.rig();
+  const auto client = connect_lazily(ssd.daemon());
+  rig.commit(*client, 1, kTokens);
+  rig.commit(*client, 2, kTokens);
+  ASSERT_TRUE(rig.settle());
+  rig.empty_ram();
+  ssd.add_fault({.kinds = kReads, .action = FaultAction::kDelay, .from_then_on = true});
+  EXPECT_EQ(try_hit(rig, *client, 1, kTokens).code, Errc::kIoError);
+  const tiering::SsdTierStatus status = rig.status();
+  EXPECT_EQ(status.state, SsdState::kOff);
+  EXPECT_NE(status.reason.find("has not come back"), std::string::npos);
+  EXPECT_NE(status.action, "");
+  EXPECT_GE(status.health.hangs, 1u);
+  EXPECT_EQ(try_hit(rig, *client, 2, kTokens).announced_tokens, 0u);
+  EXPECT_TRUE(serves_ram(rig, *client, 50));
+  ssd.clear_faults();
+  ssd.release_held();
+  ASSERT_TRUE(wait_for_state(rig, SsdState::kOk));
+  ASSERT_TRUE(rig.settle());
+  EXPECT_TRUE(whole(try_hit(rig, *client, 1, kTokens)));
+  EXPECT_TRUE(whole(try_hit(rig, *client, 2, kTokens)));
+  EXPECT_EQ(audit(rig), "");
+}
+
+class SsdHangOf : public testing::TestWithParam<KindMask> {};
+
+// The device takes what demotion gives it and never tells. RAM is served; when it answers at last,
+// demotion goes on.
+TEST_P(SsdHangOf, Law09_DemotionThatHangsSwitchesTheTierOff) {
+  FaultySsd ssd(hang_after(200));
+  SsdRig& rig = ssd.rig();
+  const auto client = connect_lazily(ssd.daemon());
+  ssd.add_fault({.kinds = GetParam(), .action = FaultAction::kHold, .from_then_on = true});
+  rig.commit(*client, 1, kTokens);
+  ASSERT_TRUE(wait_for_state(rig, SsdState::kOff));
+  EXPECT_NE(rig.status().reason.find("has not come back"), std::string::npos);
+  EXPECT_TRUE(whole(try_hit(rig, *client, 1, kTokens)));
+  EXPECT_TRUE(serves_ram(rig, *client, 50));
+  ssd.clear_faults();
+  ssd.release_held();
+  ASSERT_TRUE(wait_for_state(rig, SsdState::kOk));
+  ASSERT_TRUE(rig.settle());
+  rig.empty_ram();
+  EXPECT_TRUE(whole(try_hit(rig, *client, 1, kTokens)));
+  EXPECT_EQ(audit(rig), "");
+}
+
+INSTANTIATE_TEST_SUITE_P(Kinds, SsdHangOf, testing::Values(kWrites, kSyncs, kAllocates),
+                         [](const auto& kind) {
+                           return kind.param == kWrites  ? "Write"
+                                  : kind.param == kSyncs ? "Sync"
+                                                         : "Allocate";
+                         });
+
+TEST(SsdHang, ClosingASessionCancelsItsLoad) {
+  FaultySsd ssd;
+  SsdRig& rig = ssd.rig();
+  const auto client = connect_lazily(ssd.daemon());
+  rig.commit(*client, 1, kTokens);
+  ASSERT_TRUE(rig.settle());
+  rig.empty_ram();
+  ssd.add_fault({.kinds = kReads, .action = FaultAction::kDelay, .from_then_on = true});
+  {
+    PendingLoad load(rig, *client, 1);
+    ASSERT_TRUE(ssd.wait_for_held(1));
+    EXPECT_TRUE(load.session->close().ok());
+  }
+  EXPECT_TRUE(ssd.daemon().is_quiet());
+  EXPECT_EQ(rig.status().loads, 0u);
+  ssd.clear_faults();
+  ssd.release_held();
+  EXPECT_EQ(audit(rig), "");
+  EXPECT_TRUE(whole(try_hit(rig, *client, 1, kTokens)));
+}
+
+TEST(SsdHang, Law05_ClientThatDiesWhileItsLoadWaitsFreesAll) {
+  FaultySsd ssd;
+  SsdRig& rig = ssd.rig();
+  const auto client = connect_lazily(ssd.daemon());
+  rig.commit(*client, 1, kTokens);
+  ASSERT_TRUE(rig.settle());
+  rig.empty_ram();
+  ssd.add_fault({.kinds = kReads, .action = FaultAction::kDelay, .from_then_on = true});
+  const std::set<int> before = open_sockets();
+  const auto victim = connect_lazily(ssd.daemon());
+  PendingLoad load(rig, *victim, 1);
+  ASSERT_TRUE(ssd.wait_for_held(1));
+  for (const int fd : open_sockets()) {
+    if (!before.contains(fd)) ::shutdown(fd, SHUT_RDWR);  // as for a process that died
+  }
+  EXPECT_TRUE(ssd.daemon().is_quiet());
+  EXPECT_EQ(rig.status().loads, 0u);
+  EXPECT_TRUE(serves_ram(rig, *client, 50));
+  ssd.clear_faults();
+  ssd.release_held();
+  EXPECT_EQ(audit(rig), "");
+  EXPECT_TRUE(whole(try_hit(rig, *client, 1, kTokens)));
+}
+
+// What the device holds when the daemon is to stop keeps it no longer than a drain may take, and
+// is never touched after it is gone.
+TEST(SsdHang, LoadsAreFreedWhenTheTierComesToItsEnd) {
+  FaultySsd ssd(hang_after(100));
+  SsdRig& rig = ssd.rig();
+  const auto client = connect_lazily(ssd.daemon());
+  rig.commit(*client, 1, kTokens);
+  ASSERT_TRUE(rig.settle());
+  rig.empty_ram();
+  ssd.add_fault({.kinds = kReads, .action = FaultAction::kHold, .from_then_on = true});
+  EXPECT_EQ(try_hit(rig, *client, 1, kTokens).code, Errc::kIoError);
+  ssd.clear_faults();
+  ssd.release_held();
+  ssd.daemon().restart();
+  const auto later = connect_lazily(ssd.daemon());
+  EXPECT_TRUE(whole(try_hit(rig, *later, 1, kTokens)));
+  EXPECT_EQ(audit(rig), "");
+}
+
+}  // namespace quire::tests

@@ -1,0 +1,296 @@
+// Loads from the device: memory, order, sharing, progress, and when to recompute instead.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <array>
+
+#include "tests/ssd/ssd_faults.h"
+
+namespace quire::tests {
+
+using model::Errc;
+
+namespace {
+
+constexpr uint32_t kTokens = 400;
+constexpr uint32_t kBlocks = kTokens / 8;
+constexpr uint64_t kBigPage = 255 * 4096;  // of the big layout: 64 of them fill RAM
+
+// A = B = 4; a page is nearly 1 MiB.
+model::Layout big_layout() {
+  model::Layout layout = small_append_layout();
+  layout.name = "big-append";
+  layout.groups[0].page_bytes = kBigPage;
+  layout.groups[0].layers = {{.layer = 0, .offset = 0, .bytes = kBigPage}};
+  return layout;
+}
+
+void big_objects(server::Options& options) {
+  options.ssd_region_bytes = 16ull << 20;
+  options.ssd_bytes = 256ull << 20;
+}
+
+bool whole(const Hit& hit) {
+  return hit.announced_tokens == kTokens && hit.code == Errc::kOk && hit.wrong.empty();
+}
+
+// A load on its way.
+struct PendingLoad {
+  std::unique_ptr<client::Session> session;
+  model::MatchResult match{};
+  client::RequestId request = 0;
+  model::Completion completion{};
+  bool done = false;
+
+  PendingLoad(client::Client& client, uint64_t context, uint32_t tokens,
+              const model::Layout& layout, const client::LoadOptions& options = {},
+              model::LoadClass load_class = model::LoadClass::kInteractive) {
+    client::SessionOptions opened = session_options(layout);
+    opened.load_class = load_class;
+    session = open_session(client, opened);
+    QUIRE_CHECK(session->append_tokens(context_tokens(tokens + 1, context)).ok());
+    match = *session->match(tokens + 1);
+    submit(options);
+  }
+  void submit(const client::LoadOptions& options = {}) {
+    done = false;
+    request = *session->submit_load(match.lease, options);
+    session->flush();
+  }
+  // True once its completion is there.
+  bool poll() {
+    std::array<model::Completion, 1> completions{};
+    if (done || *session->poll_completions(completions) == 0) return done;
+    completion = completions[0];
+    done = true;
+    return true;
+  }
+  Errc code() const { return static_cast<Errc>(completion.code); }
+  // What is wrong with what came; empty when nothing is.
+  std::string judge() {
+    const auto pages = session->take_pages(request, completion);
+    return pages.ok() ? judge_pages(*session, match, *pages) : "";
+  }
+};
+
+bool wait_all(SsdRig& rig, std::span<PendingLoad* const> loads) {
+  return rig.daemon().eventually([&](server::Daemon&) {
+    bool all = true;
+    for (PendingLoad* load : loads) all = load->poll() && all;
+    return all;
+  });
+}
+
+void settle_and_empty(SsdRig& rig) {
+  ASSERT_TRUE(rig.settle());
+  rig.empty_ram();
+  ASSERT_EQ(rig.counters().resident_spans, 0u);
+}
+
+// Commits `blocks` blocks of the big layout, and has them on the device only.
+void demote_big(SsdRig& rig, client::Client& client, uint64_t context, uint32_t blocks) {
+  constexpr uint32_t kAtOnce = 35;
+  for (uint32_t done = 0; done < blocks; done += kAtOnce) {
+    // A session keeps the end of its path in RAM: gone before that is emptied.
+    auto session = rig.session(client, context, blocks * 4, big_layout());
+    for (uint32_t block = done + 1; block <= std::min(blocks, done + kAtOnce); ++block) {
+      ASSERT_TRUE(commit_object(*session, model::FillKind::kSpan, block * 4).ok()) << block;
+    }
+    session.reset();
+    settle_and_empty(rig);
+  }
+}
+
+}  // namespace
+
+TEST(SsdLoad, LoadLargerThanRamIsRefusedOrDeliversTheHead) {
+  SsdRig rig({}, big_objects);
+  const auto client = connect_lazily(rig.daemon());
+  demote_big(rig, *client, 1, 70);
+  {
+    PendingLoad load(*client, 1, 70 * 4, big_layout(), {.deadline_ms = 1000});
+    EXPECT_EQ(load.match.exact_tokens, 70u * 4);
+    std::array<PendingLoad*, 1> all{&load};
+    ASSERT_TRUE(wait_all(rig, all));
+    EXPECT_TRUE(load.code() == Errc::kResourceExhausted || load.code() == Errc::kDeadlineExceeded);
+    EXPECT_EQ(load.judge(), "");
+  }
+  EXPECT_EQ(audit(rig), "");
+  EXPECT_TRUE(serves_ram(rig, *client, 50));
+}
+
+TEST(SsdLoad, TwoLoadsOfWhichRamHoldsOneBothEnd) {
+  SsdRig rig({}, big_objects);
+  const auto client = connect_lazily(rig.daemon());
+  demote_big(rig, *client, 1, 35);
+  demote_big(rig, *client, 2, 35);
+  {
+    PendingLoad one(*client, 1, 140, big_layout(), {.deadline_ms = 1000});
+    PendingLoad two(*client, 2, 140, big_layout(), {.deadline_ms = 1000});
+    std::array<PendingLoad*, 2> all{&one, &two};
+    ASSERT_TRUE(wait_all(rig, all));
+    int good = 0;
+    for (PendingLoad* load : all) {
+      if (load->code() != Errc::kOk) {
+        EXPECT_TRUE(load->code() == Errc::kResourceExhausted ||
+                    load->code() == Errc::kDeadlineExceeded);
+        continue;
+      }
+      ++good;
+      EXPECT_EQ(load->judge(), "");
+      EXPECT_TRUE(load->session->release(load->match.lease).ok());
+    }
+    EXPECT_GE(good, 1);
+    // With the memory of the first the other one goes through.
+    for (PendingLoad* load : all) {
+      if (load->code() == Errc::kOk) continue;
+      load->submit();
+      std::array<PendingLoad*, 1> again{load};
+      ASSERT_TRUE(wait_all(rig, again));
+      EXPECT_EQ(load->code(), Errc::kOk);
+      EXPECT_EQ(load->judge(), "");
+    }
+  }
+  EXPECT_EQ(audit(rig), "");
+}
+
+TEST(SsdLoad, WhatTwoSessionsLoadIsReadOnce) {
+  FaultySsd ssd;
+  SsdRig& rig = ssd.rig();
+  const auto client = connect_lazily(ssd.daemon());
+  rig.commit(*client, 1, kTokens);
+  settle_and_empty(rig);
+  const uint64_t read = rig.status().mover.read_bytes;
+  EXPECT_TRUE(whole(try_hit(rig, *client, 1, kTokens)));
+  const uint64_t once = rig.status().mover.read_bytes - read;
+  rig.empty_ram();
+  ssd.with_engine([](FaultyEngine& engine) { engine.hold_all(true); });
+  {
+    PendingLoad one(*client, 1, kTokens, small_hybrid_layout());
+    PendingLoad two(*client, 1, kTokens, small_hybrid_layout());
+    ASSERT_TRUE(ssd.daemon().eventually(
+        [](server::Daemon& daemon) { return daemon.tier()->status().loader.shared > 0; }));
+    ssd.with_engine([](FaultyEngine& engine) { engine.hold_all(false); });
+    ssd.release_held();
+    std::array<PendingLoad*, 2> all{&one, &two};
+    ASSERT_TRUE(wait_all(rig, all));
+    for (PendingLoad* load : all) {
+      EXPECT_EQ(load->code(), Errc::kOk);
+      EXPECT_EQ(load->judge(), "");
+    }
+  }
+  EXPECT_EQ(rig.status().mover.read_bytes - read, 2 * once);
+  EXPECT_EQ(rig.status().loader.shared, kBlocks + 1);
+  EXPECT_EQ(audit(rig), "");
+}
+
+// The device takes four operations at a time, so that their order is that of the mover.
+TEST(SsdLoad, InteractiveLoadOvertakesABatchLoad) {
+  FaultySsd ssd([](server::Options& options) {
+    options.ssd_queue_depth = 4;
+    options.ssd_write_delay_ms = 5;
+  });
+  SsdRig& rig = ssd.rig();
+  const auto client = connect_lazily(ssd.daemon());
+  constexpr uint32_t kManyTokens = 4 * kTokens;
+  rig.commit(*client, 1, kManyTokens);
+  rig.commit(*client, 2, kTokens);
+  settle_and_empty(rig);
+  ssd.with_engine([](FaultyEngine& engine) { engine.hold_all(true); });
+  {
+    PendingLoad batch(*client, 1, kManyTokens, small_hybrid_layout(), {}, model::LoadClass::kBatch);
+    ASSERT_TRUE(ssd.wait_for_held(1));
+    PendingLoad interactive(*client, 2, kTokens, small_hybrid_layout());
+    ASSERT_TRUE(ssd.daemon().eventually([&](server::Daemon& daemon) {
+      if (daemon.tier()->loader().count() < 2 && !interactive.done) return interactive.poll();
+      ssd.release_on_core(1);
+      return interactive.poll();
+    }));
+    EXPECT_FALSE(batch.poll());
+    EXPECT_EQ(interactive.code(), Errc::kOk);
+    EXPECT_EQ(interactive.judge(), "");
+    ssd.with_engine([](FaultyEngine& engine) { engine.hold_all(false); });
+    ssd.release_held();
+    std::array<PendingLoad*, 1> rest{&batch};
+    ASSERT_TRUE(wait_all(rig, rest));
+    EXPECT_EQ(batch.judge(), "");
+  }
+  EXPECT_EQ(audit(rig), "");
+}
+
+TEST(SsdLoad, PrefetchBringsPagesToRam) {
+  SsdRig rig;
+  const auto client = connect_lazily(rig.daemon());
+  rig.commit(*client, 1, kTokens);
+  settle_and_empty(rig);
+  const auto session = rig.session(*client, 1, kTokens);
+  ASSERT_TRUE(session->advise(model::Advice::kPrefetch, kTokens).ok());
+  ASSERT_TRUE(rig.daemon().eventually([](server::Daemon& daemon) {
+    return daemon.cache().store().nonresident_count() == 0 && daemon.tier()->idle();
+  }));
+  const uint64_t read = rig.status().mover.read_bytes;
+  const Hit hit = try_hit(rig, *client, 1, kTokens);
+  EXPECT_TRUE(whole(hit));
+  EXPECT_EQ(hit.tokens_ssd, 0u);
+  EXPECT_EQ(rig.status().mover.read_bytes, read);
+  EXPECT_EQ(audit(rig), "");
+}
+
+TEST(SsdLoad, ProgressGrowsInOrderAndItsViewsAreRight) {
+  FaultySsd ssd([](server::Options& options) { options.ssd_queue_depth = 4; });
+  SsdRig& rig = ssd.rig();
+  const auto client = connect_lazily(ssd.daemon());
+  rig.commit(*client, 1, kTokens);
+  settle_and_empty(rig);
+  ssd.with_engine([](FaultyEngine& engine) { engine.hold_all(true); });
+  uint32_t steps = 0;
+  {
+    PendingLoad load(*client, 1, kTokens, small_hybrid_layout(), {.progress = true});
+    uint32_t seen = 0;
+    // Not on the core thread: a view may need a segment of the daemon first.
+    for (int turn = 0; turn < 100'000 && !load.poll(); ++turn) {
+      ssd.release_held(1);
+      const auto count = load.session->loaded_so_far(load.request);
+      const auto views = load.session->pages_so_far(load.request);
+      if (!count.ok() || !views.ok()) continue;
+      EXPECT_GE(*count, seen);
+      for (uint32_t i = seen; i < *count && i < kBlocks; ++i) {
+        const uint64_t key = object_key(*load.session, (i + 1) * 8, model::FillKind::kSpan);
+        EXPECT_TRUE(check_page({(*views)[i].data, (*views)[i].bytes}, key, (*views)[i].group));
+      }
+      steps += *count > seen ? 1 : 0;
+      seen = *count;
+    }
+    ASSERT_TRUE(load.done);
+    EXPECT_EQ(load.code(), Errc::kOk);
+    EXPECT_EQ(*load.session->loaded_so_far(load.request), kBlocks + 2);
+    EXPECT_EQ(load.judge(), "");
+    ssd.with_engine([](FaultyEngine& engine) { engine.hold_all(false); });
+    ssd.release_held();
+  }
+  EXPECT_GT(steps, 1u);
+  EXPECT_EQ(audit(rig), "");
+}
+
+TEST(SsdLoad, CutFollowsThePriceOfPrefill) {
+  SsdRig rig;
+  const auto client = connect_lazily(rig.daemon());
+  rig.commit(*client, 1, kTokens, small_append_layout());
+  settle_and_empty(rig);
+  const auto session = rig.session(*client, 1, kTokens, small_append_layout());
+  const auto cheap = session->match(kTokens + 1, 0, {.us_per_ktoken = 1});
+  ASSERT_TRUE(cheap.ok());
+  EXPECT_EQ(cheap->exact_tokens, kTokens);
+  EXPECT_LT(cheap->cut_tokens, cheap->exact_tokens);
+  const auto dear = session->match(kTokens + 1, 0, {.us_per_ktoken = 1'000'000'000});
+  ASSERT_TRUE(dear.ok());
+  EXPECT_EQ(dear->cut_tokens, dear->exact_tokens);
+  // In RAM nothing has to be loaded: whatever it costs, computing costs more.
+  EXPECT_GE(check_hit(*session, *dear), 0);
+  const auto resident = session->match(kTokens + 1, 0, {.us_per_ktoken = 1});
+  ASSERT_TRUE(resident.ok());
+  EXPECT_EQ(resident->tokens_ssd, 0u);
+  EXPECT_EQ(resident->cut_tokens, resident->exact_tokens);
+}
+
+}  // namespace quire::tests
