@@ -1,4 +1,4 @@
-// quire_bench NAME [--json]: with --json exactly one JSON object on standard output.
+// quire_bench NAME [--json] [--quick]: with --json exactly one JSON object on standard output.
 #include <cstdio>
 #include <cstring>
 #include <functional>
@@ -9,17 +9,31 @@
 #include "bench/commit_bench.h"
 #include "bench/index_bench.h"
 #include "bench/ring_bench.h"
+#include "bench/ssd_bench.h"
 
 int main(int argc, char** argv) {
+  bool json = false;
+  bool quick = false;
+  bool wrong = argc < 2;
+  for (int i = 2; i < argc; ++i) {
+    if (std::strcmp(argv[i], "--json") == 0) {
+      json = true;
+    } else if (std::strcmp(argv[i], "--quick") == 0) {
+      quick = true;
+    } else {
+      wrong = true;
+    }
+  }
   const std::map<std::string, std::function<int(bool)>> benches = {
       {"attach", quire::bench::run_attach_bench},
       {"commit", quire::bench::run_commit_bench},
       {"index", quire::bench::run_index_bench},
-      {"ring", quire::bench::run_ring_bench}};
-  const bool json = argc == 3 && std::strcmp(argv[2], "--json") == 0;
-  const auto found = argc >= 2 ? benches.find(argv[1]) : benches.end();
-  if (found == benches.end() || (argc == 3 && !json) || argc > 3) {
-    std::fputs("usage: quire_bench attach|commit|index|ring [--json]\n", stderr);
+      {"ring", quire::bench::run_ring_bench},
+      {"ssd", [quick](bool as_json) { return quire::bench::run_ssd_bench(as_json, quick); }}};
+  const auto found = wrong ? benches.end() : benches.find(argv[1]);
+  if (found == benches.end() || (quick && found->first != "ssd")) {
+    std::fputs("usage: quire_bench attach|commit|index|ring|ssd [--json], ssd also --quick\n",
+               stderr);
     return 2;
   }
   return found->second(json);
