@@ -105,6 +105,9 @@ void Core::on_end(Connection& connection, const Error& reason) {
 
 model::Result<void> Core::watch_doorbell(Attachment& attachment) {
   attachment.active_list = &active_;
+  // None of them allocates when it rings.
+  const size_t attachments = registry_->attachments().size() + 1;
+  if (active_.capacity() < attachments) active_.reserve(2 * attachments);
   return loop_.add(attachment.doorbell_fd(), EPOLLIN | EPOLLET, &attachment);
 }
 
