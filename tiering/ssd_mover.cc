@@ -247,11 +247,11 @@ void SsdMover::start_checks(Transfer& transfer, uint32_t object_index) {
   object.check.id = uint64_t{transfer.index} * kMaxRunObjects + object_index;
   object.check.pages = std::span(transfer.checks).subspan(object.first_page, object.page_count);
   ++transfer.checks_in_flight;
-  ++checks_in_flight_;
   const bool waited_for =
       transfer.kind == TransferKind::kPromote && transfer.priority == TransferClass::kInteractive;
   // A long load is faster when its checks overlap with its reads.
-  if (quiet_ && waited_for && checks_in_flight_ == 1 && bytes_in_flight_ == 0) {
+  const bool last = queued_bytes_of(TransferClass::kInteractive) == 0;
+  if (quiet_ && waited_for && last) {
     run_copy_task(object.check);
     finish_check(transfer, object_index);
     return;
@@ -319,7 +319,6 @@ void SsdMover::settle(Transfer& transfer, uint32_t object, ObjectState state) {
 
 void SsdMover::finish_check(Transfer& transfer, uint32_t object_index) {
   --transfer.checks_in_flight;
-  --checks_in_flight_;
   TransferObject& object = transfer.objects[object_index];
   if (transfer.kind != TransferKind::kDemote) {
     const bool good = header_matches(transfer, object_index) && pages_match(transfer, object_index);

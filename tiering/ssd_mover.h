@@ -139,7 +139,6 @@ class SsdMover {
   std::array<uint64_t, kTransferClasses> queued_bytes_{};       // started, not yet transferred
   uint64_t bytes_in_flight_ = 0;
   bool quiet_ = false;
-  uint32_t checks_in_flight_ = 0;
   uint32_t issued_ = 0;  // in this call of issue()
   std::vector<Settled> settled_;
   std::vector<IoOp*> others_;
