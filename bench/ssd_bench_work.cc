@@ -21,10 +21,6 @@ constexpr uint64_t kContentBytes = 16ull << 20;  // larger than any object
 constexpr double kRoomSeconds = 10;
 constexpr double kSettleSeconds = 120;
 
-uint64_t whole_blocks(uint64_t bytes) {
-  return (bytes + tiering::kSsdBlockBytes - 1) / tiering::kSsdBlockBytes * tiering::kSsdBlockBytes;
-}
-
 // SplitMix64.
 std::vector<std::byte> random_bytes(uint64_t bytes) {
   std::vector<std::byte> content(bytes);
@@ -210,7 +206,7 @@ std::vector<Extent> spans_of(server::Daemon& daemon, const BenchModel& model,
     Extent extent{.slot = {store.ssd_place(*node)->slot}, .pages = {}};
     const auto& plan = daemon.cache().names().root(cached.root).layout->span_plan;
     for (const model::PlannedPage& page : plan.pages) {
-      extent.pages.push_back(whole_blocks(page.bytes));
+      extent.pages.push_back(tiering::whole_blocks(page.bytes));
     }
     extents.push_back(std::move(extent));
   }

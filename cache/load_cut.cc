@@ -5,7 +5,6 @@
 
 namespace quire::cache {
 
-using model::FillKind;
 using model::NodeId;
 
 namespace {
@@ -15,20 +14,16 @@ class Weigher {
   Weigher(const NodeStore& store, const Root& root, const ChainView& chain, uint32_t have_tokens)
       : store_(store),
         tree_(store.tree()),
-        layout_(*root.layout),
         root_node_(root.node),
         chain_(chain),
-        have_units_(have_tokens / layout_.layout.unit_tokens) {}
+        have_units_(have_tokens / root.layout->layout.unit_tokens) {}
 
   uint64_t span_bytes(NodeId node) const {
     if (node == root_node_ || tree_.link(node).units <= have_units_) return 0;
-    return store_.is_resident(node) ? 0 : bytes_of(FillKind::kSpan, tree_.link(node).units);
+    return missing_bytes(node);
   }
 
-  uint64_t checkpoint_bytes(NodeId node) const {
-    if (!node.valid() || store_.is_resident(node)) return 0;
-    return bytes_of(FillKind::kCheckpoint, tree_.link(node).units);
-  }
+  uint64_t checkpoint_bytes(NodeId node) const { return node.valid() ? missing_bytes(node) : 0; }
 
   // The checkpoint of this very prompt that is deepest below `node`, of those that can be found.
   NodeId checkpoint_below(NodeId node, uint32_t last_units) const {
@@ -36,8 +31,8 @@ class Weigher {
     if (!tree_.link(node).has_checkpoints) return best;
     tree_.for_each_child(node, [&](NodeId child) {
       const NodeLink& link = tree_.link(child);
-      const bool usable = link.kind == static_cast<uint32_t>(NodeKind::kCheckpoint) &&
-                          !link.quarantined && link.units > 0 && link.units <= last_units &&
+      const bool usable = kind_of(link) == NodeKind::kCheckpoint && !link.quarantined &&
+                          link.units > 0 && link.units <= last_units &&
                           link.units <= chain_.count() &&
                           tree_.key(child) == chain_.after(link.units);
       if (usable && (!best.valid() || tree_.link(best).units < link.units)) best = child;
@@ -46,15 +41,15 @@ class Weigher {
   }
 
  private:
-  uint64_t bytes_of(FillKind kind, uint32_t units) const {
+  uint64_t missing_bytes(NodeId node) const {
+    if (store_.is_resident(node)) return 0;
     uint64_t bytes = 0;
-    for (const model::PlannedPage& page : layout_.plan(kind, units).pages) bytes += page.bytes;
+    for (const model::PlannedPage& page : store_.plan_of(node).pages) bytes += page.bytes;
     return bytes;
   }
 
   const NodeStore& store_;
   const PrefixTree& tree_;
-  const KnownLayout& layout_;
   const NodeId root_node_;
   const ChainView& chain_;
   const uint32_t have_units_;

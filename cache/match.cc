@@ -136,7 +136,7 @@ class Finder {
     if (match.span_units > last_units_) return;
     bool diverged = false;
     tree_.for_each_child(match.span_node, [&](NodeId child) {
-      diverged = diverged || tree_.link(child).kind == static_cast<uint32_t>(NodeKind::kSpan);
+      diverged = diverged || kind_of(tree_.link(child)) == NodeKind::kSpan;
     });
     const bool block_behind = known_units_ / per_block_ * per_block_ > match.span_units;
     if (diverged && block_behind) match.branch_units = match.span_units;

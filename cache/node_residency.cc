@@ -16,16 +16,10 @@ using model::SlotId;
 
 namespace {
 
-NodeKind kind_of(const NodeLink& link) { return static_cast<NodeKind>(link.kind); }
-
 // What thin_path leaves at the end of a path, and takes from it at a time: the walk is then paid
 // for.
 constexpr uint32_t kKeptEnd = 16;
 constexpr uint32_t kThinnedAtOnce = 256;
-
-bool is_object(const NodeLink& link) {
-  return kind_of(link) == NodeKind::kSpan || kind_of(link) == NodeKind::kCheckpoint;
-}
 
 }  // namespace
 
@@ -114,15 +108,17 @@ uint64_t NodeStore::nonresident_count() const {
          counters_.resident_checkpoints;
 }
 
+// Precondition: resident.
+allocator::PageEntry& NodeStore::last_page(NodeId node) const {
+  SlotId slot = first_page(node);
+  for (SlotId next = next_page(slot); next.valid(); next = next_page(slot)) slot = next;
+  return pool_->page(slot);
+}
+
 std::optional<SsdPlace> NodeStore::ssd_place(NodeId node) const {
   const NodeLink& link = tree_->link(node);
   if (!link.on_ssd) return std::nullopt;
-  uint32_t place = link.first_page;
-  if (link.resident) {
-    SlotId slot = first_page(node);
-    for (SlotId next = next_page(slot); next.valid(); next = next_page(slot)) slot = next;
-    place = pool_->page(slot).next & ~kLastPageTag;
-  }
+  const uint32_t place = link.resident ? last_page(node).next & ~kLastPageTag : link.first_page;
   return SsdPlace{.slot = place - 1, .generation = link.ssd_generation};
 }
 
@@ -145,16 +141,14 @@ std::optional<NodeId> NodeStore::add_on_ssd(NodeId parent, NodeKind kind, const 
 
 void NodeStore::offer_restored() {
   for (uint32_t i = 0; i < tree_->end_of_nodes(); ++i) {
-    if (is_object(tree_->link(NodeId{i}))) offer(NodeId{i});
+    if (is_object(kind_of(tree_->link(NodeId{i})))) offer(NodeId{i});
   }
 }
 
 void NodeStore::set_on_ssd(NodeId node, SsdPlace place) {
   NodeLink& link = tree_->link(node);
   QUIRE_CHECK(link.resident && !link.on_ssd && place.slot + 1 < kLastPageTag / 2);
-  SlotId slot = first_page(node);
-  for (SlotId next = next_page(slot); next.valid(); next = next_page(slot)) slot = next;
-  pool_->page(slot).next = kLastPageTag | (place.slot + 1);
+  last_page(node).next = kLastPageTag | (place.slot + 1);
   link.on_ssd = 1;
   link.ssd_generation = place.generation;
   ++(kind_of(link) == NodeKind::kSpan ? counters_.ssd_spans : counters_.ssd_checkpoints);
@@ -180,9 +174,7 @@ void NodeStore::release_ssd(NodeId node) {
 void NodeStore::forget_ssd(NodeId node) {
   QUIRE_CHECK(is_resident(node) && tree_->link(node).on_ssd);
   release_ssd(node);
-  SlotId slot = first_page(node);
-  for (SlotId next = next_page(slot); next.valid(); next = next_page(slot)) slot = next;
-  pool_->page(slot).next = 0;
+  last_page(node).next = 0;
   offer(tree_->parent(node));
 }
 
@@ -197,7 +189,7 @@ void NodeStore::make_resident(NodeId node, std::span<const SlotId> slots) {
 
 bool NodeStore::may_leave_ram(NodeId node) const {
   const NodeLink& link = tree_->link(node);
-  return is_object(link) && link.resident && link.pins == 0 &&
+  return is_object(kind_of(link)) && link.resident && link.pins == 0 &&
          (kind_of(link) == NodeKind::kCheckpoint || link.resident_children == 0) &&
          (link.on_ssd || tree_->is_leaf(node));
 }
@@ -206,7 +198,7 @@ bool NodeStore::may_leave_ram(NodeId node) const {
 // is present for as long as something depends on it.
 bool NodeStore::may_leave_ssd(NodeId node) const {
   const NodeLink& link = tree_->link(node);
-  if (!is_object(link) || !link.on_ssd || link.pins > 0) return false;
+  if (!is_object(kind_of(link)) || !link.on_ssd || link.pins > 0) return false;
   return !link.ssd_child && (link.resident || tree_->is_leaf(node));
 }
 
@@ -236,7 +228,7 @@ uint32_t NodeStore::thin_path(NodeId tip) {
   if (!has_ssd() || !tip.valid()) return 0;
   uint32_t kept = 0;
   uint32_t gone = 0;
-  for (NodeId node = tip; is_object(tree_->link(node)) && gone < kThinnedAtOnce;
+  for (NodeId node = tip; is_object(kind_of(tree_->link(node))) && gone < kThinnedAtOnce;
        node = tree_->parent(node)) {
     const NodeLink& link = tree_->link(node);
     if (kept++ < kKeptEnd || !link.resident || !link.on_ssd || link.pins > 0) continue;
@@ -259,7 +251,7 @@ bool NodeStore::evict_one_from_ssd() {
   while (const auto victim = ssd_policy_->take_victim()) {
     NodeLink& link = tree_->link(*victim);
     // Ids are reused: the policy may know one from an earlier life.
-    if (!is_object(link) || !link.in_ssd_policy) continue;
+    if (!is_object(kind_of(link)) || !link.in_ssd_policy) continue;
     link.in_ssd_policy = 0;
     if (!may_leave_ssd(*victim)) continue;
     ++counters_.ssd_evicted;

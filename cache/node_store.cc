@@ -18,8 +18,6 @@ constexpr uint32_t kMaxEvictionsPerAllocation = 4096;
 // Looking for a wholly free segment costs more than an eviction.
 constexpr uint32_t kEvictionsBetweenRetireTries = 64;
 
-NodeKind kind_of(const NodeLink& link) { return static_cast<NodeKind>(link.kind); }
-
 }  // namespace
 
 NodeStore::NodeStore(std::unique_ptr<PrefixTree> tree, Pool* pool, NamespaceTable* names,
@@ -43,9 +41,7 @@ EvictionPolicy& NodeStore::policy_of(NodeId node) { return *policies_[domain_of(
 
 bool NodeStore::may_drop(NodeId node) const {
   const NodeLink& link = tree_->link(node);
-  const NodeKind kind = kind_of(link);
-  return (kind == NodeKind::kSpan || kind == NodeKind::kCheckpoint) && link.pins == 0 &&
-         tree_->is_leaf(node);
+  return is_object(kind_of(link)) && link.pins == 0 && tree_->is_leaf(node);
 }
 
 void NodeStore::offer(NodeId node) {
@@ -107,15 +103,18 @@ void NodeStore::free_pages(NodeId node) {
   }
 }
 
+const model::PagePlan& NodeStore::plan_of(NodeId node) const {
+  const NodeLink& link = tree_->link(node);
+  return names_->root(model::RootId{link.root}).layout->plan(fill_kind(kind_of(link)), link.units);
+}
+
 void NodeStore::count_pages(NodeId node, int64_t change) {
   const NodeLink& link = tree_->link(node);
   const Root& root = names_->root(model::RootId{link.root});
-  const auto kind =
-      kind_of(link) == NodeKind::kSpan ? model::FillKind::kSpan : model::FillKind::kCheckpoint;
   if (pages_by_layout_.size() <= root.key.layout.value) {
     pages_by_layout_.resize(root.key.layout.value + 1);
   }
-  for (const model::PlannedPage& page : root.layout->plan(kind, link.units).pages) {
+  for (const model::PlannedPage& page : plan_of(node).pages) {
     pages_by_layout_[root.key.layout.value][page.group] += static_cast<uint64_t>(change);
   }
 }
@@ -327,7 +326,7 @@ void NodeStore::check_invariants() const {
     const NodeKind kind = kind_of(link);
     spans += kind == NodeKind::kSpan;
     checkpoints += kind == NodeKind::kCheckpoint;
-    if (kind != NodeKind::kSpan && kind != NodeKind::kCheckpoint) continue;
+    if (!is_object(kind)) continue;
     check_residency(NodeId{i});
   }
   QUIRE_CHECK(spans == counters_.spans && checkpoints == counters_.checkpoints);

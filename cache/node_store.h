@@ -114,6 +114,8 @@ class NodeStore {
   // Page slots of a resident node in plan order; none after the last one.
   model::SlotId first_page(model::NodeId node) const;
   model::SlotId next_page(model::SlotId slot) const;
+  // Which pages the node has.
+  const model::PagePlan& plan_of(model::NodeId node) const;
 
   // --- the SSD tier (cache/node_residency.cc) ---
   // Turns the calls below on. The policy orders what may leave the SSD.
@@ -197,6 +199,7 @@ class NodeStore {
   bool may_leave_ram(model::NodeId node) const;
   bool may_leave_ssd(model::NodeId node) const;
   void offer(model::NodeId node);  // tells the policies, if it may go
+  allocator::PageEntry& last_page(model::NodeId node) const;
   void link_pages(model::NodeId node, std::span<const model::SlotId> slots, uint32_t last);
   void add_resident_child(model::NodeId parent);
   void remove_resident_child(model::NodeId parent);
@@ -226,6 +229,8 @@ class NodeStore {
   bool ssd_readable_ = false;
   std::vector<SsdRelease> ssd_releases_;
   std::vector<FreshNode> fresh_;
+  // Two counts of children. That of RAM is inline up to 62, so that a commit below a span that has
+  // checkpoints allocates nothing; that of the SSD is one bit, and changes at the pace of a device.
   std::unordered_map<uint32_t, uint32_t> many_children_;  // by node: resident children above 62
   uint32_t sweep_hand_ = 0;                               // node id; of leave_ram_out_of_order
   std::unordered_map<uint32_t, uint32_t> many_copies_;    // by node: children with a copy above one

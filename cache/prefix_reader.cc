@@ -225,11 +225,12 @@ model::Result<Load> PrefixReader::load(LeaseHolder& holder, const model::LoadArg
   return load;
 }
 
-uint32_t PrefixReader::ready_blocks(const Load& load, uint32_t from) const {
+// Blocks from the start of the range that could be delivered now.
+uint32_t PrefixReader::ready_blocks(const Load& load) const {
   const PrefixTree& tree = store_->tree();
   uint32_t ready = load.block_count;
   NodeId node = load.last;
-  for (uint32_t block = load.block_count; block > from; --block, node = tree.parent(node)) {
+  for (uint32_t block = load.block_count; block > 0; --block, node = tree.parent(node)) {
     if (!store_->is_resident(node) || tree.link(node).quarantined) ready = block - 1;
   }
   return ready;
@@ -250,7 +251,7 @@ model::LoadResult PrefixReader::deliver(LeaseHolder& holder, const Load& load,
                                         std::span<PageDescriptor> out, std::vector<SlotId>* slots) {
   Lease* lease = leases_->find(load.lease, holder);
   QUIRE_CHECK(lease != nullptr && load.range_index < lease->load_count);
-  const uint32_t ready = ready_blocks(load, 0);
+  const uint32_t ready = ready_blocks(load);
   model::LoadResult result{};
   result.block_count = ready;
   size_t count = size_t{ready} * load.pages_per_span;

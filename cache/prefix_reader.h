@@ -64,8 +64,6 @@ class PrefixReader {
                            std::vector<model::SlotId>* slots = nullptr);
   // What the last load() found missing, the head of the range first, the checkpoint last.
   const std::vector<model::NodeId>& missing() const { return missing_; }
-  // Blocks from the start of the range that could be delivered now, at least `from` of them.
-  uint32_t ready_blocks(const Load& load, uint32_t from) const;
   // Ends a load that had something missing: descriptors of the usable head, and of the checkpoint
   // when all blocks are there; what did not come is unpinned. `out` as given to load().
   model::LoadResult deliver(LeaseHolder& holder, const Load& load,
@@ -98,6 +96,7 @@ class PrefixReader {
                  std::vector<model::SlotId>* slots);
   void write_span(const Load& load, model::NodeId node, size_t index,
                   std::span<model::PageDescriptor> out, std::vector<model::SlotId>* slots) const;
+  uint32_t ready_blocks(const Load& load) const;
   size_t count_checkpoint_pages(model::NodeId checkpoint, model::GroupMask groups) const;
   uint32_t write_checkpoint(model::NodeId checkpoint, model::GroupMask groups,
                             std::span<model::PageDescriptor> out,

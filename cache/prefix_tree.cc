@@ -15,8 +15,6 @@ using model::RootId;
 
 namespace {
 
-NodeKind kind_of(const NodeLink& link) { return static_cast<NodeKind>(link.kind); }
-
 bool is_visible_span(const NodeLink& link) {
   return kind_of(link) == NodeKind::kSpan && link.quarantined == 0;
 }

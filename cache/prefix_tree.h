@@ -25,6 +25,7 @@
 #include "model/hash256.h"
 #include "model/ids.h"
 #include "model/result.h"
+#include "model/ring_frames.h"
 
 namespace quire::cache {
 
@@ -57,6 +58,15 @@ struct NodeLink {
 // 2^22 pins: 16,384 sessions' tips, and 65,536 leases of at most 17 pins on one node.
 inline constexpr uint32_t kMaxPins = (1u << 22) - 1;
 static_assert(sizeof(NodeLink) == 32);
+
+inline NodeKind kind_of(const NodeLink& link) { return static_cast<NodeKind>(link.kind); }
+// Spans and checkpoints: what holds pages.
+inline bool is_object(NodeKind kind) {
+  return kind == NodeKind::kSpan || kind == NodeKind::kCheckpoint;
+}
+inline model::FillKind fill_kind(NodeKind kind) {
+  return kind == NodeKind::kSpan ? model::FillKind::kSpan : model::FillKind::kCheckpoint;
+}
 
 class PrefixTree {
  public:

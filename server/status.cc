@@ -212,8 +212,8 @@ json::array tiers_of(const StatusSources& sources) {
 std::string_view overall_state(const StatusSources& sources) {
   const bool ram = sources.supply->status().failure.empty();
   const bool wanted = !sources.options->ssd_path.empty();
-  const bool ssd = !wanted || (sources.tier != nullptr &&
-                               sources.tier->status().state == tiering::SsdState::kOk);
+  const bool ssd =
+      !wanted || (sources.tier != nullptr && sources.tier->state() == tiering::SsdState::kOk);
   return ram && ssd ? "ok" : "degraded";
 }
 

@@ -9,8 +9,6 @@
 
 namespace quire::tiering {
 
-using cache::NodeKind;
-
 namespace {
 
 // Erasures alone wait this long for company: each batch is a synced write.
@@ -97,10 +95,7 @@ bool SsdCommitter::drop_hopeless() {
 
 // The manifest never named its slots.
 void SsdCommitter::fail_unnamed(Transfer* transfer) {
-  for (uint32_t i = 0; i < transfer->run.keys.size(); ++i) {
-    parts_.space->release({transfer->first.value + i});
-    parts_.space->reclaim({transfer->first.value + i});
-  }
+  parts_.space->cancel(transfer->first, static_cast<uint32_t>(transfer->run.keys.size()));
   failed_.push_back(transfer);
 }
 
@@ -159,11 +154,15 @@ void SsdCommitter::on_sync(IoOp& op) {
   if (syncs_in_flight_ == 0) submit_batch();
 }
 
+// Its nodes are pinned, so their root is there.
+model::RootId SsdCommitter::root_of(const Transfer& transfer) const {
+  return model::RootId{parts_.cache->store().tree().link(transfer.objects[0].node).root};
+}
+
 void SsdCommitter::submit_batch() {
   ManifestBatch batch;
   for (const Transfer* transfer : cycle_) {
-    const cache::NodeLink& link = parts_.cache->store().tree().link(transfer->objects[0].node);
-    parts_.roots->describe(model::RootId{link.root}, batch);
+    parts_.roots->describe(root_of(*transfer), batch);
     batch.put_run(transfer->run);
   }
   for (const Erasure& erasure : cycle_erasures_) batch.truncate_run(erasure.key, erasure.left);
@@ -176,7 +175,7 @@ void SsdCommitter::finish_batch(bool ok) {
   for (Transfer* transfer : cycle_) {
     if (ok) {
       counters_.durable_objects += transfer->run.keys.size();
-      parts_.roots->durable(transfer->run.key.root);
+      parts_.roots->durable(root_of(*transfer));
       durable_.push_back(transfer);
     } else {
       erase_run(transfer->run.key, static_cast<uint32_t>(transfer->run.keys.size()));

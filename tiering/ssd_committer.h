@@ -76,6 +76,7 @@ class SsdCommitter {
     uint32_t left = 0;
     std::vector<SsdSlot> slots;
   };
+  model::RootId root_of(const Transfer& transfer) const;
   bool drop_hopeless();
   void fail_unnamed(Transfer* transfer);
   void begin_cycle();

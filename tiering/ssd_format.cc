@@ -60,9 +60,13 @@ RegionGeometry region_geometry(uint64_t region_bytes, uint64_t slot_bytes) {
 
 uint64_t stored_slot_bytes(std::span<const StoredPage> pages) {
   uint64_t bytes = 0;
-  for (const StoredPage& page : pages) {
-    bytes += (page.stored_bytes + kSsdBlockBytes - 1) / kSsdBlockBytes * kSsdBlockBytes;
-  }
+  for (const StoredPage& page : pages) bytes += whole_blocks(page.stored_bytes);
+  return bytes;
+}
+
+uint64_t slot_bytes(const model::PagePlan& plan) {
+  uint64_t bytes = 0;
+  for (const model::PlannedPage& page : plan.pages) bytes += whole_blocks(page.bytes);
   return bytes;
 }
 

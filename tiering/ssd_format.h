@@ -23,7 +23,9 @@
 #include "model/hash256.h"
 #include "model/ids.h"
 #include "model/limits.h"
+#include "model/page_plan.h"
 #include "model/result.h"
+#include "model/session_shm.h"
 
 namespace quire::tiering {
 
@@ -124,7 +126,10 @@ struct RegionGeometry {
 };
 RegionGeometry region_geometry(uint64_t region_bytes, uint64_t slot_bytes);
 
-// Bytes an object takes in a slot: each page rounded up to 4 KiB.
+inline uint64_t whole_blocks(uint64_t bytes) { return model::align_up(bytes, kSsdBlockBytes); }
+// Bytes an object takes in a slot: each page in whole blocks. As a header has them, and as they
+// are to be stored.
 uint64_t stored_slot_bytes(std::span<const StoredPage> pages);
+uint64_t slot_bytes(const model::PagePlan& plan);
 
 }  // namespace quire::tiering

@@ -89,7 +89,7 @@ std::span<const SlotId> SsdLoader::slots_of(const Load& load, size_t index) cons
 bool SsdLoader::reserve_node(Load& load, NodeId node, Reserved& outcome) {
   NodeStore& store = parts_.cache->store();
   const cache::Root& root = parts_.cache->names().root(model::RootId{store.tree().link(node).root});
-  const std::vector<model::PlannedPage>& plan = parts_.mover->plan_of(node);
+  const std::vector<model::PlannedPage>& plan = store.plan_of(node).pages;
   const std::span<const SlotId> before =
       load.reserved == 0 ? std::span<const SlotId>() : slots_of(load, load.reserved - 1);
   const size_t start = load.slots.size();
@@ -174,7 +174,7 @@ void SsdLoader::issue(Load& load) {
     if (transfer == nullptr) return;
     if (!parts_.files->open(region, false).ok()) {
       parts_.mover->give_back(transfer);
-      failures_.emplace(load.nodes[load.issued].value, Errc::kIoError);
+      load.failure = Errc::kIoError;
       return;
     }
     issue_run(load, *transfer, count);
@@ -187,8 +187,9 @@ void SsdLoader::reserve_and_issue() {
     if (!load->is_reserved()) {
       if (reserving) continue;  // one at a time
       reserving = true;
+      // Nobody is there whose end would make room.
       if (reserve(*load) == Reserved::kNoRoom && loads_.size() == 1 && parts_.mover->idle()) {
-        failures_.emplace(load->nodes[load->head].value, Errc::kResourceExhausted);
+        load->failure = Errc::kResourceExhausted;
       }
     }
     if (load->is_reserved() && load->issued < load->nodes.size()) issue(*load);
@@ -212,12 +213,24 @@ void SsdLoader::on_settled(Transfer& transfer, uint32_t index) {
     for (const SlotId slot : slots) store.pool().free(slot);
     const bool corrupt = object.state == ObjectState::kCorrupt;
     ++(corrupt ? counters_.corrupt : counters_.read_failures);
-    failures_.emplace(object.node.value, corrupt ? Errc::kCorrupt : Errc::kIoError);
+    if (!corrupt) note_unreadable(object.node);
     // Out of the index before anyone is answered, or the next match would promise it again.
     if (!store.tree().link(object.node).quarantined) store.quarantine(object.node);
   }
   store.unpin(object.node);
   if (++transfer.handled == transfer.object_count) parts_.mover->give_back(&transfer);
+}
+
+// The loads that will come to it say what stopped them: the device, not what lies on it. Of two
+// such nodes the one nearer to the head counts, and what is below it is quarantined with it.
+void SsdLoader::note_unreadable(NodeId node) {
+  for (const auto& load : loads_) {
+    const auto from = load->nodes.begin() + static_cast<std::ptrdiff_t>(load->head);
+    const auto found = std::find(from, load->nodes.end(), node);
+    if (found == load->nodes.end()) continue;
+    const auto known = std::find(from, found, load->unreadable);
+    if (known == found) load->unreadable = node;
+  }
 }
 
 std::optional<Errc> SsdLoader::outcome(Load& load, int64_t now_ns) {
@@ -226,10 +239,8 @@ std::optional<Errc> SsdLoader::outcome(Load& load, int64_t now_ns) {
   if (load.head == load.nodes.size()) return Errc::kOk;
   const NodeId next = load.nodes[load.head];
   const NodeLink& link = store.tree().link(next);
-  if (const auto failure = failures_.find(next.value); failure != failures_.end()) {
-    return failure->second;
-  }
-  if (link.quarantined) return Errc::kCorrupt;
+  if (load.failure != Errc::kOk) return load.failure;
+  if (link.quarantined) return load.unreadable == next ? Errc::kIoError : Errc::kCorrupt;
   if (load.head < load.issued && !link.moving) return Errc::kIoError;
   if (now_ns >= load.deadline_ns) return Errc::kDeadlineExceeded;
   if (!parts_.health->may_read()) return Errc::kIoError;
@@ -268,10 +279,7 @@ void SsdLoader::cancel(uint64_t tag) {
 }
 
 bool SsdLoader::step(int64_t now_ns) {
-  if (loads_.empty()) {
-    failures_.clear();
-    return false;
-  }
+  if (loads_.empty()) return false;
   reserve_and_issue();
   bool worked = false;
   for (auto at = loads_.begin(); at != loads_.end();) {
@@ -287,7 +295,6 @@ bool SsdLoader::step(int64_t now_ns) {
     at = loads_.erase(at);
     worked = true;
   }
-  failures_.clear();
   return worked;
 }
 

@@ -94,7 +94,9 @@ class SsdLoader {
     std::vector<uint32_t> slot_ends;   // in `slots`, by node
     size_t reserved = 0;               // nodes with slots, or that need none
     size_t issued = 0;
-    size_t head = 0;  // nodes [0, head) are in RAM
+    size_t head = 0;                         // nodes [0, head) are in RAM
+    model::NodeId unreadable;                // the device failed there
+    model::Errc failure = model::Errc::kOk;  // of the load as a whole
     bool is_reserved() const { return reserved == nodes.size(); }
   };
   enum class Reserved : uint8_t { kDone, kMore, kWaiting, kNoRoom };
@@ -110,12 +112,12 @@ class SsdLoader {
   // nullopt: goes on.
   std::optional<model::Errc> outcome(Load& load, int64_t now_ns);
   void finish(Load& load, model::Errc code, int64_t now_ns);
+  void note_unreadable(model::NodeId node);
   void let_go(Load& load);
 
   LoaderParts parts_;
   std::deque<std::unique_ptr<Load>> loads_;  // in the order of service
   std::unordered_map<uint64_t, Load*> by_tag_;
-  std::unordered_map<uint32_t, model::Errc> failures_;  // nodes that failed since the last step
   std::vector<FinishedLoad> finished_;
   LoaderCounters counters_;
 };

@@ -16,14 +16,10 @@ using model::NodeId;
 
 namespace {
 
-// A reading interval shorter than this says little about bandwidth.
+constexpr uint32_t kOpsPerCall = 4;  // of issue()
+// A reading interval shorter than this says little about bandwidth; a longer one is cut.
 constexpr int64_t kMinBusyNs = 5'000'000;
-constexpr uint32_t kOpsPerCall = 4;
 constexpr int64_t kMaxBusyNs = 50'000'000;
-
-uint64_t whole_blocks(uint64_t bytes) {
-  return (bytes + kSsdBlockBytes - 1) / kSsdBlockBytes * kSsdBlockBytes;
-}
 
 }  // namespace
 
@@ -65,7 +61,6 @@ Transfer* SsdMover::take(TransferKind kind, TransferClass priority, uint32_t res
   transfer.pages.clear();
   transfer.ops.clear();
   transfer.next_op = 0;
-  transfer.error = 0;
   transfer.hung_reported = false;
   transfer.stored_bytes = 0;
   transfer.run = RunRecord{};
@@ -79,18 +74,8 @@ void SsdMover::give_back(Transfer* transfer) {
   --in_use_count_;
 }
 
-const std::vector<model::PlannedPage>& SsdMover::plan_of(NodeId node) const {
-  const NodeLink& link = parts_.cache->store().tree().link(node);
-  const cache::Root& root = parts_.cache->names().root(model::RootId{link.root});
-  const bool span = static_cast<NodeKind>(link.kind) == NodeKind::kSpan;
-  return root.layout->plan(span ? model::FillKind::kSpan : model::FillKind::kCheckpoint, link.units)
-      .pages;
-}
-
 uint64_t SsdMover::object_bytes(NodeId node) const {
-  uint64_t bytes = 0;
-  for (const model::PlannedPage& page : plan_of(node)) bytes += whole_blocks(page.bytes);
-  return bytes;
+  return slot_bytes(parts_.cache->store().plan_of(node));
 }
 
 // Registered once, when the first page of the segment moves.
@@ -115,7 +100,7 @@ void SsdMover::forget_segment(const std::byte* data) {
 }
 
 void SsdMover::add_object(Transfer& transfer, NodeId node, std::span<const model::SlotId> slots) {
-  const std::vector<model::PlannedPage>& plan = plan_of(node);
+  const std::vector<model::PlannedPage>& plan = parts_.cache->store().plan_of(node).pages;
   QUIRE_CHECK(transfer.object_count < kMaxRunObjects && plan.size() == slots.size());
   TransferObject& object = transfer.objects[transfer.object_count++];
   object = TransferObject{.node = node,
@@ -146,7 +131,7 @@ void SsdMover::add_scratch_object(Transfer& transfer, NodeId node, std::byte* sc
   TransferObject& object = transfer.objects[transfer.object_count++];
   object = TransferObject{.node = node, .first_page = static_cast<uint32_t>(transfer.pages.size())};
   uint64_t slot_offset = 0;
-  for (const model::PlannedPage& page : plan_of(node)) {
+  for (const model::PlannedPage& page : parts_.cache->store().plan_of(node).pages) {
     transfer.pages.push_back({.data = scratch + slot_offset,
                               .bytes = page.bytes,
                               .slot_offset = slot_offset,
@@ -158,8 +143,7 @@ void SsdMover::add_scratch_object(Transfer& transfer, NodeId node, std::byte* sc
 }
 
 void SsdMover::start(Transfer& transfer) {
-  transfer.started_ns = parts_.clock->now_ns();
-  transfer.progress_ns = transfer.started_ns;
+  transfer.progress_ns = parts_.clock->now_ns();
   transfer.checks.assign(transfer.pages.size(), CopyPage{});
   if (transfer.kind == TransferKind::kDemote) {
     for (uint32_t i = 0; i < transfer.object_count; ++i) start_checks(transfer, i);
@@ -367,7 +351,6 @@ void SsdMover::finish_op(Transfer& transfer, TransferOp& op) {
   learn(transfer, op.io);
   const bool write = op.io.kind == IoKind::kWrite;
   if (op.io.error != 0) {
-    transfer.error = op.io.error;
     const std::string what = (write ? "write of " : "read of ") +
                              parts_.files->name_of(transfer.first.region()) + ": " +
                              std::strerror(op.io.error);

@@ -65,7 +65,6 @@ class SsdMover {
   void give_back(Transfer* transfer);
   // What an object takes in a slot: its pages in whole blocks.
   uint64_t object_bytes(model::NodeId node) const;
-  const std::vector<model::PlannedPage>& plan_of(model::NodeId node) const;
   // Adds an object whose pages lie in these RAM slots, in plan order. At most kMaxRunObjects.
   void add_object(Transfer& transfer, model::NodeId node, std::span<const model::SlotId> slots);
   // Adds an object to be read into scratch memory.

@@ -126,12 +126,8 @@ class Chooser {
     const bool in_place = is_span(object) ? object.units == object.parent_units + step
                                           : layout.needs_checkpoint &&
                                                 object.units / step * step == object.parent_units;
-    const auto kind = is_span(object) ? model::FillKind::kSpan : model::FillKind::kCheckpoint;
-    uint64_t bytes = 0;
-    for (const model::PlannedPage& page : layout.plan(kind, object.units).pages) {
-      bytes += (page.bytes + kSsdBlockBytes - 1) / kSsdBlockBytes * kSsdBlockBytes;
-    }
-    return in_place && bytes == object.slot_bytes;
+    const model::FillKind kind = cache::fill_kind(static_cast<NodeKind>(object.kind));
+    return in_place && slot_bytes(layout.plan(kind, object.units)) == object.slot_bytes;
   }
 
   void keep_latest() {

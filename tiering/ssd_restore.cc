@@ -71,14 +71,9 @@ class Restorer {
     return {};
   }
 
-  uint64_t slot_bytes(const cache::Root& root, const RunRecord& run) const {
-    const bool span = static_cast<NodeKind>(run.key.kind) == NodeKind::kSpan;
-    const auto kind = span ? model::FillKind::kSpan : model::FillKind::kCheckpoint;
-    uint64_t bytes = 0;
-    for (const model::PlannedPage& page : root.layout->plan(kind, run.key.units).pages) {
-      bytes += (page.bytes + kSsdBlockBytes - 1) / kSsdBlockBytes * kSsdBlockBytes;
-    }
-    return bytes;
+  uint64_t slot_bytes_of(const cache::Root& root, const RunRecord& run) const {
+    const model::FillKind kind = cache::fill_kind(static_cast<NodeKind>(run.key.kind));
+    return slot_bytes(root.layout->plan(kind, run.key.units));
   }
 
   bool has_data(uint32_t region) {
@@ -111,7 +106,7 @@ class Restorer {
       keep_only(run, 0);
       return {};
     }
-    const auto claimed = parts_.space->claim(run.key.slot, count, slot_bytes(root, run));
+    const auto claimed = parts_.space->claim(run.key.slot, count, slot_bytes_of(root, run));
     if (claimed.code() == Errc::kResourceExhausted) {
       report_.beyond_capacity += count;
       keep_only(run, 0);
@@ -124,10 +119,7 @@ class Restorer {
     const uint32_t restored = restore_objects(run, root);
     if (restored == count) return {};
     keep_only(run, restored);
-    for (uint32_t i = restored; i < count; ++i) {
-      parts_.space->release({run.key.slot.value + i});
-      parts_.space->reclaim({run.key.slot.value + i});
-    }
+    parts_.space->cancel({run.key.slot.value + restored}, count - restored);
     return {};
   }
 

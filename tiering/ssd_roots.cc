@@ -30,10 +30,4 @@ void SsdRoots::describe(model::RootId id, ManifestBatch& batch) {
                   .namespace_name = root.key.namespace_name});
 }
 
-void SsdRoots::durable(uint32_t number) {
-  for (Known& known : by_root_) {
-    if (known.in_use && known.number == number) known.durable = true;
-  }
-}
-
 }  // namespace quire::tiering

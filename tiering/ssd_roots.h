@@ -27,8 +27,8 @@ class SsdRoots {
   uint32_t last_number(model::RootId root) const { return by_root_[root.value].number; }
   // Adds the records of the root to the batch unless they are known to be durable.
   void describe(model::RootId root, ManifestBatch& batch);
-  // The batch that described it is durable.
-  void durable(uint32_t number);
+  // A batch that described it is durable. Precondition: it has nodes still.
+  void durable(model::RootId root) { by_root_[root.value].durable = true; }
 
  private:
   struct Known {

@@ -301,6 +301,13 @@ void SsdSpace::reclaim(SsdSlot slot) {
   if (--region.used_count == 0) take_size(slot.region());
 }
 
+void SsdSpace::cancel(SsdSlot first, uint32_t count) {
+  for (uint32_t i = count; i > 0; --i) {
+    release({first.value + i - 1});
+    reclaim({first.value + i - 1});
+  }
+}
+
 // A size from a damaged record may be anything.
 RegionGeometry SsdSpace::geometry_of(uint64_t slot_bytes) const {
   return slot_bytes <= region_bytes_ ? region_geometry(region_bytes_, slot_bytes)

@@ -67,6 +67,8 @@ class SsdSpace {
   void release(SsdSlot slot);
   // Its record is durably gone: may be written again.
   void reclaim(SsdSlot slot);
+  // The last slots of a run, or all of it, that no record was ever made of: free at once.
+  void cancel(SsdSlot first, uint32_t count);
 
   // The run a used or freeing slot belongs to: its first slot. (A bit a slot marks starts.)
   SsdSlot run_start(SsdSlot slot) const;

@@ -170,9 +170,9 @@ void SsdTier::store_layouts() {
 void SsdTier::route() {
   const int64_t now = parts_.clock->now_ns();
   // Handlers may settle more; those are for the next round.
-  std::vector<SsdMover::Settled> settled;
-  settled.swap(mover_->settled());
-  for (const SsdMover::Settled& one : settled) {
+  settled_.clear();
+  settled_.swap(mover_->settled());
+  for (const SsdMover::Settled& one : settled_) {
     switch (one.transfer->kind) {
       case TransferKind::kDemote:
         demoter_->on_settled(*one.transfer);
@@ -185,9 +185,9 @@ void SsdTier::route() {
         break;
     }
   }
-  std::vector<IoOp*> others;
-  others.swap(mover_->others());
-  for (IoOp* op : others) {
+  others_.clear();
+  others_.swap(mover_->others());
+  for (IoOp* op : others_) {
     if (op->tag & SsdCommitter::kSyncTag) {
       committer_->on_sync(*op);
     } else if (op->tag & SsdDemoter::kAllocateTag) {
@@ -218,7 +218,10 @@ bool SsdTier::step(bool quiet) {
   for (const cache::SsdRelease& release : store.ssd_releases()) committer_->add_release(release);
   store.ssd_releases().clear();
   if (health_.may_write() && layouts_stored_ < parts_.cache->layouts().size()) store_layouts();
-  const bool coming = demoter_->queued() > 0 || mover_->queued_bytes_of(TransferClass::kDemote) > 0;
+  // RAM that is needed does not wait for company.
+  const bool coming =
+      !demoter_->short_of_ram() &&
+      (demoter_->queued() > 0 || mover_->queued_bytes_of(TransferClass::kDemote) > 0);
   worked = committer_->step(!demoter_->blocked_by().empty(), coming) || worked;
   worked = demoter_->step(now) || worked;
   worked = loader_->step(now) || worked;

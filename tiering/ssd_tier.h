@@ -105,6 +105,7 @@ class SsdTier {
   void stop_scrub() { scrubber_->stop(); }
   // A segment is about to be unmapped: precondition, none of its slots is in use.
   void forget_segment(const std::byte* data) { mover_->forget_segment(data); }
+  SsdState state() const { return health_.state(); }
   SsdTierStatus status() const;
   void check_invariants() const { space_->check_invariants(); }
 
@@ -134,6 +135,8 @@ class SsdTier {
   std::unique_ptr<SsdLoader> loader_;
   std::unique_ptr<SsdScrubber> scrubber_;
   std::unique_ptr<SsdProbe> probe_;
+  std::vector<SsdMover::Settled> settled_;  // scratch of route()
+  std::vector<IoOp*> others_;               // likewise
   size_t layouts_stored_ = 0;
   int64_t last_look_ns_ = 0;
 };

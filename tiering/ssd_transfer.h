@@ -77,9 +77,7 @@ struct Transfer {
   uint32_t checks_in_flight = 0;
   uint64_t bytes_in_flight = 0;
   ExtentHeader* headers = nullptr;  // kMaxRunObjects of them, aligned, the mover's
-  int64_t started_ns = 0;
-  int64_t progress_ns = 0;  // last completion, or start
-  int error = 0;            // first errno of an operation
+  int64_t progress_ns = 0;          // last completion, or start
   bool hung_reported = false;
   // Demote only, for the manifest.
   RunRecord run;
