@@ -23,6 +23,7 @@ constexpr size_t kVictimsPerStep = 32;
 // What is under way is pinned: this part of RAM at most, or commits would find nothing to evict.
 constexpr uint64_t kRamPartUnderWay = 4;
 constexpr int64_t kNsPerMs = 1'000'000;
+constexpr int64_t kRetryNs = kNsPerMs;  // after a step that could start nothing
 
 }  // namespace
 
@@ -44,8 +45,7 @@ uint64_t SsdDemoter::free_ram_bytes() const {
 
 bool SsdDemoter::wanted(NodeId node) const {
   const NodeLink& link = parts_.cache->store().tree().link(node);
-  const auto kind = static_cast<NodeKind>(link.kind);
-  if (kind != NodeKind::kSpan && kind != NodeKind::kCheckpoint) return false;
+  if (!is_object(kind_of(link))) return false;
   return link.resident && !link.on_ssd && !link.moving && !link.quarantined && !link.superseded &&
          !parts_.cache->names().root(model::RootId{link.root}).dead;
 }
@@ -61,19 +61,28 @@ bool SsdDemoter::step(int64_t now_ns) {
     queue_.pop_front();
     ++counters_.dropped_queue;
   }
-  if (!parts_.health->may_write()) return false;
+  if (!parts_.health->may_write() || now_ns < retry_at_ns_) return false;
+  if (queue_.empty()) blocked_by_.clear();
+  const bool due = !queue_.empty() && is_due(queue_.front(), now_ns);
+  if (!due && options_.policy == WritePolicy::kThrough) return false;
   runs_.clear();
   run_ends_.clear();
   in_runs_.clear();
   gather_queue(now_ns);
   const bool left_ram = gather_shortage();
-  return start_runs(now_ns) || left_ram;
+  const bool started = start_runs(now_ns);
+  // What keeps runs from starting changes at the pace of the device, not of the core's turns.
+  if (!started && !runs_.empty()) retry_at_ns_ = now_ns + kRetryNs;
+  return started || left_ram;
+}
+
+bool SsdDemoter::is_due(const Candidate& candidate, int64_t now_ns) const {
+  return now_ns - candidate.since_ns >= options_.delay_ms * kNsPerMs;
 }
 
 void SsdDemoter::gather_queue(int64_t now_ns) {
   size_t looked = 0;
-  while (!queue_.empty() && looked < kCandidatesPerStep) {
-    if (now_ns - queue_.front().since_ns < options_.delay_ms * kNsPerMs) break;
+  while (!queue_.empty() && looked < kCandidatesPerStep && is_due(queue_.front(), now_ns)) {
     add_candidate(queue_.front());
     queue_.pop_front();
     ++looked;
@@ -122,7 +131,7 @@ void SsdDemoter::add_candidate(const Candidate& candidate) {
 void SsdDemoter::append(NodeId node) {
   const cache::PrefixTree& tree = parts_.cache->store().tree();
   in_runs_.insert(node.value);
-  const bool span = static_cast<NodeKind>(tree.link(node).kind) == NodeKind::kSpan;
+  const bool span = kind_of(tree.link(node)) == NodeKind::kSpan;
   if (span) {
     const auto end = run_ends_.find(tree.parent(node).value);
     if (end != run_ends_.end() && runs_[end->second].nodes.size() < kMaxRunObjects) {
@@ -158,7 +167,7 @@ bool SsdDemoter::start_runs(int64_t now_ns) {
 model::Hash256 SsdDemoter::first_span_of(NodeId node) const {
   const cache::PrefixTree& tree = parts_.cache->store().tree();
   NodeId up = node;
-  while (static_cast<NodeKind>(tree.link(tree.parent(up)).kind) == NodeKind::kSpan) {
+  while (kind_of(tree.link(tree.parent(up))) == NodeKind::kSpan) {
     up = tree.parent(up);
   }
   return tree.key(up);
@@ -234,7 +243,7 @@ SsdDemoter::Started SsdDemoter::start_run(Run& run, int64_t now_ns) {
   // The parent's own demotion was refused or failed: without it this copy could not be found.
   const NodeId parent = store.tree().parent(run.nodes.front());
   const NodeLink& above = store.tree().link(parent);
-  const bool root = static_cast<NodeKind>(above.kind) == NodeKind::kRoot;
+  const bool root = kind_of(above) == NodeKind::kRoot;
   if (!root && !above.on_ssd && !above.moving) return Started::kRefused;
   Transfer* transfer =
       parts_.mover->take(TransferKind::kDemote, TransferClass::kDemote, kTransfersForLoads);
@@ -255,10 +264,7 @@ SsdDemoter::Started SsdDemoter::start_run(Run& run, int64_t now_ns) {
   const auto opened = parts_.files->open(slots->first.region(), true);
   if (!opened.ok()) parts_.health->write_failed(EIO, opened.error().text, now_ns);
   if (!opened.ok() || !admitted(run, slots->count * (slot_bytes + kSsdBlockBytes), now_ns)) {
-    for (uint32_t i = 0; i < slots->count; ++i) {
-      parts_.space->release({slots->first.value + i});
-      parts_.space->reclaim({slots->first.value + i});
-    }
+    parts_.space->cancel(slots->first, slots->count);
     parts_.mover->give_back(transfer);
     return opened.ok() ? Started::kRefused : Started::kLater;
   }
@@ -274,7 +280,7 @@ void SsdDemoter::describe(Transfer& transfer, uint32_t object) {
   const NodeLink& link = tree.link(node);
   const NodeLink& above = tree.link(tree.parent(node));
   const cache::Root& root = parts_.cache->names().root(model::RootId{link.root});
-  const bool below_root = static_cast<NodeKind>(above.kind) == NodeKind::kRoot;
+  const bool below_root = kind_of(above) == NodeKind::kRoot;
   ExtentHeader& header = transfer.headers[object];
   header = ExtentHeader{};
   header.kind = static_cast<uint8_t>(link.kind);
@@ -303,7 +309,7 @@ void SsdDemoter::start_transfer(Transfer& transfer, const Run& run, const SsdRun
   const NodeLink& link = store.tree().link(run.nodes.front());
   const NodeLink& above = store.tree().link(store.tree().parent(run.nodes.front()));
   const cache::Root& root = parts_.cache->names().root(model::RootId{link.root});
-  const bool checkpoint = static_cast<NodeKind>(link.kind) == NodeKind::kCheckpoint;
+  const bool checkpoint = kind_of(link) == NodeKind::kCheckpoint;
   transfer.first = slots.first;
   transfer.since_ns = run.since_ns;
   transfer.run.key = {.root = parts_.roots->number(model::RootId{link.root}),
@@ -347,10 +353,8 @@ void SsdDemoter::on_settled(Transfer& transfer) {
   if (++transfer.handled < transfer.object_count) return;
   uint32_t good = 0;
   while (good < transfer.object_count && transfer.objects[good].state == ObjectState::kGood) ++good;
+  parts_.space->cancel({transfer.first.value + good}, transfer.object_count - good);
   for (uint32_t i = transfer.object_count; i > good; --i) {
-    // The manifest never named these slots.
-    parts_.space->release({transfer.first.value + i - 1});
-    parts_.space->reclaim({transfer.first.value + i - 1});
     ++counters_.failed;
     const bool corrupt = transfer.objects[i - 1].state == ObjectState::kCorrupt;
     const NodeId node = transfer.objects[i - 1].node;

@@ -83,6 +83,7 @@ class SsdDemoter {
   enum class Started : uint8_t { kYes, kRefused, kLater };
 
   bool wanted(model::NodeId node) const;
+  bool is_due(const Candidate& candidate, int64_t now_ns) const;
   void gather_queue(int64_t now_ns);
   bool gather_shortage();
   void add_candidate(const Candidate& candidate);
@@ -118,6 +119,7 @@ class SsdDemoter {
   uint32_t allocating_region_ = 0;
   bool allocating_ = false;
   bool short_of_ram_ = false;
+  int64_t retry_at_ns_ = 0;
   uint64_t bytes_under_way_ = 0;  // of pages that demotions pin
   DemoterCounters counters_;
 };
