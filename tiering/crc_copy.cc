@@ -17,6 +17,10 @@ namespace quire::tiering {
 namespace {
 
 constexpr size_t kPieceBytes = 4096;
+// Of a checksum alone: pieces of 1 KiB with the second next asked for measured 14 GB/s out of
+// memory, without 12, with other sizes and distances 10 to 14.
+constexpr size_t kCheckPieceBytes = 1024;
+constexpr size_t kCheckAheadBytes = 2048;
 // Below this the target is worth keeping in the cache: headers, small states.
 constexpr size_t kStreamFromBytes = 16 << 10;
 // ISA-L counts bytes in an int.
@@ -71,6 +75,14 @@ uint32_t crc_copy(std::byte* target, const std::byte* source, size_t bytes) {
   return ~copy_plain(state, target + tail, source + tail, bytes - tail);
 }
 
-uint32_t crc32c(const std::byte* data, size_t bytes) { return ~extend(~0u, data, bytes); }
+uint32_t crc32c(const std::byte* data, size_t bytes) {
+  uint32_t state = ~0u;
+  size_t at = 0;
+  for (; at + kCheckAheadBytes + kCheckPieceBytes <= bytes; at += kCheckPieceBytes) {
+    prefetch(data + at + kCheckAheadBytes, kCheckPieceBytes);
+    state = extend(state, data + at, kCheckPieceBytes);
+  }
+  return ~extend(state, data + at, bytes - at);
+}
 
 }  // namespace quire::tiering
