@@ -16,8 +16,8 @@ namespace quire::tiering {
 // "<what>: <strerror(errno)>".
 model::Error file_error(std::string_view what);
 
-// Makes created, renamed and deleted names durable. Not retried by anyone after a failure: the
-// kernel may have dropped what it could not write.
+// Makes created, renamed and deleted names durable. Who calls it again after a failure relies on
+// the file system taking no more changes once its journal could not be written.
 model::Result<void> sync_directory(int directory);
 
 // Makes subdirectory `name` (mode 0700) durable; there already: nothing.

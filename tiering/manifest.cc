@@ -1,9 +1,10 @@
 // The writer: batches lie in a ring of kMaxQueuedBatches places. The core fills places [polled,
-// submitted) and stores submitted_ (release); the writer loads it (acquire), writes all places
-// [finished, submitted) as one RocksDB batch, leaves the results in them, and stores finished_
-// (release); the core loads that (acquire) and takes them back. So each place has one owner at a
-// time. While finished_ == submitted_ the writer touches nothing, and the core may use the database
-// itself: that is how reads and resume() do it. Sleeping as in tiering/copy_workers.cc.
+// submitted) and stores submitted_ (release); the writer loads it (acquire), does the work of all
+// places [finished, submitted), writes those whose work succeeded as one RocksDB batch, leaves the
+// results in them, and stores finished_ (release); the core loads that (acquire) and takes them
+// back. So each place has one owner at a time. While finished_ == submitted_ the writer touches
+// nothing, and the core may use the database itself: that is how reads and resume() do it. Sleeping
+// as in tiering/copy_workers.cc.
 #include "tiering/manifest.h"
 
 #include <rocksdb/db.h>
@@ -326,6 +327,7 @@ class Manifest::Writer {
   void ring();
   void drain();
   void run();
+  Result<void> check_writable() const;
   void write_group(uint32_t first, uint32_t last);
   Result<void> write(uint32_t first, uint32_t last);
   Status probe();
@@ -412,23 +414,37 @@ void Manifest::Writer::run() {
   }
 }
 
-void Manifest::Writer::write_group(uint32_t first, uint32_t last) {
-  Result<void> result;
+Result<void> Manifest::Writer::check_writable() const {
   if (options_.read_only) {
-    result = make_error(Errc::kIoError, "the manifest " + options_.path + " is open for reading");
-  } else if (std::optional<Error> failure = listener_->failure()) {
-    result = std::move(*failure);
-  } else {
-    result = write(first, last);
-    if (!result.ok()) listener_->record(result.error());
+    return make_error(Errc::kIoError, "the manifest " + options_.path + " is open for reading");
   }
-  for (uint32_t number = first; number != last; ++number) place(number).result = result;
+  if (std::optional<Error> failure = listener_->failure()) return std::move(*failure);
+  return {};
 }
 
+void Manifest::Writer::write_group(uint32_t first, uint32_t last) {
+  Result<void> group = check_writable();
+  bool any = false;
+  for (uint32_t number = first; number != last; ++number) {
+    ManifestDone& done = place(number);
+    done.result = group.ok() && done.batch.work_ ? done.batch.work_() : group;
+    any = any || done.result.ok();
+  }
+  if (!any) return;
+  group = write(first, last);
+  if (group.ok()) return;
+  listener_->record(group.error());
+  for (uint32_t number = first; number != last; ++number) {
+    if (place(number).result.ok()) place(number).result = group;
+  }
+}
+
+// Those whose result is ok so far.
 Result<void> Manifest::Writer::write(uint32_t first, uint32_t last) {
   const Status status = caught([&] {
     rocksdb::WriteBatch group(0, 0, kProtectionBytesPerKey, 0);
     for (uint32_t number = first; number != last; ++number) {
+      if (!place(number).result.ok()) continue;
       for (const ManifestBatch::Change& change : place(number).batch.changes_) {
         const Status added =
             change.erase ? group.Delete(change.key) : group.Put(change.key, change.value);

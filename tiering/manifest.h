@@ -12,12 +12,13 @@
 // Law 8: the caller submits a batch after the data it names is on the device; a batch is durable
 // (WAL synced) when poll() returns it; slots that a batch frees are reused after that, not before.
 // Batches that wait are written together (group commit). A failed write is not retried: RocksDB
-// refuses writes from then on, and so does the manifest, until resume() succeeds.
+// refuses writes from then on, and so does the manifest, until resume() succeeds. What a batch
+// needs on the device before, and may block, is done by the writer: ManifestBatch::first().
 //
 // Settings (reliability: on-disk rules): paranoid_checks, kPointInTimeRecovery,
 // track_and_verify_wals_in_manifest, protection_bytes_per_key 8. Exceptions do not leave
-// manifest.cc. Threads: everything by the core but the private writer; on_done runs on the writer
-// and must only wake. Bounds: kMaxQueuedBatches.
+// manifest.cc. Threads: everything by the core but the private writer, which runs the work of
+// batches and on_done; that must only wake. Bounds: kMaxQueuedBatches.
 #pragma once
 
 #include <cstdint>
@@ -79,8 +80,12 @@ class ManifestBatch {
   void put_run(const RunRecord& run);
   // `left` objects of the run remain; 0 erases it.
   void truncate_run(const RunKey& run, uint32_t left);
+  // Work that must be done before any of the changes is written (law 8): the writer runs it, once.
+  // Its error fails this batch alone, changes nothing in RocksDB, and is no failure() of the
+  // manifest. Not run when the manifest takes no writes. Replaces earlier work.
+  void first(std::function<model::Result<void>()> work) { work_ = std::move(work); }
 
-  bool empty() const { return changes_.empty(); }
+  bool empty() const { return changes_.empty(); }  // of changes
   size_t size() const { return changes_.size(); }
   uint64_t tag = 0;  // the submitter's
 
@@ -92,6 +97,7 @@ class ManifestBatch {
     std::string value;
   };
   std::vector<Change> changes_;
+  std::function<model::Result<void>()> work_;
 };
 
 struct ManifestContents {

@@ -84,6 +84,7 @@ bool SsdCommitter::step(bool hurry, bool coming) {
 // What is written does not wait for a device that takes no writes: it would hold its pages in RAM
 // for as long. Nor for a sync of a sealed file, which proves nothing.
 bool SsdCommitter::drop_hopeless() {
+  if (parts_.health->may_write() && parts_.files->sealed_count() == 0) return false;
   return std::erase_if(written_, [&](Transfer* transfer) {
            if (parts_.health->may_write() && !parts_.files->is_sealed(transfer->first.region())) {
              return false;
@@ -167,11 +168,38 @@ void SsdCommitter::submit_batch() {
   }
   for (const Erasure& erasure : cycle_erasures_) batch.truncate_run(erasure.key, erasure.left);
   if (batch.empty()) return;
+  if (!cycle_.empty()) make_names_durable(batch);
   batch_in_flight_ = true;
   QUIRE_CHECK(parts_.manifest->submit(std::move(batch)));  // one at a time: there is room
 }
 
+// Law 8: what names the objects must not be lost behind their records.
+void SsdCommitter::make_names_durable(ManifestBatch& batch) {
+  cycle_files_ = parts_.files->made_count();
+  cycle_layouts_.clear();
+  for (const Transfer* transfer : cycle_) {
+    const cache::KnownLayout* layout = parts_.cache->names().root(root_of(*transfer)).layout;
+    if (stored_layouts_.contains(layout)) continue;
+    const auto end = cycle_layouts_.end();
+    if (std::find(cycle_layouts_.begin(), end, layout) == end) cycle_layouts_.push_back(layout);
+  }
+  const bool files = cycle_files_ != named_files_;
+  if (!files && cycle_layouts_.empty()) return;
+  // A layout that is known never changes and never moves.
+  batch.first(
+      [directory = parts_.directory, layouts = cycle_layouts_, files]() -> model::Result<void> {
+        for (const cache::KnownLayout* layout : layouts) {
+          QUIRE_TRY(directory->store_layout(layout->digest, layout->layout));
+        }
+        return files ? directory->sync_names() : model::Result<void>{};
+      });
+}
+
 void SsdCommitter::finish_batch(bool ok) {
+  if (ok && !cycle_.empty()) {
+    named_files_ = cycle_files_;
+    stored_layouts_.insert(cycle_layouts_.begin(), cycle_layouts_.end());
+  }
   for (Transfer* transfer : cycle_) {
     if (ok) {
       counters_.durable_objects += transfer->run.keys.size();

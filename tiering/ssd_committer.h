@@ -3,6 +3,10 @@
 //   written objects --fdatasync of their files--> one manifest batch, synced --> durable
 //   given up copies -------------------------------^                         --> slots are free
 //
+// A batch that is first to rely on a data file or a layout has the manifest's writer make their
+// names durable before it: the core waits for no sync. Those count as durable when the batch does;
+// after a failure the next one tries again.
+//
 // One cycle at a time; what comes meanwhile goes with the next (group commit). When a sync fails
 // its file is sealed and what was written to it is dropped. When a batch fails nobody knows whether
 // it is on the device: its slots stay taken until a later batch has erased it durably. Threads:
@@ -12,12 +16,14 @@
 #include <array>
 #include <cstdint>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
-#include "cache/node_store.h"
+#include "cache/cache.h"
 #include "model/clock.h"
 #include "tiering/manifest.h"
+#include "tiering/ssd_directory.h"
 #include "tiering/ssd_files.h"
 #include "tiering/ssd_health.h"
 #include "tiering/ssd_mover.h"
@@ -30,6 +36,7 @@ struct CommitterParts {
   cache::Cache* cache = nullptr;
   SsdMover* mover = nullptr;
   Manifest* manifest = nullptr;
+  const SsdDirectory* directory = nullptr;  // outlives the manifest, as the cache does
   SsdFiles* files = nullptr;
   SsdSpace* space = nullptr;
   SsdRoots* roots = nullptr;
@@ -82,6 +89,7 @@ class SsdCommitter {
   void begin_cycle();
   void begin_syncs();
   void submit_batch();
+  void make_names_durable(ManifestBatch& batch);
   void finish_batch(bool ok);
   void merge(Erasure&& erasure);
   void erase_run(const RunKey& key, uint32_t count);
@@ -92,8 +100,14 @@ class SsdCommitter {
   int64_t oldest_erasure_ns_ = 0;
   int64_t cycle_began_ns_ = 0;
 
+  // Known to be durable under their names.
+  uint32_t named_files_ = 0;  // SsdFiles::made_count() at the time
+  std::unordered_set<const cache::KnownLayout*> stored_layouts_;
+
   std::vector<Transfer*> cycle_;
   std::vector<Erasure> cycle_erasures_;
+  uint32_t cycle_files_ = 0;                              // made when its batch was submitted
+  std::vector<const cache::KnownLayout*> cycle_layouts_;  // that its batch stores
   std::vector<IoOp> syncs_;
   uint32_t syncs_in_flight_ = 0;
   bool batch_in_flight_ = false;

@@ -243,24 +243,12 @@ uint64_t SsdDirectory::offset_of(uint32_t region) const {
 }
 
 Result<FdGuard> SsdDirectory::open_data_file(const std::string& name, bool create) const {
-  const int flags = O_CLOEXEC | (direct_io_ ? O_DIRECT : 0) | (read_only_ ? O_RDONLY : O_RDWR);
-  FdGuard file(::openat(directory_.get(), name.c_str(), flags));
-  if (!file.valid() && errno != ENOENT) return file_error("open " + path_ + "/" + name);
-  if (!create || read_only_) {
-    if (file.valid()) return file;
-    return make_error(Errc::kNotFound, "no data file " + path_ + "/" + name);
-  }
-  const bool made = !file.valid();
-  if (made) {
-    file = FdGuard(
-        ::openat(directory_.get(), name.c_str(), flags | O_CREAT | O_EXCL, S_IRUSR | S_IWUSR));
-    if (!file.valid()) return file_error("create " + path_ + "/" + name);
-  }
-  // Also when it was there: the one who made it may have been killed before this.
-  Result<void> synced = sync_directory(directory_.get());
-  if (synced.ok()) return file;
-  if (made) ::unlinkat(directory_.get(), name.c_str(), 0);
-  return std::move(synced).error();
+  const int flags = O_CLOEXEC | (direct_io_ ? O_DIRECT : 0) | (read_only_ ? O_RDONLY : O_RDWR) |
+                    (create && !read_only_ ? O_CREAT : 0);
+  FdGuard file(::openat(directory_.get(), name.c_str(), flags, S_IRUSR | S_IWUSR));
+  if (file.valid()) return file;
+  if (errno != ENOENT) return file_error("open " + path_ + "/" + name);
+  return make_error(Errc::kNotFound, "no data file " + path_ + "/" + name);
 }
 
 Result<int> SsdDirectory::data_file(uint32_t number, bool create) {
@@ -278,6 +266,11 @@ Result<int> SsdDirectory::data_file(uint32_t number, bool create) {
   if (files_.size() <= number) files_.resize(number + 1);
   files_[number] = std::move(file);
   return files_[number].get();
+}
+
+Result<void> SsdDirectory::sync_names() const {
+  if (::fsync(directory_.get()) != 0) return file_error("fsync of " + path_);
+  return {};
 }
 
 uint64_t SsdDirectory::data_file_bytes(uint32_t number) const {
@@ -300,12 +293,15 @@ Result<std::vector<uint32_t>> SsdDirectory::list_data_files() const {
   return numbers;
 }
 
-Result<void> SsdDirectory::store_layout(const Hash256& digest, const Layout& layout) {
+Result<void> SsdDirectory::store_layout(const Hash256& digest, const Layout& layout) const {
   const std::vector<std::byte> bytes = model::encode(layout);
   if (!(model::sha256(bytes) == digest)) {
     return make_error(Errc::kInvalidArgument, "the digest is not that of the layout");
   }
-  if (load_layout(digest).ok()) return {};
+  if (load_layout(digest).ok()) {
+    // The one who made it may have been killed before its name was durable.
+    return read_only_ ? Result<void>{} : sync_directory(layouts_.get());
+  }
   if (read_only_) {
     return make_error(Errc::kUnsupportedVersion,
                       path_ +
@@ -322,8 +318,8 @@ Result<Layout> SsdDirectory::load_layout(const Hash256& digest) const {
       QUIRE_TRY(read_file(layouts_.get(), name, model::kMaxFrameBytes));
   if (!(model::sha256(bytes) == digest)) {
     return make_error(Errc::kCorrupt, path_ + "/layouts/" + name +
-                                          " does not hash to its name; it is written anew when an "
-                                          "engine registers the layout");
+                                          " does not hash to its name; it is written anew with the "
+                                          "next pages of the layout");
   }
   return model::decode_layout(bytes);
 }

@@ -3,8 +3,10 @@
 //
 // Opening takes an exclusive open file description lock on DIR/lock, so a second daemon is refused
 // for as long as the first lives and a dead one's lock is gone with it (CacheLib#226: two writers
-// on one device). Every create and rename is followed by an fsync of its directory. Threads: core
-// only (rare, blocking calls of microseconds); data transfers go through IoEngine.
+// on one device). Every create and rename is followed by an fsync of its directory, those of data
+// files when sync_names() is called. Threads: core only, with calls of microseconds; after open(),
+// sync_names() and store_layout(), which wait for the device, by any thread (they use nothing but
+// descriptors and constants). Data transfers go through IoEngine.
 #pragma once
 
 #include <cstdint>
@@ -50,18 +52,23 @@ class SsdDirectory {
   uint32_t file_of(uint32_t region) const;
   uint64_t offset_of(uint32_t region) const;  // in its file
 
-  // Opens data file `number`, making it when `create` (directory synced); kept open until the
-  // directory goes. kNotFound: absent and not to be made. The same descriptor on later calls. In a
-  // directory that is read_only(): for reading, and never made.
+  // Opens data file `number`, making it when `create`; kept open until the directory goes. Its name
+  // is durable after the next sync_names(); also that of a file which was there, for the one who
+  // made it may have been killed before. kNotFound: absent and not to be made. The same descriptor
+  // on later calls. In a directory that is read_only(): for reading, and never made.
   model::Result<int> data_file(uint32_t number, bool create);
+  // Makes the names of all data files durable. Unlike data, names are synced again after a failure:
+  // a file system whose journal could not be written takes no more, so a later success is a true
+  // one. kIoError, kResourceExhausted.
+  model::Result<void> sync_names() const;
   // Bytes that data file `number` has now; 0 when absent.
   uint64_t data_file_bytes(uint32_t number) const;
   // Numbers of the data files that exist, ascending.
   model::Result<std::vector<uint32_t>> list_data_files() const;
 
-  // Durable when it returns; present and whole already: nothing is written. Digest = SHA-256 of the
-  // encoding, otherwise kInvalidArgument.
-  model::Result<void> store_layout(const model::Hash256& digest, const model::Layout& layout);
+  // Durable when it returns; present and whole already: only its name is synced. Digest = SHA-256
+  // of the encoding, otherwise kInvalidArgument.
+  model::Result<void> store_layout(const model::Hash256& digest, const model::Layout& layout) const;
   // kNotFound; kCorrupt when its bytes do not hash to its name.
   model::Result<model::Layout> load_layout(const model::Hash256& digest) const;
   std::vector<model::Hash256> list_layouts() const;

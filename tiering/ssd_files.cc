@@ -19,7 +19,15 @@ model::Result<SsdFiles::Place> SsdFiles::open(uint32_t region, bool create) {
     const int fd = QUIRE_TRY(directory_->data_file(number, create));
     files_[number] = QUIRE_TRY(engine_->add_file(fd));
   }
+  if (create) note_made(number);
   return Place{*files_[number], directory_->offset_of(region)};
+}
+
+void SsdFiles::note_made(uint32_t number) {
+  if (made_.size() <= number) made_.resize(number + 1);
+  if (made_[number]) return;
+  made_[number] = true;
+  ++made_count_;
 }
 
 SsdFiles::Place SsdFiles::header(SsdSlot slot) const {

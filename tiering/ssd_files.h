@@ -29,6 +29,9 @@ class SsdFiles {
   // Opens the region's file in the engine, making it when `create`. Errors of
   // SsdDirectory::data_file and IoEngine::add_file.
   model::Result<Place> open(uint32_t region, bool create);
+  // Files that open() was asked to make, also those that were there: only grows. The name of one is
+  // durable after an SsdDirectory::sync_names() that came later.
+  uint32_t made_count() const { return made_count_; }
   // Preconditions: the slot's region was opened.
   Place header(SsdSlot slot) const;
   Place data(SsdSlot slot) const;
@@ -41,11 +44,15 @@ class SsdFiles {
   uint32_t sealed_count() const { return sealed_count_; }
 
  private:
+  void note_made(uint32_t number);
+
   SsdDirectory* directory_;
   const SsdSpace* space_;
   IoEngine* engine_;
   std::vector<std::optional<FileIndex>> files_;  // by file number
+  std::vector<bool> made_;                       // likewise
   std::vector<bool> sealed_;
+  uint32_t made_count_ = 0;
   uint32_t sealed_count_ = 0;
 };
 

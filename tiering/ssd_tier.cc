@@ -128,6 +128,7 @@ void SsdTier::build_movers() {
   const CommitterParts parts{.cache = parts_.cache,
                              .mover = mover_.get(),
                              .manifest = manifest_.get(),
+                             .directory = directory_.get(),
                              .files = files_.get(),
                              .space = space_.get(),
                              .roots = &roots_,
@@ -151,20 +152,6 @@ SsdTier::~SsdTier() {
   if (loader_ == nullptr) return;
   parts_.cache->store().set_ssd_readable(false);
   parts_.cache->reader().set_load_time([](uint64_t) { return uint64_t{0}; });
-}
-
-// A layout is in the directory before the first extent that needs it.
-void SsdTier::store_layouts() {
-  const cache::LayoutTable& layouts = parts_.cache->layouts();
-  for (; layouts_stored_ < layouts.size(); ++layouts_stored_) {
-    const cache::KnownLayout& layout =
-        *layouts.find(model::LayoutId{static_cast<uint32_t>(layouts_stored_)});
-    const auto stored = directory_->store_layout(layout.digest, layout.layout);
-    if (stored.ok()) continue;
-    const int error = stored.code() == Errc::kResourceExhausted ? ENOSPC : EIO;
-    health_.write_failed(error, stored.error().text, parts_.clock->now_ns());
-    return;
-  }
 }
 
 void SsdTier::route() {
@@ -217,7 +204,6 @@ bool SsdTier::step(bool quiet) {
   cache::NodeStore& store = parts_.cache->store();
   for (const cache::SsdRelease& release : store.ssd_releases()) committer_->add_release(release);
   store.ssd_releases().clear();
-  if (health_.may_write() && layouts_stored_ < parts_.cache->layouts().size()) store_layouts();
   // RAM that is needed does not wait for company.
   const bool coming =
       !demoter_->short_of_ram() &&

@@ -4,9 +4,10 @@
 //   loads -------------> SsdLoader  ---^       \---> SsdCommitter ---> fdatasync, Manifest
 //   NodeStore.ssd_releases() ------------------------^
 //
-// One step a turn of the core; nothing blocks but opening, a new data file or layout, and resuming
-// a manifest that had failed. A device that fails degrades the tier, never the daemon (law 9):
-// status() says in which state it is and why.
+// One step a turn of the core; nothing blocks but opening and resuming a manifest that had failed.
+// A new data file costs the core an open(O_CREAT), microseconds; its name, and layouts, are made
+// durable by the manifest's writer. A device that fails degrades the tier, never the daemon (law
+// 9): status() says in which state it is and why.
 // Threads: core only. Lifetime: cache, engine, checks and clock outlive it.
 #pragma once
 
@@ -115,7 +116,6 @@ class SsdTier {
   model::Result<void> restore();
   model::Result<void> clean_manifest(std::vector<ManifestBatch>& batches);
   void build_movers();
-  void store_layouts();
   void route();
   void step_probe(int64_t now_ns);
 
@@ -137,7 +137,6 @@ class SsdTier {
   std::unique_ptr<SsdProbe> probe_;
   std::vector<SsdMover::Settled> settled_;  // scratch of route()
   std::vector<IoOp*> others_;               // likewise
-  size_t layouts_stored_ = 0;
   int64_t last_look_ns_ = 0;
 };
 

@@ -208,6 +208,47 @@ TEST(ManifestFaults, FailedWriteStopsBatchesUntilResume) {
   EXPECT_EQ(pairs_in(manifest), found);
 }
 
+// In one group: a batch whose work fails keeps its own error when the write of the others fails,
+// and a manifest that failed does no work.
+TEST(ManifestFaults, FailedWorkAndFailedWriteAreToldApart) {
+  const ScratchDirectory scratch(tests::memory_directory());
+  FaultyFileSystem file_system;
+  std::counting_semaphore<> gate(0);
+  const Opened opened = Manifest::open(
+      {.path = scratch / "manifest", .env = file_system.env(), .on_done = [&] { gate.acquire(); }});
+  Manifest& manifest = **opened;
+  ASSERT_TRUE(write(manifest, pair_batch(1)).ok());  // the writer stands before the gate
+  int worked = 0;
+  for (uint32_t number = 2; number <= 4; ++number) {
+    ManifestBatch batch = pair_batch(number);
+    batch.first([&worked, number]() -> Result<void> {
+      ++worked;
+      if (number == 3) return model::make_error(Errc::kResourceExhausted, "the work");
+      return {};
+    });
+    ASSERT_TRUE(manifest.submit(std::move(batch)));
+  }
+  file_system.fail(FileOperation::kSync, 1, EIO, false);
+  gate.release(10);
+  const std::vector<ManifestDone> done = tests::finish(manifest);
+  ASSERT_EQ(done.size(), 3u);
+  EXPECT_EQ(done[0].result.code(), Errc::kIoError);
+  EXPECT_EQ(done[1].result.code(), Errc::kResourceExhausted);
+  EXPECT_EQ(done[1].result.error().text, "the work");
+  EXPECT_EQ(done[2].result.code(), Errc::kIoError);
+  EXPECT_EQ(manifest.failure(), done[2].result.error().text);
+  EXPECT_EQ(worked, 3);
+  ManifestBatch late = pair_batch(5);
+  late.first([&] { return ++worked, Result<void>{}; });
+  EXPECT_EQ(write(manifest, std::move(late)).code(), Errc::kIoError);
+  EXPECT_EQ(worked, 3);
+  ASSERT_TRUE(manifest.resume().ok());
+  ASSERT_TRUE(write(manifest, pair_batch(6)).ok());
+  const std::set<uint32_t> found = pairs_in(manifest);
+  EXPECT_TRUE(found.contains(1) && found.contains(6));
+  EXPECT_FALSE(found.contains(3) || found.contains(5));
+}
+
 TEST(ManifestFaults, ResumeWaitsForWhatWasSubmittedBefore) {
   const ScratchDirectory scratch(tests::memory_directory());
   FaultyFileSystem file_system;

@@ -2,10 +2,13 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <chrono>
 #include <random>
 #include <semaphore>
 #include <set>
+#include <thread>
+#include <utility>
 
 #include "tests/ssd/manifest_rig.h"
 #include "tests/ssd/scratch_directory.h"
@@ -234,6 +237,110 @@ TEST(Manifest, BatchesThatWaitAreSyncedOnce) {
   EXPECT_EQ(text_of(**manifest), numbered_text(50));
 }
 
+// The writer stands in the work of a batch of its own until go().
+class HeldWriter {
+ public:
+  explicit HeldWriter(Manifest& manifest) {
+    ManifestBatch batch;
+    batch.first([this] {
+      working_.release();
+      proceed_.acquire();
+      return Result<void>{};
+    });
+    EXPECT_TRUE(manifest.submit(std::move(batch)));
+    EXPECT_TRUE(working_.try_acquire_for(std::chrono::seconds(20)));
+  }
+  ~HeldWriter() { go(); }  // of a test that failed
+  void go() {
+    if (std::exchange(held_, false)) proceed_.release();
+  }
+
+ private:
+  bool held_ = true;
+  std::binary_semaphore working_{0};
+  std::binary_semaphore proceed_{0};
+};
+
+TEST(Manifest, Law08_WorkIsDoneByTheWriterBeforeItsBatchIsWritten) {
+  const ScratchDirectory scratch;
+  FaultyFileSystem file_system;
+  std::atomic<std::thread::id> writer;
+  const Opened manifest =
+      Manifest::open({.path = scratch / "manifest", .env = file_system.env(), .on_done = [&] {
+                        writer = std::this_thread::get_id();
+                      }});
+  ASSERT_TRUE(write(**manifest, numbered_batch(1)).ok());
+  const uint64_t before = file_system.count(FileOperation::kAppend);
+  std::vector<uint64_t> appended;
+  std::vector<std::thread::id> threads;
+  HeldWriter held(**manifest);
+  for (uint32_t number = 2; number <= 4; ++number) {  // one group
+    ManifestBatch batch = numbered_batch(number);
+    batch.first([&] {
+      appended.push_back(file_system.count(FileOperation::kAppend));
+      threads.push_back(std::this_thread::get_id());
+      return Result<void>{};
+    });
+    ASSERT_TRUE((*manifest)->submit(std::move(batch)));
+  }
+  held.go();
+  for (const ManifestDone& done : finish(**manifest)) EXPECT_TRUE(done.result.ok());
+  const uint64_t empty_batch = appended.at(0) - before;  // that of the held writer
+  EXPECT_EQ(appended, std::vector<uint64_t>(3, before + empty_batch));
+  EXPECT_GT(file_system.count(FileOperation::kAppend), before + empty_batch);
+  EXPECT_EQ(threads, std::vector<std::thread::id>(3, writer.load()));
+  EXPECT_NE(writer.load(), std::this_thread::get_id());
+  EXPECT_EQ(text_of(**manifest), numbered_text(4));
+}
+
+TEST(Manifest, FailedWorkFailsItsBatchAlone) {
+  const ScratchDirectory scratch;
+  FaultyFileSystem file_system;
+  const ManifestOptions options{.path = scratch / "manifest", .env = file_system.env()};
+  Opened manifest = Manifest::open(options);
+  ASSERT_TRUE(write(**manifest, numbered_batch(1)).ok());
+  const std::set<uint64_t> failing = {1, 4, 5, 9};
+  const uint64_t before = file_system.count(FileOperation::kSync);
+  HeldWriter held(**manifest);
+  ManifestModel model;
+  tests::add_numbered(model, 1);
+  for (uint32_t number = 1; number <= 9; ++number) {
+    const RunRecord run = make_run(2, number, 3);
+    const bool fails = failing.contains(number);
+    if (!fails) model.put_run(run);
+    ManifestBatch batch;
+    batch.tag = number;
+    batch.put_run(run);
+    batch.first([fails, number]() -> Result<void> {
+      if (fails) return model::make_error(Errc::kResourceExhausted, std::to_string(number));
+      return {};
+    });
+    ASSERT_TRUE((*manifest)->submit(std::move(batch)));
+  }
+  held.go();
+  const std::vector<ManifestDone> done = finish(**manifest);
+  ASSERT_EQ(done.size(), 10u);
+  for (uint64_t i = 1; i < done.size(); ++i) {
+    EXPECT_EQ(done[i].batch.tag, i);
+    ASSERT_EQ(done[i].result.ok(), !failing.contains(i)) << i;
+    if (done[i].result.ok()) continue;
+    EXPECT_EQ(done[i].result.code(), Errc::kResourceExhausted);
+    EXPECT_EQ(done[i].result.error().text, std::to_string(i));
+  }
+  EXPECT_EQ(file_system.count(FileOperation::kSync), before + 2);  // the held one's, the group's
+  EXPECT_EQ((*manifest)->failure(), "");
+  EXPECT_EQ(text_of(**manifest), model.text());
+  // One alone writes nothing at all.
+  const uint64_t appended = file_system.count(FileOperation::kAppend);
+  ManifestBatch alone = numbered_batch(3);
+  alone.first([] { return Result<void>(model::make_error(Errc::kIoError, "alone")); });
+  EXPECT_EQ(write(**manifest, std::move(alone)).code(), Errc::kIoError);
+  EXPECT_EQ(file_system.count(FileOperation::kAppend), appended);
+  EXPECT_EQ((*manifest)->failure(), "");
+  manifest = Result<std::unique_ptr<Manifest>>(nullptr);
+  EXPECT_EQ(text_at(options), model.text());
+}
+
 TEST(Manifest, Law10_FullQueueRefusesAndTakesNothing) {
   const ScratchDirectory scratch;
   const Opened opened = Manifest::open({.path = scratch / "manifest"});
@@ -305,7 +412,11 @@ TEST(Manifest, ReadOnlyReadsChangesNothingAndFailsBatches) {
     const Opened manifest = Manifest::open(options);
     ASSERT_TRUE(manifest.ok()) << manifest.error().text;
     EXPECT_EQ(text_of(**manifest), numbered_text(6));
-    EXPECT_EQ(write(**manifest, numbered_batch(7)).code(), Errc::kIoError);
+    ManifestBatch refused = numbered_batch(7);
+    bool worked = false;
+    refused.first([&] { return worked = true, Result<void>{}; });
+    EXPECT_EQ(write(**manifest, std::move(refused)).code(), Errc::kIoError);
+    EXPECT_FALSE(worked);
     EXPECT_EQ((*manifest)->resume().code(), Errc::kIoError);
     EXPECT_EQ(text_of(**manifest), numbered_text(6));
   }

@@ -379,17 +379,52 @@ TEST(SsdDirectory, Law09_FailedWritesRefuseTheStartAndLoseNothing) {
   }
 }
 
-TEST(SsdDirectory, Law09_FailedSyncOfANewDataFilesNameLeavesNoFile) {
+TEST(SsdDirectory, MakingADataFileSyncsNothing) {
   const ScratchDirectory scratch;
   EXPECT_EQ(run_in_child([&] {
               const Opened directory = open_at(scratch.path());
-              if (!directory.ok()) return -1;
-              if (!refuse_syscall(SYS_fsync, EIO)) return -1;
-              const Result<int> file = (*directory)->data_file(0, true);
-              return static_cast<int>(file.code());
+              for (const long call : {SYS_fsync, SYS_fdatasync, SYS_sync, SYS_syncfs}) {
+                if (!directory.ok() || !tests::forbid_syscall(call)) return 1;
+              }
+              return (*directory)->data_file(0, true).ok() ? 0 : 2;
             }),
-            static_cast<int>(Errc::kIoError));
-  EXPECT_FALSE(fs::exists(scratch / "data.000000"));
+            0);
+  EXPECT_TRUE(fs::exists(scratch / "data.000000"));
+}
+
+// What cannot be synced is told with the error's kind, and nothing that lies there is taken away.
+TEST(SsdDirectory, Law09_FailedSyncsOfNamesAreErrors) {
+  const model::Layout layout = tests::small_append_layout();
+  const auto sync_names = [](SsdDirectory& directory) { return directory.sync_names().code(); };
+  const auto store_layout = [&](SsdDirectory& directory) {
+    return directory.store_layout(model::layout_digest(layout), layout).code();
+  };
+  const std::vector<std::function<Errc(SsdDirectory&)>> calls = {sync_names, store_layout};
+  for (const auto& call : calls) {
+    for (const int error : {EIO, ENOSPC}) {
+      for (const bool stored : {false, true}) {
+        const ScratchDirectory scratch;
+        {
+          const Opened directory = open_at(scratch.path());
+          ASSERT_TRUE((*directory)->data_file(0, true).ok());
+          ASSERT_TRUE((*directory)->sync_names().ok());
+          ASSERT_TRUE(!stored || store_layout(**directory) == Errc::kOk);
+        }
+        const auto before = contents_of(scratch / "layouts");
+        EXPECT_EQ(run_in_child([&, code = error] {
+                    const Opened directory = open_at(scratch.path());
+                    if (!directory.ok() || !refuse_syscall(SYS_fsync, code)) return -1;
+                    return static_cast<int>(call(**directory));
+                  }),
+                  static_cast<int>(error == ENOSPC ? Errc::kResourceExhausted : Errc::kIoError));
+        EXPECT_TRUE(fs::exists(scratch / "data.000000"));
+        EXPECT_EQ(contents_of(scratch / "layouts"), before);
+        const Opened after = open_at(scratch.path());
+        ASSERT_TRUE(after.ok());
+        EXPECT_EQ(call(**after), Errc::kOk);
+      }
+    }
+  }
 }
 
 TEST(SsdDirectory, DirectIoIsGivenUpWhereItIsRefused) {
