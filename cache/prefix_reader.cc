@@ -236,13 +236,11 @@ uint32_t PrefixReader::ready_blocks(const Load& load) const {
   return ready;
 }
 
-void PrefixReader::describe_blocks(const Load& load, uint32_t first, uint32_t count,
+void PrefixReader::describe_blocks(const Load& load, NodeId last, uint32_t first, uint32_t count,
                                    std::span<PageDescriptor> out) const {
-  NodeId node = load.last;
-  for (uint32_t block = load.block_count; block > first; --block) {
-    if (block <= first + count) {
-      write_span(load, node, size_t{block - 1} * load.pages_per_span, out, nullptr);
-    }
+  NodeId node = last;
+  for (uint32_t block = first + count; block > first; --block) {
+    write_span(load, node, size_t{block - 1} * load.pages_per_span, out, nullptr);
     node = store_->tree().parent(node);
   }
 }

@@ -69,8 +69,9 @@ class PrefixReader {
   model::LoadResult deliver(LeaseHolder& holder, const Load& load,
                             std::span<model::PageDescriptor> out,
                             std::vector<model::SlotId>* slots = nullptr);
-  // Writes the descriptors of blocks [first, first + count) of the range, which must be in RAM.
-  void describe_blocks(const Load& load, uint32_t first, uint32_t count,
+  // Writes the descriptors of blocks [first, first + count) of the range, which must be in RAM;
+  // `last` is the span of the last of them.
+  void describe_blocks(const Load& load, model::NodeId last, uint32_t first, uint32_t count,
                        std::span<model::PageDescriptor> out) const;
   // How long loads from the SSD take; set by its tier.
   void set_load_time(LoadTime load_time) { load_time_ = std::move(load_time); }

@@ -27,15 +27,17 @@ void TieredLoads::publish_progress(uint64_t tag, WaitingLoad& waiting) {
   const model::NodeId missing = tier_->loader().next_missing(tag);
   const cache::PrefixTree& tree = cache_->store().tree();
   uint32_t ready = waiting.load.block_count;
+  model::NodeId last_ready = waiting.load.last;
   if (missing.valid() && missing != waiting.load.checkpoint) {
     const cache::NodeLink& last = tree.link(waiting.load.last);
     const cache::Root& root = cache_->names().root(model::RootId{last.root});
     const uint32_t behind = (last.units - tree.link(missing).units) / root.layout->units_per_block;
     ready = waiting.load.block_count - 1 - behind;
+    last_ready = tree.parent(missing);
   }
   if (ready <= waiting.blocks_ready) return;
-  cache_->reader().describe_blocks(waiting.load, waiting.blocks_ready, ready - waiting.blocks_ready,
-                                   waiting.out);
+  cache_->reader().describe_blocks(waiting.load, last_ready, waiting.blocks_ready,
+                                   ready - waiting.blocks_ready, waiting.out);
   waiting.blocks_ready = ready;
   waiting.attachment->publish_load_ready(waiting.progress_slot,
                                          ready * waiting.load.pages_per_span);
