@@ -49,6 +49,28 @@ struct PendingLoad {
   }
 };
 
+// Context 1 is on the SSD only, and the device answers no read.
+class SilentSsd : public FaultySsd {
+ public:
+  SilentSsd() : client_(connect_lazily(daemon())) {
+    rig().commit(*client_, 1, kTokens);
+    QUIRE_CHECK(rig().settle());
+    rig().empty_ram();
+    add_fault({.kinds = kReads, .action = FaultAction::kDelay, .from_then_on = true});
+  }
+  client::Client& client() { return *client_; }
+  // It answers at last, and nothing was lost.
+  void expect_recovered() {
+    clear_faults();
+    release_held();
+    EXPECT_EQ(audit(rig()), "");
+    EXPECT_TRUE(whole(try_hit(rig(), *client_, 1, kTokens)));
+  }
+
+ private:
+  std::unique_ptr<client::Client> client_;
+};
+
 std::set<int> open_sockets() {
   std::set<int> sockets;
   for (int fd = 0; fd < 1024; ++fd) {
@@ -153,34 +175,21 @@ INSTANTIATE_TEST_SUITE_P(Kinds, SsdHangOf, testing::Values(kWrites, kSyncs, kAll
                          });
 
 TEST(SsdHang, ClosingASessionCancelsItsLoad) {
-  FaultySsd ssd;
+  SilentSsd ssd;
   SsdRig& rig = ssd.rig();
-  const auto client = connect_lazily(ssd.daemon());
-  rig.commit(*client, 1, kTokens);
-  ASSERT_TRUE(rig.settle());
-  rig.empty_ram();
-  ssd.add_fault({.kinds = kReads, .action = FaultAction::kDelay, .from_then_on = true});
   {
-    PendingLoad load(rig, *client, 1);
+    PendingLoad load(rig, ssd.client(), 1);
     ASSERT_TRUE(ssd.wait_for_held(1));
     EXPECT_TRUE(load.session->close().ok());
   }
   EXPECT_TRUE(ssd.daemon().is_quiet());
   EXPECT_EQ(rig.status().loads, 0u);
-  ssd.clear_faults();
-  ssd.release_held();
-  EXPECT_EQ(audit(rig), "");
-  EXPECT_TRUE(whole(try_hit(rig, *client, 1, kTokens)));
+  ssd.expect_recovered();
 }
 
 TEST(SsdHang, Law05_ClientThatDiesWhileItsLoadWaitsFreesAll) {
-  FaultySsd ssd;
+  SilentSsd ssd;
   SsdRig& rig = ssd.rig();
-  const auto client = connect_lazily(ssd.daemon());
-  rig.commit(*client, 1, kTokens);
-  ASSERT_TRUE(rig.settle());
-  rig.empty_ram();
-  ssd.add_fault({.kinds = kReads, .action = FaultAction::kDelay, .from_then_on = true});
   const std::set<int> before = open_sockets();
   const auto victim = connect_lazily(ssd.daemon());
   PendingLoad load(rig, *victim, 1);
@@ -190,11 +199,8 @@ TEST(SsdHang, Law05_ClientThatDiesWhileItsLoadWaitsFreesAll) {
   }
   EXPECT_TRUE(ssd.daemon().is_quiet());
   EXPECT_EQ(rig.status().loads, 0u);
-  EXPECT_TRUE(serves_ram(rig, *client, 50));
-  ssd.clear_faults();
-  ssd.release_held();
-  EXPECT_EQ(audit(rig), "");
-  EXPECT_TRUE(whole(try_hit(rig, *client, 1, kTokens)));
+  EXPECT_TRUE(serves_ram(rig, ssd.client(), 50));
+  ssd.expect_recovered();
 }
 
 // What the device holds when the daemon is to stop keeps it no longer than a drain may take, and

@@ -221,6 +221,83 @@ TEST(SsdSpace, Law08_AFreeingSlotIsNotHandedOutUntilReclaimed) {
   EXPECT_FALSE(space.take(kMiddle, 1));
 }
 
+// Two runs of kMiddle slots, 10 and 6, adjacent.
+struct TwoRuns {
+  SsdSpace space{kRegionBytes, 1};
+  SsdRun first;
+  SsdRun second;
+
+  TwoRuns() {
+    EXPECT_TRUE(space.add_region(kMiddle));
+    first = *space.take(kMiddle, 10);
+    second = *space.take(kMiddle, 6);
+    EXPECT_EQ(second.first.value, first.first.value + 10);
+  }
+  SsdSlot slot(uint32_t i) const { return {first.first.value + i}; }
+};
+
+TEST(SsdSpace, CancelledEndOfARunIsFreeAtOnceAndTheRestStays) {
+  TwoRuns runs;
+  SsdSpace& space = runs.space;
+  space.cancel(runs.slot(7), 3);
+  space.check_invariants();
+  EXPECT_EQ(space.usage().used_slots, 13u);
+  EXPECT_EQ(space.usage().freeing_slots, 0u);
+  EXPECT_EQ(space.usage().used_bytes, 13 * (kMiddle + kSsdBlockBytes));
+  for (uint32_t i = 0; i < 10; ++i) EXPECT_EQ(space.is_used(runs.slot(i)), i < 7) << i;
+  for (uint32_t i = 0; i < 7; ++i) EXPECT_EQ(space.run_start(runs.slot(i)), runs.first.first) << i;
+  for (uint32_t i = 10; i < 16; ++i) {
+    EXPECT_EQ(space.run_start(runs.slot(i)), runs.second.first) << i;
+  }
+  // A run that follows takes its place, and is one of its own.
+  const SsdRun next = *space.take(kMiddle, 3, runs.slot(6));
+  EXPECT_EQ(next.first, runs.slot(7));
+  EXPECT_EQ(next.count, 3u);
+  EXPECT_EQ(space.run_start(runs.slot(9)), runs.slot(7));
+  EXPECT_EQ(space.run_start(runs.slot(6)), runs.first.first);
+  space.check_invariants();
+}
+
+TEST(SsdSpace, CancelledWholeRunLeavesNothing) {
+  TwoRuns runs;
+  SsdSpace& space = runs.space;
+  space.cancel(runs.first.first, 10);
+  space.check_invariants();
+  EXPECT_EQ(space.usage().used_slots, 6u);
+  EXPECT_EQ(space.usage().freeing_slots, 0u);
+  EXPECT_EQ(space.run_start(runs.slot(15)), runs.second.first);
+  EXPECT_TRUE(space.claim(runs.first.first, 10, kMiddle).ok());
+  space.cancel(runs.first.first, 10);
+  // With its last slot the region has no size any more.
+  space.cancel(runs.second.first, 6);
+  space.check_invariants();
+  EXPECT_EQ(space.usage().used_bytes, 0u);
+  EXPECT_EQ(space.slot_bytes(0), 0u);
+  EXPECT_TRUE(space.add_region(kLarge));
+}
+
+TEST(SsdSpace, CancelOfNothingChangesNothing) {
+  TwoRuns runs;
+  runs.space.cancel(runs.first.first, 0);
+  runs.space.cancel(runs.slot(9), 0);
+  runs.space.check_invariants();
+  EXPECT_EQ(runs.space.usage().used_slots, 16u);
+  EXPECT_EQ(runs.space.run_start(runs.slot(9)), runs.first.first);
+}
+
+TEST(SsdSpace, Law08_CancelledSlotsBesideFreeingOnesLeaveThoseAlone) {
+  TwoRuns runs;
+  SsdSpace& space = runs.space;
+  for (uint32_t i = 9; i >= 5; --i) space.release(runs.slot(i));
+  space.cancel(runs.second.first, 6);
+  space.check_invariants();
+  EXPECT_EQ(space.usage().freeing_slots, 5u);
+  EXPECT_EQ(space.usage().used_slots, 5u);
+  EXPECT_EQ(space.run_start(runs.slot(9)), runs.first.first);
+  EXPECT_EQ(space.take(kMiddle, 2, runs.slot(4))->first, runs.second.first);
+  space.check_invariants();
+}
+
 TEST(SsdSpace, ARegionGoesBackToNoSizeWithItsLastSlot) {
   SsdSpace space(kRegionBytes, 1);
   space.add_region(kMiddle);
@@ -397,8 +474,10 @@ TEST(SsdSpaceDeathTest, MisuseIsABug) {
   EXPECT_DEATH(space.release(SsdSlot::of(0, 5)), "check failed");
   EXPECT_DEATH(space.drop_region(0), "check failed");
   EXPECT_DEATH(space.run_start(SsdSlot::of(0, 2)), "check failed");
+  EXPECT_DEATH(space.cancel(slot, 3), "check failed");
   space.release(slot);
   EXPECT_DEATH(space.release(slot), "check failed");
+  EXPECT_DEATH(space.cancel(slot, 1), "check failed");
 }
 
 // A million slots: 100 regions of 10,000.

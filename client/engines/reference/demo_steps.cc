@@ -72,10 +72,9 @@ reference::DecoderConfig config_of(uint32_t shard) {
   return config;
 }
 
-model::Result<std::unique_ptr<Session>> open(Client& client, const EngineTask& task,
-                                             const reference::Decoder& decoder) {
+model::Result<std::unique_ptr<Session>> open(Client& client, const EngineTask& task) {
   SessionOptions options;
-  options.layout = reference_layout(decoder.geometry(), task.shard_count);
+  options.layout = reference_layout(reference::KvGeometry(config_of(task.shard)), task.shard_count);
   options.namespace_name = task.namespace_name;
   options.tenant = "demo";
   return task.join != nullptr ? client.join_session(*task.join, options)
@@ -84,6 +83,21 @@ model::Result<std::unique_ptr<Session>> open(Client& client, const EngineTask& t
 
 model::Result<std::unique_ptr<Client>> connect(const EngineTask& task) {
   return Client::connect({.socket_path = task.settings.socket_path, .client_name = task.label});
+}
+
+// A session that this process opens for its engine processes to join; it takes no other part.
+struct SharedSession {
+  std::unique_ptr<Client> client;
+  std::unique_ptr<Session> session;
+  SessionToken token;
+};
+
+model::Result<SharedSession> share_session(const EngineTask& task) {
+  SharedSession shared;
+  shared.client = QUIRE_TRY(connect(task));
+  shared.session = QUIRE_TRY(open(*shared.client, task));
+  shared.token = shared.session->token();
+  return shared;
 }
 
 ChildReport to_report(const RunOutcome& outcome, const EngineTask& task) {
@@ -101,7 +115,7 @@ ChildReport to_report(const RunOutcome& outcome, const EngineTask& task) {
 model::Result<ChildReport> try_prefill(const EngineTask& task) {
   reference::Decoder decoder(config_of(task.shard), task.settings.threads);
   const std::unique_ptr<Client> client = QUIRE_TRY(connect(task));
-  const std::unique_ptr<Session> session = QUIRE_TRY(open(*client, task, decoder));
+  const std::unique_ptr<Session> session = QUIRE_TRY(open(*client, task));
   ProgressLine progress(task.label, static_cast<uint32_t>(task.prompt.size()));
   RunOptions options{.shard = task.shard, .shared_tokens = task.shared_tokens};
   options.on_chunk = [&](uint32_t position) { progress.show(position); };
@@ -131,7 +145,7 @@ ChildReport compute_alone(const EngineTask& task) {
 model::Result<ChildReport> try_follow(const EngineTask& task) {
   reference::Decoder decoder(config_of(task.shard), task.settings.threads);
   const std::unique_ptr<Client> client = QUIRE_TRY(connect(task));
-  const std::unique_ptr<Session> session = QUIRE_TRY(open(*client, task, decoder));
+  const std::unique_ptr<Session> session = QUIRE_TRY(open(*client, task));
   ReferenceRun run(decoder, *session, {});
   uint32_t early = 0;
   Clock::time_point last_arrival = Clock::now();
@@ -176,9 +190,46 @@ bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
 
 const char* yes_no(bool value) { return value ? "yes" : "no"; }
 
-uint32_t last_unit(const EngineTask& task) {
+uint32_t whole_units(uint32_t tokens) {
   const uint32_t unit = reference::KvGeometry(config_of(0)).unit_tokens();
-  return (static_cast<uint32_t>(task.prompt.size()) - 1) / unit * unit;
+  return tokens / unit * unit;
+}
+
+uint32_t last_unit(const EngineTask& task) {
+  return whole_units(static_cast<uint32_t>(task.prompt.size()) - 1);
+}
+
+// A question about the document, answered with what Quire has of it and without Quire.
+struct Answers {
+  ChildReport resumed;
+  ChildReport alone;
+  bool equal = false;
+  bool whole = false;  // all of the document that can be resumed was hit
+};
+
+model::Result<Answers> answer_twice(const DemoSettings& settings, const char* label,
+                                    const std::string& question) {
+  EngineTask task{.settings = settings, .label = label};
+  task.prompt = with_question(settings.document, question);
+  Answers answers;
+  answers.resumed = QUIRE_TRY(run_prefill(task));
+  task.label = "the same without Quire, to compare";
+  answers.alone = QUIRE_TRY(run_alone(task));
+  answers.equal = same_bits(answers.resumed.logits, answers.alone.logits);
+  const uint32_t document = whole_units(static_cast<uint32_t>(settings.document.size()));
+  answers.whole = answers.resumed.hit_tokens == std::min(document, last_unit(task));
+  return answers;
+}
+
+const char* extent_of(const Answers& answers) {
+  return answers.whole ? "all but the last unit" : "PARTIAL";
+}
+
+// Ends a step that has printed what it saw.
+void conclude(DemoVerdict& verdict, bool equal, bool whole) {
+  std::fflush(stdout);
+  verdict.logits_equal = verdict.logits_equal && equal;
+  verdict.whole_hit = verdict.whole_hit && whole;
 }
 
 }  // namespace
@@ -197,42 +248,26 @@ model::Result<double> show_cold(const DemoSettings& settings) {
 }
 
 model::Result<void> show_warm(const DemoSettings& settings, double cold_s, DemoVerdict& verdict) {
-  EngineTask task{.settings = settings, .label = "warm"};
-  task.prompt = with_question(settings.document, "\nQ: Which thread owns the pages?\nA: ");
-  const ChildReport warm = QUIRE_TRY(run_prefill(task));
-  task.label = "the same without Quire, to compare";
-  const ChildReport alone = QUIRE_TRY(run_alone(task));
-  const bool equal = same_bits(warm.logits, alone.logits);
-  const auto document = static_cast<uint32_t>(settings.document.size());
-  const uint32_t unit = reference::KvGeometry(config_of(0)).unit_tokens();
-  const bool whole = warm.hit_tokens == std::min(document / unit * unit, last_unit(task));
+  const Answers answers =
+      QUIRE_TRY(answer_twice(settings, "warm", "\nQ: Which thread owns the pages?\nA: "));
+  const ChildReport& warm = answers.resumed;
   std::printf("another question, another process\n");
   std::printf("                hit %u of %u tokens (%s), %u pages read in place\n", warm.hit_tokens,
-              warm.prompt_tokens, whole ? "all but the last unit" : "PARTIAL", warm.pages_read);
+              warm.prompt_tokens, extent_of(answers), warm.pages_read);
   std::printf("                first token after %.1f ms, %.0fx sooner than cold\n",
               warm.first_token_s * 1e3, cold_s / warm.first_token_s);
-  std::printf("                logits equal: %s\n", yes_no(equal));
-  std::fflush(stdout);
-  verdict.logits_equal = verdict.logits_equal && equal;
-  verdict.whole_hit = verdict.whole_hit && whole;
+  std::printf("                logits equal: %s\n", yes_no(answers.equal));
+  conclude(verdict, answers.equal, answers.whole);
   return {};
 }
 
 model::Result<void> show_handover(const DemoSettings& settings, DemoVerdict& verdict) {
-  // The parent opens the session and hands its token to both; it takes no other part.
   EngineTask task{.settings = settings, .label = "prefill, for a decode process"};
   task.settings.threads = 1;
   task.namespace_name = "hand-over";
   task.prompt = with_question(head_of(settings.document, kHandoverTokens), "\nHand over: ");
-  const reference::DecoderConfig config = config_of(0);
-  const std::unique_ptr<Client> client = QUIRE_TRY(connect(task));
-  SessionOptions options;
-  options.layout = reference_layout(reference::KvGeometry(config), 1);
-  options.namespace_name = task.namespace_name;
-  options.tenant = "demo";
-  const std::unique_ptr<Session> session = QUIRE_TRY(client->open_session(options));
-  const SessionToken token = session->token();
-  task.join = &token;
+  const SharedSession shared = QUIRE_TRY(share_session(task));
+  task.join = &shared.token;
   EngineTask decode = task;
   decode.label = "decode";
   ChildProcess decoder = QUIRE_TRY(ChildProcess::run([&] { return or_error(try_follow(decode)); }));
@@ -243,14 +278,12 @@ model::Result<void> show_handover(const DemoSettings& settings, DemoVerdict& ver
   std::printf(
       "hand-over       %u of %u blocks were held by the decode process before the prefill had "
       "ended\n",
-      followed.pages_early, followed.hit_tokens / options.layout.block_tokens);
+      followed.pages_early, followed.hit_tokens / shared.session->layout().block_tokens);
   std::printf(
       "                resumed at %u of %u tokens, first token %.1f ms after the last page\n",
       followed.hit_tokens, followed.prompt_tokens, followed.decode_wait_s * 1e3);
   std::printf("                logits equal: %s\n", yes_no(equal));
-  std::fflush(stdout);
-  verdict.logits_equal = verdict.logits_equal && equal;
-  verdict.whole_hit = verdict.whole_hit && followed.hit_tokens == last_unit(task);
+  conclude(verdict, equal, followed.hit_tokens == last_unit(task));
   return {};
 }
 
@@ -262,16 +295,10 @@ struct RankReports {
 
 // Two processes of one session at the same time.
 model::Result<RankReports> run_ranks(EngineTask task) {
-  SessionOptions options;
-  options.layout = reference_layout(reference::KvGeometry(config_of(0)), 2);
-  options.namespace_name = task.namespace_name;
-  options.tenant = "demo";
-  const std::unique_ptr<Client> client = QUIRE_TRY(connect(task));
-  const std::unique_ptr<Session> session = QUIRE_TRY(client->open_session(options));
-  const SessionToken token = session->token();
-  task.join = &token;
   task.shard_count = 2;
   task.settings.threads = 1;
+  const SharedSession shared = QUIRE_TRY(share_session(task));
+  task.join = &shared.token;
   EngineTask second = task;
   second.shard = 1;
   ChildProcess rank0 = QUIRE_TRY(ChildProcess::run([&] { return or_error(try_prefill(task)); }));
@@ -302,9 +329,7 @@ model::Result<void> show_ranks(const DemoSettings& settings, DemoVerdict& verdic
   std::printf("                resumed at %u and %u of %u tokens, logits equal: %s\n",
               warm.ranks[0].hit_tokens, warm.ranks[1].hit_tokens, warm.ranks[0].prompt_tokens,
               yes_no(equal));
-  std::fflush(stdout);
-  verdict.logits_equal = verdict.logits_equal && equal;
-  verdict.whole_hit = verdict.whole_hit && whole;
+  conclude(verdict, equal, whole);
   return {};
 }
 
@@ -331,41 +356,26 @@ model::Result<void> show_crash(const DemoSettings& settings,
   EngineTask under_way{.settings = settings, .label = "prefill, while the daemon is killed"};
   under_way.namespace_name = "crash";
   under_way.prompt = with_question(head_of(settings.document, kHandoverTokens), "\nCrash: ");
-  const std::unique_ptr<Client> client = QUIRE_TRY(connect(under_way));
-  SessionOptions options;
-  options.layout = reference_layout(reference::KvGeometry(config_of(0)), 1);
-  options.namespace_name = under_way.namespace_name;
-  options.tenant = "demo";
-  const std::unique_ptr<Session> session = QUIRE_TRY(client->open_session(options));
-  const SessionToken token = session->token();
-  under_way.join = &token;
-  ChildProcess engine = QUIRE_TRY(begin_prefill(under_way, *session));
+  const SharedSession shared = QUIRE_TRY(share_session(under_way));
+  under_way.join = &shared.token;
+  ChildProcess engine = QUIRE_TRY(begin_prefill(under_way, *shared.session));
   const Clock::time_point killed = Clock::now();
   QUIRE_TRY(restart());
   const double restart_s = seconds_since(killed);
   const ChildReport survivor = engine.wait_report();
 
-  EngineTask task{.settings = settings, .label = "from SSD"};
-  task.prompt = with_question(settings.document, "\nQ: What does a restart keep?\nA: ");
-  const ChildReport resumed = QUIRE_TRY(run_prefill(task));
-  task.label = "the same without Quire, to compare";
-  const ChildReport alone = QUIRE_TRY(run_alone(task));
-  const bool equal = same_bits(resumed.logits, alone.logits);
-  const auto document = static_cast<uint32_t>(settings.document.size());
-  const uint32_t unit = reference::KvGeometry(config_of(0)).unit_tokens();
-  const bool whole = resumed.hit_tokens == std::min(document / unit * unit, last_unit(task));
+  const Answers answers =
+      QUIRE_TRY(answer_twice(settings, "from SSD", "\nQ: What does a restart keep?\nA: "));
+  const ChildReport& resumed = answers.resumed;
   std::printf("kill -9         the daemon, in the middle of a prefill; its engine was told: %s\n",
               survivor.error.empty() ? "nothing, it had ended" : survivor.error.c_str());
   std::printf("                started again and serving after %.0f ms\n", restart_s * 1e3);
   std::printf("                hit %u of %u tokens (%s), %u of them from SSD\n", resumed.hit_tokens,
-              resumed.prompt_tokens, whole ? "all but the last unit" : "PARTIAL",
-              resumed.ssd_tokens);
+              resumed.prompt_tokens, extent_of(answers), resumed.ssd_tokens);
   std::printf("                first token after %.1f ms, computed anew %.2f s\n",
-              resumed.first_token_s * 1e3, alone.first_token_s);
-  std::printf("                logits equal: %s\n", yes_no(equal));
-  std::fflush(stdout);
-  verdict.logits_equal = verdict.logits_equal && equal;
-  verdict.whole_hit = verdict.whole_hit && whole && resumed.ssd_tokens > 0;
+              resumed.first_token_s * 1e3, answers.alone.first_token_s);
+  std::printf("                logits equal: %s\n", yes_no(answers.equal));
+  conclude(verdict, answers.equal, answers.whole && resumed.ssd_tokens > 0);
   return {};
 }
 
