@@ -18,6 +18,7 @@ namespace {
 constexpr uint64_t kMergeBytes = 1 << 20;        // tiering::MoverOptions::merge_bytes
 constexpr uint64_t kRegionsPerFile = 16;         // tiering::SsdDirectoryOptions::regions_per_file
 constexpr uint64_t kContentBytes = 16ull << 20;  // larger than any object
+constexpr uint64_t kEvictedAtOnce = 64;
 constexpr double kRoomSeconds = 10;
 constexpr double kSettleSeconds = 120;
 
@@ -177,8 +178,12 @@ void settle(BenchDaemon& daemon, uint32_t poll_us) {
   }
 }
 
+// In steps, as the daemon itself evicts: what is timed meanwhile is not to wait for the bench.
 void empty_ram(BenchDaemon& daemon) {
-  daemon.on_core([](server::Daemon& d) { d.cache().store().evict(0); });
+  uint64_t evicted = 1;
+  while (evicted > 0) {
+    daemon.on_core([&](server::Daemon& d) { evicted = d.cache().store().evict(kEvictedAtOnce); });
+  }
 }
 
 namespace {
