@@ -87,6 +87,8 @@ class SsdBench {
           measure_demote(flash_, raw, directory_, sizes_.demote_flash_spans, sizes_.rounds));
       measure_with_one_daemon(raw);
     }
+    say("codec");
+    figures_.codec = measure_codec();
     say("restart");
     figures_.restart = measure_restart(directory_, sizes_.small_spans);
     return figures_;

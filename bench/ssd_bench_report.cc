@@ -62,6 +62,16 @@ std::string to_json(const DemoteFigures& f) {
       .str();
 }
 
+std::string to_json(const CodecFigure& f) {
+  return JsonObject()
+      .add("content", f.content)
+      .add("ratio", f.ratio)
+      .add_raw("pays", f.pays ? "true" : "false")
+      .add("encode_gib_s", f.encode_gib_s)
+      .add("decode_gib_s", f.decode_gib_s)
+      .str();
+}
+
 std::string pair_json(const char* first, double a, const char* second, double b) {
   return JsonObject().add(first, a).add(second, b).str();
 }
@@ -117,6 +127,15 @@ void add_restart(JsonObject& object, const RestartFigures& f) {
   }
 }
 
+void print_codec(const CodecFigures& f) {
+  for (const CodecFigure& one : f.contents) {
+    std::printf("codec          %-26s stored/plain %.2f%s, encode %.2f, decode %.2f GiB/s a core\n",
+                one.content.c_str(), one.ratio, one.pays ? " (pays)" : "", one.encode_gib_s,
+                one.decode_gib_s);
+  }
+  std::printf("               memcpy %.2f GiB/s\n", f.memcpy_gib_s);
+}
+
 }  // namespace
 
 void print_json(const SsdFigures& f) {
@@ -133,6 +152,8 @@ void print_json(const SsdFigures& f) {
   add_latency(object, f);
   add_restart(object, f.restart);
   object.add("write_amplification", highest_demote(f, &DemoteFigures::write_amplification))
+      .add_raw("codec", json_array(f.codec.contents, [](const auto& one) { return to_json(one); }))
+      .add("codec_memcpy_gib_s", f.codec.memcpy_gib_s)
       .add_raw("machine", machine_json(f));
   std::puts(object.str().c_str());
 }
@@ -180,6 +201,7 @@ void print_table(const SsdFigures& f) {
   }
   std::printf("held in RAM    %.1f B a span on SSD\n", f.restart.bytes_per_span);
   std::printf("write amplification %.4f\n", highest_demote(f, &DemoteFigures::write_amplification));
+  print_codec(f.codec);
 }
 
 }  // namespace quire::bench

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "bench/ssd_bench_codec.h"
 #include "bench/ssd_bench_latency.h"
 #include "bench/ssd_bench_restart.h"
 #include "bench/ssd_bench_transfers.h"
@@ -17,6 +18,7 @@ struct SsdFigures {
   RamHitFigures ram_hit;
   LagFigures lag;
   RestartFigures restart;
+  CodecFigures codec;
   bool quick = false;
   uint64_t pool_bytes = 0;
   uint64_t pool_huge_bytes = 0;

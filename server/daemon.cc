@@ -41,8 +41,10 @@ struct Daemon::Parts {
   std::unique_ptr<allocator::Pool> pool;
   std::unique_ptr<cache::Cache> cache;
   std::unique_ptr<tiering::IoEngine> engine;
-  std::unique_ptr<tiering::CopyWorkers> checks;  // of what crosses to and from the SSD
   std::unique_ptr<tiering::SsdTier> tier;
+  // Of what crosses to and from the SSD. Goes before the tier: it finishes what was submitted, and
+  // that uses memory of the tier's transfers.
+  std::unique_ptr<tiering::CopyWorkers> checks;
   std::string tier_failure;
   std::unique_ptr<Core> core;
   // Goes first: it finishes what was submitted, and that reads memory of the core's sessions.
@@ -75,6 +77,8 @@ tiering::SsdTierOptions tier_options(const Options& options) {
   tier.demoter.ram_bytes = options.ram_bytes;
   tier.demoter.admission = {.rule = *tiering::parse_admission_rule(options.ssd_admission),
                             .bytes_per_day = options.ssd_write_bytes_per_day};
+  tier.demoter.codec.enabled = options.ssd_codec == "auto";
+  tier.mover.bounce_bytes = options.ssd_codec_bytes;
   tier.mover.max_bytes = options.ssd_queue_bytes;
   tier.health.hang_ns = int64_t{options.ssd_hang_ms} * 1'000'000;
   tier.scrub_bytes_per_second = options.ssd_scrub_bytes_per_second;

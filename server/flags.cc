@@ -27,6 +27,9 @@ DEFINE_uint32(ssd_queue_depth, 64, "device operations in flight");
 DEFINE_string(ssd_queue_bytes, "32MiB", "bytes of device operations in flight");
 DEFINE_string(ssd_write, "through", "through: soon after a commit; back: when RAM runs short");
 DEFINE_uint32(ssd_write_delay_ms, 50, "write-through waits so long for longer runs");
+DEFINE_string(ssd_codec, "auto", "auto: lz4 for groups of which samples say it pays; off");
+DEFINE_string(ssd_codec_bytes, "128MiB",
+              "memory for encoded pages on their way, besides ram_bytes");
 DEFINE_string(ssd_admission, "all", "what may be written: all, interactive, second-use");
 DEFINE_string(ssd_write_bytes_per_day, "0", "write budget; 0 = no limit");
 DEFINE_string(ssd_scrub_bytes_per_second, "0", "checks what is on SSD all the time; 0 = on demand");
@@ -89,6 +92,8 @@ model::Result<void> ssd_options(Options& options) {
   options.ssd_queue_bytes = QUIRE_TRY(parse_bytes("ssd_queue_bytes", FLAGS_ssd_queue_bytes));
   options.ssd_write = FLAGS_ssd_write;
   options.ssd_write_delay_ms = FLAGS_ssd_write_delay_ms;
+  options.ssd_codec = FLAGS_ssd_codec;
+  options.ssd_codec_bytes = QUIRE_TRY(parse_bytes("ssd_codec_bytes", FLAGS_ssd_codec_bytes));
   options.ssd_admission = FLAGS_ssd_admission;
   options.ssd_write_bytes_per_day =
       QUIRE_TRY(parse_bytes("ssd_write_bytes_per_day", FLAGS_ssd_write_bytes_per_day));

@@ -64,6 +64,10 @@ model::Result<void> validate_ssd(const Options& options) {
   if (options.ssd_write != "through" && options.ssd_write != "back") {
     return wrong("ssd_write", "must be through or back");
   }
+  if (options.ssd_codec != "auto" && options.ssd_codec != "off") {
+    return wrong("ssd_codec", "must be auto or off");
+  }
+  if (options.ssd_codec_bytes < kMiB) return wrong("ssd_codec_bytes", "must be at least 1 MiB");
   if (auto rule = tiering::parse_admission_rule(options.ssd_admission); !rule.ok()) {
     return wrong("ssd_admission", rule.error().text);
   }

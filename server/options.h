@@ -35,6 +35,8 @@ struct Options {
   uint64_t ssd_queue_bytes = 32ull << 20;   // bytes in flight
   std::string ssd_write = "through";        // through: soon after a commit; back: when RAM is short
   uint32_t ssd_write_delay_ms = 50;
+  std::string ssd_codec = "auto";           // auto, off
+  uint64_t ssd_codec_bytes = 128ull << 20;  // memory for encoded pages under way
   std::string ssd_admission = "all";        // all, interactive, second-use
   uint64_t ssd_write_bytes_per_day = 0;     // 0 = no limit
   uint64_t ssd_scrub_bytes_per_second = 0;  // 0 = only when asked for

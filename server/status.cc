@@ -137,6 +137,22 @@ json::object ssd_written(const tiering::SsdTierStatus& ssd, const cache::StoreCo
           {"durable_lag_ms_p99", ssd.durable_lag_ms_p99}};
 }
 
+json::object ssd_codec(const tiering::SsdTierStatus& ssd, bool enabled) {
+  json::array groups;
+  for (const tiering::CodecGroupStatus& group : ssd.codec_groups) {
+    groups.push_back({{"layout", group.layout},
+                      {"group", group.group},
+                      {"ratio", group.ratio},
+                      {"pays", group.worthwhile}});
+  }
+  return {{"mode", enabled ? "auto" : "off"},
+          {"objects", ssd.demoter.encoded_objects},
+          {"plain_bytes", ssd.demoter.encoded_plain_bytes},
+          {"stored_bytes", ssd.demoter.encoded_stored_bytes},
+          {"misfits", ssd.demoter.encoded_misfits},
+          {"groups", groups}};
+}
+
 json::object ssd_read(const tiering::SsdTierStatus& ssd, const cache::StoreCounters& store) {
   return {
       {"bytes", ssd.mover.read_bytes},     {"operations", ssd.mover.read_ops},
@@ -163,7 +179,7 @@ json::object ssd_of(const StatusSources& sources) {
     return {{"tier", "ssd"},
             {"state", "off"},
             {"reason", sources.tier_failure},
-            {"action", "repair or replace what the reason names, then restart"}};
+            {"action", "stop, do what the reason says or replace the device, then start"}};
   }
   const tiering::SsdTierStatus ssd = sources.tier->status();
   const cache::StoreCounters& store = sources.cache->store().counters();
@@ -189,6 +205,7 @@ json::object ssd_of(const StatusSources& sources) {
                     {"registered_bytes", ssd.registered_bytes},
                     {"table_bytes", ssd.table_bytes}};
   tier["written"] = ssd_written(ssd, store);
+  tier["codec"] = ssd_codec(ssd, sources.options->ssd_codec == "auto");
   tier["read"] = ssd_read(ssd, store);
   tier["errors"] = ssd_errors(ssd);
   tier["restored"] = restored_of(ssd.restored);

@@ -277,10 +277,10 @@ model::Result<void> byte_plane_decode(std::span<const std::byte> stored, uint8_t
   return {};
 }
 
-bool CodecSampler::should_encode() {
-  const bool sampled = pages_ == 0;
+bool CodecSampler::should_try() {
+  const bool due = pages_ == 0 || observed_ < kSamplesToEnter;
   if (++pages_ >= options_.sample_every) pages_ = 0;
-  return sampled || worthwhile_;
+  return due;
 }
 
 void CodecSampler::observe(uint64_t plain_bytes, uint64_t stored_bytes) {

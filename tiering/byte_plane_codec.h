@@ -47,17 +47,18 @@ struct CodecSamplerOptions {
 class CodecSampler {
  public:
   explicit CodecSampler(const CodecSamplerOptions& options) : options_(options) {}
-  // True: encode this page only to learn (when not worthwhile at present), or every page (when it
-  // is).
-  bool should_encode();
+  // For pages that are not encoded anyway. True for the first ones and then for one in
+  // sample_every: try the codec on it, to learn.
+  bool should_try();
   bool worthwhile() const { return worthwhile_; }
   void observe(uint64_t plain_bytes, uint64_t stored_bytes);  // stored 0: did not fit, counts as 1
   double ratio() const { return ratio_; }                     // 1 before the first page
+  uint64_t observed() const { return observed_; }             // pages
 
  private:
   CodecSamplerOptions options_;
   double ratio_ = 1.0;
-  uint32_t pages_ = 0;  // since the last one to sample
+  uint32_t pages_ = 0;  // since the last one to try
   uint64_t observed_ = 0;
   bool worthwhile_ = false;
 };

@@ -7,6 +7,7 @@
 namespace quire::tiering {
 
 void run_copy_task(CopyTask& task) {
+  if (task.other_work != nullptr) return task.other_work(task);
   for (CopyPage& page : task.pages) {
     page.crc32c = page.target == nullptr ? crc32c(page.source, page.bytes)
                                          : crc_copy(page.target, page.source, page.bytes);

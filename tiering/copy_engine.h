@@ -22,6 +22,8 @@ struct CopyPage {
 struct CopyTask {
   uint64_t id = 0;  // the submitter's
   std::span<CopyPage> pages;
+  // Done with the pages instead; null: they are copied and checked.
+  void (*other_work)(CopyTask& task) = nullptr;
 };
 
 // Does the whole task on the calling thread. Both engines below end here.

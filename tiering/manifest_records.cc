@@ -150,6 +150,7 @@ std::string run_value(const RunRecord& run) {
   put_hash(value, run.parent_key);
   put(value, static_cast<uint8_t>(run.keys.size()));
   for (const Hash256& key : run.keys) put_hash(value, key);
+  if (run.slot_bytes != 0) put(value, run.slot_bytes);
   return value;
 }
 
@@ -216,10 +217,13 @@ bool parse_run(std::string_view key, std::string_view value, RunRecord& run) {
   reader.get_hash(run.parent_key);
   const size_t count = reader.get<uint8_t>();
   if (!known || kept > 1 || !plausible(run.key, count)) return false;
-  if (reader.left() != count * sizeof(Hash256)) return false;
+  const size_t key_bytes = count * sizeof(Hash256);
+  const bool encoded = reader.left() == key_bytes + sizeof(run.slot_bytes);
+  if (!encoded && reader.left() != key_bytes) return false;
   run.keys.resize(count);
   for (Hash256& hash : run.keys) reader.get_hash(hash);
-  return true;
+  run.slot_bytes = encoded ? reader.get<uint64_t>() : 0;
+  return !encoded || (run.slot_bytes != 0 && run.slot_bytes % kSsdBlockBytes == 0);
 }
 
 void ManifestBatch::put_epoch(std::string_view domain, std::string_view namespace_name,

@@ -23,7 +23,8 @@ constexpr size_t kVictimsPerStep = 32;
 // What is under way is pinned: this part of RAM at most, or commits would find nothing to evict.
 constexpr uint64_t kRamPartUnderWay = 4;
 constexpr int64_t kNsPerMs = 1'000'000;
-constexpr int64_t kRetryNs = kNsPerMs;  // after a step that could start nothing
+constexpr uint64_t kMaxEncodedBytes = 16 << 20;  // of an object: what is larger is stored as it is
+constexpr int64_t kRetryNs = kNsPerMs;           // after a step that could start nothing
 
 }  // namespace
 
@@ -33,6 +34,7 @@ SsdDemoter::SsdDemoter(const CommitterParts& parts, SsdCommitter* committer,
       committer_(committer),
       options_(options),
       admission_(options.admission, parts.clock->now_ns()),
+      codec_(options.codec),
       next_generation_(first_generation) {}
 
 uint64_t SsdDemoter::free_ram_bytes() const {
@@ -134,7 +136,8 @@ void SsdDemoter::append(NodeId node) {
   const bool span = kind_of(tree.link(node)) == NodeKind::kSpan;
   if (span) {
     const auto end = run_ends_.find(tree.parent(node).value);
-    if (end != run_ends_.end() && runs_[end->second].nodes.size() < kMaxRunObjects) {
+    if (end != run_ends_.end() && runs_[end->second].nodes.size() < kMaxRunObjects &&
+        runs_[end->second].as_it_is == adding_.as_it_is) {
       const size_t at = end->second;
       runs_[at].nodes.push_back(node);
       run_ends_.erase(end);
@@ -143,7 +146,7 @@ void SsdDemoter::append(NodeId node) {
     }
     run_ends_.emplace(node.value, runs_.size());
   }
-  runs_.push_back({{node}, adding_.batch, adding_.since_ns});
+  runs_.push_back({{node}, adding_.batch, adding_.since_ns, adding_.as_it_is});
 }
 
 // What cannot start now goes back to the front of the queue, in order.
@@ -158,7 +161,7 @@ bool SsdDemoter::start_runs(int64_t now_ns) {
   for (size_t i = runs_.size(); i > done; --i) {
     const Run& run = runs_[i - 1];
     for (auto node = run.nodes.rbegin(); node != run.nodes.rend(); ++node) {
-      queue_.push_front({*node, run.batch, run.since_ns});
+      queue_.push_front({*node, run.batch, run.since_ns, run.as_it_is});
     }
   }
   return worked;
@@ -234,7 +237,7 @@ SsdDemoter::Started SsdDemoter::start_run(Run& run, int64_t now_ns) {
   if (allocating_ || bytes_under_way_ > options_.ram_bytes / kRamPartUnderWay) {
     return Started::kLater;
   }
-  const uint64_t slot_bytes = parts_.mover->object_bytes(run.nodes.front());
+  const uint64_t slot_bytes = slot_bytes_of(run);
   if (region_geometry(parts_.space->region_bytes(), slot_bytes).slot_count == 0) {
     blocked_by_ = "an object is larger than --ssd_region_bytes";
     return Started::kRefused;
@@ -248,11 +251,19 @@ SsdDemoter::Started SsdDemoter::start_run(Run& run, int64_t now_ns) {
   Transfer* transfer =
       parts_.mover->take(TransferKind::kDemote, TransferClass::kDemote, kTransfersForLoads);
   if (transfer == nullptr) return Started::kLater;
+  const bool encode = slot_bytes != parts_.mover->object_bytes(run.nodes.front());
+  auto count = static_cast<uint32_t>(run.nodes.size());
+  if (encode) {
+    count = std::min(count, parts_.mover->max_encoded(TransferKind::kDemote, slot_bytes));
+    if (!parts_.mover->set_encoded(*transfer, count, slot_bytes)) {
+      parts_.mover->give_back(transfer);
+      return Started::kLater;
+    }
+  }
   const auto place = root ? std::nullopt : store.ssd_place(parent);
   std::optional<SsdRun> slots;
   for (;;) {
-    slots = parts_.space->take(slot_bytes, static_cast<uint32_t>(run.nodes.size()),
-                               place ? SsdSlot{place->slot} : SsdSlot{});
+    slots = parts_.space->take(slot_bytes, count, place ? SsdSlot{place->slot} : SsdSlot{});
     // Free slots of a sealed file stay taken: it is not written to again.
     if (!slots || !parts_.files->is_sealed(slots->first.region())) break;
   }
@@ -272,6 +283,65 @@ SsdDemoter::Started SsdDemoter::start_run(Run& run, int64_t now_ns) {
   run.nodes.erase(run.nodes.begin(), run.nodes.begin() + slots->count);
   // What hangs on the rest would be refused: its parent is not under way.
   return run.nodes.empty() ? Started::kYes : Started::kLater;
+}
+
+const cache::KnownLayout& SsdDemoter::layout_of(NodeId node) const {
+  const NodeLink& link = parts_.cache->store().tree().link(node);
+  return *parts_.cache->names().root(model::RootId{link.root}).layout;
+}
+
+uint64_t SsdDemoter::slot_bytes_of(const Run& run) {
+  const NodeId node = run.nodes.front();
+  const uint64_t plain = parts_.mover->object_bytes(node);
+  if (run.as_it_is || plain > kMaxEncodedBytes) return plain;
+  return codec_.slot_size(layout_of(node), parts_.cache->store().plan_of(node));
+}
+
+void SsdDemoter::choose_codec(Transfer& transfer, uint32_t index) {
+  TransferObject& object = transfer.objects[index];
+  const cache::KnownLayout& layout = layout_of(object.node);
+  if (transfer.stored_form != nullptr) {
+    for (uint32_t p = 0; p < object.page_count; ++p) {
+      const TransferPage& page = transfer.pages[object.first_page + p];
+      transfer.headers[index].pages[p].element_bytes = codec_.element_bytes(layout, page.group);
+    }
+  } else if (const auto trial =
+                 codec_.next_trial(layout, parts_.cache->store().plan_of(object.node))) {
+    object.check.sampled_page = trial->page;
+    object.check.sample = trial->sample;
+  }
+}
+
+// From all objects that were checked; counted are the first `written` of them.
+void SsdDemoter::learn_codec(const Transfer& transfer, uint32_t written) {
+  const bool encoded = transfer.stored_form != nullptr;
+  bool fitted = true;
+  for (uint32_t i = 0; i < transfer.object_count; ++i) {
+    const TransferObject& object = transfer.objects[i];
+    const cache::KnownLayout& layout = layout_of(object.node);
+    if (const PageSample& sample = object.check.sample; sample.plain_bytes > 0) {
+      const TransferPage& page = transfer.pages[object.first_page + object.check.sampled_page];
+      codec_.observe(layout, page.group, sample.plain_bytes, sample.stored_bytes);
+    }
+    if (!object.check.good) {
+      ++counters_.encoded_misfits;
+      fitted = false;
+    }
+    for (uint32_t p = 0; encoded && object.check.good && p < object.page_count; ++p) {
+      const TransferPage& page = transfer.pages[object.first_page + p];
+      const StoredPage& stored = object.check.stored[p];
+      // A block or less cannot take fewer, and says nothing of its group.
+      if (page.bytes <= kSsdBlockBytes || codec_.element_bytes(layout, page.group) == 0) continue;
+      codec_.observe(layout, page.group, page.bytes,
+                     stored.element_bytes != 0 ? stored.stored_bytes : 0);
+    }
+  }
+  if (!encoded) return;
+  const NodeId first = transfer.objects[0].node;
+  codec_.observe_fit(parts_.cache->store().plan_of(first), transfer.object_count, fitted);
+  counters_.encoded_objects += written;
+  counters_.encoded_plain_bytes += written * parts_.mover->object_bytes(first);
+  counters_.encoded_stored_bytes += written * transfer.stored_slot_bytes;
 }
 
 void SsdDemoter::describe(Transfer& transfer, uint32_t object) {
@@ -321,6 +391,7 @@ void SsdDemoter::start_transfer(Transfer& transfer, const Run& run, const SsdRun
   transfer.run.parent_units = above.units;
   transfer.run.owner_tag = checkpoint ? link.first_child : 0;
   transfer.run.kept = checkpoint && link.kept;
+  transfer.run.slot_bytes = transfer.stored_slot_bytes;
   next_generation_ += slots.count;
   std::vector<model::SlotId> pages;
   for (uint32_t i = 0; i < slots.count; ++i) {
@@ -333,6 +404,7 @@ void SsdDemoter::start_transfer(Transfer& transfer, const Run& run, const SsdRun
     store.pin(node);
     store.tree().link(node).moving = 1;
     describe(transfer, i);
+    choose_codec(transfer, i);
     transfer.run.keys.push_back(store.tree().key(node));
     ++counters_.started;
   }
@@ -353,9 +425,13 @@ void SsdDemoter::on_settled(Transfer& transfer) {
   if (++transfer.handled < transfer.object_count) return;
   uint32_t good = 0;
   while (good < transfer.object_count && transfer.objects[good].state == ObjectState::kGood) ++good;
+  learn_codec(transfer, good);
+  parts_.mover->drop_stored_form(transfer);
   parts_.space->cancel({transfer.first.value + good}, transfer.object_count - good);
+  const bool misfit =
+      good < transfer.object_count && transfer.objects[good].state == ObjectState::kTooLarge;
   for (uint32_t i = transfer.object_count; i > good; --i) {
-    ++counters_.failed;
+    if (!misfit) ++counters_.failed;
     const bool corrupt = transfer.objects[i - 1].state == ObjectState::kCorrupt;
     const NodeId node = transfer.objects[i - 1].node;
     if (corrupt) {
@@ -366,7 +442,7 @@ void SsdDemoter::on_settled(Transfer& transfer) {
     }
     let_go(transfer, i - 1);
     // Not written: once more when the device works again. In the order of the path.
-    if (!corrupt) queue_.push_front({node, false, transfer.since_ns});
+    if (!corrupt) queue_.push_front({node, false, transfer.since_ns, misfit && i - 1 == good});
   }
   transfer.object_count = good;
   transfer.run.keys.resize(good);

@@ -15,6 +15,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "tiering/codec_chooser.h"
 #include "tiering/ssd_admission.h"
 #include "tiering/ssd_committer.h"
 
@@ -29,6 +30,7 @@ struct DemoterOptions {
   double low_watermark = 0.08;   // free RAM below this: demote what the policy would drop
   double high_watermark = 0.12;  // what was demoted leaves RAM until this much is free
   AdmissionOptions admission;
+  CodecOptions codec;
 };
 
 struct DemoterCounters {
@@ -37,6 +39,10 @@ struct DemoterCounters {
   uint64_t corrupt_in_ram = 0;  // law 4: failed its checksum on the way out
   uint64_t dropped_queue = 0;   // candidates beyond kMaxQueued
   uint64_t regions_made = 0;
+  uint64_t encoded_objects = 0;       // written, not yet durable perhaps
+  uint64_t encoded_plain_bytes = 0;   // what these would have taken as they are
+  uint64_t encoded_stored_bytes = 0;  // their slots
+  uint64_t encoded_misfits = 0;       // did not fit their slot: written as they are
 };
 
 class SsdDemoter {
@@ -64,6 +70,7 @@ class SsdDemoter {
   // Write-back, and what is demoted is needed as free RAM.
   bool short_of_ram() const { return short_of_ram_; }
   const DemoterCounters& counters() const { return counters_; }
+  std::vector<CodecGroupStatus> codec_groups() const { return codec_.status(); }
   const std::string& blocked_by() const { return blocked_by_; }
   // From becoming a candidate to being durable, over the last kLags objects; 0 before the first.
   double durable_lag_ms(double quantile) const;
@@ -73,12 +80,14 @@ class SsdDemoter {
     model::NodeId node;
     bool batch = false;  // written by a session of the batch class
     int64_t since_ns = 0;
+    bool as_it_is = false;  // encoded, it did not fit
   };
   // Spans, each the child of the one before; or one checkpoint.
   struct Run {
     std::vector<model::NodeId> nodes;
     bool batch = false;
-    int64_t since_ns = 0;  // of its oldest candidate
+    int64_t since_ns = 0;   // of its oldest candidate
+    bool as_it_is = false;  // as of its candidates
   };
   enum class Started : uint8_t { kYes, kRefused, kLater };
 
@@ -95,6 +104,10 @@ class SsdDemoter {
   bool admitted(const Run& run, uint64_t bytes, int64_t now_ns);
   model::Hash256 first_span_of(model::NodeId node) const;
   bool make_room(uint64_t slot_bytes);
+  uint64_t slot_bytes_of(const Run& run);
+  const cache::KnownLayout& layout_of(model::NodeId node) const;
+  void choose_codec(Transfer& transfer, uint32_t object);
+  void learn_codec(const Transfer& transfer, uint32_t written);
   void describe(Transfer& transfer, uint32_t object);
   void start_transfer(Transfer& transfer, const Run& run, const SsdRun& slots);
   void take_finished(int64_t now_ns);
@@ -106,6 +119,7 @@ class SsdDemoter {
   SsdCommitter* committer_;
   DemoterOptions options_;
   SsdAdmission admission_;
+  CodecChooser codec_;
   uint64_t next_generation_;
   std::deque<Candidate> queue_;
   std::vector<Run> runs_;                          // gathered in this step

@@ -36,6 +36,7 @@ class SsdFiles {
   Place header(SsdSlot slot) const;
   Place data(SsdSlot slot) const;
 
+  uint64_t slot_bytes(uint32_t region) const { return space_->slot_bytes(region); }
   uint32_t number_of(uint32_t region) const { return directory_->file_of(region); }
   std::string name_of(uint32_t region) const;
   FileIndex index_of(uint32_t number) const { return *files_[number]; }

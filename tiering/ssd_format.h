@@ -9,6 +9,8 @@
 //   region = [header of slot 0][header of slot 1]...[slot 0][slot 1]...[unused tail]
 //            slot_count x 4 KiB              slot_bytes each: pages of one object, 4 KiB aligned
 //
+// An object is stored as it is, page by page in whole blocks, in a slot of just that size; or
+// encoded (tiering/stored_pages.h), in a slot that is smaller than that.
 // All slots of a region have one size, so no object pays for another's size. The headers of a
 // region stand together: adjacent objects are one transfer of headers and one of pages, and a
 // rebuild reads headers alone. A header names slot, key and generation, so that a misdirected,
@@ -107,7 +109,8 @@ struct ExtentHeader {
   std::array<char, model::kMaxNameBytes + 1> tenant{};
   std::array<char, model::kMaxNameBytes + 1> namespace_name{};
   std::array<StoredPage, kMaxSsdPages> pages{};
-  std::array<uint8_t, 632> reserved{};
+  uint64_t slot_bytes = 0;  // of an encoded object; 0: its pages in whole blocks, none encoded
+  std::array<uint8_t, 624> reserved{};
 };
 static_assert(sizeof(ExtentHeader) == kSsdBlockBytes && std::is_trivially_copyable_v<ExtentHeader>);
 

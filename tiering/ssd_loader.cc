@@ -127,18 +127,23 @@ SsdLoader::Reserved SsdLoader::reserve(Load& load) {
   return load.is_reserved() ? Reserved::kDone : Reserved::kMore;
 }
 
-// Nodes from load.issued on that lie in adjacent slots of the device and need reading.
+// Nodes from load.issued on that lie in adjacent slots of the device and need reading, all of them
+// encoded or none.
 uint32_t SsdLoader::run_length(const Load& load) const {
   const NodeStore& store = parts_.cache->store();
   uint32_t count = 0;
   uint32_t first = 0;
+  uint64_t encoded = 0;
   while (load.issued + count < load.nodes.size() && count < kMaxRunObjects) {
     const size_t index = load.issued + count;
     const NodeId node = load.nodes[index];
     if (!needs_slots(node) || slots_of(load, index).empty()) break;
     const uint32_t slot = store.ssd_place(node)->slot;
-    if (count == 0) first = slot;
-    if (slot != first + count) break;
+    if (count == 0) {
+      first = slot;
+      encoded = parts_.mover->encoded_slot_bytes(node);
+    }
+    if (slot != first + count || encoded != parts_.mover->encoded_slot_bytes(node)) break;
     ++count;
   }
   return count;
@@ -161,14 +166,15 @@ void SsdLoader::issue_run(Load& load, Transfer& transfer, uint32_t count) {
 void SsdLoader::issue(Load& load) {
   NodeStore& store = parts_.cache->store();
   while (load.issued < load.nodes.size()) {
-    const uint32_t count = run_length(load);
+    uint32_t count = run_length(load);
     if (count == 0) {
       // In RAM by now, on its way, or quarantined: its slots, if it has any, are not needed.
       for (const SlotId slot : slots_of(load, load.issued)) store.pool().free(slot);
       ++load.issued;
       continue;
     }
-    const auto region = SsdSlot{store.ssd_place(load.nodes[load.issued])->slot}.region();
+    const NodeId first = load.nodes[load.issued];
+    const auto region = SsdSlot{store.ssd_place(first)->slot}.region();
     Transfer* transfer =
         parts_.mover->take(TransferKind::kPromote, class_of(load.load_class), kTransfersForOthers);
     if (transfer == nullptr) return;
@@ -176,6 +182,13 @@ void SsdLoader::issue(Load& load) {
       parts_.mover->give_back(transfer);
       load.failure = Errc::kIoError;
       return;
+    }
+    if (const uint64_t encoded = parts_.mover->encoded_slot_bytes(first); encoded != 0) {
+      count = std::min(count, parts_.mover->max_encoded(TransferKind::kPromote, encoded));
+      if (!parts_.mover->set_encoded(*transfer, count, encoded)) {
+        parts_.mover->give_back(transfer);
+        return;
+      }
     }
     issue_run(load, *transfer, count);
   }

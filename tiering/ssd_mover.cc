@@ -16,7 +16,8 @@ using model::NodeId;
 
 namespace {
 
-constexpr uint32_t kOpsPerCall = 4;  // of issue()
+constexpr uint32_t kOpsPerCall = 4;        // of issue()
+constexpr uint64_t kTransfersBounced = 4;  // at least so many encoded ones have memory at once
 // A reading interval shorter than this says little about bandwidth; a longer one is cut.
 constexpr int64_t kMinBusyNs = 5'000'000;
 constexpr int64_t kMaxBusyNs = 50'000'000;
@@ -63,6 +64,8 @@ Transfer* SsdMover::take(TransferKind kind, TransferClass priority, uint32_t res
   transfer.next_op = 0;
   transfer.hung_reported = false;
   transfer.stored_bytes = 0;
+  transfer.stored_form = nullptr;
+  transfer.stored_slot_bytes = 0;
   transfer.run = RunRecord{};
   ++in_use_count_;
   return &transfer;
@@ -70,12 +73,39 @@ Transfer* SsdMover::take(TransferKind kind, TransferClass priority, uint32_t res
 
 void SsdMover::give_back(Transfer* transfer) {
   QUIRE_CHECK(transfer->in_use && transfer->ops_in_flight == 0 && transfer->checks_in_flight == 0);
+  drop_stored_form(*transfer);
   transfer->in_use = false;
   --in_use_count_;
 }
 
 uint64_t SsdMover::object_bytes(NodeId node) const {
   return slot_bytes(parts_.cache->store().plan_of(node));
+}
+
+uint64_t SsdMover::encoded_slot_bytes(NodeId node) const {
+  const auto place = parts_.cache->store().ssd_place(node);
+  const uint64_t slot = parts_.files->slot_bytes(SsdSlot{place->slot}.region());
+  return slot == object_bytes(node) ? 0 : slot;
+}
+
+uint64_t SsdMover::bounce_limit(TransferKind kind) const {
+  return kind == TransferKind::kDemote ? options_.bounce_bytes / 2 : options_.bounce_bytes;
+}
+
+uint32_t SsdMover::max_encoded(TransferKind kind, uint64_t slot_bytes) const {
+  const uint64_t count = bounce_limit(kind) / kTransfersBounced / slot_bytes;
+  return static_cast<uint32_t>(std::clamp<uint64_t>(count, 1, kMaxRunObjects));
+}
+
+bool SsdMover::set_encoded(Transfer& transfer, uint32_t objects, uint64_t slot_bytes) {
+  transfer.stored_form = bounce_.take(objects * slot_bytes, bounce_limit(transfer.kind));
+  transfer.stored_slot_bytes = slot_bytes;
+  return transfer.stored_form != nullptr;
+}
+
+void SsdMover::drop_stored_form(Transfer& transfer) {
+  if (transfer.stored_form != nullptr) bounce_.give_back(transfer.stored_form);
+  transfer.stored_form = nullptr;
 }
 
 // Registered once, when the first page of the segment moves.
@@ -190,6 +220,25 @@ void SsdMover::add_page_ops(Transfer& transfer, IoKind kind, std::optional<uint3
   }
 }
 
+// One operation an object: where its pages lie in its slot is in its header.
+void SsdMover::add_stored_ops(Transfer& transfer, IoKind kind) {
+  for (uint32_t i = 0; i < transfer.object_count; ++i) {
+    if (transfer.objects[i].state != ObjectState::kWaiting) continue;
+    const SsdFiles::Place place = parts_.files->data({transfer.first.value + i});
+    const ExtentHeader& header = transfer.headers[i];
+    const uint64_t bytes = kind == IoKind::kRead
+                               ? transfer.stored_slot_bytes
+                               : stored_slot_bytes({header.pages.data(), header.page_count});
+    add_op(transfer,
+           {.kind = kind,
+            .file = place.file,
+            .offset = place.offset,
+            .data = transfer.stored_form + i * transfer.stored_slot_bytes,
+            .bytes = bytes},
+           i);
+  }
+}
+
 // Headers first: they are one operation, adjacent in the region and in memory.
 void SsdMover::plan_ops(Transfer& transfer) {
   const IoKind kind = transfer.kind == TransferKind::kDemote ? IoKind::kWrite : IoKind::kRead;
@@ -206,7 +255,9 @@ void SsdMover::plan_ops(Transfer& transfer) {
             .bytes = sizeof(ExtentHeader)},
            i);
   }
-  if (transfer.layer_major) {
+  if (transfer.stored_form != nullptr) {
+    add_stored_ops(transfer, kind);
+  } else if (transfer.layer_major) {
     std::set<uint32_t> first_layers;
     for (const TransferPage& page : transfer.pages) first_layers.insert(page.first_layer);
     for (const uint32_t layer : first_layers) add_page_ops(transfer, kind, layer);
@@ -222,113 +273,19 @@ void SsdMover::plan_ops(Transfer& transfer) {
   if (!transfer.ops.empty()) queues_[priority].push_back(&transfer);
 }
 
-void SsdMover::start_checks(Transfer& transfer, uint32_t object_index) {
-  TransferObject& object = transfer.objects[object_index];
-  for (uint32_t p = 0; p < object.page_count; ++p) {
-    const TransferPage& page = transfer.pages[object.first_page + p];
-    transfer.checks[object.first_page + p] = {.source = page.data, .bytes = page.bytes};
-  }
-  object.check.id = uint64_t{transfer.index} * kMaxRunObjects + object_index;
-  object.check.pages = std::span(transfer.checks).subspan(object.first_page, object.page_count);
-  ++transfer.checks_in_flight;
-  const bool waited_for =
-      transfer.kind == TransferKind::kPromote && transfer.priority == TransferClass::kInteractive;
-  // A long load is faster when its checks overlap with its reads.
-  const bool last = queued_bytes_of(TransferClass::kInteractive) == 0;
-  if (quiet_ && waited_for && last) {
-    run_copy_task(object.check);
-    finish_check(transfer, object_index);
-    return;
-  }
-  QUIRE_CHECK(parts_.checks->submit(&object.check));
-}
-
-bool SsdMover::header_matches(const Transfer& transfer, uint32_t object_index) const {
-  const TransferObject& object = transfer.objects[object_index];
-  const ExtentHeader& header = transfer.headers[object_index];
-  const cache::PrefixTree& tree = parts_.cache->store().tree();
-  const NodeLink& link = tree.link(object.node);
-  const cache::Root& root = parts_.cache->names().root(model::RootId{link.root});
-  const bool identity =
-      check(header).ok() && header.instance == instance_ &&
-      header.slot == transfer.first.value + object_index && header.key == tree.key(object.node) &&
-      header.root == root.hash && header.kind == link.kind && header.units == link.units &&
-      static_cast<uint16_t>(header.generation) == link.ssd_generation &&
-      header.layout_digest == root.layout->digest && header.page_count == object.page_count;
-  if (!identity) return false;
-  for (uint32_t p = 0; p < object.page_count; ++p) {
-    const TransferPage& page = transfer.pages[object.first_page + p];
-    const StoredPage& stored = header.pages[p];
-    if (stored.stored_bytes != page.bytes || stored.group != page.group ||
-        stored.tail != (page.tail ? 1 : 0) || stored.codec != 0) {
-      return false;
-    }
-  }
-  return true;
-}
-
-bool SsdMover::pages_match(const Transfer& transfer, uint32_t object_index) const {
-  const TransferObject& object = transfer.objects[object_index];
-  for (uint32_t p = 0; p < object.page_count; ++p) {
-    const uint32_t found = transfer.checks[object.first_page + p].crc32c;
-    const TransferPage& page = transfer.pages[object.first_page + p];
-    const uint32_t expected = transfer.kind == TransferKind::kDemote
-                                  ? parts_.cache->store().pool().page(page.slot).crc32c
-                                  : transfer.headers[object_index].pages[p].plain_crc32c;
-    if (found != expected) return false;
-  }
-  return true;
-}
-
-void SsdMover::fill_pages(Transfer& transfer, uint32_t object_index) {
-  const TransferObject& object = transfer.objects[object_index];
-  ExtentHeader& header = transfer.headers[object_index];
-  header.page_count = static_cast<uint8_t>(object.page_count);
-  for (uint32_t p = 0; p < object.page_count; ++p) {
-    const TransferPage& page = transfer.pages[object.first_page + p];
-    const uint32_t crc = transfer.checks[object.first_page + p].crc32c;
-    header.pages[p] = {.stored_bytes = page.bytes,
-                       .plain_crc32c = crc,
-                       .stored_crc32c = crc,
-                       .group = page.group,
-                       .tail = static_cast<uint8_t>(page.tail ? 1 : 0)};
-  }
-  seal(header);
-}
-
 void SsdMover::settle(Transfer& transfer, uint32_t object, ObjectState state) {
   transfer.objects[object].state = state;
   settled_.push_back({&transfer, object});
 }
 
-void SsdMover::finish_check(Transfer& transfer, uint32_t object_index) {
-  --transfer.checks_in_flight;
-  TransferObject& object = transfer.objects[object_index];
-  if (transfer.kind != TransferKind::kDemote) {
-    const bool good = header_matches(transfer, object_index) && pages_match(transfer, object_index);
-    settle(transfer, object_index, good ? ObjectState::kGood : ObjectState::kCorrupt);
-    return;
-  }
-  if (!pages_match(transfer, object_index)) object.state = ObjectState::kCorrupt;
-  if (transfer.checks_in_flight > 0) return;
-  // Whatever depends on a page that is not what was sealed is not written either.
-  bool good = true;
-  for (uint32_t i = 0; i < transfer.object_count; ++i) {
-    const bool corrupt = transfer.objects[i].state == ObjectState::kCorrupt;
-    if (good && !corrupt) {
-      fill_pages(transfer, i);
-      continue;
-    }
-    good = false;
-    settle(transfer, i, corrupt ? ObjectState::kCorrupt : ObjectState::kIoFailed);
-  }
-  plan_ops(transfer);
-}
-
 void SsdMover::learn(const Transfer& transfer, const IoOp& io) {
   if (transfer.kind != TransferKind::kPromote || io.kind != IoKind::kRead) return;
   const int64_t now = parts_.clock->now_ns();
-  busy_bytes_ += io.bytes;
+  // Estimates are asked for plain bytes.
+  busy_bytes_ +=
+      transfer.stored_form == nullptr
+          ? io.bytes
+          : io.bytes * object_bytes(transfer.objects[0].node) / transfer.stored_slot_bytes;
   --reads_in_flight_;
   const int64_t took = now - busy_since_ns_;
   if (reads_in_flight_ > 0 && took < kMaxBusyNs) return;

@@ -17,6 +17,7 @@
 #include "allocator/flat_array.h"
 #include "cache/cache.h"
 #include "model/clock.h"
+#include "tiering/bounce_buffers.h"
 #include "tiering/copy_engine.h"
 #include "tiering/load_estimator.h"
 #include "tiering/ssd_files.h"
@@ -28,10 +29,11 @@ namespace quire::tiering {
 inline constexpr uint32_t kMaxTransfers = 256;
 
 struct MoverOptions {
-  uint64_t max_bytes = 32ull << 20;     // in flight, all classes
-  uint64_t demote_bytes = 12ull << 20;  // of demotion; half of it while interactive loads wait
-  uint64_t batch_bytes = 2ull << 20;    // of batch loads, and of a scrub
-  uint64_t merge_bytes = 1ull << 20;    // adjacent pages become one operation up to this
+  uint64_t max_bytes = 32ull << 20;      // in flight, all classes
+  uint64_t demote_bytes = 12ull << 20;   // of demotion; half of it while interactive loads wait
+  uint64_t batch_bytes = 2ull << 20;     // of batch loads, and of a scrub
+  uint64_t merge_bytes = 1ull << 20;     // adjacent pages become one operation up to this
+  uint64_t bounce_bytes = 128ull << 20;  // for encoded objects; demotion takes half of it at most
 };
 
 struct MoverParts {
@@ -63,14 +65,24 @@ class SsdMover {
   // other kinds.
   Transfer* take(TransferKind kind, TransferClass priority, uint32_t reserve = 0);
   void give_back(Transfer* transfer);
-  // What an object takes in a slot: its pages in whole blocks.
+  // What an object takes in a slot as it is: its pages in whole blocks.
   uint64_t object_bytes(model::NodeId node) const;
+  // Of a node with a copy that is encoded, its slot; 0: the copy is as it is.
+  uint64_t encoded_slot_bytes(model::NodeId node) const;
+  // How many objects in such slots one transfer may have: several go at once.
+  uint32_t max_encoded(TransferKind kind, uint64_t slot_bytes) const;
+  // The objects of the transfer, max_encoded() at most, are, or are to be, encoded in slots of this
+  // size. False: there is no memory for that many at present.
+  bool set_encoded(Transfer& transfer, uint32_t objects, uint64_t slot_bytes);
+  // All its objects are settled: their stored form is not needed any more.
+  void drop_stored_form(Transfer& transfer);
   // Adds an object whose pages lie in these RAM slots, in plan order. At most kMaxRunObjects.
   void add_object(Transfer& transfer, model::NodeId node, std::span<const model::SlotId> slots);
   // Adds an object to be read into scratch memory.
   void add_scratch_object(Transfer& transfer, model::NodeId node, std::byte* scratch);
   // Goes on by itself from here. Preconditions: objects in adjacent slots from `first` on, their
-  // region opened in SsdFiles; demote: headers filled in but for the pages.
+  // region opened in SsdFiles; demote: headers filled in but for the pages; of these the element
+  // of those to encode.
   void start(Transfer& transfer);
 
   // Nobody waits for the core: checks of what an interactive load waits for are made on this
@@ -111,15 +123,19 @@ class SsdMover {
   SsdMover(const MoverParts& parts, const MoverOptions& options,
            const std::array<uint8_t, 16>& instance)
       : parts_(parts), options_(options), instance_(instance), transfers_(kMaxTransfers) {}
+  uint64_t bounce_limit(TransferKind kind) const;
   void register_segment(model::SlotId slot);
   void plan_ops(Transfer& transfer);
   void add_page_ops(Transfer& transfer, IoKind kind, std::optional<uint32_t> first_layer);
+  void add_stored_ops(Transfer& transfer, IoKind kind);
   uint32_t first_layer_of(model::NodeId node, model::GroupIndex group) const;
   void add_op(Transfer& transfer, const IoOp& io, uint32_t object);
   void start_checks(Transfer& transfer, uint32_t object);
+  void prepare_check(Transfer& transfer, uint32_t object);
   void finish_op(Transfer& transfer, TransferOp& op);
   void finish_check(Transfer& transfer, uint32_t object);
   bool header_matches(const Transfer& transfer, uint32_t object) const;
+  bool header_fits_pages(const Transfer& transfer, uint32_t object) const;
   bool pages_match(const Transfer& transfer, uint32_t object) const;
   void fill_pages(Transfer& transfer, uint32_t object);
   void settle(Transfer& transfer, uint32_t object, ObjectState state);
@@ -132,6 +148,7 @@ class SsdMover {
   std::array<uint8_t, 16> instance_;
   allocator::ReservedMemory header_memory_;
   std::vector<Transfer> transfers_;
+  BounceBuffers bounce_;
   uint32_t in_use_count_ = 0;
   std::array<std::deque<Transfer*>, kTransferClasses> queues_;  // have operations to hand out
   std::array<uint64_t, kTransferClasses> class_bytes_{};        // in flight

@@ -127,7 +127,8 @@ class Chooser {
                                           : layout.needs_checkpoint &&
                                                 object.units / step * step == object.parent_units;
     const model::FillKind kind = cache::fill_kind(static_cast<NodeKind>(object.kind));
-    return in_place && slot_bytes(layout.plan(kind, object.units)) == object.slot_bytes;
+    const uint64_t plain = slot_bytes(layout.plan(kind, object.units));
+    return in_place && (object.encoded ? object.slot_bytes < plain : object.slot_bytes == plain);
   }
 
   void keep_latest() {
@@ -196,7 +197,8 @@ class Chooser {
     return is_span(last) && is_span(next) && last.root == next.root &&
            last.slot.region() == next.slot.region() && last.slot.value + 1 == next.slot.value &&
            last.generation + 1 == next.generation && next.parent_key == last.key &&
-           next.parent_units == last.units && runs_.back().keys.size() < kMaxRunObjects;
+           next.parent_units == last.units && next.encoded == last.encoded &&
+           runs_.back().keys.size() < kMaxRunObjects;
   }
 
   void start_run(const FoundObject& object) {
@@ -211,6 +213,7 @@ class Chooser {
     run.owner_tag = object.owner_tag;
     run.kept = object.kept;
     run.parent_key = object.parent_key;
+    run.slot_bytes = object.encoded ? object.slot_bytes : 0;
   }
 
   const SsdDirectory& directory_;

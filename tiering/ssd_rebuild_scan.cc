@@ -115,9 +115,13 @@ void RebuildScan::look_at(const std::byte* block, SsdSlot slot) {
     ++found_.foreign;
     return;
   }
-  const uint64_t slot_bytes = stored_slot_bytes({header.pages.data(), header.page_count});
-  const RegionGeometry geometry = region_geometry(directory_.superblock().region_bytes, slot_bytes);
-  if (header.slot != slot.value || slot.index() >= geometry.slot_count) {
+  const uint64_t stored = stored_slot_bytes({header.pages.data(), header.page_count});
+  const bool encoded = header.slot_bytes != 0;
+  const uint64_t slot_bytes = encoded ? header.slot_bytes : stored;
+  const uint64_t region_bytes = directory_.superblock().region_bytes;
+  const bool possible = stored <= slot_bytes && slot_bytes <= region_bytes &&
+                        slot_bytes % kSsdBlockBytes == 0 && header.slot == slot.value;
+  if (!possible || slot.index() >= region_geometry(region_bytes, slot_bytes).slot_count) {
     ++found_.misplaced;
     return;
   }
@@ -130,6 +134,7 @@ void RebuildScan::look_at(const std::byte* block, SsdSlot slot) {
                              .parent_key = header.parent_key,
                              .generation = header.generation,
                              .slot_bytes = slot_bytes,
+                             .encoded = encoded,
                              .slot = slot,
                              .root = root_of(header),
                              .units = header.units,

@@ -29,6 +29,7 @@ struct FoundObject {
   model::Hash256 parent_key;
   uint64_t generation = 0;
   uint64_t slot_bytes = 0;
+  bool encoded = false;
   SsdSlot slot;
   uint32_t root = 0;  // index of FoundHeaders::roots
   uint32_t units = 0;

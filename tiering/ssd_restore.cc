@@ -71,9 +71,15 @@ class Restorer {
     return {};
   }
 
-  uint64_t slot_bytes_of(const cache::Root& root, const RunRecord& run) const {
+  // An encoded object takes less than it would as it is.
+  model::Result<void> claim(const cache::Root& root, const RunRecord& run) {
     const model::FillKind kind = cache::fill_kind(static_cast<NodeKind>(run.key.kind));
-    return slot_bytes(root.layout->plan(kind, run.key.units));
+    const uint64_t plain = slot_bytes(root.layout->plan(kind, run.key.units));
+    if (run.slot_bytes >= plain) {
+      return model::make_error(Errc::kCorrupt, "a run has slots that are larger than its objects");
+    }
+    return parts_.space->claim(run.key.slot, static_cast<uint32_t>(run.keys.size()),
+                               run.slot_bytes != 0 ? run.slot_bytes : plain);
   }
 
   bool has_data(uint32_t region) {
@@ -106,7 +112,7 @@ class Restorer {
       keep_only(run, 0);
       return {};
     }
-    const auto claimed = parts_.space->claim(run.key.slot, count, slot_bytes_of(root, run));
+    const auto claimed = claim(root, run);
     if (claimed.code() == Errc::kResourceExhausted) {
       report_.beyond_capacity += count;
       keep_only(run, 0);

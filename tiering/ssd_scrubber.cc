@@ -65,6 +65,11 @@ bool SsdScrubber::check_next() {
   }
   Transfer* transfer = mover_->take(TransferKind::kScrub, TransferClass::kScrub);
   if (transfer == nullptr) return false;
+  const uint64_t encoded = mover_->encoded_slot_bytes(node);
+  if (encoded != 0 && !mover_->set_encoded(*transfer, 1, encoded)) {
+    mover_->give_back(transfer);
+    return false;
+  }
   ++next_node_;
   transfer->first = slot;
   mover_->add_scratch_object(*transfer, node, static_cast<std::byte*>(scratch_.data()));

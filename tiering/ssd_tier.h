@@ -71,6 +71,7 @@ struct SsdTierStatus {
   RestoreReport restored;
   std::string blocked_by;
   uint64_t manifest_bytes_written = 0;
+  std::vector<CodecGroupStatus> codec_groups;
   uint64_t queued = 0;     // candidates for demotion
   uint64_t transfers = 0;  // under way
   uint64_t loads = 0;      // under way

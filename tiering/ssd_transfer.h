@@ -4,6 +4,8 @@
 //   promote:  read headers and pages --> check each object --> in RAM
 //   scrub:    read into a scratch buffer --> check --> verdict
 //
+// The device reads and writes pool memory itself, but for encoded objects: their stored form lies
+// in a buffer of the transfer, and the worker that checks a page encodes or decodes it.
 // Records are preallocated; a transfer owns the operations, headers and checks it needs, and the
 // memory it names until the last of its operations came back, also when the device hangs.
 #pragma once
@@ -17,6 +19,7 @@
 #include "tiering/io_engine.h"
 #include "tiering/manifest.h"
 #include "tiering/ssd_format.h"
+#include "tiering/stored_pages.h"
 
 namespace quire::tiering {
 
@@ -28,8 +31,18 @@ inline constexpr size_t kTransferClasses = 4;
 enum class ObjectState : uint8_t {
   kWaiting,   // operations or checks are outstanding
   kGood,      // demote: written; promote, scrub: read and verified
-  kIoFailed,  // an operation failed
+  kIoFailed,  // an operation failed; demote: or it comes after one that is not written
   kCorrupt,   // what is in RAM (demote) or on the device is not what it should be
+  kTooLarge,  // demote: encoded, it does not fit its slot
+};
+
+// What a worker does with the pages of an object; id = transfer * kMaxRunObjects + object.
+struct ObjectTask : CopyTask {
+  std::span<StoredPage> stored;  // of its header
+  std::span<std::byte> slot;     // its stored form, in the transfer's buffer
+  bool good = true;              // encoded: it fitted; decoded: it could be
+  uint32_t sampled_page = 0;     // plain demotion: a page to try the codec on
+  PageSample sample;
 };
 
 struct TransferObject {
@@ -39,7 +52,7 @@ struct TransferObject {
   uint32_t ops_left = 0;
   bool failed = false;  // an operation did; the others are still awaited
   ObjectState state = ObjectState::kWaiting;
-  CopyTask check;  // id = transfer * kMaxRunObjects + object
+  ObjectTask check;
 };
 
 struct TransferPage {
@@ -76,8 +89,10 @@ struct Transfer {
   uint32_t ops_in_flight = 0;
   uint32_t checks_in_flight = 0;
   uint64_t bytes_in_flight = 0;
-  ExtentHeader* headers = nullptr;  // kMaxRunObjects of them, aligned, the mover's
-  int64_t progress_ns = 0;          // last completion, or start
+  ExtentHeader* headers = nullptr;   // kMaxRunObjects of them, aligned, the mover's
+  std::byte* stored_form = nullptr;  // of encoded objects, a slot each; null: not encoded
+  uint64_t stored_slot_bytes = 0;
+  int64_t progress_ns = 0;  // last completion, or start
   bool hung_reported = false;
   // Demote only, for the manifest.
   RunRecord run;

@@ -18,7 +18,10 @@ struct Context {
   uint32_t tokens = 0;
   bool hybrid = false;
 
-  model::Layout layout() const { return hybrid ? small_hybrid_layout() : small_append_layout(); }
+  model::Layout layout(CrashContent content) const {
+    if (content == CrashContent::kEncoded) return small_packing_layout();
+    return hybrid ? small_hybrid_layout() : small_append_layout();
+  }
 };
 constexpr Context kContexts[] = {
     {1, 16, false}, {2, 16, true}, {3, 24, false}, {4, 8, true}, {5, 16, false}};
@@ -27,8 +30,8 @@ constexpr Context kContexts[] = {
 class Workload {
  public:
   Workload(const std::string& ssd_path, const server::DaemonSeams& seams,
-           const std::function<void(const std::string&)>& tell)
-      : tell_(tell) {
+           const std::function<void(const std::string&)>& tell, CrashContent content)
+      : content_(content), tell_(tell) {
     server::Options options = crash_options(ssd_path);
     options.socket_path = ssd_path + ".sock";
     auto created = server::Daemon::create(options, seams);
@@ -46,9 +49,14 @@ class Workload {
   }
 
   void commit(const Context& context) {
-    auto session = open_session(*client_, session_options(context.layout()));
+    auto session = open_session(*client_, session_options(context.layout(content_)));
     QUIRE_CHECK(session->append_tokens(context_tokens(context.tokens + 1, context.number)).ok());
     QUIRE_CHECK(commit_context(*session, context.tokens + 1).ok());
+  }
+  uint64_t encoded_count() {
+    uint64_t count = 0;
+    on_core([&](server::Daemon& d) { count = d.tier()->status().demoter.encoded_objects; });
+    return count;
   }
   void settle() {
     bool settled = false;
@@ -83,6 +91,7 @@ class Workload {
     done.get_future().wait();
   }
 
+  const CrashContent content_;
   std::unique_ptr<server::Daemon> daemon_;
   std::thread thread_;
   std::unique_ptr<client::Client> client_;
@@ -90,8 +99,9 @@ class Workload {
 };
 
 // "": as it should be.
-std::string check_context(client::Client& client, const Context& context, bool durable) {
-  const int tokens = loaded_tokens(client, context.number, context.tokens, context.layout());
+std::string check_context(client::Client& client, const Context& context, bool durable,
+                          CrashContent content) {
+  const int tokens = loaded_tokens(client, context.number, context.tokens, context.layout(content));
   const std::string what = "context " + std::to_string(context.number);
   if (tokens < 0) return what + " has wrong bytes; ";
   if (durable && tokens < static_cast<int>(context.tokens)) {
@@ -130,8 +140,8 @@ server::Options crash_options(const std::string& ssd_path) {
 }
 
 void run_crash_workload(const std::string& ssd_path, const server::DaemonSeams& seams,
-                        const std::function<void(const std::string&)>& tell) {
-  Workload work(ssd_path, seams, tell);
+                        const std::function<void(const std::string&)>& tell, CrashContent content) {
+  Workload work(ssd_path, seams, tell, content);
   for (const size_t i : {0, 1}) {
     work.commit(kContexts[i]);
     work.settle();
@@ -145,6 +155,7 @@ void run_crash_workload(const std::string& ssd_path, const server::DaemonSeams& 
     work.settle();
     work.tell("durable", kContexts[i].number);
   }
+  QUIRE_CHECK((work.encoded_count() > 0) == (content == CrashContent::kEncoded));
 }
 
 void note_told(std::set<uint64_t>& durable, const std::string& line) {
@@ -154,7 +165,8 @@ void note_told(std::set<uint64_t>& durable, const std::string& line) {
   if (line.starts_with("dropping")) durable.erase(context);
 }
 
-std::string check_after_crash(const std::string& ssd_path, const std::set<uint64_t>& durable) {
+std::string check_after_crash(const std::string& ssd_path, const std::set<uint64_t>& durable,
+                              CrashContent content) {
   TestDaemon daemon(crash_options(ssd_path));
   std::string wrong;
   daemon.on_core([&](server::Daemon& d) {
@@ -163,7 +175,7 @@ std::string check_after_crash(const std::string& ssd_path, const std::set<uint64
   if (!wrong.empty()) return wrong;
   const auto client = daemon.connect();
   for (const Context& context : kContexts) {
-    wrong += check_context(*client, context, durable.contains(context.number));
+    wrong += check_context(*client, context, durable.contains(context.number), content);
   }
   daemon.on_core([&](server::Daemon& d) {
     wrong += check_status(d.tier()->status());

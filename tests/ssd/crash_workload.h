@@ -13,11 +13,16 @@ namespace quire::tests {
 
 server::Options crash_options(const std::string& ssd_path);
 
+// What lies on the device: pages as they are; or, for what is written to the slots of others,
+// encoded ones.
+enum class CrashContent { kPlain, kEncoded };
+
 // Contexts are committed, become durable, are given up, and others are written to their slots; then
 // the daemon stops. Tells what a client may rely on, in order: "durable 3" when all of context 3
 // is, "dropping 3" before it is given up.
 void run_crash_workload(const std::string& ssd_path, const server::DaemonSeams& seams,
-                        const std::function<void(const std::string&)>& tell);
+                        const std::function<void(const std::string&)>& tell,
+                        CrashContent content = CrashContent::kPlain);
 
 // Keeps the contexts that are durable by what was told so far.
 void note_told(std::set<uint64_t>& durable, const std::string& line);
@@ -25,6 +30,7 @@ void note_told(std::set<uint64_t>& durable, const std::string& line);
 // Opens the directory with a new daemon. Durable contexts are there to the last byte; of the others
 // is what is there right to the last byte; every object that the manifest names is whole; the
 // invariants hold. Returns what is wrong, empty when nothing is.
-std::string check_after_crash(const std::string& ssd_path, const std::set<uint64_t>& durable);
+std::string check_after_crash(const std::string& ssd_path, const std::set<uint64_t>& durable,
+                              CrashContent content = CrashContent::kPlain);
 
 }  // namespace quire::tests

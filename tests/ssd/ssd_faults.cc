@@ -94,7 +94,7 @@ std::string judge_pages(const Session& session, const model::MatchResult& match,
         span ? static_cast<uint32_t>(i / per_span + 1) * layout.block_tokens : match.exact_tokens;
     const uint64_t key = object_key(session, end, span ? FillKind::kSpan : FillKind::kCheckpoint);
     if (page.bytes != layout.groups[page.group].page_bytes) return "a page of another size";
-    if (!check_page(std::span(page.data, page.bytes), key, page.group)) {
+    if (!check_content(session, page, key)) {
       return "wrong bytes in page " + std::to_string(i);
     }
     if (!client::verify_page(page)) return "wrong checksum of page " + std::to_string(i);

@@ -12,9 +12,27 @@ uint64_t mix(uint64_t value) {
   return value ^ (value >> 31);
 }
 
-std::byte byte_at(uint64_t seed, size_t index) {
-  return static_cast<std::byte>(mix(seed + index / 8) >> (index % 8 * 8));
-}
+constexpr size_t kAlike = 512;  // bytes
+
+// The bytes of a page from its first on.
+class Content {
+ public:
+  Content(uint64_t seed, uint32_t version) : seed_(seed), like_bf16_((version & kLikeBf16) != 0) {}
+  std::byte next() {
+    const size_t i = index_++;
+    if (i % 8 == 0) word_ = mix(seed_ + i / 8);
+    if (i % kAlike == 0) upper_ = mix(seed_ ^ i / kAlike);
+    const uint64_t byte = like_bf16_ && i % 2 == 1 ? upper_ : word_ >> (i % 8 * 8);
+    return static_cast<std::byte>(byte);
+  }
+
+ private:
+  uint64_t seed_;
+  bool like_bf16_;
+  size_t index_ = 0;
+  uint64_t word_ = 0;
+  uint64_t upper_ = 0;
+};
 
 uint64_t seed_of(uint64_t key, uint32_t group, uint32_t version) {
   return mix(key ^ mix(uint64_t{group} << 32 | version));
@@ -23,14 +41,14 @@ uint64_t seed_of(uint64_t key, uint32_t group, uint32_t version) {
 }  // namespace
 
 void fill_page(std::span<std::byte> page, uint64_t key, uint32_t group, uint32_t version) {
-  const uint64_t seed = seed_of(key, group, version);
-  for (size_t i = 0; i < page.size(); ++i) page[i] = byte_at(seed, i);
+  Content content(seed_of(key, group, version), version);
+  for (std::byte& byte : page) byte = content.next();
 }
 
 bool check_page(std::span<const std::byte> page, uint64_t key, uint32_t group, uint32_t version) {
-  const uint64_t seed = seed_of(key, group, version);
-  for (size_t i = 0; i < page.size(); ++i) {
-    if (page[i] != byte_at(seed, i)) return false;
+  Content content(seed_of(key, group, version), version);
+  for (const std::byte byte : page) {
+    if (byte != content.next()) return false;
   }
   return true;
 }

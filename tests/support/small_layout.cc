@@ -56,4 +56,25 @@ model::Layout small_sharded_layout() {
   return layout;
 }
 
+model::Layout small_packing_layout() {
+  model::Layout layout;
+  layout.name = "small-packing";
+  layout.unit_tokens = 4;
+  layout.block_tokens = 8;
+  layout.groups = {group("global", model::GroupKind::kAppend, 36'002),
+                   group("index", model::GroupKind::kAppend, 5'000),
+                   group("swa", model::GroupKind::kWindow, 25'000),
+                   group("state", model::GroupKind::kState, 1'234)};
+  layout.groups[0].element_format = model::ElementFormat::kBf16;
+  layout.groups[2].element_format = model::ElementFormat::kBf16;
+  return layout;
+}
+
+model::Layout small_packing_append_layout() {
+  model::Layout layout = small_packing_layout();
+  layout.name = "small-packing-append";
+  layout.groups.resize(2);
+  return layout;
+}
+
 }  // namespace quire::tests

@@ -7,6 +7,11 @@ namespace quire::tests {
 using client::Session;
 using model::FillKind;
 
+uint32_t content_version(const model::Layout& layout, model::GroupIndex group) {
+  const bool bf16 = layout.groups[group].element_format == model::ElementFormat::kBf16;
+  return bf16 ? kLikeBf16 : 0;
+}
+
 std::vector<uint32_t> context_tokens(uint32_t count, uint64_t context) {
   std::vector<uint32_t> tokens(count);
   for (uint32_t i = 0; i < count; ++i) {
@@ -53,7 +58,8 @@ model::Result<model::CommitResult> commit_object(Session& session, FillKind kind
   }
   const uint64_t key = object_key(session, end_tokens, kind);
   for (const model::PlannedPage& page : fill.plan.pages) {
-    fill_page(std::span(fill.staging + page.staging_offset, page.bytes), key, page.group);
+    fill_page(std::span(fill.staging + page.staging_offset, page.bytes), key, page.group,
+              content_version(session.layout(), page.group));
   }
   return session.commit(fill);
 }
@@ -70,6 +76,12 @@ model::Result<void> commit_context(Session& session, uint32_t tokens) {
   return {};
 }
 
+bool check_content(const Session& session, const client::PageView& page, uint64_t key) {
+  const std::span<const std::byte> bytes(page.data, page.bytes);
+  return check_page(bytes, key, page.group, content_version(session.layout(), page.group)) ||
+         check_page(bytes, key, page.group);
+}
+
 int check_hit(Session& session, const model::MatchResult& match) {
   const auto loaded = session.load(match.lease);
   if (!loaded.ok()) return -1;
@@ -83,7 +95,7 @@ int check_hit(Session& session, const model::MatchResult& match) {
         span ? static_cast<uint32_t>(i / per_span + 1) * layout.block_tokens : match.exact_tokens;
     const uint64_t key = object_key(session, end, span ? FillKind::kSpan : FillKind::kCheckpoint);
     if (page.bytes != layout.groups[page.group].page_bytes) return -1;
-    if (!check_page(std::span(page.data, page.bytes), key, page.group)) return -1;
+    if (!check_content(session, page, key)) return -1;
     if (!client::verify_page(page)) return -1;
   }
   return static_cast<int>(loaded->pages.size());

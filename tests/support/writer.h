@@ -1,5 +1,5 @@
 // What most tests do with a session: commit spans and checkpoints with bytes of the oracle, and
-// check what a load returns.
+// check what a load returns. Pages of bf16 groups have content like it, that compresses.
 #pragma once
 
 #include <cstdint>
@@ -29,6 +29,12 @@ model::Result<model::CommitResult> commit_object(
 // Every span of the first `tokens` tokens and, for layouts with checkpoints, one at the last resume
 // point of a prompt of `tokens`.
 model::Result<void> commit_context(client::Session& session, uint32_t tokens);
+
+// What commit_object gives fill_page: kLikeBf16 for pages of bf16.
+uint32_t content_version(const model::Layout& layout, model::GroupIndex group);
+// True when every byte of a delivered page is right for the object of this key: as commit_object
+// fills it, or as fill_page does without a version.
+bool check_content(const client::Session& session, const client::PageView& page, uint64_t key);
 
 // Loads a match whole and compares every byte. The number of pages, or -1 when one is wrong.
 int check_hit(client::Session& session, const model::MatchResult& match);
