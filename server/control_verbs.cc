@@ -263,7 +263,7 @@ model::Result<void> ControlVerbs::verify(Connection& connection, uint32_t sequen
   std::string scrub = "null";
   if (headers) {
     if (parts_.tier == nullptr) {
-      return make_error(Errc::kUnavailable, "there is no SSD tier whose headers could be read");
+      return make_error(Errc::kNotFound, "there is no SSD tier whose headers could be read");
     }
     parts_.tier->check_invariants();
     parts_.tier->start_scrub(0);
@@ -284,7 +284,7 @@ model::Result<void> ControlVerbs::scrub(Connection& connection, uint32_t sequenc
     return make_error(Errc::kPermissionDenied, "scrub needs root or the daemon's own uid");
   }
   if (parts_.tier == nullptr) {
-    return make_error(Errc::kUnavailable, "there is no SSD tier; start with --ssd_path");
+    return make_error(Errc::kNotFound, "there is no SSD tier; start with --ssd_path");
   }
   switch (static_cast<model::ScrubAction>(request.action)) {
     case model::ScrubAction::kStatus:

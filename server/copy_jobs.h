@@ -23,8 +23,8 @@ struct CopyJob {
   CopyPurpose purpose;
   Attachment* attachment;
   uint64_t user_data;
-  model::FillId fill;   // kCommit
-  uint64_t hit_check;   // kVerify: the number in HitChecks
+  model::FillId fill;  // kCommit
+  uint64_t hit_check;  // kVerify: the number in HitChecks
   uint32_t page_count;
   std::array<tiering::CopyPage, cache::kMaxPagesPerObject> pages;
   std::array<uint8_t, cache::kMaxPagesPerObject> page_indexes;  // kCommit: in the fill

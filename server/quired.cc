@@ -67,7 +67,7 @@ int main(int argc, char** argv) {
   auto daemon = quire::server::Daemon::create(line->options);
   if (!daemon.ok()) {
     log(LogLevel::kError, "cannot start: " + daemon.error().text);
-    return kExitFailed;
+    return daemon.code() == quire::model::Errc::kInvalidArgument ? kExitUsage : kExitFailed;
   }
   log(LogLevel::kInfo, "listening on " + line->options.socket_path +
                            " ram_bytes=" + std::to_string(line->options.ram_bytes));

@@ -120,10 +120,14 @@ Result<std::unique_ptr<SsdDirectory>> SsdDirectory::open(const SsdDirectoryOptio
 
 Result<void> SsdDirectory::open_directory() {
   const bool made = !read_only_ && ::mkdir(path_.c_str(), S_IRWXU) == 0;
-  if (!made && !read_only_ && errno != EEXIST) {
+  if (!made && !read_only_ && errno != EEXIST && errno != ENOTDIR) {
     return file_error("mkdir " + path_ + " (--ssd_path)");
   }
   directory_ = FdGuard(::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!directory_.valid() && errno == ENOTDIR) {
+    return make_error(Errc::kInvalidArgument,
+                      "--ssd_path=" + path_ + " is not a directory, or lies below a file");
+  }
   if (!directory_.valid()) return file_error("open " + path_ + " (--ssd_path)");
   if (!made) return {};
   const FdGuard parent(::openat(directory_.get(), "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC));

@@ -38,7 +38,7 @@ class SsdDirectory {
   // kBusy: another daemon holds it (the text names its pid when known). kUnsupportedVersion: a
   // later format or an unknown incompatible feature; nothing was changed. kCorrupt: a superblock
   // that cannot be trusted, or data without one. kNotFound: look_only, and there is none.
-  // kIoError, kResourceExhausted (ENOSPC).
+  // kInvalidArgument: the path is that of a file. kIoError, kResourceExhausted (ENOSPC).
   static model::Result<std::unique_ptr<SsdDirectory>> open(const SsdDirectoryOptions& options);
 
   const std::string& path() const { return path_; }

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <ostream>
+#include <thread>
 
 #include "client/quire.h"
 #include "client/quirectl/status_output.h"
@@ -40,13 +41,16 @@ Result<int64_t> ping_us(const DaemonCommandLine& line) {
   return (Clock::now() - start) / std::chrono::microseconds(1);
 }
 
-// Asks the daemon for JSON and gives what is to be printed of it.
+// What is to be printed of the daemon's JSON.
+Result<std::string> printed(const DaemonCommandLine& line, const std::string& json) {
+  if (line.output == "json") return json + "\n";
+  return status_table(json);
+}
+
 template <typename Ask>
 Result<std::string> answer_text(const DaemonCommandLine& line, Ask ask) {
   const std::unique_ptr<Client> client = QUIRE_TRY(connect(line));
-  const std::string json = QUIRE_TRY(ask(*client));
-  if (line.output == "json") return json + "\n";
-  return status_table(json);
+  return printed(line, QUIRE_TRY(ask(*client)));
 }
 
 template <typename Ask>
@@ -55,6 +59,28 @@ int print_answer(const DaemonCommandLine& line, std::ostream& out, std::ostream&
   if (!text.ok()) return report(text.error(), err);
   out << *text;
   return kExitOk;
+}
+
+// Until the pass that was asked for is over; what the scrub says then.
+Result<std::string> wait_for_pass(Client& client, uint64_t passes_before) {
+  for (;;) {
+    std::string text = QUIRE_TRY(client.scrub_json(ScrubAction::kStatus));
+    const ScrubCounts now = QUIRE_TRY(scrub_counts(text));
+    if (now.passes > passes_before) return text;
+    if (!now.running) return model::make_error(Errc::kClosed, "the scrub was stopped");
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  }
+}
+
+Result<int> verify_headers(const DaemonCommandLine& line, std::ostream& out) {
+  const std::unique_ptr<Client> client = QUIRE_TRY(connect(line));
+  const std::string before = QUIRE_TRY(client->scrub_json(ScrubAction::kStatus));
+  const ScrubCounts counted = QUIRE_TRY(scrub_counts(before));
+  QUIRE_TRY(client->verify_json(VerifyScope::kIndexAndHeaders));
+  const std::string after = QUIRE_TRY(wait_for_pass(*client, counted.passes));
+  out << QUIRE_TRY(printed(line, after));
+  const ScrubCounts found = QUIRE_TRY(scrub_counts(after));
+  return found.damaged > counted.damaged ? kExitDegraded : kExitOk;
 }
 
 std::optional<ScrubAction> scrub_action(std::string_view name) {
@@ -75,7 +101,7 @@ void add_verify_and_scrub(CLI::App& app, DaemonCommandLine& line, std::ostream& 
                           std::ostream& err) {
   CLI::App* verify = app.add_subcommand("verify", "Check what the daemon holds against checksums");
   verify->add_flag("--headers", line.verify_headers,
-                   "the index against the headers on the SSD, instead of pages in memory");
+                   "all that lies on the SSD against the index, instead of memory; waits for it");
   add_output_option(*verify, line);
   verify->callback([&] { line.exit_code = run_verify(line, out, err); });
 
@@ -125,9 +151,12 @@ int run_status(const DaemonCommandLine& line, std::ostream& out, std::ostream& e
 }
 
 int run_verify(const DaemonCommandLine& line, std::ostream& out, std::ostream& err) {
-  const VerifyScope scope =
-      line.verify_headers ? VerifyScope::kIndexAndHeaders : VerifyScope::kMemory;
-  return print_answer(line, out, err, [&](Client& client) { return client.verify_json(scope); });
+  if (line.verify_headers) {
+    const Result<int> verified = verify_headers(line, out);
+    return verified.ok() ? *verified : report(verified.error(), err);
+  }
+  return print_answer(line, out, err,
+                      [](Client& client) { return client.verify_json(VerifyScope::kMemory); });
 }
 
 int run_scrub(const DaemonCommandLine& line, std::ostream& out, std::ostream& err) {

@@ -20,6 +20,7 @@ namespace quire::client {
 inline constexpr int kExitCannotConnect = 3;
 inline constexpr int kExitNotAuthorised = 4;
 inline constexpr int kExitNotFound = 5;
+inline constexpr int kExitDegraded = 6;
 
 // What the parsed command line fills. Outlives the CLI::App.
 struct DaemonCommandLine {
@@ -36,7 +37,8 @@ struct DaemonCommandLine {
 // Prints "ok" and the round trip.
 int run_ping(const DaemonCommandLine& line, std::ostream& out, std::ostream& err);
 int run_status(const DaemonCommandLine& line, std::ostream& out, std::ostream& err);
-// Both print the daemon's answer. They are for administrators: else kExitNotAuthorised.
+// Both print the daemon's answer. They are for administrators: else kExitNotAuthorised. Verifying
+// headers waits until all of the SSD tier was read: kExitDegraded when damage was found.
 int run_verify(const DaemonCommandLine& line, std::ostream& out, std::ostream& err);
 // kExitUsage for another action, or bytes_per_second with one that takes none.
 int run_scrub(const DaemonCommandLine& line, std::ostream& out, std::ostream& err);

@@ -81,4 +81,26 @@ model::Result<std::string> status_table(std::string_view text) {
   return out;
 }
 
+model::Result<ScrubCounts> scrub_counts(std::string_view text) {
+  json::error_code failure;
+  const json::value answer = json::parse(json::string_view(text.data(), text.size()), failure);
+  const auto number = [&](const char* pointer) -> uint64_t {
+    json::error_code wrong;
+    const json::value* found = answer.find_pointer(pointer, wrong);
+    const uint64_t value = found != nullptr ? found->to_number<uint64_t>(wrong) : 0;
+    if (wrong) failure = wrong;
+    return value;
+  };
+  ScrubCounts counts{.passes = number("/passes"), .damaged = number("/bad")};
+  counts.damaged += number("/unreadable");
+  json::error_code absent;
+  const json::value* running = answer.find_pointer("/running", absent);
+  if (failure || running == nullptr || !running->is_bool()) {
+    return model::make_error(model::Errc::kMalformedFrame,
+                             "the daemon's answer says nothing of a scrub");
+  }
+  counts.running = running->get_bool();
+  return counts;
+}
+
 }  // namespace quire::client

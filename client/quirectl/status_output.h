@@ -3,6 +3,7 @@
 // by themselves.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -12,5 +13,14 @@ namespace quire::client {
 
 // kMalformedFrame when `json` is none, or nested deeper than the parser's bound.
 model::Result<std::string> status_table(std::string_view json);
+
+// What the answer to a scrub request counts, since the daemon's start.
+struct ScrubCounts {
+  uint64_t passes = 0;
+  uint64_t damaged = 0;  // bad or unreadable
+  bool running = false;
+};
+// kMalformedFrame when `json` is no such answer.
+model::Result<ScrubCounts> scrub_counts(std::string_view json);
 
 }  // namespace quire::client

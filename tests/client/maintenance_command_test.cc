@@ -25,14 +25,26 @@ class MaintenanceCommand : public ClientFixture {
   std::ostringstream out_, err_;
 };
 
-TEST_F(MaintenanceCommand, VerifyAsksForMemoryOrForHeaders) {
+TEST_F(MaintenanceCommand, VerifyAsksForMemory) {
   start({.json = R"({"checked":12,"corrupt":0})"});
   EXPECT_EQ(run_verify(line_, out_, err_), kExitOk);
   EXPECT_EQ(out_.str(), "checked  12\ncorrupt  0\n");
   EXPECT_EQ(last_request<model::VerifyRequest>(model::FrameType::kVerify).scope, 0);
+}
+
+TEST_F(MaintenanceCommand, VerifyOfHeadersFailsWhenItsScrubIsStopped) {
+  start({.json = R"({"running":false,"passes":3,"bad":1,"unreadable":0})"});
   line_.verify_headers = true;
-  EXPECT_EQ(run_verify(line_, out_, err_), kExitOk);
-  EXPECT_EQ(last_request<model::VerifyRequest>(model::FrameType::kVerify).scope, 1);
+  EXPECT_EQ(run_verify(line_, out_, err_), kExitFailed);
+  EXPECT_EQ(out_.str(), "");
+  EXPECT_NE(err_.str().find("stopped"), std::string::npos) << err_.str();
+}
+
+TEST_F(MaintenanceCommand, VerifyOfHeadersBelievesNoOtherAnswer) {
+  start({.json = R"({"running":1,"passes":"x"})"});
+  line_.verify_headers = true;
+  EXPECT_EQ(run_verify(line_, out_, err_), kExitFailed);
+  EXPECT_EQ(out_.str(), "");
 }
 
 TEST_F(MaintenanceCommand, ScrubSendsItsActionAndRate) {

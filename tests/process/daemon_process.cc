@@ -1,5 +1,6 @@
 #include "tests/process/daemon_process.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -92,8 +93,15 @@ std::vector<std::string> DaemonProcess::command_line() const {
 
 void DaemonProcess::start() {
   QUIRE_CHECK(!process_);
-  process_.emplace(
-      TestProcess::exec(command_line(), {.open_file_limit = options_.open_file_limit}));
+  model::FdGuard log;
+  if (!options_.log_path.empty()) {
+    log = model::FdGuard(
+        ::open(options_.log_path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
+    QUIRE_CHECK(log.valid());
+  }
+  process_.emplace(TestProcess::exec(command_line(), {.open_file_limit = options_.open_file_limit,
+                                                      .output_fd = log.get(),
+                                                      .before_exec = options_.before_exec}));
   const bool answers = tests::eventually([this] {
     auto connected =
         client::Client::connect({.socket_path = socket_path_, .client_name = "observer"});
@@ -110,10 +118,14 @@ std::unique_ptr<client::Client> DaemonProcess::connect(const std::string& name) 
   return std::move(connected).value();
 }
 
-DaemonStatus DaemonProcess::status() {
+std::string DaemonProcess::status_json() {
   const auto text = observer_->status_json();
   QUIRE_CHECK(text.ok());
-  DaemonStatus status = parse_status(*text);
+  return *text;
+}
+
+DaemonStatus DaemonProcess::status() {
+  DaemonStatus status = parse_status(status_json());
   status.open_files = count_open_files(process_->pid());
   status.resident_bytes = resident_bytes(process_->pid());
   return status;

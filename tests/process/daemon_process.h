@@ -37,6 +37,8 @@ class DaemonProcess {
     uint64_t ram_mib = 64;           // a segment is 64 MiB, a domain needs one
     std::vector<std::string> flags;  // further ones
     uint32_t open_file_limit = 0;
+    std::string log_path;               // appended to; empty: the test's own stderr
+    std::function<void()> before_exec;  // in the child
   };
   DaemonProcess();
   explicit DaemonProcess(Options options);
@@ -47,8 +49,10 @@ class DaemonProcess {
   std::unique_ptr<client::Client> connect(const std::string& name = "test") const;
   // Over a connection of its own that stays open.
   DaemonStatus status();
+  std::string status_json();
   bool eventually(const std::function<bool(const DaemonStatus&)>& condition);
   bool running() { return process_ && process_->running(); }
+  pid_t pid() const { return process_->pid(); }
 
   // SIGTERM; the exit code as TestProcess::wait() has it.
   int stop();

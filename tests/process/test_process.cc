@@ -115,6 +115,7 @@ TestProcess TestProcess::exec(const std::vector<std::string>& arguments,
     ::dup2(options.output_fd, STDOUT_FILENO);
     ::dup2(options.output_fd, STDERR_FILENO);
   }
+  if (options.before_exec) options.before_exec();
   ::execv(pointers[0], pointers.data());
   std::perror(pointers[0]);
   ::_exit(127);

@@ -43,8 +43,9 @@ class TestProcess {
   // The child's exit code is what the function returns.
   static TestProcess call(const std::function<int(Channel&)>& function);
   struct ExecOptions {
-    uint32_t open_file_limit = 0;  // RLIMIT_NOFILE; 0 = as it is
-    int output_fd = -1;            // stdout and stderr; -1 = the test's own
+    uint32_t open_file_limit = 0;       // RLIMIT_NOFILE; 0 = as it is
+    int output_fd = -1;                 // stdout and stderr; -1 = the test's own
+    std::function<void()> before_exec;  // in the child, as the last thing of the test's
   };
   static TestProcess exec(const std::vector<std::string>& arguments, const ExecOptions& options);
 
