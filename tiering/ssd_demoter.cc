@@ -16,7 +16,6 @@ using model::NodeId;
 namespace {
 
 constexpr size_t kCandidatesPerStep = 256;
-constexpr uint32_t kTransfersForLoads = 64;    // records demotion leaves to loads
 constexpr uint32_t kEvictionsPerStep = 64;     // of SSD copies, to make room
 constexpr uint64_t kFreeingSlotsEnough = 256;  // room is on its way
 constexpr size_t kVictimsPerStep = 32;
@@ -248,8 +247,7 @@ SsdDemoter::Started SsdDemoter::start_run(Run& run, int64_t now_ns) {
   const NodeLink& above = store.tree().link(parent);
   const bool root = kind_of(above) == NodeKind::kRoot;
   if (!root && !above.on_ssd && !above.moving) return Started::kRefused;
-  Transfer* transfer =
-      parts_.mover->take(TransferKind::kDemote, TransferClass::kDemote, kTransfersForLoads);
+  Transfer* transfer = parts_.mover->take(TransferKind::kDemote, TransferClass::kDemote);
   if (transfer == nullptr) return Started::kLater;
   const bool encode = slot_bytes != parts_.mover->object_bytes(run.nodes.front());
   auto count = static_cast<uint32_t>(run.nodes.size());

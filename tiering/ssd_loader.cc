@@ -15,8 +15,11 @@ using model::SlotId;
 
 namespace {
 
-constexpr uint32_t kNodesPerStep = 256;       // reserved: with evictions, well below a millisecond
-constexpr uint32_t kTransfersForOthers = 32;  // records that loads leave to demotion and scrub
+constexpr uint32_t kNodesPerStep = 64;  // reserved: with evictions, some 300 us
+
+// Under way for one load: more than the mover has in flight, so that the device is never idle, and
+// little enough that a load which comes later does not wait for all of this one.
+constexpr uint64_t kLoadBytes = 64 << 20;
 
 TransferClass class_of(model::LoadClass load_class) {
   return load_class == model::LoadClass::kBatch ? TransferClass::kBatch
@@ -29,9 +32,15 @@ SsdLoader::~SsdLoader() {
   for (const auto& load : loads_) let_go(*load);
 }
 
+// Loads share the device, so of a longer one it waits for as much as it reads itself, or for what
+// that one has under way.
 uint64_t SsdLoader::estimate_us(uint64_t bytes) const {
-  return parts_.estimator->estimate_us(bytes,
-                                       parts_.mover->queued_bytes(TransferClass::kInteractive));
+  uint64_t others = 0;
+  for (const auto& load : loads_) {
+    if (load->load_class == model::LoadClass::kBatch) continue;
+    others += std::min(load->bytes_left, std::max(bytes, kLoadBytes));
+  }
+  return parts_.estimator->estimate_us(bytes, others);
 }
 
 model::Result<void> SsdLoader::start(const LoadRequest& request) {
@@ -56,6 +65,7 @@ model::Result<void> SsdLoader::start(const LoadRequest& request) {
     bytes += parts_.mover->object_bytes(node);
   }
   load->estimated_us = estimate_us(bytes);
+  load->bytes_left = bytes;
   by_tag_.emplace(load->tag, load.get());
   // Interactive loads stand before batch ones, else first come, first served.
   auto place = loads_.end();
@@ -159,13 +169,16 @@ void SsdLoader::issue_run(Load& load, Transfer& transfer, uint32_t count) {
     store.tree().link(node).moving = 1;
   }
   load.issued += count;
+  transfer.load = load.tag;
+  transfer.load_bytes = count * parts_.mover->object_bytes(load.nodes[load.issued - 1]);
+  load.bytes_under_way += transfer.load_bytes;
   transfer.layer_major = load.order == model::LoadOrder::kLayerMajor;
   parts_.mover->start(transfer);
 }
 
 void SsdLoader::issue(Load& load) {
   NodeStore& store = parts_.cache->store();
-  while (load.issued < load.nodes.size()) {
+  while (load.issued < load.nodes.size() && load.bytes_under_way < kLoadBytes) {
     uint32_t count = run_length(load);
     if (count == 0) {
       // In RAM by now, on its way, or quarantined: its slots, if it has any, are not needed.
@@ -175,8 +188,7 @@ void SsdLoader::issue(Load& load) {
     }
     const NodeId first = load.nodes[load.issued];
     const auto region = SsdSlot{store.ssd_place(first)->slot}.region();
-    Transfer* transfer =
-        parts_.mover->take(TransferKind::kPromote, class_of(load.load_class), kTransfersForOthers);
+    Transfer* transfer = parts_.mover->take(TransferKind::kPromote, class_of(load.load_class));
     if (transfer == nullptr) return;
     if (!parts_.files->open(region, false).ok()) {
       parts_.mover->give_back(transfer);
@@ -231,7 +243,12 @@ void SsdLoader::on_settled(Transfer& transfer, uint32_t index) {
     if (!store.tree().link(object.node).quarantined) store.quarantine(object.node);
   }
   store.unpin(object.node);
-  if (++transfer.handled == transfer.object_count) parts_.mover->give_back(&transfer);
+  if (++transfer.handled < transfer.object_count) return;
+  if (const auto load = by_tag_.find(transfer.load); load != by_tag_.end()) {
+    load->second->bytes_under_way -= transfer.load_bytes;
+    load->second->bytes_left -= std::min(load->second->bytes_left, transfer.load_bytes);
+  }
+  parts_.mover->give_back(&transfer);
 }
 
 // The loads that will come to it say what stopped them: the device, not what lies on it. Of two

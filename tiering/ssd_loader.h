@@ -94,6 +94,8 @@ class SsdLoader {
     std::vector<uint32_t> slot_ends;   // in `slots`, by node
     size_t reserved = 0;               // nodes with slots, or that need none
     size_t issued = 0;
+    uint64_t bytes_under_way = 0;            // of its transfers
+    uint64_t bytes_left = 0;                 // not in RAM yet
     size_t head = 0;                         // nodes [0, head) are in RAM
     model::NodeId unreadable;                // the device failed there
     model::Errc failure = model::Errc::kOk;  // of the load as a whole

@@ -40,6 +40,12 @@ model::Result<std::unique_ptr<SsdMover>> SsdMover::create(const MoverParts& part
     transfer.index = i;
     transfer.headers = reinterpret_cast<ExtentHeader*>(memory) + size_t{i} * kMaxRunObjects;
   }
+  uint32_t next = 0;
+  for (size_t c = 0; c < kTransferClasses; ++c) {
+    for (uint32_t i = 0; i < kRecords[c]; ++i) {
+      mover->free_[c].push_back(&mover->transfers_[next++]);
+    }
+  }
   return mover;
 }
 
@@ -48,11 +54,11 @@ SsdMover::~SsdMover() {
   for (const std::byte* segment : registered_) parts_.engine->remove_buffer(segment);
 }
 
-Transfer* SsdMover::take(TransferKind kind, TransferClass priority, uint32_t reserve) {
-  if (in_use_count_ + reserve >= kMaxTransfers) return nullptr;
-  const auto found = std::find_if(transfers_.begin(), transfers_.end(),
-                                  [](const Transfer& transfer) { return !transfer.in_use; });
-  Transfer& transfer = *found;
+Transfer* SsdMover::take(TransferKind kind, TransferClass priority) {
+  std::vector<Transfer*>& free = free_[static_cast<size_t>(priority)];
+  if (free.empty()) return nullptr;
+  Transfer& transfer = *free.back();
+  free.pop_back();
   transfer.in_use = true;
   transfer.kind = kind;
   transfer.priority = priority;
@@ -75,6 +81,7 @@ void SsdMover::give_back(Transfer* transfer) {
   QUIRE_CHECK(transfer->in_use && transfer->ops_in_flight == 0 && transfer->checks_in_flight == 0);
   drop_stored_form(*transfer);
   transfer->in_use = false;
+  free_[static_cast<size_t>(transfer->priority)].push_back(transfer);
   --in_use_count_;
 }
 

@@ -26,7 +26,10 @@
 
 namespace quire::tiering {
 
+// Records by class. What has been written keeps its record until it is durable.
+inline constexpr std::array<uint32_t, kTransferClasses> kRecords = {88, 144, 16, 8};
 inline constexpr uint32_t kMaxTransfers = 256;
+static_assert(kRecords[0] + kRecords[1] + kRecords[2] + kRecords[3] == kMaxTransfers);
 
 struct MoverOptions {
   uint64_t max_bytes = 32ull << 20;      // in flight, all classes
@@ -61,9 +64,9 @@ class SsdMover {
                                                          const std::array<uint8_t, 16>& instance);
   ~SsdMover();
 
-  // A record to be filled in; null when all are in use or `reserve` of them would not be left for
-  // other kinds.
-  Transfer* take(TransferKind kind, TransferClass priority, uint32_t reserve = 0);
+  // A record to be filled in; null when all of this class are in use. Each class has its own: a
+  // long load must not keep the others from starting.
+  Transfer* take(TransferKind kind, TransferClass priority);
   void give_back(Transfer* transfer);
   // What an object takes in a slot as it is: its pages in whole blocks.
   uint64_t object_bytes(model::NodeId node) const;
@@ -148,6 +151,7 @@ class SsdMover {
   std::array<uint8_t, 16> instance_;
   allocator::ReservedMemory header_memory_;
   std::vector<Transfer> transfers_;
+  std::array<std::vector<Transfer*>, kTransferClasses> free_;
   BounceBuffers bounce_;
   uint32_t in_use_count_ = 0;
   std::array<std::deque<Transfer*>, kTransferClasses> queues_;  // have operations to hand out

@@ -78,6 +78,8 @@ struct Transfer {
   TransferKind kind = TransferKind::kPromote;
   TransferClass priority = TransferClass::kInteractive;
   bool layer_major = false;  // promote: pages of lower layers first, over all objects
+  uint64_t load = 0;         // promote: the tag of the load it is for, and what that counts of it
+  uint64_t load_bytes = 0;
   SsdSlot first;
   uint32_t object_count = 0;
   uint32_t handled = 0;  // settled objects that the owner has taken note of

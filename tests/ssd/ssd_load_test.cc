@@ -218,6 +218,43 @@ TEST(SsdLoad, InteractiveLoadOvertakesABatchLoad) {
   EXPECT_EQ(audit(rig), "");
 }
 
+// What is under way is counted while nothing comes back.
+TEST(SsdLoad, LongBatchLoadKeepsNobodyFromStarting) {
+  FaultySsd ssd([](server::Options& options) { options.ssd_write_delay_ms = 5; });
+  SsdRig& rig = ssd.rig();
+  const auto client = connect_lazily(ssd.daemon());
+  constexpr uint32_t kManyTokens = 8 * kTokens;  // 800 spans: 50 runs or more
+  const model::Layout layout = small_append_layout();
+  rig.commit(*client, 1, kManyTokens, layout);
+  rig.commit(*client, 2, kTokens, layout);
+  settle_and_empty(rig);
+  ssd.with_engine([](FaultyEngine& engine) { engine.hold_all(true); });
+  const auto under_way = [&](uint64_t count) {
+    return rig.daemon().eventually(
+        [&](server::Daemon& daemon) { return daemon.tier()->status().transfers >= count; });
+  };
+  {
+    constexpr auto kBatch = static_cast<size_t>(tiering::TransferClass::kBatch);
+    PendingLoad batch(*client, 1, kManyTokens, layout, {}, model::LoadClass::kBatch);
+    constexpr uint32_t kOwn = tiering::kRecords[kBatch];
+    ASSERT_TRUE(under_way(kOwn));
+    EXPECT_EQ(rig.status().transfers, kOwn) << "of its runs no more";
+    PendingLoad interactive(*client, 2, kTokens, layout);
+    ASSERT_TRUE(under_way(kOwn + 1));
+    const uint64_t loading = rig.status().transfers;
+    rig.commit(*client, 3, kTokens, layout);
+    ASSERT_TRUE(under_way(loading + 1)) << "a demotion starts";
+    ssd.with_engine([](FaultyEngine& engine) { engine.hold_all(false); });
+    ssd.release_held();
+    std::array<PendingLoad*, 2> loads{&batch, &interactive};
+    ASSERT_TRUE(wait_all(rig, loads));
+    EXPECT_EQ(batch.judge(), "");
+    EXPECT_EQ(interactive.judge(), "");
+  }
+  ASSERT_TRUE(rig.settle());
+  EXPECT_EQ(audit(rig), "");
+}
+
 TEST(SsdLoad, PrefetchBringsPagesToRam) {
   SsdRig rig;
   const auto client = connect_lazily(rig.daemon());
