@@ -58,7 +58,8 @@ model::Result<void> Attachment::make_regions() {
   const ControlGeometry control_at = model::control_geometry(shape_.ring_entries, shape_.max_units);
   const ReplyGeometry reply_at = model::reply_geometry(shape_.ring_entries, shape_.max_load_pages);
   control_ = QUIRE_TRY(SharedRegion::create(control_at.bytes, ClientAccess::kReadWrite));
-  staging_ = QUIRE_TRY(SharedRegion::create(shape_.staging_bytes, ClientAccess::kReadWrite));
+  staging_ = QUIRE_TRY(
+      SharedRegion::create(shape_.staging_bytes, ClientAccess::kReadWrite, Allocation::kByClient));
   reply_ = QUIRE_TRY(SharedRegion::create(reply_at.bytes, ClientAccess::kReadOnly));
   new (control_.data()) ControlHeader;
   new (reply_.data()) ReplyHeader;

@@ -29,9 +29,6 @@ model::Result<FdGuard> make_memfd(uint64_t bytes) {
 }
 
 model::Result<void> allocate(int fd, Mapping& mapping) {
-  // Asked for before the first page exists: shared memory gets huge pages at the fault only.
-  if (mapping.bytes() >= kHugePage) ::madvise(mapping.data(), mapping.bytes(), MADV_HUGEPAGE);
-  ::madvise(mapping.data(), mapping.bytes(), MADV_DONTDUMP);
   const bool populated = ::madvise(mapping.data(), mapping.bytes(), MADV_POPULATE_WRITE) == 0;
   if (!populated && ::fallocate(fd, 0, 0, static_cast<off_t>(mapping.bytes())) != 0) {
     return model::make_error(Errc::kResourceExhausted, "no memory for a session's shared region");
@@ -48,13 +45,18 @@ model::Result<FdGuard> reopen_read_only(int fd) {
 
 }  // namespace
 
-model::Result<SharedRegion> SharedRegion::create(uint64_t bytes, ClientAccess access) {
+model::Result<SharedRegion> SharedRegion::create(uint64_t bytes, ClientAccess access,
+                                                 Allocation allocation) {
   const uint64_t unit = bytes >= kHugePage ? kHugePage : 4096;
   const uint64_t size = model::align_up(bytes, unit);
   FdGuard fd = QUIRE_TRY(make_memfd(size));
   SharedRegion region;
   region.mapping_ = QUIRE_TRY(Mapping::map_shared(fd.get(), size, true));
-  QUIRE_TRY(allocate(fd.get(), region.mapping_));
+  Mapping& mapping = region.mapping_;
+  // Asked for before the first page exists: shared memory gets huge pages at the fault only.
+  if (size >= kHugePage) ::madvise(mapping.data(), size, MADV_HUGEPAGE);
+  ::madvise(mapping.data(), size, MADV_DONTDUMP);
+  if (allocation == Allocation::kNow) QUIRE_TRY(allocate(fd.get(), mapping));
   int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
   if (access == ClientAccess::kReadOnly) {
     if (::fchmod(fd.get(), 0400) != 0) return errno_error("fchmod");

@@ -1,8 +1,9 @@
 // Small memfds of a session: control, staging, reply, progress.
 //
-// Allocated in full and sealed against shrinking and growing before anyone else sees them, so that
-// the daemon can never be killed by a client's truncate. Those that clients only read are also
-// sealed against every later writable mapping.
+// Sealed against shrinking and growing before anyone else sees them, so that the daemon can never
+// be killed by a client's truncate. Those that clients only read are also sealed against every
+// later writable mapping. Allocated in full, but for staging: that is large (16 MiB take 9 ms), its
+// client may punch holes anyway, and it is the client who waits for it.
 #pragma once
 
 #include <cstdint>
@@ -13,12 +14,14 @@
 namespace quire::server {
 
 enum class ClientAccess : uint8_t { kReadOnly, kReadWrite };
+enum class Allocation : uint8_t { kNow, kByClient };
 
 class SharedRegion {
  public:
   SharedRegion() = default;
   // `bytes` is rounded up to whole pages. kResourceExhausted, kIoError.
-  static model::Result<SharedRegion> create(uint64_t bytes, ClientAccess access);
+  static model::Result<SharedRegion> create(uint64_t bytes, ClientAccess access,
+                                            Allocation allocation = Allocation::kNow);
 
   std::byte* data() const { return mapping_.data(); }
   uint64_t bytes() const { return mapping_.bytes(); }
