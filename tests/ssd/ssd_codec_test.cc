@@ -100,12 +100,13 @@ TEST(SsdCodec, LoadReadsLessThanItDelivers) {
 
 // The first spans were written before there were samples enough.
 TEST(SsdCodec, PlainAndEncodedSpansOfAContextLoadTogether) {
+  constexpr uint32_t kFirst = tiering::kSamplesToEnter - 1;  // however they are grouped in runs
   PackedSsd packed;
-  ASSERT_TRUE(packed.commit(1, 104));
+  ASSERT_TRUE(packed.commit(1, kFirst * 8));
   ASSERT_EQ(packed.demoter().encoded_objects, 0u);
   ASSERT_TRUE(packed.learn());
   ASSERT_TRUE(packed.commit(1, kTokens));
-  EXPECT_GE(packed.demoter().encoded_objects, kSpans - 13);
+  EXPECT_GE(packed.demoter().encoded_objects, kSpans - kFirst);
   for (const LoadOrder order : {LoadOrder::kBlockMajor, LoadOrder::kLayerMajor}) {
     packed.rig().empty_ram();
     EXPECT_TRUE(packed.is_whole(1, kTokens, small_packing_layout(), {.order = order}));
@@ -117,8 +118,8 @@ TEST(SsdCodec, PlainAndEncodedSpansOfAContextLoadTogether) {
     EXPECT_TRUE(run.slot_bytes == 0 || run.slot_bytes % kSsdBlockBytes == 0);
     (run.slot_bytes != 0 ? encoded : plain) += run.keys.size();
   }
-  EXPECT_GE(plain, 13u);
-  EXPECT_GE(encoded, kSpans - 13);
+  EXPECT_GE(plain, kFirst);
+  EXPECT_GE(encoded, kSpans - kFirst);
   packed.start();
   EXPECT_TRUE(packed.is_whole(1, kTokens));
   EXPECT_EQ(audit(packed.rig()), "");
