@@ -150,6 +150,7 @@ json::object ssd_codec(const tiering::SsdTierStatus& ssd, bool enabled) {
           {"plain_bytes", ssd.demoter.encoded_plain_bytes},
           {"stored_bytes", ssd.demoter.encoded_stored_bytes},
           {"misfits", ssd.demoter.encoded_misfits},
+          {"memory_bytes", ssd.codec_memory_bytes},
           {"groups", groups}};
 }
 

@@ -1,5 +1,6 @@
 // Decides what goes to the SSD and starts it (DESIGN section 6): write-through soon after a commit,
-// or write-back when memory runs short; admission and write budget; room on the device.
+// or write-back when memory runs short; admission and write budget; room on the device; as it is,
+// or encoded (CodecChooser).
 //
 //   fresh node --delay_ms--> candidate --admitted, room--> transfer --> committer --> on SSD
 //   RAM below the low watermark: the policy's next candidates, their whole path from the top

@@ -7,8 +7,9 @@
 // so two loads can never hold half of each other's memory. Reads start with the head of the prefix.
 // A node that another load already brings is waited for, not read twice. What a load does not need
 // any more when it ends is still read to its end: an operation's memory is never given away early.
-// Every node of a load is pinned for as long as the load lives. Threads: core only. Bounds:
-// kMaxLoads, kSlotsPerStep reserved in one step.
+// Every node of a load is pinned for as long as the load lives. Loads of a class share the device:
+// each has a bounded number of bytes under way. Threads: core only. Bounds: kMaxLoads, 64 nodes
+// reserved in one step.
 #pragma once
 
 #include <cstdint>

@@ -77,6 +77,7 @@ class SsdMover {
   // The objects of the transfer, max_encoded() at most, are, or are to be, encoded in slots of this
   // size. False: there is no memory for that many at present.
   bool set_encoded(Transfer& transfer, uint32_t objects, uint64_t slot_bytes);
+  uint64_t codec_memory_bytes() const { return bounce_.held_bytes(); }
   // All its objects are settled: their stored form is not needed any more.
   void drop_stored_form(Transfer& transfer);
   // Adds an object whose pages lie in these RAM slots, in plan order. At most kMaxRunObjects.

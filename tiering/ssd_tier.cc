@@ -252,6 +252,7 @@ SsdTierStatus SsdTier::status() const {
   status.blocked_by = demoter_->blocked_by();
   status.manifest_bytes_written = manifest_->bytes_written();
   status.codec_groups = demoter_->codec_groups();
+  status.codec_memory_bytes = mover_->codec_memory_bytes();
   status.queued = demoter_->queued();
   status.transfers = mover_->in_use_count();
   status.loads = loader_->count();

@@ -72,6 +72,7 @@ struct SsdTierStatus {
   std::string blocked_by;
   uint64_t manifest_bytes_written = 0;
   std::vector<CodecGroupStatus> codec_groups;
+  uint64_t codec_memory_bytes = 0;
   uint64_t queued = 0;     // candidates for demotion
   uint64_t transfers = 0;  // under way
   uint64_t loads = 0;      // under way

@@ -13,6 +13,7 @@
 
 #include "tests/process/client_life.h"
 #include "tests/process/daemon_process.h"
+#include "tests/ssd/file_damage.h"
 #include "tests/ssd/scratch_directory.h"
 #include "tests/support/io_rig.h"
 #include "tests/support/oracle.h"
@@ -95,15 +96,6 @@ uint64_t find_page(const std::string& path, const Session& session, uint32_t end
   }
   QUIRE_CHECK(false);
   return 0;
-}
-
-void flip_byte(const std::string& path, uint64_t offset) {
-  const model::FdGuard file(::open(path.c_str(), O_RDWR | O_CLOEXEC));
-  std::array<char, 1> byte{};
-  QUIRE_CHECK(::pread(file.get(), byte.data(), 1, static_cast<off_t>(offset)) == 1);
-  byte[0] = static_cast<char>(byte[0] ^ 4);
-  QUIRE_CHECK(::pwrite(file.get(), byte.data(), 1, static_cast<off_t>(offset)) == 1);
-  QUIRE_CHECK(::fsync(file.get()) == 0);
 }
 
 class SsdProcess : public testing::Test {
@@ -208,7 +200,7 @@ class SsdProcess : public testing::Test {
     const auto client = daemon().connect();
     const auto session = session_of(*client, context);
     const std::string data = path() + "/data.000000";
-    flip_byte(data, find_page(data, *session, end_tokens) + 4711);
+    flip_at(data, find_page(data, *session, end_tokens) + 4711);
   }
 
  private:

@@ -1,8 +1,6 @@
 // Encoded objects that are not on the device what they were when they were written (law 4): found
 // by the load or the scrub that meets them, never a wrong byte, and nothing else suffers.
-#include <fcntl.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -12,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "model/fd_guard.h"
+#include "tests/ssd/file_damage.h"
 #include "tests/ssd/packed_ssd.h"
 #include "tiering/ssd_format.h"
 
@@ -37,45 +35,11 @@ struct Extent {
   ExtentHeader header;
 };
 
-void read_at(const std::string& path, uint64_t offset, std::span<std::byte> bytes) {
-  const model::FdGuard fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  QUIRE_CHECK(::pread(fd.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset)) ==
-              static_cast<ssize_t>(bytes.size()));
-}
-
-void write_at(const std::string& path, uint64_t offset, std::span<const std::byte> bytes) {
-  const model::FdGuard fd(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
-  QUIRE_CHECK(::pwrite(fd.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset)) ==
-              static_cast<ssize_t>(bytes.size()));
-  QUIRE_CHECK(::fsync(fd.get()) == 0);
-}
-
-void flip_at(const Extent& extent, uint64_t offset) {
-  std::array<std::byte, 1> byte{};
-  read_at(extent.path, offset, byte);
-  byte[0] ^= std::byte{4};
-  write_at(extent.path, offset, byte);
-}
-
-void zero_at(const Extent& extent, uint64_t offset) {
-  write_at(extent.path, offset, std::vector<std::byte>(kSsdBlockBytes));
-}
-
-void swap_at(const Extent& a, uint64_t a_offset, const Extent& b, uint64_t b_offset,
-             uint64_t bytes) {
-  std::vector<std::byte> first(bytes);
-  std::vector<std::byte> second(bytes);
-  read_at(a.path, a_offset, first);
-  read_at(b.path, b_offset, second);
-  write_at(a.path, a_offset, second);
-  write_at(b.path, b_offset, first);
-}
-
 void swap_headers(const Extent& a, const Extent& b) {
-  swap_at(a, a.header_offset, b, b.header_offset, kSsdBlockBytes);
+  swap_at(a.path, a.header_offset, b.path, b.header_offset);
 }
 void swap_slots(const Extent& a, const Extent& b) {
-  swap_at(a, a.data_offset, b, b.data_offset, a.header.slot_bytes);
+  swap_at(a.path, a.data_offset, b.path, b.data_offset, a.header.slot_bytes);
 }
 
 // A header that lies and checks.
@@ -98,27 +62,28 @@ struct Damage {
 
 const Damage kDamages[] = {
     {"flipped bit in the first byte",
-     [](const Extent& bad, const Extent&) { flip_at(bad, bad.data_offset); }},
+     [](const Extent& bad, const Extent&) { flip_at(bad.path, bad.data_offset); }},
     {"flipped bit in an encoded page",
-     [](const Extent& bad, const Extent&) { flip_at(bad, bad.data_offset + 9'000); }},
+     [](const Extent& bad, const Extent&) { flip_at(bad.path, bad.data_offset + 9'000); }},
     {"flipped bit at the end of an encoded page",
      [](const Extent& bad, const Extent&) {
-       flip_at(bad, bad.data_offset + bad.header.pages[0].stored_bytes - 1);
+       flip_at(bad.path, bad.data_offset + bad.header.pages[0].stored_bytes - 1);
      }},
     {"flipped bit in a kept page",
-     [](const Extent& bad, const Extent&) { flip_at(bad, kept_offset(bad) + 4'999); }},
+     [](const Extent& bad, const Extent&) { flip_at(bad.path, kept_offset(bad) + 4'999); }},
     {"flipped bit in the header's slot size",
      [](const Extent& bad, const Extent&) {
-       flip_at(bad, bad.header_offset + offsetof(ExtentHeader, slot_bytes));
+       flip_at(bad.path, bad.header_offset + offsetof(ExtentHeader, slot_bytes));
      }},
     {"flipped bit in the header's codec",
      [](const Extent& bad, const Extent&) {
-       flip_at(bad, bad.header_offset + offsetof(ExtentHeader, pages) +
-                        offsetof(tiering::StoredPage, codec));
+       flip_at(bad.path, bad.header_offset + offsetof(ExtentHeader, pages) +
+                             offsetof(tiering::StoredPage, codec));
      }},
     {"zeroed block",
-     [](const Extent& bad, const Extent&) { zero_at(bad, bad.data_offset + 4096); }},
-    {"zeroed header", [](const Extent& bad, const Extent&) { zero_at(bad, bad.header_offset); }},
+     [](const Extent& bad, const Extent&) { zero_at(bad.path, bad.data_offset + 4096); }},
+    {"zeroed header",
+     [](const Extent& bad, const Extent&) { zero_at(bad.path, bad.header_offset); }},
     {"swapped slots", [](const Extent& bad, const Extent& other) { swap_slots(bad, other); }},
     {"swapped headers", [](const Extent& bad, const Extent& other) { swap_headers(bad, other); }},
     {"swapped extents",

@@ -1,12 +1,11 @@
 // What lies on the device is not what was written there (law 4): found when it is loaded or
 // scrubbed, a miss from then on, and nothing else suffers.
-#include <fcntl.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
 
+#include "tests/ssd/file_damage.h"
 #include "tests/ssd/ssd_faults.h"
 
 namespace quire::tests {
@@ -34,39 +33,6 @@ struct Extent {
   uint64_t bytes = 0;
 };
 
-void read_at(const std::string& path, uint64_t offset, std::span<std::byte> bytes) {
-  const model::FdGuard fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  QUIRE_CHECK(::pread(fd.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset)) ==
-              static_cast<ssize_t>(bytes.size()));
-}
-
-void write_at(const std::string& path, uint64_t offset, std::span<const std::byte> bytes) {
-  const model::FdGuard fd(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
-  QUIRE_CHECK(::pwrite(fd.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset)) ==
-              static_cast<ssize_t>(bytes.size()));
-  QUIRE_CHECK(::fsync(fd.get()) == 0);
-}
-
-void flip_at(const std::string& path, uint64_t offset) {
-  std::array<std::byte, 1> byte{};
-  read_at(path, offset, byte);
-  byte[0] ^= std::byte{4};
-  write_at(path, offset, byte);
-}
-
-void zero_at(const std::string& path, uint64_t offset) {
-  write_at(path, offset, std::vector<std::byte>(kSsdBlockBytes));
-}
-
-void swap_blocks(const std::string& path, uint64_t a, uint64_t b) {
-  std::vector<std::byte> first(kSsdBlockBytes);
-  std::vector<std::byte> second(kSsdBlockBytes);
-  read_at(path, a, first);
-  read_at(path, b, second);
-  write_at(path, a, second);
-  write_at(path, b, first);
-}
-
 // Right in everything but its generation, as an earlier life of the same object in the same place.
 void make_stale(const Extent& extent) {
   ExtentHeader header;
@@ -90,15 +56,17 @@ const Damage kDamages[] = {
     {"ZeroedPage", [](const Extent& bad, const Extent&) { zero_at(bad.path, bad.data); }},
     {"ZeroedHeader", [](const Extent& bad, const Extent&) { zero_at(bad.path, bad.header); }},
     {"SwappedPages",
-     [](const Extent& bad, const Extent& other) { swap_blocks(bad.path, bad.data, other.data); }},
+     [](const Extent& bad, const Extent& other) {
+       swap_at(bad.path, bad.data, other.path, other.data);
+     }},
     {"SwappedHeaders",
      [](const Extent& bad, const Extent& other) {
-       swap_blocks(bad.path, bad.header, other.header);
+       swap_at(bad.path, bad.header, other.path, other.header);
      }},
     {"SwappedExtents",
      [](const Extent& bad, const Extent& other) {
-       swap_blocks(bad.path, bad.header, other.header);
-       swap_blocks(bad.path, bad.data, other.data);
+       swap_at(bad.path, bad.header, other.path, other.header);
+       swap_at(bad.path, bad.data, other.path, other.data);
      }},
     {"StaleGeneration", [](const Extent& bad, const Extent&) { make_stale(bad); }},
 };

@@ -97,18 +97,17 @@ bool survives(const OptionsChange& change, const Fault& fault) {
   return acted;
 }
 
-// As SQLite's I/O loop, n = 0, 1, .. until a run is clean; from 4 on every second one, the even
-// ones once and the odd ones for good. The engines take turns.
+// As SQLite's I/O loop: n = 0, 1, .. until a run is clean, once with each failing alone, once with
+// all after it. The engines take turns.
 void fail_each(Fault fault) {
   for (const bool from_then_on : {false, true}) {
     uint64_t n = 0;
-    uint64_t runs = 0;
-    for (bool acted = true; acted; n += n < 4 ? 1 : 2) {
-      const char* engine = runs++ % 2 == 0 ? "io_uring" : "pread";
+    for (bool acted = true; acted; ++n) {
+      const char* engine = (n % 2 == 0) != from_then_on ? "io_uring" : "pread";
       SCOPED_TRACE("operation " + std::to_string(n) + (from_then_on ? " and all after, " : ", ") +
                    engine);
       const MemoryDirectory memory;
-      fault.nth = n > 4 && from_then_on ? n - 1 : n;
+      fault.nth = n;
       fault.from_then_on = from_then_on;
       acted = survives(memory.use(engine), fault);
       if (testing::Test::HasFailure()) return;
