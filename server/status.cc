@@ -200,6 +200,7 @@ json::object ssd_of(const StatusSources& sources) {
                     {"only_here", sources.cache->store().nonresident_count()},
                     {"queued", ssd.queued},
                     {"transfers", ssd.transfers},
+                    {"checks", ssd.checks},
                     {"loads", ssd.loads},
                     {"waits_for", ssd.blocked_by},
                     {"sealed_files", ssd.sealed_files},

@@ -255,6 +255,7 @@ SsdTierStatus SsdTier::status() const {
   status.codec_memory_bytes = mover_->codec_memory_bytes();
   status.queued = demoter_->queued();
   status.transfers = mover_->in_use_count();
+  status.checks = parts_.checks->in_flight();
   status.loads = loader_->count();
   status.sealed_files = files_->sealed_count();
   status.bytes_per_us = estimator_.bytes_per_us();

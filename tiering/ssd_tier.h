@@ -75,6 +75,7 @@ struct SsdTierStatus {
   uint64_t codec_memory_bytes = 0;
   uint64_t queued = 0;     // candidates for demotion
   uint64_t transfers = 0;  // under way
+  uint64_t checks = 0;     // objects of them that a worker has
   uint64_t loads = 0;      // under way
   uint32_t sealed_files = 0;
   double bytes_per_us = 0;  // the estimate of the device
