@@ -30,7 +30,7 @@ void before_a_change() {
 extern "C" int renameat(int from_directory, const char* from, int to_directory,
                         const char* to) noexcept {
   quire::tests::before_a_change();
-  return static_cast<int>(::syscall(SYS_renameat2, from_directory, from, to_directory, to, 0u));
+  return static_cast<int>(::syscall(SYS_renameat, from_directory, from, to_directory, to));
 }
 extern "C" int unlinkat(int directory, const char* name, int flags) noexcept {
   quire::tests::before_a_change();
