@@ -155,7 +155,8 @@ std::string measure_all(std::vector<SizeFigures>& sizes) {
   server::Options options;
   options.ram_bytes = kPoolBytes;
   options.segment_bytes = 256ull << 20;
-  options.spin_us = 2000;  // the core looks for finished copies itself; a worker never has to wake it
+  // The core looks for finished copies itself; a worker never has to wake it.
+  options.spin_us = 2000;
   BenchDaemon daemon(options);
   const auto client = daemon.connect(50);
   for (SizeFigures& f : sizes) {

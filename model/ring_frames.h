@@ -46,9 +46,9 @@ enum class LoadClass : uint8_t {
   kBatch = 1,        // takes what the interactive ones leave
 };
 
-// How pages are brought in. kLayerMajor: within each run of 16 blocks group by group, in the order of
-// each group's first layer; a page is verified whole before it is delivered (law 4). Descriptors are
-// block-major either way.
+// How pages are brought in. kLayerMajor: within each run of 16 blocks group by group, in the order
+// of each group's first layer; a page is verified whole before it is delivered (law 4). Descriptors
+// are block-major either way.
 enum class LoadOrder : uint8_t { kBlockMajor = 0, kLayerMajor = 1 };
 
 // Writes page descriptors of a lease's pages: blocks [first_block, first_block + block_count), each
