@@ -149,11 +149,12 @@ uint32_t SsdLoader::run_length(const Load& load) const {
     const NodeId node = load.nodes[index];
     if (!needs_slots(node) || slots_of(load, index).empty()) break;
     const uint32_t slot = store.ssd_place(node)->slot;
+    const uint64_t slot_bytes = parts_.mover->encoded_slot_bytes(node);
     if (count == 0) {
       first = slot;
-      encoded = parts_.mover->encoded_slot_bytes(node);
+      encoded = slot_bytes;
     }
-    if (slot != first + count || encoded != parts_.mover->encoded_slot_bytes(node)) break;
+    if (slot != first + count || slot_bytes != encoded) break;
     ++count;
   }
   return count;

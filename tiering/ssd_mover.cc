@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <numeric>
 #include <set>
 #include <string>
 
@@ -374,7 +375,7 @@ bool SsdMover::may_issue(const Transfer& transfer, uint64_t bytes) const {
   switch (transfer.priority) {
     case TransferClass::kInteractive: {
       // Loads that never pause must not keep the others from going on for ever.
-      const bool others = queued_bytes(TransferClass::kScrub) > interactive;
+      const bool others = queued_bytes() > interactive;
       return !others || own + bytes <= options_.max_bytes / 4 * 3;
     }
     case TransferClass::kDemote:
@@ -438,10 +439,8 @@ void SsdMover::find_hangs(int64_t now_ns, int64_t hang_ns) {
   }
 }
 
-uint64_t SsdMover::queued_bytes(TransferClass up_to) const {
-  uint64_t bytes = 0;
-  for (size_t i = 0; i <= static_cast<size_t>(up_to); ++i) bytes += queued_bytes_[i];
-  return bytes;
+uint64_t SsdMover::queued_bytes() const {
+  return std::accumulate(queued_bytes_.begin(), queued_bytes_.end(), uint64_t{0});
 }
 
 }  // namespace quire::tiering

@@ -116,7 +116,7 @@ class SsdMover {
   uint64_t queued_bytes_of(TransferClass one) const {
     return queued_bytes_[static_cast<size_t>(one)];
   }
-  uint64_t queued_bytes(TransferClass up_to) const;  // not finished, of this class and those before
+  uint64_t queued_bytes() const;  // of all classes
   uint32_t in_use_count() const { return in_use_count_; }
   bool idle() const { return in_use_count_ == 0; }
   const MoverCounters& counters() const { return counters_; }
