@@ -69,7 +69,7 @@ bool SsdDemoter::step(int64_t now_ns) {
   runs_.clear();
   run_ends_.clear();
   in_runs_.clear();
-  gather_queue(now_ns);
+  if (due) gather_queue();
   const bool left_ram = gather_shortage();
   const bool started = start_runs(now_ns);
   // What keeps runs from starting changes at the pace of the device, not of the core's turns.
@@ -81,12 +81,11 @@ bool SsdDemoter::is_due(const Candidate& candidate, int64_t now_ns) const {
   return now_ns - candidate.since_ns >= options_.delay_ms * kNsPerMs;
 }
 
-void SsdDemoter::gather_queue(int64_t now_ns) {
-  size_t looked = 0;
-  while (!queue_.empty() && looked < kCandidatesPerStep && is_due(queue_.front(), now_ns)) {
+// What came after a candidate that is due goes with it: they are neighbours as a rule.
+void SsdDemoter::gather_queue() {
+  for (size_t looked = 0; looked < kCandidatesPerStep && !queue_.empty(); ++looked) {
     add_candidate(queue_.front());
     queue_.pop_front();
-    ++looked;
   }
 }
 

@@ -26,7 +26,7 @@ enum class WritePolicy : uint8_t { kThrough = 0, kBack = 1 };
 
 struct DemoterOptions {
   WritePolicy policy = WritePolicy::kThrough;
-  uint32_t delay_ms = 50;        // write-through waits so long for a longer run
+  uint32_t delay_ms = 50;        // write-through: the oldest waits so long for a longer run
   uint64_t ram_bytes = 0;        // the budget that the watermarks are part of
   double low_watermark = 0.08;   // free RAM below this: demote what the policy would drop
   double high_watermark = 0.12;  // what was demoted leaves RAM until this much is free
@@ -94,7 +94,7 @@ class SsdDemoter {
 
   bool wanted(model::NodeId node) const;
   bool is_due(const Candidate& candidate, int64_t now_ns) const;
-  void gather_queue(int64_t now_ns);
+  void gather_queue();
   bool gather_shortage();
   void add_candidate(const Candidate& candidate);
   void note_lag(int64_t lag_ns);

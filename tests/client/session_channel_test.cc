@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -59,6 +60,13 @@ class SessionChannelTest : public testing::Test {
   FakeSession peer_;
   SessionChannel channel_;
 };
+
+TEST_F(SessionChannelTest, AllocatesItsStaging) {
+  struct stat staging {};
+  const int fd = peer_.descriptors()[static_cast<size_t>(model::SessionDescriptor::kStaging)];
+  ASSERT_EQ(::fstat(fd, &staging), 0);
+  EXPECT_GE(static_cast<uint64_t>(staging.st_blocks) * 512, numbers(8).staging_bytes);
+}
 
 TEST_F(SessionChannelTest, NothingIsVisibleBeforeFlush) {
   put(1);

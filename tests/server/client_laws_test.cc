@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -12,6 +13,7 @@
 
 #include "model/session_shm.h"
 #include "model/wire.h"
+#include "tests/support/patience.h"
 #include "tests/support/raw_client.h"
 #include "tests/support/small_layout.h"
 #include "tests/support/test_daemon.h"
@@ -88,6 +90,21 @@ TEST(Laws, Law06_DoorbellThatIsFullBlocksNobody) {
   expect_others_unharmed(daemon, 4);
 }
 
+// Nor does a client wait while memory is found for another one's staging: its own library does
+// that.
+TEST(Laws, Law06_StagingIsAllocatedByItsClient) {
+  const auto allocated_bytes = [](int fd) {
+    struct stat file {};
+    EXPECT_EQ(::fstat(fd, &file), 0);
+    return static_cast<uint64_t>(file.st_blocks) * 512;
+  };
+  TestDaemon daemon;
+  RawClient raw(daemon.socket_path());
+  const RawSession session = raw.open_session(small_append_layout());
+  EXPECT_EQ(allocated_bytes(session.fd(model::SessionDescriptor::kStaging)), 0u);
+  EXPECT_GT(allocated_bytes(session.fd(model::SessionDescriptor::kReply)), 0u);
+}
+
 TEST(Laws, Law07_EndOfTheDaemonNeverCrashesAClient) {
   TestDaemon daemon;
   const auto client = daemon.connect();
@@ -103,7 +120,7 @@ TEST(Laws, Law07_EndOfTheDaemonNeverCrashesAClient) {
   for (const client::PageView& page : loaded->pages) {
     EXPECT_TRUE(client::verify_page(page)) << "mapped pages stay readable";
   }
-  ASSERT_TRUE(client->reconnect(10'000).ok());
+  ASSERT_TRUE(client->reconnect(kPatienceMs).ok());
   EXPECT_NE(client->daemon_epoch(), old_epoch);
   EXPECT_EQ(session->match(kTokens).code(), Errc::kStaleHandle) << "an old handle is a miss";
   const auto fresh = open_session(*client, session_options(small_hybrid_layout()));

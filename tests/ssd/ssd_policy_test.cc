@@ -1,7 +1,10 @@
 // What goes to the SSD and when: write-through and write-back, admission, budget, a full device.
 #include <gtest/gtest.h>
 
-#include "tests/ssd/ssd_rig.h"
+#include <chrono>
+#include <thread>
+
+#include "tests/ssd/ssd_faults.h"
 
 namespace quire::tests {
 
@@ -29,6 +32,30 @@ TEST(SsdPolicy, WriteBackWritesNothingWhileRamIsWide) {
     EXPECT_EQ(d.cache().store().counters().ssd_spans, 0u);
     EXPECT_TRUE(d.tier()->idle());
   });
+}
+
+// The spans of a prefill come one after the other, and are written together.
+TEST(SsdPolicy, SpansThatComeWithinTheDelayShareTheirOperations) {
+  FaultySsd ssd([](server::Options& options) { options.ssd_write_delay_ms = 500; });
+  SsdRig& rig = ssd.rig();
+  const auto client = rig.daemon().connect();
+  const model::Layout layout = small_append_layout();
+  rig.commit(*client, 1, kTokens, layout);  // makes a region
+  ASSERT_TRUE(rig.settle());
+  const auto writes = [&] {
+    uint64_t count = 0;
+    ssd.with_engine([&](FaultyEngine& engine) { count = engine.count(tiering::IoKind::kWrite); });
+    return count;
+  };
+  const uint64_t before = writes();
+  constexpr uint32_t kSpans = 48;
+  const auto session = rig.session(*client, 2, kSpans * layout.block_tokens, layout);
+  for (uint32_t span = 1; span <= kSpans; ++span) {
+    ASSERT_TRUE(commit_object(*session, model::FillKind::kSpan, span * layout.block_tokens).ok());
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+  ASSERT_TRUE(rig.settle());
+  EXPECT_LT(writes() - before, kSpans / 2);
 }
 
 // Half as much again as RAM holds, in turns that fit below the low watermark: demoted ahead of
