@@ -8,6 +8,7 @@
 
 #include "client/attachment.h"
 #include "tests/client/client_fixture.h"
+#include "tests/support/patience.h"
 
 namespace quire::client {
 namespace {
@@ -139,7 +140,7 @@ TEST_F(ClientFailure, RequestsInFlightCompleteWithUnavailableEachOnce) {
   pollfd entry{session_->fd(), POLLIN, 0};
   daemon_.reset();
   ASSERT_EQ(::poll(&entry, 1, 5000), 1);
-  ASSERT_TRUE(session_->wait(5000).ok());
+  ASSERT_TRUE(session_->wait(tests::kPatienceMs).ok());
   std::array<Completion, 8> completions;
   ASSERT_EQ(*session_->poll_completions(completions), 2u);
   EXPECT_EQ(completions[0].user_data, *fill);

@@ -2,6 +2,7 @@
 #include <poll.h>
 
 #include "tests/client/client_fixture.h"
+#include "tests/support/patience.h"
 
 namespace quire::client {
 namespace {
@@ -17,7 +18,7 @@ class ClientSession : public ClientFixture {
   // Submits nothing; waits until one completion can be polled.
   Completion poll_one() {
     session_->flush();
-    EXPECT_TRUE(session_->wait(5000).ok());
+    EXPECT_TRUE(session_->wait(tests::kPatienceMs).ok());
     Completion completion{};
     EXPECT_EQ(*session_->poll_completions(std::span(&completion, 1)), 1u);
     return completion;

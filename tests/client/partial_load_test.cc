@@ -1,6 +1,7 @@
 // Loads that take time: the usable head, the count of ready pages, and what goes with them on the
 // wire.
 #include "tests/client/client_fixture.h"
+#include "tests/support/patience.h"
 
 namespace quire::client {
 namespace {
@@ -20,7 +21,7 @@ class PartialLoad : public ClientFixture {
 
   Completion poll_one() {
     session_->flush();
-    EXPECT_TRUE(session_->wait(5000).ok());
+    EXPECT_TRUE(session_->wait(tests::kPatienceMs).ok());
     Completion completion{};
     EXPECT_EQ(*session_->poll_completions(std::span(&completion, 1)), 1u);
     return completion;
@@ -168,7 +169,7 @@ TEST_F(PartialLoad, ALoadThatDeliveredNothingHasNoPagesSoFar) {
   const RequestId load = submit_held();
   daemon_->cut_next_load({.code = Errc::kIoError, .blocks = 0, .checkpoint = false});
   daemon_->hold_loads(false);
-  ASSERT_TRUE(session_->wait(5000).ok());
+  ASSERT_TRUE(session_->wait(tests::kPatienceMs).ok());
   EXPECT_EQ(session_->loaded_so_far(load).code(), Errc::kNotFound);
   EXPECT_EQ(session_->pages_so_far(load).code(), Errc::kNotFound);
   EXPECT_EQ(session_->loaded_so_far(12345).code(), Errc::kNotFound);

@@ -116,7 +116,10 @@ struct Holder {
   std::vector<client::PageView> pages;
 
   Holder(const std::string& socket_path, uint64_t context) {
-    auto connected = Client::connect({.socket_path = socket_path, .client_name = "holder"});
+    auto connected = Client::connect({.socket_path = socket_path,
+                                      .client_name = "holder",
+                                      .connect_timeout_ms = kPatienceMs,
+                                      .call_timeout_ms = kPatienceMs});
     QUIRE_CHECK(connected.ok());
     client = std::move(connected).value();
     session = committed_session(*client, context);
@@ -251,7 +254,10 @@ TEST_F(ClientDeath, Law05_RankThatSurvivesCompletesWhatTheDeadOneCommitted) {
   ASSERT_TRUE(mine->append_tokens(tokens).ok());
   const std::string socket_path = daemon_.socket_path();
   TestProcess rank = TestProcess::call([&](Channel&) {
-    const auto client = Client::connect({.socket_path = socket_path, .client_name = "rank"});
+    const auto client = Client::connect({.socket_path = socket_path,
+                                         .client_name = "rank",
+                                         .connect_timeout_ms = kPatienceMs,
+                                         .call_timeout_ms = kPatienceMs});
     const auto session = (*client)->join_session(mine->token(), options);
     QUIRE_CHECK(session.ok() && (*session)->append_tokens(tokens).ok());
     const auto half = commit_object(**session, FillKind::kSpan, 8, 0b000111);

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "tests/support/oracle.h"
+#include "tests/support/patience.h"
 #include "tests/support/small_layout.h"
 #include "tests/support/writer.h"
 
@@ -62,7 +63,10 @@ bool hits_bit_exactly(Session& session) {
 }
 
 std::unique_ptr<Client> ClientLife::connect() const {
-  auto connected = Client::connect({.socket_path = socket_path_, .client_name = "victim"});
+  auto connected = Client::connect({.socket_path = socket_path_,
+                                    .client_name = "victim",
+                                    .connect_timeout_ms = kPatienceMs,
+                                    .call_timeout_ms = kPatienceMs});
   QUIRE_CHECK(connected.ok());
   return std::move(connected).value();
 }
@@ -105,7 +109,7 @@ void ClientLife::commit_slowly() {
   session_->flush();
   reach(LifePoint::kCommitSubmitted);
   std::array<model::Completion, 1> completion;
-  QUIRE_CHECK(session_->wait(10'000).ok());
+  QUIRE_CHECK(session_->wait(kPatienceMs).ok());
   QUIRE_CHECK(session_->poll_completions(completion).ok());
   QUIRE_CHECK(completion[0].code == 0 && completion[0].result.commit.visible == 1);
   reach(LifePoint::kCommitted);

@@ -8,6 +8,7 @@
 
 #include "tests/process/client_life.h"
 #include "tests/process/daemon_process.h"
+#include "tests/support/patience.h"
 #include "tests/support/small_layout.h"
 #include "tests/support/writer.h"
 
@@ -29,7 +30,7 @@ class Survivor {
  public:
   Survivor(const std::string& socket_path, uint64_t context) : context_(context) {
     auto connected = Client::connect(
-        {.socket_path = socket_path, .client_name = "survivor", .connect_timeout_ms = 1000});
+        {.socket_path = socket_path, .client_name = "survivor", .connect_timeout_ms = kPatienceMs});
     QUIRE_CHECK(connected.ok());
     client_ = std::move(connected).value();
     session_ = committed_session(*client_, context);
@@ -72,7 +73,7 @@ class Survivor {
   }
 
   void check_with_the_successor(ChildChecks& checks) {
-    checks.expect(client_->reconnect(10'000).ok(), "reconnect");
+    checks.expect(client_->reconnect(kPatienceMs).ok(), "reconnect");
     checks.expect(client_->daemon_epoch() != epoch_, "another epoch");
     checks.expect(session_->match(kPromptTokens).code() == Errc::kStaleHandle, "match: stale");
     checks.expect(session_->load(lease_).code() == Errc::kStaleHandle, "load: stale");

@@ -103,8 +103,10 @@ void DaemonProcess::start() {
                                                       .output_fd = log.get(),
                                                       .before_exec = options_.before_exec}));
   const bool answers = tests::eventually([this] {
-    auto connected =
-        client::Client::connect({.socket_path = socket_path_, .client_name = "observer"});
+    auto connected = client::Client::connect({.socket_path = socket_path_,
+                                              .client_name = "observer",
+                                              .connect_timeout_ms = kPatienceMs,
+                                              .call_timeout_ms = kPatienceMs});
     if (connected.ok()) observer_ = std::move(connected).value();
     return connected.ok() || !process_->running();
   });
@@ -112,7 +114,10 @@ void DaemonProcess::start() {
 }
 
 std::unique_ptr<client::Client> DaemonProcess::connect(const std::string& name) const {
-  auto connected = client::Client::connect({.socket_path = socket_path_, .client_name = name});
+  auto connected = client::Client::connect({.socket_path = socket_path_,
+                                            .client_name = name,
+                                            .connect_timeout_ms = kPatienceMs,
+                                            .call_timeout_ms = kPatienceMs});
   if (!connected.ok()) std::fprintf(stderr, "connect: %s\n", connected.error().text.c_str());
   QUIRE_CHECK(connected.ok());
   return std::move(connected).value();

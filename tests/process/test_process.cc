@@ -50,7 +50,7 @@ pid_t fork_child() {
 }  // namespace
 
 bool eventually(const std::function<bool()>& condition) {
-  const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(kDeadlineMs);
+  const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(kPatienceMs);
   while (!condition()) {
     if (std::chrono::steady_clock::now() > end) return false;
     ::poll(nullptr, 0, 1);  // leaves the core to those who are waited for
@@ -66,7 +66,7 @@ void Channel::send(std::string_view bytes) {
 std::string Channel::receive(size_t bytes) {
   std::string received(bytes, '\0');
   size_t got = 0;
-  while (got < bytes && wait_readable(in_.get(), kDeadlineMs)) {
+  while (got < bytes && wait_readable(in_.get(), kPatienceMs)) {
     const ssize_t count = ::read(in_.get(), received.data() + got, bytes - got);
     if (count <= 0) break;
     got += static_cast<size_t>(count);
@@ -172,7 +172,7 @@ Output run_program(const std::string& name, const std::vector<std::string>& argu
   pipe.write_end.reset();
   Output output;
   std::array<char, 4096> part;
-  while (wait_readable(pipe.read_end.get(), kDeadlineMs)) {
+  while (wait_readable(pipe.read_end.get(), kPatienceMs)) {
     const ssize_t got = ::read(pipe.read_end.get(), part.data(), part.size());
     if (got <= 0) break;
     output.text.append(part.data(), static_cast<size_t>(got));

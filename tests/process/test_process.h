@@ -13,12 +13,11 @@
 #include <vector>
 
 #include "model/fd_guard.h"
+#include "tests/support/patience.h"
 
 namespace quire::tests {
 
-inline constexpr int kDeadlineMs = 10'000;  // of everything that is waited for
-
-// Polls until the condition holds; false after kDeadlineMs.
+// Polls until the condition holds; false after kPatienceMs.
 bool eventually(const std::function<bool()>& condition);
 
 // Bytes between a child and the test. Both directions end when either process does.
@@ -27,7 +26,7 @@ class Channel {
   Channel(model::FdGuard in, model::FdGuard out) : in_(std::move(in)), out_(std::move(out)) {}
 
   void send(std::string_view bytes);
-  // Exactly `bytes`, or fewer when the other side ended or kDeadlineMs passed.
+  // Exactly `bytes`, or fewer when the other side ended or kPatienceMs passed.
   std::string receive(size_t bytes = 1);
   // Something to receive, or the end.
   bool readable() const;
@@ -56,7 +55,7 @@ class TestProcess {
   pid_t pid() const { return pid_; }
   Channel& channel() { return channel_; }
   void signal(int number) const;
-  // The exit code, minus the signal's number, or kHung after kDeadlineMs.
+  // The exit code, minus the signal's number, or kHung after kPatienceMs.
   int wait();
   // True when SIGSTOP took effect.
   bool wait_stopped() const;

@@ -1,11 +1,13 @@
 #include "tests/ssd/crash_workload.h"
 
+#include <chrono>
 #include <future>
 #include <memory>
 #include <thread>
 #include <utility>
 
 #include "tests/ssd/hit_check.h"
+#include "tests/support/patience.h"
 #include "tests/support/test_daemon.h"
 #include "tests/support/writer.h"
 
@@ -38,7 +40,9 @@ class Workload {
     QUIRE_CHECK(created.ok());
     daemon_ = std::move(created).value();
     thread_ = std::thread([this] { daemon_->run(); });
-    auto connected = client::Client::connect({.socket_path = options.socket_path});
+    auto connected = client::Client::connect({.socket_path = options.socket_path,
+                                              .connect_timeout_ms = kPatienceMs,
+                                              .call_timeout_ms = kPatienceMs});
     QUIRE_CHECK(connected.ok());
     client_ = std::move(connected).value();
   }
@@ -59,8 +63,10 @@ class Workload {
     return count;
   }
   void settle() {
+    const auto start = std::chrono::steady_clock::now();
     bool settled = false;
     while (!settled) {
+      QUIRE_CHECK(std::chrono::steady_clock::now() - start < kPatience);
       on_core([&](server::Daemon& d) {
         const cache::StoreCounters& counters = d.cache().store().counters();
         settled = counters.ssd_spans == counters.spans &&

@@ -13,6 +13,7 @@
 #include "tests/ssd/manifest_rig.h"
 #include "tests/ssd/scratch_directory.h"
 #include "tests/support/faulty_file_system.h"
+#include "tests/support/patience.h"
 #include "tiering/manifest_records.h"
 
 namespace quire::tiering {
@@ -219,7 +220,7 @@ TEST(Manifest, BatchesThatWaitAreSyncedOnce) {
   });
   const uint64_t before = file_system.count(FileOperation::kSync);
   ASSERT_TRUE((*manifest)->submit(numbered_batch(2)));
-  ASSERT_TRUE(syncing.try_acquire_for(std::chrono::seconds(20)));  // hangs no gate when it fails
+  ASSERT_TRUE(syncing.try_acquire_for(tests::kPatience));
   for (uint32_t number = 3; number <= 50; ++number) {
     ASSERT_TRUE((*manifest)->submit(numbered_batch(number)));
   }
@@ -248,7 +249,7 @@ class HeldWriter {
       return Result<void>{};
     });
     EXPECT_TRUE(manifest.submit(std::move(batch)));
-    EXPECT_TRUE(working_.try_acquire_for(std::chrono::seconds(20)));
+    EXPECT_TRUE(working_.try_acquire_for(tests::kPatience));
   }
   ~HeldWriter() { go(); }  // of a test that failed
   void go() {

@@ -10,6 +10,8 @@
 #include <random>
 #include <thread>
 
+#include "tests/support/patience.h"
+
 namespace quire::tests {
 
 using model::Errc;
@@ -23,7 +25,7 @@ FdGuard connect_to(const std::string& path) {
   address.sun_family = AF_UNIX;
   std::memcpy(address.sun_path, path.data(), path.size());
   QUIRE_CHECK(::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0);
-  const timeval timeout{10, 0};
+  const timeval timeout{kPatienceMs / 1000, 0};
   ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
   return fd;
 }
@@ -148,7 +150,7 @@ model::Completion RawSession::wait_completion() {
       reinterpret_cast<const model::Completion*>(replies_.data() + geometry.completions_offset);
   const auto start = std::chrono::steady_clock::now();
   while (replies.completion_tail.value.load(std::memory_order_acquire) == head_) {
-    QUIRE_CHECK(std::chrono::steady_clock::now() - start < std::chrono::seconds(10));
+    QUIRE_CHECK(std::chrono::steady_clock::now() - start < kPatience);
     std::this_thread::yield();
   }
   const model::Completion completion = slots[head_ % reply_.ring_entries];
@@ -171,7 +173,7 @@ bool RawSession::wait_closed() {
   const auto& replies = *reinterpret_cast<const model::ReplyHeader*>(replies_.data());
   const auto start = std::chrono::steady_clock::now();
   while (replies.closed.value.load(std::memory_order_acquire) == 0) {
-    if (std::chrono::steady_clock::now() - start > std::chrono::seconds(10)) return false;
+    if (std::chrono::steady_clock::now() - start > kPatience) return false;
     std::this_thread::yield();
   }
   return true;

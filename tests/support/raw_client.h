@@ -34,7 +34,7 @@ class RawSession {
   model::Completion wait_completion();
   // Fills everything it can write with bytes of this seed, and rings.
   void scribble(uint64_t seed);
-  // True when the daemon marks the session closed (within 10 s).
+  // True when the daemon marks the session closed.
   bool wait_closed();
   std::byte* control() { return control_.data(); }
   std::byte* staging() { return staging_.data(); }

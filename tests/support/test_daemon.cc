@@ -7,6 +7,8 @@
 #include <filesystem>
 #include <future>
 
+#include "tests/support/patience.h"
+
 namespace quire::tests {
 
 server::Options small_options() {
@@ -15,7 +17,7 @@ server::Options small_options() {
   options.segment_bytes = 64ull << 20;
   options.huge_pages = allocator::HugePages::kOff;
   options.spin_us = 20;
-  options.default_deadline_ms = 5000;
+  options.default_deadline_ms = kPatienceMs;
   options.max_nodes = 1 << 20;
   return options;
 }
@@ -59,8 +61,10 @@ void TestDaemon::restart() {
 }
 
 std::unique_ptr<client::Client> TestDaemon::connect(const std::string& name) {
-  auto connected =
-      client::Client::connect({.socket_path = options_.socket_path, .client_name = name});
+  auto connected = client::Client::connect({.socket_path = options_.socket_path,
+                                            .client_name = name,
+                                            .connect_timeout_ms = kPatienceMs,
+                                            .call_timeout_ms = kPatienceMs});
   if (!connected.ok()) std::fprintf(stderr, "connect: %s\n", connected.error().text.c_str());
   QUIRE_CHECK(connected.ok());
   return std::move(connected).value();
@@ -77,7 +81,7 @@ void TestDaemon::on_core(const std::function<void(server::Daemon&)>& function) {
 
 bool TestDaemon::eventually(const std::function<bool(server::Daemon&)>& condition) {
   const auto start = std::chrono::steady_clock::now();
-  while (std::chrono::steady_clock::now() - start < std::chrono::seconds(10)) {
+  while (std::chrono::steady_clock::now() - start < kPatience) {
     bool holds = false;
     on_core([&](server::Daemon& daemon) { holds = condition(daemon); });
     if (holds) return true;

@@ -28,7 +28,7 @@ class TestDaemon {
   void start();
   // Runs on the core thread and waits for it.
   void on_core(const std::function<void(server::Daemon&)>& function);
-  // Waits until the core has noticed (up to 10 s); false when it never does.
+  // Waits until the core has noticed; false when it never does.
   bool eventually(const std::function<bool(server::Daemon&)>& condition);
   // Leases, fills, sessions and clients are gone.
   bool is_quiet();
