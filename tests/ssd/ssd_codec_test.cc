@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <array>
 #include <filesystem>
 #include <vector>
 
@@ -424,13 +423,7 @@ void load_many_at_once(uint64_t codec_bytes) {
     readers[i]->flush();
   }
   for (size_t i = 0; i < kContexts; ++i) {
-    std::array<model::Completion, 1> completion;
-    ASSERT_TRUE(readers[i]->wait(5000).ok());
-    ASSERT_EQ(*readers[i]->poll_completions(completion), 1u);
-    const auto pages = readers[i]->take_pages(loads[i], completion[0]);
-    ASSERT_TRUE(pages.ok());
-    EXPECT_EQ(judge_pages(*readers[i], matches[i], *pages), "");
-    EXPECT_EQ(pages->limited_by, model::Errc::kOk);
+    EXPECT_EQ(finish_load(*readers[i], matches[i], loads[i]), "");
   }
   readers.clear();
   EXPECT_EQ(audit(rig), "");

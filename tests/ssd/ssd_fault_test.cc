@@ -1,7 +1,6 @@
 // The n-th operation on the device fails, for every n there is (laws 1, 2, 9).
 #include <gtest/gtest.h>
 
-#include <array>
 #include <cerrno>
 #include <vector>
 
@@ -188,12 +187,7 @@ TEST(SsdFault, CompletionsInAnyOrderAreTakenForWhatTheyAre) {
     return daemon.tier()->status().loader.finished == readers.size() && daemon.tier()->idle();
   }));
   for (size_t i = 0; i < readers.size(); ++i) {
-    std::array<model::Completion, 1> completion;
-    ASSERT_TRUE(readers[i]->wait(5000).ok());
-    ASSERT_EQ(*readers[i]->poll_completions(completion), 1u);
-    const auto pages = readers[i]->take_pages(loads[i], completion[0]);
-    ASSERT_TRUE(pages.ok());
-    EXPECT_EQ(judge_pages(*readers[i], matches[i], *pages), "");
+    EXPECT_EQ(finish_load(*readers[i], matches[i], loads[i]), "");
   }
   readers.clear();
   EXPECT_EQ(audit(rig), "");

@@ -1,5 +1,7 @@
 #include "tests/ssd/ssd_faults.h"
 
+#include <array>
+
 namespace quire::tests {
 
 using cache::NodeKind;
@@ -61,9 +63,18 @@ OptionsChange MemoryDirectory::use(const std::string& engine) const {
   };
 }
 
+MemorySsd::MemorySsd(uint32_t hang_ms)
+    : FaultySsd([this, hang_ms](server::Options& options) {
+        use()(options);
+        options.ssd_hang_ms = hang_ms;
+      }) {}
+
 std::unique_ptr<client::Client> connect_lazily(TestDaemon& daemon) {
-  auto connected = client::Client::connect(
-      {.socket_path = daemon.socket_path(), .client_name = "test", .populate_segments = false});
+  auto connected = client::Client::connect({.socket_path = daemon.socket_path(),
+                                            .client_name = "test",
+                                            .connect_timeout_ms = kPatienceMs,
+                                            .call_timeout_ms = kPatienceMs,
+                                            .populate_segments = false});
   QUIRE_CHECK(connected.ok());
   return std::move(connected).value();
 }
@@ -186,6 +197,17 @@ bool serves_ram(SsdRig& rig, client::Client& client, uint64_t context) {
   const Hit hit = try_hit(rig, client, context, kTokens);
   return hit.announced_tokens == kTokens && hit.tokens_ssd == 0 && hit.checkpoint &&
          hit.wrong.empty();
+}
+
+std::string finish_load(Session& session, const model::MatchResult& match,
+                        client::RequestId request) {
+  std::array<model::Completion, 1> completion;
+  if (!session.wait(kPatienceMs).ok()) return "no completion";
+  if (*session.poll_completions(completion) != 1) return "no completion";
+  const auto pages = session.take_pages(request, completion[0]);
+  if (!pages.ok()) return pages.error().text;
+  if (pages->limited_by != model::Errc::kOk) return "not the whole of it";
+  return judge_pages(session, match, *pages);
 }
 
 bool wait_for_state(SsdRig& rig, tiering::SsdState state) {

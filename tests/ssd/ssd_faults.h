@@ -7,6 +7,7 @@
 
 #include "tests/ssd/ssd_rig.h"
 #include "tests/support/faulty_engine.h"
+#include "tests/support/patience.h"
 
 namespace quire::tests {
 
@@ -47,6 +48,13 @@ class MemoryDirectory {
   ScratchDirectory directory_;
 };
 
+// On memory, for tests of what takes too long: there only what a fault holds back does, however
+// busy the machine's disk is.
+class MemorySsd : private MemoryDirectory, public FaultySsd {
+ public:
+  explicit MemorySsd(uint32_t hang_ms = kPatienceMs);
+};
+
 // A client that touches only the pages it is given.
 std::unique_ptr<client::Client> connect_lazily(TestDaemon& daemon);
 
@@ -72,6 +80,10 @@ Hit try_hit(SsdRig& rig, client::Client& client, uint64_t context, uint32_t toke
 std::string audit(SsdRig& rig);
 // A context that was not there before is committed and comes back, from RAM.
 bool serves_ram(SsdRig& rig, client::Client& client, uint64_t context);
+// A load that was submitted: waits until it has ended well, and says what is wrong with what came;
+// empty when nothing is.
+std::string finish_load(client::Session& session, const model::MatchResult& match,
+                        client::RequestId request);
 // Waits until the state is this one.
 bool wait_for_state(SsdRig& rig, tiering::SsdState state);
 // The node of a context's object; none when it is absent. On the core thread.

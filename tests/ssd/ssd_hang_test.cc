@@ -7,6 +7,7 @@
 #include <set>
 
 #include "tests/ssd/ssd_faults.h"
+#include "tests/support/patience.h"
 
 namespace quire::tests {
 
@@ -18,12 +19,7 @@ namespace {
 constexpr uint32_t kTokens = 400;  // 50 spans: at least four transfers
 constexpr uint32_t kBlocks = kTokens / 8;
 
-OptionsChange hang_after(uint32_t hang_ms) {
-  return [hang_ms](server::Options& options) {
-    options.ssd_hang_ms = hang_ms;
-    options.ssd_write_delay_ms = 20;
-  };
-}
+constexpr uint32_t kHangMs = 400;
 
 bool whole(const Hit& hit) {
   return hit.blocks == kBlocks && hit.checkpoint && hit.code == Errc::kOk && hit.wrong.empty();
@@ -43,7 +39,7 @@ struct PendingLoad {
   }
   model::Completion wait() {
     std::array<model::Completion, 1> completion{};
-    QUIRE_CHECK(session->wait(20'000).ok());
+    QUIRE_CHECK(session->wait(kPatienceMs).ok());
     QUIRE_CHECK(*session->poll_completions(completion) == 1);
     return completion[0];
   }
@@ -83,7 +79,7 @@ std::set<int> open_sockets() {
 }  // namespace
 
 TEST(SsdHang, Law15_DeadlineDeliversTheUsableHead) {
-  FaultySsd ssd;
+  MemorySsd ssd;
   SsdRig& rig = ssd.rig();
   const auto client = connect_lazily(ssd.daemon());
   rig.commit(*client, 1, kTokens);
@@ -91,7 +87,7 @@ TEST(SsdHang, Law15_DeadlineDeliversTheUsableHead) {
   rig.empty_ram();
   ssd.add_fault({.kinds = kReads, .nth = 4, .action = FaultAction::kDelay, .from_then_on = true});
   {
-    PendingLoad load(rig, *client, 1, {.deadline_ms = 200});
+    PendingLoad load(rig, *client, 1, {.deadline_ms = 2000});
     EXPECT_EQ(load.match.exact_tokens, kTokens);
     const auto other = connect_lazily(ssd.daemon());
     EXPECT_TRUE(serves_ram(rig, *other, 50));  // nobody else waits
@@ -119,7 +115,7 @@ TEST(SsdHang, Law15_DeadlineDeliversTheUsableHead) {
 }
 
 TEST(SsdHang, Law09_HungReadSwitchesTheTierOffUntilItAnswers) {
-  FaultySsd ssd(hang_after(200));
+  MemorySsd ssd(kHangMs);
   SsdRig& rig = ssd.rig();
   const auto client = connect_lazily(ssd.daemon());
   rig.commit(*client, 1, kTokens);
@@ -149,7 +145,7 @@ class SsdHangOf : public testing::TestWithParam<KindMask> {};
 // The device takes what demotion gives it and never tells. RAM is served; when it answers at last,
 // demotion goes on.
 TEST_P(SsdHangOf, Law09_DemotionThatHangsSwitchesTheTierOff) {
-  FaultySsd ssd(hang_after(200));
+  MemorySsd ssd(kHangMs);
   SsdRig& rig = ssd.rig();
   const auto client = connect_lazily(ssd.daemon());
   ssd.add_fault({.kinds = GetParam(), .action = FaultAction::kHold, .from_then_on = true});
@@ -206,7 +202,7 @@ TEST(SsdHang, Law05_ClientThatDiesWhileItsLoadWaitsFreesAll) {
 // What the device holds when the daemon is to stop keeps it no longer than a drain may take, and
 // is never touched after it is gone.
 TEST(SsdHang, LoadsAreFreedWhenTheTierComesToItsEnd) {
-  FaultySsd ssd(hang_after(100));
+  MemorySsd ssd(kHangMs);
   SsdRig& rig = ssd.rig();
   const auto client = connect_lazily(ssd.daemon());
   rig.commit(*client, 1, kTokens);

@@ -125,7 +125,7 @@ TEST(SsdLoad, TwoLoadsOfWhichRamHoldsOneBothEnd) {
   demote_big(rig, *client, 1, 35);
   demote_big(rig, *client, 2, 35);
   {
-    PendingLoad one(*client, 1, 140, big_layout(), {.deadline_ms = 1000});
+    PendingLoad one(*client, 1, 140, big_layout());
     PendingLoad two(*client, 2, 140, big_layout(), {.deadline_ms = 1000});
     std::array<PendingLoad*, 2> all{&one, &two};
     ASSERT_TRUE(wait_all(rig, all));
@@ -256,6 +256,55 @@ TEST(SsdLoad, LongBatchLoadKeepsNobodyFromStarting) {
   EXPECT_EQ(audit(rig), "");
 }
 
+// An interactive load has so much under way and no more; another one starts beside it, and whoever
+// asks what a load would take is told of both.
+TEST(SsdLoad, LongLoadKeepsNobodyFromStarting) {
+  constexpr uint32_t kLong = 120;
+  constexpr uint32_t kRun = (16ull << 20) / kBigPage;  // blocks that one transfer may bring
+  constexpr uint32_t kShare = ((64ull << 20) + kBigPage - 1) / kBigPage;
+  FaultySsd ssd([](server::Options& options) {
+    big_objects(options);
+    options.ram_bytes = 256ull << 20;
+  });
+  SsdRig& rig = ssd.rig();
+  const auto client = connect_lazily(ssd.daemon());
+  demote_big(rig, *client, 1, kLong);
+  demote_big(rig, *client, 2, kRun);
+  const auto estimate_us = [&](uint64_t context) {
+    return rig.session(*client, context, kRun * 4, big_layout())
+        ->match(kRun * 4 + 1)
+        ->load_estimate_us;
+  };
+  const uint64_t alone_us = estimate_us(2);
+  EXPECT_GT(alone_us, 0u);
+  ssd.with_engine([](FaultyEngine& engine) { engine.hold_all(true); });
+  uint32_t moving = 0;
+  const auto eventually_moving = [&](uint32_t least) {
+    return rig.daemon().eventually([&](server::Daemon& daemon) {
+      const cache::PrefixTree& tree = daemon.cache().store().tree();
+      moving = 0;
+      for (uint32_t i = 0; i < tree.end_of_nodes(); ++i)
+        moving += tree.link(model::NodeId{i}).moving;
+      return moving >= least;
+    });
+  };
+  {
+    PendingLoad one(*client, 1, kLong * 4, big_layout());
+    ASSERT_TRUE(eventually_moving(kShare));
+    EXPECT_LT(moving, kShare + kRun);
+    EXPECT_GT(estimate_us(2), 2 * alone_us);
+    const uint32_t of_one = moving;
+    PendingLoad two(*client, 2, kRun * 4, big_layout());
+    ASSERT_TRUE(eventually_moving(of_one + kRun));
+    ssd.with_engine([](FaultyEngine& engine) { engine.hold_all(false); });
+    ssd.release_held();
+    std::array<PendingLoad*, 2> loads{&one, &two};
+    ASSERT_TRUE(wait_all(rig, loads));
+    for (PendingLoad* load : loads) EXPECT_EQ(load->judge(), "");
+  }
+  EXPECT_EQ(audit(rig), "");
+}
+
 TEST(SsdLoad, PrefetchBringsPagesToRam) {
   SsdRig rig;
   const auto client = connect_lazily(rig.daemon());
@@ -274,8 +323,10 @@ TEST(SsdLoad, PrefetchBringsPagesToRam) {
   EXPECT_EQ(audit(rig), "");
 }
 
+// Operations are told in the order in which they came, each when what the one before it set off is
+// over.
 TEST(SsdLoad, ProgressGrowsInOrderAndItsViewsAreRight) {
-  FaultySsd ssd([](server::Options& options) { options.ssd_queue_depth = 4; });
+  FaultySsd ssd;
   SsdRig& rig = ssd.rig();
   const auto client = connect_lazily(ssd.daemon());
   rig.commit(*client, 1, kTokens);
@@ -285,9 +336,12 @@ TEST(SsdLoad, ProgressGrowsInOrderAndItsViewsAreRight) {
   {
     PendingLoad load(*client, 1, kTokens, small_hybrid_layout(), {.progress = true});
     uint32_t seen = 0;
-    // Not on the core thread: a view may need a segment of the daemon first.
     for (int turn = 0; turn < 100'000 && !load.poll(); ++turn) {
-      ssd.release_held(1);
+      ssd.with_engine([](FaultyEngine& engine) { engine.release_oldest(); });
+      ASSERT_TRUE(ssd.daemon().eventually([&](server::Daemon& daemon) {
+        return ssd.all_held_on_core() && daemon.tier()->status().checks == 0;
+      }));
+      // Not on the core thread: a view may need a segment of the daemon first.
       const auto count = load.session->loaded_so_far(load.request);
       const auto views = load.session->pages_so_far(load.request);
       if (!count.ok() || !views.ok()) continue;
@@ -304,9 +358,8 @@ TEST(SsdLoad, ProgressGrowsInOrderAndItsViewsAreRight) {
     EXPECT_EQ(*load.session->loaded_so_far(load.request), kBlocks + 2);
     EXPECT_EQ(load.judge(), "");
     ssd.with_engine([](FaultyEngine& engine) { engine.hold_all(false); });
-    ssd.release_held();
   }
-  EXPECT_GT(steps, 1u);
+  EXPECT_GE(steps, kBlocks / tiering::kMaxRunObjects) << "a transfer brings no more";
   EXPECT_EQ(audit(rig), "");
 }
 

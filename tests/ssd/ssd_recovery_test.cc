@@ -367,7 +367,7 @@ TEST(SsdRecovery, Law09_SealedFileKeepsWhatItHoldsWhenThereIsNoOther) {
 
 // A hung read switches the tier off, and quarantines nothing.
 TEST(SsdRecovery, WhatIsCommittedAgainWhileTheTierIsOffIsNoDuplicate) {
-  FaultySsd ssd([](server::Options& options) { options.ssd_hang_ms = 100; });
+  MemorySsd ssd(400);
   SsdRig& rig = ssd.rig();
   const auto client = connect_lazily(ssd.daemon());
   for (uint64_t context = 1; context <= 3; ++context) rig.commit(*client, context, kTokens);

@@ -73,7 +73,7 @@ void FaultyEngine::flush() {
 
 void FaultyEngine::go_on(Flight* flight) {
   const IoKind kind = flight->inner.kind;
-  ++next_index_;
+  flight->index = next_index_++;
   ++counts_[static_cast<size_t>(kind)];
   flight->has_fault = choose_fault(kind, &flight->fault);
   if (flight->has_fault) ++faults_acted_;
@@ -150,6 +150,17 @@ void FaultyEngine::release_held(size_t count) {
     }
   }
   inner_->flush();
+  update_wake();
+}
+
+void FaultyEngine::release_oldest() {
+  collect();
+  const auto oldest =
+      std::ranges::min_element(held_, {}, [](const Flight* flight) { return flight->index; });
+  if (oldest != held_.end()) {
+    ready_.push_back(*oldest);
+    held_.erase(oldest);
+  }
   update_wake();
 }
 

@@ -67,6 +67,8 @@ class FaultyEngine final : public tiering::IoEngine {
   size_t held_count() const { return held_.size() + delayed_.size(); }
   // Lets `count` held or delayed operations go, in an order the seed decides.
   void release_held(size_t count = SIZE_MAX);
+  // Of those held, not delayed, the one that came first.
+  void release_oldest();
   void set_hook(Hook hook) { hook_ = std::move(hook); }
   // Operations that came to go on, those that were failed or held among them.
   uint64_t count(tiering::IoKind kind) const { return counts_[static_cast<size_t>(kind)]; }
@@ -94,6 +96,7 @@ class FaultyEngine final : public tiering::IoEngine {
   struct Flight {
     tiering::IoOp inner;
     tiering::IoOp* outer = nullptr;
+    uint64_t index = 0;
     Fault fault;
     bool has_fault = false;
 
