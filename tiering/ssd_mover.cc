@@ -181,7 +181,6 @@ void SsdMover::add_scratch_object(Transfer& transfer, NodeId node, std::byte* sc
 }
 
 void SsdMover::start(Transfer& transfer) {
-  transfer.progress_ns = parts_.clock->now_ns();
   transfer.checks.assign(transfer.pages.size(), CopyPage{});
   if (transfer.kind == TransferKind::kDemote) {
     for (uint32_t i = 0; i < transfer.object_count; ++i) start_checks(transfer, i);
@@ -393,7 +392,7 @@ bool SsdMover::issue_from(Transfer& transfer) {
     if (issued_ == kOpsPerCall || !may_issue(transfer, io.bytes)) return false;
     if (!parts_.engine->submit(&io)) return false;
     ++issued_;
-    ++transfer.ops_in_flight;
+    if (transfer.ops_in_flight++ == 0) transfer.progress_ns = parts_.clock->now_ns();
     bytes_in_flight_ += io.bytes;
     class_bytes_[priority] += io.bytes;
     ++(io.kind == IoKind::kWrite ? counters_.write_ops : counters_.read_ops);

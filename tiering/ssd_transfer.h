@@ -94,7 +94,7 @@ struct Transfer {
   ExtentHeader* headers = nullptr;   // kMaxRunObjects of them, aligned, the mover's
   std::byte* stored_form = nullptr;  // of encoded objects, a slot each; null: not encoded
   uint64_t stored_slot_bytes = 0;
-  int64_t progress_ns = 0;  // last completion, or start
+  int64_t progress_ns = 0;  // of those in flight: the first was issued, or one came back
   bool hung_reported = false;
   // Demote only, for the manifest.
   RunRecord run;

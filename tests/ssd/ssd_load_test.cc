@@ -204,7 +204,7 @@ TEST(SsdLoad, InteractiveLoadOvertakesABatchLoad) {
     ASSERT_TRUE(ssd.daemon().eventually([&](server::Daemon& daemon) {
       if (daemon.tier()->loader().count() < 2 && !interactive.done) return interactive.poll();
       // What came is checked before more comes: the worker must not be what loads wait for.
-      if (daemon.tier()->status().checks == 0) ssd.release_on_core(1);
+      if (daemon.tier()->status().checks == 0) ssd.release_oldest_on_core();
       return interactive.poll();
     }));
     EXPECT_FALSE(batch.poll());

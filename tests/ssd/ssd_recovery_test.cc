@@ -119,6 +119,19 @@ bool has(const std::vector<std::string>& events, const std::string& event) {
   return std::find(events.begin(), events.end(), event) != events.end();
 }
 
+// The next sync fails. The one after it, of the probe that finds the device whole again, is held,
+// so that the state in between lasts until recover().
+void fail_sync_once(FaultyEngine& engine) {
+  engine.add_fault({.kinds = kSyncs});
+  engine.add_fault({.kinds = kSyncs, .nth = 1, .action = FaultAction::kHold, .from_then_on = true});
+}
+
+bool recover(FaultySsd& ssd) {
+  ssd.clear_faults();
+  ssd.release_held();
+  return wait_for_state(ssd.rig(), SsdState::kOk);
+}
+
 // What reaches the file whose sync failed, once that is known.
 struct SealWatch {
   tiering::FileIndex file;
@@ -127,7 +140,7 @@ struct SealWatch {
 
   // Fails the next sync.
   void fail_sync(FaultyEngine& engine) {
-    engine.add_fault({.kinds = kSyncs});
+    fail_sync_once(engine);
     engine.set_hook([this](const IoOp& op, uint64_t) {
       if (op.kind == IoKind::kSync && !file.valid()) file = op.file;
     });
@@ -221,12 +234,14 @@ TEST(SsdRecovery, Law09_FailedSyncOfNamesFailsTheBatch) {
     watch.take();
     watch.fail(name, error);
     rig.commit(*client, 2, kTokens, layout);
-    ASSERT_TRUE(wait_for_state(rig, SsdState::kReadOnly));
-    watch.fail("", 0);
-    const tiering::SsdTierStatus status = rig.status();
+    tiering::SsdTierStatus status;
+    ASSERT_TRUE(rig.daemon().eventually([&](server::Daemon& daemon) {
+      status = daemon.tier()->status();
+      return status.state == SsdState::kReadOnly;
+    }));
     EXPECT_NE(status.reason.find(std::strerror(error)), std::string::npos) << status.reason;
-    EXPECT_EQ(status.health.space_errors, error == ENOSPC ? 1u : 0u);
-    EXPECT_EQ(status.committer.failed_batches, 1u);
+    EXPECT_EQ(status.health.space_errors > 0, error == ENOSPC);
+    EXPECT_GE(status.committer.failed_batches, 1u);  // each probe finds the device whole
     EXPECT_EQ(status.committer.durable_objects, 0u);
     EXPECT_EQ(status.sealed_files, 0u);
     EXPECT_EQ(rig.counters().ssd_spans, copies);
@@ -235,6 +250,7 @@ TEST(SsdRecovery, Law09_FailedSyncOfNamesFailsTheBatch) {
     EXPECT_TRUE(whole(try_hit(rig, *client, 1, kTokens)));  // from the device
     EXPECT_EQ(try_hit(rig, *client, 2, kTokens, layout).tokens_ssd, 0u);
 
+    watch.fail("", 0);
     ASSERT_TRUE(wait_for_state(rig, SsdState::kOk));
     ASSERT_TRUE(rig.settle());
     const std::vector<std::string> events = watch.take();
@@ -287,7 +303,7 @@ TEST(SsdRecovery, Law09_FileWhoseSyncFailedIsNeitherSyncedNorWrittenAgain) {
   EXPECT_TRUE(whole(old));
   EXPECT_EQ(old.tokens_ssd, kTokens);
 
-  ASSERT_TRUE(wait_for_state(rig, SsdState::kOk));
+  ASSERT_TRUE(recover(ssd));
   rig.commit(*client, 3, kTokens);
   ASSERT_TRUE(rig.settle());
   EXPECT_EQ(audit(rig), "");
@@ -311,7 +327,7 @@ TEST(SsdRecovery, Law09_WhatWasWrittenDuringTheFailedSyncIsNotAcknowledged) {
   ASSERT_TRUE(rig.settle());
   // The failing sync is told late.
   ssd.with_engine([&](FaultyEngine& engine) {
-    engine.add_fault({.kinds = kSyncs});
+    fail_sync_once(engine);
     engine.set_hook([&](const IoOp& op, uint64_t) {
       if (op.kind != IoKind::kSync) return;
       watch.file = op.file;
@@ -339,7 +355,7 @@ TEST(SsdRecovery, Law09_WhatWasWrittenDuringTheFailedSyncIsNotAcknowledged) {
   EXPECT_EQ(audit(rig), "");
   EXPECT_EQ(rig.counters().ssd_spans, kTokens / 8);  // of the first context
   EXPECT_EQ(rig.status().committer.durable_objects, durable);
-  ASSERT_TRUE(wait_for_state(rig, SsdState::kOk));
+  ASSERT_TRUE(recover(ssd));
   ASSERT_TRUE(rig.settle());
   ssd.with_engine([](FaultyEngine& engine) { engine.set_hook({}); });
   EXPECT_EQ(watch.syncs, 0u);
@@ -352,10 +368,10 @@ TEST(SsdRecovery, Law09_SealedFileKeepsWhatItHoldsWhenThereIsNoOther) {
   const auto client = connect_lazily(ssd.daemon());
   rig.commit(*client, 1, kTokens);
   ASSERT_TRUE(rig.settle());
-  ssd.add_fault({.kinds = kSyncs});
+  ssd.with_engine(fail_sync_once);
   rig.commit(*client, 2, kTokens);
   ASSERT_TRUE(wait_for_state(rig, SsdState::kReadOnly));
-  ASSERT_TRUE(wait_for_state(rig, SsdState::kOk));
+  ASSERT_TRUE(recover(ssd));
   ASSERT_TRUE(ssd.daemon().eventually(
       [](server::Daemon& daemon) { return !daemon.tier()->status().blocked_by.empty(); }));
   for (uint64_t context = 3; context <= 6; ++context) rig.commit(*client, context, kTokens);

@@ -1,7 +1,7 @@
 // The SSD tier from end to end: a real daemon, the real client library, a real directory.
 #include <gtest/gtest.h>
 
-#include "tests/ssd/ssd_rig.h"
+#include "tests/ssd/ssd_faults.h"
 
 namespace quire::tests {
 
@@ -35,8 +35,10 @@ TEST(SsdTier, WhatWasCommittedIsDemotedAndComesBackBitExact) {
   EXPECT_EQ(rig.status().mover.read_bytes, read);
 }
 
+// A clean stop writes what is left, for 10 s at most: on memory.
 TEST(SsdTier, RestartFindsWhatWasDurable) {
-  SsdRig rig;
+  const MemoryDirectory memory;
+  SsdRig rig({}, memory.use());
   {
     const auto client = rig.daemon().connect();
     for (uint64_t context = 1; context <= 5; ++context) rig.commit(*client, context, kTokens);
