@@ -29,8 +29,10 @@ constexpr Habit kHabits[] = {Habit::kNothing, Habit::kNoop, Habit::kMatch,
 class Survivor {
  public:
   Survivor(const std::string& socket_path, uint64_t context) : context_(context) {
-    auto connected = Client::connect(
-        {.socket_path = socket_path, .client_name = "survivor", .connect_timeout_ms = kPatienceMs});
+    // Opening a session waits so long for a successor: less than those who wait for us.
+    auto connected = Client::connect({.socket_path = socket_path,
+                                      .client_name = "survivor",
+                                      .connect_timeout_ms = kPatienceMs / 20});
     QUIRE_CHECK(connected.ok());
     client_ = std::move(connected).value();
     session_ = committed_session(*client_, context);

@@ -383,7 +383,7 @@ TEST(SsdRecovery, Law09_SealedFileKeepsWhatItHoldsWhenThereIsNoOther) {
 
 // A hung read switches the tier off, and quarantines nothing.
 TEST(SsdRecovery, WhatIsCommittedAgainWhileTheTierIsOffIsNoDuplicate) {
-  MemorySsd ssd(400);
+  MemorySsd ssd(/*hang_ms=*/400);
   SsdRig& rig = ssd.rig();
   const auto client = connect_lazily(ssd.daemon());
   for (uint64_t context = 1; context <= 3; ++context) rig.commit(*client, context, kTokens);
