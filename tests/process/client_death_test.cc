@@ -12,6 +12,7 @@
 
 #include "tests/process/client_life.h"
 #include "tests/process/daemon_process.h"
+#include "tests/support/patient_client.h"
 #include "tests/support/small_layout.h"
 #include "tests/support/writer.h"
 
@@ -116,10 +117,7 @@ struct Holder {
   std::vector<client::PageView> pages;
 
   Holder(const std::string& socket_path, uint64_t context) {
-    auto connected = Client::connect({.socket_path = socket_path,
-                                      .client_name = "holder",
-                                      .connect_timeout_ms = kPatienceMs,
-                                      .call_timeout_ms = kPatienceMs});
+    auto connected = Client::connect(patient_client(socket_path, "holder"));
     QUIRE_CHECK(connected.ok());
     client = std::move(connected).value();
     session = committed_session(*client, context);
@@ -254,10 +252,7 @@ TEST_F(ClientDeath, Law05_RankThatSurvivesCompletesWhatTheDeadOneCommitted) {
   ASSERT_TRUE(mine->append_tokens(tokens).ok());
   const std::string socket_path = daemon_.socket_path();
   TestProcess rank = TestProcess::call([&](Channel&) {
-    const auto client = Client::connect({.socket_path = socket_path,
-                                         .client_name = "rank",
-                                         .connect_timeout_ms = kPatienceMs,
-                                         .call_timeout_ms = kPatienceMs});
+    const auto client = Client::connect(patient_client(socket_path, "rank"));
     const auto session = (*client)->join_session(mine->token(), options);
     QUIRE_CHECK(session.ok() && (*session)->append_tokens(tokens).ok());
     const auto half = commit_object(**session, FillKind::kSpan, 8, 0b000111);

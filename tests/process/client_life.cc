@@ -6,6 +6,7 @@
 
 #include "tests/support/oracle.h"
 #include "tests/support/patience.h"
+#include "tests/support/patient_client.h"
 #include "tests/support/small_layout.h"
 #include "tests/support/writer.h"
 
@@ -63,10 +64,7 @@ bool hits_bit_exactly(Session& session) {
 }
 
 std::unique_ptr<Client> ClientLife::connect() const {
-  auto connected = Client::connect({.socket_path = socket_path_,
-                                    .client_name = "victim",
-                                    .connect_timeout_ms = kPatienceMs,
-                                    .call_timeout_ms = kPatienceMs});
+  auto connected = Client::connect(patient_client(socket_path_, "victim"));
   QUIRE_CHECK(connected.ok());
   return std::move(connected).value();
 }

@@ -10,6 +10,8 @@
 #include <filesystem>
 #include <fstream>
 
+#include "tests/support/patient_client.h"
+
 namespace quire::tests {
 
 namespace {
@@ -103,10 +105,7 @@ void DaemonProcess::start() {
                                                       .output_fd = log.get(),
                                                       .before_exec = options_.before_exec}));
   const bool answers = tests::eventually([this] {
-    auto connected = client::Client::connect({.socket_path = socket_path_,
-                                              .client_name = "observer",
-                                              .connect_timeout_ms = kPatienceMs,
-                                              .call_timeout_ms = kPatienceMs});
+    auto connected = client::Client::connect(patient_client(socket_path_, "observer"));
     if (connected.ok()) observer_ = std::move(connected).value();
     return connected.ok() || !process_->running();
   });
@@ -114,10 +113,7 @@ void DaemonProcess::start() {
 }
 
 std::unique_ptr<client::Client> DaemonProcess::connect(const std::string& name) const {
-  auto connected = client::Client::connect({.socket_path = socket_path_,
-                                            .client_name = name,
-                                            .connect_timeout_ms = kPatienceMs,
-                                            .call_timeout_ms = kPatienceMs});
+  auto connected = client::Client::connect(patient_client(socket_path_, name));
   if (!connected.ok()) std::fprintf(stderr, "connect: %s\n", connected.error().text.c_str());
   QUIRE_CHECK(connected.ok());
   return std::move(connected).value();

@@ -8,6 +8,7 @@
 
 #include "tests/ssd/hit_check.h"
 #include "tests/support/patience.h"
+#include "tests/support/patient_client.h"
 #include "tests/support/test_daemon.h"
 #include "tests/support/writer.h"
 
@@ -40,9 +41,7 @@ class Workload {
     QUIRE_CHECK(created.ok());
     daemon_ = std::move(created).value();
     thread_ = std::thread([this] { daemon_->run(); });
-    auto connected = client::Client::connect({.socket_path = options.socket_path,
-                                              .connect_timeout_ms = kPatienceMs,
-                                              .call_timeout_ms = kPatienceMs});
+    auto connected = client::Client::connect(patient_client(options.socket_path));
     QUIRE_CHECK(connected.ok());
     client_ = std::move(connected).value();
   }

@@ -2,6 +2,8 @@
 
 #include <array>
 
+#include "tests/support/patient_client.h"
+
 namespace quire::tests {
 
 using cache::NodeKind;
@@ -70,11 +72,9 @@ MemorySsd::MemorySsd(uint32_t hang_ms)
       }) {}
 
 std::unique_ptr<client::Client> connect_lazily(TestDaemon& daemon) {
-  auto connected = client::Client::connect({.socket_path = daemon.socket_path(),
-                                            .client_name = "test",
-                                            .connect_timeout_ms = kPatienceMs,
-                                            .call_timeout_ms = kPatienceMs,
-                                            .populate_segments = false});
+  client::ClientOptions options = patient_client(daemon.socket_path());
+  options.populate_segments = false;
+  auto connected = client::Client::connect(options);
   QUIRE_CHECK(connected.ok());
   return std::move(connected).value();
 }

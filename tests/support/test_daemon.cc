@@ -8,6 +8,7 @@
 #include <future>
 
 #include "tests/support/patience.h"
+#include "tests/support/patient_client.h"
 
 namespace quire::tests {
 
@@ -61,10 +62,7 @@ void TestDaemon::restart() {
 }
 
 std::unique_ptr<client::Client> TestDaemon::connect(const std::string& name) {
-  auto connected = client::Client::connect({.socket_path = options_.socket_path,
-                                            .client_name = name,
-                                            .connect_timeout_ms = kPatienceMs,
-                                            .call_timeout_ms = kPatienceMs});
+  auto connected = client::Client::connect(patient_client(options_.socket_path, name));
   if (!connected.ok()) std::fprintf(stderr, "connect: %s\n", connected.error().text.c_str());
   QUIRE_CHECK(connected.ok());
   return std::move(connected).value();
