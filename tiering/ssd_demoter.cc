@@ -64,7 +64,8 @@ bool SsdDemoter::step(int64_t now_ns) {
   }
   if (!parts_.health->may_write() || now_ns < retry_at_ns_) return false;
   if (queue_.empty()) blocked_by_.clear();
-  const bool due = !queue_.empty() && is_due(queue_.front(), now_ns);
+  const bool due =
+      !queue_.empty() && now_ns - queue_.front().since_ns >= options_.delay_ms * kNsPerMs;
   if (!due && options_.policy == WritePolicy::kThrough) return false;
   runs_.clear();
   run_ends_.clear();
@@ -75,10 +76,6 @@ bool SsdDemoter::step(int64_t now_ns) {
   // What keeps runs from starting changes at the pace of the device, not of the core's turns.
   if (!started && !runs_.empty()) retry_at_ns_ = now_ns + kRetryNs;
   return started || left_ram;
-}
-
-bool SsdDemoter::is_due(const Candidate& candidate, int64_t now_ns) const {
-  return now_ns - candidate.since_ns >= options_.delay_ms * kNsPerMs;
 }
 
 // What came after a candidate that is due goes with it: they are neighbours as a rule.

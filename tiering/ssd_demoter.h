@@ -93,7 +93,6 @@ class SsdDemoter {
   enum class Started : uint8_t { kYes, kRefused, kLater };
 
   bool wanted(model::NodeId node) const;
-  bool is_due(const Candidate& candidate, int64_t now_ns) const;
   void gather_queue();
   bool gather_shortage();
   void add_candidate(const Candidate& candidate);
