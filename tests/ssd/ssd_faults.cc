@@ -13,13 +13,14 @@ using client::Session;
 using model::FillKind;
 using model::NodeId;
 
-FaultySsd::FaultySsd(const OptionsChange& change)
+FaultySsd::FaultySsd(const OptionsChange& change, server::DaemonSeams seams)
     : rig_({.wrap_engine =
                 [this](std::unique_ptr<tiering::IoEngine> inner) {
                   auto engine = std::make_unique<FaultyEngine>(std::move(inner));
                   engine_ = engine.get();
                   return engine;
-                }},
+                },
+            .manifest_env = seams.manifest_env},
            change) {}
 
 void FaultySsd::with_engine(const std::function<void(FaultyEngine&)>& function) {
@@ -65,10 +66,11 @@ OptionsChange MemoryDirectory::use(const std::string& engine) const {
   };
 }
 
-MemorySsd::MemorySsd(uint32_t hang_ms)
-    : FaultySsd([this, hang_ms](server::Options& options) {
+MemorySsd::MemorySsd(uint32_t hang_ms, uint32_t queue_depth)
+    : FaultySsd([=, this](server::Options& options) {
         use()(options);
         options.ssd_hang_ms = hang_ms;
+        options.ssd_queue_depth = queue_depth;
       }) {}
 
 std::unique_ptr<client::Client> connect_lazily(TestDaemon& daemon) {

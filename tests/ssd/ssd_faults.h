@@ -13,10 +13,10 @@ namespace quire::tests {
 
 using OptionsChange = std::function<void(server::Options&)>;
 
-// A daemon whose engine is a FaultyEngine, without faults at each start.
+// A daemon whose engine is a FaultyEngine, without faults at each start; the other seams are given.
 class FaultySsd {
  public:
-  explicit FaultySsd(const OptionsChange& change = {});
+  explicit FaultySsd(const OptionsChange& change = {}, server::DaemonSeams seams = {});
 
   SsdRig& rig() { return rig_; }
   TestDaemon& daemon() { return rig_.daemon(); }
@@ -53,7 +53,7 @@ class MemoryDirectory {
 // busy the machine's disk is.
 class MemorySsd : private MemoryDirectory, public FaultySsd {
  public:
-  explicit MemorySsd(uint32_t hang_ms = kPatienceMs);
+  explicit MemorySsd(uint32_t hang_ms = kPatienceMs, uint32_t queue_depth = 64);
 };
 
 // A client that touches only the pages it is given.
