@@ -8,6 +8,7 @@
 #include "bench/attach_bench.h"
 #include "bench/commit_bench.h"
 #include "bench/index_bench.h"
+#include "bench/neighbour_bench.h"
 #include "bench/ring_bench.h"
 #include "bench/ssd_bench.h"
 
@@ -28,11 +29,12 @@ int main(int argc, char** argv) {
       {"attach", quire::bench::run_attach_bench},
       {"commit", quire::bench::run_commit_bench},
       {"index", quire::bench::run_index_bench},
+      {"neighbour", quire::bench::run_neighbour_bench},
       {"ring", quire::bench::run_ring_bench},
       {"ssd", [quick](bool as_json) { return quire::bench::run_ssd_bench(as_json, quick); }}};
   const auto found = wrong ? benches.end() : benches.find(argv[1]);
   if (found == benches.end() || (quick && found->first != "ssd")) {
-    std::fputs("usage: quire_bench attach|commit|index|ring|ssd [--json], ssd also --quick\n",
+    std::fputs("usage: quire_bench attach|commit|index|neighbour|ring|ssd [--json], ssd also --quick\n",
                stderr);
     return 2;
   }

@@ -1,0 +1,9 @@
+// What a hostile client of another uid costs a neighbour: its p99 with each attack over its p99
+// without, in turns in one run, and how soon a killed attacker is gone. Real processes; needs root.
+#pragma once
+
+namespace quire::bench {
+
+int run_neighbour_bench(bool json);
+
+}  // namespace quire::bench

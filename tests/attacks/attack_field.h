@@ -1,0 +1,45 @@
+// A daemon with a neighbour in it, and attackers that come and are killed.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "tests/attacks/attack.h"
+#include "tests/attacks/neighbour.h"
+#include "tests/process/daemon_process.h"
+
+namespace quire::tests {
+
+inline constexpr uid_t kNeighbourUid = 20001;
+inline constexpr uid_t kAttackerUid = 20002;
+
+class AttackField {
+ public:
+  // Needs root, for the uids.
+  explicit AttackField(const Attack& attack);
+
+  Neighbour& neighbour() { return neighbour_; }
+  DaemonProcess& daemon() { return daemon_; }
+
+  // Returns once the attack works. False: it ended, or never came to it.
+  bool begin();
+  // SIGKILL in the middle of it. False when the attacker had ended by itself.
+  bool kill_attacker();
+  // Nothing is left of the attacker but objects: sessions, leases, fills, files, connections.
+  // What is, in words; empty: nothing.
+  std::string left_behind();
+  // left_behind() becomes nothing; else what is still there after a test's patience.
+  std::string await_nothing_left();
+  // How long it takes from the kill until the daemon holds nothing of the attacker, in ms. For
+  // benchmarks; polls the daemon's status.
+  double kill_and_time_ms();
+
+ private:
+  const Attack attack_;
+  DaemonProcess daemon_;
+  Neighbour neighbour_;
+  DaemonStatus baseline_;
+  std::optional<TestProcess> attacker_;
+};
+
+}  // namespace quire::tests
