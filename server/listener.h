@@ -1,4 +1,9 @@
-// The daemon's unix stream socket. Takes over a stale socket file, refuses a live one.
+// The daemon's unix stream socket.
+//
+// 1. PATH.lock, locked for the listener's life, says whose path it is: of two starts at once one
+//    gets it. The kernel drops the lock with its process, so a dead daemon's path is free.
+// 2. Only a socket is ever removed: a stale one at the start, and at the stop the very one that
+//    was bound (device and inode), so that neither a user's file nor a successor's socket goes.
 // Threads: core only.
 #pragma once
 
@@ -13,13 +18,20 @@
 
 namespace quire::server {
 
+struct FileIdentity {
+  uint64_t device = 0;
+  uint64_t inode = 0;  // 0 = none
+  bool operator==(const FileIdentity&) const = default;
+};
+
 class Listener final : public EventHandler {
  public:
-  // Makes the parent directory (0750) when it is missing. kAlreadyExists: a daemon answers there.
+  // Makes the parent directory (0750) when it is missing. kAlreadyExists: another daemon has the
+  // path; kInvalidArgument: what is there is not a socket.
   static model::Result<std::unique_ptr<Listener>> create(
       const std::string& path, uint32_t mode, EventLoop* loop,
       std::function<void(model::FdGuard)> on_accept);
-  ~Listener() override;  // stops listening and removes the socket file
+  ~Listener() override;  // stops listening and removes its socket and lock file
 
   void on_event(uint32_t epoll_events) override;
   // After running out of descriptors: try again, now that some were closed.
@@ -28,12 +40,16 @@ class Listener final : public EventHandler {
  private:
   Listener(std::string path, EventLoop* loop, std::function<void(model::FdGuard)> on_accept)
       : path_(std::move(path)), loop_(loop), on_accept_(std::move(on_accept)) {}
+  model::Result<void> bind_and_listen(uint32_t mode);
+  bool owns_socket_file() const;
 
   std::string path_;
   EventLoop* loop_;
   std::function<void(model::FdGuard)> on_accept_;
+  model::FdGuard lock_;
   model::FdGuard fd_;
-  bool paused_ = false;
+  FileIdentity bound_;  // of the socket file; valid once bound
+  bool paused_ = true;  // not in the loop
 };
 
 }  // namespace quire::server
