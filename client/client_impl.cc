@@ -60,18 +60,18 @@ Result<std::unique_ptr<ClientImpl>> ClientImpl::create(const ClientOptions& opti
   model::FdGuard news(::epoll_create1(EPOLL_CLOEXEC));
   if (!news.valid()) return model::errno_error("epoll_create1");
   auto client = std::make_unique<ClientImpl>(options, std::move(news));
-  QUIRE_TRY(client->attach(options.connect_timeout_ms));
+  QUIRE_TRY(client->attach_within(options.daemon_wait_ms));
   return client;
 }
 
 ClientImpl::ClientImpl(const ClientOptions& options, model::FdGuard news)
     : options_(options), news_(std::move(news)) {}
 
-Result<void> ClientImpl::attach(uint32_t timeout_ms) {
+Result<void> ClientImpl::attach() {
   AttachOptions options;
   options.socket_path = socket_path(options_);
   options.client_name = options_.client_name;
-  options.verb_timeout_ms = timeout_ms;
+  options.verb_timeout_ms = options_.connect_timeout_ms;
   options.populate_segments = options_.populate_segments;
   std::shared_ptr<Attachment> fresh = QUIRE_TRY(Attachment::attach(options));
   epoll_event event{};
@@ -92,10 +92,14 @@ Result<void> ClientImpl::attach(uint32_t timeout_ms) {
 Result<void> ClientImpl::reconnect(uint32_t timeout_ms) {
   const Result<void> present = attachment_->progress();
   if (present.ok() || present.code() == Errc::kForked) return present;
+  return attach_within(timeout_ms);
+}
+
+Result<void> ClientImpl::attach_within(uint32_t timeout_ms) {
   const Deadline deadline = Deadline::after_ms(timeout_ms);
   std::chrono::nanoseconds back_off = kFirstBackOff;
   while (true) {
-    Result<void> attached = attach(options_.connect_timeout_ms);
+    Result<void> attached = attach();
     if (attached.ok() || !may_pass(attached.code()) || deadline.passed()) return attached;
     std::this_thread::sleep_for(std::min(back_off, deadline.left()));
     back_off = std::min<std::chrono::nanoseconds>(2 * back_off, kLongestBackOff);
@@ -120,7 +124,7 @@ Result<uint32_t> ClientImpl::register_layout(const model::Layout& layout) {
 }
 
 Result<std::unique_ptr<SessionImpl>> ClientImpl::open_session(const SessionOptions& options) {
-  QUIRE_TRY(reconnect(options_.connect_timeout_ms));
+  QUIRE_TRY(reconnect(options_.daemon_wait_ms));
   const uint32_t layout = QUIRE_TRY(register_layout(options.layout));
   const model::OpenSessionRequest request = QUIRE_TRY(open_request(options, layout));
   Frame frame = QUIRE_TRY(attachment_->call(FrameType::kOpenSession, model::struct_bytes(request)));
@@ -129,7 +133,7 @@ Result<std::unique_ptr<SessionImpl>> ClientImpl::open_session(const SessionOptio
 
 Result<std::unique_ptr<SessionImpl>> ClientImpl::join_session(const SessionToken& token,
                                                               const SessionOptions& options) {
-  QUIRE_TRY(reconnect(options_.connect_timeout_ms));
+  QUIRE_TRY(reconnect(options_.daemon_wait_ms));
   const uint32_t layout = QUIRE_TRY(register_layout(options.layout));
   model::JoinSessionRequest request;
   request.token = token;

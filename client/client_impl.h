@@ -31,7 +31,9 @@ class ClientImpl {
   model::Result<void> reconnect(uint32_t timeout_ms);
 
  private:
-  model::Result<void> attach(uint32_t timeout_ms);
+  model::Result<void> attach();
+  // Once at least; again, with back-off, while that may help and timeout_ms have not passed.
+  model::Result<void> attach_within(uint32_t timeout_ms);
   // `frame` is the reply to open or join.
   model::Result<std::unique_ptr<SessionImpl>> start_session(Frame frame, uint32_t layout,
                                                             const SessionOptions& options);

@@ -16,9 +16,11 @@
 // completions or news from the daemon; call progress() then.
 //
 // Errors are values; nothing throws. After the daemon died every call returns kUnavailable and
-// Client::reconnect() (or the next open_session) attaches to its successor; sessions and page views
-// of the old epoch return kStaleHandle: they are misses, their mapped memory stays readable until
-// they are destroyed. In a forked child every call returns kForked.
+// Client::reconnect() (or the next open_session) attaches to its successor. While there is none,
+// connecting fails at once with kUnavailable, so that an engine computes instead of waiting; see
+// ClientOptions::daemon_wait_ms. Sessions and page views of the old epoch return kStaleHandle: they
+// are misses, their mapped memory stays readable until they are destroyed. In a forked child every
+// call returns kForked.
 //
 // Threads: a Client may be used by one thread at a time; a Session likewise. Sessions of one client
 // may be used by different threads at once; what they share (socket, segments) has its own locks.
@@ -47,10 +49,13 @@ namespace quire::client {
 struct ClientOptions {
   std::string socket_path;  // empty: $QUIRE_SOCKET, else /run/quire/quired.sock
   std::string client_name = "client";
-  uint32_t connect_timeout_ms = 5000;  // also for each socket verb
+  uint32_t connect_timeout_ms = 5000;  // of a daemon that is there; also for each socket verb
   uint32_t call_timeout_ms = 30000;    // blocking calls: kDeadlineExceeded after it
   uint32_t spin_us = 20;               // look at the ring this long before sleeping
   bool populate_segments = true;       // fault segments in when they are mapped, not on first read
+  // How long connect, open_session and join_session wait, with back-off, for a daemon that is not
+  // there or has no room for a connection. 0: not at all.
+  uint32_t daemon_wait_ms = 0;
 };
 
 struct SessionOptions {

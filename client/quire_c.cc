@@ -55,6 +55,7 @@ ClientOptions to_client_options(const quire_client_options& given) {
   options.call_timeout_ms = value_or(given.call_timeout_ms, options.call_timeout_ms);
   options.spin_us = value_or(given.spin_us, options.spin_us);
   options.populate_segments = given.lazy_segments == 0;
+  options.daemon_wait_ms = given.daemon_wait_ms;
   return options;
 }
 

@@ -77,12 +77,15 @@ uint64_t quire_layout_group_page_bytes(const quire_layout* layout, uint32_t grou
 /* --- client ---------------------------------------------------------------------------------- */
 typedef struct quire_client_options {
   size_t size;
-  const char* socket_path; /* NULL: $QUIRE_SOCKET, else /run/quire/quired.sock */
-  const char* client_name; /* NULL: "client" */
-  uint32_t connect_timeout_ms;
+  const char* socket_path;     /* NULL: $QUIRE_SOCKET, else /run/quire/quired.sock */
+  const char* client_name;     /* NULL: "client" */
+  uint32_t connect_timeout_ms; /* of a daemon that is there */
   uint32_t call_timeout_ms;
   uint32_t spin_us;
   uint32_t lazy_segments; /* 1: fault segments in on first read, not when they are mapped */
+  /* How long connect, open and join wait for a daemon that is not there; 0: they fail at once with
+     QUIRE_UNAVAILABLE. */
+  uint32_t daemon_wait_ms;
 } quire_client_options;
 void quire_client_options_init(quire_client_options* options);
 

@@ -5,6 +5,8 @@
 #include <unistd.h>
 
 #include <fstream>
+#include <future>
+#include <thread>
 
 #include "client/attachment.h"
 #include "tests/client/client_fixture.h"
@@ -41,6 +43,39 @@ class ClientFailure : public ClientFixture {
 
 TEST_F(ClientFailure, NoDaemonIsUnavailable) {
   EXPECT_EQ(Client::connect({.socket_path = path_}).code(), Errc::kUnavailable);
+}
+
+// Whoever waited would wait until the successor is there, and get a session.
+TEST_F(ClientFailure, OpeningASessionWithoutADaemonFailsAtOnce) {
+  start();
+  const auto options = session_options();
+  auto client =
+      Client::connect({.socket_path = path_, .connect_timeout_ms = 2 * tests::kPatienceMs});
+  ASSERT_TRUE(client.ok());
+  daemon_.reset();
+  std::promise<void> answered;
+  std::thread successor([&, answer = answered.get_future()] {
+    if (answer.wait_for(tests::kPatience) == std::future_status::timeout) start({.epoch = 2});
+  });
+  const auto session = (*client)->open_session(options);
+  const auto joined = (*client)->join_session({}, options);
+  answered.set_value();
+  successor.join();
+  EXPECT_EQ(session.code(), Errc::kUnavailable);
+  EXPECT_EQ(joined.code(), Errc::kUnavailable);
+}
+
+TEST_F(ClientFailure, DaemonWaitCoversConnectingAndOpening) {
+  std::thread late([&] { start(); });  // before or during the wait, as it comes
+  auto client = Client::connect({.socket_path = path_, .daemon_wait_ms = tests::kPatienceMs});
+  late.join();
+  ASSERT_TRUE(client.ok()) << client.error().text;
+  daemon_.reset();
+  ASSERT_EQ((*client)->progress().code(), Errc::kUnavailable);
+  std::thread later([&] { start({.epoch = 2}); });
+  const auto session = (*client)->open_session(session_options());
+  later.join();
+  EXPECT_TRUE(session.ok()) << session.error().text;
 }
 
 TEST_F(ClientFailure, AnotherProtocolVersionIsRefused) {

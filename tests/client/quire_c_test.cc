@@ -83,6 +83,10 @@ TEST_F(QuireC, AShorterOptionStructIsAnOlderCallers) {
   quire_disconnect(second);
 }
 
+TEST_F(QuireC, ClientOptionsGrewByTheWaitForADaemonOnly) {
+  EXPECT_EQ(offsetof(quire_client_options, daemon_wait_ms), 40u) << "where the first version ended";
+}
+
 TEST_F(QuireC, ALongerOrUnsetOptionStructIsRefused) {
   quire_client_options options;
   quire_client_options_init(&options);

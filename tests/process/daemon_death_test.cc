@@ -9,6 +9,7 @@
 #include "tests/process/client_life.h"
 #include "tests/process/daemon_process.h"
 #include "tests/support/patience.h"
+#include "tests/support/patient_client.h"
 #include "tests/support/small_layout.h"
 #include "tests/support/writer.h"
 
@@ -29,10 +30,7 @@ constexpr Habit kHabits[] = {Habit::kNothing, Habit::kNoop, Habit::kMatch,
 class Survivor {
  public:
   Survivor(const std::string& socket_path, uint64_t context) : context_(context) {
-    // Opening a session waits so long for a successor: less than those who wait for us.
-    auto connected = Client::connect({.socket_path = socket_path,
-                                      .client_name = "survivor",
-                                      .connect_timeout_ms = kPatienceMs / 20});
+    auto connected = Client::connect(patient_client(socket_path, "survivor"));
     QUIRE_CHECK(connected.ok());
     client_ = std::move(connected).value();
     session_ = committed_session(*client_, context);
