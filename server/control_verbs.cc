@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <span>
 
+#include "model/clean_text.h"
 #include "server/status.h"
 
 namespace quire::server {
@@ -14,6 +15,17 @@ using model::FrameType;
 using model::make_error;
 using model::read_struct;
 using model::struct_bytes;
+
+namespace {
+
+// A name that people will read. (A salt is bytes, and nobody reads it.)
+model::Result<std::string> clean_name(const model::WireName& name, std::string_view what) {
+  const std::string_view text = QUIRE_TRY(model::from_wire_name(name));
+  QUIRE_TRY(model::check_clean_text(text, what));
+  return std::string(text);
+}
+
+}  // namespace
 
 model::Result<ControlVerbs> ControlVerbs::create(Parts parts) {
   ControlVerbs verbs(std::move(parts));
@@ -80,7 +92,7 @@ model::Result<void> ControlVerbs::hello(Connection& connection, uint32_t sequenc
       request.max_version < model::kProtocolVersion) {
     return make_error(Errc::kUnsupportedVersion, "this daemon speaks protocol version 1 only");
   }
-  connection.client_name = QUIRE_TRY(model::from_wire_name(request.client_name));
+  connection.client_name = QUIRE_TRY(clean_name(request.client_name, "client_name"));
   // The domain follows from who the peer is, never from what it says.
   const std::string domain = "uid:" + std::to_string(connection.peer().uid);
   connection.domain = QUIRE_TRY(parts_.cache->add_domain(domain));
@@ -122,8 +134,8 @@ model::Result<SessionIdentity> ControlVerbs::identify(
   identity.domain = connection.domain;
   identity.conversation = request.conversation;
   identity.root.domain = connection.domain;
-  identity.root.tenant = QUIRE_TRY(model::from_wire_name(request.tenant));
-  identity.root.namespace_name = QUIRE_TRY(model::from_wire_name(request.namespace_name));
+  identity.root.tenant = QUIRE_TRY(clean_name(request.tenant, "tenant"));
+  identity.root.namespace_name = QUIRE_TRY(clean_name(request.namespace_name, "namespace"));
   identity.root.weights_epoch = request.weights_epoch;
   identity.root.layout = model::LayoutId{request.layout};
   identity.root.salt = QUIRE_TRY(model::from_wire_name(request.salt));

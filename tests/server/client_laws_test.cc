@@ -48,6 +48,27 @@ void expect_others_unharmed(TestDaemon& daemon, uint64_t context) {
 
 }  // namespace
 
+TEST(ClientNames, ControlCharactersAndBrokenUtf8AreRefused) {
+  TestDaemon daemon;
+  for (const char* name : {"x\n2026-11-29T12:00:00.000 error forged", "\x1b[2J", "\xff"}) {
+    const auto refused =
+        client::Client::connect({.socket_path = daemon.socket_path(), .client_name = name});
+    ASSERT_EQ(refused.code(), Errc::kInvalidArgument);
+    EXPECT_NE(refused.error().text.find("client_name"), std::string::npos);
+
+    const auto client = daemon.connect("neighbour");
+    client::SessionOptions options = session_options(small_hybrid_layout());
+    options.tenant = name;
+    EXPECT_EQ(client->open_session(options).code(), Errc::kInvalidArgument);
+    options.tenant = "tenant";
+    options.namespace_name = name;
+    EXPECT_EQ(client->open_session(options).code(), Errc::kInvalidArgument);
+    options.namespace_name = "\xe5\xbc\x95";
+    options.salt = name;
+    EXPECT_TRUE(client->open_session(options).ok()) << "a salt is bytes";
+  }
+}
+
 TEST(Laws, Law05_EndOfAClientFreesEverythingItHeld) {
   TestDaemon daemon;
   {
