@@ -35,6 +35,7 @@ class ControlVerbs {
   };
   // kInvalidArgument when the options' tenant rules are wrong.
   static model::Result<ControlVerbs> create(Parts parts);
+  void set_tenants(TenantRules tenants) { tenants_ = std::move(tenants); }  // for later sessions
 
   // An error ends the connection (a frame that no correct client sends). A verb that merely fails
   // replies with its status and returns void.

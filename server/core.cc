@@ -67,7 +67,8 @@ Core::~Core() = default;
 void Core::accept(model::FdGuard fd) {
   auto created = Connection::create(std::move(fd), &loop_, parts_.clock, this);
   if (!created.ok()) {
-    log(LogLevel::kWarning, "connection refused: " + created.error().text);
+    log(LogKind::kConnectionRefused, LogLevel::kWarning,
+        "connection refused: " + created.error().text);
     return;
   }
   Connection& connection = **created;
@@ -96,9 +97,9 @@ void Core::on_end(Connection& connection, const Error& reason) {
   const std::string who =
       "client=" + connection.client_name + " pid=" + std::to_string(connection.peer().pid);
   if (reason.code == Errc::kOk) {
-    log(LogLevel::kDebug, who + " left: " + reason.text);
+    log(LogKind::kClientLeft, LogLevel::kDebug, who + " left: " + reason.text);
   } else {
-    log(LogLevel::kWarning,
+    log(LogKind::kClientEnded, LogLevel::kWarning,
         who + " ended: " + std::string(model::errc_name(reason.code)) + ": " + reason.text);
   }
 }
@@ -127,7 +128,8 @@ void Core::end_faulty(Attachment& attachment) {
   event.status = model::make_status(Errc::kMalformedFrame, text);
   end_attachment(attachment);
   ++counters_.sessions_ended_by_fault;
-  log(LogLevel::kWarning, "session=" + std::to_string(event.session) + " ended: " + text);
+  log(LogKind::kSessionFault, LogLevel::kWarning,
+      "session=" + std::to_string(event.session) + " ended: " + text);
   connection.send(model::FrameType::kSessionEnded, false, 0, model::struct_bytes(event));
 }
 
@@ -280,6 +282,11 @@ void Core::drain_tier(int64_t start_ns) {
   }
   log(LogLevel::kWarning, "stopped with work left for the SSD tier: " +
                               std::to_string(parts_.tier->status().queued) + " objects queued");
+}
+
+void Core::options_changed() {
+  auto tenants = TenantRules::parse(parts_.options->tenants);
+  if (tenants.ok()) verbs_->set_tenants(std::move(tenants).value());
 }
 
 void Core::stop() {

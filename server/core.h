@@ -59,6 +59,7 @@ class Core final : public ConnectionOwner {
   void call(std::function<void()> function);
 
   // Core thread only.
+  void options_changed();  // reads again what it had parsed of them
   SessionRegistry& registry() { return *registry_; }
   const std::vector<std::unique_ptr<Connection>>& connections() const { return connections_; }
   const CoreCounters& counters() const { return counters_; }

@@ -177,6 +177,14 @@ Daemon::~Daemon() = default;
 
 void Daemon::run() { parts_->core->run(); }
 void Daemon::stop() { parts_->core->stop(); }
+void Daemon::reload(const Options& fresh) {
+  parts_->core->call([this, fresh] {
+    parts_->options.spin_us = fresh.spin_us;
+    parts_->options.max_connections = fresh.max_connections;
+    parts_->options.tenants = fresh.tenants;
+    parts_->core->options_changed();
+  });
+}
 Core& Daemon::core() { return *parts_->core; }
 cache::Cache& Daemon::cache() { return *parts_->cache; }
 tiering::SsdTier* Daemon::tier() { return parts_->tier.get(); }

@@ -28,6 +28,8 @@ class Daemon {
 
   void run();  // until stop()
   void stop();
+  // Takes over what is safe to change while serving: spin_us, max_connections, tenants. Any thread.
+  void reload(const Options& fresh);
 
   Core& core();
   cache::Cache& cache();

@@ -2,9 +2,16 @@
 
 #include <gflags/gflags.h>
 
+#include <algorithm>
 #include <charconv>
 #include <limits>
+#include <map>
+#include <optional>
+#include <string_view>
 #include <vector>
+
+#include "model/nearest_name.h"
+#include "server/flag_file.h"
 
 DEFINE_string(socket, "/run/quire/quired.sock", "unix socket to listen on");
 DEFINE_string(socket_mode, "0660", "permissions of the socket, octal");
@@ -129,17 +136,108 @@ model::Result<Options> options_from_flags() {
   return options;
 }
 
+// What a running daemon takes over; everything else shapes memory, files or identities.
+constexpr std::string_view kReloadable[] = {"log_level", "max_connections", "spin_us", "tenants"};
+
+std::vector<gflags::CommandLineFlagInfo> own_flags() {
+  std::vector<gflags::CommandLineFlagInfo> flags;
+  gflags::GetAllFlags(&flags);
+  std::erase_if(flags, [](const gflags::CommandLineFlagInfo& flag) {
+    return flag.filename.find("server/flags.cc") == std::string::npos;
+  });
+  return flags;
+}
+
+std::map<std::string, std::string> own_values() {
+  std::map<std::string, std::string> values;
+  for (const gflags::CommandLineFlagInfo& flag : own_flags()) {
+    values[flag.name] = flag.current_value;
+  }
+  return values;
+}
+
+std::optional<gflags::CommandLineFlagInfo> find_flag(const std::string& text) {
+  gflags::CommandLineFlagInfo flag;
+  const std::string name = flag_name(text);
+  if (gflags::GetCommandLineFlagInfo(name.c_str(), &flag)) return flag;
+  const bool negated = name.starts_with("no") &&
+                       gflags::GetCommandLineFlagInfo(name.c_str() + 2, &flag) &&
+                       flag.type == "bool";
+  return negated ? std::optional(flag) : std::nullopt;
+}
+
+// Words that are no flag: the value of the flag before them, or gflags leaves them over.
+model::Result<void> check_known(const std::vector<FlagLine>& lines) {
+  const std::vector<gflags::CommandLineFlagInfo> own = own_flags();
+  std::vector<std::string_view> names;
+  for (const gflags::CommandLineFlagInfo& flag : own) names.push_back(flag.name);
+  for (const FlagLine& line : lines) {
+    if (line.text == "--") return {};
+    if (!line.text.starts_with('-') || find_flag(line.text)) continue;
+    const std::string name = flag_name(line.text);
+    return make_error(Errc::kInvalidArgument,
+                      line.origin + ": unknown flag --" + name + "; did you mean --" +
+                          std::string(model::nearest_name(name, names)) + "?");
+  }
+  return {};
+}
+
+// As text for gflags, one flag a line.
+std::string joined(const std::vector<FlagLine>& lines) {
+  std::string text;
+  for (size_t i = 0; i < lines.size(); ++i) {
+    text += lines[i].text;
+    const auto flag = find_flag(lines[i].text);
+    const bool value_follows = flag && flag->type != "bool" &&
+                               lines[i].text.find('=') == std::string::npos && i + 1 < lines.size();
+    if (value_follows) text += "=" + lines[++i].text;
+    text += '\n';
+  }
+  return text;
+}
+
 }  // namespace
+
+model::Result<Reload> reload_flags(const CommandLine& line) {
+  const std::vector<FlagLine> lines = QUIRE_TRY(expand_flag_files(line.arguments));
+  QUIRE_TRY(check_known(lines));
+  const std::map<std::string, std::string> before = own_values();
+  std::map<std::string, std::string> after;
+  Reload reload;
+  {
+    const gflags::FlagSaver put_back;
+    for (const gflags::CommandLineFlagInfo& flag : own_flags()) {
+      gflags::SetCommandLineOption(flag.name.c_str(), flag.default_value.c_str());
+    }
+    if (!gflags::ReadFlagsFromString(joined(lines), "quired", false)) {
+      return make_error(Errc::kInvalidArgument, "a flag has a value that it cannot take");
+    }
+    reload.options = QUIRE_TRY(options_from_flags());
+    QUIRE_TRY(validate(reload.options));
+    after = own_values();
+  }
+  for (const auto& [name, value] : after) {
+    if (value == before.at(name)) continue;
+    const bool live =
+        std::find(std::begin(kReloadable), std::end(kReloadable), name) != std::end(kReloadable);
+    (live ? reload.changed : reload.need_restart).push_back(name);
+    if (live) gflags::SetCommandLineOption(name.c_str(), value.c_str());
+  }
+  return reload;
+}
 
 model::Result<CommandLine> parse_command_line(int argc, char** argv) {
   gflags::SetUsageMessage("keeps the KV cache of long-context models outside the engine");
   gflags::SetVersionString("0.1.0, protocol 1");
+  CommandLine line;
+  line.arguments.assign(argv + 1, argv + argc);
+  const std::vector<FlagLine> lines = QUIRE_TRY(expand_flag_files(line.arguments));
+  QUIRE_TRY(check_known(lines));
   gflags::ParseCommandLineFlags(&argc, &argv, true);
   if (argc > 1) {
     return make_error(Errc::kInvalidArgument, std::string("unexpected argument \"") + argv[1] +
                                                   "\"; flags are --name=value");
   }
-  CommandLine line;
   line.options = QUIRE_TRY(options_from_flags());
   QUIRE_TRY(validate(line.options));
   line.check_config = FLAGS_check_config;
@@ -153,11 +251,8 @@ model::Result<CommandLine> parse_command_line(int argc, char** argv) {
 }
 
 std::string describe_config() {
-  std::vector<gflags::CommandLineFlagInfo> flags;
-  gflags::GetAllFlags(&flags);
   std::string text;
-  for (const gflags::CommandLineFlagInfo& flag : flags) {
-    if (flag.filename.find("server/flags.cc") == std::string::npos) continue;
+  for (const gflags::CommandLineFlagInfo& flag : own_flags()) {
     text += "--" + flag.name + "=" + flag.current_value + "  # " +
             (flag.is_default ? "default" : "given") + "\n";
   }

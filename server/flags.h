@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "model/result.h"
 #include "server/options.h"
@@ -9,6 +10,7 @@
 namespace quire::server {
 
 struct CommandLine {
+  std::vector<std::string> arguments;  // as given, without the program's name
   Options options;
   bool check_config = false;
   bool print_config = false;
@@ -16,9 +18,18 @@ struct CommandLine {
   bool rebuild_dry_run = false;
 };
 
-// Parses and validates. gflags itself ends the process for unknown flags and --help, with a
-// message.
+// Parses and validates; kInvalidArgument names a flag that is not known, also in a flag file.
+// gflags itself ends the process for --help and for values that are no number, with a message.
 model::Result<CommandLine> parse_command_line(int argc, char** argv);
+
+// What SIGHUP finds when it reads command line and flag files again, in their order.
+struct Reload {
+  Options options;
+  std::vector<std::string> changed;       // flags that are safe to change while serving
+  std::vector<std::string> need_restart;  // changed too, and not in force before the next start
+};
+// Changes nothing when it fails. One thread.
+model::Result<Reload> reload_flags(const CommandLine& line);
 // One line a flag: "--name=value  # origin", origin = default or given.
 std::string describe_config();
 // "64MiB", "1 GiB", "4096" -> bytes. kInvalidArgument.

@@ -1,8 +1,18 @@
-// quired: the daemon's main.
+// quired: the daemon's main, and what its signals mean.
+//
+//   TERM, INT, QUIT   stop in order: clients are let go, fresh pages go to the SSD; the second: at
+//   once HUP               reads the command line's flag files again; a closed terminal sends it
+//   too USR1, USR2        nothing; they are logged PIPE, XFSZ, TTOU  ignored: the write that caused
+//   them fails instead
+#include <fcntl.h>
 #include <pthread.h>
+#include <unistd.h>
+
 #include <csignal>
 #include <cstdio>
+#include <string>
 #include <thread>
+#include <vector>
 
 #include "server/daemon.h"
 #include "server/flags.h"
@@ -17,22 +27,72 @@ using quire::server::LogLevel;
 constexpr int kExitFailed = 1;
 constexpr int kExitUsage = 2;
 
-sigset_t stop_signals() {
+// Every signal that people, terminals and tools send to a daemon; what ends it when it is not
+// handled must be here.
+sigset_t handled_signals() {
   sigset_t signals;
   sigemptyset(&signals);
-  sigaddset(&signals, SIGTERM);
-  sigaddset(&signals, SIGINT);
+  for (const int signal : {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2}) {
+    sigaddset(&signals, signal);
+  }
   return signals;
 }
 
-// First signal: stop in order. Second: at once.
-void wait_for_signals(quire::server::Daemon& daemon, const sigset_t& signals) {
-  int signal = 0;
-  sigwait(&signals, &signal);
-  log(LogLevel::kInfo, "stopping: signal " + std::to_string(signal));
-  daemon.stop();
-  sigwait(&signals, &signal);
-  std::_Exit(kExitFailed);
+// These would end or stop the daemon for what a write can say by itself: a reader that is gone, a
+// file above ulimit -f (whose size a client may choose), a terminal whose foreground is another's.
+void ignore_write_signals() {
+  for (const int signal : {SIGPIPE, SIGXFSZ, SIGTTOU}) std::signal(signal, SIG_IGN);
+}
+
+// Without this the next file that is opened would take the number, and get the log's lines.
+bool hold_standard_descriptors() {
+  int fd = 0;
+  while (fd >= 0 && fd <= STDERR_FILENO) fd = ::open("/dev/null", O_RDWR);
+  if (fd > STDERR_FILENO) ::close(fd);
+  return fd >= 0;
+}
+
+std::string list_of(const std::vector<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
+  return text.empty() ? "none" : text;
+}
+
+void reload(quire::server::Daemon& daemon, const quire::server::CommandLine& line) {
+  const auto fresh = quire::server::reload_flags(line);
+  if (!fresh.ok()) {
+    log(LogLevel::kError, "SIGHUP: nothing was changed: " + fresh.error().text);
+    return;
+  }
+  quire::server::set_log_level(fresh->options.log_level);
+  daemon.reload(fresh->options);
+  log(LogLevel::kInfo, "SIGHUP: changed: " + list_of(fresh->changed));
+  if (!fresh->need_restart.empty()) {
+    log(LogLevel::kWarning, "SIGHUP: needs a restart: " + list_of(fresh->need_restart));
+  }
+}
+
+// TERM, INT and QUIT: the first stops in order, the second at once. After the first the daemon may
+// be gone, so nothing else is done.
+void serve_signals(quire::server::Daemon& daemon, const quire::server::CommandLine& line) {
+  const sigset_t signals = handled_signals();
+  bool stopping = false;
+  while (true) {
+    int signal = 0;
+    if (sigwait(&signals, &signal) != 0) continue;
+    const bool stops = signal == SIGTERM || signal == SIGINT || signal == SIGQUIT;
+    if (stops && stopping) std::_Exit(kExitFailed);
+    if (stopping) continue;
+    if (stops) {
+      stopping = true;
+      log(LogLevel::kInfo, "stopping: signal " + std::to_string(signal));
+      daemon.stop();
+    } else if (signal == SIGHUP) {
+      reload(daemon, line);
+    } else {
+      log(LogLevel::kInfo, "signal " + std::to_string(signal) + " means nothing here");
+    }
+  }
 }
 
 int rebuild(const quire::server::CommandLine& line) {
@@ -46,9 +106,25 @@ int rebuild(const quire::server::CommandLine& line) {
   return 0;
 }
 
+int serve(const quire::server::CommandLine& line) {
+  auto daemon = quire::server::Daemon::create(line.options);
+  if (!daemon.ok()) {
+    log(LogLevel::kError, "cannot start: " + daemon.error().text);
+    return daemon.code() == quire::model::Errc::kInvalidArgument ? kExitUsage : kExitFailed;
+  }
+  log(LogLevel::kInfo, "listening on " + line.options.socket_path +
+                           " ram_bytes=" + std::to_string(line.options.ram_bytes));
+  std::thread(serve_signals, std::ref(**daemon), std::cref(line)).detach();
+  (*daemon)->run();
+  log(LogLevel::kInfo, "stopped");
+  daemon->reset();
+  return 0;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (!hold_standard_descriptors()) return kExitFailed;
   const auto line = quire::server::parse_command_line(argc, argv);
   if (!line.ok()) {
     std::fprintf(stderr, "quired: %s\n", line.error().text.c_str());
@@ -59,21 +135,12 @@ int main(int argc, char** argv) {
   if (line->print_config || line->check_config) return 0;
 
   if (line->rebuild || line->rebuild_dry_run) return rebuild(*line);
-  quire::server::start_log(line->options.log_level);
+  ignore_write_signals();
   // Blocked before any thread starts, so that only the waiting thread sees them.
-  const sigset_t signals = stop_signals();
+  const sigset_t signals = handled_signals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  std::signal(SIGPIPE, SIG_IGN);
-  auto daemon = quire::server::Daemon::create(line->options);
-  if (!daemon.ok()) {
-    log(LogLevel::kError, "cannot start: " + daemon.error().text);
-    return daemon.code() == quire::model::Errc::kInvalidArgument ? kExitUsage : kExitFailed;
-  }
-  log(LogLevel::kInfo, "listening on " + line->options.socket_path +
-                           " ram_bytes=" + std::to_string(line->options.ram_bytes));
-  std::thread(wait_for_signals, std::ref(**daemon), signals).detach();
-  (*daemon)->run();
-  log(LogLevel::kInfo, "stopped");
-  daemon->reset();
-  return 0;
+  quire::server::start_log(line->options.log_level);
+  const int code = serve(*line);
+  quire::server::stop_log();
+  return code;
 }

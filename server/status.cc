@@ -4,6 +4,7 @@
 
 #include "server/core.h"
 #include "server/dispatcher.h"
+#include "server/log.h"
 #include "server/session_registry.h"
 
 namespace quire::server {
@@ -267,6 +268,8 @@ std::string make_status_json(const StatusSources& sources) {
                         {"deadline_exceeded", dispatcher.deadline_exceeded},
                         {"checksum_failures", sources.dispatcher->checksum_failures()},
                         {"copied_bytes", dispatcher.copied_bytes}};
+  const LogCounters lines = log_counters();
+  status["log"] = {{"dropped_lines", lines.dropped}, {"left_out_lines", lines.left_out}};
   return json::serialize(status);
 }
 
