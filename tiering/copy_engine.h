@@ -20,13 +20,22 @@ struct CopyPage {
 };
 
 struct CopyTask {
-  uint64_t id = 0;  // the submitter's
+  uint64_t id = 0;      // the submitter's
+  uint32_t client = 0;  // tasks of one client are worked on in order, clients take turns
   std::span<CopyPage> pages;
   // Done with the pages instead; null: they are copied and checked.
   void (*other_work)(CopyTask& task) = nullptr;
+
+  // The engine's, between submit and poll: how far it is, and its queue.
+  size_t page = 0;
+  uint64_t page_offset = 0;
+  CopyTask* next = nullptr;
 };
 
-// Does the whole task on the calling thread. Both engines below end here.
+// Goes on with the task on the calling thread, for at most `max_bytes` (other work is done whole).
+// True when it is finished. Every engine ends here.
+bool run_copy_piece(CopyTask& task, uint64_t max_bytes);
+// All of it.
 void run_copy_task(CopyTask& task);
 
 class CopyEngine {

@@ -1,8 +1,10 @@
 // Copy workers: threads that move bytes from staging to the pool with crc_copy().
 //
 // One bounded SPSC queue to each worker and one back (core is the other end of all of them); a task
-// goes to the worker with the shortest queue. Workers spin briefly, then sleep on a futex. A worker
-// counts as full while queue_entries of its tasks were submitted and not yet polled.
+// goes to the worker with the shortest queue. A worker gives clients turns, a piece of a task each,
+// so that one who sends thousands of tasks, or huge pages, delays another by a piece. Workers spin
+// briefly, then sleep on a futex. A worker counts as full while queue_entries of its tasks were
+// submitted and not yet polled.
 // Threads: submit, poll, in_flight by the core only. Lifetime: the destructor finishes what was
 // submitted, then joins.
 #pragma once

@@ -64,8 +64,8 @@ uint32_t copy_streaming(uint32_t state, std::byte* target, const std::byte* sour
 
 }  // namespace
 
-uint32_t crc_copy(std::byte* target, const std::byte* source, size_t bytes) {
-  uint32_t state = ~0u;
+uint32_t crc_copy(std::byte* target, const std::byte* source, size_t bytes, uint32_t before) {
+  uint32_t state = ~before;
   if (bytes < kStreamFromBytes) return ~copy_plain(state, target, source, bytes);
   const size_t head = -reinterpret_cast<uintptr_t>(target) % kStreamBytes;
   const size_t body = (bytes - head) / kStreamBytes * kStreamBytes;
@@ -75,8 +75,8 @@ uint32_t crc_copy(std::byte* target, const std::byte* source, size_t bytes) {
   return ~copy_plain(state, target + tail, source + tail, bytes - tail);
 }
 
-uint32_t crc32c(const std::byte* data, size_t bytes) {
-  uint32_t state = ~0u;
+uint32_t crc32c(const std::byte* data, size_t bytes, uint32_t before) {
+  uint32_t state = ~before;
   size_t at = 0;
   for (; at + kCheckAheadBytes + kCheckPieceBytes <= bytes; at += kCheckPieceBytes) {
     prefetch(data + at + kCheckAheadBytes, kCheckPieceBytes);

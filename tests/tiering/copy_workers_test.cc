@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <memory>
@@ -103,6 +104,54 @@ TEST(CopyWorkers, Law10_FullQueuesRefuseAndTakeNothing) {
   std::array<CopyTask*, 1> done{};
   EXPECT_EQ(workers.poll(done), 1u);
   EXPECT_TRUE(workers.submit(&tasks.back()->task));
+}
+
+// Holds the worker until the test has submitted everything: the order is then the worker's choice.
+struct Gate {
+  static void pass(CopyTask& task) { reinterpret_cast<Gate*>(task.id)->opened.acquire(); }
+  std::binary_semaphore opened{0};
+  CopyTask task{.id = reinterpret_cast<uint64_t>(this), .other_work = pass};
+};
+
+// Ids in the order of completion by one worker, all submitted before it starts on the first.
+std::vector<uint64_t> order_of(const std::vector<std::unique_ptr<OwnedTask>>& tasks) {
+  Gate gate;
+  CopyWorkers workers({.threads = 1, .queue_entries = 256, .spin_us = 0, .on_done = {}});
+  EXPECT_TRUE(workers.submit(&gate.task));
+  for (const auto& owned : tasks) EXPECT_TRUE(workers.submit(&owned->task));
+  gate.opened.release();
+  std::vector<uint64_t> finished;
+  while (workers.in_flight() > 0) {
+    CopyTask* task = nullptr;
+    if (workers.poll(std::span(&task, 1)) == 0) continue;
+    if (task != &gate.task) finished.push_back(task->id);
+  }
+  for (const auto& owned : tasks) owned->expect_done();
+  return finished;
+}
+
+TEST(CopyWorkers, Law06_ClientWithManyTasksDelaysAnotherByOne) {
+  std::vector<std::unique_ptr<OwnedTask>> tasks;
+  for (uint64_t id = 0; id < 100; ++id) {
+    tasks.push_back(std::make_unique<OwnedTask>(id, 1000));
+    tasks.back()->task.client = 1;
+  }
+  tasks.push_back(std::make_unique<OwnedTask>(100, 1000));
+  tasks.back()->task.client = 2;
+  const std::vector<uint64_t> order = order_of(tasks);
+  ASSERT_EQ(order.size(), 101u);
+  EXPECT_EQ(order[0], 0u);
+  EXPECT_EQ(order[1], 100u) << "after one task of the other client";
+  EXPECT_TRUE(std::is_sorted(order.begin() + 2, order.end())) << "a client's own keep their order";
+}
+
+TEST(CopyWorkers, Law06_HugePageDelaysAnotherClientByAPiece) {
+  std::vector<std::unique_ptr<OwnedTask>> tasks;
+  tasks.push_back(std::make_unique<OwnedTask>(0, 8 << 20));
+  tasks[0]->task.client = 1;
+  tasks.push_back(std::make_unique<OwnedTask>(1, 1000));
+  tasks[1]->task.client = 2;
+  EXPECT_EQ(order_of(tasks), (std::vector<uint64_t>{1, 0}));
 }
 
 TEST(CopyWorkers, DestructorFinishesWhatWasSubmitted) {
