@@ -7,7 +7,7 @@ using model::Errc;
 model::Result<std::unique_ptr<Cache>> Cache::create(const CacheOptions& options,
                                                     allocator::Pool* pool) {
   LeaseTable leases = QUIRE_TRY(LeaseTable::create());
-  FillTable fills = QUIRE_TRY(FillTable::create());
+  FillTable fills = QUIRE_TRY(FillTable::create(options.seed));
   auto tree = QUIRE_TRY(PrefixTree::create(options.max_nodes, options.seed));
   std::unique_ptr<Cache> cache(new Cache(std::move(leases), std::move(fills)));
   cache->store_ =
@@ -53,6 +53,7 @@ model::Result<void> Cache::open_session(const RootKey& key, uint32_t owner_tag,
   ++names_.root(id).session_count;
   session.root = id;
   session.owner_tag = owner_tag;
+  session.number = ++last_session_;
   return {};
 }
 
@@ -76,6 +77,9 @@ void Cache::close_session(CacheSession& session) {
   store_->maybe_forget_root(session.root);
 }
 
-void Cache::check_invariants() const { store_->check_invariants(); }
+void Cache::check_invariants() const {
+  store_->check_invariants();
+  fills_.check_invariants();
+}
 
 }  // namespace quire::cache

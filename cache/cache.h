@@ -59,6 +59,7 @@ class Cache {
   NamespaceTable names_;
   LeaseTable leases_;
   FillTable fills_;
+  uint32_t last_session_ = 0;  // number of the session that was opened last
   std::unique_ptr<NodeStore> store_;
   std::unique_ptr<PrefixReader> reader_;
   std::unique_ptr<ObjectWriter> writer_;

@@ -20,9 +20,13 @@ struct CacheSession {
   bool has_previous_checkpoint = false;
   model::Hash256
       previous_checkpoint;  // key; found again by key, so that a reused id cannot confuse
-  uint32_t first_fill = 0;  // index + 1 into the fill table; list through Fill::next
   uint32_t fill_count = 0;
-  uint32_t sealed_count = 0;  // fills that wait for their parent span
+  uint32_t number = 0;  // unlike that of any other session since the daemon started
+  // Queue of ended fills for which others wait (Fill::next_ended), index + 1; while it is not empty
+  // the session stands in the writer's queue of sessions.
+  uint32_t first_ended = 0;
+  uint32_t last_ended = 0;
+  CacheSession* next_settling = nullptr;
   // Where the last page of each group went: the next one goes behind it.
   std::array<model::SlotId, model::kMaxGroups> last_span_slot{};
   std::array<model::SlotId, model::kMaxGroups> last_checkpoint_slot{};

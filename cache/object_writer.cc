@@ -46,13 +46,15 @@ model::Result<ObjectWriter::Position> ObjectWriter::locate(const Root& root, con
   Position position;
   position.parent_units =
       span ? args.end_units - per_block : args.end_units / per_block * per_block;
-  position.key = chain.after(args.end_units);
+  position.place = {.key = chain.after(args.end_units),
+                    .kind = static_cast<FillKind>(args.kind),
+                    .end_units = args.end_units};
   position.parent_key = position.parent_units == 0 ? root.hash : chain.after(position.parent_units);
   return position;
 }
 
-bool ObjectWriter::note_duplicate(CacheSession& session, const Position& position, NodeKind kind) {
-  const auto node = store_->tree().find(session.root, kind, position.key);
+bool ObjectWriter::note_duplicate(CacheSession& session, const model::Hash256& key, NodeKind kind) {
+  const auto node = store_->tree().find(session.root, kind, key);
   // What the SSD cannot deliver now is worth writing again.
   if (!node || !store_->is_reachable(*node)) return false;
   store_->use(*node);
@@ -61,32 +63,23 @@ bool ObjectWriter::note_duplicate(CacheSession& session, const Position& positio
   return true;
 }
 
-// Another process of this session may have begun the same object for its own groups.
-Fill* ObjectWriter::find_shared(CacheSession& session, const Position& position,
-                                const BeginFillArgs& args) {
-  for (Fill* fill = fills_->first(session); fill != nullptr; fill = fills_->next(*fill)) {
-    const bool same = fill->end_units == args.end_units &&
-                      static_cast<uint8_t>(fill->kind) == args.kind && fill->key == position.key;
-    if (same && fill->state == FillState::kOpen) return fill;
-  }
-  return nullptr;
+// Found by its position too, which is below that of what waits for it: no circle can be made.
+Fill* ObjectWriter::fill_of_parent(const CacheSession& session, const model::Hash256& key,
+                                   uint32_t units) {
+  return fills_->find(session, {.key = key, .kind = FillKind::kSpan, .end_units = units});
 }
 
 bool ObjectWriter::parent_known(CacheSession& session, const Position& position) {
   if (position.parent_units == 0) return true;
+  const PrefixTree& tree = store_->tree();
   // The session's own tip is the usual parent: no probe.
-  if (session.tip.valid() && store_->tree().link(session.tip).units == position.parent_units &&
-      store_->tree().key(session.tip) == position.parent_key) {
+  if (session.tip.valid() && tree.link(session.tip).units == position.parent_units &&
+      tree.key(session.tip) == position.parent_key) {
     return true;
   }
-  if (store_->tree().find(session.root, NodeKind::kSpan, position.parent_key)) return true;
-  for (Fill* fill = fills_->first(session); fill != nullptr; fill = fills_->next(*fill)) {
-    if (fill->kind == FillKind::kSpan && fill->state != FillState::kAborting &&
-        fill->key == position.parent_key) {
-      return true;
-    }
-  }
-  return false;
+  const auto present = tree.find(session.root, NodeKind::kSpan, position.parent_key);
+  if (present && tree.link(*present).units == position.parent_units) return true;
+  return fill_of_parent(session, position.parent_key, position.parent_units) != nullptr;
 }
 
 model::Result<void> ObjectWriter::claim(Fill& fill, HolderTag holder, model::GroupMask groups) {
@@ -95,16 +88,22 @@ model::Result<void> ObjectWriter::claim(Fill& fill, HolderTag holder, model::Gro
   size_t claimed = 0;
   for (size_t i = 0; i < plan.size(); ++i) {
     if ((wanted >> plan[i].group & 1) == 0) continue;
-    if (fill.claimed_by[i] != 0) {
-      return make_error(Errc::kInvalidArgument,
-                        "group " + std::to_string(plan[i].group) +
-                            " of this object is being written by another process or fill");
+    if (fill.claimed_by[i] != 0 && fill.claimed_by[i] != kGoneHolder) {
+      return make_error(Errc::kBusy, "group " + std::to_string(plan[i].group) +
+                                         " of this object is being written by another process or "
+                                         "fill; begin it again when that one ended");
     }
     ++claimed;
   }
   if (claimed == 0) return make_error(Errc::kInvalidArgument, "no group of this object is named");
   for (size_t i = 0; i < plan.size(); ++i) {
-    if (wanted >> plan[i].group & 1) fill.claimed_by[i] = holder;
+    if ((wanted >> plan[i].group & 1) == 0) continue;
+    // Its writer is gone: what that one copied is written again.
+    if (fill.claimed_by[i] == kGoneHolder) {
+      fill.page_state[i] = static_cast<uint8_t>(PageFill::kMissing);
+      ++fill.pages_missing;
+    }
+    fill.claimed_by[i] = holder;
   }
   return {};
 }
@@ -138,39 +137,35 @@ void ObjectWriter::give_back(Fill& fill) {
 }
 
 model::Result<BeginOutcome> ObjectWriter::begin(CacheSession& session, HolderTag holder,
-                                                uint32_t members_so_far, const ChainView& chain,
-                                                const BeginFillArgs& args) {
+                                                const ChainView& chain, const BeginFillArgs& args) {
   const Root& root = names_->root(session.root);
   if (root.dead) return make_error(Errc::kStaleHandle, "the namespace moved to a later epoch");
   const Position position = QUIRE_TRY(locate(root, chain, args));
-  const auto kind = static_cast<FillKind>(args.kind);
-  if (note_duplicate(session, position, node_kind(kind))) {
+  if (note_duplicate(session, position.place.key, node_kind(position.place.kind))) {
     return BeginOutcome{BeginOutcome::Kind::kDuplicate, {}};
   }
-  if (members_so_far > 1) {
-    if (Fill* shared = find_shared(session, position, args); shared != nullptr) {
-      QUIRE_TRY(claim(*shared, holder, args.groups));
-      return BeginOutcome{BeginOutcome::Kind::kGranted, fills_->id_of(*shared)};
+  if (Fill* shared = fills_->find(session, position.place); shared != nullptr) {
+    if (shared->state == FillState::kSealed) {
+      return make_error(Errc::kBusy, "this object is complete and waits for the span before it");
     }
+    QUIRE_TRY(claim(*shared, holder, args.groups));
+    return BeginOutcome{BeginOutcome::Kind::kGranted, fills_->id_of(*shared)};
   }
   if (!parent_known(session, position)) {
     return make_error(Errc::kNoParent, "the span before this position is not present; commit it");
   }
-  const FillId id = QUIRE_TRY(fills_->add(session));
+  const FillId id = QUIRE_TRY(fills_->add(session, root.key.domain, position.place));
   Fill& fill = fills_->at(id);
-  fill.key = position.key;
   fill.parent_key = position.parent_key;
   fill.parent_units = position.parent_units;
-  fill.end_units = args.end_units;
-  fill.kind = kind;
   fill.reason = static_cast<CheckpointReason>(std::min<uint8_t>(args.reason, 2));
   if (auto claimed = claim(fill, holder, args.groups); !claimed.ok()) {
-    fills_->remove(id);
+    end(fill);
     return std::move(claimed).error();
   }
   const NodeStore::Room room = reserve(fill, session, root);
   if (room == NodeStore::Room::kHave) return BeginOutcome{BeginOutcome::Kind::kGranted, id};
-  fills_->remove(id);
+  end(fill);
   if (room == NodeStore::Room::kPending) return BeginOutcome{BeginOutcome::Kind::kPending, {}};
   return make_error(Errc::kResourceExhausted,
                     "no memory for this object: everything present is pinned or in use");
@@ -214,55 +209,87 @@ model::Result<size_t> ObjectWriter::take(CacheSession& session, HolderTag holder
   return count;
 }
 
-FillOutcome ObjectWriter::copied(FillId id, std::span<const uint8_t> page_indexes,
-                                 std::span<const uint32_t> checksums, std::vector<Linked>& linked) {
+Linked ObjectWriter::copied(FillId id, std::span<const uint8_t> page_indexes,
+                            std::span<const uint32_t> checksums) {
   Fill& fill = fills_->at(id);
   QUIRE_CHECK(fill.copies_in_flight > 0);
   --fill.copies_in_flight;
-  if (fill.state == FillState::kAborting) {
-    if (fill.copies_in_flight == 0) {
-      give_back(fill);
-      fills_->remove(id);
-    }
-    return FillOutcome::kAborted;
+  Linked done{.fill = id, .kind = fill.kind, .end_units = fill.end_units};
+  if (fill.state == FillState::kEnded) {
+    done.outcome = FillOutcome::kAborted;
+    free_if_done(fill);
+    return done;
   }
   for (size_t i = 0; i < page_indexes.size(); ++i) {
     store_->pool().page(fill.slots[page_indexes[i]]).crc32c = checksums[i];
     fill.page_state[page_indexes[i]] = static_cast<uint8_t>(PageFill::kCopied);
     --fill.pages_missing;
   }
-  if (fill.pages_missing > 0) return FillOutcome::kPartial;
-  fill.state = FillState::kSealed;
-  CacheSession& session = *fill.session;
-  ++session.sealed_count;
-  const FillOutcome outcome = finish_if_linkable(fill, linked);
-  if (outcome != FillOutcome::kWaiting) link_waiting(session, linked);
-  return outcome;
-}
-
-FillOutcome ObjectWriter::finish_if_linkable(Fill& fill, std::vector<Linked>& linked) {
-  bool superseded = false;
-  const FillOutcome outcome = try_link(fill, superseded);
-  if (outcome == FillOutcome::kWaiting) return outcome;
-  const FillId id = fills_->id_of(fill);
-  linked.push_back({id, outcome, superseded, fill.kind, fill.end_units});
-  if (outcome != FillOutcome::kVisible) give_back(fill);
-  --fill.session->sealed_count;
-  fills_->remove(id);
-  return outcome;
-}
-
-// Links every sealed object of the session whose parent is there, until nothing more moves.
-void ObjectWriter::link_waiting(CacheSession& session, std::vector<Linked>& linked) {
-  for (bool moved = true; moved && session.sealed_count > 0;) {
-    moved = false;
-    for (Fill* fill = fills_->first(session); fill != nullptr;) {
-      Fill* next = fills_->next(*fill);
-      const bool sealed = fill->state == FillState::kSealed;
-      if (sealed && finish_if_linkable(*fill, linked) != FillOutcome::kWaiting) moved = true;
-      fill = next;
-    }
+  if (fill.pages_missing > 0) {
+    done.outcome = FillOutcome::kPartial;
+    return done;
   }
+  fill.state = FillState::kSealed;
+  return settle(fill);
+}
+
+// Links or drops a sealed object, or lets it wait for the fill of its parent span.
+Linked ObjectWriter::settle(Fill& fill) {
+  Linked done{.fill = fills_->id_of(fill), .kind = fill.kind, .end_units = fill.end_units};
+  done.outcome = try_link(fill, done.superseded);
+  if (done.outcome != FillOutcome::kWaiting) end(fill);
+  return done;
+}
+
+uint32_t ObjectWriter::settle_waiting(uint32_t budget, std::vector<Linked>& linked) {
+  uint32_t steps = 0;
+  for (; steps < budget && first_settling_ != nullptr; ++steps) {
+    CacheSession& session = *first_settling_;
+    first_settling_ = session.next_settling;
+    if (first_settling_ == nullptr) last_settling_ = nullptr;
+    Fill& ended = *fills_->first_ended(session);
+    if (Fill* waiting = fills_->first_waiting(ended); waiting != nullptr) {
+      fills_->stop_waiting(*waiting);
+      const Linked done = settle(*waiting);
+      if (done.outcome != FillOutcome::kWaiting) linked.push_back(done);
+    }
+    if (fills_->first_waiting(ended) == nullptr) {
+      fills_->dequeue_ended(session);
+      free_if_done(ended);
+    }
+    if (fills_->first_ended(session) != nullptr) add_settling(session);
+  }
+  return steps;
+}
+
+void ObjectWriter::add_settling(CacheSession& session) {
+  session.next_settling = nullptr;
+  (last_settling_ == nullptr ? first_settling_ : last_settling_->next_settling) = &session;
+  last_settling_ = &session;
+}
+
+// The fill is over, whatever became of the object; its slots are the node's, or go.
+void ObjectWriter::end(Fill& fill) {
+  fills_->stop_waiting(fill);
+  fills_->end(fill);
+  if (fills_->first_waiting(fill) != nullptr && fills_->enqueue_ended(fill)) {
+    add_settling(*fill.session);
+  }
+  free_if_done(fill);
+}
+
+void ObjectWriter::free_if_done(Fill& fill) {
+  if (fill.copies_in_flight > 0) return;
+  give_back(fill);
+  if (!fill.in_ended_queue) fills_->remove(fill);
+}
+
+// Present on an SSD that cannot be read: the pages of the fill serve from now on.
+FillOutcome ObjectWriter::serve_from_ram(Fill& fill, NodeId present) {
+  store_->make_resident(present, std::span(fill.slots.data(), fill.page_count));
+  fill.page_count = 0;  // the node has them
+  if (fill.kind == FillKind::kSpan) advance_tip(*fill.session, present);
+  return FillOutcome::kVisible;
 }
 
 FillOutcome ObjectWriter::try_link(Fill& fill, bool& superseded) {
@@ -272,38 +299,40 @@ FillOutcome ObjectWriter::try_link(Fill& fill, bool& superseded) {
   if (root.dead) return FillOutcome::kNoParent;
   if (const auto present = store_->tree().find(session.root, kind, fill.key)) {
     const bool useful = !store_->is_reachable(*present) && !store_->tree().link(*present).moving;
-    if (!useful) {
-      note_duplicate(session, {fill.key, fill.parent_key, fill.parent_units}, kind);
-      return FillOutcome::kDuplicate;
-    }
-    // Present on an SSD that cannot be read: these pages serve from now on.
-    store_->make_resident(*present, std::span(fill.slots.data(), fill.page_count));
-    if (fill.kind == FillKind::kSpan) advance_tip(session, *present);
-    return FillOutcome::kVisible;
+    if (useful) return serve_from_ram(fill, *present);
+    note_duplicate(session, fill.key, kind);
+    return FillOutcome::kDuplicate;
   }
   NodeId parent = root.node;
   if (fill.parent_units > 0) {
     const auto found = store_->tree().find(session.root, NodeKind::kSpan, fill.parent_key);
-    if (!found || store_->tree().link(*found).units != fill.parent_units) {
-      const Position position{fill.key, fill.parent_key, fill.parent_units};
-      return parent_known(session, position) && !found ? FillOutcome::kWaiting
-                                                       : FillOutcome::kNoParent;
+    if (!found) {
+      Fill* parent_fill = fill_of_parent(session, fill.parent_key, fill.parent_units);
+      if (parent_fill == nullptr) return FillOutcome::kNoParent;
+      fills_->wait(fill, *parent_fill);
+      return FillOutcome::kWaiting;
     }
+    if (store_->tree().link(*found).units != fill.parent_units) return FillOutcome::kNoParent;
     parent = *found;
   }
   const auto node = store_->add(parent, kind, fill.key, fill.end_units,
                                 std::span(fill.slots.data(), fill.page_count), session.batch_class);
   if (!node) return FillOutcome::kNoNode;
-  for (const model::PlannedPage& page : plan_of(fill).pages)
-    counters_.committed_bytes += page.bytes;
+  fill.page_count = 0;  // the node has them
+  count_committed(fill);
   if (fill.kind == FillKind::kSpan) {
-    ++counters_.committed_spans;
     advance_tip(session, *node);
   } else {
-    ++counters_.committed_checkpoints;
     superseded = supersede_previous(session, fill, *node);
   }
   return FillOutcome::kVisible;
+}
+
+void ObjectWriter::count_committed(const Fill& fill) {
+  for (const model::PlannedPage& page : plan_of(fill).pages) {
+    counters_.committed_bytes += page.bytes;
+  }
+  ++(fill.kind == FillKind::kSpan ? counters_.committed_spans : counters_.committed_checkpoints);
 }
 
 void ObjectWriter::advance_tip(CacheSession& session, NodeId node) {
@@ -349,56 +378,51 @@ bool ObjectWriter::supersede(CacheSession& session, const ChainView& chain, uint
   return true;
 }
 
-void ObjectWriter::abort_fill(Fill& fill, std::vector<Linked>& linked) {
-  CacheSession& session = *fill.session;
-  ++counters_.aborted;
-  if (fill.copies_in_flight > 0) {
-    fill.state = FillState::kAborting;
-  } else {
-    give_back(fill);
-    fills_->remove(fills_->id_of(fill));
-  }
-  link_waiting(session, linked);
-}
-
-model::Result<void> ObjectWriter::abort(CacheSession& session, FillId id,
-                                        std::vector<Linked>& linked) {
+model::Result<void> ObjectWriter::abort(CacheSession& session, FillId id) {
   Fill* fill = fills_->find(id, session);
   if (fill == nullptr || fill->state != FillState::kOpen) {
     return make_error(Errc::kNotFound, "no such fill, or it ended");
   }
-  abort_fill(*fill, linked);
+  ++counters_.aborted;
+  end(*fill);
   return {};
 }
 
-void ObjectWriter::abort_holder(CacheSession& session, HolderTag holder,
-                                std::vector<Linked>& linked) {
-  const auto is_incomplete = [&](const Fill& fill) {
-    if (fill.state != FillState::kOpen) return false;
-    for (size_t i = 0; i < fill.page_count; ++i) {
-      const bool own = fill.claimed_by[i] == holder;
-      if (own && fill.page_state[i] != static_cast<uint8_t>(PageFill::kCopied)) return true;
-    }
-    return false;
-  };
-  // Aborting one may link or drop others, so the search starts over after each.
-  for (Fill* fill = fills_->first(session); fill != nullptr;) {
-    if (is_incomplete(*fill)) {
-      abort_fill(*fill, linked);
-      fill = fills_->first(session);
-    } else {
-      fill = fills_->next(*fill);
-    }
-  }
+void ObjectWriter::drop_waiting(FillId id) {
+  Fill& fill = fills_->at(id);
+  QUIRE_CHECK(fill.state == FillState::kSealed);
+  ++counters_.aborted;
+  end(fill);
 }
 
-void ObjectWriter::abort_all(CacheSession& session, std::vector<Linked>& linked) {
-  const auto still_open = [&]() -> Fill* {
-    Fill* fill = fills_->first(session);
-    while (fill != nullptr && fill->state != FillState::kOpen) fill = fills_->next(*fill);
-    return fill;
-  };
-  while (Fill* fill = still_open()) abort_fill(*fill, linked);
+// Whether the holder claimed a page that will not come now. What it did copy is nobody's.
+bool ObjectWriter::lost_a_part(Fill& fill, HolderTag holder) {
+  for (size_t i = 0; i < fill.page_count; ++i) {
+    if (fill.claimed_by[i] != holder) continue;
+    if (fill.page_state[i] != static_cast<uint8_t>(PageFill::kCopied)) return true;
+    fill.claimed_by[i] = kGoneHolder;
+  }
+  return false;
+}
+
+bool ObjectWriter::end_holder(CacheSession& session, HolderTag holder, bool last_one,
+                              uint32_t& cursor, uint32_t& budget, std::vector<Linked>& linked) {
+  if (session.fill_count == 0) return true;
+  for (; budget > 0 && cursor < fills_->end_of_indexes(); --budget, ++cursor) {
+    Fill* fill = fills_->at_index(cursor, session);
+    if (fill == nullptr || fill->state == FillState::kEnded) continue;
+    const bool sealed = fill->state == FillState::kSealed;
+    if (!last_one && (sealed || !lost_a_part(*fill, holder))) continue;
+    if (sealed) {
+      linked.push_back({.fill = fills_->id_of(*fill),
+                        .outcome = FillOutcome::kAborted,
+                        .kind = fill->kind,
+                        .end_units = fill->end_units});
+    }
+    ++counters_.aborted;
+    end(*fill);
+  }
+  return cursor == fills_->end_of_indexes();
 }
 
 }  // namespace quire::cache

@@ -5,9 +5,10 @@
 //   copied  after the copy: records checksums; the last part makes the object visible
 //   abort   gives the slots back, after copies in flight have ended
 //
-// An object whose parent span is itself still being written waits for it (Outcome::kWaiting) and is
-// linked when the parent is.
-// Threads: core only. No allocation per request.
+// An object whose parent span is itself still being written waits for it (FillOutcome::kWaiting).
+// When that fill ends, settle_waiting() links or drops what waited, a bounded number a call and one
+// of each session in turn: a chain of thousands that was committed in the worst order delays
+// nobody. Threads: core only. No allocation per request.
 #pragma once
 
 #include <cstdint>
@@ -47,7 +48,7 @@ struct PageCopy {
 // What became of an object after a part of it was copied.
 enum class FillOutcome : uint8_t {
   kPartial,  // other holders' groups are missing
-  kWaiting,  // complete, but its parent span is still being written
+  kWaiting,  // complete, but its parent span is still being written: settle_waiting() ends it
   kVisible,
   kDuplicate,  // another session's came first
   kNoParent,   // the parent span is not there any more
@@ -68,13 +69,12 @@ class ObjectWriter {
   ObjectWriter(NodeStore* store, NamespaceTable* names, FillTable* fills)
       : store_(store), names_(names), fills_(fills) {}
 
-  // `members_so_far`: processes that ever attached to the session; with more than one an object
-  // that another of them began is shared. kInvalidArgument: position not legal for the kind, hashes
-  // missing, unknown groups, groups claimed by another holder. kNoParent: the span before it is
-  // neither present nor being filled. kResourceExhausted: no memory even by evicting. kBusy: too
-  // many fills. kStaleHandle.
-  model::Result<BeginOutcome> begin(CacheSession& session, HolderTag holder,
-                                    uint32_t members_so_far, const ChainView& chain,
+  // An object that another process of the session began is shared: each claims groups of its own.
+  // kInvalidArgument: position not legal for the kind, hashes missing, unknown groups. kNoParent:
+  // the span before it is neither present nor being filled at the position before it.
+  // kResourceExhausted: no memory even by evicting. kBusy: too many fills, or another process or
+  // fill writes a group of it. kStaleHandle.
+  model::Result<BeginOutcome> begin(CacheSession& session, HolderTag holder, const ChainView& chain,
                                     const model::BeginFillArgs& args);
 
   // Pages of `groups` (0 = all that the holder claimed) into `copies`, which has room for
@@ -83,19 +83,25 @@ class ObjectWriter {
   model::Result<size_t> take(CacheSession& session, HolderTag holder, const model::CommitArgs& args,
                              uint64_t staging_bytes, std::span<PageCopy> copies);
 
-  // One call for each successful take(), with the same pages. Objects that could be linked because
-  // of it (this one and those that waited for it) are appended to `linked`. kWaiting, kPartial:
-  // nothing is appended for this fill now.
-  FillOutcome copied(model::FillId fill, std::span<const uint8_t> page_indexes,
-                     std::span<const uint32_t> checksums, std::vector<Linked>& linked);
+  // One call for each successful take(), with the same pages. What became of the object.
+  Linked copied(model::FillId fill, std::span<const uint8_t> page_indexes,
+                std::span<const uint32_t> checksums);
+  // Ends up to `budget` of those whose wait is over: appends one entry to `linked` for each.
+  // Returns how many it looked at; has_settling() while some are left.
+  uint32_t settle_waiting(uint32_t budget, std::vector<Linked>& linked);
+  bool has_settling() const { return first_settling_ != nullptr; }
 
-  // kNotFound. Waiting objects behind it are appended to `linked` with kNoParent.
-  model::Result<void> abort(CacheSession& session, model::FillId fill, std::vector<Linked>& linked);
-  // Law 5: a holder ended; every fill in which it claimed a page that is not copied vanishes.
-  void abort_holder(CacheSession& session, HolderTag holder, std::vector<Linked>& linked);
-
-  // The session's last holder ended: every fill vanishes, also those that no holder claims.
-  void abort_all(CacheSession& session, std::vector<Linked>& linked);
+  // kNotFound. What waits for it is dropped with kNoParent by settle_waiting().
+  model::Result<void> abort(CacheSession& session, model::FillId fill);
+  // Ends a fill that copied() left waiting, as abort does.
+  void drop_waiting(model::FillId fill);
+  // Law 5: a holder ended. Every fill in which it claimed a page that is not copied vanishes; what
+  // it copied of others may be written again by who claims it. `last_one`: the session's last
+  // holder ended, and every fill vanishes; those that waited are appended to `linked`. In steps:
+  // looks at records from `cursor` (at first 0) on, one for each unit of `budget` that it takes.
+  // True when it has looked at all of them.
+  bool end_holder(CacheSession& session, HolderTag holder, bool last_one, uint32_t& cursor,
+                  uint32_t& budget, std::vector<Linked>& linked);
 
   // Drops the session's checkpoint there; false when it is pinned, a branch point or absent.
   bool supersede(CacheSession& session, const ChainView& chain, uint32_t end_units);
@@ -104,23 +110,26 @@ class ObjectWriter {
 
  private:
   struct Position {
-    model::Hash256 key;
+    FillPlace place;
     model::Hash256 parent_key;
     uint32_t parent_units = 0;
   };
   model::Result<Position> locate(const Root& root, const ChainView& chain,
                                  const model::BeginFillArgs& args) const;
-  bool note_duplicate(CacheSession& session, const Position& position, NodeKind kind);
-  Fill* find_shared(CacheSession& session, const Position& position,
-                    const model::BeginFillArgs& args);
+  bool note_duplicate(CacheSession& session, const model::Hash256& key, NodeKind kind);
   bool parent_known(CacheSession& session, const Position& position);
+  Fill* fill_of_parent(const CacheSession& session, const model::Hash256& key, uint32_t units);
   model::Result<void> claim(Fill& fill, HolderTag holder, model::GroupMask groups);
   NodeStore::Room reserve(Fill& fill, CacheSession& session, const Root& root);
   void give_back(Fill& fill);
-  void abort_fill(Fill& fill, std::vector<Linked>& linked);
+  Linked settle(Fill& fill);
+  void end(Fill& fill);
+  void free_if_done(Fill& fill);
+  void add_settling(CacheSession& session);
+  bool lost_a_part(Fill& fill, HolderTag holder);
   FillOutcome try_link(Fill& fill, bool& superseded);
-  FillOutcome finish_if_linkable(Fill& fill, std::vector<Linked>& linked);
-  void link_waiting(CacheSession& session, std::vector<Linked>& linked);
+  FillOutcome serve_from_ram(Fill& fill, model::NodeId present);
+  void count_committed(const Fill& fill);
   void advance_tip(CacheSession& session, model::NodeId node);
   bool supersede_previous(CacheSession& session, const Fill& fill, model::NodeId node);
   bool replaceable(const CacheSession& session, model::NodeId checkpoint) const;
@@ -129,6 +138,8 @@ class ObjectWriter {
   NodeStore* store_;
   NamespaceTable* names_;
   FillTable* fills_;
+  CacheSession* first_settling_ = nullptr;  // queue of sessions, through next_settling
+  CacheSession* last_settling_ = nullptr;
   WriterCounters counters_;
 };
 

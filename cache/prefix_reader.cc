@@ -278,18 +278,22 @@ model::LoadResult PrefixReader::deliver(LeaseHolder& holder, const Load& load,
   return result;
 }
 
+// Returns how many nodes it unpinned.
+uint32_t PrefixReader::release_last_range(Lease& lease) {
+  const LoadRange range = lease.loads[--lease.load_count];
+  NodeId node = node_at(lease, range.first_block + range.block_count);
+  for (uint32_t block = range.block_count; block > 0; --block) {
+    const NodeId parent = store_->tree().parent(node);
+    store_->unpin(node);
+    node = parent;
+  }
+  return range.block_count;
+}
+
 model::Result<void> PrefixReader::release(LeaseHolder& holder, LeaseId id) {
   Lease* lease = leases_->find(id, holder);
   if (lease == nullptr) return make_error(Errc::kNotFound, "no such lease, or released before");
-  for (uint32_t i = 0; i < lease->load_count; ++i) {
-    const LoadRange& range = lease->loads[i];
-    NodeId node = node_at(*lease, range.first_block + range.block_count);
-    for (uint32_t block = range.block_count; block > 0; --block) {
-      const NodeId parent = store_->tree().parent(node);
-      store_->unpin(node);
-      node = parent;
-    }
-  }
+  while (lease->load_count > 0) release_last_range(*lease);
   const NodeId checkpoint = lease->checkpoint_node;
   const NodeId span = lease->span_node;
   leases_->remove(id);
@@ -298,10 +302,16 @@ model::Result<void> PrefixReader::release(LeaseHolder& holder, LeaseId id) {
   return {};
 }
 
-void PrefixReader::release_all(LeaseHolder& holder) {
-  for (LeaseId id = leases_->first(holder); id.valid(); id = leases_->first(holder)) {
-    QUIRE_CHECK(release(holder, id).ok());
+bool PrefixReader::release_some(LeaseHolder& holder, uint32_t& budget) {
+  while (budget > 0) {
+    const LeaseId id = leases_->first(holder);
+    if (!id.valid()) return true;
+    Lease& lease = *leases_->find(id, holder);
+    const uint32_t nodes = lease.load_count > 0 ? release_last_range(lease) : 0;
+    budget -= std::min(budget, 1 + nodes);
+    if (lease.load_count == 0) QUIRE_CHECK(release(holder, id).ok());
   }
+  return holder.lease_count == 0;
 }
 
 }  // namespace quire::cache

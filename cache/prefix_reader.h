@@ -78,8 +78,9 @@ class PrefixReader {
 
   // kNotFound when it is not held (any more).
   model::Result<void> release(LeaseHolder& holder, model::LeaseId lease);
-  // Law 5: everything the holder has.
-  void release_all(LeaseHolder& holder);
+  // Law 5: gives back what the holder has, about `budget` nodes of it (a lease's range at least),
+  // and lowers `budget` by what it did. True when nothing is left.
+  bool release_some(LeaseHolder& holder, uint32_t& budget);
 
   const ReaderCounters& counters() const { return counters_; }
 
@@ -88,6 +89,7 @@ class PrefixReader {
     uint32_t first_block = 0;
     uint32_t block_count = 0;
   };
+  uint32_t release_last_range(Lease& lease);
   model::MatchResult announce(CacheSession& session, const PrefixMatch& match, const Root& root,
                               Lease& lease);
   void note_checkpoint_hit(CacheSession& session, model::NodeId checkpoint);

@@ -10,14 +10,19 @@ model::Result<CopyJobs> CopyJobs::create() {
   return jobs;
 }
 
-CopyJob* CopyJobs::take() {
-  if (free_.empty()) return nullptr;
+CopyJob* CopyJobs::take(model::DomainId domain) {
+  if (!has_room(domain)) return nullptr;
   CopyJob* job = &jobs_[free_.back()];
   job->task.id = free_.back();
+  job->task.client = domain.value;
   free_.pop_back();
+  ++taken_[domain.value];
   return job;
 }
 
-void CopyJobs::give_back(CopyJob* job) { free_.push_back(static_cast<uint32_t>(job->task.id)); }
+void CopyJobs::give_back(CopyJob* job) {
+  free_.push_back(static_cast<uint32_t>(job->task.id));
+  --taken_[job->task.client];
+}
 
 }  // namespace quire::server

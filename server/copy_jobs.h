@@ -1,4 +1,5 @@
-// Records of copies and checks under way on the copy workers: preallocated, found by address.
+// Records of copies and checks under way on the copy workers: preallocated, found by address. A
+// domain gets no more of them than it leaves free, so that one always remains for another domain.
 // Threads: core only; a worker touches a job's task between submit and poll.
 #pragma once
 
@@ -23,8 +24,9 @@ struct CopyJob {
   CopyPurpose purpose;
   Attachment* attachment;
   uint64_t user_data;
-  model::FillId fill;  // kCommit
-  uint64_t hit_check;  // kVerify: the number in HitChecks
+  int64_t deadline_ns;  // kCommit: of the wait for the parent span
+  model::FillId fill;   // kCommit
+  uint64_t hit_check;   // kVerify: the number in HitChecks
   uint32_t page_count;
   std::array<tiering::CopyPage, cache::kMaxPagesPerObject> pages;
   std::array<uint8_t, cache::kMaxPagesPerObject> page_indexes;  // kCommit: in the fill
@@ -33,15 +35,16 @@ struct CopyJob {
 class CopyJobs {
  public:
   static model::Result<CopyJobs> create();
-  // Null when all are in use.
-  CopyJob* take();
+  // Null when the domain has its share.
+  CopyJob* take(model::DomainId domain);
   void give_back(CopyJob* job);
-  bool empty() const { return free_.empty(); }
+  bool has_room(model::DomainId domain) const { return taken_[domain.value] < free_.size(); }
   CopyJob* of(const tiering::CopyTask& task) { return &jobs_[task.id]; }
 
  private:
   allocator::FlatArray<CopyJob> jobs_;
   std::vector<uint32_t> free_;
+  std::array<uint32_t, cache::kMaxDomains> taken_{};
 };
 
 }  // namespace quire::server

@@ -150,14 +150,13 @@ bool Core::turn() {
   const bool device = step_tier();
   clients = dispatcher_->finish_loads() > 0 || clients;
   clients = serve_active() || clients;
-  if (++turns_ % kTurnsBetweenSockets == 0) {
-    clients = loop_.turn(0) > 0 || clients;
-    background();
-  }
+  const bool look_at_sockets = ++turns_ % kTurnsBetweenSockets == 0;
+  if (look_at_sockets) clients = loop_.turn(0) > 0 || clients;
+  if (look_at_sockets || background_left_) background_left_ = background();
   if (has_calls_.load(std::memory_order_acquire)) run_calls();
   // Clients are likely to ask again at once; a device wakes the core by its descriptor.
   if (clients) last_work_ns_ = now_ns_;
-  return clients || device;
+  return clients || device || background_left_;
 }
 
 bool Core::step_tier() { return parts_.tier != nullptr && parts_.tier->step(active_.empty()); }
@@ -180,26 +179,29 @@ bool Core::serve_active() {
   return worked;
 }
 
-void Core::background() {
+// One bounded step. True when the next one has something to do already.
+bool Core::background() {
+  bool left = false;
   if (segments_->retiring_count() > 0 || parts_.cache->store().has_retired()) {
     segments_->retire_pending(connections_);
   }
   if (!parts_.cache->names().dead_roots().empty()) {
     parts_.cache->store().reclaim_dead(kDeadNodesPerTurn);
   }
-  if (registry_->draining_count() > 0) registry_->sweep();
+  if (registry_->draining_count() > 0) left = registry_->sweep() || left;
   if (connections_ended_) {
     connections_ended_ = false;
     std::erase_if(connections_, [](const auto& connection) { return connection->ended(); });
     listener_->resume();
   }
-  if (now_ns_ - last_second_ns_ < kSecondNs) return;
+  if (now_ns_ - last_second_ns_ < kSecondNs) return left;
   last_second_ns_ = now_ns_;
   listener_->resume();  // descriptors also come free with sessions, and in other processes
   // By index: ending one may not invalidate the walk.
   for (size_t i = 0; i < connections_.size(); ++i) {
     if (!connections_[i]->ended()) connections_[i]->check_deadline(now_ns_);
   }
+  return left;
 }
 
 void Core::run_calls() {
@@ -235,9 +237,9 @@ bool Core::arm_idle() {
 }
 
 void Core::sleep() {
-  background();
+  background_left_ = background();
   parts_.waker->set_asleep(true);
-  const bool work_came = dispatcher_->finish_copies() > 0 || step_tier() ||
+  const bool work_came = background_left_ || dispatcher_->finish_copies() > 0 || step_tier() ||
                          has_calls_.load(std::memory_order_seq_cst) ||
                          stopping_.load(std::memory_order_seq_cst);
   if (!work_came) loop_.turn(sleep_ms());
@@ -249,9 +251,10 @@ void Core::sleep() {
 }
 
 int Core::sleep_ms() const {
-  // Deadlines of loads, and what the tier put off, are looked at again soon.
+  // Deadlines of loads and commits, and what the tier put off, are looked at again soon.
   const bool tier_waits = parts_.tier != nullptr && !parts_.tier->idle();
-  return active_.empty() && !tier_waits ? kIdleTimeoutMs : kParkedTimeoutMs;
+  const bool commits_wait = dispatcher_->waiting_commits() > 0;
+  return active_.empty() && !tier_waits && !commits_wait ? kIdleTimeoutMs : kParkedTimeoutMs;
 }
 
 // Lets every client go and waits, bounded, for copies that still read their memory.
@@ -264,7 +267,10 @@ void Core::drain() {
   while (parts_.copies->in_flight() > 0 && parts_.clock->now_ns() - start < kDrainNs) {
     dispatcher_->finish_copies();
   }
-  registry_->sweep();
+  while (registry_->draining_count() > 0 && parts_.clock->now_ns() - start < kDrainNs) {
+    dispatcher_->finish_copies();
+    registry_->sweep();
+  }
   drain_tier(start);
   segments_->retire_pending(connections_);
   connections_.clear();

@@ -81,7 +81,7 @@ class Core final : public ConnectionOwner {
   bool turn();
   bool step_tier();
   bool serve_active();
-  void background();
+  bool background();
   void run_calls();
   bool arm_idle();
   void sleep();
@@ -111,6 +111,7 @@ class Core final : public ConnectionOwner {
   int64_t last_second_ns_ = 0;
   uint32_t turns_ = 0;
   bool connections_ended_ = false;
+  bool background_left_ = false;  // the next step has something to do already
 
   std::atomic<bool> stopping_{false};
   std::mutex calls_mutex_;

@@ -17,6 +17,7 @@ using model::Verb;
 namespace {
 
 constexpr int64_t kNsPerMs = 1'000'000;
+constexpr uint32_t kSettledPerTurn = 64;  // waiting commits that end in one turn, for each reason
 
 Completion reply_to(const Submission& submission, Errc code = Errc::kOk) {
   Completion completion{};
@@ -51,12 +52,14 @@ model::Result<std::unique_ptr<Dispatcher>> Dispatcher::create(cache::Cache* cach
                                                               const model::Clock* clock,
                                                               const DispatcherOptions& options) {
   CopyJobs jobs = QUIRE_TRY(CopyJobs::create());
+  WaitingCommits waiting = QUIRE_TRY(WaitingCommits::create());
   return std::unique_ptr<Dispatcher>(
-      new Dispatcher(cache, copies, tier, clock, options, std::move(jobs)));
+      new Dispatcher(cache, copies, tier, clock, options, std::move(jobs), std::move(waiting)));
 }
 
 Dispatcher::Dispatcher(cache::Cache* cache, tiering::CopyEngine* copies, tiering::SsdTier* tier,
-                       const model::Clock* clock, const DispatcherOptions& options, CopyJobs jobs)
+                       const model::Clock* clock, const DispatcherOptions& options, CopyJobs jobs,
+                       WaitingCommits waiting)
     : cache_(cache),
       copies_(copies),
       tier_(tier),
@@ -64,7 +67,8 @@ Dispatcher::Dispatcher(cache::Cache* cache, tiering::CopyEngine* copies, tiering
       clock_(clock),
       options_(options),
       jobs_(std::move(jobs)),
-      checks_(cache, copies, &jobs_) {}
+      checks_(cache, copies, &jobs_),
+      waiting_(std::move(waiting)) {}
 
 Dispatcher::Served Dispatcher::serve(Attachment& attachment, uint32_t budget) {
   if (attachment.parked && !retry_parked(attachment)) return Served::kNothing;
@@ -92,6 +96,7 @@ bool Dispatcher::retry_parked(Attachment& attachment) {
   const Submission submission = *attachment.parked;
   attachment.parked.reset();
   if (handle(attachment, submission) == Step::kDone) {
+    attachment.parked_since_ns = 0;
     attachment.publish();
     return true;
   }
@@ -100,6 +105,7 @@ bool Dispatcher::retry_parked(Attachment& attachment) {
     return false;
   }
   ++counters_.deadline_exceeded;
+  attachment.parked_since_ns = 0;
   attachment.complete(reply_to(submission, Errc::kDeadlineExceeded));
   attachment.publish();
   return true;
@@ -175,7 +181,7 @@ Dispatcher::Step Dispatcher::load(Attachment& attachment, const Submission& subm
     attachment.complete(reply_to(submission, Errc::kInvalidArgument));
     return Step::kDone;
   }
-  if (options_.verify_hits && jobs_.empty()) return Step::kPark;
+  if (options_.verify_hits && !jobs_.has_room(attachment.session().domain)) return Step::kPark;
   if (args.progress_slot != 0) attachment.publish_load_ready(args.progress_slot, 0);
   HitCheck check;
   const auto out =
@@ -273,10 +279,8 @@ void Dispatcher::release(Attachment& attachment, const Submission& submission) {
 
 Dispatcher::Step Dispatcher::begin_fill(Attachment& attachment, const Submission& submission) {
   Session& session = attachment.session();
-  // With those that left: what they had committed of an object waits for the others' part.
-  const uint32_t members_so_far = session.next_holder - 1;
-  auto begun = cache_->writer().begin(session.cached, attachment.holder_tag(), members_so_far,
-                                      attachment.chain(), submission.args.begin_fill);
+  auto begun = cache_->writer().begin(session.cached, attachment.holder_tag(), attachment.chain(),
+                                      submission.args.begin_fill);
   if (begun.ok() && begun->kind == cache::BeginOutcome::Kind::kPending) return Step::kPark;
   Completion completion = reply_to(submission, begun.code());
   if (begun.ok()) {
@@ -292,7 +296,7 @@ Dispatcher::Step Dispatcher::begin_fill(Attachment& attachment, const Submission
 // Where bytes are copied: from the session's staging area to pool slots, by a copy worker, with
 // CRC32C in the same pass. Continues in finish_commit().
 Dispatcher::Step Dispatcher::commit(Attachment& attachment, const Submission& submission) {
-  CopyJob* job = jobs_.take();
+  CopyJob* job = jobs_.take(attachment.session().domain);
   if (job == nullptr) return Step::kPark;
   std::array<cache::PageCopy, cache::kMaxPagesPerObject> copies;
   const model::CommitArgs& args = submission.args.commit;
@@ -306,6 +310,9 @@ Dispatcher::Step Dispatcher::commit(Attachment& attachment, const Submission& su
   job->purpose = CopyPurpose::kCommit;
   job->attachment = &attachment;
   job->user_data = submission.user_data;
+  const int64_t since =
+      attachment.parked_since_ns != 0 ? attachment.parked_since_ns : clock_->now_ns();
+  job->deadline_ns = since + deadline_ns(submission);
   job->fill = model::FillId{args.fill};
   job->page_count = static_cast<uint32_t>(*taken);
   for (size_t i = 0; i < *taken; ++i) {
@@ -322,11 +329,9 @@ Dispatcher::Step Dispatcher::commit(Attachment& attachment, const Submission& su
 }
 
 void Dispatcher::abort_fill(Attachment& attachment, const Submission& submission) {
-  linked_.clear();
-  const auto aborted = cache_->writer().abort(
-      attachment.session().cached, model::FillId{submission.args.abort_fill.fill}, linked_);
+  const auto aborted = cache_->writer().abort(attachment.session().cached,
+                                              model::FillId{submission.args.abort_fill.fill});
   attachment.complete(reply_to(submission, aborted.code()));
-  deliver_linked();
 }
 
 void Dispatcher::supersede(Attachment& attachment, const Submission& submission) {
@@ -403,63 +408,87 @@ size_t Dispatcher::finish_copies() {
       finish_commit(job);
     }
   }
+  const size_t settled = settle_waiting() + expire_waiting();
   for (Attachment* attachment : touched_) attachment->publish();
   touched_.clear();
-  return count;
+  return count + settled;
 }
 
 void Dispatcher::finish_commit(CopyJob* job) {
   std::array<uint32_t, cache::kMaxPagesPerObject> checksums;
   for (uint32_t i = 0; i < job->page_count; ++i) checksums[i] = job->pages[i].crc32c;
-  linked_.clear();
-  const FillOutcome outcome =
+  const Linked done =
       cache_->writer().copied(job->fill, std::span(job->page_indexes.data(), job->page_count),
-                              std::span(checksums.data(), job->page_count), linked_);
-  waiting_.push_back(job);  // the one place where a linked fill finds its commit
-  if (outcome == FillOutcome::kPartial || outcome == FillOutcome::kAborted) {
-    waiting_.pop_back();
-    complete_commit(job, outcome, false);
-  }
-  deliver_linked();
-}
-
-void Dispatcher::deliver_linked() {
-  for (const Linked& linked : linked_) {
-    const auto job = std::find_if(waiting_.begin(), waiting_.end(), [&](const CopyJob* waiting) {
-      return waiting->fill == linked.fill;
-    });
-    if (job == waiting_.end()) continue;
-    CopyJob* found = *job;
-    *job = waiting_.back();
-    waiting_.pop_back();
-    Session& session = found->attachment->session();
-    if (linked.outcome == FillOutcome::kVisible && linked.kind == FillKind::kCheckpoint) {
-      const auto tokens =
-          linked.end_units * cache_->layouts().find(session.layout)->layout.unit_tokens;
-      session.progress_header().checkpoint_tokens.store(tokens, std::memory_order_release);
-    }
-    update_progress(session);
-    complete_commit(found, linked.outcome, linked.superseded);
-  }
-  linked_.clear();
-}
-
-void Dispatcher::complete_commit(CopyJob* job, FillOutcome outcome, bool superseded) {
+                              std::span(checksums.data(), job->page_count));
   Attachment& attachment = *job->attachment;
   --attachment.copies_in_flight;
-  if (!attachment.ended) {
-    Completion completion{};
-    completion.user_data = job->user_data;
-    completion.code = static_cast<int32_t>(outcome_code(outcome));
-    completion.verb = static_cast<uint16_t>(Verb::kCommit);
-    const bool duplicate = outcome == FillOutcome::kDuplicate;
-    completion.result.commit.visible = outcome == FillOutcome::kVisible || duplicate ? 1 : 0;
-    completion.result.commit.duplicate = duplicate ? 1 : 0;
-    completion.result.commit.superseded = superseded ? 1 : 0;
-    attachment.complete(completion);
-    touched_.push_back(&attachment);
+  if (done.outcome == FillOutcome::kWaiting) {
+    waiting_.add(
+        job->fill,
+        {.attachment = &attachment, .user_data = job->user_data, .deadline_ns = job->deadline_ns});
+    if (attachment.ended) waiting_.forget(attachment);
+  } else {
+    deliver(done, &attachment, job->user_data);
   }
   jobs_.give_back(job);
+}
+
+// Some of what waited for a parent span that has been linked, or that will not come.
+size_t Dispatcher::settle_waiting() {
+  if (!cache_->writer().has_settling()) return 0;
+  linked_.clear();
+  const uint32_t count = cache_->writer().settle_waiting(kSettledPerTurn, linked_);
+  for (const Linked& linked : linked_) {
+    const auto commit = waiting_.take(linked.fill);
+    if (commit) deliver(linked, commit->attachment, commit->user_data);
+  }
+  return count;
+}
+
+size_t Dispatcher::expire_waiting() {
+  if (waiting_.count() == 0) return 0;
+  const int64_t now_ns = clock_->now_ns();
+  size_t count = 0;
+  for (; count < kSettledPerTurn; ++count) {
+    const auto fill = waiting_.due(now_ns);
+    if (!fill) break;
+    const WaitingCommit commit = *waiting_.take(*fill);
+    cache_->writer().drop_waiting(*fill);
+    ++counters_.deadline_exceeded;
+    if (commit.attachment != nullptr) {
+      complete_commit(*commit.attachment, commit.user_data, Errc::kDeadlineExceeded, {});
+    }
+  }
+  return count;
+}
+
+// `attachment` may be null, or ended: nobody is told then.
+void Dispatcher::deliver(const Linked& linked, Attachment* attachment, uint64_t user_data) {
+  if (attachment == nullptr || attachment->ended) return;
+  Session& session = attachment->session();
+  if (linked.outcome == FillOutcome::kVisible && linked.kind == FillKind::kCheckpoint) {
+    const auto tokens =
+        linked.end_units * cache_->layouts().find(session.layout)->layout.unit_tokens;
+    session.progress_header().checkpoint_tokens.store(tokens, std::memory_order_release);
+  }
+  update_progress(session);
+  complete_commit(*attachment, user_data, outcome_code(linked.outcome), linked);
+}
+
+void Dispatcher::complete_commit(Attachment& attachment, uint64_t user_data, Errc code,
+                                 const Linked& linked) {
+  Completion completion{};
+  completion.user_data = user_data;
+  completion.code = static_cast<int32_t>(code);
+  completion.verb = static_cast<uint16_t>(Verb::kCommit);
+  if (code == Errc::kOk) {
+    const bool duplicate = linked.outcome == FillOutcome::kDuplicate;
+    completion.result.commit.visible = linked.outcome == FillOutcome::kVisible || duplicate ? 1 : 0;
+    completion.result.commit.duplicate = duplicate ? 1 : 0;
+    completion.result.commit.superseded = linked.superseded ? 1 : 0;
+  }
+  attachment.complete(completion);
+  touched_.push_back(&attachment);
 }
 
 void Dispatcher::update_progress(Session& session) {
@@ -479,30 +508,34 @@ void Dispatcher::update_progress(Session& session) {
 
 void Dispatcher::finish_check(CopyJob* job) {
   const std::optional<HitCheck> check = checks_.finish(job);
-  if (!check) return;
-  Attachment& attachment = *check->attachment;
-  if (attachment.ended) {
-    // Its leases were kept for the workers' sake.
-    if (attachment.copies_in_flight == 0) cache_->reader().release_all(attachment.leases);
-    return;
-  }
-  complete_load(attachment, check->user_data, check->code, check->result);
-  touched_.push_back(&attachment);
+  // An ended attachment's leases, kept for the workers' sake, go in step_end().
+  if (!check || check->attachment->ended) return;
+  complete_load(*check->attachment, check->user_data, check->code, check->result);
+  touched_.push_back(check->attachment);
 }
 
 void Dispatcher::end(Attachment& attachment) {
   attachment.ended = true;
   attachment.parked.reset();
   loads_.end(attachment);
+  waiting_.forget(attachment);
+}
+
+bool Dispatcher::step_end(Attachment& attachment, uint32_t& budget) {
   Session& session = attachment.session();
+  cache::ObjectWriter& writer = cache_->writer();
+  const bool last_one = session.member_count == 0;
+  if (!attachment.fills_ended) {
+    linked_.clear();
+    attachment.fills_ended = writer.end_holder(session.cached, attachment.holder_tag(), last_one,
+                                               attachment.ended_fills_cursor, budget, linked_);
+    for (const Linked& linked : linked_) (void)waiting_.take(linked.fill);
+  }
   // A check that is still reading pages keeps them pinned until it is done.
-  if (!checks_.holds(attachment)) cache_->reader().release_all(attachment.leases);
-  linked_.clear();
-  cache_->writer().abort_holder(session.cached, attachment.holder_tag(), linked_);
-  if (session.member_count == 1) cache_->writer().abort_all(session.cached, linked_);
-  deliver_linked();
-  for (Attachment* touched : touched_) touched->publish();
-  touched_.clear();
+  const bool released =
+      !checks_.holds(attachment) && cache_->reader().release_some(attachment.leases, budget);
+  const bool session_waits = last_one && session.cached.fill_count > 0;
+  return attachment.fills_ended && released && !session_waits && attachment.copies_in_flight == 0;
 }
 
 }  // namespace quire::server

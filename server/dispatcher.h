@@ -2,6 +2,7 @@
 //
 //   submission --match, load, release, begin_fill, supersede, advise--> completion at once
 //              --commit--> copy job --copy workers--> finish_copies() --> completion
+//                          --parent span still being written--> WaitingCommits --> completion
 //              --load of what is on SSD--> TieredLoads --> completion, also with a usable head
 //              --load with verify_hits--> HitChecks --> completion
 //              --no memory yet--> parked until memory comes or its deadline passes
@@ -20,6 +21,7 @@
 #include "server/hit_checks.h"
 #include "server/session.h"
 #include "server/tiered_loads.h"
+#include "server/waiting_commits.h"
 #include "tiering/copy_engine.h"
 
 namespace quire::server {
@@ -50,16 +52,20 @@ class Dispatcher {
   // indexes or a verb are impossible; the caller ends the attachment (law 11).
   Served serve(Attachment& attachment, uint32_t budget);
 
-  // Takes finished copies back from the workers. Returns how many there were.
+  // Takes finished copies back from the workers; settles a bounded number of the commits that
+  // waited for their parent span, or whose time is over. Returns how many there were.
   size_t finish_copies();
+  size_t waiting_commits() const { return waiting_.count(); }
 
   // Completes loads whose pages came from the SSD, or whose time is over. Returns how many.
   size_t finish_loads();
   size_t waiting_loads() const { return loads_.count(); }
 
-  // Law 5: leases, claims and parked work of the attachment go now; what copy workers still touch
-  // goes when they are done (copies_in_flight).
+  // Law 5: nothing completes to the attachment any more. Its leases and fills go in steps.
   void end(Attachment& attachment);
+  // One step, which lowers `budget` by what it did. True when nothing is left of an ended
+  // attachment: no lease or fill of it, and no copy that touches its memory.
+  bool step_end(Attachment& attachment, uint32_t& budget);
 
   const DispatcherCounters& counters() const { return counters_; }
   uint64_t checksum_failures() const { return checks_.failures(); }
@@ -67,7 +73,8 @@ class Dispatcher {
  private:
   enum class Step : uint8_t { kDone, kPark, kScribbled };
   Dispatcher(cache::Cache* cache, tiering::CopyEngine* copies, tiering::SsdTier* tier,
-             const model::Clock* clock, const DispatcherOptions& options, CopyJobs jobs);
+             const model::Clock* clock, const DispatcherOptions& options, CopyJobs jobs,
+             WaitingCommits waiting);
 
   Step handle(Attachment& attachment, const model::Submission& submission);
   bool retry_parked(Attachment& attachment);
@@ -90,8 +97,11 @@ class Dispatcher {
 
   void finish_check(CopyJob* job);
   void finish_commit(CopyJob* job);
-  void deliver_linked();
-  void complete_commit(CopyJob* job, cache::FillOutcome outcome, bool superseded);
+  void deliver(const cache::Linked& linked, Attachment* attachment, uint64_t user_data);
+  size_t settle_waiting();
+  size_t expire_waiting();
+  void complete_commit(Attachment& attachment, uint64_t user_data, model::Errc code,
+                       const cache::Linked& linked);
   void update_progress(Session& session);
 
   cache::Cache* cache_;
@@ -103,7 +113,7 @@ class Dispatcher {
   CopyJobs jobs_;
   HitChecks checks_;
   std::vector<cache::Linked> linked_;  // scratch of one call
-  std::vector<CopyJob*> waiting_;      // copied, but the parent span is still being written
+  WaitingCommits waiting_;             // copied, but the parent span is still being written
   std::vector<Attachment*> touched_;   // have unpublished completions
   DispatcherCounters counters_;
 };

@@ -8,7 +8,7 @@ namespace quire::server {
 using model::Errc;
 
 bool HitChecks::start(HitCheck&& check) {
-  CopyJob* job = jobs_->take();
+  CopyJob* job = jobs_->take(check.attachment->session().domain);
   if (job == nullptr) return false;
   const uint32_t span_pages = check.result.descriptor_count - check.result.checkpoint_count;
   check.pages_per_span = check.result.block_count == 0 ? 0 : span_pages / check.result.block_count;

@@ -32,7 +32,7 @@ class HitChecks {
   HitChecks(cache::Cache* cache, tiering::CopyEngine* copies, CopyJobs* jobs)
       : cache_(cache), copies_(copies), jobs_(jobs) {}
 
-  // False: no job is free; nothing was taken.
+  // False: no job is free for its domain; nothing was taken.
   bool start(HitCheck&& check);
   // Takes a job of this purpose back from the workers; the check, when it has come to its end.
   std::optional<HitCheck> finish(CopyJob* job);

@@ -104,10 +104,13 @@ class Attachment final : public EventHandler {
   // --- owned by the dispatcher ---
   cache::LeaseHolder leases;
   std::optional<model::Submission> parked;  // waits for memory; later submissions wait behind it
-  int64_t parked_since_ns = 0;
+  int64_t parked_since_ns = 0;              // 0: what is handled was not parked
   int64_t last_active_ns = 0;
-  uint32_t copies_in_flight = 0;  // tasks that read staging or write for it
-  bool active = false;            // in *active_list, polled each turn; otherwise armed
+  uint32_t copies_in_flight = 0;      // tasks that read staging or write for it
+  uint32_t first_waiting_commit = 0;  // list of WaitingCommits
+  uint32_t ended_fills_cursor = 0;    // of ObjectWriter::end_holder, once ended
+  bool fills_ended = false;
+  bool active = false;  // in *active_list, polled each turn; otherwise armed
   std::vector<Attachment*>* active_list = nullptr;
   bool ended = false;
 

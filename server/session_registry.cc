@@ -14,6 +14,9 @@ using model::make_error;
 
 namespace {
 
+// Nodes unpinned and fills looked at for ended attachments in one step: 50 us.
+constexpr uint32_t kEndedPerStep = 1024;
+
 std::string token_key(const std::array<uint8_t, 16>& token) {
   return {reinterpret_cast<const char*>(token.data()), token.size()};
 }
@@ -112,7 +115,8 @@ void SessionRegistry::end(Attachment& attachment) {
   session.progress_header().members.store(session.member_count, std::memory_order_release);
   std::erase(order_, &attachment);
   std::erase(attachment.connection()->attachments, &attachment);
-  if (attachment.copies_in_flight > 0) {
+  uint32_t budget = kEndedPerStep;
+  if (!dispatcher_->step_end(attachment, budget)) {
     ++session.draining_count;
     draining_.push_back(&attachment);
     return;
@@ -134,15 +138,16 @@ void SessionRegistry::maybe_close(Session& session) {
   sessions_.erase(session.id.value);
 }
 
-size_t SessionRegistry::sweep() {
-  for (size_t i = draining_.size(); i > 0; --i) {
+bool SessionRegistry::sweep() {
+  uint32_t budget = kEndedPerStep;
+  for (size_t i = draining_.size(); i > 0 && budget > 0; --i) {
     Attachment* attachment = draining_[i - 1];
-    if (attachment->copies_in_flight > 0) continue;
+    if (!dispatcher_->step_end(*attachment, budget)) continue;
     draining_.erase(draining_.begin() + static_cast<ptrdiff_t>(i - 1));
     --attachment->session().draining_count;
     finish(*attachment);
   }
-  return draining_.size();
+  return budget == 0;
 }
 
 }  // namespace quire::server

@@ -41,8 +41,9 @@ class SessionRegistry {
   model::Result<Attachment*> join(Connection& connection, const model::JoinSessionRequest& request);
   // Law 5. The attachment may be destroyed by the call.
   void end(Attachment& attachment);
-  // Destroys what copy workers have let go. Returns how many still wait.
-  size_t sweep();
+  // One step of freeing what ended attachments held; destroys those of which nothing is left. True
+  // when the next step has something to do already.
+  bool sweep();
 
   const std::vector<Attachment*>& attachments() const { return order_; }
   uint64_t shared_bytes() const { return shared_bytes_; }
@@ -72,7 +73,7 @@ class SessionRegistry {
   std::unordered_map<std::string, Session*> by_token_;
   std::unordered_map<Attachment*, std::unique_ptr<Attachment>> owned_;
   std::vector<Attachment*> order_;     // alive, for polling
-  std::vector<Attachment*> draining_;  // ended, with copies in flight
+  std::vector<Attachment*> draining_;  // ended, with copies in flight, leases or fills
 };
 
 }  // namespace quire::server

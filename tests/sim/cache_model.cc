@@ -202,9 +202,8 @@ bool CacheModel::fill_object(Actor& actor, model::FillId fill, uint64_t bytes_ke
     indexes.push_back(copies[i].page_index);
   }
   const std::vector<uint32_t> checksums(*taken, 0);
-  std::vector<cache::Linked> linked;
-  const auto outcome = cache_->writer().copied(fill, indexes, checksums, linked);
-  return outcome == cache::FillOutcome::kVisible;
+  const cache::Linked done = cache_->writer().copied(fill, indexes, checksums);
+  return done.outcome == cache::FillOutcome::kVisible;
 }
 
 void CacheModel::commit(Actor& actor) {
@@ -230,10 +229,10 @@ void CacheModel::commit(Actor& actor) {
   args.end_units = units;
   args.kind = static_cast<uint8_t>(span ? FillKind::kSpan : FillKind::kCheckpoint);
   const cache::ChainView chain(actor.chain.data(), units_known);
-  auto begun = cache_->writer().begin(*actor.session, 1, 1, chain, args);
+  auto begun = cache_->writer().begin(*actor.session, 1, chain, args);
   observe_removals(true);  // making room may have evicted
   while (begun.ok() && begun->kind == cache::BeginOutcome::Kind::kPending) {
-    begun = cache_->writer().begin(*actor.session, 1, 1, chain, args);
+    begun = cache_->writer().begin(*actor.session, 1, chain, args);
   }
   const bool present = objects_.contains(key);
   const bool parent = before == 0 || objects_.contains(key_at(actor, NodeKind::kSpan, before));
@@ -255,8 +254,7 @@ void CacheModel::commit(Actor& actor) {
   }
   if (present) return fail("a present object was granted again");
   if (random(8) == 0) {
-    std::vector<cache::Linked> linked;
-    if (!cache_->writer().abort(*actor.session, begun->fill, linked).ok()) fail("abort");
+    if (!cache_->writer().abort(*actor.session, begun->fill).ok()) fail("abort");
     return;
   }
   const uint64_t bytes_key = next_bytes_key_++;
@@ -298,9 +296,14 @@ void CacheModel::kill(size_t index) {
   }
   for (const Key& key : actor.tip) pin(key, -1);
   std::vector<cache::Linked> linked;
-  cache_->reader().release_all(*actor.holder);
-  cache_->writer().abort_holder(*actor.session, 1, linked);
-  cache_->writer().abort_all(*actor.session, linked);
+  uint32_t cursor = 0;
+  bool ended = false;
+  while (!ended) {
+    uint32_t budget = 1;
+    ended = cache_->writer().end_holder(*actor.session, 1, true, cursor, budget, linked);
+    ended = cache_->reader().release_some(*actor.holder, budget) && ended;
+  }
+  while (cache_->writer().settle_waiting(1, linked) > 0) continue;
   cache_->close_session(*actor.session);
   actors_.erase(actors_.begin() + static_cast<ptrdiff_t>(index));
   ++coverage_.kills;

@@ -169,6 +169,12 @@ void RawSession::scribble(uint64_t seed) {
   ring();
 }
 
+void RawSession::set_hash(uint32_t units, const model::Hash256& hash) {
+  const auto geometry = model::control_geometry(reply_.ring_entries, reply_.max_units);
+  std::memcpy(control_.data() + geometry.hashes_offset + (units - 1) * sizeof(hash), &hash,
+              sizeof(hash));
+}
+
 bool RawSession::wait_closed() {
   const auto& replies = *reinterpret_cast<const model::ReplyHeader*>(replies_.data());
   const auto start = std::chrono::steady_clock::now();
@@ -200,7 +206,7 @@ std::string RawClient::receive(std::vector<FdGuard>* descriptors) {
   return payload;
 }
 
-RawSession RawClient::open_session(const model::Layout& layout) {
+RawSession RawClient::open_session(const model::Layout& layout, const RawShape& shape) {
   const std::vector<std::byte> encoded = model::encode(layout);
   send(model::FrameType::kRegisterLayout,
        {reinterpret_cast<const char*>(encoded.data()), encoded.size()});
@@ -208,8 +214,8 @@ RawSession RawClient::open_session(const model::Layout& layout) {
   QUIRE_CHECK(registered.ok() && registered->status.code == 0);
   model::OpenSessionRequest request;
   request.layout = registered->layout;
-  request.ring_entries = 8;
-  request.max_units = 64;
+  request.ring_entries = shape.ring_entries;
+  request.max_units = shape.max_units;
   request.max_load_pages = 64;
   request.staging_bytes = 1 << 16;
   request.namespace_name = *model::to_wire_name("raw");

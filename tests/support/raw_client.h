@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "model/fd_guard.h"
+#include "model/hash256.h"
 #include "model/layout.h"
 #include "model/session_shm.h"
 #include "model/wire.h"
@@ -20,6 +21,11 @@ std::string frame_bytes(uint16_t type, uint16_t version, std::string_view payloa
 model::Errc send_and_read_error(const std::string& socket_path, std::string_view bytes);
 // Connects and sends `count` descriptors with one byte.
 model::Errc send_descriptors(const std::string& socket_path, int count);
+
+struct RawShape {
+  uint32_t ring_entries = 8;
+  uint32_t max_units = 64;
+};
 
 class RawSession {
  public:
@@ -37,6 +43,8 @@ class RawSession {
   // True when the daemon marks the session closed.
   bool wait_closed();
   std::byte* control() { return control_.data(); }
+  // The chain hash after `units` units, as the client claims it.
+  void set_hash(uint32_t units, const model::Hash256& hash);
   std::byte* staging() { return staging_.data(); }
   const model::OpenSessionReply& reply() const { return reply_; }
 
@@ -56,8 +64,8 @@ class RawClient {
  public:
   explicit RawClient(const std::string& socket_path);
 
-  // Registers the layout and opens a session with a ring of 8 entries.
-  RawSession open_session(const model::Layout& layout);
+  // Registers the layout and opens a session.
+  RawSession open_session(const model::Layout& layout, const RawShape& shape = {});
   void send(model::FrameType type, std::string_view payload);
   // Payload of the next frame; descriptors are appended.
   std::string receive(std::vector<model::FdGuard>* descriptors = nullptr);

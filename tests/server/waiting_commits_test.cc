@@ -1,0 +1,242 @@
+// Commits whose parent span is still being written: what they hold, how long, and what a client can
+// do to others with them (laws 5, 6 and 10).
+#include <gtest/gtest.h>
+
+#include "tests/support/raw_client.h"
+#include "tests/support/small_layout.h"
+#include "tests/support/test_daemon.h"
+#include "tests/support/writer.h"
+
+namespace quire::tests {
+
+using model::Errc;
+using model::FillKind;
+
+namespace {
+
+constexpr uint32_t kUnits = 1024;
+constexpr RawShape kLongShape{.ring_entries = kUnits, .max_units = kUnits};
+
+model::Hash256 numbered(uint64_t number) {
+  model::Hash256 hash;
+  for (size_t i = 0; i < 8; ++i) hash.bytes[i] = static_cast<uint8_t>(number >> (8 * i));
+  return hash;
+}
+
+Errc code_of(const model::Completion& completion) { return static_cast<Errc>(completion.code); }
+
+// A session of small_append_layout whose hashes, fills and commits are made by hand.
+class RawWriter {
+ public:
+  RawWriter(RawClient& client, uint64_t context, const RawShape& shape = kLongShape)
+      : session_(client.open_session(small_append_layout(), shape)) {
+    for (uint32_t units = 1; units <= shape.max_units; ++units) {
+      session_.set_hash(units, numbered(context << 32 | units));
+    }
+  }
+
+  RawSession& session() { return session_; }
+
+  model::Completion begin(uint32_t end_units) {
+    model::Submission submission{};
+    submission.verb = static_cast<uint16_t>(model::Verb::kBeginFill);
+    submission.user_data = end_units;
+    submission.args.begin_fill.end_units = end_units;
+    session_.submit(submission);
+    return session_.wait_completion();
+  }
+
+  // The fill's id; the position was granted.
+  uint64_t granted(uint32_t end_units) {
+    const model::Completion completion = begin(end_units);
+    EXPECT_EQ(code_of(completion), Errc::kOk) << end_units;
+    EXPECT_EQ(completion.result.begin_fill.duplicate, 0) << end_units;
+    return completion.result.begin_fill.fill;
+  }
+
+  // Does not wait; the completion carries the fill's id.
+  void submit_commit(uint64_t fill, uint32_t deadline_ms = 0) {
+    model::Submission submission{};
+    submission.verb = static_cast<uint16_t>(model::Verb::kCommit);
+    submission.user_data = fill;
+    submission.deadline_ms = deadline_ms;
+    submission.args.commit.fill = fill;
+    session_.submit(submission);
+  }
+
+  Errc abort(uint64_t fill) {
+    model::Submission submission{};
+    submission.verb = static_cast<uint16_t>(model::Verb::kAbortFill);
+    submission.user_data = fill;
+    submission.args.abort_fill.fill = fill;
+    session_.submit(submission);
+    return code_of(session_.wait_completion());
+  }
+
+  // Begins every span up to `units` and commits all but the first; returns the first one's fill.
+  uint64_t commit_all_but_the_first(uint32_t units) {
+    std::vector<uint64_t> fills;
+    for (uint32_t end = 1; end <= units; ++end) fills.push_back(granted(end));
+    for (uint32_t end = units; end > 1; --end) submit_commit(fills[end - 1]);
+    return fills[0];
+  }
+
+ private:
+  RawSession session_;
+};
+
+}  // namespace
+
+TEST(WaitingCommits, ParentIsFoundByItsPositionToo) {
+  TestDaemon daemon;
+  {
+    RawClient client(daemon.socket_path());
+    RawWriter writer(client, 1);
+    (void)writer.granted(1);
+    (void)writer.granted(2);
+    // The span that ends at 4 names as the one before it what is being written at 2.
+    writer.session().set_hash(3, numbered(uint64_t{1} << 32 | 2));
+    EXPECT_EQ(code_of(writer.begin(4)), Errc::kNoParent);
+  }
+  EXPECT_TRUE(daemon.is_quiet());
+}
+
+// The third fill has the key of the first, which is aborted: by keys alone the second and the third
+// would wait for each other.
+TEST(WaitingCommits, Law05_FillsThatWouldWaitInACircleEnd) {
+  TestDaemon daemon;
+  {
+    RawClient client(daemon.socket_path());
+    RawWriter writer(client, 1);
+    const uint64_t first = writer.granted(1);
+    const uint64_t second = writer.granted(2);
+    writer.session().set_hash(3, numbered(uint64_t{1} << 32 | 1));
+    const uint64_t third = writer.granted(3);
+    ASSERT_EQ(writer.abort(first), Errc::kOk);
+    writer.submit_commit(second);
+    writer.submit_commit(third);
+    EXPECT_EQ(code_of(writer.session().wait_completion()), Errc::kNoParent);
+    EXPECT_NE(code_of(writer.session().wait_completion()), Errc::kOk);
+  }
+  EXPECT_TRUE(daemon.is_quiet());
+}
+
+// As above, and the client is gone before anything completes.
+TEST(WaitingCommits, Law05_DeathFreesWhatWaits) {
+  TestDaemon daemon;
+  {
+    RawClient client(daemon.socket_path());
+    RawWriter writer(client, 1);
+    (void)writer.commit_all_but_the_first(200);
+  }
+  EXPECT_TRUE(daemon.is_quiet());
+  daemon.on_core([](server::Daemon& d) {
+    EXPECT_EQ(d.cache().store().pool().usage(model::DomainId{0}).slots, 0u);
+  });
+}
+
+TEST(WaitingCommits, Law10_TheyHoldNoCopyJob) {
+  TestDaemon daemon;
+  RawClient raw(daemon.socket_path());
+  std::vector<RawWriter> waiting;
+  for (uint64_t context = 1; context * (kUnits - 1) < server::kMaxCopyJobs + kUnits; ++context) {
+    waiting.emplace_back(raw, context);
+    (void)waiting.back().commit_all_but_the_first(kUnits);
+  }
+  ASSERT_TRUE(daemon.eventually([&](server::Daemon& d) {
+    return d.core().copied_bytes() >= waiting.size() * (kUnits - 1) * 4096;
+  })) << "every commit was copied";
+  const auto client = daemon.connect("neighbour");
+  const auto session = open_session(*client, session_options(small_append_layout()));
+  ASSERT_TRUE(session->append_tokens(context_tokens(40, 1)).ok());
+  EXPECT_TRUE(commit_context(*session, 40).ok());
+  EXPECT_EQ(session->progress().committed_tokens, 40u);
+}
+
+TEST(WaitingCommits, Law10_DeadlineEndsTheCommitAndItsFill) {
+  TestDaemon daemon;
+  RawClient client(daemon.socket_path());
+  RawWriter writer(client, 1);
+  const uint64_t parent = writer.granted(1);
+  writer.submit_commit(writer.granted(2), 20);
+  EXPECT_EQ(code_of(writer.session().wait_completion()), Errc::kDeadlineExceeded);
+  daemon.on_core([](server::Daemon& d) {
+    EXPECT_EQ(d.cache().fill_count(), 1u);
+    EXPECT_EQ(d.cache().store().pool().usage(model::DomainId{0}).slots, 1u);
+  });
+  // The position may be filled anew, and its parent is as it was.
+  const uint64_t again = writer.granted(2);
+  writer.submit_commit(parent);
+  EXPECT_EQ(code_of(writer.session().wait_completion()), Errc::kOk);
+  writer.submit_commit(again);
+  EXPECT_EQ(code_of(writer.session().wait_completion()), Errc::kOk);
+}
+
+TEST(WaitingCommits, WorstOrderBecomesVisibleWhole) {
+  TestDaemon daemon;
+  RawClient client(daemon.socket_path());
+  RawWriter writer(client, 1);
+  const uint64_t first = writer.commit_all_but_the_first(kUnits);
+  writer.submit_commit(first);
+  for (uint32_t i = 0; i < kUnits; ++i) {
+    const model::Completion completion = writer.session().wait_completion();
+    ASSERT_EQ(code_of(completion), Errc::kOk) << i;
+    ASSERT_EQ(completion.result.commit.visible, 1) << i;
+  }
+  daemon.on_core([](server::Daemon& d) {
+    EXPECT_EQ(d.cache().fill_count(), 0u);
+    EXPECT_EQ(d.cache().store().counters().spans, kUnits);
+  });
+}
+
+// Ranks that hold the same bytes all want to write them.
+TEST(WaitingCommits, ObjectThatAnotherRankWritesIsBusy) {
+  TestDaemon daemon;
+  const auto client = daemon.connect();
+  const auto options = session_options(small_hybrid_layout());
+  const auto rank0 = open_session(*client, options);
+  auto joined = client->join_session(rank0->token(), options);
+  ASSERT_TRUE(joined.ok());
+  client::Session& rank1 = **joined;
+  for (client::Session* rank : {rank0.get(), &rank1}) {
+    ASSERT_TRUE(rank->append_tokens(context_tokens(40, 1)).ok());
+  }
+  const auto fill = rank0->begin_fill(FillKind::kSpan, 8);
+  ASSERT_TRUE(fill.ok());
+  EXPECT_EQ(rank1.begin_fill(FillKind::kSpan, 8).code(), Errc::kBusy);
+  ASSERT_TRUE(rank0->abort(*fill).ok());
+  const auto committed = commit_object(rank1, FillKind::kSpan, 8);
+  ASSERT_TRUE(committed.ok());
+  EXPECT_EQ(committed->visible, 1);
+  const auto late = rank0->begin_fill(FillKind::kSpan, 8);
+  ASSERT_TRUE(late.ok());
+  EXPECT_TRUE(late->duplicate);
+}
+
+// A rank that had committed its part of an object ends; the one that is left writes all of it.
+TEST(WaitingCommits, SurvivorTakesOverWhatADeadRankCommitted) {
+  TestDaemon daemon;
+  const auto client = daemon.connect();
+  const auto options = session_options(small_sharded_layout());
+  const auto rank0 = open_session(*client, options);
+  ASSERT_TRUE(rank0->append_tokens(context_tokens(40, 1)).ok());
+  {
+    auto joined = client->join_session(rank0->token(), options);
+    ASSERT_TRUE(joined.ok());
+    ASSERT_TRUE((*joined)->append_tokens(context_tokens(40, 1)).ok());
+    const auto half = commit_object(**joined, FillKind::kSpan, 8, 0b000111);
+    ASSERT_TRUE(half.ok());
+    EXPECT_EQ(half->visible, 0);
+    EXPECT_EQ(rank0->begin_fill(FillKind::kSpan, 8).code(), Errc::kBusy);
+  }
+  ASSERT_TRUE(daemon.eventually(
+      [](server::Daemon& d) { return d.core().registry().attachments().size() == 1; }));
+  const auto whole = commit_object(*rank0, FillKind::kSpan, 8);
+  ASSERT_TRUE(whole.ok());
+  EXPECT_EQ(whole->visible, 1);
+  const auto match = rank0->match(40);
+  ASSERT_TRUE(match.ok());
+  EXPECT_EQ(match->span_tokens, 8u);
+}
+
+}  // namespace quire::tests
