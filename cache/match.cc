@@ -138,7 +138,7 @@ class Finder {
     tree_.for_each_child(match.span_node, [&](NodeId child) {
       diverged = diverged || kind_of(tree_.link(child)) == NodeKind::kSpan;
     });
-    const bool block_behind = known_units_ / per_block_ * per_block_ > match.span_units;
+    const bool block_behind = model::block_floor_units(known_units_, per_block_) > match.span_units;
     if (diverged && block_behind) match.branch_units = match.span_units;
   }
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <string>
 
+#include "model/boundary.h"
+
 namespace quire::cache {
 
 using model::BeginFillArgs;
@@ -33,22 +35,19 @@ model::Result<ObjectWriter::Position> ObjectWriter::locate(const Root& root, con
   if (args.kind > static_cast<uint8_t>(FillKind::kCheckpoint)) {
     return make_error(Errc::kInvalidArgument, "unknown kind of fill");
   }
-  const bool span = args.kind == static_cast<uint8_t>(FillKind::kSpan);
+  const auto kind = static_cast<FillKind>(args.kind);
   if (args.end_units == 0 || args.end_units > chain.count()) {
     return make_error(Errc::kInvalidArgument, "end_units is 0 or beyond the session's max_units");
   }
-  if (span && args.end_units % per_block != 0) {
+  if (!model::is_object_end(kind, args.end_units, per_block)) {
     return make_error(Errc::kInvalidArgument, "a span ends at a multiple of block_tokens");
   }
-  if (!span && !root.layout->needs_checkpoint) {
+  if (kind == FillKind::kCheckpoint && !root.layout->needs_checkpoint) {
     return make_error(Errc::kInvalidArgument, "this layout has no checkpoints");
   }
   Position position;
-  position.parent_units =
-      span ? args.end_units - per_block : args.end_units / per_block * per_block;
-  position.place = {.key = chain.after(args.end_units),
-                    .kind = static_cast<FillKind>(args.kind),
-                    .end_units = args.end_units};
+  position.parent_units = model::parent_units(kind, args.end_units, per_block);
+  position.place = {.key = chain.after(args.end_units), .kind = kind, .end_units = args.end_units};
   position.parent_key = position.parent_units == 0 ? root.hash : chain.after(position.parent_units);
   return position;
 }

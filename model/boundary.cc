@@ -51,6 +51,20 @@ uint32_t last_resume_point(const Layout& layout, uint32_t prompt_tokens) {
                                   : block_floor(layout, prompt_tokens - 1);
 }
 
+uint32_t block_floor_units(uint32_t units, uint32_t units_per_block) {
+  return floor_to(units, units_per_block);
+}
+
+bool is_object_end(FillKind kind, uint32_t end_units, uint32_t units_per_block) {
+  if (end_units == 0) return false;
+  return kind == FillKind::kCheckpoint || end_units % units_per_block == 0;
+}
+
+uint32_t parent_units(FillKind kind, uint32_t end_units, uint32_t units_per_block) {
+  return kind == FillKind::kSpan ? end_units - units_per_block
+                                 : block_floor_units(end_units, units_per_block);
+}
+
 bool has_tail(const Layout& layout, uint32_t tokens) { return tokens % layout.block_tokens != 0; }
 
 std::vector<WantedCheckpoint> wanted_checkpoints(const Layout& layout, uint32_t from_tokens,

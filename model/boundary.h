@@ -1,6 +1,8 @@
-// The one boundary function (DESIGN section 3): where spans end, where a prompt can be resumed and
-// where checkpoints are wanted. Writer and matcher both call it, so they cannot disagree.
-// Positions are tokens from the start of the context. All functions are pure.
+// The one boundary rule (DESIGN section 3): where spans end, where a prompt can be resumed and
+// where checkpoints are wanted. Writer, matcher, advice, restart and rebuild all call it, so they
+// cannot disagree; tests/tidy refuses copies of it. Positions are tokens from the start of the
+// context, or units where the name says so (the rings and the tree count in units). All functions
+// are pure.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +10,7 @@
 #include <vector>
 
 #include "model/layout.h"
+#include "model/ring_frames.h"
 
 namespace quire::model {
 
@@ -20,6 +23,13 @@ uint32_t block_floor(const Layout& layout, uint32_t tokens);
 uint32_t last_resume_point(const Layout& layout, uint32_t prompt_tokens);
 // True when a checkpoint at `tokens` cuts a block and therefore holds tail pages.
 bool has_tail(const Layout& layout, uint32_t tokens);
+
+// The last span end at or before a position, in units; `units_per_block` = B / A.
+uint32_t block_floor_units(uint32_t units, uint32_t units_per_block);
+// Whether an object of this kind may end there: anywhere but 0, a span at block ends only.
+bool is_object_end(FillKind kind, uint32_t end_units, uint32_t units_per_block);
+// Where the span ends that the object hangs below; 0 = the root. Precondition: is_object_end().
+uint32_t parent_units(FillKind kind, uint32_t end_units, uint32_t units_per_block);
 
 enum class CheckpointReason : uint8_t {
   kTurnEnd = 0,   // prompt end or output end: superseded by the session's next one

@@ -4,6 +4,8 @@
 #include <array>
 #include <bit>
 
+#include "model/boundary.h"
+
 namespace quire::server {
 
 using cache::FillOutcome;
@@ -365,7 +367,7 @@ void Dispatcher::advise(Attachment& attachment, const Submission& submission) {
       cache_->store().use(*node);
     }
   };
-  advise_one(cache::NodeKind::kSpan, args.end_units / per_block * per_block);
+  advise_one(cache::NodeKind::kSpan, model::block_floor_units(args.end_units, per_block));
   advise_one(cache::NodeKind::kCheckpoint, args.end_units);
   if (static_cast<model::Advice>(args.advice) == model::Advice::kPrefetch) {
     prefetch(attachment, args.end_units);
@@ -378,8 +380,8 @@ void Dispatcher::prefetch(Attachment& attachment, uint32_t end_units) {
   const cache::NodeStore& store = cache_->store();
   if (tier_ == nullptr || end_units == 0 || store.nonresident_count() == 0) return;
   const model::RootId root = attachment.session().cached.root;
-  const uint32_t span_units = end_units / cache_->names().root(root).layout->units_per_block *
-                              cache_->names().root(root).layout->units_per_block;
+  const uint32_t per_block = cache_->names().root(root).layout->units_per_block;
+  const uint32_t span_units = model::block_floor_units(end_units, per_block);
   std::vector<model::NodeId> missing;
   if (span_units > 0) {
     const auto span =

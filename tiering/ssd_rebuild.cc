@@ -14,6 +14,7 @@
 
 #include "cache/layout_table.h"
 #include "cache/prefix_tree.h"
+#include "model/boundary.h"
 #include "model/fd_guard.h"
 #include "model/limits.h"
 #include "tiering/durable_file.h"
@@ -122,11 +123,12 @@ class Chooser {
   // As a restart asks of a manifest's run.
   static bool fits(const FoundObject& object, const KnownLayout& layout) {
     const uint32_t step = layout.units_per_block;
-    if (object.units >= model::kMaxUnits || object.units == 0) return false;
-    const bool in_place = is_span(object) ? object.units == object.parent_units + step
-                                          : layout.needs_checkpoint &&
-                                                object.units / step * step == object.parent_units;
     const model::FillKind kind = cache::fill_kind(static_cast<NodeKind>(object.kind));
+    if (object.units >= model::kMaxUnits || !model::is_object_end(kind, object.units, step)) {
+      return false;
+    }
+    const bool in_place = (is_span(object) || layout.needs_checkpoint) &&
+                          model::parent_units(kind, object.units, step) == object.parent_units;
     const uint64_t plain = slot_bytes(layout.plan(kind, object.units));
     return in_place && (object.encoded ? object.slot_bytes < plain : object.slot_bytes == plain);
   }

@@ -4,6 +4,8 @@
 #include <string>
 #include <unordered_map>
 
+#include "model/boundary.h"
+
 namespace quire::tiering {
 
 using cache::NodeKind;
@@ -176,12 +178,13 @@ class Restorer {
     const uint32_t step = root.layout->units_per_block;
     const uint64_t end = run.key.units + uint64_t{run.unit_step} * run.keys.size();
     if (end >= model::kMaxUnits) return false;
-    if (static_cast<NodeKind>(run.key.kind) == NodeKind::kCheckpoint) {
-      return run.keys.size() == 1 && root.layout->needs_checkpoint &&
-             run.key.units / step * step == run.parent_units;
-    }
-    return static_cast<NodeKind>(run.key.kind) == NodeKind::kSpan && run.unit_step == step &&
-           run.key.units == run.parent_units + step;
+    const auto kind = static_cast<NodeKind>(run.key.kind);
+    if (!cache::is_object(kind)) return false;
+    const model::FillKind filled = cache::fill_kind(kind);
+    const bool in_place = model::is_object_end(filled, run.key.units, step) &&
+                          model::parent_units(filled, run.key.units, step) == run.parent_units;
+    if (kind == NodeKind::kSpan) return in_place && run.unit_step == step;
+    return in_place && run.keys.size() == 1 && root.layout->needs_checkpoint;
   }
 
   RestoreParts parts_;

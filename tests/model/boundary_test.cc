@@ -55,6 +55,25 @@ TEST(Boundary, TailIsWhereABlockIsCut) {
   EXPECT_FALSE(has_tail(layout, 256));
 }
 
+// What writer, matcher, restart and rebuild ask, in the units they count in.
+TEST(Boundary, AnObjectHangsBelowTheSpanThatEndsWhereItsBlockBegins) {
+  EXPECT_EQ(block_floor_units(7, 2), 6u);
+  EXPECT_EQ(parent_units(FillKind::kSpan, 2, 2), 0u);
+  EXPECT_EQ(parent_units(FillKind::kSpan, 8, 2), 6u);
+  EXPECT_EQ(parent_units(FillKind::kCheckpoint, 1, 2), 0u);
+  EXPECT_EQ(parent_units(FillKind::kCheckpoint, 7, 2), 6u);
+  EXPECT_EQ(parent_units(FillKind::kCheckpoint, 8, 2), 8u) << "the span that ends with it";
+}
+
+TEST(Boundary, ObjectsEndInsideAndSpansAtBlocks) {
+  EXPECT_FALSE(is_object_end(FillKind::kSpan, 0, 2));
+  EXPECT_FALSE(is_object_end(FillKind::kCheckpoint, 0, 2));
+  EXPECT_FALSE(is_object_end(FillKind::kSpan, 1, 2));
+  EXPECT_FALSE(is_object_end(FillKind::kSpan, 7, 2));
+  EXPECT_TRUE(is_object_end(FillKind::kSpan, 6, 2));
+  EXPECT_TRUE(is_object_end(FillKind::kCheckpoint, 7, 2));
+}
+
 TEST(Boundary, NothingIsWantedWithoutCheckpointGroups) {
   EXPECT_TRUE(wanted_checkpoints(append_layout(128, 256), 0, 10'000, 512).empty());
   EXPECT_TRUE(

@@ -6,6 +6,7 @@
   length          a function is at most 70 lines, a file at most 600
   names           a source file's name is unique in the tree
   exceptions      nothing is thrown by us
+  boundary        positions are rounded to units and blocks by model/boundary alone
 
 Usage: tidy.py [ROOT]. Prints one line a fault, exits 1 when there is any.
 """
@@ -46,6 +47,10 @@ LIBRARIES = {
 }
 MAX_FUNCTION = 70
 MAX_FILE = 600
+# `x / per_block * per_block`, also over line ends and with the width spelled as an expression.
+HAND_ROUNDED = re.compile(
+    r"/\s*([\w.:>()\s-]*?(?:per_block_?|block_tokens_?|unit_tokens_?|unit_step|\bstep))\s*\*\s*\1\b")
+BOUNDARY_HOME = "model/boundary.cc"
 INCLUDE = re.compile(r'^\s*#include\s+(["<])([^">]+)[">]')
 
 
@@ -104,6 +109,15 @@ def check_functions(name, text, faults):
                     faults.append(f"{name}:{start}: a function of {number - start + 1} lines; at most {MAX_FUNCTION}")
 
 
+def check_boundaries(name, text, faults):
+    # Tests keep a model of their own, so that they can disagree with the code.
+    if name == BOUNDARY_HOME or name.startswith(("tests/", "bench/")):
+        return
+    for match in HAND_ROUNDED.finditer(text):
+        number = text.count("\n", 0, match.start()) + 1
+        faults.append(f"{name}:{number}: a boundary written by hand; call {BOUNDARY_HOME[:-3]}.h")
+
+
 def check(root):
     faults = []
     seen = {}
@@ -114,6 +128,7 @@ def check(root):
         check_includes(name, lines, faults)
         text = strip(raw)
         check_functions(name, text, faults)
+        check_boundaries(name, text, faults)
         if len(lines) > MAX_FILE:
             faults.append(f"{name}: {len(lines)} lines; at most {MAX_FILE}")
         if path.name in seen:

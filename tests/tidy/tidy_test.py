@@ -15,6 +15,11 @@ CASES = {
     "long file": ("cache/e.cc", "\n" * 601, "lines; at most 600"),
     "exception": ("cache/f.cc", "void g() { throw 1; }\n", "nothing is thrown"),
     "path from the root": ("cache/g.cc", '#include "a.h"\n', "path from the root"),
+    "boundary": ("cache/i.cc", "auto b = units / per_block * per_block;\n", "a boundary written by hand"),
+    "boundary over lines": ("server/j.cc", "auto b = units / root(id).layout->units_per_block *\n"
+                            "    root(id).layout->units_per_block;\n", "a boundary written by hand"),
+    "boundary of a member": ("tiering/k.cc", "bool b = object.units / step * step == parent;\n",
+                             "a boundary written by hand"),
     "numerics alone": ("model/reference/h.cc", '#include "model/layout.h"\n', "knows nothing of"),
 }
 
@@ -32,7 +37,8 @@ def main():
         for place in ("cache", "server"):
             path = pathlib.Path(folder) / place / "same.h"
             path.parent.mkdir(parents=True)
-            path.write_text("int x();  // throw in a comment is no fault\n")
+            path.write_text("int x();  // throw in a comment is no fault\n"
+                            "int y(int n, int unit_tokens) { return n / unit_tokens * page_bytes; }\n")
         faults = tidy.check(pathlib.Path(folder))
         if len(faults) != 1 or "the same file name" not in faults[0]:
             failed.append("unique names, and nothing else")
