@@ -58,6 +58,11 @@ class Mapping {
   std::byte* data() const { return static_cast<std::byte*>(data_); }
   size_t bytes() const { return bytes_; }
   bool valid() const { return data_ != nullptr; }
+  // The caller unmaps it; its size is bytes() before.
+  void* release() {
+    bytes_ = 0;
+    return std::exchange(data_, nullptr);
+  }
   void reset();
 
  private:

@@ -9,6 +9,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #ifndef SO_PEERPIDFD
 #define SO_PEERPIDFD 77  // Linux 6.5
@@ -27,23 +28,7 @@ using model::make_error;
 namespace {
 
 constexpr size_t kReadStep = 64 << 10;
-
-// Closes every descriptor that came with a message; true when there were any.
-bool close_received(msghdr& message) {
-  bool any = (message.msg_flags & MSG_CTRUNC) != 0;
-  for (cmsghdr* part = CMSG_FIRSTHDR(&message); part != nullptr;
-       part = CMSG_NXTHDR(&message, part)) {
-    if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) continue;
-    const size_t count = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-    for (size_t i = 0; i < count; ++i) {
-      int fd;
-      std::memcpy(&fd, CMSG_DATA(part) + i * sizeof(int), sizeof(int));
-      ::close(fd);
-    }
-    any = any || count > 0;
-  }
-  return any;
-}
+constexpr int kLooksAtRemains = 8;  // more than a socket's default buffer holds
 
 model::Result<void> check_header(const FrameHeader& header) {
   if (header.magic != model::kFrameMagic) {
@@ -70,6 +55,12 @@ model::Result<std::unique_ptr<Connection>> Connection::create(FdGuard fd, EventL
                                                               ConnectionOwner* owner) {
   std::unique_ptr<Connection> connection(new Connection(std::move(fd), loop, clock, owner));
   connection->waiting_since_ns_ = clock->now_ns();
+  // An urgent byte can carry descriptors too, and a plain read drops it with them: inline, it is
+  // seen as any other.
+  const int on = 1;
+  if (::setsockopt(connection->fd_.get(), SOL_SOCKET, SO_OOBINLINE, &on, sizeof(on)) != 0) {
+    return errno_error("SO_OOBINLINE");
+  }
   QUIRE_TRY(connection->identify());
   QUIRE_TRY(loop->add(connection->fd_.get(), EPOLLIN | EPOLLRDHUP, connection.get()));
   if (connection->pidfd_.valid()) {
@@ -104,68 +95,85 @@ model::Result<void> Connection::identify() {
 void Connection::on_event(uint32_t epoll_events) {
   if (ended_) return;
   if ((epoll_events & EPOLLOUT) != 0) flush();
-  if (!ended_ && (epoll_events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) receive();
-}
-
-void Connection::receive() {
-  while (!ended_) {
-    const auto more = receive_some();
-    if (!more.ok()) return end(more.error());
-    if (auto taken = take_frames(); !taken.ok()) {
-      send_error(FrameType{0}, 0, taken.error());
-      return end(taken.error());
-    }
-    if (!*more) return;
+  if (ended_) return;
+  // Both directions are shut: nothing could be answered, so nothing of it is done.
+  if ((epoll_events & (EPOLLHUP | EPOLLERR)) != 0) {
+    return end(make_error(Errc::kOk, "the client hung up"));
   }
+  if ((epoll_events & (EPOLLIN | EPOLLRDHUP)) != 0) owner_->on_input(*this);
 }
 
-// True when more may be waiting in the socket.
-model::Result<bool> Connection::receive_some() {
+bool Connection::serve() {
+  if (ended_ || suspended) return false;
+  const auto step = [this]() -> model::Result<void> {
+    if (!has_frame()) QUIRE_TRY(receive());
+    QUIRE_TRY(take_frame());
+    return {};
+  }();
+  if (ended_) return false;
+  if (step.ok()) return !suspended && has_frame();
+  if (step.code() != Errc::kOk) send_error(FrameType{0}, 0, step.error());
+  end(step.error());
+  return false;
+}
+
+// Looks before it reads: a descriptor that is received, or discarded for want of room, is closed by
+// the thread that reads, and that close may last for as long as a stranger wishes. A look without
+// room for them tells that there are some (MSG_CTRUNC) and leaves them where they are.
+model::Result<void> Connection::receive() {
+  inbox_.erase(0, std::exchange(inbox_used_, 0));
   const size_t before = inbox_.size();
   inbox_.resize(before + kReadStep);
   iovec part{inbox_.data() + before, kReadStep};
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int) * 253)> control;
   msghdr message{};
   message.msg_iov = &part;
   message.msg_iovlen = 1;
-  message.msg_control = control.data();
-  message.msg_controllen = control.size();
-  const ssize_t got = ::recvmsg(fd_.get(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-  inbox_.resize(before + (got > 0 ? static_cast<size_t>(got) : 0));
-  if (got < 0) {
-    if (errno == EAGAIN || errno == EINTR) return false;
-    if (errno == ECONNRESET) return make_error(Errc::kOk, "the client hung up");
-    return errno_error("recvmsg");
+  ssize_t got = ::recvmsg(fd_.get(), &message, MSG_DONTWAIT | MSG_PEEK);
+  const bool refused = got > 0 && (message.msg_flags & MSG_CTRUNC) != 0;
+  // The same bytes once more, and no others: later ones were not looked at.
+  if (got > 0 && !refused) {
+    got = ::recv(fd_.get(), part.iov_base, static_cast<size_t>(got), MSG_DONTWAIT);
   }
-  if (close_received(message)) {
-    const Error error =
-        make_error(Errc::kUnexpectedDescriptors, "a client never sends descriptors");
-    send_error(FrameType{0}, 0, error);
-    return error;
+  const int error = errno;
+  inbox_.resize(before + (got > 0 && !refused ? static_cast<size_t>(got) : 0));
+  if (refused) {
+    return make_error(Errc::kUnexpectedDescriptors, "a client never sends descriptors");
   }
   if (got == 0) return make_error(Errc::kOk, "the client hung up");
+  if (got < 0) {
+    if (error == EAGAIN || error == EINTR) return {};
+    if (error == ECONNRESET) return make_error(Errc::kOk, "the client hung up");
+    errno = error;
+    return errno_error("recvmsg");
+  }
   if (before == 0) waiting_since_ns_ = clock_->now_ns();
-  return static_cast<size_t>(got) == kReadStep;
+  return {};
 }
 
-model::Result<void> Connection::take_frames() {
-  size_t used = 0;
-  while (!ended_ && inbox_.size() - used >= sizeof(FrameHeader)) {
-    FrameHeader header;
-    std::memcpy(&header, inbox_.data() + used, sizeof(header));
-    QUIRE_TRY(check_header(header));
-    if (inbox_.size() - used - sizeof(header) < header.payload_bytes) break;
-    const std::string_view payload(inbox_.data() + used + sizeof(header), header.payload_bytes);
-    used += sizeof(header) + header.payload_bytes;
-    QUIRE_TRY(owner_->on_frame(*this, header, payload));
-    waiting_since_ns_ = clock_->now_ns();
-  }
-  inbox_.erase(0, used);
+bool Connection::has_frame() const {
+  if (inbox_left() < sizeof(FrameHeader)) return false;
+  FrameHeader header;
+  std::memcpy(&header, inbox_.data() + inbox_used_, sizeof(header));
+  // A wrong header is an answer's worth too.
+  return !check_header(header).ok() || inbox_left() - sizeof(header) >= header.payload_bytes;
+}
+
+model::Result<void> Connection::take_frame() {
+  if (!has_frame()) return {};
+  FrameHeader header;
+  std::memcpy(&header, inbox_.data() + inbox_used_, sizeof(header));
+  QUIRE_TRY(check_header(header));
+  const std::string_view payload(inbox_.data() + inbox_used_ + sizeof(header),
+                                 header.payload_bytes);
+  inbox_used_ += sizeof(header) + header.payload_bytes;
+  QUIRE_TRY(owner_->on_frame(*this, header, payload));
+  waiting_since_ns_ = clock_->now_ns();
   return {};
 }
 
 void Connection::check_deadline(int64_t now_ns) {
-  const bool waiting = !greeted || !inbox_.empty();
+  // Whole frames wait for us, not for the peer.
+  const bool waiting = (!greeted || inbox_left() > 0) && !suspended && !has_frame();
   if (!waiting || now_ns - waiting_since_ns_ < kFrameDeadlineNs) return;
   const Error error = make_error(Errc::kDeadlineExceeded, "no whole frame within 10 s");
   send_error(FrameType{0}, 0, error);
@@ -267,6 +275,24 @@ void Connection::end(const Error& reason) {
   if (pidfd_.valid()) loop_->remove(pidfd_.get());
   ::shutdown(fd_.get(), SHUT_RDWR);
   owner_->on_end(*this, reason);
+}
+
+// The peer can add nothing after the shutdown. What is unread may hold descriptors, unless it was
+// read to its end; never more than one look further than where it was looked at (see receive()).
+Connection::Remains Connection::take_remains() {
+  QUIRE_CHECK(ended_);
+  std::array<char, kReadStep> unread;
+  iovec part{unread.data(), unread.size()};
+  for (int look = 0; look < kLooksAtRemains; ++look) {
+    msghdr message{};
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+    const ssize_t got = ::recvmsg(fd_.get(), &message, MSG_DONTWAIT | MSG_PEEK);
+    if (got <= 0) return {std::move(fd_), false};
+    if ((message.msg_flags & MSG_CTRUNC) != 0) break;
+    if (::recv(fd_.get(), unread.data(), static_cast<size_t>(got), MSG_DONTWAIT) != got) break;
+  }
+  return {std::move(fd_), true};
 }
 
 }  // namespace quire::server

@@ -2,8 +2,11 @@
 //
 // Death is socket EOF or pidfd readable, whichever comes first, so a descriptor that leaked to a
 // child of the client does not keep it alive here. Nothing a peer sends or omits can block: reads
-// and writes are non-blocking, both buffers are bounded, half a frame has a deadline. Threads: core
-// only. The owner destroys it after on_end(), not from within.
+// and writes are non-blocking, both buffers are bounded, half a frame has a deadline, and what it
+// sends costs it its own turns: the owner calls serve() for one frame at a time. Descriptors that a
+// peer sends are never received, so that the core never closes one; the owner takes the socket, and
+// what waits in it, to be closed elsewhere. Threads: core only. The owner destroys it after
+// on_end(), not from within.
 #pragma once
 
 #include <cstdint>
@@ -35,6 +38,8 @@ struct PeerIdentity {
 class ConnectionOwner {
  public:
   virtual ~ConnectionOwner() = default;
+  // There may be something to serve(): in the connection's turn.
+  virtual void on_input(Connection& connection) = 0;
   // A whole frame with a valid header. An error ends the connection after it was sent.
   virtual model::Result<void> on_frame(Connection& connection, const model::FrameHeader& header,
                                        std::string_view payload) = 0;
@@ -62,8 +67,17 @@ class Connection final : public EventHandler {
   void send_error(model::FrameType type, uint32_t sequence, const model::Error& error);
   // Tells the owner and stops watching; idempotent.
   void end(const model::Error& reason);
+  // One turn: reads at most kReadStep bytes and takes at most one frame. True when a further frame
+  // is here already; what waits in the socket is told by on_input().
+  bool serve();
   // Ends a peer that has been silent in the middle of a frame, or before hello, for too long.
   void check_deadline(int64_t now_ns);
+  // After the end: the socket, and whether something may wait in it that takes long to close.
+  struct Remains {
+    model::FdGuard fd;
+    bool may_hold_descriptors = false;
+  };
+  Remains take_remains();
 
   void on_event(uint32_t epoll_events) override;
 
@@ -73,6 +87,10 @@ class Connection final : public EventHandler {
   std::string client_name;
   std::vector<Attachment*> attachments;
   std::unordered_set<uint32_t> known_segments;  // told to this client, not yet acknowledged as gone
+
+  // --- owned by the core ---
+  bool in_turn = false;    // in the list of those with something to serve
+  bool suspended = false;  // its last frame's answer is under way: the next one waits
 
  private:
   // Watches the peer's pidfd.
@@ -94,9 +112,10 @@ class Connection final : public EventHandler {
   Connection(model::FdGuard fd, EventLoop* loop, const model::Clock* clock, ConnectionOwner* owner)
       : fd_(std::move(fd)), loop_(loop), clock_(clock), owner_(owner), death_watch_(this) {}
   model::Result<void> identify();
-  void receive();
-  model::Result<bool> receive_some();
-  model::Result<void> take_frames();
+  model::Result<void> receive();
+  model::Result<void> take_frame();
+  bool has_frame() const;
+  size_t inbox_left() const { return inbox_.size() - inbox_used_; }
   void flush();
   bool send_front();
   model::Result<void> keep_lent();
@@ -109,6 +128,7 @@ class Connection final : public EventHandler {
   DeathWatch death_watch_;
   PeerIdentity peer_;
   std::string inbox_;
+  size_t inbox_used_ = 0;         // taken from its front; dropped when more is read
   int64_t waiting_since_ns_ = 0;  // start of the present half frame, or of the connection
   std::deque<Outgoing> outbox_;
   size_t outbox_bytes_ = 0;

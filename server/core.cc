@@ -17,6 +17,7 @@ namespace {
 constexpr uint32_t kSubmissionsPerTurn = 64;   // of one ring: others get their turn
 constexpr uint32_t kDeadNodesPerTurn = 64;     // reclaimed in the background
 constexpr uint32_t kTurnsBetweenSockets = 32;  // rings are looked at more often than sockets
+constexpr size_t kConnectionsPerTurn = 4;      // one frame of each
 constexpr int64_t kSecondNs = 1'000'000'000;
 constexpr int kParkedTimeoutMs = 5;  // while a request waits for memory
 constexpr int kIdleTimeoutMs = 1000;
@@ -25,7 +26,10 @@ constexpr int64_t kDrainNs = 10 * kSecondNs;
 }  // namespace
 
 model::Result<std::unique_ptr<Core>> Core::create(const CoreParts& parts) {
-  std::unique_ptr<Core> core(new Core(parts, QUIRE_TRY(EventLoop::create())));
+  EventLoop loop = QUIRE_TRY(EventLoop::create());
+  Closers closers{.sockets = QUIRE_TRY(OffCoreCloser::create()),
+                  .sockets_with_descriptors = QUIRE_TRY(OffCoreCloser::create())};
+  std::unique_ptr<Core> core(new Core(parts, std::move(loop), std::move(closers)));
   QUIRE_TRY(core->wire());
   return core;
 }
@@ -82,6 +86,25 @@ void Core::accept(model::FdGuard fd) {
   }
 }
 
+void Core::on_input(Connection& connection) {
+  if (connection.in_turn || connection.suspended) return;
+  connection.in_turn = true;
+  to_serve_.push_back(&connection);
+}
+
+// What a client sends without end costs it its own turns: the next one comes when all others that
+// sent something had theirs.
+bool Core::serve_connections() {
+  const size_t turns = std::min(to_serve_.size(), kConnectionsPerTurn);
+  for (size_t i = 0; i < turns && !to_serve_.empty(); ++i) {
+    Connection& connection = *to_serve_.front();
+    to_serve_.pop_front();
+    connection.in_turn = false;
+    if (connection.serve()) on_input(connection);
+  }
+  return turns > 0;
+}
+
 model::Result<void> Core::on_frame(Connection& connection, const model::FrameHeader& header,
                                    std::string_view payload) {
   return verbs_->on_frame(connection, header, payload);
@@ -92,6 +115,7 @@ model::Result<void> Core::on_frame(Connection& connection, const model::FrameHea
 void Core::on_end(Connection& connection, const Error& reason) {
   while (!connection.attachments.empty()) end_attachment(*connection.attachments.back());
   segments_->forget(connection);
+  if (connection.in_turn) std::erase(to_serve_, &connection);
   connections_ended_ = true;
   ++counters_.clients_reaped;
   const std::string who =
@@ -151,7 +175,10 @@ bool Core::turn() {
   clients = dispatcher_->finish_loads() > 0 || clients;
   clients = serve_active() || clients;
   const bool look_at_sockets = ++turns_ % kTurnsBetweenSockets == 0;
-  if (look_at_sockets) clients = loop_.turn(0) > 0 || clients;
+  if (look_at_sockets) {
+    clients = loop_.turn(0) > 0 || clients;
+    clients = serve_connections() || clients;
+  }
   if (look_at_sockets || background_left_) background_left_ = background();
   if (has_calls_.load(std::memory_order_acquire)) run_calls();
   // Clients are likely to ask again at once; a device wakes the core by its descriptor.
@@ -191,9 +218,12 @@ bool Core::background() {
   if (registry_->draining_count() > 0) left = registry_->sweep() || left;
   if (connections_ended_) {
     connections_ended_ = false;
-    std::erase_if(connections_, [](const auto& connection) { return connection->ended(); });
+    let_ended_go();
     listener_->resume();
   }
+  const auto closed = [](uint32_t) {};
+  closers_.sockets.collect(closed);
+  closers_.sockets_with_descriptors.collect(closed);
   if (now_ns_ - last_second_ns_ < kSecondNs) return left;
   last_second_ns_ = now_ns_;
   listener_->resume();  // descriptors also come free with sessions, and in other processes
@@ -202,6 +232,17 @@ bool Core::background() {
     if (!connections_[i]->ended()) connections_[i]->check_deadline(now_ns_);
   }
   return left;
+}
+
+void Core::let_ended_go() {
+  std::erase_if(connections_, [this](const auto& connection) {
+    if (!connection->ended()) return false;
+    Connection::Remains remains = connection->take_remains();
+    OffCoreCloser& closer =
+        remains.may_hold_descriptors ? closers_.sockets_with_descriptors : closers_.sockets;
+    closer.close(std::move(remains.fd), connection->peer().uid);
+    return true;
+  });
 }
 
 void Core::run_calls() {
@@ -243,6 +284,7 @@ void Core::sleep() {
                          has_calls_.load(std::memory_order_seq_cst) ||
                          stopping_.load(std::memory_order_seq_cst);
   if (!work_came) loop_.turn(sleep_ms());
+  serve_connections();
   parts_.waker->set_asleep(false);
   now_ns_ = parts_.clock->now_ns();
   if (active_.empty()) return;
@@ -251,6 +293,7 @@ void Core::sleep() {
 }
 
 int Core::sleep_ms() const {
+  if (!to_serve_.empty()) return 0;
   // Deadlines of loads and commits, and what the tier put off, are looked at again soon.
   const bool tier_waits = parts_.tier != nullptr && !parts_.tier->idle();
   const bool commits_wait = dispatcher_->waiting_commits() > 0;
@@ -273,7 +316,7 @@ void Core::drain() {
   }
   drain_tier(start);
   segments_->retire_pending(connections_);
-  connections_.clear();
+  let_ended_go();
   run_calls();
 }
 

@@ -1,13 +1,15 @@
 // The core: one thread, one event loop, sole owner of pages, index, leases and sessions.
 //
 // A turn: finished copies, one step of the SSD tier, then at most kSubmissionsPerTurn of each
-// polled ring, then a bounded step of background work and the sockets now and then. After spin_us
+// polled ring, then a bounded step of background work and the sockets now and then: one frame of
+// each of the next few connections that sent something, round robin. After spin_us
 // without work rings are armed one by one (the client will ring), and when none is left to poll the
 // core sleeps in epoll. Threads: run() on one thread; stop() and call() from any.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -21,6 +23,7 @@
 #include "server/dispatcher.h"
 #include "server/event_loop.h"
 #include "server/listener.h"
+#include "server/off_core_closer.h"
 #include "server/options.h"
 #include "server/segment_share.h"
 #include "server/session_registry.h"
@@ -66,12 +69,19 @@ class Core final : public ConnectionOwner {
   uint64_t copied_bytes() const { return dispatcher_->counters().copied_bytes; }
   std::string status_json() const;
 
+  void on_input(Connection& connection) override;
   model::Result<void> on_frame(Connection& connection, const model::FrameHeader& header,
                                std::string_view payload) override;
   void on_end(Connection& connection, const model::Error& reason) override;
 
  private:
-  Core(const CoreParts& parts, EventLoop loop) : parts_(parts), loop_(std::move(loop)) {}
+  // Those whose last close may take long wait in a line of their own: they delay only each other.
+  struct Closers {
+    OffCoreCloser sockets;
+    OffCoreCloser sockets_with_descriptors;
+  };
+  Core(const CoreParts& parts, EventLoop loop, Closers closers)
+      : parts_(parts), loop_(std::move(loop)), closers_(std::move(closers)) {}
   model::Result<void> wire();
   void accept(model::FdGuard fd);
   model::Result<void> watch_doorbell(Attachment& attachment);
@@ -81,6 +91,8 @@ class Core final : public ConnectionOwner {
   bool turn();
   bool step_tier();
   bool serve_active();
+  bool serve_connections();
+  void let_ended_go();
   bool background();
   void run_calls();
   bool arm_idle();
@@ -104,7 +116,9 @@ class Core final : public ConnectionOwner {
   std::unique_ptr<ControlVerbs> verbs_;
   std::unique_ptr<Listener> listener_;
   std::vector<std::unique_ptr<Connection>> connections_;
-  std::vector<Attachment*> active_;  // polled each turn
+  Closers closers_;
+  std::deque<Connection*> to_serve_;  // by whose turn it is; each is marked in_turn
+  std::vector<Attachment*> active_;   // polled each turn
   CoreCounters counters_;
   int64_t now_ns_ = 0;
   int64_t last_work_ns_ = 0;

@@ -19,17 +19,6 @@ using model::FdGuard;
 
 namespace {
 
-FdGuard connect_to(const std::string& path) {
-  FdGuard fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  std::memcpy(address.sun_path, path.data(), path.size());
-  QUIRE_CHECK(::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0);
-  const timeval timeout{kPatienceMs / 1000, 0};
-  ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
-  return fd;
-}
-
 // Reads exactly `bytes`; false at the end of the stream.
 bool read_exactly(int fd, char* data, size_t bytes, std::vector<FdGuard>* descriptors) {
   while (bytes > 0) {
@@ -67,6 +56,17 @@ Errc read_error(int fd) {
 
 }  // namespace
 
+FdGuard connect_raw(const std::string& path) {
+  FdGuard fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::memcpy(address.sun_path, path.data(), path.size());
+  QUIRE_CHECK(::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0);
+  const timeval timeout{kPatienceMs / 1000, 0};
+  ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
+  return fd;
+}
+
 std::string frame_bytes(uint16_t type, uint16_t version, std::string_view payload) {
   model::FrameHeader header;
   header.type = type;
@@ -77,14 +77,14 @@ std::string frame_bytes(uint16_t type, uint16_t version, std::string_view payloa
 }
 
 Errc send_and_read_error(const std::string& socket_path, std::string_view bytes) {
-  const FdGuard fd = connect_to(socket_path);
+  const FdGuard fd = connect_raw(socket_path);
   QUIRE_CHECK(::send(fd.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL) ==
               static_cast<ssize_t>(bytes.size()));
   return read_error(fd.get());
 }
 
 Errc send_descriptors(const std::string& socket_path, int count) {
-  const FdGuard fd = connect_to(socket_path);
+  const FdGuard fd = connect_raw(socket_path);
   std::vector<char> control(CMSG_SPACE(sizeof(int) * static_cast<size_t>(count)));
   char byte = 'x';
   iovec part{&byte, 1};
@@ -185,7 +185,7 @@ bool RawSession::wait_closed() {
   return true;
 }
 
-RawClient::RawClient(const std::string& socket_path) : fd_(connect_to(socket_path)) {
+RawClient::RawClient(const std::string& socket_path) : fd_(connect_raw(socket_path)) {
   send(model::FrameType::kHello, model::struct_bytes(model::HelloRequest{}));
   receive();
 }
