@@ -85,7 +85,8 @@ Result<void> validate(const Layout& layout);
 // Canonical little-endian encoding: magic, version, fields in declaration order, lengths before
 // arrays. Equal layouts give equal bytes. Also the wire form of registration.
 std::vector<std::byte> encode(const Layout& layout);
-// Accepts exactly one encoded layout; validates. Errors: kMalformedFrame, kInvalidLayout,
+// Accepts exactly one encoded layout; validates. Errors: kMalformedFrame (not the bytes of a
+// layout), kInvalidLayout (a rule or bound is broken; the text names it),
 // kUnsupportedVersion.
 Result<Layout> decode_layout(std::span<const std::byte> bytes);
 // SHA-256 of the canonical encoding.

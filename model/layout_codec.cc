@@ -45,7 +45,8 @@ class Writer {
 };
 
 // Reads from bytes nobody vouches for. The first short read or broken bound makes the reader fail
-// for good: later reads give zeros, so that callers check once.
+// for good: later reads give zeros, so that callers check once. Which of the two it was, error()
+// says: bytes that are not a layout, or a layout that is larger than one may be.
 class Reader {
  public:
   explicit Reader(std::span<const std::byte> bytes) : rest_(bytes) {}
@@ -60,7 +61,7 @@ class Reader {
     return value;
   }
   std::string get_text() {
-    const size_t length = get_count(kMaxNameBytes, 1);
+    const size_t length = get_count(kMaxNameBytes, 1, "bytes of a name");
     std::string text(reinterpret_cast<const char*>(rest_.data()), length);
     rest_ = rest_.subspan(length);
     return text;
@@ -71,15 +72,22 @@ class Reader {
     return value == 1;
   }
   // A length of at most `limit` items, each at least `item_bytes` long; 0 once failed.
-  size_t get_count(size_t limit, size_t item_bytes) {
+  size_t get_count(size_t limit, size_t item_bytes, std::string_view what) {
     const size_t count = get<uint32_t>();
-    if (count <= limit && reserve(count * item_bytes)) return count;
+    if (!reserve(count * item_bytes)) return 0;
+    if (count <= limit) return count;
+    broken_bound_ = std::to_string(count) + " " + std::string(what) + "; at most " +
+                    std::to_string(limit) + " are allowed";
     fail();
     return 0;
   }
 
   bool failed() const { return failed_; }
   bool at_end() const { return rest_.empty(); }
+  Error error() const {
+    if (!broken_bound_.empty()) return make_error(Errc::kInvalidLayout, broken_bound_);
+    return make_error(Errc::kMalformedFrame, "encoded layout is cut short or has trailing bytes");
+  }
 
  private:
   bool reserve(size_t bytes) {
@@ -94,6 +102,7 @@ class Reader {
 
   std::span<const std::byte> rest_;
   bool failed_ = false;
+  std::string broken_bound_;
 };
 
 void write_group(const Group& group, Writer& writer) {
@@ -129,7 +138,7 @@ Group read_group(Reader& reader) {
   group.checkpoint_every_tokens = reader.get<uint32_t>();
   group.replay.tokens = reader.get<uint32_t>();
   group.replay.exact = reader.get_flag();
-  group.layers.resize(reader.get_count(kMaxLayersPerGroup, kRangeBytes));
+  group.layers.resize(reader.get_count(kMaxLayersPerGroup, kRangeBytes, "layer ranges of a group"));
   for (LayerRange& range : group.layers) {
     range.layer = reader.get<uint32_t>();
     range.offset = reader.get<uint64_t>();
@@ -167,14 +176,11 @@ Result<Layout> decode_layout(std::span<const std::byte> bytes) {
   layout.name = reader.get_text();
   layout.unit_tokens = reader.get<uint32_t>();
   layout.block_tokens = reader.get<uint32_t>();
-  const size_t group_count = reader.get_count(kMaxGroups, 1);
+  const size_t group_count = reader.get_count(kMaxGroups, 1, "groups");
   for (size_t i = 0; i < group_count && !reader.failed(); ++i) {
     layout.groups.push_back(read_group(reader));
   }
-  if (reader.failed() || !reader.at_end()) {
-    return make_error(Errc::kMalformedFrame,
-                      "encoded layout is cut short, has trailing bytes or breaks a bound");
-  }
+  if (reader.failed() || !reader.at_end()) return reader.error();
   QUIRE_TRY(validate(layout));
   return layout;
 }

@@ -79,6 +79,25 @@ TEST(LayoutCodec, InvalidContentIsAnInvalidLayout) {
   EXPECT_EQ(decode_layout(encode(layout)).code(), Errc::kInvalidLayout);
 }
 
+// Well-formed, but more than a layout may have: the error is the layout's, and names the bound.
+TEST(LayoutCodec, CountsAboveABoundAreAnInvalidLayout) {
+  const auto expect_bound = [](const Layout& layout, const std::string& named) {
+    const Result<Layout> decoded = decode_layout(encode(layout));
+    ASSERT_FALSE(decoded.ok());
+    EXPECT_EQ(decoded.code(), Errc::kInvalidLayout);
+    EXPECT_NE(decoded.error().text.find(named), std::string::npos) << decoded.error().text;
+  };
+  Layout groups = append_layout(16, 16);
+  groups.groups.resize(65, groups.groups[0]);
+  expect_bound(groups, "65 groups; at most 64");
+  Layout ranges = append_layout(16, 16);
+  ranges.groups[0].layers.resize(4097, {0, 0, 1});
+  expect_bound(ranges, "4097 layer ranges of a group; at most 4096");
+  Layout name = append_layout(16, 16);
+  name.groups[0].name.assign(64, 'x');
+  expect_bound(name, "64 bytes of a name; at most 63");
+}
+
 TEST(LayoutCodec, CountsAboveTheBytesLeftAllocateNothing) {
   auto bytes = encode(append_layout(16, 16));
   const size_t group_count_at = 8 + 4 + 6 + 8;  // magic, version; "append"; unit, block

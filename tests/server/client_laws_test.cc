@@ -181,6 +181,27 @@ TEST(Laws, Law10_EveryBoundIsATypedError) {
   EXPECT_TRUE(session->match(kTokens).ok());
 }
 
+// More than a layout may have is the caller's mistake, not a broken frame: the connection lives.
+TEST(Laws, Law10_LayoutAboveABoundKeepsItsConnection) {
+  TestDaemon daemon;
+  RawClient client(daemon.socket_path());
+  model::Layout layout = small_hybrid_layout();
+  while (layout.groups.size() <= model::kMaxGroups) layout.groups.push_back(layout.groups[0]);
+  const std::vector<std::byte> encoded = model::encode(layout);
+  client.send(model::FrameType::kRegisterLayout,
+              {reinterpret_cast<const char*>(encoded.data()), encoded.size()});
+  const std::string refused = client.receive();
+  model::ReplyStatus status;
+  ASSERT_GE(refused.size(), sizeof(status));
+  std::memcpy(&status, refused.data(), sizeof(status));
+  EXPECT_EQ(status.code, static_cast<int32_t>(Errc::kInvalidLayout));
+  EXPECT_NE(std::string_view(status.text.data()).find("at most 64"), std::string_view::npos)
+      << status.text.data();
+  RawSession session = client.open_session(small_hybrid_layout());
+  session.submit_noop(7);
+  EXPECT_EQ(session.wait_completion().user_data, 7u);
+}
+
 TEST(Laws, Law10_MemoryThatCannotBeHadIsATypedError) {
   TestDaemon daemon;
   const auto client = daemon.connect();
