@@ -9,6 +9,8 @@
 #include <thread>
 
 #include "model/layout.h"
+#include "model/page_plan.h"
+#include "model/session_shm.h"
 
 namespace quire::client {
 
@@ -38,13 +40,27 @@ uint32_t unit_count(const SessionOptions& options) {
   return std::max<uint32_t>(1, options.max_tokens / options.layout.unit_tokens);
 }
 
+constexpr uint64_t kLeastStagingBytes = 16ull << 20;  // small layouts: many objects at once
+
+Result<uint64_t> staging_bytes(const SessionOptions& options) {
+  if (options.staging_bytes != 0) return options.staging_bytes;
+  const uint64_t needed = model::staging_bytes_for(options.layout);
+  if (needed <= model::kMaxStagingBytes) return std::max(needed, kLeastStagingBytes);
+  return make_error(
+      Errc::kInvalidArgument,
+      "layout '" + options.layout.name + "' needs " + std::to_string(needed) +
+          " bytes of staging for one span and one checkpoint; a session has at most " +
+          std::to_string(model::kMaxStagingBytes) +
+          ": set staging_bytes to what the groups of this process need");
+}
+
 Result<model::OpenSessionRequest> open_request(const SessionOptions& options, uint32_t layout) {
   model::OpenSessionRequest request;
   request.layout = layout;
   request.ring_entries = options.ring_entries;
   request.max_units = unit_count(options);
   request.max_load_pages = options.max_load_pages;
-  request.staging_bytes = options.staging_bytes;
+  request.staging_bytes = QUIRE_TRY(staging_bytes(options));
   request.weights_epoch = options.weights_epoch;
   request.conversation = options.conversation;
   request.load_class = static_cast<uint8_t>(options.load_class);
@@ -139,7 +155,7 @@ Result<std::unique_ptr<SessionImpl>> ClientImpl::join_session(const SessionToken
   request.token = token;
   request.ring_entries = options.ring_entries;
   request.max_load_pages = options.max_load_pages;
-  request.staging_bytes = options.staging_bytes;
+  request.staging_bytes = QUIRE_TRY(staging_bytes(options));
   Frame frame = QUIRE_TRY(attachment_->call(FrameType::kJoinSession, model::struct_bytes(request)));
   return start_session(std::move(frame), layout, options);
 }

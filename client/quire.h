@@ -69,7 +69,9 @@ struct SessionOptions {
   uint32_t ring_entries = 256;
   uint32_t max_tokens = 1 << 20;  // longest context of this session
   uint32_t max_load_pages = 8192;
-  uint64_t staging_bytes = 16ull << 20;
+  // 0: what one span and one checkpoint of the layout need at once, all groups, at least 16 MiB.
+  // A rank that commits the groups of its own shard alone needs less. At most 2 GiB.
+  uint64_t staging_bytes = 0;
 };
 
 using RequestId = uint64_t;

@@ -112,7 +112,7 @@ typedef struct quire_session_options {
   const char* salt;
   uint64_t weights_epoch;
   uint64_t conversation;
-  uint64_t staging_bytes;
+  uint64_t staging_bytes; /* 0: one span and one checkpoint of the layout, at least 16 MiB */
   uint32_t ring_entries;
   uint32_t max_tokens;
   uint32_t max_load_pages;

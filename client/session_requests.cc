@@ -167,7 +167,9 @@ Result<RequestId> SessionImpl::submit_begin_fill(FillKind kind, uint32_t end_tok
   const uint64_t bytes = plans_.plan(kind, end_tokens, options.groups).staging_bytes;
   if (bytes == 0) return invalid("begin_fill: the object has no pages in these groups");
   if (bytes > staging_.capacity()) {
-    return invalid("begin_fill: " + std::to_string(bytes) + " bytes exceed staging_bytes");
+    return invalid("begin_fill: " + std::to_string(bytes) + " bytes exceed the session's " +
+                   std::to_string(staging_.capacity()) +
+                   " of staging: open it with more staging_bytes (0: what the layout needs)");
   }
   const std::optional<uint64_t> offset = staging_.allocate(bytes);
   if (!offset) return make_error(Errc::kBusy, "begin_fill: staging is full of uncommitted fills");

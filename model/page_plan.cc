@@ -32,4 +32,10 @@ PagePlan plan_pages(const Layout& layout, FillKind kind, uint32_t end_tokens, Gr
   return plan;
 }
 
+uint64_t staging_bytes_for(const Layout& layout) {
+  // Where a block has several units, a checkpoint at the first of them has the tail of its block.
+  return plan_pages(layout, FillKind::kSpan, layout.block_tokens, 0).staging_bytes +
+         plan_pages(layout, FillKind::kCheckpoint, layout.unit_tokens, 0).staging_bytes;
+}
+
 }  // namespace quire::model

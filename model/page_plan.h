@@ -33,4 +33,7 @@ struct PagePlan {
 // pages that remain. `end_tokens`: position of the object's end.
 PagePlan plan_pages(const Layout& layout, FillKind kind, uint32_t end_tokens, GroupMask groups);
 
+// Staging that holds one span and the largest checkpoint at once, all groups of both.
+uint64_t staging_bytes_for(const Layout& layout);
+
 }  // namespace quire::model

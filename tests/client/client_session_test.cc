@@ -1,6 +1,9 @@
 // A session's calls against a fake daemon: what comes back, and that nothing is left behind.
 #include <poll.h>
 
+#include <filesystem>
+
+#include "model/layout_toml.h"
 #include "tests/client/client_fixture.h"
 #include "tests/support/patience.h"
 
@@ -260,6 +263,62 @@ TEST_F(ClientSession, JoiningWithAnotherLayoutIsRefused) {
   options.layout.unit_tokens = 0;
   EXPECT_EQ(client_->open_session(options).code(), Errc::kInvalidLayout);
   EXPECT_EQ(daemon_->session_count(), 1u);
+}
+
+TEST_F(ClientSession, DefaultStagingHoldsASpanAndACheckpointOfEachShippedLayout) {
+  size_t count = 0;
+  for (const auto& entry :
+       std::filesystem::directory_iterator(QUIRE_SOURCE_DIR "/configs/models")) {
+    ++count;
+    SessionOptions options;
+    options.layout = model::load_layout_file(entry.path()).value();
+    const auto session = client_->open_session(options);
+    ASSERT_TRUE(session.ok()) << session.error().text;
+    const std::vector<uint32_t> tokens(options.layout.block_tokens);
+    ASSERT_TRUE((*session)->append_tokens(tokens).ok());
+    const auto span = (*session)->begin_fill(FillKind::kSpan, options.layout.block_tokens);
+    EXPECT_TRUE(span.ok()) << entry.path() << ": " << span.error().text;
+    if (!model::needs_checkpoint(options.layout)) continue;
+    const auto checkpoint =
+        (*session)->begin_fill(FillKind::kCheckpoint, options.layout.unit_tokens);
+    EXPECT_TRUE(checkpoint.ok()) << entry.path() << ": " << checkpoint.error().text;
+  }
+  EXPECT_EQ(count, 11u);
+}
+
+TEST_F(ClientSession, DefaultStagingOfASmallLayoutHoldsManyObjects) {
+  SessionOptions options = session_options();
+  options.staging_bytes = 0;
+  ASSERT_TRUE(client_->open_session(options).ok());
+  EXPECT_EQ(daemon_->last_open().staging_bytes, 16u << 20);
+}
+
+// What no session can stage is refused when it is opened, not at the first checkpoint.
+TEST_F(ClientSession, ALayoutBeyondTheLargestStagingIsRefusedAtOpen) {
+  SessionOptions options = session_options();
+  options.staging_bytes = 0;
+  for (const char* name : {"state_1", "state_2"}) {
+    options.layout.groups.push_back(options.layout.groups[2]);
+    options.layout.groups.back().name = name;
+    options.layout.groups.back().page_bytes = model::kMaxPageBytes;
+  }
+  const auto refused = client_->open_session(options);
+  ASSERT_EQ(refused.code(), Errc::kInvalidArgument);
+  EXPECT_NE(refused.error().text.find("staging_bytes"), std::string::npos) << refused.error().text;
+  EXPECT_NE(refused.error().text.find("2147483648"), std::string::npos) << refused.error().text;
+  options.staging_bytes = 1 << 20;  // a rank that commits the small groups
+  EXPECT_TRUE(client_->open_session(options).ok());
+}
+
+TEST_F(ClientSession, AFillBeyondTheStagingSaysWhatToDo) {
+  SessionOptions options = session_options();
+  options.staging_bytes = 4096;
+  const auto session = client_->open_session(options);
+  ASSERT_TRUE(session.ok()) << session.error().text;
+  ASSERT_TRUE((*session)->append_tokens(std::vector<uint32_t>(64)).ok());
+  const auto fill = (*session)->begin_fill(FillKind::kSpan, 32);
+  ASSERT_EQ(fill.code(), Errc::kInvalidArgument);
+  EXPECT_NE(fill.error().text.find("more staging_bytes"), std::string::npos) << fill.error().text;
 }
 
 }  // namespace

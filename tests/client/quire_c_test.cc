@@ -190,6 +190,16 @@ TEST_F(QuireC, ClassAndCostCurveGoOut) {
   EXPECT_EQ(daemon_->last_match().prefill_us_per_ktoken, 0u);
 }
 
+TEST_F(QuireC, StagingFollowsTheLayoutByDefault) {
+  quire_session_options options;
+  quire_session_options_init(&options);
+  options.layout = layout_;
+  options.max_tokens = 4096;
+  EXPECT_EQ(options.staging_bytes, 0u);
+  ASSERT_EQ(quire_open_session(handle_, &options, &session_handle_), QUIRE_OK);
+  EXPECT_EQ(daemon_->last_open().staging_bytes, 16u << 20);
+}
+
 TEST_F(QuireC, AnUnknownClassIsRefused) {
   quire_session_options options;
   quire_session_options_init(&options);

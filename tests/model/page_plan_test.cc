@@ -33,6 +33,13 @@ TEST(PagePlan, SpanHoldsTheAppendGroups) {
   EXPECT_FALSE(plan.pages[0].tail);
 }
 
+TEST(PagePlan, StagingHoldsASpanAndACheckpointWithItsTail) {
+  EXPECT_EQ(staging_bytes_for(four_groups()), 2 * (4096u + 1024u) + 8192u + 128u);
+  Layout layout = four_groups();
+  layout.unit_tokens = 256;  // no block is cut
+  EXPECT_EQ(staging_bytes_for(layout), 4096u + 1024u + 8192u + 128u);
+}
+
 TEST(PagePlan, CheckpointAtABlockEndHasNoTail) {
   const PagePlan plan = plan_pages(four_groups(), FillKind::kCheckpoint, 512, 0);
   EXPECT_EQ(group_list(plan), (std::vector<int>{1, 2}));
