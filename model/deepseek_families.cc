@@ -1,6 +1,7 @@
-// DeepSeek's caches: V4 and V4.1 (compressed rows, windows, compressor states), V3 and V3.2
-// (latents).
+// DeepSeek's caches of V4 and V4.1: compressed rows, windows, compressor states.
 #include "model/kv_families.h"
+
+#include <algorithm>
 
 namespace quire::model {
 
@@ -9,25 +10,67 @@ namespace {
 constexpr uint32_t kCsaRatio = 4;
 constexpr uint32_t kHcaRatio = 128;
 
-Row indexer_row(const ModelConfig& config, IndexerFormat format) {
-  const uint64_t dim = config.index_head_dim;
-  switch (format) {
-    case IndexerFormat::kFp4:
-      return {ElementFormat::kMxfp4Index, dim / 2 + dim / 32};
-    case IndexerFormat::kBf16:
-      return {ElementFormat::kBf16, dim * 2};
-    case IndexerFormat::kFp8:
-      break;
-  }
-  return {ElementFormat::kFp8Index, dim + sizeof(float)};
-}
-
 // FlashMLA "MODEL1": FP8 without position, BF16 with, a UE8M0 scale per 64, padded to 8 bytes.
 Row v4_row(const ModelConfig& config, KvFormat format) {
   if (format == KvFormat::kBf16) return {ElementFormat::kBf16, uint64_t{config.head_dim} * 2};
   const uint64_t rope = config.qk_rope_head_dim;
   const uint64_t nope = config.head_dim - rope;
   return {ElementFormat::kFp8DsMla, nope + rope * 2 + (nope / 64 + 7) / 8 * 8};
+}
+
+// The two names that a layer of a ratio has in files that transformers saved.
+constexpr std::string_view kCsaLayer = "compressed_sparse_attention";
+constexpr std::string_view kHcaLayer = "heavily_compressed_attention";
+
+Result<uint32_t> ratio_of_type(const ModelConfig& config, uint32_t layer) {
+  const std::string& type = config.layer_types[layer];
+  if (type == "sliding_attention") return 0u;
+  if (type == kCsaLayer) return config.compress_rate_csa;
+  if (type == kHcaLayer) return config.compress_rate_hca;
+  return bad_argument("config.json: field 'layer_types' has '" + type + "' for layer " +
+                      std::to_string(layer) + "; known are sliding_attention, " +
+                      std::string(kCsaLayer) + ", " + std::string(kHcaLayer));
+}
+
+// Published files give ratios, transformers saves the types of layers: both become ratios, one a
+// layer. Ratio 1 compresses nothing, so such a layer has its window alone, as one of ratio 0.
+Result<std::vector<uint32_t>> v4_ratios(const ModelConfig& config) {
+  const uint32_t layer_count = config.num_hidden_layers;
+  std::vector<uint32_t> ratios = config.compress_ratios;
+  std::replace(ratios.begin(), ratios.end(), 1u, 0u);
+  if (config.layer_types.empty() || (!ratios.empty() && ratios.size() < layer_count)) return ratios;
+  if (config.layer_types.size() < layer_count) {
+    return bad_argument(
+        "config.json: field 'layer_types' has " + std::to_string(config.layer_types.size()) +
+        " entries; needed is one for each of " + std::to_string(layer_count) + " layers");
+  }
+  const bool has_ratios = !ratios.empty();
+  if (!has_ratios) ratios.resize(layer_count);
+  for (uint32_t layer = 0; layer < layer_count; ++layer) {
+    const uint32_t ratio = QUIRE_TRY(ratio_of_type(config, layer));
+    if (has_ratios && ratio != ratios[layer]) {
+      return bad_argument(
+          "config.json: fields 'compress_ratios' and 'layer_types' differ for layer " +
+          std::to_string(layer));
+    }
+    ratios[layer] = ratio;
+  }
+  return ratios;
+}
+
+// What the class says where a file does not.
+ModelConfig with_v4_defaults(ModelConfig config) {
+  if (config.head_dim == 0) config.head_dim = 512;
+  if (config.qk_rope_head_dim == 0) {
+    // transformers saves the part of a head that is rotated instead.
+    config.qk_rope_head_dim =
+        static_cast<uint32_t>(config.head_dim * config.partial_rotary_factor.value_or(0.125));
+  }
+  if (config.index_head_dim == 0) config.index_head_dim = 128;
+  if (config.sliding_window == 0 && !config.is_null("sliding_window")) config.sliding_window = 128;
+  if (config.compress_rate_csa == 0) config.compress_rate_csa = kCsaRatio;
+  if (config.compress_rate_hca == 0) config.compress_rate_hca = kHcaRatio;
+  return config;
 }
 
 Result<void> check_v4(const ModelConfig& config) {
@@ -47,6 +90,22 @@ Result<void> check_v4(const ModelConfig& config) {
                         " layers, then at most one for each draft layer");
   }
   return {};
+}
+
+// Draft layers have the ratios behind those of the layers; a file without such has their number,
+// and then they keep their window alone, as all published ones do.
+Result<ModelConfig> prepare_v4(const ModelConfig& given, const LayoutOptions& options) {
+  ModelConfig config = with_v4_defaults(given);
+  QUIRE_TRY(require_layers(config));
+  config.compress_ratios = QUIRE_TRY(v4_ratios(config));
+  QUIRE_TRY(check_v4(config));
+  if (!options.draft_layers) {
+    config.compress_ratios.resize(config.num_hidden_layers);
+  } else if (config.compress_ratios.size() == config.num_hidden_layers) {
+    const uint32_t drafts = QUIRE_TRY(draft_layer_count(config, options));
+    config.compress_ratios.resize(config.num_hidden_layers + drafts, 0);
+  }
+  return config;
 }
 
 void append_csa_layer(const ModelConfig& config, const LayoutOptions& options, uint32_t layer,
@@ -79,6 +138,10 @@ Result<void> check_v4_1(const ModelConfig& config, const LayoutOptions& options)
                         "' has one published format, fp4 for rows and indexer: leave the format "
                         "options out");
   }
+  if (options.draft_layers) {
+    return bad_argument("model_type '" + config.model_type +
+                        "' has no published draft layers: leave --draft-layers out");
+  }
   QUIRE_TRY(check_v4(config));
   QUIRE_TRY(require(config,
                     {{"num_encoder_layers", config.num_encoder_layers, config.num_hidden_layers}}));
@@ -91,18 +154,30 @@ Result<void> check_v4_1(const ModelConfig& config, const LayoutOptions& options)
 
 }  // namespace
 
-Result<KvModel> v4_model(const ModelConfig& config, const LayoutOptions& options) {
-  QUIRE_TRY(check_v4(config));
+Row indexer_row(const ModelConfig& config, IndexerFormat format) {
+  const uint64_t dim = config.index_head_dim;
+  switch (format) {
+    case IndexerFormat::kFp4:
+      return {ElementFormat::kMxfp4Index, dim / 2 + dim / 32};
+    case IndexerFormat::kBf16:
+      return {ElementFormat::kBf16, dim * 2};
+    case IndexerFormat::kFp8:
+      break;
+  }
+  return {ElementFormat::kFp8Index, dim + sizeof(float)};
+}
+
+Result<KvModel> v4_model(const ModelConfig& given, const LayoutOptions& options) {
+  const ModelConfig config = QUIRE_TRY(prepare_v4(given, options));
   const KvFormat kv = options.kv.value_or(KvFormat::kFp8);
-  const auto layer_count = static_cast<uint32_t>(
-      options.draft_layers ? config.compress_ratios.size() : config.num_hidden_layers);
+  const auto layer_count = static_cast<uint32_t>(config.compress_ratios.size());
   KvModel model;
   for (uint32_t layer = 0; layer < layer_count; ++layer) {
     const uint32_t ratio = config.compress_ratios[layer];
     if (ratio != 0 && ratio != kCsaRatio && ratio != kHcaRatio) {
       return bad_argument("config.json: field 'compress_ratios' has " + std::to_string(ratio) +
                           " for layer " + std::to_string(layer) +
-                          "; known are 0 (window only), 4 and 128");
+                          "; known are 0 and 1 (window only), 4 and 128");
     }
     if (ratio == kCsaRatio) append_csa_layer(config, options, layer, model.tensors);
     if (ratio == kHcaRatio) append_hca_layer(config, options, layer, model.tensors);
@@ -145,30 +220,6 @@ Result<KvModel> v4_1_model(const ModelConfig& config, const LayoutOptions& optio
   model.block_tokens = 2 * kHcaRatio;
   model.window_tokens = config.sliding_window;
   model.replay = {config.sliding_window, false};  // "bounded replay": one window, approximate
-  return model;
-}
-
-Result<KvModel> mla_model(const ModelConfig& config, const LayoutOptions& options) {
-  const bool has_indexer = config.model_type == "deepseek_v32";
-  QUIRE_TRY(require_layers(config));
-  QUIRE_TRY(require(config, {{"kv_lora_rank", config.kv_lora_rank, kMaxDim},
-                             {"qk_rope_head_dim", config.qk_rope_head_dim, kMaxDim}}));
-  if (has_indexer) QUIRE_TRY(require(config, {{"index_head_dim", config.index_head_dim, kMaxDim}}));
-  const uint64_t latent = config.kv_lora_rank;
-  const uint64_t rope = config.qk_rope_head_dim;
-  const KvFormat kv = options.kv.value_or(has_indexer ? KvFormat::kFp8 : KvFormat::kBf16);
-  // FP8 latent with an FP32 scale per 128, BF16 positions (FlashMLA).
-  const Row main = kv == KvFormat::kFp8
-                       ? Row{ElementFormat::kFp8V32Mla, latent + latent / 128 * 4 + rope * 2}
-                       : Row{ElementFormat::kBf16, (latent + rope) * 2};
-  const Row index = indexer_row(config, options.indexer.value_or(IndexerFormat::kFp8));
-  KvModel model;
-  for (uint32_t layer = 0; layer < config.num_hidden_layers; ++layer) {
-    model.tensors.push_back({TensorRole::kAttention, layer, main.format, main.bytes});
-    if (has_indexer) {
-      model.tensors.push_back({TensorRole::kIndexer, layer, index.format, index.bytes});
-    }
-  }
   return model;
 }
 

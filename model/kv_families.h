@@ -40,12 +40,21 @@ Result<void> require(const ModelConfig& config, std::initializer_list<ConfigFiel
 Result<void> require_layers(const ModelConfig& config);
 // An element by the name config.json gives its type; `field` is named in errors.
 Result<Element> element_of(std::string_view field, const std::string& dtype);
+// The 16-bit (or wider) element of a model's own tensors. `otherwise`: where the file does not say.
+Result<Element> model_element(const ModelConfig& config, const LayoutOptions& options,
+                              std::string_view otherwise);
+// How many layers options.draft_layers adds: 0 without it. An error where the file names none.
+Result<uint32_t> draft_layer_count(const ModelConfig& config, const LayoutOptions& options);
 KvTensor window_tensor(uint32_t layer, Row row, uint32_t window_tokens, uint32_t shard_count);
 
 Result<KvModel> v4_model(const ModelConfig& config, const LayoutOptions& options);
 Result<KvModel> v4_1_model(const ModelConfig& config, const LayoutOptions& options);
-// Multi-head latent attention: one latent a token, the same on all ranks. V3.2 adds an indexer.
-Result<KvModel> mla_model(const ModelConfig& config, const LayoutOptions& options);
+// Key of a sparse indexer, whose dimension is config.index_head_dim.
+Row indexer_row(const ModelConfig& config, IndexerFormat format);
+// Multi-head latent attention: one latent a token, the same on all ranks. The sparse kind (V3.2,
+// GLM-5) adds an indexer and has FP8 rows of another shape.
+Result<KvModel> dense_mla_model(const ModelConfig& config, const LayoutOptions& options);
+Result<KvModel> sparse_mla_model(const ModelConfig& config, const LayoutOptions& options);
 // Grouped-query attention, with windows or linear attention on some layers. No replay: nothing
 // published says that a rebuilt window or state equals the original.
 Result<KvModel> heads_model(const ModelConfig& config, const LayoutOptions& options);

@@ -91,6 +91,23 @@ uint64_t page_part_bytes(const KvTensor& tensor, uint32_t block_tokens) {
   return tokens / tensor.tokens_per_row * tensor.row_bytes;
 }
 
+// A page is at most kMaxPageBytes: windows of many layers become several groups of equal parts.
+void append_in_parts(GroupPlan plan, std::vector<GroupPlan>& plans) {
+  uint64_t bytes = 0;
+  for (const PlannedTensor& tensor : plan.tensors) bytes += tensor.bytes;
+  const uint64_t part_count = (bytes + kMaxPageBytes - 1) / kMaxPageBytes;
+  const size_t step = (plan.tensors.size() + part_count - 1) / part_count;
+  if (step == plan.tensors.size()) return plans.push_back(std::move(plan));
+  for (size_t first = 0; first < plan.tensors.size(); first += step) {
+    const auto begin = plan.tensors.begin() + static_cast<ptrdiff_t>(first);
+    const size_t count = std::min(step, plan.tensors.size() - first);
+    plans.push_back({plan.name + "_" + std::to_string(first / step),
+                     plan.kind,
+                     plan.shard_count,
+                     {begin, begin + static_cast<ptrdiff_t>(count)}});
+  }
+}
+
 // One group per kind, rows without padding.
 std::vector<GroupPlan> plan_plain_groups(const KvModel& model, TokenSizes sizes) {
   std::vector<GroupPlan> plans;
@@ -103,7 +120,7 @@ std::vector<GroupPlan> plan_plain_groups(const KvModel& model, TokenSizes sizes)
           {tensor.layer, tensor.format,
            align_up(page_part_bytes(tensor, sizes.block), model.tensor_alignment)});
     }
-    if (!plan.tensors.empty()) plans.push_back(std::move(plan));
+    if (!plan.tensors.empty()) append_in_parts(std::move(plan), plans);
   }
   return plans;
 }
@@ -133,6 +150,10 @@ Group build_group(const KvModel& model, const GroupPlan& plan) {
 
 }  // namespace
 
+bool ModelConfig::is_null(std::string_view field) const {
+  return std::find(null_fields.begin(), null_fields.end(), field) != null_fields.end();
+}
+
 Result<Layout> layout_from_config(const ModelConfig& config, const LayoutOptions& options) {
   const KvModel model = QUIRE_TRY(kv_model(config, options));
   const TokenSizes sizes = QUIRE_TRY(token_sizes(model, options));
@@ -140,7 +161,10 @@ Result<Layout> layout_from_config(const ModelConfig& config, const LayoutOptions
                                            ? QUIRE_TRY(plan_engine_groups(model, sizes))
                                            : plan_plain_groups(model, sizes);
   Layout layout;
-  layout.name = options.name.empty() ? config.model_type : options.name;
+  // DeepSeek's own name of its V4 files is another word for the same model.
+  const bool is_alias = config.model_type == "deepseek_ref";
+  layout.name =
+      options.name.empty() ? (is_alias ? "deepseek_v4" : config.model_type) : options.name;
   layout.unit_tokens = sizes.unit;
   layout.block_tokens = sizes.block;
   for (const GroupPlan& plan : plans) {

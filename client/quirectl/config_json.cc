@@ -2,11 +2,15 @@
 // exceptions end here.
 #include "client/quirectl/config_json.h"
 
+#include <algorithm>
+#include <array>
 #include <boost/json/src.hpp>
+#include <cctype>
 #include <cstdio>
 #include <exception>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <type_traits>
 
 namespace quire::client {
@@ -18,8 +22,9 @@ using model::Errc;
 using model::ModelConfig;
 using model::Result;
 
-constexpr size_t kMaxFileBytes = 1 << 20;     // published ones are below 10 KiB
+constexpr size_t kMaxFileBytes = 64 << 20;    // the largest published ones have a few MiB
 constexpr size_t kMaxLayerEntries = 1 << 12;  // no published model has more than 200 layers
+constexpr size_t kMaxDepth = 256;             // of fields that nobody reads; ours have 4
 
 model::Error bad_config(std::string text) {
   return model::make_error(Errc::kInvalidArgument, "config.json: " + std::move(text));
@@ -38,18 +43,69 @@ Result<std::string> to_text(const json::value& value, const std::string& field) 
   return bad_config("field '" + field + "' must be a text");
 }
 
-// One field of either type; absent and null leave `target` as it is.
-template <typename T>
-Result<void> read_field(const json::object& object, const char* field, T& target) {
-  const json::value* value = object.if_contains(field);
-  if (value == nullptr || value->is_null()) return {};
-  if constexpr (std::is_same_v<T, uint32_t>) {
-    target = QUIRE_TRY(to_number(*value, field));
-  } else {
-    target = QUIRE_TRY(to_text(*value, field));
-  }
-  return {};
+Result<bool> to_flag(const json::value& value, const std::string& field) {
+  if (value.is_bool()) return value.get_bool();
+  return bad_config("field '" + field + "' must be true or false");
 }
+
+Result<double> to_fraction(const json::value& value, const std::string& field) {
+  json::error_code error;
+  const auto number = value.is_number() ? value.to_number<double>(error) : 0.0;
+  if (number > 0 && number <= 1) return number;
+  return bad_config("field '" + field + "' must be above 0 and at most 1");
+}
+
+// One field; absent and null leave `target` as it is, and null is noted: to some classes it means
+// something else than absence.
+class FieldReader {
+ public:
+  FieldReader(const json::object& object, ModelConfig& config) : object_(object), config_(config) {}
+
+  // A size of the model: 0 is none.
+  Result<void> size(const char* field, uint32_t& target) {
+    QUIRE_TRY(number(field, target));
+    if (target != 0 || value_of(field) == nullptr) return {};
+    return bad_config("field '" + std::string(field) +
+                      "' is 0; without the field the default of the model's class counts");
+  }
+  // A bound on what a layer keeps: 0 is none, as null is.
+  Result<void> bound(const char* field, uint32_t& target) {
+    QUIRE_TRY(number(field, target));
+    if (target == 0 && value_of(field) != nullptr) config_.null_fields.emplace_back(field);
+    return {};
+  }
+  Result<void> number(const char* field, uint32_t& target) {
+    if (const json::value* value = value_of(field)) target = QUIRE_TRY(to_number(*value, field));
+    return {};
+  }
+  Result<void> number(const char* field, std::optional<uint32_t>& target) {
+    if (const json::value* value = value_of(field)) target = QUIRE_TRY(to_number(*value, field));
+    return {};
+  }
+  Result<void> fraction(const char* field, std::optional<double>& target) {
+    if (const json::value* value = value_of(field)) target = QUIRE_TRY(to_fraction(*value, field));
+    return {};
+  }
+  Result<void> flag(const char* field, std::optional<bool>& target) {
+    if (const json::value* value = value_of(field)) target = QUIRE_TRY(to_flag(*value, field));
+    return {};
+  }
+  Result<void> text(const char* field, std::string& target) {
+    if (const json::value* value = value_of(field)) target = QUIRE_TRY(to_text(*value, field));
+    return {};
+  }
+
+ private:
+  const json::value* value_of(const char* field) {
+    const json::value* value = object_.if_contains(field);
+    if (value == nullptr || !value->is_null()) return value;
+    if (!config_.is_null(field)) config_.null_fields.emplace_back(field);
+    return nullptr;
+  }
+
+  const json::object& object_;
+  ModelConfig& config_;
+};
 
 template <typename T>
 Result<void> read_list(const json::object& object, const char* field, std::vector<T>& target) {
@@ -70,56 +126,209 @@ Result<void> read_list(const json::object& object, const char* field, std::vecto
   return {};
 }
 
-Result<void> read_attention(const json::object& object, ModelConfig& config) {
-  QUIRE_TRY(read_field(object, "num_attention_heads", config.num_attention_heads));
-  QUIRE_TRY(read_field(object, "num_key_value_heads", config.num_key_value_heads));
-  QUIRE_TRY(read_field(object, "head_dim", config.head_dim));
-  QUIRE_TRY(read_field(object, "sliding_window", config.sliding_window));
-  QUIRE_TRY(read_field(object, "sliding_window_pattern", config.sliding_window_pattern));
-  QUIRE_TRY(read_list(object, "layer_types", config.layer_types));
+// What a quantiser says of the cache: a word, an object with bits and kind, or null.
+std::string scheme_format(const json::value& value) {
+  if (value.is_string()) {
+    std::string word(value.get_string());
+    std::transform(word.begin(), word.end(), word.begin(),
+                   [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    if (word == "fp8" || word == "fp8_e4m3" || word == "float8_e4m3fn") return "fp8";
+    const bool is_plain = word.empty() || word == "auto" || word == "none" || word == "bfloat16" ||
+                          word == "bf16" || word == "float16" || word == "fp16";
+    return is_plain ? "" : word;
+  }
+  if (!value.is_object()) return "";
+  const json::object& scheme = value.get_object();
+  for (const auto& [name, inner] : scheme) {
+    // A quantiser that speaks tensor by tensor: {"*k_proj": {"output_tensors": {"dtype": ..}}}.
+    if (name == "dtype" && inner.is_string()) return scheme_format(inner);
+    std::string format = inner.is_object() ? scheme_format(inner) : "";
+    if (!format.empty()) return format;
+  }
+  const json::value* bits = scheme.if_contains("num_bits");
+  const json::value* type = scheme.if_contains("type");
+  if (bits == nullptr || !bits->is_int64()) return "";
+  const std::string kind = type != nullptr && type->is_string() ? type->get_string().c_str() : "?";
+  if (bits->get_int64() == 8 && kind == "float") return "fp8";
+  return std::to_string(bits->get_int64()) + "-bit " + kind;
+}
+
+model::CacheScheme scheme_in(const json::object& object, const std::string& prefix) {
+  for (const char* name :
+       {"kv_cache_scheme", "kv_cache_quant_algo", "kv_cache_quant_config", "kv_cache_dtype"}) {
+    const json::value* value = object.if_contains(name);
+    if (value == nullptr) continue;
+    std::string format = scheme_format(*value);
+    if (!format.empty()) return {prefix + name, std::move(format)};
+  }
+  return {};
+}
+
+// Where quantisers write it: in their own object, in one inside that, or among the model's fields.
+model::CacheScheme find_cache_scheme(const json::object& object) {
+  for (const std::string outer : {"quantization_config", "compression_config", "quantization"}) {
+    const json::value* value = object.if_contains(outer);
+    if (value == nullptr || !value->is_object()) continue;
+    model::CacheScheme scheme = scheme_in(value->get_object(), outer + ".");
+    const json::value* inner = value->get_object().if_contains("quantization");
+    if (scheme.field.empty() && inner != nullptr && inner->is_object()) {
+      scheme = scheme_in(inner->get_object(), outer + ".quantization.");
+    }
+    if (!scheme.field.empty()) return scheme;
+  }
+  return scheme_in(object, "");
+}
+
+Result<void> read_windows(const json::object& object, ModelConfig& config) {
+  FieldReader read(object, config);
+  QUIRE_TRY(read.size("max_position_embeddings", config.max_position_embeddings));
+  QUIRE_TRY(read.bound("sliding_window", config.sliding_window));
+  QUIRE_TRY(read.size("_sliding_window_pattern", config.sliding_window_pattern));
+  QUIRE_TRY(read.size("sliding_window_pattern", config.sliding_window_pattern));
+  QUIRE_TRY(read.flag("use_sliding_window", config.use_sliding_window));
+  QUIRE_TRY(read.number("max_window_layers", config.max_window_layers));
+  QUIRE_TRY(read.bound("attention_chunk_size", config.attention_chunk_size));
+  QUIRE_TRY(read_list(object, "no_rope_layers", config.no_rope_layers));
+  return read_list(object, "layer_types", config.layer_types);
+}
+
+Result<void> read_compression(const json::object& object, ModelConfig& config) {
+  FieldReader read(object, config);
+  QUIRE_TRY(read.fraction("partial_rotary_factor", config.partial_rotary_factor));
   QUIRE_TRY(read_list(object, "compress_ratios", config.compress_ratios));
-  QUIRE_TRY(read_field(object, "kv_lora_rank", config.kv_lora_rank));
-  QUIRE_TRY(read_field(object, "qk_rope_head_dim", config.qk_rope_head_dim));
-  QUIRE_TRY(read_field(object, "index_head_dim", config.index_head_dim));
-  return read_field(object, "index_n_heads", config.index_n_heads);
+  QUIRE_TRY(read.size("compress_rate_csa", config.compress_rate_csa));
+  QUIRE_TRY(read.size("compress_rate_hca", config.compress_rate_hca));
+  const json::value* rates = object.if_contains("compress_rates");
+  if (rates == nullptr || !rates->is_object()) return {};
+  FieldReader read_rate(rates->get_object(), config);
+  QUIRE_TRY(read_rate.size("compressed_sparse_attention", config.compress_rate_csa));
+  return read_rate.size("heavily_compressed_attention", config.compress_rate_hca);
+}
+
+Result<void> read_latents(const json::object& object, ModelConfig& config) {
+  FieldReader read(object, config);
+  QUIRE_TRY(read.size("kv_lora_rank", config.kv_lora_rank));
+  QUIRE_TRY(read.size("qk_rope_head_dim", config.qk_rope_head_dim));
+  QUIRE_TRY(read.size("index_head_dim", config.index_head_dim));
+  QUIRE_TRY(read.size("index_n_heads", config.index_n_heads));
+  QUIRE_TRY(read.number("index_topk_freq", config.index_topk_freq));
+  QUIRE_TRY(read.number("index_skip_topk_offset", config.index_skip_topk_offset));
+  QUIRE_TRY(read_list(object, "indexer_types", config.indexer_types));
+  const json::value* pattern = object.if_contains("index_topk_pattern");
+  if (pattern != nullptr && pattern->is_array() && config.indexer_types.empty()) {
+    return read_list(object, "index_topk_pattern", config.indexer_types);
+  }
+  return read.text("index_topk_pattern", config.index_topk_pattern);
 }
 
 Result<void> read_linear_attention(const json::object& object, ModelConfig& config) {
-  QUIRE_TRY(read_field(object, "full_attention_interval", config.full_attention_interval));
-  QUIRE_TRY(read_field(object, "linear_conv_kernel_dim", config.linear_conv_kernel_dim));
-  QUIRE_TRY(read_field(object, "linear_key_head_dim", config.linear_key_head_dim));
-  QUIRE_TRY(read_field(object, "linear_value_head_dim", config.linear_value_head_dim));
-  QUIRE_TRY(read_field(object, "linear_num_key_heads", config.linear_num_key_heads));
-  QUIRE_TRY(read_field(object, "linear_num_value_heads", config.linear_num_value_heads));
-  return read_field(object, "mamba_ssm_dtype", config.mamba_ssm_dtype);
+  FieldReader read(object, config);
+  QUIRE_TRY(read.size("full_attention_interval", config.full_attention_interval));
+  QUIRE_TRY(read.size("linear_conv_kernel_dim", config.linear_conv_kernel_dim));
+  QUIRE_TRY(read.size("linear_key_head_dim", config.linear_key_head_dim));
+  QUIRE_TRY(read.size("linear_value_head_dim", config.linear_value_head_dim));
+  QUIRE_TRY(read.size("linear_num_key_heads", config.linear_num_key_heads));
+  QUIRE_TRY(read.size("linear_num_value_heads", config.linear_num_value_heads));
+  QUIRE_TRY(read.text("mamba_ssm_dtype", config.mamba_ssm_dtype));
+  return read.text("mamba_ssm_cache_dtype", config.mamba_ssm_dtype);  // another name for it
 }
 
-Result<void> read_object(const json::object& object, ModelConfig& config) {
-  QUIRE_TRY(read_field(object, "model_type", config.model_type));
-  QUIRE_TRY(read_field(object, "dtype", config.torch_dtype));  // the newer name
-  QUIRE_TRY(read_field(object, "torch_dtype", config.torch_dtype));
-  QUIRE_TRY(read_field(object, "num_hidden_layers", config.num_hidden_layers));
-  QUIRE_TRY(read_field(object, "num_encoder_layers", config.num_encoder_layers));
-  QUIRE_TRY(read_field(object, "hidden_size", config.hidden_size));
-  QUIRE_TRY(read_attention(object, config));
+Result<void> read_sizes(const json::object& object, ModelConfig& config) {
+  FieldReader read(object, config);
+  QUIRE_TRY(read.size("num_hidden_layers", config.num_hidden_layers));
+  QUIRE_TRY(read.size("num_encoder_layers", config.num_encoder_layers));
+  // Three names for one thing; transformers uses the second one in nested files.
+  QUIRE_TRY(read.number("num_mtp_layers", config.num_nextn_predict_layers));
+  QUIRE_TRY(read.number("mtp_num_hidden_layers", config.num_nextn_predict_layers));
+  QUIRE_TRY(read.number("num_nextn_predict_layers", config.num_nextn_predict_layers));
+  QUIRE_TRY(read.size("hidden_size", config.hidden_size));
+  QUIRE_TRY(read.size("num_attention_heads", config.num_attention_heads));
+  QUIRE_TRY(read.size("num_key_value_heads", config.num_key_value_heads));
+  QUIRE_TRY(read.size("head_dim", config.head_dim));
+  QUIRE_TRY(read_windows(object, config));
+  QUIRE_TRY(read_compression(object, config));
+  QUIRE_TRY(read_latents(object, config));
   return read_linear_attention(object, config);
 }
 
+// "dtype" is the newer name and outranks the older one; "torch.bfloat16" is a way to write it.
+Result<void> read_dtype(const json::object& object, ModelConfig& config) {
+  FieldReader read(object, config);
+  QUIRE_TRY(read.text("torch_dtype", config.torch_dtype));
+  QUIRE_TRY(read.text("dtype", config.torch_dtype));
+  constexpr std::string_view kPrefix = "torch.";
+  if (config.torch_dtype.starts_with(kPrefix)) config.torch_dtype.erase(0, kPrefix.size());
+  return {};
+}
+
+const json::object* nested_text(const json::object& root) {
+  for (const char* field : {"text_config", "language_config", "llm_config"}) {
+    const json::value* text = root.if_contains(field);
+    if (text != nullptr && text->is_object()) return &text->get_object();
+  }
+  return nullptr;
+}
+
+// A model of several media has its decoder in an object of its own, with the fields of its class.
+// The type of elements and the scheme of the cache hold for the whole model where it names them.
 Result<ModelConfig> read_config(const json::value& root) {
   if (!root.is_object()) return bad_config("the file must hold one object");
+  const json::object& outer = root.get_object();
+  const json::object* text = nested_text(outer);
   ModelConfig config;
-  QUIRE_TRY(read_object(root.get_object(), config));
-  const json::value* text = root.get_object().if_contains("text_config");
-  if (text != nullptr && text->is_object()) QUIRE_TRY(read_object(text->get_object(), config));
+  config.is_nested = text != nullptr;
+  QUIRE_TRY(FieldReader(outer, config).text("model_type", config.model_type));
+  if (text != nullptr) {
+    QUIRE_TRY(FieldReader(*text, config).text("model_type", config.model_type));
+    QUIRE_TRY(read_dtype(*text, config));
+    config.cache_scheme = find_cache_scheme(*text);
+  }
+  QUIRE_TRY(read_dtype(outer, config));
+  if (config.cache_scheme.field.empty()) config.cache_scheme = find_cache_scheme(outer);
+  // The fields of other models may have our names and other types: their type is refused anyway.
+  if (!config.model_type.empty() && !model::is_known_model_type(config.model_type)) return config;
+  QUIRE_TRY(read_sizes(text == nullptr ? outer : *text, config));
   return config;
+}
+
+// Python writes numbers that JSON has no word for. As texts they are read where nobody needs a
+// number, and refused by the field's name where one does.
+std::string with_quoted_words(std::string_view text) {
+  std::string result;
+  bool in_text = false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (c == '"') in_text = !in_text;
+    if (in_text && c == '\\' && i + 1 < text.size()) result += text[i++];
+    size_t length = 0;
+    for (const std::string_view word : {"-Infinity", "Infinity", "NaN"}) {
+      if (!in_text && length == 0 && text.substr(i).starts_with(word)) length = word.size();
+    }
+    if (length == 0) {
+      result += text[i];
+      continue;
+    }
+    result.append("\"").append(text.substr(i, length)).append("\"");
+    i += length - 1;
+  }
+  return result;
+}
+
+std::string_view without_byte_order_mark(std::string_view text) {
+  constexpr std::string_view kMark = "\xef\xbb\xbf";
+  return text.starts_with(kMark) ? text.substr(kMark.size()) : text;
 }
 
 }  // namespace
 
-Result<ModelConfig> parse_config_json(std::string_view text) {
+Result<ModelConfig> parse_config_json(std::string_view given) {
   try {
     json::error_code error;
-    const json::value root = json::parse(json::string_view(text.data(), text.size()), error);
+    json::parse_options options;
+    options.max_depth = kMaxDepth;
+    options.allow_invalid_utf8 = true;
+    const std::string text = with_quoted_words(without_byte_order_mark(given));
+    const json::value root = json::parse(text, error, {}, options);
     if (error) return bad_config("not JSON: " + error.message());
     return read_config(root);
   } catch (const std::exception& exception) {
@@ -131,12 +340,14 @@ Result<ModelConfig> load_config_json(const std::string& path) {
   const auto close = [](FILE* file) { std::fclose(file); };
   const std::unique_ptr<FILE, decltype(close)> file(std::fopen(path.c_str(), "rb"), close);
   if (file == nullptr) return model::errno_error(path);
-  std::string text(kMaxFileBytes + 1, '\0');
-  text.resize(std::fread(text.data(), 1, text.size(), file.get()));
-  if (std::ferror(file.get()) != 0) return model::errno_error(path);
-  if (text.size() > kMaxFileBytes) {
-    return bad_config(path + " is larger than 1 MiB");
+  std::string text;
+  std::array<char, 1 << 16> piece{};
+  size_t count = 0;
+  while ((count = std::fread(piece.data(), 1, piece.size(), file.get())) > 0) {
+    text.append(piece.data(), count);
+    if (text.size() > kMaxFileBytes) return bad_config(path + " is larger than 64 MiB");
   }
+  if (std::ferror(file.get()) != 0) return model::errno_error(path);
   Result<ModelConfig> config = parse_config_json(text);
   if (config.ok()) return config;
   return model::make_error(config.code(), path + ": " + config.error().text);

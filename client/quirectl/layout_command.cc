@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <map>
+#include <optional>
 #include <ostream>
 
 #include "client/quirectl/config_json.h"
@@ -36,20 +37,50 @@ int report(const model::Error& error, std::ostream& err) {
   return kExitFailed;
 }
 
-Result<Layout> layout_from_file(const LayoutFromConfigOptions& options) {
+// The rows are not what the model's own type of element would give: said, not left to be found.
+void tell_of_scheme(const model::ModelConfig& config, const model::LayoutOptions& options,
+                    std::ostream& err) {
+  if (config.cache_scheme.field.empty() || options.kv) return;
+  err << "quirectl layout: " << config.cache_scheme.field << " of the file asks for a cache in "
+      << config.cache_scheme.format << "; --kv overrides it\n";
+}
+
+Result<Layout> layout_from_file(const LayoutFromConfigOptions& options, std::ostream& err) {
   const model::ModelConfig config = QUIRE_TRY(load_config_json(options.path));
-  return model::layout_from_config(config, options.layout);
+  const Layout layout = QUIRE_TRY(model::layout_from_config(config, options.layout));
+  tell_of_scheme(config, options.layout, err);
+  return layout;
+}
+
+template <typename Format>
+void add_format_option(CLI::App& command, const std::string& name, std::optional<Format>& target,
+                       const std::map<std::string, Format>& formats, const std::string& text) {
+  std::vector<std::string> words{"auto"};
+  for (const auto& [word, format] : formats) words.push_back(word);
+  command
+      .add_option_function<std::string>(
+          name,
+          [&target, formats](const std::string& word) {
+            const auto found = formats.find(word);
+            target = found == formats.end() ? std::optional<Format>() : found->second;
+          },
+          text)
+      ->check(CLI::IsMember(words));
 }
 
 void add_format_options(CLI::App& command, model::LayoutOptions& layout) {
-  command.add_option("--indexer", layout.indexer, "format of indexer keys: fp4, fp8, bf16")
-      ->transform(CLI::CheckedTransformer(
-          std::map<std::string, IndexerFormat>{{"fp4", IndexerFormat::kFp4},
-                                               {"fp8", IndexerFormat::kFp8},
-                                               {"bf16", IndexerFormat::kBf16}}));
-  command.add_option("--kv", layout.kv, "format of rows: bf16, fp8")
-      ->transform(CLI::CheckedTransformer(
-          std::map<std::string, KvFormat>{{"bf16", KvFormat::kBf16}, {"fp8", KvFormat::kFp8}}));
+  using model::StateFormat;
+  add_format_option<IndexerFormat>(
+      command, "--indexer", layout.indexer,
+      {{"fp4", IndexerFormat::kFp4}, {"fp8", IndexerFormat::kFp8}, {"bf16", IndexerFormat::kBf16}},
+      "format of indexer keys; auto: fp8");
+  add_format_option<KvFormat>(command, "--kv", layout.kv,
+                              {{"bf16", KvFormat::kBf16}, {"fp8", KvFormat::kFp8}},
+                              "format of rows; auto: what the file asks for, else the model's");
+  add_format_option<StateFormat>(
+      command, "--state,--state-dtype", layout.state,
+      {{"bf16", StateFormat::kBf16}, {"fp16", StateFormat::kFp16}, {"fp32", StateFormat::kFp32}},
+      "format of recurrent states; auto: the file's, else fp32");
 }
 
 void add_output_option(CLI::App& command, LayoutOutput& output) {
@@ -72,7 +103,7 @@ void add_from_config(CLI::App& parent, LayoutCommandLine& line, std::ostream& ou
   command->add_option("--tensor-parallel", options.layout.tensor_parallel,
                       "ranks that share the heads; one group for each shard");
   command->add_flag("--draft-layers", options.layout.draft_layers,
-                    "include windows of multi-token-prediction layers");
+                    "include multi-token-prediction layers");
   add_output_option(*command, options.output);
   command->callback(
       [&line, &out, &err] { line.exit_code = run_layout_from_config(line.from_config, out, err); });
@@ -94,7 +125,7 @@ void add_show_and_check(CLI::App& parent, LayoutCommandLine& line, std::ostream&
 
 int run_layout_from_config(const LayoutFromConfigOptions& options, std::ostream& out,
                            std::ostream& err) {
-  const Result<Layout> layout = layout_from_file(options);
+  const Result<Layout> layout = layout_from_file(options, err);
   if (!layout.ok()) return report(layout.error(), err);
   write_layout(*layout, options.output, out);
   return kExitOk;

@@ -58,6 +58,30 @@ TEST(LayoutCommand, FromConfigTakesRanksAndFormats) {
   EXPECT_EQ(layout->groups[0].element_format, model::ElementFormat::kFp8E4m3);
 }
 
+TEST(LayoutCommand, FromConfigSaysThatTheFileAsksForFp8) {
+  const std::string path = config_path("published/qwen3-32b-fp8-static-pertensor");
+  const Outcome asked = run_quirectl({"layout", "from-config", path});
+  ASSERT_EQ(asked.exit_code, kExitOk) << asked.err;
+  EXPECT_NE(asked.err.find("quantization_config.kv_cache_scheme"), std::string::npos) << asked.err;
+  const auto layout = model::parse_layout_toml(asked.out);
+  ASSERT_TRUE(layout.ok());
+  EXPECT_EQ(layout->groups[0].element_format, model::ElementFormat::kFp8E4m3);
+  const Outcome told = run_quirectl({"layout", "from-config", path, "--kv", "bf16"});
+  ASSERT_EQ(told.exit_code, kExitOk) << told.err;
+  EXPECT_TRUE(told.err.empty()) << told.err;
+  const Outcome automatic = run_quirectl({"layout", "from-config", path, "--kv", "auto"});
+  EXPECT_EQ(automatic.out, asked.out);
+}
+
+TEST(LayoutCommand, FromConfigTakesTheFormatOfStates) {
+  const Outcome outcome = run_quirectl(
+      {"layout", "from-config", config_path("qwen3-next-80b"), "--state", "bf16", "-o", "toml"});
+  ASSERT_EQ(outcome.exit_code, kExitOk) << outcome.err;
+  const auto layout = model::parse_layout_toml(outcome.out);
+  ASSERT_TRUE(layout.ok());
+  EXPECT_EQ(layout->groups[1].page_bytes, 36u * (3 * 8192 * 2 + 32 * 128 * 128 * 2));
+}
+
 TEST(LayoutCommand, FromConfigFailsWithTheFieldNamed) {
   const Outcome outcome =
       run_quirectl({"layout", "from-config", config_path("llama-3.1-70b"), "--indexer", "fp4"});
