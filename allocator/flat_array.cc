@@ -16,8 +16,8 @@ model::Result<ReservedMemory> ReservedMemory::reserve(size_t bytes, Pages pages)
   void* data = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (data == MAP_FAILED) {
-    return model::make_error(model::Errc::kResourceExhausted,
-                             "cannot reserve " + std::to_string(bytes) + " bytes of address space");
+    return model::errno_error("cannot reserve " + std::to_string(bytes) +
+                              " bytes of address space");
   }
   // Only speed: refused where THP is not built in.
   ::madvise(data, bytes, pages == Pages::kHuge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);

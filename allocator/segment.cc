@@ -44,10 +44,7 @@ constexpr std::array<std::string_view, 4> kModeNames = {"auto", "hugetlb", "thp"
 model::Error memory_error(std::string_view what) {
   const int code = errno;
   model::Error error = model::errno_error(what);
-  if (code == ENOMEM || code == ENOSPC || code == EFAULT || code == EMFILE || code == ENFILE ||
-      code == EFBIG) {
-    error.code = Errc::kResourceExhausted;
-  }
+  if (code == ENOSPC || code == EFAULT) error.code = Errc::kResourceExhausted;
   return error;
 }
 

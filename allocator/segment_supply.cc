@@ -35,6 +35,10 @@ struct Stock {
   uint32_t alive = 0;  // spare + given out + closing + the one being made or unmapped now
   uint64_t huge_bytes = 0;
   std::string failure;
+  // While there is a failure: one more attempt may be made, or waits for its time.
+  bool may_retry = false;
+  int64_t retry_at_ns = 0;  // 0: tick() has not seen the failure yet
+  int64_t back_off_ns = 0;  // before the last attempt
 };
 
 }  // namespace
@@ -49,7 +53,11 @@ struct SegmentSupply::State {
   }
 
   void run(const std::stop_token& stop);
-  bool can_make() const { return stock.failure.empty() && stock.alive < max_segments; }
+  bool can_make() const {
+    return (stock.failure.empty() || stock.may_retry) && stock.alive < max_segments;
+  }
+  void start_thread();
+  void fail(std::string text);
   void make_one(std::unique_lock<std::mutex>& lock, const std::stop_token& stop);
   void close_one(std::unique_lock<std::mutex>& lock);
 
@@ -86,9 +94,11 @@ void SegmentSupply::State::make_one(std::unique_lock<std::mutex>& lock,
   if (made.ok()) {
     stock.huge_bytes += huge_bytes_of(**made);
     stock.spare.push_back(std::move(made).value());
+    stock.failure.clear();
+    stock.back_off_ns = 0;
   } else {
     --stock.alive;
-    stock.failure = made.error().text;
+    fail(made.error().text);
   }
   lock.unlock();
   if (options.on_ready && !stop.stop_requested()) options.on_ready();
@@ -106,15 +116,25 @@ void SegmentSupply::State::close_one(std::unique_lock<std::mutex>& lock) {
   --stock.alive;
 }
 
+void SegmentSupply::State::fail(std::string text) {
+  stock.failure = std::move(text);
+  stock.may_retry = false;
+  stock.retry_at_ns = 0;
+}
+
+// Under the mutex, which the new thread waits for.
+void SegmentSupply::State::start_thread() {
+  try {
+    thread = std::jthread([this](const std::stop_token& stop) { run(stop); });
+  } catch (const std::system_error& error) {
+    fail(std::string("no thread for the segment supply: ") + error.what());
+  }
+}
+
 SegmentSupply::SegmentSupply(SegmentSupplyOptions options)
     : state_(std::make_unique<State>(std::move(options))) {
-  try {
-    state_->thread =
-        std::jthread([state = state_.get()](const std::stop_token& stop) { state->run(stop); });
-  } catch (const std::system_error& error) {
-    std::lock_guard lock(state_->mutex);
-    state_->stock.failure = std::string("no thread for the segment supply: ") + error.what();
-  }
+  std::lock_guard lock(state_->mutex);
+  state_->start_thread();
 }
 
 SegmentSupply::~SegmentSupply() = default;
@@ -148,10 +168,18 @@ void SegmentSupply::give_back(std::unique_ptr<Segment> segment) {
   state_->changed.notify_one();
 }
 
-void SegmentSupply::retry() {
+void SegmentSupply::tick(int64_t now_ns) {
   {
     std::lock_guard lock(state_->mutex);
-    state_->stock.failure.clear();
+    Stock& stock = state_->stock;
+    if (stock.failure.empty() || stock.may_retry) return;
+    if (stock.retry_at_ns == 0) {
+      stock.back_off_ns = std::clamp(2 * stock.back_off_ns, kFirstRetryNs, kLastRetryNs);
+      stock.retry_at_ns = now_ns + stock.back_off_ns;
+    }
+    if (now_ns < stock.retry_at_ns) return;
+    stock.may_retry = true;
+    if (!state_->thread.joinable()) state_->start_thread();
   }
   state_->changed.notify_one();
 }

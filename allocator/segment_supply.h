@@ -2,9 +2,10 @@
 // faults memory in on the core thread.
 //
 // Holds at most budget_bytes / segment_bytes segments alive, spare or given out. A failure to
-// create one (no memory) stops further attempts until retry(), and is kept for status. Threads:
-// take, give_back, retry, status from the core thread; one private thread creates. `on_ready` runs
-// on the private thread: it may only wake the core (write an eventfd).
+// create one (no memory, no descriptor) is kept for status, and tick() tries again: after a second,
+// then after twice as long each time, up to half a minute, until one succeeds. Threads: take,
+// give_back, tick, status from the core thread; one private thread creates. `on_ready` runs on the
+// private thread: it may only wake the core (write an eventfd).
 #pragma once
 
 #include <cstdint>
@@ -16,6 +17,9 @@
 #include "allocator/segment.h"
 
 namespace quire::allocator {
+
+inline constexpr int64_t kFirstRetryNs = 1'000'000'000;
+inline constexpr int64_t kLastRetryNs = 30'000'000'000;
 
 // 16 TiB of the smallest segments; only bounds the lists.
 inline constexpr uint32_t kMaxSegments = 1 << 18;
@@ -33,13 +37,13 @@ struct SupplyStatus {
   uint32_t spare = 0;
   uint32_t given_out = 0;
   uint64_t huge_bytes = 0;  // of all alive, backed by 2 MiB pages
-  std::string failure;      // empty = none
+  std::string failure;      // why the last attempt failed; empty since one succeeded
 };
 
 enum class SupplyState : uint8_t {
   kReady,      // take() would succeed
   kPending,    // one is being made
-  kExhausted,  // the budget is given out, or creation failed
+  kExhausted,  // the budget is given out, or creation failed and did not succeed since
 };
 
 class SegmentSupply {
@@ -53,7 +57,8 @@ class SegmentSupply {
   // Returns at once; the private thread closes the segment, then its share of the budget is free
   // for a new one.
   void give_back(std::unique_ptr<Segment> segment);
-  void retry();  // clears a failure
+  // Tells the time, of any monotonic clock; call it about once a second.
+  void tick(int64_t now_ns);
   SupplyStatus status() const;
   uint64_t segment_bytes() const;
 

@@ -1,5 +1,7 @@
 #include "model/result.h"
 
+#include <sys/resource.h>
+
 #include <cerrno>
 #include <cstring>
 
@@ -57,9 +59,32 @@ std::string_view errc_name(Errc code) {
 
 Error make_error(Errc code, std::string text) { return Error{code, std::move(text)}; }
 
+namespace {
+
+// "" unless the limit is finite.
+std::string limit_hint(__rlimit_resource resource, std::string_view option, std::string_view name) {
+  rlimit limit{};
+  if (::getrlimit(resource, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return {};
+  return "; the limit is " + std::to_string(limit.rlim_cur) + " (ulimit " + std::string(option) +
+         ", " + std::string(name) + "): raise it";
+}
+
+}  // namespace
+
 Error errno_error(std::string_view what) {
   const int saved = errno;
-  return Error{Errc::kIoError, std::string(what) + ": " + std::strerror(saved)};
+  Error error{Errc::kIoError, std::string(what) + ": " + std::strerror(saved)};
+  if (saved == EMFILE) {
+    error.text += limit_hint(RLIMIT_NOFILE, "-n", "RLIMIT_NOFILE");
+  } else if (saved == EFBIG) {
+    error.text += limit_hint(RLIMIT_FSIZE, "-f", "RLIMIT_FSIZE");
+  } else if (saved == ENOMEM) {
+    error.text += limit_hint(RLIMIT_AS, "-v", "RLIMIT_AS");
+  } else if (saved != ENFILE) {
+    return error;
+  }
+  error.code = Errc::kResourceExhausted;
+  return error;
 }
 
 }  // namespace quire::model

@@ -25,17 +25,17 @@ enum class Errc : int32_t {
   kNotFound = 8,               // no such session, lease, fill, segment or page
   kPermissionDenied = 9,       // another domain's, or a tenant that this domain may not speak for
   kBusy = 10,                  // a bound is hit for now; retry after a release or a completion
-  kResourceExhausted = 11,  // memory cannot be had even by evicting; release leases or retry later
-  kUnavailable = 12,        // the daemon is gone; the client reconnects
-  kStaleHandle = 13,        // a handle of an earlier daemon epoch or namespace epoch: a miss
-  kForked = 14,             // used in a forked child; connect anew there
-  kNoParent = 15,           // the span before this one is not present: commit it first
-  kDeadlineExceeded = 16,   // the operation's own deadline passed
-  kClosed = 17,             // the session or connection was closed
-  kCorrupt = 18,            // a checksum does not match; the page is quarantined, a miss
-  kIoError = 19,            // a system call failed; the text has errno
-  kAlreadyExists = 20,      // committed before: nothing was written
-  kInternal = 21,           // a bug in the daemon that it survived
+  kResourceExhausted = 11,     // memory cannot be had even by evicting, or a limit of the process
+  kUnavailable = 12,           // the daemon is gone; the client reconnects
+  kStaleHandle = 13,           // a handle of an earlier daemon epoch or namespace epoch: a miss
+  kForked = 14,                // used in a forked child; connect anew there
+  kNoParent = 15,              // the span before this one is not present: commit it first
+  kDeadlineExceeded = 16,      // the operation's own deadline passed
+  kClosed = 17,                // the session or connection was closed
+  kCorrupt = 18,               // a checksum does not match; the page is quarantined, a miss
+  kIoError = 19,               // a system call failed; the text has errno
+  kAlreadyExists = 20,         // committed before: nothing was written
+  kInternal = 21,              // a bug in the daemon that it survived
 };
 
 // Stable snake_case name, e.g. "resource_exhausted"; "unknown" outside the set.
@@ -47,7 +47,7 @@ struct Error {
 };
 
 Error make_error(Errc code, std::string text);
-// kIoError with "<what>: <strerror(errno)>".
+// "<what>: <strerror(errno)>", kIoError; out of descriptors, memory, file size: kResourceExhausted.
 Error errno_error(std::string_view what);
 
 template <typename T>

@@ -226,6 +226,7 @@ bool Core::background() {
   closers_.sockets_with_descriptors.collect(closed);
   if (now_ns_ - last_second_ns_ < kSecondNs) return left;
   last_second_ns_ = now_ns_;
+  parts_.supply->tick(now_ns_);
   listener_->resume();  // descriptors also come free with sessions, and in other processes
   // By index: ending one may not invalidate the walk.
   for (size_t i = 0; i < connections_.size(); ++i) {

@@ -13,6 +13,9 @@ namespace json = boost::json;
 
 namespace {
 
+constexpr std::string_view kMemoryAction =
+    "make room as the reason says, or start with less --ram_bytes; it is tried again by itself";
+
 json::object memory_of(const StatusSources& sources) {
   const allocator::SupplyStatus supply = sources.supply->status();
   json::object memory;
@@ -218,9 +221,12 @@ json::object ssd_of(const StatusSources& sources) {
 
 json::array tiers_of(const StatusSources& sources) {
   const cache::StoreCounters& store = sources.cache->store().counters();
+  const std::string failure = sources.supply->status().failure;
   json::array tiers;
   tiers.push_back({{"tier", "ram"},
-                   {"state", sources.supply->status().failure.empty() ? "ok" : "degraded"},
+                   {"state", failure.empty() ? "ok" : "degraded"},
+                   {"reason", failure},
+                   {"action", failure.empty() ? "" : kMemoryAction},
                    {"spans", store.resident_spans},
                    {"checkpoints", store.resident_checkpoints},
                    {"left_for_ssd", store.left_ram}});

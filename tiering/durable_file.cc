@@ -50,7 +50,9 @@ Result<void> write_new_file(int directory, const std::string& name,
 Error file_error(std::string_view what) {
   const int code = errno;
   Error error = model::errno_error(what);
-  if (code == ENOSPC || code == EDQUOT) error.code = Errc::kResourceExhausted;
+  // A file of the tier is not what ran out of descriptors or memory: only room counts here.
+  const bool room = code == ENOSPC || code == EDQUOT || code == EFBIG;
+  error.code = room ? Errc::kResourceExhausted : Errc::kIoError;
   return error;
 }
 

@@ -15,7 +15,7 @@ std::string one_line(std::string_view text) {
   return line;
 }
 
-bool is_space_error(int error) { return error == ENOSPC || error == EDQUOT; }
+bool is_space_error(int error) { return error == ENOSPC || error == EDQUOT || error == EFBIG; }
 
 std::string_view action_for(int error) {
   switch (error) {
@@ -24,6 +24,9 @@ std::string_view action_for(int error) {
              "writing resumes by itself";
     case EDQUOT:
       return "raise the disk quota of the daemon's user; writing resumes by itself";
+    case EFBIG:
+      return "raise the daemon's limit of a file's size (ulimit -f, LimitFSIZE=); writing resumes "
+             "by itself";
     case EROFS:
       return "the file system is mounted read-only: see dmesg for why, then remount it";
     case EACCES:

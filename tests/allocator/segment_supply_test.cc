@@ -66,7 +66,7 @@ TEST(SegmentSupply, BudgetBelowOneSegmentIsExhaustedAtOnce) {
   EXPECT_EQ(supply.status().max_segments, 0u);
 }
 
-TEST(SegmentSupply, FailureStopsAttemptsUntilRetry) {
+TEST(SegmentSupply, FailureStopsAttemptsUntilTheirTimeHasCome) {
   SupplyProbe probe;
   std::unique_ptr<SegmentSupply> supply;
   {
@@ -82,11 +82,43 @@ TEST(SegmentSupply, FailureStopsAttemptsUntilRetry) {
   EXPECT_EQ(supply->take(), nullptr);
   EXPECT_NE(supply->status().failure.find("memfd_create"), std::string::npos);
 
-  supply->retry();
+  EXPECT_NE(supply->status().failure.find("RLIMIT_NOFILE"), std::string::npos);
+
+  constexpr int64_t kNow = 5;
+  supply->tick(kNow);
+  supply->tick(kNow + kFirstRetryNs - 1);
+  EXPECT_EQ(supply->state(), SupplyState::kExhausted);
+  supply->tick(kNow + kFirstRetryNs);
   ASSERT_TRUE(probe.wait([&] { return supply->status().spare == 3; }));
   EXPECT_EQ(supply->status().failure, "");
   EXPECT_TRUE(probe.wait([&] { return probe.calls() >= 4; }));
-  EXPECT_EQ(probe.calls(), 4);  // one failure, no attempt until retry, three segments
+  EXPECT_EQ(probe.calls(), 4);  // one failure, no attempt before its time, three segments
+}
+
+TEST(SegmentSupply, TriesAgainAfterTwiceAsLongEachTimeUpToABoundAndForEver) {
+  SupplyProbe probe;
+  std::unique_ptr<SegmentSupply> supply;
+  int64_t now_ns = 1;
+  {
+    const NoDescriptors none;
+    supply = std::make_unique<SegmentSupply>(small_options(probe, 2));
+    ASSERT_TRUE(probe.wait([&] { return probe.calls() == 1; }));
+    for (int64_t back_off_ns = kFirstRetryNs; probe.calls() < 10;
+         back_off_ns = std::min(2 * back_off_ns, kLastRetryNs)) {
+      const int calls = probe.calls();
+      supply->tick(now_ns);  // which sees the failure
+      now_ns += back_off_ns;
+      supply->tick(now_ns - 1);
+      EXPECT_EQ(supply->state(), SupplyState::kExhausted) << "nobody waits for an attempt";
+      supply->tick(now_ns);
+      ASSERT_TRUE(probe.wait([&] { return probe.calls() == calls + 1; }));
+      ASSERT_NE(supply->status().failure, "");
+    }
+  }
+  supply->tick(now_ns);
+  supply->tick(now_ns + kLastRetryNs);
+  EXPECT_TRUE(probe.wait([&] { return supply->status().spare == 2; }));
+  EXPECT_EQ(supply->status().failure, "");
 }
 
 TEST(SegmentSupply, HugePageShortageIsAFailureWithItsCause) {

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <sys/resource.h>
+
 #include <cerrno>
 #include <memory>
 #include <set>
@@ -62,6 +64,22 @@ TEST(Errc, ErrnoErrorSaysWhatFailed) {
   const Error error = errno_error("open");
   EXPECT_EQ(error.code, Errc::kIoError);
   EXPECT_EQ(error.text, "open: No such file or directory");
+}
+
+TEST(Errc, ErrnoErrorOfAResourceLimitNamesTheLimit) {
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  rlimit limit = before;
+  limit.rlim_cur = 1000;
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &limit), 0);
+  errno = EMFILE;
+  const Error error = errno_error("open");
+  EXPECT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_EQ(error.code, Errc::kResourceExhausted);
+  EXPECT_EQ(error.text,
+            "open: Too many open files; the limit is 1000 (ulimit -n, RLIMIT_NOFILE): raise it");
+  errno = ENFILE;
+  EXPECT_EQ(errno_error("open").code, Errc::kResourceExhausted);
 }
 
 }  // namespace
