@@ -5,15 +5,24 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
+#include <string>
 
 namespace quire::allocator {
 
 // Left to the rest of the host (page tables, sockets, the daemon's own tables).
 inline constexpr uint64_t kMemoryReserveBytes = 64ull << 20;
 
-// MemAvailable, and the room below memory.max of each cgroup (v2) above this process, whichever is
-// less; page cache that can be dropped counts as room. A limit that cannot be read is no limit.
+struct MemoryRoom {
+  uint64_t bytes = std::numeric_limits<uint64_t>::max();
+  std::string source;  // the file that says so; empty: nothing does
+};
+
+// MemAvailable, and the room below the limit of each control group above this process (memory.max
+// of version 2, memory.limit_in_bytes of version 1, both mounted wherever /proc/self/mountinfo
+// says), whichever is less; page cache that can be dropped counts as room. A limit that cannot be
+// read is no limit. `root` stands before every path: for tests.
 // Threads: any. Reads /proc and /sys: for once a segment, not for once a request.
-uint64_t available_memory_bytes();
+MemoryRoom memory_room(const std::string& root = {});
 
 }  // namespace quire::allocator

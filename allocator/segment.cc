@@ -144,11 +144,12 @@ bool mapped_by_huge_pages(const Mapping& mapping) {
 }
 
 Result<void> check_room(uint64_t bytes) {
-  const uint64_t available = available_memory_bytes();
-  if (available >= kMemoryReserveBytes && available - kMemoryReserveBytes >= bytes) return {};
+  const MemoryRoom room = memory_room();
+  if (room.bytes >= kMemoryReserveBytes && room.bytes - kMemoryReserveBytes >= bytes) return {};
   return make_error(Errc::kResourceExhausted,
                     "a segment needs " + std::to_string(bytes >> 20) + " MiB, but only " +
-                        std::to_string(available >> 20) + " MiB of memory are available");
+                        std::to_string(room.bytes >> 20) + " MiB of memory are available (" +
+                        room.source + ")");
 }
 
 }  // namespace

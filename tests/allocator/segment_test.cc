@@ -145,7 +145,7 @@ TEST(Segment, ReportsTheHugePagesItReallyGot) {
 }
 
 TEST(Segment, MemoryShortageIsAnErrorBeforeAnythingIsTouched) {
-  const uint64_t bytes = available_memory_bytes() / (2 * kMiB) * (2 * kMiB) + 2 * kMiB;
+  const uint64_t bytes = memory_room().bytes / (2 * kMiB) * (2 * kMiB) + 2 * kMiB;
   EXPECT_EQ(Segment::create(bytes, HugePages::kOff, Population::kEager).code(),
             Errc::kResourceExhausted);
 }
