@@ -160,8 +160,18 @@ class Session {
   // The session's context. Only whole units are hashed, each once; a turn hashes its new tokens
   // only. kInvalidArgument beyond max_tokens.
   model::Result<void> append_tokens(std::span<const uint32_t> tokens);
-  // Instead of tokens: the engine's own hashes, one per unit (16..32 bytes, zero-padded).
+  // Instead of tokens: the engine's own hashes, one per unit (16..32 bytes, zero-padded), each of
+  // all that the unit's pages depend on beyond the units before it. After append_tokens that ended
+  // inside a unit the first hash completes that unit: it and the tokens given are hashed together.
+  // Tokens may follow, from the next unit on. kInvalidArgument beyond max_tokens.
   model::Result<void> append_unit_hashes(std::span<const model::Hash256> leaves);
+  //
+  // What an engine owes: two contexts with equal hashes must have equal pages. Quire sees token ids
+  // and nothing else, and a placeholder token is the same for every image. So whatever changes the
+  // pages besides the token ids before a position (images, audio, prompt embeddings, an adapter,
+  // position scaling) goes into the hash of every unit that it overlaps (append_unit_hashes), or,
+  // when it holds for the whole context, into SessionOptions::salt or namespace_name. What is left
+  // out can be answered with another context's pages; no check of Quire's can notice.
   uint32_t token_count() const;
   const std::vector<model::Hash256>& chain() const;
 
@@ -174,6 +184,8 @@ class Session {
   model::Result<void> release(uint64_t lease);
   // kBusy when the staging area is full of uncommitted fills.
   model::Result<Fill> begin_fill(model::FillKind kind, uint32_t end_tokens,
+  // prompt_tokens: at most the whole units appended and a part of one more. kInvalidArgument
+  // beyond.
                                  const FillOptions& options = {});
   model::Result<model::CommitResult> commit(const Fill& fill);
   model::Result<void> abort(const Fill& fill);

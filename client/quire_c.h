@@ -131,10 +131,15 @@ uint64_t quire_session_id(const quire_session* session);
 void quire_session_token(const quire_session* session, uint8_t token[QUIRE_TOKEN_BYTES]);
 
 quire_status quire_append_tokens(quire_session* session, const uint32_t* tokens, size_t count);
-/* `hashes`: count x QUIRE_HASH_BYTES. */
+/* `hashes`: count x QUIRE_HASH_BYTES, one a unit. After tokens that ended inside a unit the first
+ * one completes that unit and is hashed together with them. */
 quire_status quire_append_unit_hashes(quire_session* session, const uint8_t* hashes, size_t count);
 uint32_t quire_token_count(const quire_session* session);
 
+/* What an engine owes: two contexts with equal hashes must have equal pages. Whatever changes the
+ * pages besides the token ids (images, audio, prompt embeddings, adapters) goes into the hash of
+ * every unit that it overlaps, or into salt when it holds for the whole context. A placeholder
+ * token alone would let one image be answered with another's pages. */
 enum quire_match_limit {
   QUIRE_LIMIT_END_OF_PROMPT = 0,
   QUIRE_LIMIT_NO_SPAN = 1,

@@ -63,8 +63,14 @@ Result<RequestId> SessionImpl::submit_noop() {
 
 Result<RequestId> SessionImpl::submit_match(uint32_t prompt_tokens, uint32_t have_tokens,
                                             const PrefillCost& cost) {
-  if (prompt_tokens == 0 || prompt_tokens > tokens_.token_count() || have_tokens > prompt_tokens) {
-    return invalid("match: prompt_tokens must be 1..token_count(), have_tokens at most that");
+  if (prompt_tokens == 0 || have_tokens > prompt_tokens) {
+    return invalid("match: prompt_tokens is 0, or have_tokens above it");
+  }
+  // The last unit of a prompt may be partial: it has no hash, also where the engine hashes itself.
+  if (prompt_tokens / layout_.unit_tokens > tokens_.chain().size()) {
+    return invalid("match: " + std::to_string(prompt_tokens) + " tokens, but hashes of " +
+                   std::to_string(tokens_.chain().size() * layout_.unit_tokens) +
+                   ": append the rest first");
   }
   if (leases_.count() >= kMaxHeldLeases) {
     return make_error(Errc::kBusy, "too many leases are held: release some");

@@ -55,13 +55,16 @@ void TokenChain::hash_units(std::span<const uint32_t> tokens) {
 }
 
 Result<void> TokenChain::append_leaves(std::span<const Hash256> leaves) {
-  if (!begun_.empty()) {
-    return model::make_error(Errc::kInvalidArgument, "unit hashes can follow whole units only");
-  }
-  QUIRE_TRY(check_room(uint64_t{leaves.size()} * options_.unit_tokens));
+  if (leaves.empty()) return {};
+  QUIRE_TRY(check_room(uint64_t{leaves.size()} * options_.unit_tokens - begun_.size()));
   const size_t before = chain_.size();
-  const Hash256 previous = last();
-  model::extend_chain_from_leaves(previous, leaves, chain_);
+  if (!begun_.empty()) {
+    const Hash256 folded = model::fold_leaf(begun_, leaves.front());
+    begun_.clear();
+    model::extend_chain_from_leaves(Hash256{last()}, std::span(&folded, 1), chain_);
+    leaves = leaves.subspan(1);
+  }
+  model::extend_chain_from_leaves(Hash256{last()}, leaves, chain_);
   write_arena(before);
   return {};
 }

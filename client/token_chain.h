@@ -24,7 +24,8 @@ class TokenChain {
 
   // kInvalidArgument, and nothing appended, beyond max_tokens or the arena.
   model::Result<void> append_tokens(std::span<const uint32_t> tokens);
-  // The same from ready leaves; kInvalidArgument also while a unit is begun.
+  // The same from ready leaves. The first one completes a unit that tokens began, and is folded
+  // with them: the unit then stands for both.
   model::Result<void> append_leaves(std::span<const model::Hash256> leaves);
 
   uint32_t token_count() const {

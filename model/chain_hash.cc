@@ -54,6 +54,13 @@ Hash256 root_hash(const RootParts& parts) {
   return digest(message.data(), message.size());
 }
 
+Hash256 fold_leaf(std::span<const uint32_t> begun, const Hash256& leaf) {
+  std::string message = "quire-begun-unit-v1";
+  append_part(message, begun.data(), begun.size_bytes());
+  append_part(message, leaf.bytes.data(), leaf.bytes.size());
+  return digest(message.data(), message.size());
+}
+
 Hash256 sha256(std::span<const std::byte> bytes) { return digest(bytes.data(), bytes.size()); }
 
 void extend_chain(const Hash256& previous, std::span<const uint32_t> tokens, uint32_t unit_tokens,

@@ -39,5 +39,8 @@ void extend_chain(const Hash256& previous, std::span<const uint32_t> tokens, uin
 // The same from ready leaves (an engine's own >= 16-byte unit hashes, zero-padded to 32).
 void extend_chain_from_leaves(const Hash256& previous, std::span<const Hash256> leaves,
                               std::vector<Hash256>& chain);
+// Leaf of a unit of which the first tokens were given, and then a hash of the whole by the engine:
+// it binds both, so that neither alone can make two different units equal.
+Hash256 fold_leaf(std::span<const uint32_t> begun, const Hash256& leaf);
 
 }  // namespace quire::model

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <numeric>
 
 #include "model/chain_hash.h"
@@ -49,12 +50,38 @@ TEST(TokenChain, LeavesGiveTheChainOfTheirTokens) {
   EXPECT_EQ(by_leaves.chain(), by_tokens.chain());
 }
 
-TEST(TokenChain, LeavesInsideAUnitAreRefused) {
-  std::vector<Hash256> arena(4);
-  TokenChain chain({Hash256{}, 16, 64}, arena);
+// A text, and an image that begins inside a unit: the engine hashes from that unit on.
+TEST(TokenChain, TheFirstLeafCompletesTheUnitThatTokensBegan) {
+  const std::array<Hash256, 2> leaves{model::sha256({}), Hash256{}};
+  const auto chain_of = [&](std::span<const uint32_t> begun) {
+    std::vector<Hash256> arena(4);
+    TokenChain chain({Hash256{}, 16, 64}, arena);
+    EXPECT_TRUE(chain.append_tokens(begun).ok());
+    EXPECT_TRUE(chain.append_leaves(leaves).ok());
+    EXPECT_EQ(chain.token_count(), 32u);
+    EXPECT_TRUE(std::equal(chain.chain().begin(), chain.chain().end(), arena.begin()));
+    return chain.chain();
+  };
+  const std::vector<uint32_t> text = tokens(3);
+  EXPECT_EQ(chain_of(text), chain_of(text));
+  // Whatever differs before the leaf makes another chain, from its unit on.
+  EXPECT_NE(chain_of(text), chain_of(std::span(text).first(2)));
+  EXPECT_NE(chain_of(text), chain_of({}));
+  std::vector<uint32_t> other = text;
+  other[2] ^= 1;
+  EXPECT_NE(chain_of(text), chain_of(other));
+}
+
+TEST(TokenChain, LeavesBeyondTheBoundLeaveTheBegunUnitAsItWas) {
+  std::vector<Hash256> arena(4), expected_arena(4);
+  TokenChain chain({Hash256{}, 16, 20}, arena);
   ASSERT_TRUE(chain.append_tokens(tokens(3)).ok());
-  const Hash256 leaf{};
-  EXPECT_EQ(chain.append_leaves(std::span(&leaf, 1)).code(), Errc::kInvalidArgument);
+  const std::vector<Hash256> leaves(2);
+  const auto refused = chain.append_leaves(leaves);
+  EXPECT_EQ(refused.code(), Errc::kInvalidArgument);
+  EXPECT_NE(refused.error().text.find("max_tokens"), std::string::npos);
+  EXPECT_EQ(chain.token_count(), 3u);
+  EXPECT_TRUE(chain.append_leaves(std::span(leaves).first(1)).ok()) << "16 of 20";
 }
 
 TEST(TokenChain, NothingIsAppendedBeyondTheArena) {
