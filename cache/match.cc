@@ -99,7 +99,7 @@ class Finder {
     }
     match.exact_node = match.checkpoint_node.valid() ? node : root_.node;
     match.exact_units = match.checkpoint_node.valid() ? tree_.link(match.checkpoint_node).units : 0;
-    set_checkpoint_limit(match, reach);
+    set_checkpoint_limit(match);
     set_branch(match);
   }
 
@@ -117,16 +117,19 @@ class Finder {
     return {};
   }
 
-  void set_checkpoint_limit(PrefixMatch& match, uint32_t reach) const {
-    if (match.exact_units == last_units_) {
+  // A checkpoint is the limit only where spans would have allowed more: what lies in the block
+  // behind them (a turn end with tail pages) is a gain, and its absence no loss.
+  void set_checkpoint_limit(PrefixMatch& match) const {
+    const uint32_t allowed = std::min(match.span_units, last_units_);
+    if (match.exact_units < allowed) {
+      match.limit = MatchLimit::kNoCheckpoint;
+      match.limit_units = allowed;
+    } else if (match.span_units >= model::block_floor_units(last_units_, per_block_)) {
       match.limit = MatchLimit::kEndOfPrompt;
       match.limit_units = match.exact_units;
-    } else if (match.exact_units == reach) {
+    } else {
       match.limit = MatchLimit::kNoSpan;
       match.limit_units = match.span_units;
-    } else {
-      match.limit = MatchLimit::kNoCheckpoint;
-      match.limit_units = reach;
     }
   }
 

@@ -74,6 +74,10 @@ model::MatchResult PrefixReader::announce(CacheSession& session, const PrefixMat
   if (lease.span_node.valid()) store_->use(lease.span_node);
   if (lease.checkpoint_node.valid()) note_checkpoint_hit(session, lease.checkpoint_node);
   counters_.hit_tokens += result.exact_tokens;
+  if (match.limit == model::MatchLimit::kNoCheckpoint) {
+    ++counters_.no_checkpoint_matches;
+    counters_.no_checkpoint_tokens += result.limit_tokens - result.exact_tokens;
+  }
   return result;
 }
 

@@ -23,9 +23,11 @@ namespace quire::cache {
 
 struct ReaderCounters {
   uint64_t matches = 0;
-  uint64_t prompt_tokens = 0;   // asked for
-  uint64_t hit_tokens = 0;      // exact, announced
-  uint64_t ssd_hit_tokens = 0;  // of these, on SSD only when they were announced
+  uint64_t prompt_tokens = 0;          // asked for
+  uint64_t hit_tokens = 0;             // exact, announced
+  uint64_t ssd_hit_tokens = 0;         // of these, on SSD only when they were announced
+  uint64_t no_checkpoint_matches = 0;  // shorter than their spans allowed
+  uint64_t no_checkpoint_tokens = 0;   // by so much
   uint64_t loads = 0;
   uint64_t delivered_pages = 0;
 };

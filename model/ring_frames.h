@@ -140,10 +140,12 @@ static_assert(sizeof(CommitArgs) == 48 && sizeof(AdviseArgs) == 48 && sizeof(Sup
 
 // What kept the hit from being longer.
 enum class MatchLimit : uint8_t {
-  kEndOfPrompt = 0,   // nothing: all but the last unit or block
-  kNoSpan = 1,        // the span at limit_tokens is not present
-  kNoCheckpoint = 2,  // spans reach limit_tokens, but no checkpoint lies there
-  kGroup = 3,         // group `limit_group` vetoes
+  kEndOfPrompt = 0,  // nothing: all but the last unit or block
+  kNoSpan = 1,       // the span at limit_tokens is not present
+  // limit_tokens - exact_tokens were lost: the spans allow limit_tokens, but the last checkpoint
+  // lies at exact_tokens.
+  kNoCheckpoint = 2,
+  kGroup = 3,  // group `limit_group` vetoes
   kDeadline = 4,
 };
 
@@ -153,7 +155,7 @@ struct MatchResult {
   uint32_t span_tokens;    // s: append pages are present up to here, pinned too
   uint32_t replay_tokens;  // to resume at s instead: tokens to replay; 0 = not allowed
   uint32_t branch_tokens;  // a checkpoint is wanted here: an earlier session diverged; 0 = none
-  uint32_t limit_tokens;   // where the limit bit
+  uint32_t limit_tokens;   // where the limit bit: exact_tokens, or a position up to span_tokens
   uint32_t tokens_ram;     // of exact_tokens, per tier
   uint32_t tokens_ssd;
   uint32_t load_estimate_us;

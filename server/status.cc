@@ -71,6 +71,8 @@ json::object cache_of(const StatusSources& sources) {
           {"prompt_tokens", reader.prompt_tokens},
           {"hit_tokens", reader.hit_tokens},
           {"ssd_hit_tokens", reader.ssd_hit_tokens},
+          {"no_checkpoint_matches", reader.no_checkpoint_matches},
+          {"no_checkpoint_tokens", reader.no_checkpoint_tokens},
           {"loads", reader.loads},
           {"delivered_pages", reader.delivered_pages}};
 }
