@@ -18,6 +18,9 @@ using model::SlotId;
 
 namespace {
 
+// Spans of 16 tokens over model::kTailReachTokens, and what hangs beside them: microseconds.
+constexpr uint32_t kLookedAtForTurnEnds = 2048;
+
 NodeKind node_kind(FillKind kind) {
   return kind == FillKind::kSpan ? NodeKind::kSpan : NodeKind::kCheckpoint;
 }
@@ -157,7 +160,9 @@ model::Result<BeginOutcome> ObjectWriter::begin(CacheSession& session, HolderTag
   Fill& fill = fills_->at(id);
   fill.parent_key = position.parent_key;
   fill.parent_units = position.parent_units;
-  fill.reason = static_cast<CheckpointReason>(std::min<uint8_t>(args.reason, 2));
+  fill.reason = args.reason <= static_cast<uint8_t>(CheckpointReason::kBeforeTail)
+                    ? static_cast<CheckpointReason>(args.reason)
+                    : CheckpointReason::kBranch;
   if (auto claimed = claim(fill, holder, args.groups); !claimed.ok()) {
     end(fill);
     return std::move(claimed).error();
@@ -352,8 +357,10 @@ bool ObjectWriter::replaceable(const CacheSession& session, NodeId checkpoint) c
 bool ObjectWriter::supersede_previous(CacheSession& session, const Fill& fill, NodeId node) {
   NodeLink& link = store_->tree().link(node);
   link.first_child = session.owner_tag;
-  link.kept = fill.reason != CheckpointReason::kTurnEnd;
-  if (link.kept) return false;
+  link.kept =
+      fill.reason == CheckpointReason::kInterval || fill.reason == CheckpointReason::kBranch;
+  // What lies before a tail drops nothing: the turn end that goes with it is still to come.
+  if (fill.reason != CheckpointReason::kTurnEnd) return false;
   bool superseded = false;
   if (session.has_previous_checkpoint) {
     const auto previous =
@@ -372,6 +379,39 @@ bool ObjectWriter::supersede(CacheSession& session, const ChainView& chain, uint
   if (end_units == 0 || end_units > chain.count()) return false;
   const auto node =
       store_->tree().find(session.root, NodeKind::kCheckpoint, chain.after(end_units));
+  if (session.tail_tokens == 0) return superseded;
+  return thin_turn_ends(session, node) || superseded;
+}
+
+// Of the conversation's checkpoints on the path to a new turn end the deepest one before its tail
+// stays; the others go. Looks at a bounded number of nodes: what lies further up waits for
+// eviction.
+bool ObjectWriter::thin_turn_ends(const CacheSession& session, NodeId turn_end) {
+  const PrefixTree& tree = store_->tree();
+  const Root& root = names_->root(session.root);
+  const uint32_t before_tail = model::tail_units(
+      tree.link(turn_end).units, root.layout->layout.unit_tokens, session.tail_tokens);
+  bool superseded = false;
+  uint32_t beside_units = 0;  // of the one that stays; 0: not met yet
+  NodeId beside;
+  const auto thin = [&](NodeId node) {
+    const NodeLink& link = tree.link(node);
+    if (node == turn_end || link.superseded || !replaceable(session, node)) return;
+    NodeId goes = node;
+    if (link.units <= before_tail && link.units > beside_units) {
+      beside_units = link.units;
+      std::swap(goes, beside);
+    }
+    if (!goes.valid()) return;
+    store_->supersede(goes);
+    superseded = true;
+  };
+  uint32_t budget = kLookedAtForTurnEnds;
+  for (NodeId span = tree.parent(turn_end); budget > 0; span = tree.parent(span)) {
+    --budget;
+    if (tree.link(span).has_checkpoints) tree.for_each_checkpoint(span, budget, thin);
+    if (span == root.node) break;
+  }
   if (!node || !replaceable(session, *node) || store_->tree().link(*node).pins > 0) return false;
   store_->supersede(*node);
   return true;

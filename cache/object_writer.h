@@ -136,6 +136,7 @@ class ObjectWriter {
   const model::PagePlan& plan_of(const Fill& fill) const;
 
   NodeStore* store_;
+  bool thin_turn_ends(const CacheSession& session, model::NodeId turn_end);
   NamespaceTable* names_;
   FillTable* fills_;
   CacheSession* first_settling_ = nullptr;  // queue of sessions, through next_settling

@@ -87,8 +87,13 @@ void PrefixReader::note_checkpoint_hit(CacheSession& session, NodeId checkpoint)
   store_->use(checkpoint);
   NodeLink& link = store_->tree().link(checkpoint);
   if (link.first_child == session.owner_tag) {
-    session.has_previous_checkpoint = true;
-    session.previous_checkpoint = store_->tree().key(checkpoint);
+    const model::Hash256& key = store_->tree().key(checkpoint);
+    if (session.tail_tokens == 0) {
+      session.has_previous_checkpoint = true;
+      session.previous_checkpoint = key;
+    } else if (session.previous_checkpoint == key) {
+      session.has_previous_checkpoint = false;  // a new turn: this is where it begins
+    }
   } else {
     link.kept = 1;
   }

@@ -106,6 +106,10 @@ class PrefixTree {
   // Calls visit(NodeId) for each direct child; visit must not change the list.
   template <typename Visit>
   void for_each_child(model::NodeId node, Visit&& visit) const;
+  // Checkpoints directly below, from the end of the list, where they stand; each node looked at
+  // takes one of `budget`. visit(NodeId) may remove the node it is given.
+  template <typename Visit>
+  void for_each_checkpoint(model::NodeId node, uint32_t& budget, Visit&& visit) const;
 
   uint64_t node_count() const { return runs_.used_count(); }    // roots included
   uint32_t end_of_nodes() const { return runs_.end_of_ids(); }  // ids in use are below; for sweeps
@@ -138,6 +142,21 @@ void PrefixTree::for_each_child(model::NodeId node, Visit&& visit) const {
   for (uint32_t child = links_[node.value].first_child; child != 0;
        child = links_[child - 1].next_sibling) {
     visit(decode(child));
+  }
+}
+
+template <typename Visit>
+void PrefixTree::for_each_checkpoint(model::NodeId node, uint32_t& budget, Visit&& visit) const {
+  if (is_leaf(node)) return;
+  uint32_t child = links_[links_[node.value].first_child - 1].previous_sibling;
+  for (bool more = true; more && budget > 0; --budget) {
+    const NodeLink& link = links_[child - 1];
+    const bool hidden = link.quarantined != 0;
+    if (kind_of(link) == NodeKind::kSpan && !hidden) return;  // only such spans stand before it
+    more = child != links_[node.value].first_child;
+    const model::NodeId current = decode(child);
+    child = link.previous_sibling;
+    if (kind_of(link) == NodeKind::kCheckpoint && !hidden) visit(current);
   }
 }
 

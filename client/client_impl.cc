@@ -64,6 +64,7 @@ Result<model::OpenSessionRequest> open_request(const SessionOptions& options, ui
   request.weights_epoch = options.weights_epoch;
   request.conversation = options.conversation;
   request.load_class = static_cast<uint8_t>(options.load_class);
+  request.tail_tokens = options.tail_tokens;
   request.tenant = QUIRE_TRY(model::to_wire_name(options.tenant));
   request.namespace_name = QUIRE_TRY(model::to_wire_name(options.namespace_name));
   request.salt = QUIRE_TRY(model::to_wire_name(options.salt));

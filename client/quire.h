@@ -66,6 +66,9 @@ struct SessionOptions {
   uint64_t weights_epoch = 0;
   uint64_t conversation = 0;  // turns of one conversation supersede each other's checkpoints
   model::LoadClass load_class = model::LoadClass::kInteractive;  // of every load of the session
+  // Before the end of a prompt: there wanted_checkpoints() names one more position, and the daemon
+  // keeps that checkpoint beside the conversation's last turn end. 0: neither.
+  uint32_t tail_tokens = model::kTailTokens;
   uint32_t ring_entries = 256;
   uint32_t max_tokens = 1 << 20;  // longest context of this session
   uint32_t max_load_pages = 8192;
@@ -174,6 +177,11 @@ class Session {
   // out can be answered with another context's pages; no check of Quire's can notice.
   uint32_t token_count() const;
   const std::vector<model::Hash256>& chain() const;
+
+  // model::wanted_checkpoints() with this session's layout and tail. `from_tokens`: where the
+  // engine resumed; branch_tokens as match answered.
+  std::vector<model::WantedCheckpoint> wanted_checkpoints(uint32_t from_tokens, uint32_t end_tokens,
+                                                          uint32_t branch_tokens) const;
 
   // --- blocking ---
   model::Result<model::MatchResult> match(uint32_t prompt_tokens, uint32_t have_tokens = 0,

@@ -67,6 +67,8 @@ Result<SessionOptions> to_session_options(const quire_session_options* pointer) 
   }
   SessionOptions options;
   options.load_class = static_cast<quire::model::LoadClass>(given.load_class);
+  options.tail_tokens =
+      given.tail_tokens == QUIRE_NO_TAIL ? 0 : value_or(given.tail_tokens, options.tail_tokens);
   options.layout = given.layout->layout;
   options.tenant = text_or(given.tenant, "");
   options.namespace_name = text_or(given.namespace_name, "");

@@ -103,6 +103,7 @@ int quire_client_fd(const quire_client* client);
 quire_status quire_client_progress(quire_client* client);
 
 /* --- session --------------------------------------------------------------------------------- */
+#define QUIRE_NO_TAIL UINT32_MAX
 enum quire_load_class { QUIRE_INTERACTIVE = 0, QUIRE_BATCH = 1 };
 typedef struct quire_session_options {
   size_t size;
@@ -117,6 +118,10 @@ typedef struct quire_session_options {
   uint32_t max_tokens;
   uint32_t max_load_pages;
   uint32_t load_class; /* quire_load_class */
+  /* How far before a prompt's end a checkpoint (QUIRE_BEFORE_TAIL) stays beside the conversation's
+   * last turn end. 0: 256; QUIRE_NO_TAIL: none stays. */
+  uint32_t tail_tokens;
+  uint32_t reserved;
 } quire_session_options;
 void quire_session_options_init(quire_session_options* options);
 
@@ -130,16 +135,16 @@ const char* quire_session_error(const quire_session* session);
 uint64_t quire_session_id(const quire_session* session);
 void quire_session_token(const quire_session* session, uint8_t token[QUIRE_TOKEN_BYTES]);
 
+/* What an engine owes: two contexts with equal hashes must have equal pages. Whatever changes the
+ * pages besides the token ids (images, audio, prompt embeddings, adapters) goes into the hash of
+ * every unit that it overlaps, or into salt when it holds for the whole context. A placeholder
+ * token alone would let one image be answered with another's pages. */
 quire_status quire_append_tokens(quire_session* session, const uint32_t* tokens, size_t count);
 /* `hashes`: count x QUIRE_HASH_BYTES, one a unit. After tokens that ended inside a unit the first
  * one completes that unit and is hashed together with them. */
 quire_status quire_append_unit_hashes(quire_session* session, const uint8_t* hashes, size_t count);
 uint32_t quire_token_count(const quire_session* session);
 
-/* What an engine owes: two contexts with equal hashes must have equal pages. Whatever changes the
- * pages besides the token ids (images, audio, prompt embeddings, adapters) goes into the hash of
- * every unit that it overlaps, or into salt when it holds for the whole context. A placeholder
- * token alone would let one image be answered with another's pages. */
 enum quire_match_limit {
   QUIRE_LIMIT_END_OF_PROMPT = 0,
   QUIRE_LIMIT_NO_SPAN = 1,
@@ -213,7 +218,12 @@ int quire_verify_page(const quire_page_view* page);
 quire_status quire_release(quire_session* session, uint64_t lease);
 
 enum quire_fill_kind { QUIRE_FILL_SPAN = 0, QUIRE_FILL_CHECKPOINT = 1 };
-enum quire_checkpoint_reason { QUIRE_TURN_END = 0, QUIRE_INTERVAL = 1, QUIRE_BRANCH = 2 };
+enum quire_checkpoint_reason {
+  QUIRE_TURN_END = 0,
+  QUIRE_INTERVAL = 1,
+  QUIRE_BRANCH = 2,
+  QUIRE_BEFORE_TAIL = 3
+};
 typedef struct quire_fill_page {
   void* data; /* staging memory to be written */
   uint64_t bytes;

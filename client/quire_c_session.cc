@@ -93,7 +93,7 @@ Result<LoadOptions> to_load_options(const quire_load_options* pointer) {
 
 Result<FillOptions> to_fill_options(const quire_fill_options* pointer) {
   const quire_fill_options given = QUIRE_TRY(read_options(pointer));
-  if (given.reason > QUIRE_BRANCH) {
+  if (given.reason > QUIRE_BEFORE_TAIL) {
     return quire::model::make_error(quire::model::Errc::kInvalidArgument, "fill: unknown reason");
   }
   FillOptions options;

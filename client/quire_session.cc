@@ -21,6 +21,12 @@ Result<void> Session::append_tokens(std::span<const uint32_t> tokens) {
 Result<void> Session::append_unit_hashes(std::span<const model::Hash256> leaves) {
   return impl_->append_leaves(leaves);
 }
+std::vector<model::WantedCheckpoint> Session::wanted_checkpoints(uint32_t from_tokens,
+                                                                 uint32_t end_tokens,
+                                                                 uint32_t branch_tokens) const {
+  return model::wanted_checkpoints(impl_->layout(), from_tokens, end_tokens, branch_tokens,
+                                   impl_->tail_tokens());
+}
 uint32_t Session::token_count() const { return impl_->tokens().token_count(); }
 const std::vector<model::Hash256>& Session::chain() const { return impl_->tokens().chain(); }
 

@@ -52,6 +52,7 @@ class SessionImpl {
   const model::Layout& layout() const { return layout_; }
   const model::OpenSessionReply& reply() const { return reply_; }
   const TokenChain& tokens() const { return tokens_; }
+  uint32_t tail_tokens() const { return tail_tokens_; }
 
   model::Result<void> append_tokens(std::span<const uint32_t> tokens);
   model::Result<void> append_leaves(std::span<const model::Hash256> leaves);
@@ -131,6 +132,7 @@ class SessionImpl {
   const std::shared_ptr<Attachment> attachment_;
   const ClientOptions client_options_;
   const model::Layout layout_;
+  const uint32_t tail_tokens_;
   const model::OpenSessionReply reply_;
   std::optional<SessionChannel> channel_;  // empty after close()
   TokenChain tokens_;

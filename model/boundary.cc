@@ -21,19 +21,20 @@ std::vector<uint32_t> interval_steps(const Layout& layout) {
   return steps;
 }
 
-// Ascending, one a position: the highest reason wins (enumerators ascend by rank).
+int rank(CheckpointReason reason) {
+  return reason == CheckpointReason::kBeforeTail ? -1 : static_cast<int>(reason);
+}
+
+// Ascending, one a position: the highest rank wins.
 void keep_highest_reasons(std::vector<WantedCheckpoint>& wanted) {
   std::sort(wanted.begin(), wanted.end(), [](const WantedCheckpoint& a, const WantedCheckpoint& b) {
-    return a.tokens != b.tokens ? a.tokens < b.tokens : a.reason > b.reason;
+    return a.tokens != b.tokens ? a.tokens < b.tokens : rank(a.reason) > rank(b.reason);
   });
   const auto same_position = [](const WantedCheckpoint& a, const WantedCheckpoint& b) {
     return a.tokens == b.tokens;
   };
   wanted.erase(std::unique(wanted.begin(), wanted.end(), same_position), wanted.end());
 }
-
-static_assert(CheckpointReason::kTurnEnd < CheckpointReason::kInterval &&
-              CheckpointReason::kInterval < CheckpointReason::kBranch);
 
 }  // namespace
 
@@ -67,15 +68,33 @@ uint32_t parent_units(FillKind kind, uint32_t end_units, uint32_t units_per_bloc
 
 bool has_tail(const Layout& layout, uint32_t tokens) { return tokens % layout.block_tokens != 0; }
 
+uint32_t tail_point(const Layout& layout, uint32_t prompt_tokens, uint32_t tail_tokens) {
+  return prompt_tokens > tail_tokens ? unit_floor(layout, prompt_tokens - tail_tokens) : 0;
+}
+
+uint32_t tail_units(uint32_t end_units, uint32_t unit_tokens, uint32_t tail_tokens) {
+  const uint64_t longest = (uint64_t{end_units} + 1) * unit_tokens;
+  return longest > tail_tokens ? static_cast<uint32_t>((longest - tail_tokens) / unit_tokens) : 0;
+}
+
 std::vector<WantedCheckpoint> wanted_checkpoints(const Layout& layout, uint32_t from_tokens,
-                                                 uint32_t end_tokens, uint32_t branch_tokens) {
+                                                 uint32_t end_tokens, uint32_t branch_tokens,
+                                                 uint32_t tail_tokens) {
   std::vector<WantedCheckpoint> wanted;
   if (!needs_checkpoint(layout)) return wanted;
   const auto add = [&](uint32_t tokens, CheckpointReason reason) {
     if (tokens > from_tokens && tokens <= end_tokens) wanted.push_back({tokens, reason});
   };
   // Every rule but kNone wants turn ends; where all boundaries are wanted the interval outranks it.
-  add(last_resume_point(layout, end_tokens), CheckpointReason::kTurnEnd);
+  const uint32_t turn_end = last_resume_point(layout, end_tokens);
+  const bool cold = from_tokens == 0;
+  if (cold || turn_end >= uint64_t{from_tokens} + tail_tokens) {
+    add(turn_end, CheckpointReason::kTurnEnd);
+  }
+  const uint32_t before_tail = tail_tokens > 0 ? tail_point(layout, end_tokens, tail_tokens) : 0;
+  if (cold || before_tail > uint64_t{from_tokens} + kTailReachTokens) {
+    add(before_tail, CheckpointReason::kBeforeTail);
+  }
   add(unit_floor(layout, branch_tokens), CheckpointReason::kBranch);
   for (const uint32_t step : interval_steps(layout)) {
     // 64-bit: the position after the last may lie above 2^32.

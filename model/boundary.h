@@ -32,10 +32,18 @@ bool is_object_end(FillKind kind, uint32_t end_units, uint32_t units_per_block);
 uint32_t parent_units(FillKind kind, uint32_t end_units, uint32_t units_per_block);
 
 enum class CheckpointReason : uint8_t {
-  kTurnEnd = 0,   // prompt end or output end: superseded by the session's next one
-  kInterval = 1,  // every N tokens: kept
-  kBranch = 2,    // another session diverged here: kept
+  kTurnEnd = 0,     // prompt end or output end: superseded by the session's next one
+  kInterval = 1,    // every N tokens: kept
+  kBranch = 2,      // another session diverged here: kept
+  kBeforeTail = 3,  // a little before a prompt's end: stays beside the turn end, until the next one
 };
+
+// Templates rewrite the tail of a prompt: the next turn often leaves this one within its last 256
+// tokens, where the checkpoint at its end serves nobody.
+inline constexpr uint32_t kTailTokens = 256;
+// A checkpoint at most so far before the tail serves as the one before it: what recomputing this
+// much costs, now and then, is less than one more checkpoint in every turn.
+inline constexpr uint32_t kTailReachTokens = 64 * kTailTokens;
 
 struct WantedCheckpoint {
   uint32_t tokens = 0;  // multiple of A
@@ -43,11 +51,21 @@ struct WantedCheckpoint {
   friend bool operator==(const WantedCheckpoint&, const WantedCheckpoint&) = default;
 };
 
+// The last unit end that lies `tail_tokens` before the end of a prompt; 0 if none.
+uint32_t tail_point(const Layout& layout, uint32_t prompt_tokens, uint32_t tail_tokens);
+// The tail point of the longest prompt whose turn end lies at `end_units`, in units. What lies
+// there or before is before the tail of every prompt with that turn end.
+uint32_t tail_units(uint32_t end_units, uint32_t unit_tokens, uint32_t tail_tokens);
+
 // Checkpoints wanted while computing (from_tokens, end_tokens], ascending, at most one a position;
-// a branch outranks an interval, an interval outranks a turn end. The turn end lies at
-// last_resume_point(end_tokens), so that the same prompt sent again still hits it.
+// a branch outranks an interval, an interval outranks a turn end, a turn end outranks the one
+// before the tail. The turn end lies at last_resume_point(end_tokens), so that the same prompt sent
+// again still hits it. `from_tokens` = where the turn resumed: the checkpoint there is the one
+// before the tail when it lies near enough (kTailReachTokens), and a turn end less than tail_tokens
+// behind it is not worth its bytes. `tail_tokens` = 0: every turn end, and none before a tail.
 // `branch_tokens` = 0 when match named none. Empty for layouts without checkpoint groups.
 std::vector<WantedCheckpoint> wanted_checkpoints(const Layout& layout, uint32_t from_tokens,
-                                                 uint32_t end_tokens, uint32_t branch_tokens);
+                                                 uint32_t end_tokens, uint32_t branch_tokens,
+                                                 uint32_t tail_tokens = kTailTokens);
 
 }  // namespace quire::model

@@ -110,7 +110,10 @@ struct OpenSessionRequest {
   uint64_t weights_epoch = 0;
   uint64_t conversation = 0;  // sessions with the same non-zero value supersede each other
   uint8_t load_class = 0;     // LoadClass (model/ring_frames.h); kInvalidArgument for others
-  std::array<uint8_t, 7> reserved{};
+  std::array<uint8_t, 3> reserved{};
+  // A conversation keeps a checkpoint this far before its last turn end beside it; 0 (what older
+  // clients send): its last turn end alone.
+  uint32_t tail_tokens = 0;
   WireName tenant{};
   WireName namespace_name{};
   WireName salt{};

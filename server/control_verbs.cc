@@ -165,6 +165,7 @@ model::Result<void> ControlVerbs::open_session(Connection& connection, uint32_t 
   return reply_with_session(connection, sequence, FrameType::kOpenSession, *attachment);
 }
 
+  attachment->session().cached.tail_tokens = request.tail_tokens;
 model::Result<void> ControlVerbs::join_session(Connection& connection, uint32_t sequence,
                                                std::string_view payload) {
   const auto request = QUIRE_TRY(read_struct<model::JoinSessionRequest>(payload));

@@ -200,6 +200,30 @@ TEST_F(QuireC, StagingFollowsTheLayoutByDefault) {
   EXPECT_EQ(daemon_->last_open().staging_bytes, 16u << 20);
 }
 
+// What a session asks of the daemon for its conversation; a caller built before the field was there
+// gets the default.
+TEST_F(QuireC, TheTailIsAnOptionOfTheSession) {
+  quire_session_options options;
+  quire_session_options_init(&options);
+  options.layout = layout_;
+  options.max_tokens = 4096;
+  options.staging_bytes = 64 << 10;
+  const auto asked = [&](uint32_t tail_tokens, size_t size) {
+    options.tail_tokens = tail_tokens;
+    options.size = size;
+    EXPECT_EQ(quire_open_session(handle_, &options, &session_handle_), QUIRE_OK);
+    const Frame frame = daemon_->last_frame();
+    EXPECT_EQ(frame.header.type, static_cast<uint16_t>(model::FrameType::kOpenSession));
+    quire_close_session(session_handle_);
+    session_handle_ = nullptr;
+    return model::read_struct<model::OpenSessionRequest>(frame.payload)->tail_tokens;
+  };
+  EXPECT_EQ(asked(0, sizeof(options)), 256u);
+  EXPECT_EQ(asked(1024, sizeof(options)), 1024u);
+  EXPECT_EQ(asked(QUIRE_NO_TAIL, sizeof(options)), 0u);
+  EXPECT_EQ(asked(77, offsetof(quire_session_options, tail_tokens)), 256u);
+}
+
 TEST_F(QuireC, AnUnknownClassIsRefused) {
   quire_session_options options;
   quire_session_options_init(&options);

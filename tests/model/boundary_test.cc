@@ -83,9 +83,49 @@ TEST(Boundary, NothingIsWantedWithoutCheckpointGroups) {
 
 TEST(Boundary, TurnEndLiesAtTheLastResumePoint) {
   const Layout layout = hybrid_layout(128, 256);
-  EXPECT_EQ(wanted_checkpoints(layout, 0, 1000, 0), (Wanted{{896, kTurnEnd}}));
-  EXPECT_EQ(wanted_checkpoints(layout, 0, 1024, 0), (Wanted{{896, kTurnEnd}}));
-  EXPECT_EQ(wanted_checkpoints(layout, 0, 1025, 0), (Wanted{{1024, kTurnEnd}}));
+  EXPECT_EQ(wanted_checkpoints(layout, 0, 1000, 0, 0), (Wanted{{896, kTurnEnd}}));
+  EXPECT_EQ(wanted_checkpoints(layout, 0, 1024, 0, 0), (Wanted{{896, kTurnEnd}}));
+  EXPECT_EQ(wanted_checkpoints(layout, 0, 1025, 0, 0), (Wanted{{1024, kTurnEnd}}));
+}
+
+TEST(Boundary, AColdPromptWantsOneMoreBeforeItsTail) {
+  const Layout layout = hybrid_layout(128, 256);
+  EXPECT_EQ(wanted_checkpoints(layout, 0, 1000, 0), (Wanted{{640, kBeforeTail}, {896, kTurnEnd}}));
+  EXPECT_EQ(wanted_checkpoints(layout, 0, 1000, 0, 512),
+            (Wanted{{384, kBeforeTail}, {896, kTurnEnd}}));
+  EXPECT_EQ(wanted_checkpoints(layout, 0, 1000, 0, 0), (Wanted{{896, kTurnEnd}}));
+  EXPECT_EQ(wanted_checkpoints(layout, 0, 300, 0), (Wanted{{256, kTurnEnd}})) << "a tail alone";
+  EXPECT_EQ(wanted_checkpoints(layout, 0, 1000, 0, 1), (Wanted{{896, kTurnEnd}})) << "one position";
+  EXPECT_EQ(wanted_checkpoints(layout, 0, 1000, 640), (Wanted{{640, kBranch}, {896, kTurnEnd}}));
+}
+
+// The checkpoint that a turn resumed from is the one before its tail, when it lies near.
+TEST(Boundary, AWarmTurnWantsOneBeforeItsTailOnlyFarFromWhereItResumed) {
+  const Layout layout = hybrid_layout(128, 256);
+  EXPECT_EQ(wanted_checkpoints(layout, 1024, 1024 + 8000, 0), (Wanted{{8960, kTurnEnd}}));
+  EXPECT_EQ(wanted_checkpoints(layout, 1024, 1024 + 20'000, 0),
+            (Wanted{{20'736, kBeforeTail}, {20'992, kTurnEnd}}));
+}
+
+TEST(Boundary, ATurnEndNearerThanATailToWhereTheTurnResumedIsNotWanted) {
+  const Layout layout = hybrid_layout(128, 256);
+  EXPECT_TRUE(wanted_checkpoints(layout, 768, 1000, 0).empty()) << "128 tokens further";
+  EXPECT_EQ(wanted_checkpoints(layout, 640, 1000, 0), (Wanted{{896, kTurnEnd}}));
+  EXPECT_EQ(wanted_checkpoints(layout, 768, 1000, 0, 0), (Wanted{{896, kTurnEnd}}));
+}
+
+TEST(Boundary, WhatLiesAtTheTailPointIsBeforeTheTailOfEveryPromptWithThatTurnEnd) {
+  EXPECT_TRUE(rc::check([] {
+    const Layout layout = *valid_layouts();
+    const auto prompt = *rc::gen::inRange<uint32_t>(1, 100'000);
+    const auto tail = *rc::gen::inRange<uint32_t>(1, 1000);
+    const uint32_t end = unit_floor(layout, prompt - 1);
+    const uint32_t point = tail_point(layout, prompt, tail);
+    RC_ASSERT(point / layout.unit_tokens <=
+              tail_units(end / layout.unit_tokens, layout.unit_tokens, tail));
+    RC_ASSERT(tail_point(layout, end + layout.unit_tokens, tail) ==
+              tail_units(end / layout.unit_tokens, layout.unit_tokens, tail) * layout.unit_tokens);
+  }));
 }
 
 TEST(Boundary, PositionsUpToFromAreNotWantedAgain) {
@@ -97,32 +137,33 @@ TEST(Boundary, PositionsUpToFromAreNotWantedAgain) {
 
 TEST(Boundary, AllWantsEveryUnit) {
   const Layout layout = with_rules(CheckpointRule::kAll, CheckpointRule::kTurnEnds);
-  EXPECT_EQ(wanted_checkpoints(layout, 100, 520, 0),
+  EXPECT_EQ(wanted_checkpoints(layout, 100, 520, 0, 0),
             (Wanted{{128, kInterval}, {256, kInterval}, {384, kInterval}, {512, kInterval}}));
 }
 
 TEST(Boundary, EveryWantsMultiplesAndTurnEnds) {
   const Layout layout = with_rules(CheckpointRule::kEvery, CheckpointRule::kNone, 512);
-  EXPECT_EQ(wanted_checkpoints(layout, 512, 1700, 0),
+  EXPECT_EQ(wanted_checkpoints(layout, 512, 1700, 0, 0),
             (Wanted{{1024, kInterval}, {1536, kInterval}, {1664, kTurnEnd}}));
 }
 
 TEST(Boundary, BranchOutranksIntervalOutranksTurnEnd) {
   const Layout layout = with_rules(CheckpointRule::kEvery, CheckpointRule::kTurnEnds, 512);
-  EXPECT_EQ(wanted_checkpoints(layout, 0, 1025, 512), (Wanted{{512, kBranch}, {1024, kInterval}}));
-  EXPECT_EQ(wanted_checkpoints(hybrid_layout(128, 256), 0, 1000, 896), (Wanted{{896, kBranch}}));
+  EXPECT_EQ(wanted_checkpoints(layout, 0, 1025, 512, 0),
+            (Wanted{{512, kBranch}, {1024, kInterval}}));
+  EXPECT_EQ(wanted_checkpoints(hybrid_layout(128, 256), 0, 1000, 896, 0), (Wanted{{896, kBranch}}));
 }
 
 TEST(Boundary, IntervalsOfSeveralGroupsAreJoined) {
   Layout layout = with_rules(CheckpointRule::kEvery, CheckpointRule::kEvery, 384);
   layout.groups[2].checkpoint_every_tokens = 512;
-  EXPECT_EQ(wanted_checkpoints(layout, 0, 1100, 0),
+  EXPECT_EQ(wanted_checkpoints(layout, 0, 1100, 0, 0),
             (Wanted{{384, kInterval}, {512, kInterval}, {768, kInterval}, {1024, kInterval}}));
 }
 
 TEST(Boundary, EndOfThe32BitRangeDoesNotWrap) {
   const Layout layout = with_rules(CheckpointRule::kAll, CheckpointRule::kAll);
-  const auto wanted = wanted_checkpoints(layout, 0xffffff00u, 0xffffffffu, 0);
+  const auto wanted = wanted_checkpoints(layout, 0xffffff00u, 0xffffffffu, 0, 0);
   EXPECT_EQ(wanted, (Wanted{{0xffffff80u, kInterval}}));
 }
 
@@ -132,7 +173,8 @@ TEST(Boundary, WantedAreAscendingUnitsInsideTheRangeAndHoldTheTurnEnd) {
     const auto from = *rc::gen::inRange<uint32_t>(0, 5000);
     const auto end = *rc::gen::inRange<uint32_t>(0, 10'000);
     const auto branch = unit_floor(layout, *rc::gen::inRange<uint32_t>(0, 10'000));
-    const Wanted wanted = wanted_checkpoints(layout, from, end, branch);
+    const auto tail = *rc::gen::element<uint32_t>(0, 1, kTailTokens, 2000);
+    const Wanted wanted = wanted_checkpoints(layout, from, end, branch, tail);
     uint32_t before = from;
     bool has_turn_end = false;
     for (const WantedCheckpoint& checkpoint : wanted) {
@@ -142,8 +184,10 @@ TEST(Boundary, WantedAreAscendingUnitsInsideTheRangeAndHoldTheTurnEnd) {
       has_turn_end |= checkpoint.tokens == last_resume_point(layout, end);
       before = checkpoint.tokens;
     }
-    const bool expected = needs_checkpoint(layout) && last_resume_point(layout, end) > from;
-    RC_ASSERT(has_turn_end == expected);
+    const uint32_t turn_end = last_resume_point(layout, end);
+    const bool worth_it = turn_end > from && (from == 0 || turn_end - from >= tail);
+    if (needs_checkpoint(layout) && worth_it) RC_ASSERT(has_turn_end);
+    if (!needs_checkpoint(layout)) RC_ASSERT(wanted.empty());
   }));
 }
 

@@ -64,8 +64,8 @@ model::Result<void> ReferenceRun::resume() {
 }
 
 void ReferenceRun::plan_checkpoints(uint32_t prompt_tokens) {
-  wanted_ = model::wanted_checkpoints(session_.layout(), outcome_.hit_tokens, prompt_tokens,
-                                      outcome_.match.branch_tokens);
+  wanted_ =
+      session_.wanted_checkpoints(outcome_.hit_tokens, prompt_tokens, outcome_.match.branch_tokens);
   const uint32_t shared = model::unit_floor(session_.layout(), options_.shared_tokens);
   if (shared <= outcome_.hit_tokens || shared >= prompt_tokens) return;
   const auto later = std::find_if(wanted_.begin(), wanted_.end(),
