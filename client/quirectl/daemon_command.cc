@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <chrono>
+#include <cstdlib>
 #include <memory>
 #include <optional>
 #include <ostream>
@@ -90,20 +91,29 @@ std::optional<ScrubAction> scrub_action(std::string_view name) {
   return std::nullopt;
 }
 
-void add_output_option(CLI::App& command, DaemonCommandLine& line) {
-  command.add_option("-o,--output", line.output, "table or json")
-      ->check(CLI::IsMember({"table", "json"}))
-      ->capture_default_str()
-      ->envname("QUIRECTL_OUTPUT");
+// Runs a verb that prints an answer of the daemon in one of two forms.
+template <typename Run>
+int run_with_output(DaemonCommandLine& line, std::ostream& err, Run run) {
+  if (line.output.empty()) {
+    const char* given = std::getenv("QUIRECTL_OUTPUT");
+    line.output = given != nullptr && *given != '\0' ? given : "table";
+  }
+  if (line.output != "table" && line.output != "json") {
+    err << "quirectl: --output (QUIRECTL_OUTPUT): " << line.output
+        << " is none of this verb's: table or json\n";
+    return kExitUsage;
+  }
+  return run();
 }
 
 void add_verify_and_scrub(CLI::App& app, DaemonCommandLine& line, std::ostream& out,
                           std::ostream& err) {
   CLI::App* verify = app.add_subcommand("verify", "Check what the daemon holds against checksums");
   verify->add_flag("--headers", line.verify_headers,
-                   "all that lies on the SSD against the index, instead of memory; waits for it");
-  add_output_option(*verify, line);
-  verify->callback([&] { line.exit_code = run_verify(line, out, err); });
+                   "all that lies on the SSD against the index, instead of memory");
+  verify->callback([&] {
+    line.exit_code = run_with_output(line, err, [&] { return run_verify(line, out, err); });
+  });
 
   CLI::App* scrub = app.add_subcommand("scrub", "Read the SSD tier through, looking for damage");
   scrub->add_option("ACTION", line.scrub_action, "start, stop or status")
@@ -111,8 +121,9 @@ void add_verify_and_scrub(CLI::App& app, DaemonCommandLine& line, std::ostream& 
       ->check(CLI::IsMember({"start", "stop", "status"}));
   scrub->add_option("--bytes_per_second", line.bytes_per_second,
                     "with start: how fast to read; 0 = as the daemon is configured");
-  add_output_option(*scrub, line);
-  scrub->callback([&] { line.exit_code = run_scrub(line, out, err); });
+  scrub->callback([&] {
+    line.exit_code = run_with_output(line, err, [&] { return run_scrub(line, out, err); });
+  });
 }
 
 void add_rebuild(CLI::App& app, DaemonCommandLine& line, std::ostream& err) {
@@ -180,8 +191,9 @@ void add_daemon_commands(CLI::App& app, DaemonCommandLine& line, std::ostream& o
   CLI::App* ping = app.add_subcommand("ping", "Check that the daemon answers");
   ping->callback([&] { line.exit_code = run_ping(line, out, err); });
   CLI::App* status = app.add_subcommand("status", "Show the daemon's state");
-  add_output_option(*status, line);
-  status->callback([&] { line.exit_code = run_status(line, out, err); });
+  status->callback([&] {
+    line.exit_code = run_with_output(line, err, [&] { return run_status(line, out, err); });
+  });
   add_verify_and_scrub(app, line, out, err);
   add_rebuild(app, line, err);
 }

@@ -26,7 +26,7 @@ inline constexpr int kExitDegraded = 6;
 struct DaemonCommandLine {
   std::string socket_path;  // empty: the library's default
   uint32_t timeout_ms = 5000;
-  std::string output = "table";  // or "json"
+  std::string output;  // "table", "json"; empty: $QUIRECTL_OUTPUT, else "table"
   bool verify_headers = false;
   std::string scrub_action;       // "start", "stop" or "status"
   uint64_t bytes_per_second = 0;  // of "start"; 0 = as the daemon is configured
@@ -46,7 +46,8 @@ int run_scrub(const DaemonCommandLine& line, std::ostream& out, std::ostream& er
 // Exit code of a failure: what a script can act on.
 int exit_code_of(model::Errc code);
 
-// Adds --socket, --timeout_ms and the commands, `rebuild` too; parsing runs the one named.
+// Adds --socket, --timeout_ms and the commands, `rebuild` too; parsing runs the one named. --output
+// is the program's (client/quirectl/command_line.h).
 void add_daemon_commands(CLI::App& app, DaemonCommandLine& line, std::ostream& out,
                          std::ostream& err);
 

@@ -83,12 +83,23 @@ void add_format_options(CLI::App& command, model::LayoutOptions& layout) {
       "format of recurrent states; auto: the file's, else fp32");
 }
 
-void add_output_option(CLI::App& command, LayoutOutput& output) {
-  command.add_option("-o,--output", output, "toml, json or table")
-      ->transform(CLI::CheckedTransformer(
-          std::map<std::string, LayoutOutput>{{"toml", LayoutOutput::kToml},
-                                              {"json", LayoutOutput::kJson},
-                                              {"table", LayoutOutput::kTable}}));
+const std::map<std::string, LayoutOutput>& output_names() {
+  static const std::map<std::string, LayoutOutput> names{{"toml", LayoutOutput::kToml},
+                                                         {"json", LayoutOutput::kJson},
+                                                         {"table", LayoutOutput::kTable}};
+  return names;
+}
+
+CLI::Option* add_output_option(CLI::App& command, LayoutOutput& output) {
+  return command.add_option("-o,--output", output, "toml, json or table")
+      ->transform(CLI::CheckedTransformer(output_names()));
+}
+
+// What was given behind the verb, else before it, else the verb's own default.
+LayoutOutput choose_output(const CLI::Option* behind, const LayoutCommandLine& line,
+                           LayoutOutput chosen) {
+  const auto before = output_names().find(line.output_before_verb);
+  return behind->count() == 0 && before != output_names().end() ? before->second : chosen;
 }
 
 void add_from_config(CLI::App& parent, LayoutCommandLine& line, std::ostream& out,
@@ -104,17 +115,22 @@ void add_from_config(CLI::App& parent, LayoutCommandLine& line, std::ostream& ou
                       "ranks that share the heads; one group for each shard");
   command->add_flag("--draft-layers", options.layout.draft_layers,
                     "include multi-token-prediction layers");
-  add_output_option(*command, options.output);
-  command->callback(
-      [&line, &out, &err] { line.exit_code = run_layout_from_config(line.from_config, out, err); });
+  const CLI::Option* output = add_output_option(*command, options.output);
+  command->callback([&line, &out, &err, output] {
+    line.from_config.output = choose_output(output, line, line.from_config.output);
+    line.exit_code = run_layout_from_config(line.from_config, out, err);
+  });
 }
 
 void add_show_and_check(CLI::App& parent, LayoutCommandLine& line, std::ostream& out,
                         std::ostream& err) {
   CLI::App* show = parent.add_subcommand("show", "Print a layout file");
   show->add_option("FILE", line.show.path, "layout file (TOML)")->required();
-  add_output_option(*show, line.show.output);
-  show->callback([&line, &out, &err] { line.exit_code = run_layout_show(line.show, out, err); });
+  const CLI::Option* output = add_output_option(*show, line.show.output);
+  show->callback([&line, &out, &err, output] {
+    line.show.output = choose_output(output, line, line.show.output);
+    line.exit_code = run_layout_show(line.show, out, err);
+  });
 
   CLI::App* check = parent.add_subcommand("check", "Check layout files and print their digests");
   check->add_option("FILE", line.check.paths, "layout files (TOML)")->required();

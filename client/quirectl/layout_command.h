@@ -48,7 +48,8 @@ struct LayoutCommandLine {
   LayoutFromConfigOptions from_config;
   LayoutShowOptions show;
   LayoutCheckOptions check;
-  int exit_code = kExitOk;  // of the command that ran
+  std::string output_before_verb;  // the program's --output; one behind the verb outranks it
+  int exit_code = kExitOk;         // of the command that ran
 };
 // Adds "layout" with its subcommands; parsing runs the one named. Wrong usage is CLI11's to report
 // (CLI::ParseError): the caller maps it to kExitUsage.

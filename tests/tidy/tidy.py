@@ -41,7 +41,7 @@ LIBRARIES = {
     r"boost/json": {"server/status.cc", "client/quirectl/config_json.cc",
                     "client/quirectl/status_output.cc",
                     "client/engines/reference/resident_table.cc"},
-    r"CLI/": {"client/quirectl/main.cc", "client/quirectl/layout_command.cc",
+    r"CLI/": {"client/quirectl/command_line.cc", "client/quirectl/layout_command.cc",
               "client/quirectl/layout_command.h", "client/quirectl/daemon_command.cc",
               "client/engines/reference/demo_main.cc"},
 }
