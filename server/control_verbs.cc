@@ -7,6 +7,7 @@
 
 #include "model/clean_text.h"
 #include "server/status.h"
+#include "server/verb_roles.h"
 
 namespace quire::server {
 
@@ -39,14 +40,16 @@ model::Result<ControlVerbs> ControlVerbs::create(Parts parts) {
 model::Result<void> ControlVerbs::on_frame(Connection& connection, const model::FrameHeader& header,
                                            std::string_view payload) {
   const auto type = static_cast<FrameType>(header.type);
-  if (!connection.greeted && type != FrameType::kHello) {
+  const VerbRole* verb = find_verb(type);
+  if (verb == nullptr) return make_error(Errc::kMalformedFrame, "unknown frame type");
+  if (!connection.greeted && verb->role != Role::kStranger) {
     return make_error(Errc::kMalformedFrame, "the first frame must be a hello");
   }
-  if (type < FrameType::kHello || type > FrameType::kScrub) {
-    return make_error(Errc::kMalformedFrame, "unknown frame type");
+  const auto allowed = authorise(*verb, connection.peer().uid, ::geteuid());
+  if (allowed.ok() && type == FrameType::kUnmappedSegment) {
+    return unmapped_segment(connection, payload);
   }
-  if (type == FrameType::kUnmappedSegment) return unmapped_segment(connection, payload);
-  const auto done = run_verb(connection, type, header.sequence, payload);
+  const auto done = allowed.ok() ? run_verb(connection, type, header.sequence, payload) : allowed;
   if (done.ok()) return {};
   connection.send_error(type, header.sequence, done.error());
   if (done.code() == Errc::kMalformedFrame || type == FrameType::kHello) return done;
@@ -240,16 +243,9 @@ model::Result<void> ControlVerbs::status(Connection& connection, uint32_t sequen
   return {};
 }
 
-bool ControlVerbs::is_administrator(const Connection& connection) const {
-  return connection.peer().uid == 0 || connection.peer().uid == ::geteuid();
-}
-
 model::Result<void> ControlVerbs::evict(Connection& connection, uint32_t sequence,
                                         std::string_view payload) {
   const auto request = QUIRE_TRY(read_struct<model::EvictRequest>(payload));
-  if (!is_administrator(connection)) {
-    return make_error(Errc::kPermissionDenied, "evict needs root or the daemon's own uid");
-  }
   model::EvictReply reply;
   reply.evicted = parts_.cache->store().evict(request.count);
   connection.send(FrameType::kEvict, true, sequence, struct_bytes(reply));
@@ -268,9 +264,6 @@ void ControlVerbs::send_text(Connection& connection, FrameType type, uint32_t se
 model::Result<void> ControlVerbs::verify(Connection& connection, uint32_t sequence,
                                          std::string_view payload) {
   const auto request = QUIRE_TRY(read_struct<model::VerifyRequest>(payload));
-  if (!is_administrator(connection)) {
-    return make_error(Errc::kPermissionDenied, "verify needs root or the daemon's own uid");
-  }
   parts_.cache->check_invariants();
   const bool headers = request.scope == static_cast<uint8_t>(model::VerifyScope::kIndexAndHeaders);
   std::string scrub = "null";
@@ -293,9 +286,6 @@ model::Result<void> ControlVerbs::verify(Connection& connection, uint32_t sequen
 model::Result<void> ControlVerbs::scrub(Connection& connection, uint32_t sequence,
                                         std::string_view payload) {
   const auto request = QUIRE_TRY(read_struct<model::ScrubRequest>(payload));
-  if (!is_administrator(connection)) {
-    return make_error(Errc::kPermissionDenied, "scrub needs root or the daemon's own uid");
-  }
   if (parts_.tier == nullptr) {
     return make_error(Errc::kNotFound, "there is no SSD tier; start with --ssd_path");
   }

@@ -1,6 +1,8 @@
 // Verbs of the socket: hello, layouts, sessions, segments, status. Rare; may allocate.
-// One authorisation point: on_frame() checks greeted, and administrators' verbs, before it calls a
-// verb. Threads: core only.
+// One authorisation point: on_frame() looks a verb up in one table (server/verb_roles.h) and
+// compares its role with the connection's before it calls it; no verb checks a role itself. What a
+// uid may name inside a verb it may call (tenants, sessions, its domain's segments) is the verb's
+// to check. Threads: core only.
 #pragma once
 
 #include <cstdint>
@@ -71,7 +73,6 @@ class ControlVerbs {
                                          model::FrameType type, Attachment& attachment);
   model::Result<SessionIdentity> identify(const Connection& connection,
                                           const model::OpenSessionRequest& request) const;
-  bool is_administrator(const Connection& connection) const;
 
   Parts parts_;
   TenantRules tenants_;
