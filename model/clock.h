@@ -1,4 +1,5 @@
-// Monotonic time behind a seam, so that tests step it. Wall clock appears only in labels.
+// Monotonic time behind a seam, so that tests step it (tests/support/manual_clock.h, given through
+// server::DaemonSeams). Wall clock appears only in labels.
 #pragma once
 
 #include <cstdint>

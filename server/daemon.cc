@@ -35,7 +35,8 @@ struct Daemon::Parts {
   Parts(const Options& given, Waker made) : options(given), waker(std::move(made)) {}
 
   Options options;
-  model::SystemClock clock;
+  model::SystemClock system_clock;
+  const model::Clock* clock = &system_clock;
   Waker waker;
   std::unique_ptr<allocator::SegmentSupply> supply;
   std::unique_ptr<allocator::Pool> pool;
@@ -114,7 +115,7 @@ model::Result<void> Daemon::open_tier(Parts& parts, const DaemonSeams& seams) {
   auto opened = tiering::SsdTier::open({.cache = parts.cache.get(),
                                         .engine = parts.engine.get(),
                                         .checks = parts.checks.get(),
-                                        .clock = &parts.clock},
+                                        .clock = parts.clock},
                                        tier);
   if (opened.ok()) {
     parts.tier = std::move(opened).value();
@@ -136,6 +137,7 @@ model::Result<std::unique_ptr<Daemon>> Daemon::create(const Options& options,
   QUIRE_TRY(validate(options));
   Waker made = QUIRE_TRY(Waker::create());
   auto parts = std::make_unique<Parts>(options, std::move(made));
+  if (seams.clock != nullptr) parts->clock = seams.clock;
   Waker* waker = &parts->waker;
   parts->supply = std::make_unique<allocator::SegmentSupply>(
       allocator::SegmentSupplyOptions{.budget_bytes = options.ram_bytes,
@@ -165,7 +167,7 @@ model::Result<std::unique_ptr<Daemon>> Daemon::create(const Options& options,
                                         .copies = parts->copies.get(),
                                         .tier = parts->tier.get(),
                                         .tier_failure = parts->tier_failure,
-                                        .clock = &parts->clock,
+                                        .clock = parts->clock,
                                         .waker = waker,
                                         .options = &parts->options,
                                         .daemon_epoch = daemon_epoch}));

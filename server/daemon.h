@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 
+#include "model/clock.h"
 #include "model/result.h"
 #include "server/core.h"
 #include "server/options.h"
@@ -15,6 +16,7 @@ namespace quire::server {
 struct DaemonSeams {
   std::function<std::unique_ptr<tiering::IoEngine>(std::unique_ptr<tiering::IoEngine>)> wrap_engine;
   rocksdb::Env* manifest_env = nullptr;
+  const model::Clock* clock = nullptr;  // null: the system's. Outlives the daemon
 };
 
 class Daemon {
