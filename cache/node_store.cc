@@ -17,6 +17,7 @@ namespace {
 constexpr uint32_t kMaxEvictionsPerAllocation = 4096;
 // Looking for a wholly free segment costs more than an eviction.
 constexpr uint32_t kEvictionsBetweenRetireTries = 64;
+constexpr uint32_t kPausedAtOnce = 1024;  // a quarter of a million tokens in blocks of 256
 
 }  // namespace
 
@@ -79,6 +80,14 @@ void NodeStore::done_with(NodeId node) {
   if (kind_of(tree_->link(node)) == NodeKind::kRoot) return;
   policy_of(node).on_done_with(node);
   if (ssd_policy_ != nullptr) ssd_policy_->on_done_with(node);
+}
+
+void NodeStore::pause(NodeId end) {
+  uint32_t paused = 0;
+  for (NodeId node = end; is_object(kind_of(tree_->link(node))) && paused < kPausedAtOnce;
+       node = tree_->parent(node), ++paused) {
+    policy_of(node).on_done_with(node);
+  }
 }
 
 std::optional<NodeId> NodeStore::add(NodeId parent, NodeKind kind, const model::Hash256& key,

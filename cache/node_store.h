@@ -106,6 +106,9 @@ class NodeStore {
   // Counts as a use for the eviction order.
   void use(model::NodeId node);
   void done_with(model::NodeId node);
+  // Not needed for a while: it and its path are the next to leave RAM, as far as nobody else uses
+  // them. What the SSD holds of them stays. Looks at a bounded part of the path, deepest first.
+  void pause(model::NodeId end);
 
   // Makes a node of sealed pages; from here on it can be hit. nullopt: no place for a node.
   std::optional<model::NodeId> add(model::NodeId parent, NodeKind kind, const model::Hash256& key,

@@ -347,6 +347,13 @@ void ObjectWriter::advance_tip(CacheSession& session, NodeId node) {
   session.tip = node;
 }
 
+void ObjectWriter::let_tip_go(CacheSession& session) {
+  if (!session.tip.valid()) return;
+  const NodeId tip = session.tip;
+  session.tip = NodeId{};
+  store_->unpin(tip);
+}
+
 bool ObjectWriter::replaceable(const CacheSession& session, NodeId checkpoint) const {
   const PrefixTree& tree = store_->tree();
   const NodeLink& link = tree.link(checkpoint);
@@ -372,13 +379,6 @@ bool ObjectWriter::supersede_previous(CacheSession& session, const Fill& fill, N
   }
   session.has_previous_checkpoint = true;
   session.previous_checkpoint = fill.key;
-  return superseded;
-}
-
-bool ObjectWriter::supersede(CacheSession& session, const ChainView& chain, uint32_t end_units) {
-  if (end_units == 0 || end_units > chain.count()) return false;
-  const auto node =
-      store_->tree().find(session.root, NodeKind::kCheckpoint, chain.after(end_units));
   if (session.tail_tokens == 0) return superseded;
   return thin_turn_ends(session, node) || superseded;
 }
@@ -412,6 +412,13 @@ bool ObjectWriter::thin_turn_ends(const CacheSession& session, NodeId turn_end) 
     if (tree.link(span).has_checkpoints) tree.for_each_checkpoint(span, budget, thin);
     if (span == root.node) break;
   }
+  return superseded;
+}
+
+bool ObjectWriter::supersede(CacheSession& session, const ChainView& chain, uint32_t end_units) {
+  if (end_units == 0 || end_units > chain.count()) return false;
+  const auto node =
+      store_->tree().find(session.root, NodeKind::kCheckpoint, chain.after(end_units));
   if (!node || !replaceable(session, *node) || store_->tree().link(*node).pins > 0) return false;
   store_->supersede(*node);
   return true;

@@ -106,6 +106,10 @@ class ObjectWriter {
   // Drops the session's checkpoint there; false when it is pinned, a branch point or absent.
   bool supersede(CacheSession& session, const ChainView& chain, uint32_t end_units);
 
+  // The session's path need not stay present for its sake any more; its next commit finds its
+  // parent by key, or learns that it is gone.
+  void let_tip_go(CacheSession& session);
+
   const WriterCounters& counters() const { return counters_; }
 
  private:
@@ -132,11 +136,11 @@ class ObjectWriter {
   void count_committed(const Fill& fill);
   void advance_tip(CacheSession& session, model::NodeId node);
   bool supersede_previous(CacheSession& session, const Fill& fill, model::NodeId node);
+  bool thin_turn_ends(const CacheSession& session, model::NodeId turn_end);
   bool replaceable(const CacheSession& session, model::NodeId checkpoint) const;
   const model::PagePlan& plan_of(const Fill& fill) const;
 
   NodeStore* store_;
-  bool thin_turn_ends(const CacheSession& session, model::NodeId turn_end);
   NamespaceTable* names_;
   FillTable* fills_;
   CacheSession* first_settling_ = nullptr;  // queue of sessions, through next_settling

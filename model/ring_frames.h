@@ -105,9 +105,11 @@ struct SupersedeArgs {
 };
 
 enum class Advice : uint8_t {
-  kPrefetch = 0,    // bring the path up to end_units to RAM, treat it as used now
-  kPauseUntil = 1,  // nothing is needed for pause_ms
-  kDoneWith = 2,    // first to be evicted
+  kPrefetch = 0,  // bring the path up to end_units to RAM, treat it as used now
+  // Nothing of it is needed for pause_ms: to the SSD now, first to leave RAM, and back in RAM by
+  // then. Without an SSD: first to be evicted.
+  kPauseUntil = 1,
+  kDoneWith = 2,  // first to be evicted
 };
 
 struct AdviseArgs {

@@ -176,6 +176,7 @@ bool Core::turn() {
   clients = serve_active() || clients;
   const bool look_at_sockets = ++turns_ % kTurnsBetweenSockets == 0;
   if (look_at_sockets) {
+  const bool background_work = dispatcher_->background(now_ns_);
     clients = loop_.turn(0) > 0 || clients;
     clients = serve_connections() || clients;
   }
@@ -183,7 +184,7 @@ bool Core::turn() {
   if (has_calls_.load(std::memory_order_acquire)) run_calls();
   // Clients are likely to ask again at once; a device wakes the core by its descriptor.
   if (clients) last_work_ns_ = now_ns_;
-  return clients || device || background_left_;
+  return clients || device || background_left_ || background_work;
 }
 
 bool Core::step_tier() { return parts_.tier != nullptr && parts_.tier->step(active_.empty()); }

@@ -4,8 +4,6 @@
 #include <array>
 #include <bit>
 
-#include "model/boundary.h"
-
 namespace quire::server {
 
 using cache::FillOutcome;
@@ -70,6 +68,7 @@ Dispatcher::Dispatcher(cache::Cache* cache, tiering::CopyEngine* copies, tiering
       options_(options),
       jobs_(std::move(jobs)),
       checks_(cache, copies, &jobs_),
+      advisor_(cache, tier, &loads_, clock, options.default_deadline_ms),
       waiting_(std::move(waiting)) {}
 
 Dispatcher::Served Dispatcher::serve(Attachment& attachment, uint32_t budget) {
@@ -353,50 +352,13 @@ void Dispatcher::advise(Attachment& attachment, const Submission& submission) {
     attachment.complete(reply_to(submission, Errc::kInvalidArgument));
     return;
   }
-  // The span that the position needs and the checkpoint there. In RAM a prefetch or a pause is a
-  // use of them; what is done with goes first.
-  const model::RootId root = attachment.session().cached.root;
-  const uint32_t per_block = cache_->names().root(root).layout->units_per_block;
-  const auto advise_one = [&](cache::NodeKind kind, uint32_t units) {
-    if (units == 0) return;
-    const auto node = cache_->store().tree().find(root, kind, attachment.chain().after(units));
-    if (!node) return;
-    if (static_cast<model::Advice>(args.advice) == model::Advice::kDoneWith) {
-      cache_->store().done_with(*node);
-    } else {
-      cache_->store().use(*node);
-    }
-  };
-  advise_one(cache::NodeKind::kSpan, model::block_floor_units(args.end_units, per_block));
-  advise_one(cache::NodeKind::kCheckpoint, args.end_units);
-  if (static_cast<model::Advice>(args.advice) == model::Advice::kPrefetch) {
-    prefetch(attachment, args.end_units);
-  }
+  advisor_.take(attachment.session().cached, attachment.chain(), args);
   attachment.complete(reply_to(submission));
 }
 
-// The path up to a position and the checkpoint there, as far as they are on SSD only.
-void Dispatcher::prefetch(Attachment& attachment, uint32_t end_units) {
-  const cache::NodeStore& store = cache_->store();
-  if (tier_ == nullptr || end_units == 0 || store.nonresident_count() == 0) return;
-  const model::RootId root = attachment.session().cached.root;
-  const uint32_t per_block = cache_->names().root(root).layout->units_per_block;
-  const uint32_t span_units = model::block_floor_units(end_units, per_block);
-  std::vector<model::NodeId> missing;
-  if (span_units > 0) {
-    const auto span =
-        store.tree().find(root, cache::NodeKind::kSpan, attachment.chain().after(span_units));
-    if (!span) return;
-    const model::NodeId top = cache_->names().root(root).node;
-    for (model::NodeId node = *span; node != top; node = store.tree().parent(node)) {
-      if (!store.is_resident(node)) missing.push_back(node);
-    }
-    std::reverse(missing.begin(), missing.end());
-  }
-  const auto checkpoint =
-      store.tree().find(root, cache::NodeKind::kCheckpoint, attachment.chain().after(end_units));
-  if (checkpoint && !store.is_resident(*checkpoint)) missing.push_back(*checkpoint);
-  loads_.prefetch(missing, clock_->now_ns() + options_.default_deadline_ms * kNsPerMs);
+bool Dispatcher::background(int64_t now_ns) {
+  advisor_.step(now_ns);
+  return false;
 }
 
 size_t Dispatcher::finish_copies() {

@@ -17,6 +17,7 @@
 
 #include "cache/cache.h"
 #include "model/clock.h"
+#include "server/advisor.h"
 #include "server/copy_jobs.h"
 #include "server/hit_checks.h"
 #include "server/session.h"
@@ -67,6 +68,10 @@ class Dispatcher {
   // attachment: no lease or fill of it, and no copy that touches its memory.
   bool step_end(Attachment& attachment, uint32_t& budget);
 
+  // Work that no request waits for: one bounded step. True when something moved.
+  bool background(int64_t now_ns);
+  size_t paused_count() const { return advisor_.pause_count(); }
+
   const DispatcherCounters& counters() const { return counters_; }
   uint64_t checksum_failures() const { return checks_.failures(); }
 
@@ -93,7 +98,6 @@ class Dispatcher {
   void deliver(const WaitingLoad& waiting, model::Errc code);
   void complete_load(Attachment& attachment, uint64_t user_data, model::Errc code,
                      const model::LoadResult& result);
-  void prefetch(Attachment& attachment, uint32_t end_units);
 
   void finish_check(CopyJob* job);
   void finish_commit(CopyJob* job);
@@ -112,6 +116,7 @@ class Dispatcher {
   DispatcherOptions options_;
   CopyJobs jobs_;
   HitChecks checks_;
+  Advisor advisor_;
   std::vector<cache::Linked> linked_;  // scratch of one call
   WaitingCommits waiting_;             // copied, but the parent span is still being written
   std::vector<Attachment*> touched_;   // have unpublished completions

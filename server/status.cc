@@ -275,7 +275,8 @@ std::string make_status_json(const StatusSources& sources) {
                         {"parked", dispatcher.parked},
                         {"deadline_exceeded", dispatcher.deadline_exceeded},
                         {"checksum_failures", sources.dispatcher->checksum_failures()},
-                        {"copied_bytes", dispatcher.copied_bytes}};
+                        {"copied_bytes", dispatcher.copied_bytes},
+                        {"paused", sources.dispatcher->paused_count()}};
   const LogCounters lines = log_counters();
   status["log"] = {{"dropped_lines", lines.dropped}, {"left_out_lines", lines.left_out}};
   return json::serialize(status);

@@ -61,6 +61,10 @@ class SsdDemoter {
   void on_allocated(IoOp& op);
   // Queues a node again, for example because its copy turned out to be bad.
   void enqueue(model::NodeId node, int64_t now_ns) { queue_.push_back({node, false, now_ns}); }
+  // The node, and what of its path has no copy, before everything else and without delay.
+  void enqueue_first(model::NodeId node, int64_t now_ns) {
+    queue_.push_front({node, false, now_ns - int64_t{options_.delay_ms} * 1'000'000});
+  }
   // From now on nothing waits for delay_ms; for a clean stop.
   void hurry() { options_.delay_ms = 0; }
 

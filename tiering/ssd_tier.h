@@ -105,6 +105,8 @@ class SsdTier {
 
   SsdLoader& loader() { return *loader_; }
   SsdAdmission& admission() { return demoter_->admission(); }
+  // Writes the object, and what of its path has no copy, soon, whatever the write policy.
+  void demote_now(model::NodeId node, int64_t now_ns) { demoter_->enqueue_first(node, now_ns); }
   void start_scrub(uint64_t bytes_per_second);
   void stop_scrub() { scrubber_->stop(); }
   // A segment is about to be unmapped: precondition, none of its slots is in use.

@@ -127,6 +127,28 @@ TEST(Conversation, DoneWithIsEvictedFirst) {
   EXPECT_EQ(again->match(9)->exact_tokens, 8u);
 }
 
+// Without an SSD there is nowhere to go: it stays, but is the first to be evicted, also while its
+// session is open.
+TEST(Conversation, WhatIsPausedIsEvictedFirst) {
+  TestDaemon daemon;
+  const auto client = daemon.connect();
+  const auto options = session_options(small_append_layout());
+  const auto kept = open_session(*client, options);
+  ASSERT_TRUE(kept->append_tokens(context_tokens(9, 1)).ok());
+  ASSERT_TRUE(commit_context(*kept, 8).ok());
+  ASSERT_TRUE(kept->close().ok());
+  const auto paused = open_session(*client, options);
+  ASSERT_TRUE(paused->append_tokens(context_tokens(9, 2)).ok());
+  ASSERT_TRUE(commit_context(*paused, 8).ok());  // used later than the other
+  ASSERT_TRUE(paused->advise(model::Advice::kPauseUntil, 8, 60'000).ok());
+  EXPECT_EQ(paused->match(9)->exact_tokens, 8u) << "a hit like any other until then";
+  ASSERT_TRUE(paused->advise(model::Advice::kPauseUntil, 8, 60'000).ok());
+  EXPECT_EQ(*client->evict(2), 2u);
+  const auto again = open_session(*client, options);
+  ASSERT_TRUE(again->append_tokens(context_tokens(9, 1)).ok());
+  EXPECT_EQ(again->match(9)->exact_tokens, 8u);
+}
+
 TEST(Conversation, AdviceConcernsThePositionItNames) {
   TestDaemon daemon;
   const auto client = daemon.connect();
