@@ -162,12 +162,6 @@ class Session {
 
   // The session's context. Only whole units are hashed, each once; a turn hashes its new tokens
   // only. kInvalidArgument beyond max_tokens.
-  model::Result<void> append_tokens(std::span<const uint32_t> tokens);
-  // Instead of tokens: the engine's own hashes, one per unit (16..32 bytes, zero-padded), each of
-  // all that the unit's pages depend on beyond the units before it. After append_tokens that ended
-  // inside a unit the first hash completes that unit: it and the tokens given are hashed together.
-  // Tokens may follow, from the next unit on. kInvalidArgument beyond max_tokens.
-  model::Result<void> append_unit_hashes(std::span<const model::Hash256> leaves);
   //
   // What an engine owes: two contexts with equal hashes must have equal pages. Quire sees token ids
   // and nothing else, and a placeholder token is the same for every image. So whatever changes the
@@ -175,6 +169,12 @@ class Session {
   // position scaling) goes into the hash of every unit that it overlaps (append_unit_hashes), or,
   // when it holds for the whole context, into SessionOptions::salt or namespace_name. What is left
   // out can be answered with another context's pages; no check of Quire's can notice.
+  model::Result<void> append_tokens(std::span<const uint32_t> tokens);
+  // Instead of tokens: the engine's own hashes, one per unit (16..32 bytes, zero-padded), each of
+  // all that the unit's pages depend on beyond the units before it. After append_tokens that ended
+  // inside a unit the first hash completes that unit: it and the tokens given are hashed together.
+  // Tokens may follow, from the next unit on. kInvalidArgument beyond max_tokens.
+  model::Result<void> append_unit_hashes(std::span<const model::Hash256> leaves);
   uint32_t token_count() const;
   const std::vector<model::Hash256>& chain() const;
 
@@ -184,6 +184,8 @@ class Session {
                                                           uint32_t branch_tokens) const;
 
   // --- blocking ---
+  // prompt_tokens: at most the whole units appended and a part of one more. kInvalidArgument
+  // beyond.
   model::Result<model::MatchResult> match(uint32_t prompt_tokens, uint32_t have_tokens = 0,
                                           const PrefillCost& cost = {});
   // An error only when nothing was delivered; otherwise see LoadedPages::limited_by.
@@ -192,8 +194,6 @@ class Session {
   model::Result<void> release(uint64_t lease);
   // kBusy when the staging area is full of uncommitted fills.
   model::Result<Fill> begin_fill(model::FillKind kind, uint32_t end_tokens,
-  // prompt_tokens: at most the whole units appended and a part of one more. kInvalidArgument
-  // beyond.
                                  const FillOptions& options = {});
   model::Result<model::CommitResult> commit(const Fill& fill);
   model::Result<void> abort(const Fill& fill);
@@ -264,7 +264,7 @@ class Client {
   model::Result<void> ping();
   model::Result<std::string> status_json();
   model::Result<uint64_t> evict(uint64_t count);  // administrators; 0 = all that may go
-  // Administrators. Both give the daemon's JSON text.
+  // Administrators. Both give the daemon's JSON text, at once: a pass that was started goes on.
   model::Result<std::string> verify_json(model::VerifyScope scope);
   model::Result<std::string> scrub_json(model::ScrubAction action, uint64_t bytes_per_second = 0);
 

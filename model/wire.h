@@ -180,8 +180,9 @@ struct EvictReply {
 };
 
 enum class VerifyScope : uint8_t {
-  kMemory = 0,           // checksums of the pages in memory
+  kMemory = 0,           // starts a pass over the pages in memory: bytes against checksums
   kIndexAndHeaders = 1,  // the index against the headers of the extents on the SSD
+  kMemoryStatus = 2,     // how far that pass has come, and what was found
 };
 struct VerifyRequest {
   uint8_t scope = 0;  // VerifyScope

@@ -12,8 +12,10 @@
 #include <unordered_set>
 
 #include "cache/cache.h"
+#include "model/clock.h"
 #include "model/wire.h"
 #include "server/connection.h"
+#include "server/memory_check.h"
 #include "server/options.h"
 #include "server/segment_share.h"
 #include "server/session_registry.h"
@@ -29,6 +31,8 @@ class ControlVerbs {
     SegmentShare* segments = nullptr;
     const Options* options = nullptr;
     tiering::SsdTier* tier = nullptr;  // null: none
+    MemoryCheck* memory_check = nullptr;
+    const model::Clock* clock = nullptr;
     uint64_t daemon_epoch = 0;
     std::function<std::string()> status_json;
     std::function<model::Result<void>(Attachment&)>

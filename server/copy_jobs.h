@@ -17,16 +17,17 @@ namespace quire::server {
 
 inline constexpr uint32_t kMaxCopyJobs = 4096;  // beyond it commits wait in their rings
 
-enum class CopyPurpose : uint8_t { kCommit, kVerify };
+enum class CopyPurpose : uint8_t { kCommit, kVerify, kMemory };
 
 struct CopyJob {
   tiering::CopyTask task;  // task.id = index of this record
   CopyPurpose purpose;
-  Attachment* attachment;
+  Attachment* attachment;  // null for kMemory
   uint64_t user_data;
   int64_t deadline_ns;  // kCommit: of the wait for the parent span
   model::FillId fill;   // kCommit
   uint64_t hit_check;   // kVerify: the number in HitChecks
+  model::NodeId node;   // kMemory
   uint32_t page_count;
   std::array<tiering::CopyPage, cache::kMaxPagesPerObject> pages;
   std::array<uint8_t, cache::kMaxPagesPerObject> page_indexes;  // kCommit: in the fill

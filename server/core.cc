@@ -53,6 +53,8 @@ model::Result<void> Core::wire() {
        .segments = segments_.get(),
        .options = parts_.options,
        .tier = parts_.tier,
+       .memory_check = &dispatcher_->memory_check(),
+       .clock = parts_.clock,
        .daemon_epoch = parts_.daemon_epoch,
        .status_json = [this] { return status_json(); },
        .watch_doorbell = [this](Attachment& attachment) { return watch_doorbell(attachment); },
@@ -174,9 +176,9 @@ bool Core::turn() {
   const bool device = step_tier();
   clients = dispatcher_->finish_loads() > 0 || clients;
   clients = serve_active() || clients;
+  const bool background_work = dispatcher_->background(now_ns_);
   const bool look_at_sockets = ++turns_ % kTurnsBetweenSockets == 0;
   if (look_at_sockets) {
-  const bool background_work = dispatcher_->background(now_ns_);
     clients = loop_.turn(0) > 0 || clients;
     clients = serve_connections() || clients;
   }
@@ -299,7 +301,8 @@ int Core::sleep_ms() const {
   // Deadlines of loads and commits, and what the tier put off, are looked at again soon.
   const bool tier_waits = parts_.tier != nullptr && !parts_.tier->idle();
   const bool commits_wait = dispatcher_->waiting_commits() > 0;
-  return active_.empty() && !tier_waits && !commits_wait ? kIdleTimeoutMs : kParkedTimeoutMs;
+  const bool waits = tier_waits || commits_wait || dispatcher_->has_background();
+  return active_.empty() && !waits ? kIdleTimeoutMs : kParkedTimeoutMs;
 }
 
 // Lets every client go and waits, bounded, for copies that still read their memory.

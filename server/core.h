@@ -66,6 +66,7 @@ class Core final : public ConnectionOwner {
   SessionRegistry& registry() { return *registry_; }
   const std::vector<std::unique_ptr<Connection>>& connections() const { return connections_; }
   const CoreCounters& counters() const { return counters_; }
+  MemoryCheckStatus memory_check() const { return dispatcher_->memory_check().status(); }
   size_t paused_count() const { return dispatcher_->paused_count(); }
   uint64_t copied_bytes() const { return dispatcher_->counters().copied_bytes; }
   std::string status_json() const;

@@ -68,6 +68,7 @@ Dispatcher::Dispatcher(cache::Cache* cache, tiering::CopyEngine* copies, tiering
       options_(options),
       jobs_(std::move(jobs)),
       checks_(cache, copies, &jobs_),
+      memory_check_(cache, copies, &jobs_),
       advisor_(cache, tier, &loads_, clock, options.default_deadline_ms),
       waiting_(std::move(waiting)) {}
 
@@ -358,7 +359,7 @@ void Dispatcher::advise(Attachment& attachment, const Submission& submission) {
 
 bool Dispatcher::background(int64_t now_ns) {
   advisor_.step(now_ns);
-  return false;
+  return memory_check_.step(now_ns);
 }
 
 size_t Dispatcher::finish_copies() {
@@ -368,6 +369,8 @@ size_t Dispatcher::finish_copies() {
     CopyJob* job = jobs_.of(*done[i]);
     if (job->purpose == CopyPurpose::kVerify) {
       finish_check(job);
+    } else if (job->purpose == CopyPurpose::kMemory) {
+      memory_check_.finish(job);
     } else {
       finish_commit(job);
     }

@@ -20,6 +20,7 @@
 #include "server/advisor.h"
 #include "server/copy_jobs.h"
 #include "server/hit_checks.h"
+#include "server/memory_check.h"
 #include "server/session.h"
 #include "server/tiered_loads.h"
 #include "server/waiting_commits.h"
@@ -70,10 +71,14 @@ class Dispatcher {
 
   // Work that no request waits for: one bounded step. True when something moved.
   bool background(int64_t now_ns);
+  // Whether background() should be called again soon.
+  bool has_background() const { return memory_check_.status().running; }
+  MemoryCheck& memory_check() { return memory_check_; }
+  const MemoryCheck& memory_check() const { return memory_check_; }
   size_t paused_count() const { return advisor_.pause_count(); }
 
   const DispatcherCounters& counters() const { return counters_; }
-  uint64_t checksum_failures() const { return checks_.failures(); }
+  uint64_t checksum_failures() const { return checks_.failures() + memory_check_.status().bad; }
 
  private:
   enum class Step : uint8_t { kDone, kPark, kScribbled };
@@ -116,6 +121,7 @@ class Dispatcher {
   DispatcherOptions options_;
   CopyJobs jobs_;
   HitChecks checks_;
+  MemoryCheck memory_check_;
   Advisor advisor_;
   std::vector<cache::Linked> linked_;  // scratch of one call
   WaitingCommits waiting_;             // copied, but the parent span is still being written

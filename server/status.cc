@@ -96,6 +96,13 @@ json::object scrub_of(const tiering::ScrubStatus& scrub) {
           {"bad", scrub.bad},         {"unreadable", scrub.unreadable}};
 }
 
+json::object memory_check_of(const MemoryCheckStatus& check) {
+  return {{"running", check.running}, {"bytes_per_second", check.bytes_per_second},
+          {"passes", check.passes},   {"progress", check.progress},
+          {"objects", check.objects}, {"bytes", check.bytes},
+          {"bad", check.bad}};
+}
+
 // What each group of each layout holds in RAM, at true page size.
 json::array groups_of(const StatusSources& sources) {
   json::array groups;
@@ -231,7 +238,8 @@ json::array tiers_of(const StatusSources& sources) {
                    {"action", failure.empty() ? "" : kMemoryAction},
                    {"spans", store.resident_spans},
                    {"checkpoints", store.resident_checkpoints},
-                   {"left_for_ssd", store.left_ram}});
+                   {"left_for_ssd", store.left_ram},
+                   {"verify", memory_check_of(sources.dispatcher->memory_check().status())}});
   if (!sources.options->ssd_path.empty()) tiers.push_back(ssd_of(sources));
   return tiers;
 }
@@ -249,6 +257,10 @@ std::string_view overall_state(const StatusSources& sources) {
 
 std::string make_scrub_json(const tiering::SsdTier& tier) {
   return json::serialize(scrub_of(tier.status().scrub));
+}
+
+std::string make_memory_check_json(const MemoryCheckStatus& check) {
+  return json::serialize(memory_check_of(check));
 }
 
 std::string make_status_json(const StatusSources& sources) {

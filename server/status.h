@@ -13,6 +13,7 @@ namespace quire::server {
 
 class Core;
 class Dispatcher;
+struct MemoryCheckStatus;
 class SessionRegistry;
 
 struct StatusSources {
@@ -32,5 +33,7 @@ struct StatusSources {
 std::string make_status_json(const StatusSources& sources);
 // One JSON object: how far the scrub is and what it found.
 std::string make_scrub_json(const tiering::SsdTier& tier);
+// The same of the pages in memory.
+std::string make_memory_check_json(const MemoryCheckStatus& check);
 
 }  // namespace quire::server

@@ -62,26 +62,36 @@ int print_answer(const DaemonCommandLine& line, std::ostream& out, std::ostream&
   return kExitOk;
 }
 
-// Until the pass that was asked for is over; what the scrub says then.
-Result<std::string> wait_for_pass(Client& client, uint64_t passes_before) {
+// Starts a pass over what the daemon holds and waits until it is over; `ask` tells how far it is.
+// kExitDegraded when it found damage.
+template <typename Ask, typename Start>
+Result<int> run_pass(const DaemonCommandLine& line, std::ostream& out, Ask ask, Start start) {
+  const std::unique_ptr<Client> client = QUIRE_TRY(connect(line));
+  const std::string said = QUIRE_TRY(ask(*client));
+  const ScrubCounts before = QUIRE_TRY(scrub_counts(said));
+  QUIRE_TRY(start(*client));
   for (;;) {
-    std::string text = QUIRE_TRY(client.scrub_json(ScrubAction::kStatus));
+    const std::string text = QUIRE_TRY(ask(*client));
     const ScrubCounts now = QUIRE_TRY(scrub_counts(text));
-    if (now.passes > passes_before) return text;
-    if (!now.running) return model::make_error(Errc::kClosed, "the scrub was stopped");
+    if (now.passes > before.passes) {
+      out << QUIRE_TRY(printed(line, text));
+      return now.damaged > before.damaged ? kExitDegraded : kExitOk;
+    }
+    if (!now.running) return model::make_error(Errc::kClosed, "the pass was stopped");
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
   }
 }
 
 Result<int> verify_headers(const DaemonCommandLine& line, std::ostream& out) {
-  const std::unique_ptr<Client> client = QUIRE_TRY(connect(line));
-  const std::string before = QUIRE_TRY(client->scrub_json(ScrubAction::kStatus));
-  const ScrubCounts counted = QUIRE_TRY(scrub_counts(before));
-  QUIRE_TRY(client->verify_json(VerifyScope::kIndexAndHeaders));
-  const std::string after = QUIRE_TRY(wait_for_pass(*client, counted.passes));
-  out << QUIRE_TRY(printed(line, after));
-  const ScrubCounts found = QUIRE_TRY(scrub_counts(after));
-  return found.damaged > counted.damaged ? kExitDegraded : kExitOk;
+  return run_pass(
+      line, out, [](Client& client) { return client.scrub_json(ScrubAction::kStatus); },
+      [](Client& client) { return client.verify_json(VerifyScope::kIndexAndHeaders); });
+}
+
+Result<int> verify_memory(const DaemonCommandLine& line, std::ostream& out) {
+  return run_pass(
+      line, out, [](Client& client) { return client.verify_json(VerifyScope::kMemoryStatus); },
+      [](Client& client) { return client.verify_json(VerifyScope::kMemory); });
 }
 
 std::optional<ScrubAction> scrub_action(std::string_view name) {
@@ -108,7 +118,8 @@ int run_with_output(DaemonCommandLine& line, std::ostream& err, Run run) {
 
 void add_verify_and_scrub(CLI::App& app, DaemonCommandLine& line, std::ostream& out,
                           std::ostream& err) {
-  CLI::App* verify = app.add_subcommand("verify", "Check what the daemon holds against checksums");
+  CLI::App* verify =
+      app.add_subcommand("verify", "Read what the daemon holds and check it; waits for it");
   verify->add_flag("--headers", line.verify_headers,
                    "all that lies on the SSD against the index, instead of memory");
   verify->callback([&] {
@@ -162,12 +173,9 @@ int run_status(const DaemonCommandLine& line, std::ostream& out, std::ostream& e
 }
 
 int run_verify(const DaemonCommandLine& line, std::ostream& out, std::ostream& err) {
-  if (line.verify_headers) {
-    const Result<int> verified = verify_headers(line, out);
-    return verified.ok() ? *verified : report(verified.error(), err);
-  }
-  return print_answer(line, out, err,
-                      [](Client& client) { return client.verify_json(VerifyScope::kMemory); });
+  const Result<int> verified =
+      line.verify_headers ? verify_headers(line, out) : verify_memory(line, out);
+  return verified.ok() ? *verified : report(verified.error(), err);
 }
 
 int run_scrub(const DaemonCommandLine& line, std::ostream& out, std::ostream& err) {

@@ -37,8 +37,9 @@ struct DaemonCommandLine {
 // Prints "ok" and the round trip.
 int run_ping(const DaemonCommandLine& line, std::ostream& out, std::ostream& err);
 int run_status(const DaemonCommandLine& line, std::ostream& out, std::ostream& err);
-// Both print the daemon's answer. They are for administrators: else kExitNotAuthorised. Verifying
-// headers waits until all of the SSD tier was read: kExitDegraded when damage was found.
+// Both print the daemon's answer. They are for administrators: else kExitNotAuthorised. verify
+// waits until every page in memory, or all of the SSD tier, was read: kExitDegraded when damage was
+// found.
 int run_verify(const DaemonCommandLine& line, std::ostream& out, std::ostream& err);
 // kExitUsage for another action, or bytes_per_second with one that takes none.
 int run_scrub(const DaemonCommandLine& line, std::ostream& out, std::ostream& err);

@@ -92,8 +92,10 @@ model::Result<ScrubCounts> scrub_counts(std::string_view text) {
     return value;
   };
   ScrubCounts counts{.passes = number("/passes"), .damaged = number("/bad")};
-  counts.damaged += number("/unreadable");
   json::error_code absent;
+  // Memory has no such thing.
+  if (answer.find_pointer("/unreadable", absent) != nullptr)
+    counts.damaged += number("/unreadable");
   const json::value* running = answer.find_pointer("/running", absent);
   if (failure || running == nullptr || !running->is_bool()) {
     return model::make_error(model::Errc::kMalformedFrame,

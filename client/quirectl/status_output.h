@@ -14,7 +14,7 @@ namespace quire::client {
 // kMalformedFrame when `json` is none, or nested deeper than the parser's bound.
 model::Result<std::string> status_table(std::string_view json);
 
-// What the answer to a scrub request counts, since the daemon's start.
+// What the answer to a scrub or verify request counts, since the daemon's start.
 struct ScrubCounts {
   uint64_t passes = 0;
   uint64_t damaged = 0;  // bad or unreadable

@@ -25,11 +25,12 @@ class MaintenanceCommand : public ClientFixture {
   std::ostringstream out_, err_;
 };
 
-TEST_F(MaintenanceCommand, VerifyAsksForMemory) {
-  start({.json = R"({"checked":12,"corrupt":0})"});
-  EXPECT_EQ(run_verify(line_, out_, err_), kExitOk);
-  EXPECT_EQ(out_.str(), "checked  12\ncorrupt  0\n");
-  EXPECT_EQ(last_request<model::VerifyRequest>(model::FrameType::kVerify).scope, 0);
+TEST_F(MaintenanceCommand, VerifyOfMemoryFailsWhenItsPassIsStopped) {
+  start({.json = R"({"running":false,"passes":3,"bad":0})"});
+  EXPECT_EQ(run_verify(line_, out_, err_), kExitFailed);
+  EXPECT_NE(err_.str().find("stopped"), std::string::npos) << err_.str();
+  EXPECT_EQ(last_request<model::VerifyRequest>(model::FrameType::kVerify).scope,
+            static_cast<uint8_t>(model::VerifyScope::kMemoryStatus));
 }
 
 TEST_F(MaintenanceCommand, VerifyOfHeadersFailsWhenItsScrubIsStopped) {
