@@ -1,5 +1,7 @@
-// quire_bench NAME [--json] [--quick]: with --json exactly one JSON object on standard output.
+// quire_bench NAME [--json] [--quick] [FILE [SESSIONS]]: with --json exactly one JSON object on
+// standard output; FILE is a trace for `trace`, of which SESSIONS are taken.
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <functional>
 #include <map>
@@ -11,31 +13,41 @@
 #include "bench/neighbour_bench.h"
 #include "bench/ring_bench.h"
 #include "bench/ssd_bench.h"
+#include "bench/trace_bench.h"
 
 int main(int argc, char** argv) {
   bool json = false;
   bool quick = false;
   bool wrong = argc < 2;
+  quire::bench::TraceBenchOptions trace;
+  std::string sessions;
   for (int i = 2; i < argc; ++i) {
     if (std::strcmp(argv[i], "--json") == 0) {
       json = true;
     } else if (std::strcmp(argv[i], "--quick") == 0) {
       quick = true;
+    } else if (std::strcmp(argv[1], "trace") == 0 && argv[i][0] != '-') {
+      (trace.path.empty() ? trace.path : sessions) = argv[i];
     } else {
       wrong = true;
     }
   }
+  trace.sessions = static_cast<uint32_t>(std::strtoul(sessions.c_str(), nullptr, 10));
   const std::map<std::string, std::function<int(bool)>> benches = {
       {"attach", quire::bench::run_attach_bench},
       {"commit", quire::bench::run_commit_bench},
       {"index", quire::bench::run_index_bench},
       {"neighbour", quire::bench::run_neighbour_bench},
       {"ring", quire::bench::run_ring_bench},
+      {"trace", [&](bool as_json) { return quire::bench::run_trace_bench(as_json, trace); }},
       {"ssd", [quick](bool as_json) { return quire::bench::run_ssd_bench(as_json, quick); }}};
   const auto found = wrong ? benches.end() : benches.find(argv[1]);
   if (found == benches.end() || (quick && found->first != "ssd")) {
-    std::fputs("usage: quire_bench attach|commit|index|neighbour|ring|ssd [--json], ssd also --quick\n",
-               stderr);
+    std::fputs(
+        "usage: quire_bench attach|commit|index|neighbour|ring|ssd|trace [--json], ssd also "
+        "--quick, "
+        "trace also FILE [SESSIONS]\n",
+        stderr);
     return 2;
   }
   return found->second(json);
