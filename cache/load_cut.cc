@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <limits>
 
+#include "cache/checkpoint_search.h"
+
 namespace quire::cache {
 
 using model::NodeId;
@@ -11,11 +13,10 @@ namespace {
 
 class Weigher {
  public:
-  Weigher(const NodeStore& store, const Root& root, const ChainView& chain, uint32_t have_tokens)
+  Weigher(const NodeStore& store, const Root& root, uint32_t have_tokens)
       : store_(store),
         tree_(store.tree()),
         root_node_(root.node),
-        chain_(chain),
         have_units_(have_tokens / root.layout->layout.unit_tokens) {}
 
   uint64_t span_bytes(NodeId node) const {
@@ -24,21 +25,6 @@ class Weigher {
   }
 
   uint64_t checkpoint_bytes(NodeId node) const { return node.valid() ? missing_bytes(node) : 0; }
-
-  // The checkpoint of this very prompt that is deepest below `node`, of those that can be found.
-  NodeId checkpoint_below(NodeId node, uint32_t last_units) const {
-    NodeId best;
-    if (!tree_.link(node).has_checkpoints) return best;
-    tree_.for_each_child(node, [&](NodeId child) {
-      const NodeLink& link = tree_.link(child);
-      const bool usable = kind_of(link) == NodeKind::kCheckpoint && !link.quarantined &&
-                          link.units > 0 && link.units <= last_units &&
-                          link.units <= chain_.count() &&
-                          tree_.key(child) == chain_.after(link.units);
-      if (usable && (!best.valid() || tree_.link(best).units < link.units)) best = child;
-    });
-    return best;
-  }
 
  private:
   uint64_t missing_bytes(NodeId node) const {
@@ -51,7 +37,6 @@ class Weigher {
   const NodeStore& store_;
   const PrefixTree& tree_;
   const NodeId root_node_;
-  const ChainView& chain_;
   const uint32_t have_units_;
 };
 
@@ -72,7 +57,8 @@ double prefill_us(const PrefillCost& cost, uint32_t from, uint32_t to) {
 HitTiers weigh_hit(const NodeStore& store, const Root& root, const PrefixMatch& match,
                    const ChainView& chain, uint32_t prompt_tokens, uint32_t have_tokens,
                    const PrefillCost& cost, const LoadTime& load_time) {
-  const Weigher weigher(store, root, chain, have_tokens);
+  const Weigher weigher(store, root, have_tokens);
+  CheckpointSearch checkpoints(store.tree(), chain, false);
   const PrefixTree& tree = store.tree();
   const uint32_t unit_tokens = root.layout->layout.unit_tokens;
   HitTiers tiers;
@@ -80,6 +66,7 @@ HitTiers weigh_hit(const NodeStore& store, const Root& root, const PrefixMatch& 
   uint64_t span_bytes = 0;
   for (NodeId node = match.exact_node; node != root.node; node = tree.parent(node)) {
     span_bytes += weigher.span_bytes(node);
+    ++tiers.steps;
     if (!store.is_resident(node)) tiers.ssd_tokens += root.layout->layout.block_tokens;
   }
   tiers.ssd_bytes = span_bytes + weigher.checkpoint_bytes(match.checkpoint_node);
@@ -97,9 +84,10 @@ HitTiers weigh_hit(const NodeStore& store, const Root& root, const PrefixMatch& 
   uint32_t last_units = match.exact_units;
   for (NodeId node = match.exact_node;; node = tree.parent(node)) {
     const uint32_t units = tree.link(node).units;
+    ++tiers.steps;
     if (!root.layout->needs_checkpoint) {
       consider(units * unit_tokens, span_bytes);
-    } else if (const NodeId found = weigher.checkpoint_below(node, last_units); found.valid()) {
+    } else if (const NodeId found = checkpoints.below(node, last_units); found.valid()) {
       consider(tree.link(found).units * unit_tokens, span_bytes + weigher.checkpoint_bytes(found));
     }
     if (node == root.node) break;
@@ -107,6 +95,7 @@ HitTiers weigh_hit(const NodeStore& store, const Root& root, const PrefixMatch& 
     last_units = units;
   }
   consider(0, 0);
+  tiers.steps += checkpoints.steps();
   return tiers;
 }
 

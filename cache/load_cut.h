@@ -34,6 +34,7 @@ struct HitTiers {
   uint64_t ssd_bytes = 0;   // to be loaded for all of it, the checkpoint included
   uint32_t load_us = 0;
   uint32_t cut_tokens = 0;  // best resume position; the hit's own without a cost curve
+  uint32_t steps = 0;       // nodes looked at: what it cost
 };
 
 // `have_tokens`: what the engine holds already is not loaded.

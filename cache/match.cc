@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "cache/checkpoint_search.h"
 #include "model/boundary.h"
 
 namespace quire::cache {
@@ -20,6 +21,7 @@ class Finder {
         root_(root),
         chain_(chain),
         ram_only_(ram_only),
+        checkpoints_(tree, chain, ram_only),
         unit_tokens_(root.layout->layout.unit_tokens),
         per_block_(root.layout->units_per_block),
         known_units_(std::min(chain.count(), prompt_tokens / unit_tokens_)),
@@ -37,19 +39,21 @@ class Finder {
     } else {
       cut_to_last(match);
     }
+    match.steps = steps_ + checkpoints_.steps();
     return match;
   }
 
  private:
   // The span that ends after `blocks` blocks. Its position is compared too: a chain that lies about
   // its own order finds nothing.
-  NodeId span_at(uint32_t blocks) const {
+  NodeId span_at(uint32_t blocks) {
+    ++steps_;
     const uint32_t units = blocks * per_block_;
     const auto node = tree_.find(root_id_, NodeKind::kSpan, chain_.after(units));
     return node && tree_.link(*node).units == units ? *node : NodeId{};
   }
 
-  NodeId deepest_span() const {
+  NodeId deepest_span() {
     const uint32_t blocks = known_units_ / per_block_;
     if (blocks == 0) return root_.node;
     if (const NodeId whole = span_at(blocks); whole.valid()) return whole;
@@ -68,19 +72,24 @@ class Finder {
     return best;
   }
 
+  NodeId parent(NodeId node) {
+    ++steps_;
+    return tree_.parent(node);
+  }
+
   // The deepest node of the path to `end` whose whole path is in RAM.
-  NodeId resident_part(NodeId end) const {
+  NodeId resident_part(NodeId end) {
     NodeId deepest = end;
-    for (NodeId node = end; node != root_.node; node = tree_.parent(node)) {
+    for (NodeId node = end; node != root_.node; node = parent(node)) {
       if (!tree_.link(node).resident) deepest = tree_.parent(node);
     }
     return deepest;
   }
 
   // Append-only layouts resume at block ends; one token at least is left to compute.
-  void cut_to_last(PrefixMatch& match) const {
+  void cut_to_last(PrefixMatch& match) {
     while (tree_.link(match.exact_node).units > last_units_) {
-      match.exact_node = tree_.parent(match.exact_node);
+      match.exact_node = parent(match.exact_node);
     }
     match.exact_units = tree_.link(match.exact_node).units;
     const bool whole = match.exact_units == last_units_;
@@ -88,33 +97,19 @@ class Finder {
     match.limit_units = match.exact_units;
   }
 
-  void find_checkpoint(PrefixMatch& match) const {
+  void find_checkpoint(PrefixMatch& match) {
     // The best position that the spans allow: inside the block behind the deepest one.
     const uint32_t reach = std::min(last_units_, match.span_units + per_block_ - 1);
     NodeId node = match.span_node;
-    while (tree_.link(node).units > reach) node = tree_.parent(node);
-    for (;; node = tree_.parent(node)) {
-      match.checkpoint_node = checkpoint_below(node, reach);
+    while (tree_.link(node).units > reach) node = parent(node);
+    for (;; node = parent(node)) {
+      match.checkpoint_node = checkpoints_.below(node, reach);
       if (match.checkpoint_node.valid() || node == root_.node) break;
     }
     match.exact_node = match.checkpoint_node.valid() ? node : root_.node;
     match.exact_units = match.checkpoint_node.valid() ? tree_.link(match.checkpoint_node).units : 0;
     set_checkpoint_limit(match);
     set_branch(match);
-  }
-
-  // Deepest checkpoint of this prompt in the block that starts at the end of `node`, at most
-  // `reach`.
-  NodeId checkpoint_below(NodeId node, uint32_t reach) const {
-    const NodeLink& link = tree_.link(node);
-    if (!link.has_checkpoints) return {};
-    const uint32_t first = std::max<uint32_t>(link.units, 1);
-    for (uint32_t units = std::min(reach, link.units + per_block_ - 1); units >= first; --units) {
-      const auto found = tree_.find(root_id_, NodeKind::kCheckpoint, chain_.after(units));
-      const bool usable = found && tree_.link(*found).units == units;
-      if (usable && (!ram_only_ || tree_.link(*found).resident)) return *found;
-    }
-    return {};
   }
 
   // A checkpoint is the limit only where spans would have allowed more: what lies in the block
@@ -137,11 +132,8 @@ class Finder {
   void set_branch(PrefixMatch& match) const {
     if (match.span_units == 0 || match.span_units <= match.exact_units) return;
     if (match.span_units > last_units_) return;
-    bool diverged = false;
-    tree_.for_each_child(match.span_node, [&](NodeId child) {
-      diverged = diverged || kind_of(tree_.link(child)) == NodeKind::kSpan;
-    });
     const bool block_behind = model::block_floor_units(known_units_, per_block_) > match.span_units;
+    const bool diverged = tree_.has_span_child(match.span_node);
     if (diverged && block_behind) match.branch_units = match.span_units;
   }
 
@@ -150,6 +142,8 @@ class Finder {
   const Root& root_;
   const ChainView& chain_;
   const bool ram_only_;
+  CheckpointSearch checkpoints_;
+  uint32_t steps_ = 0;
   const uint32_t unit_tokens_;
   const uint32_t per_block_;
   const uint32_t known_units_;  // of the prompt, with a hash

@@ -1,7 +1,8 @@
 // Where a hit is decided: the longest prefix of a prompt that can be resumed (DESIGN section 3).
 //
 // Presence along a chain is prefix-closed, so the end of the run of spans is found by binary search
-// (13 probes for a million tokens); the checkpoint is then looked for upwards from there.
+// (13 probes for a million tokens); the checkpoint is then looked for upwards from there
+// (CheckpointSearch). Costs the number of blocks, and that search's bound.
 // Pure: reads the tree, pins nothing.
 #pragma once
 
@@ -23,6 +24,7 @@ struct PrefixMatch {
   uint32_t branch_units = 0;  // a checkpoint is wanted here; 0 = none
   model::MatchLimit limit = model::MatchLimit::kNoSpan;
   uint32_t limit_units = 0;
+  uint32_t steps = 0;  // nodes looked at and probes: what it cost
 };
 
 // `prompt_tokens` >= 1. `ram_only`: what is not in RAM counts as absent (the SSD cannot be read).

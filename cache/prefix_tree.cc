@@ -126,6 +126,21 @@ bool PrefixTree::is_branch(NodeId node) const {
   return is_visible_span(links_[first.next_sibling - 1]);
 }
 
+bool PrefixTree::has_span_child(NodeId node) const {
+  return !is_leaf(node) && is_visible_span(links_[links_[node.value].first_child - 1]);
+}
+
+NodeId PrefixTree::last_child(NodeId node) const {
+  if (is_leaf(node)) return {};
+  return decode(links_[links_[node.value].first_child - 1].previous_sibling);
+}
+
+NodeId PrefixTree::sibling_before(NodeId child) const {
+  const NodeLink& link = links_[child.value];
+  if (links_[link.parent - 1].first_child == encode(child)) return {};
+  return decode(link.previous_sibling);
+}
+
 uint64_t PrefixTree::resident_bytes() const {
   return links_.resident_bytes() + keys_.resident_bytes() + index_.resident_bytes() +
          runs_.resident_bytes();

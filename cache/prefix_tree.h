@@ -103,6 +103,11 @@ class PrefixTree {
   bool is_leaf(model::NodeId node) const;  // no children
   // Two or more span children that can be found: an earlier session diverged behind this node.
   bool is_branch(model::NodeId node) const;
+  // A span that can be found is among the children.
+  bool has_span_child(model::NodeId node) const;
+  // Children from the last to the first: none id when there are no (more).
+  model::NodeId last_child(model::NodeId node) const;
+  model::NodeId sibling_before(model::NodeId child) const;
   // Calls visit(NodeId) for each direct child; visit must not change the list.
   template <typename Visit>
   void for_each_child(model::NodeId node, Visit&& visit) const;
