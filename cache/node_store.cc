@@ -61,6 +61,9 @@ void NodeStore::unpin(NodeId node) {
   NodeLink& link = tree_->link(node);
   QUIRE_CHECK(link.pins > 0);
   if (--link.pins > 0) return;
+  if (!names_->dead_roots().empty() && names_->root(model::RootId{link.root}).dead) {
+    dead_changed_ = true;
+  }
   if (link.quarantined && may_drop(node)) {
     drop(node, DropReason::kQuarantined);
   } else if (link.superseded && may_drop(node)) {
@@ -107,6 +110,7 @@ void NodeStore::free_pages(NodeId node) {
   SlotId slot = first_page(node);
   while (slot.valid()) {
     const SlotId next = next_page(slot);
+    work_.add(1);
     pool_->free(slot);
     slot = next;
   }
@@ -154,6 +158,7 @@ bool NodeStore::drop(NodeId node, DropReason reason) {
   // A quarantined parent goes with its last dependant, and so on up the path.
   for (;;) {
     if (!may_drop(node)) return false;
+    work_.add(1);
     const NodeId parent = tree_->parent(node);
     const model::RootId root{tree_->link(node).root};
     count_drop(kind_of(tree_->link(node)), reason);
@@ -165,6 +170,7 @@ bool NodeStore::drop(NodeId node, DropReason reason) {
     }
     const bool parent_counts = kind_of(tree_->link(parent)) == NodeKind::kSpan;
     forget_in_policies(node, parent_counts ? parent : NodeId{});
+    forget_in_sweep(node);
     tree_->remove(node);
     if (!parent_counts) {
       maybe_forget_root(root);
@@ -202,6 +208,7 @@ void NodeStore::quarantine(NodeId top) {
       ++counters_.quarantined;
     }
     tree_->for_each_child(subtree[i], [&](NodeId child) { subtree.push_back(child); });
+    work_.add(1);
   }
   for (auto node = subtree.rbegin(); node != subtree.rend(); ++node) {
     const NodeLink& link = tree_->link(*node);
@@ -272,46 +279,70 @@ NodeStore::Room NodeStore::allocate(allocator::ClassId size_class, DomainId doma
 
 std::vector<RetiredFrom> NodeStore::take_retired() { return std::exchange(retired_, {}); }
 
-uint32_t NodeStore::reclaim_root(NodeId root_node, uint32_t budget) {
-  uint32_t dropped = 0;
-  NodeId node = root_node;
-  // Depth first; a pinned leaf is stepped over, a dropped one hands over to its parent.
-  while (dropped < budget) {
-    const NodeLink& link = tree_->link(node);
-    const bool has_child = kind_of(link) != NodeKind::kCheckpoint && link.first_child != 0;
-    if (has_child) {
-      node = PrefixTree::decode(link.first_child);
-      continue;
-    }
-    NodeId parent = node == root_node ? NodeId{} : tree_->parent(node);
-    if (may_drop(node) && parent.valid()) {
-      const bool last = parent == root_node && link.next_sibling == 0 && link.previous_sibling == 0;
-      drop(node, DropReason::kStale);
-      ++dropped;
-      if (last) return dropped;  // the root itself may be forgotten now
-      node = parent;
-      continue;
-    }
-    while (node != root_node && tree_->link(node).next_sibling == 0) node = tree_->parent(node);
-    if (node == root_node) return dropped;
-    node = PrefixTree::decode(tree_->link(node).next_sibling);
+// A node that the sweep stands at goes: the sweep goes on with its parent, whose other children
+// have another sweep.
+void NodeStore::forget_in_sweep(NodeId node) {
+  const NodeLink& link = tree_->link(node);
+  if (!names_->dead_roots().empty() && names_->root(model::RootId{link.root}).dead) {
+    dead_changed_ = true;
   }
-  return dropped;
+  if (node != dead_at_) return;
+  dead_at_ = kind_of(link) == NodeKind::kRoot ? NodeId{} : tree_->parent(node);
+  dead_leaving_ = true;
 }
 
-void NodeStore::reclaim_dead(uint32_t budget) {
-  std::vector<model::RootId>& dead = names_->dead_roots();
-  for (size_t i = dead.size(); i > 0 && budget > 0; --i) {
-    const model::RootId root = dead[i - 1];
-    const NodeId node = names_->root(root).node;
-    budget -= std::min(budget, reclaim_root(node, budget));
-    if (i <= dead.size() && dead[i - 1] == root) maybe_forget_root(root);
+// The first node of the next dead root; false when all have been swept and nothing changed.
+bool NodeStore::next_dead_sweep() {
+  const std::vector<model::RootId>& dead = names_->dead_roots();
+  if (dead_next_ >= dead.size()) {
+    if (!dead_changed_ && dead.size() == dead_known_) return false;
+    dead_changed_ = false;
+    dead_known_ = dead.size();
+    dead_next_ = 0;
   }
+  dead_at_ = names_->root(dead[dead_next_++]).node;
+  dead_leaving_ = false;
+  return true;
+}
+
+// One node: down to its first child, or to its neighbour, or up.
+void NodeStore::sweep_dead_node() {
+  work_.add(1);
+  const NodeId node = dead_at_;
+  const NodeLink link = tree_->link(node);
+  if (!dead_leaving_ && !tree_->is_leaf(node)) {
+    dead_at_ = PrefixTree::decode(link.first_child);
+    return;
+  }
+  if (kind_of(link) == NodeKind::kRoot) {
+    dead_at_ = NodeId{};
+    // It may be forgotten, and then another one stands at its place.
+    const size_t before = names_->dead_roots().size();
+    maybe_forget_root(model::RootId{link.root});
+    dead_next_ -= before - names_->dead_roots().size();
+    return;
+  }
+  dead_leaving_ = link.next_sibling == 0;
+  dead_at_ = dead_leaving_ ? tree_->parent(node) : PrefixTree::decode(link.next_sibling);
+  drop(node, DropReason::kStale);
+}
+
+bool NodeStore::reclaim_dead(uint32_t budget) {
+  const uint64_t end = work_.steps() + budget;
+  while (work_.steps() < end && !names_->dead_roots().empty()) {
+    if (dead_at_.valid()) {
+      sweep_dead_node();
+    } else if (!next_dead_sweep()) {
+      return false;
+    }
+  }
+  return !names_->dead_roots().empty();
 }
 
 void NodeStore::maybe_forget_root(model::RootId root) {
   Root& record = names_->root(root);
   if (record.session_count > 0 || !tree_->is_leaf(record.node)) return;
+  forget_in_sweep(record.node);
   tree_->remove(record.node);
   names_->forget(root);
 }

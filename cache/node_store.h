@@ -26,6 +26,7 @@
 #include "cache/eviction_policy.h"
 #include "cache/namespace_table.h"
 #include "cache/prefix_tree.h"
+#include "cache/work_meter.h"
 #include "model/ids.h"
 #include "model/result.h"
 
@@ -90,6 +91,8 @@ class NodeStore {
   allocator::Pool& pool() { return *pool_; }
   const allocator::Pool& pool() const { return *pool_; }
   const StoreCounters& counters() const { return counters_; }
+  // Of reader, writer and store; what they do is counted here.
+  WorkMeter& work() { return work_; }
   // Pages present of one group of a layout, tail pages included.
   uint64_t resident_pages(model::LayoutId layout, model::GroupIndex group) const;
 
@@ -184,8 +187,10 @@ class NodeStore {
   // A retired segment was given back to the supply.
   void retired_returned() { --retired_pending_; }
 
-  // Up to `budget` nodes of dead roots are dropped; background work of one turn.
-  void reclaim_dead(uint32_t budget);
+  // Drops what nobody holds of dead roots; background work of one turn, of about `budget` steps. A
+  // sweep goes on where the last call stopped; when it has been everywhere, the next one starts
+  // once something changed. True while there is something to do.
+  bool reclaim_dead(uint32_t budget);
   // Forgets a root that nobody uses and that has no nodes.
   void maybe_forget_root(model::RootId root);
 
@@ -218,7 +223,9 @@ class NodeStore {
   void free_pages(model::NodeId node);
   bool take_from_other_domain(model::DomainId domain);
   bool retire_free(model::DomainId domain);
-  uint32_t reclaim_root(model::NodeId root_node, uint32_t budget);
+  void sweep_dead_node();
+  bool next_dead_sweep();
+  void forget_in_sweep(model::NodeId node);
 
   std::unique_ptr<PrefixTree> tree_;
   allocator::Pool* pool_;
@@ -237,6 +244,14 @@ class NodeStore {
   std::unordered_map<uint32_t, uint32_t> many_children_;  // by node: resident children above 62
   uint32_t sweep_hand_ = 0;                               // node id; of leave_ram_out_of_order
   std::unordered_map<uint32_t, uint32_t> many_copies_;    // by node: children with a copy above one
+  // The sweep of dead roots, in post-order: the node to look at next (none: of the next root), and
+  // whether its children have been looked at.
+  model::NodeId dead_at_;
+  bool dead_leaving_ = false;
+  size_t dead_next_ = 0;       // index in dead_roots(): the root after this one
+  size_t dead_known_ = 0;      // dead roots when the last sweep of all began
+  bool dead_changed_ = false;  // since then: a pin or a node of a dead root went
+  WorkMeter work_;
   StoreCounters counters_;
 };
 

@@ -113,6 +113,7 @@ model::Result<void> ObjectWriter::claim(Fill& fill, HolderTag holder, model::Gro
 NodeStore::Room ObjectWriter::reserve(Fill& fill, CacheSession& session, const Root& root) {
   const std::vector<model::PlannedPage>& plan = plan_of(fill).pages;
   QUIRE_CHECK(plan.size() <= kMaxPagesPerObject);
+  store_->work().add(plan.size());
   for (const model::PlannedPage& page : plan) {
     auto& hints =
         fill.kind == FillKind::kSpan ? session.last_span_slot : session.last_checkpoint_slot;
@@ -134,6 +135,7 @@ NodeStore::Room ObjectWriter::reserve(Fill& fill, CacheSession& session, const R
 }
 
 void ObjectWriter::give_back(Fill& fill) {
+  store_->work().add(fill.page_count);
   for (size_t i = 0; i < fill.page_count; ++i) store_->pool().free(fill.slots[i]);
   fill.page_count = 0;
 }
@@ -248,6 +250,7 @@ Linked ObjectWriter::settle(Fill& fill) {
 uint32_t ObjectWriter::settle_waiting(uint32_t budget, std::vector<Linked>& linked) {
   uint32_t steps = 0;
   for (; steps < budget && first_settling_ != nullptr; ++steps) {
+    store_->work().add(1);
     CacheSession& session = *first_settling_;
     first_settling_ = session.next_settling;
     if (first_settling_ == nullptr) last_settling_ = nullptr;

@@ -28,6 +28,7 @@ model::Result<model::MatchResult> PrefixReader::match(CacheSession& session, Lea
   const bool on_ssd = store_->nonresident_count() > 0;
   const PrefixMatch found = find_prefix(store_->tree(), session.root, root, chain, prompt_tokens,
                                         on_ssd && !store_->ssd_readable());
+  store_->work().add(found.steps);
   ++counters_.matches;
   counters_.prompt_tokens += prompt_tokens;
   if (found.span_node == root.node && !found.checkpoint_node.valid()) {
@@ -46,6 +47,7 @@ model::Result<model::MatchResult> PrefixReader::match(CacheSession& session, Lea
   if (on_ssd) {
     const HitTiers tiers =
         weigh_hit(*store_, root, found, chain, prompt_tokens, have_tokens, cost, load_time_);
+    store_->work().add(tiers.steps);
     result.tokens_ssd = std::min(tiers.ssd_tokens, result.exact_tokens);
     result.tokens_ram = result.exact_tokens - result.tokens_ssd;
     result.load_estimate_us = tiers.load_us;
@@ -120,7 +122,7 @@ NodeId PrefixReader::node_at(const Lease& lease, uint32_t end_block) const {
   const PrefixTree& tree = store_->tree();
   const uint32_t units = end_block * root_of(lease.span_node).layout->units_per_block;
   NodeId node = tree.link(lease.exact_node).units >= units ? lease.exact_node : lease.span_node;
-  while (tree.link(node).units > units) node = tree.parent(node);
+  for (; tree.link(node).units > units; node = tree.parent(node)) store_->work().add(1);
   return node;
 }
 
@@ -152,6 +154,7 @@ void PrefixReader::write_span(const Load& load, NodeId node, size_t index,
 void PrefixReader::pin_spans(const Load& load, std::span<PageDescriptor> out,
                              std::vector<SlotId>* slots) {
   const PrefixTree& tree = store_->tree();
+  store_->work().add(uint64_t{load.block_count} * (1 + load.pages_per_span));
   NodeId node = load.last;
   for (uint32_t block = load.block_count; block > 0; --block, node = tree.parent(node)) {
     store_->pin(node);
@@ -259,6 +262,7 @@ model::LoadResult PrefixReader::deliver(LeaseHolder& holder, const Load& load,
   Lease* lease = leases_->find(load.lease, holder);
   QUIRE_CHECK(lease != nullptr && load.range_index < lease->load_count);
   const uint32_t ready = ready_blocks(load);
+  store_->work().add(uint64_t{load.block_count} * (2 + load.pages_per_span));
   model::LoadResult result{};
   result.block_count = ready;
   size_t count = size_t{ready} * load.pages_per_span;
@@ -291,6 +295,7 @@ model::LoadResult PrefixReader::deliver(LeaseHolder& holder, const Load& load,
 uint32_t PrefixReader::release_last_range(Lease& lease) {
   const LoadRange range = lease.loads[--lease.load_count];
   NodeId node = node_at(lease, range.first_block + range.block_count);
+  store_->work().add(range.block_count);
   for (uint32_t block = range.block_count; block > 0; --block) {
     const NodeId parent = store_->tree().parent(node);
     store_->unpin(node);

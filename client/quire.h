@@ -192,9 +192,13 @@ class Session {
   model::Result<LoadedPages> load(uint64_t lease, const LoadOptions& options = {});
   // kBusy while a submitted load of the lease is in flight.
   model::Result<void> release(uint64_t lease);
-  // kBusy when the staging area is full of uncommitted fills.
+  // kBusy when the staging area is full of uncommitted fills, when another process of the session
+  // (or an earlier fill of this one) writes these groups of the object, or when it is complete and
+  // waits for the span before it: begin it again later, it may be a duplicate then.
   model::Result<Fill> begin_fill(model::FillKind kind, uint32_t end_tokens,
                                  const FillOptions& options = {});
+  // kDeadlineExceeded: it was not taken, or the span before it did not come; that one's fill has
+  // ended in the daemon, and committing it again gives kNotFound.
   model::Result<model::CommitResult> commit(const Fill& fill);
   model::Result<void> abort(const Fill& fill);
   model::Result<bool> supersede(uint32_t end_tokens);

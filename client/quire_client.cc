@@ -62,10 +62,15 @@ Result<std::string> Client::scrub_json(model::ScrubAction action, uint64_t bytes
 }
 
 Result<uint64_t> Client::evict(uint64_t count) {
-  const model::EvictRequest request{count};
-  const Frame frame =
-      QUIRE_TRY(impl_->attachment().call(FrameType::kEvict, model::struct_bytes(request)));
-  return QUIRE_TRY(model::read_struct<model::EvictReply>(frame.payload)).evicted;
+  // The daemon evicts a bounded number a frame; fewer than that means that nothing more may go.
+  for (uint64_t total = 0;;) {
+    const model::EvictRequest request{count == 0 ? 0 : count - total};
+    const Frame frame =
+        QUIRE_TRY(impl_->attachment().call(FrameType::kEvict, model::struct_bytes(request)));
+    const auto reply = QUIRE_TRY(model::read_struct<model::EvictReply>(frame.payload));
+    total += reply.evicted;
+    if (total == count || reply.evicted < model::kMaxEvictedPerFrame) return total;
+  }
 }
 
 Result<void> Client::reconnect(uint32_t timeout_ms) { return impl_->reconnect(timeout_ms); }

@@ -171,8 +171,11 @@ struct MapSegmentReply {
 };
 static_assert(sizeof(MapSegmentReply) == 272);
 
+// One step of the daemon: a larger request evicts so many, and is sent again for the rest.
+inline constexpr uint64_t kMaxEvictedPerFrame = 512;
+
 struct EvictRequest {
-  uint64_t count = 0;  // leaves to evict, in the policy's order; 0 = everything evictable
+  uint64_t count = 0;  // leaves to evict, in the policy's order; 0 = as many as one frame may
 };
 struct EvictReply {
   ReplyStatus status;

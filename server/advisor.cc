@@ -73,6 +73,7 @@ void Advisor::prefetch(model::RootId root, const Place& place) {
     const NodeId top = cache_->names().root(root).node;
     for (NodeId node = *place.span; node != top; node = store.tree().parent(node)) {
       if (!store.is_resident(node)) missing.push_back(node);
+      cache_->store().work().add(1);
     }
     std::reverse(missing.begin(), missing.end());
   }

@@ -247,7 +247,9 @@ model::Result<void> ControlVerbs::evict(Connection& connection, uint32_t sequenc
                                         std::string_view payload) {
   const auto request = QUIRE_TRY(read_struct<model::EvictRequest>(payload));
   model::EvictReply reply;
-  reply.evicted = parts_.cache->store().evict(request.count);
+  // 0 = all that may go: in steps, like any other number beyond the bound.
+  const uint64_t wanted = request.count == 0 ? model::kMaxEvictedPerFrame : request.count;
+  reply.evicted = parts_.cache->store().evict(std::min(wanted, model::kMaxEvictedPerFrame));
   connection.send(FrameType::kEvict, true, sequence, struct_bytes(reply));
   return {};
 }

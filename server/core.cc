@@ -3,6 +3,7 @@
 #include <sys/epoll.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "server/log.h"
 #include "server/status.h"
@@ -14,10 +15,11 @@ using model::Error;
 
 namespace {
 
-constexpr uint32_t kSubmissionsPerTurn = 64;   // of one ring: others get their turn
-constexpr uint32_t kDeadNodesPerTurn = 64;     // reclaimed in the background
-constexpr uint32_t kTurnsBetweenSockets = 32;  // rings are looked at more often than sockets
-constexpr size_t kConnectionsPerTurn = 4;      // one frame of each
+// Of the cache's work for one domain: 0.2 to 0.5 ms, in which others wait.
+constexpr uint32_t kStepsPerTurn = 4096;
+constexpr uint32_t kReclaimStepsPerTurn = 256;  // for dead roots, in the background
+constexpr uint32_t kTurnsBetweenSockets = 32;   // rings are looked at more often than sockets
+constexpr size_t kConnectionsPerTurn = 4;       // one frame of each
 constexpr int64_t kSecondNs = 1'000'000'000;
 constexpr int kParkedTimeoutMs = 5;  // while a request waits for memory
 constexpr int kIdleTimeoutMs = 1000;
@@ -191,22 +193,34 @@ bool Core::turn() {
 
 bool Core::step_tier() { return parts_.tier != nullptr && parts_.tier->step(active_.empty()); }
 
+// A domain whose work of this turn is spent waits for the next one, which starts with the first
+// that had to wait: neither many attachments nor large requests of one uid make another's turn
+// late.
 bool Core::serve_active() {
+  steps_left_.fill(kStepsPerTurn);
   bool worked = false;
-  for (size_t i = 0; i < active_.size();) {
+  std::optional<size_t> waits;
+  const size_t count = active_.size();
+  for (size_t n = 0; n < count; ++n) {
+    const size_t i = (first_served_ + n) % count;
     Attachment& attachment = *active_[i];
-    const Dispatcher::Served served = dispatcher_->serve(attachment, kSubmissionsPerTurn);
-    if (served == Dispatcher::Served::kScribbled) {
-      end_faulty(attachment);  // another one stands at i now
+    uint32_t& steps_left = steps_left_[attachment.session().domain.value];
+    if (steps_left == 0) {
+      if (!waits) waits = i;
       continue;
+    }
+    const Dispatcher::Served served = dispatcher_->serve(attachment, steps_left);
+    if (served == Dispatcher::Served::kScribbled) {
+      end_faulty(attachment);  // the list changed: the others' turn comes with the next one
+      return true;
     }
     if (served == Dispatcher::Served::kSome) {
       attachment.last_active_ns = now_ns_;
       worked = true;
     }
-    ++i;
   }
-  return worked;
+  first_served_ = waits.value_or(0);
+  return worked || waits;
 }
 
 // One bounded step. True when the next one has something to do already.
@@ -216,7 +230,7 @@ bool Core::background() {
     segments_->retire_pending(connections_);
   }
   if (!parts_.cache->names().dead_roots().empty()) {
-    parts_.cache->store().reclaim_dead(kDeadNodesPerTurn);
+    left = parts_.cache->store().reclaim_dead(kReclaimStepsPerTurn);
   }
   if (registry_->draining_count() > 0) left = registry_->sweep() || left;
   if (connections_ended_) {

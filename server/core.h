@@ -1,12 +1,14 @@
 // The core: one thread, one event loop, sole owner of pages, index, leases and sessions.
 //
 // A turn: finished copies, one step of the SSD tier, then at most kSubmissionsPerTurn of each
-// polled ring, then a bounded step of background work and the sockets now and then: one frame of
-// each of the next few connections that sent something, round robin. After spin_us
-// without work rings are armed one by one (the client will ring), and when none is left to poll the
-// core sleeps in epoll. Threads: run() on one thread; stop() and call() from any.
+// polled ring and kStepsPerTurn of work for each domain, then a bounded step of background work and
+// the sockets now and then: one frame of each of the next few connections that sent something,
+// round robin. After spin_us without work rings are armed one by one (the client will ring), and
+// when none is left to poll the core sleeps in epoll. Threads: run() on one thread; stop() and
+// call() from any.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <deque>
@@ -122,6 +124,9 @@ class Core final : public ConnectionOwner {
   std::deque<Connection*> to_serve_;  // by whose turn it is; each is marked in_turn
   std::vector<Attachment*> active_;   // polled each turn
   CoreCounters counters_;
+  // Of each domain in this turn: its attachments share them.
+  std::array<uint32_t, cache::kMaxDomains> steps_left_{};
+  size_t first_served_ = 0;  // in active_; moves on to whoever had to wait
   int64_t now_ns_ = 0;
   int64_t last_work_ns_ = 0;
   int64_t last_second_ns_ = 0;

@@ -72,16 +72,16 @@ Dispatcher::Dispatcher(cache::Cache* cache, tiering::CopyEngine* copies, tiering
       advisor_(cache, tier, &loads_, clock, options.default_deadline_ms),
       waiting_(std::move(waiting)) {}
 
-Dispatcher::Served Dispatcher::serve(Attachment& attachment, uint32_t budget) {
-  if (attachment.parked && !retry_parked(attachment)) return Served::kNothing;
+Dispatcher::Served Dispatcher::serve(Attachment& attachment, uint32_t& steps_left) {
+  if (attachment.parked && !retry_parked(attachment, steps_left)) return Served::kNothing;
   uint32_t served = 0;
-  for (; served < budget; ++served) {
+  for (; served < kSubmissionsPerTurn && steps_left > 0; ++served) {
     const Attachment::Next next = attachment.next();
     if (next == Attachment::Next::kNone) break;
     if (next == Attachment::Next::kScribbled) return Served::kScribbled;
     const Submission submission = attachment.take();
     ++counters_.submissions;
-    const Step step = handle(attachment, submission);
+    const Step step = handle_counted(attachment, submission, steps_left);
     if (step == Step::kScribbled) return Served::kScribbled;
     if (step == Step::kPark) {
       attachment.parked = submission;
@@ -94,10 +94,21 @@ Dispatcher::Served Dispatcher::serve(Attachment& attachment, uint32_t budget) {
   return served > 0 ? Served::kSome : Served::kNothing;
 }
 
-bool Dispatcher::retry_parked(Attachment& attachment) {
+// One submission may take more than is left: its cost is known afterwards.
+Dispatcher::Step Dispatcher::handle_counted(Attachment& attachment, const Submission& submission,
+                                            uint32_t& steps_left) {
+  const uint64_t before = cache_->store().work().steps();
+  const Step step = handle(attachment, submission);
+  const uint64_t steps = cache_->store().work().steps() - before;
+  counters_.largest_steps = std::max(counters_.largest_steps, steps);
+  steps_left -= static_cast<uint32_t>(std::min<uint64_t>(steps_left, 1 + steps));
+  return step;
+}
+
+bool Dispatcher::retry_parked(Attachment& attachment, uint32_t& steps_left) {
   const Submission submission = *attachment.parked;
   attachment.parked.reset();
-  if (handle(attachment, submission) == Step::kDone) {
+  if (handle_counted(attachment, submission, steps_left) == Step::kDone) {
     attachment.parked_since_ns = 0;
     attachment.publish();
     return true;

@@ -38,6 +38,7 @@ struct DispatcherCounters {
   uint64_t parked = 0;
   uint64_t deadline_exceeded = 0;
   uint64_t copied_bytes = 0;
+  uint64_t largest_steps = 0;  // of the cache, for one submission
 };
 
 class Dispatcher {
@@ -50,9 +51,11 @@ class Dispatcher {
                                                            const DispatcherOptions& options);
 
   enum class Served : uint8_t { kNothing, kSome, kScribbled };
-  // Up to `budget` submissions of one attachment; publishes what was completed. kScribbled: ring
-  // indexes or a verb are impossible; the caller ends the attachment (law 11).
-  Served serve(Attachment& attachment, uint32_t budget);
+  // Up to kSubmissionsPerTurn submissions of one attachment, none once `steps_left` is 0; what they
+  // cost is taken from it. Publishes what was completed. kScribbled: ring indexes or a verb are
+  // impossible; the caller ends the attachment (law 11).
+  static constexpr uint32_t kSubmissionsPerTurn = 64;  // of one ring: others get their turn
+  Served serve(Attachment& attachment, uint32_t& steps_left);
 
   // Takes finished copies back from the workers; settles a bounded number of the commits that
   // waited for their parent span, or whose time is over. Returns how many there were.
@@ -87,7 +90,9 @@ class Dispatcher {
              WaitingCommits waiting);
 
   Step handle(Attachment& attachment, const model::Submission& submission);
-  bool retry_parked(Attachment& attachment);
+  Step handle_counted(Attachment& attachment, const model::Submission& submission,
+                      uint32_t& steps_left);
+  bool retry_parked(Attachment& attachment, uint32_t& steps_left);
   void release(Attachment& attachment, const model::Submission& submission);
   void match(Attachment& attachment, const model::Submission& submission);
   Step load(Attachment& attachment, const model::Submission& submission);

@@ -18,6 +18,7 @@ namespace {
 constexpr uint32_t kMaxUnits = 24;  // 12 blocks of two units
 constexpr uint64_t kSegmentBytes = 2 << 20;
 constexpr uint32_t kMaxActors = 6;
+constexpr uint64_t kMaxPages = 4;  // of an object, and the object itself
 
 // Few distinct contexts that share prefixes: a context is a path in a small tree of choices.
 std::vector<uint32_t> random_context(std::mt19937_64& random, uint32_t units,
@@ -119,10 +120,12 @@ void CacheModel::match(Actor& actor) {
   const auto total = static_cast<uint32_t>(actor.chain.size()) * unit_tokens;
   const uint32_t prompt = 1 + random(total + unit_tokens);
   const cache::ChainView chain(actor.chain.data(), static_cast<uint32_t>(actor.chain.size()));
+  start_cost();
   const auto found = cache_->reader().match(*actor.session, *actor.holder, chain, prompt);
   if (!found.ok()) return fail("match: " + found.error().text);
   const uint32_t span = expected_span_units(actor, prompt);
   const uint32_t exact = expected_exact_units(actor, prompt, span);
+  expect_cost("match", chain.count());
   if (found->span_tokens != span * unit_tokens) {
     return fail("match says " + std::to_string(found->span_tokens) + " span tokens, the map " +
                 std::to_string(span * unit_tokens));
@@ -132,7 +135,7 @@ void CacheModel::match(Actor& actor) {
                 std::to_string(exact * unit_tokens));
   }
   if (found->lease == 0) return;
-  HeldLease lease{model::LeaseId{found->lease}, {}, *found};
+  HeldLease lease{.id = model::LeaseId{found->lease}, .match = *found};
   if (span > 0) lease.pinned.push_back(key_at(actor, NodeKind::kSpan, span));
   if (exact > 0) lease.pinned.push_back(key_at(actor, NodeKind::kCheckpoint, exact));
   for (const Key& key : lease.pinned) pin(key, +1);
@@ -145,14 +148,23 @@ void CacheModel::load(Actor& actor) {
   check_bytes(actor.leases[random(static_cast<uint32_t>(actor.leases.size()))], actor);
 }
 
-void CacheModel::check_bytes(const HeldLease& lease, Actor& actor) {
+void CacheModel::expect_cost(const std::string& call, uint64_t input) {
+  const uint64_t steps = cache_->store().work().steps() - steps_before_;
+  if (steps <= 16 + 2 * input) return;
+  fail(call + " cost " + std::to_string(steps) + " steps for an input of " + std::to_string(input));
+}
+
+void CacheModel::check_bytes(HeldLease& lease, Actor& actor) {
   std::array<model::PageDescriptor, 64> pages;
   model::LoadArgs args{};
   args.lease = lease.id.value;
   args.include_checkpoint = 1;
+  start_cost();
   const auto loaded = cache_->reader().load(*actor.holder, args, pages);
   if (loaded.code() == Errc::kBusy) return;  // 16 loads of this lease
   if (!loaded.ok()) return fail("load: " + loaded.error().text);
+  ++lease.loads;
+  expect_cost("load", actor.chain.size() + loaded->result.descriptor_count);
   for (uint32_t i = 0; i < loaded->result.descriptor_count; ++i) {
     const bool span = i < loaded->result.block_count;  // one append group
     const uint32_t units = span ? (i + 1) * layout_->units_per_block
@@ -170,7 +182,9 @@ void CacheModel::check_bytes(const HeldLease& lease, Actor& actor) {
 
 void CacheModel::release(Actor& actor, size_t index) {
   const HeldLease lease = actor.leases[index];
+  start_cost();
   if (!cache_->reader().release(*actor.holder, lease.id).ok()) fail("release");
+  expect_cost("release", (1 + lease.loads) * actor.chain.size());
   if (cache_->reader().release(*actor.holder, lease.id).ok()) fail("a second release succeeded");
   for (const Key& key : lease.pinned) pin(key, -1);
   actor.leases.erase(actor.leases.begin() + static_cast<ptrdiff_t>(index));
@@ -202,7 +216,9 @@ bool CacheModel::fill_object(Actor& actor, model::FillId fill, uint64_t bytes_ke
     indexes.push_back(copies[i].page_index);
   }
   const std::vector<uint32_t> checksums(*taken, 0);
+  start_cost();
   const cache::Linked done = cache_->writer().copied(fill, indexes, checksums);
+  expect_cost("copied", kMaxPages);
   return done.outcome == cache::FillOutcome::kVisible;
 }
 
@@ -229,8 +245,11 @@ void CacheModel::commit(Actor& actor) {
   args.end_units = units;
   args.kind = static_cast<uint8_t>(span ? FillKind::kSpan : FillKind::kCheckpoint);
   const cache::ChainView chain(actor.chain.data(), units_known);
+  start_cost();
   auto begun = cache_->writer().begin(*actor.session, 1, chain, args);
+  const size_t before_removals = objects_.size();
   observe_removals(true);  // making room may have evicted
+  expect_cost("begin", kMaxPages * (1 + before_removals - objects_.size()));
   while (begun.ok() && begun->kind == cache::BeginOutcome::Kind::kPending) {
     begun = cache_->writer().begin(*actor.session, 1, chain, args);
   }
@@ -254,7 +273,9 @@ void CacheModel::commit(Actor& actor) {
   }
   if (present) return fail("a present object was granted again");
   if (random(8) == 0) {
+    start_cost();
     if (!cache_->writer().abort(*actor.session, begun->fill).ok()) fail("abort");
+    expect_cost("abort", kMaxPages);
     return;
   }
   const uint64_t bytes_key = next_bytes_key_++;
@@ -274,7 +295,9 @@ void CacheModel::commit(Actor& actor) {
 
 void CacheModel::evict() {
   const uint64_t count = 1 + random(3);
+  start_cost();
   coverage_.evicted += cache_->store().evict(count);
+  expect_cost("evict", count * kMaxPages);
 }
 
 void CacheModel::supersede(Actor& actor) {
@@ -300,8 +323,10 @@ void CacheModel::kill(size_t index) {
   bool ended = false;
   while (!ended) {
     uint32_t budget = 1;
+    start_cost();
     ended = cache_->writer().end_holder(*actor.session, 1, true, cursor, budget, linked);
     ended = cache_->reader().release_some(*actor.holder, budget) && ended;
+    expect_cost("a step of an end", actor.chain.size());
   }
   while (cache_->writer().settle_waiting(1, linked) > 0) continue;
   cache_->close_session(*actor.session);

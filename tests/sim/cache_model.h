@@ -60,6 +60,7 @@ class CacheModel {
   struct HeldLease {
     model::LeaseId id;
     std::vector<Key> pinned;
+    uint32_t loads = 0;
     model::MatchResult match{};
   };
   struct Actor {  // a session with one attached process
@@ -84,12 +85,15 @@ class CacheModel {
   uint32_t expected_span_units(const Actor& actor, uint32_t prompt_tokens) const;
   uint32_t expected_exact_units(const Actor& actor, uint32_t prompt_tokens,
                                 uint32_t span_units) const;
-  void check_bytes(const HeldLease& lease, Actor& actor);
+  void check_bytes(HeldLease& lease, Actor& actor);
   void set_tip(Actor& actor, const Key& key);
   void pin(const Key& key, int32_t change);
   bool fill_object(Actor& actor, model::FillId fill, uint64_t bytes_key, uint32_t units,
                    cache::NodeKind kind);
   void observe_removals(bool eviction_allowed);
+  // No call costs more than its input, counted: `input` in units, pages and objects evicted.
+  void start_cost() { steps_before_ = cache_->store().work().steps(); }
+  void expect_cost(const std::string& call, uint64_t input);
   void fail(const std::string& what);
 
   std::mt19937_64 random_;
@@ -102,6 +106,7 @@ class CacheModel {
   std::vector<Actor> actors_;
   std::map<Key, Object> objects_;  // what is present
   uint64_t next_bytes_key_ = 1;
+  uint64_t steps_before_ = 0;
   std::string failure_;
   Coverage coverage_;
 };

@@ -1,0 +1,150 @@
+// Fills that wait for each other, without a daemon around them.
+#include "cache/object_writer.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/cache/store_rig.h"
+
+namespace quire::cache {
+namespace {
+
+constexpr uint32_t kSpans = 900;  // of two units, one page each
+constexpr HolderTag kHolder = 1;
+
+class ObjectWriterTest : public testing::Test {
+ protected:
+  ObjectWriterTest() {
+    for (uint64_t u = 1; u <= 2 * kSpans; ++u) hashes_.push_back(StoreRig::key(u));
+  }
+  ObjectWriter& writer() { return rig_.cache().writer(); }
+  model::FillId begin(uint32_t span) {
+    model::BeginFillArgs args{};
+    args.end_units = 2 * span;
+    const ChainView chain(hashes_.data(), static_cast<uint32_t>(hashes_.size()));
+    auto begun = writer().begin(rig_.session(), kHolder, chain, args);
+    while (begun.ok() && begun->kind == BeginOutcome::Kind::kPending) {
+      begun = writer().begin(rig_.session(), kHolder, chain, args);
+    }
+    QUIRE_CHECK(begun.ok() && begun->kind == BeginOutcome::Kind::kGranted);
+    return begun->fill;
+  }
+  Linked commit(model::FillId fill) {
+    std::array<PageCopy, kMaxPagesPerObject> copies;
+    model::CommitArgs args{};
+    args.fill = fill.value;
+    QUIRE_CHECK(writer().take(rig_.session(), kHolder, args, 4096, copies).ok());
+    const uint8_t page = copies[0].page_index;
+    const uint32_t checksum = 0;
+    return writer().copied(fill, std::span(&page, 1), std::span(&checksum, 1));
+  }
+  // Begins every span and commits all but the first, the deepest first.
+  model::FillId commit_all_but_the_first() {
+    std::vector<model::FillId> fills;
+    for (uint32_t span = 1; span <= kSpans; ++span) fills.push_back(begin(span));
+    for (uint32_t span = kSpans; span > 1; --span) {
+      EXPECT_EQ(commit(fills[span - 1]).outcome, FillOutcome::kWaiting);
+    }
+    return fills[0];
+  }
+  // Calls of settle_waiting until nothing is left; `linked_` has what they ended.
+  uint32_t settle(uint32_t budget) {
+    uint32_t calls = 0;
+    for (; writer().has_settling(); ++calls) {
+      const size_t before = linked_.size();
+      EXPECT_LE(writer().settle_waiting(budget, linked_), budget);
+      EXPECT_LE(linked_.size() - before, budget);
+    }
+    return calls;
+  }
+
+  StoreRig rig_;
+  std::vector<model::Hash256> hashes_;
+  std::vector<Linked> linked_;
+};
+
+TEST_F(ObjectWriterTest, WorstOrderIsLinkedInBoundedStepsAndLinearTime) {
+  const model::FillId first = commit_all_but_the_first();
+  EXPECT_EQ(commit(first).outcome, FillOutcome::kVisible);
+  EXPECT_EQ(settle(10), (kSpans - 1 + 9) / 10);
+  EXPECT_EQ(linked_.size(), kSpans - 1);
+  for (const Linked& linked : linked_) EXPECT_EQ(linked.outcome, FillOutcome::kVisible);
+  EXPECT_EQ(rig_.store().counters().spans, kSpans);
+  EXPECT_EQ(rig_.cache().fill_count(), 0u);
+  rig_.cache().check_invariants();
+}
+
+TEST_F(ObjectWriterTest, AbortDropsWhatWaitsInBoundedSteps) {
+  const model::FillId first = commit_all_but_the_first();
+  ASSERT_TRUE(writer().abort(rig_.session(), first).ok());
+  settle(10);
+  EXPECT_EQ(linked_.size(), kSpans - 1);
+  for (const Linked& linked : linked_) EXPECT_EQ(linked.outcome, FillOutcome::kNoParent);
+  EXPECT_EQ(rig_.cache().fill_count(), 0u);
+  EXPECT_EQ(rig_.store().pool().usage(rig_.root().key.domain).slots, 0u);
+}
+
+TEST_F(ObjectWriterTest, Law05_DeathFreesWhatWaitsInBoundedSteps) {
+  commit_all_but_the_first();
+  uint32_t cursor = 0;
+  bool ended = false;
+  for (uint32_t calls = 0; !ended; ++calls) {
+    ASSERT_LE(calls, kSpans / 10);
+    const uint64_t before = rig_.store().work().steps();
+    uint32_t budget = 10;
+    ended = writer().end_holder(rig_.session(), kHolder, true, cursor, budget, linked_);
+    EXPECT_LE(rig_.store().work().steps() - before, 20u);
+  }
+  settle(10);
+  EXPECT_EQ(linked_.size(), kSpans - 1) << "everybody who waited is known";
+  EXPECT_EQ(rig_.cache().fill_count(), 0u);
+  EXPECT_EQ(rig_.store().pool().usage(rig_.root().key.domain).slots, 0u);
+  rig_.cache().check_invariants();
+}
+
+// What waits for an aborted fill waits for the one that takes its place, when there is one by then.
+TEST_F(ObjectWriterTest, FillBegunAnewServesThoseThatWaited) {
+  const model::FillId first = begin(1);
+  const model::FillId second = begin(2);
+  EXPECT_EQ(commit(second).outcome, FillOutcome::kWaiting);
+  ASSERT_TRUE(writer().abort(rig_.session(), first).ok());
+  const model::FillId again = begin(1);
+  settle(10);
+  EXPECT_TRUE(linked_.empty());
+  EXPECT_EQ(commit(again).outcome, FillOutcome::kVisible);
+  settle(10);
+  ASSERT_EQ(linked_.size(), 1u);
+  EXPECT_EQ(linked_[0].outcome, FillOutcome::kVisible);
+}
+
+TEST_F(ObjectWriterTest, WaitEndsAtItsDeadlineWithoutItsParent) {
+  const model::FillId first = begin(1);
+  const model::FillId second = begin(2);
+  EXPECT_EQ(commit(second).outcome, FillOutcome::kWaiting);
+  writer().drop_waiting(second);
+  EXPECT_EQ(rig_.cache().fill_count(), 1u);
+  EXPECT_EQ(commit(first).outcome, FillOutcome::kVisible);
+  EXPECT_FALSE(writer().has_settling());
+}
+
+// A domain that begins as many as it can leaves others their share.
+TEST(FillTable, Law06_DomainGetsNoMoreThanItLeavesFree) {
+  FillTable fills = FillTable::create(1).value();
+  std::vector<CacheSession> sessions(32);
+  uint32_t granted = 0;
+  uint32_t next = 0;
+  const auto begin = [&](uint16_t domain) {
+    CacheSession& session = sessions[next / kMaxFillsPerSession];
+    const FillPlace place{.key = StoreRig::key(next), .end_units = 1 + next};
+    ++next;
+    return fills.add(session, model::DomainId{domain}, place);
+  };
+  for (uint32_t i = 0; i < kMaxFills; ++i) granted += begin(0).ok() ? 1 : 0;
+  EXPECT_EQ(granted, kMaxFills / 2);
+  EXPECT_EQ(begin(0).code(), model::Errc::kBusy);
+  for (uint32_t i = 0; i < kMaxFills / 4; ++i) ASSERT_TRUE(begin(1).ok()) << i;
+  EXPECT_EQ(begin(1).code(), model::Errc::kBusy);
+  EXPECT_TRUE(begin(2).ok());
+}
+
+}  // namespace
+}  // namespace quire::cache
