@@ -13,6 +13,7 @@ std::vector<Attack> all_attacks() {
     all.insert(all.end(), some.begin(), some.end());
   };
   add(socket_attacks());
+  add(fill_attacks());
   return all;
 }
 

@@ -42,5 +42,6 @@ struct Attack {
 std::vector<Attack> all_attacks();
 // By what they go for.
 std::vector<Attack> socket_attacks();
+std::vector<Attack> fill_attacks();
 
 }  // namespace quire::tests

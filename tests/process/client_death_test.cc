@@ -275,6 +275,35 @@ TEST_F(ClientDeath, Law05_RankThatSurvivesCompletesWhatTheDeadOneCommitted) {
   EXPECT_EQ(check_hit(*mine, *match), 6) << "one page of each group";
 }
 
+// Ranks that hold the same bytes all want to write them: one does, and another when that one dies.
+TEST_F(ClientDeath, Law05_SurvivorTakesOverWhatTheDeadRankWasWriting) {
+  const auto options = session_options(small_hybrid_layout());
+  const auto tokens = context_tokens(kPromptTokens, 7);
+  const auto mine = open_session(*witness_, options);
+  ASSERT_TRUE(mine->append_tokens(tokens).ok());
+  const std::string socket_path = daemon_.socket_path();
+  TestProcess rank = TestProcess::call([&](Channel& channel) {
+    const auto client = Client::connect(patient_client(socket_path, "rank"));
+    const auto session = (*client)->join_session(mine->token(), options);
+    QUIRE_CHECK(session.ok() && (*session)->append_tokens(tokens).ok());
+    QUIRE_CHECK((*session)->begin_fill(FillKind::kSpan, 8).ok());
+    channel.send("r");
+    ::pause();
+    return 0;
+  });
+  ASSERT_EQ(rank.channel().receive(), "r");
+  EXPECT_EQ(mine->begin_fill(FillKind::kSpan, 8).code(), model::Errc::kBusy);
+  rank.signal(SIGKILL);
+  model::Result<model::CommitResult> committed = model::make_error(model::Errc::kBusy, "");
+  EXPECT_TRUE(eventually([&] {
+    committed = commit_object(*mine, FillKind::kSpan, 8);
+    return committed.code() != model::Errc::kBusy;
+  }));
+  ASSERT_TRUE(committed.ok());
+  EXPECT_EQ(committed->visible, 1);
+  EXPECT_EQ(rank.wait(), -SIGKILL);
+}
+
 TEST_F(ClientDeath, Law06_StoppedClientDelaysNobodyAndContinues) {
   const std::string socket_path = daemon_.socket_path();
   TestProcess slow = TestProcess::call([&](Channel& channel) {

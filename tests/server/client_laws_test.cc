@@ -126,6 +126,27 @@ TEST(Laws, Law06_StagingIsAllocatedByItsClient) {
   EXPECT_GT(allocated_bytes(session.fd(model::SessionDescriptor::kReply)), 0u);
 }
 
+TEST(Laws, Law06_EvictionOfEverythingGoesInSteps) {
+  constexpr uint32_t kSpans = 700;
+  TestDaemon daemon;
+  const auto client = daemon.connect();
+  {
+    auto options = session_options(small_append_layout());
+    const auto session = open_session(*client, options);
+    ASSERT_TRUE(session->append_tokens(context_tokens(4 * kSpans, 1)).ok());
+    ASSERT_TRUE(commit_context(*session, 4 * kSpans).ok());
+  }
+  ASSERT_TRUE(daemon.is_quiet());
+  RawClient raw(daemon.socket_path());
+  raw.send(model::FrameType::kEvict, model::struct_bytes(model::EvictRequest{}));
+  const auto reply = model::read_struct<model::EvictReply>(raw.receive());
+  ASSERT_TRUE(reply.ok());
+  EXPECT_EQ(reply->evicted, model::kMaxEvictedPerFrame);
+  const auto rest = client->evict(0);
+  ASSERT_TRUE(rest.ok());
+  EXPECT_EQ(*rest, kSpans - model::kMaxEvictedPerFrame);
+}
+
 TEST(Laws, Law07_EndOfTheDaemonNeverCrashesAClient) {
   TestDaemon daemon;
   const auto client = daemon.connect();

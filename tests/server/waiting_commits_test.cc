@@ -2,7 +2,7 @@
 // do to others with them (laws 5, 6 and 10).
 #include <gtest/gtest.h>
 
-#include "tests/support/raw_client.h"
+#include "tests/support/raw_writer.h"
 #include "tests/support/small_layout.h"
 #include "tests/support/test_daemon.h"
 #include "tests/support/writer.h"
@@ -17,85 +17,17 @@ namespace {
 constexpr uint32_t kUnits = 1024;
 constexpr RawShape kLongShape{.ring_entries = kUnits, .max_units = kUnits};
 
-model::Hash256 numbered(uint64_t number) {
-  model::Hash256 hash;
-  for (size_t i = 0; i < 8; ++i) hash.bytes[i] = static_cast<uint8_t>(number >> (8 * i));
-  return hash;
-}
-
-Errc code_of(const model::Completion& completion) { return static_cast<Errc>(completion.code); }
-
-// A session of small_append_layout whose hashes, fills and commits are made by hand.
-class RawWriter {
- public:
-  RawWriter(RawClient& client, uint64_t context, const RawShape& shape = kLongShape)
-      : session_(client.open_session(small_append_layout(), shape)) {
-    for (uint32_t units = 1; units <= shape.max_units; ++units) {
-      session_.set_hash(units, numbered(context << 32 | units));
-    }
-  }
-
-  RawSession& session() { return session_; }
-
-  model::Completion begin(uint32_t end_units) {
-    model::Submission submission{};
-    submission.verb = static_cast<uint16_t>(model::Verb::kBeginFill);
-    submission.user_data = end_units;
-    submission.args.begin_fill.end_units = end_units;
-    session_.submit(submission);
-    return session_.wait_completion();
-  }
-
-  // The fill's id; the position was granted.
-  uint64_t granted(uint32_t end_units) {
-    const model::Completion completion = begin(end_units);
-    EXPECT_EQ(code_of(completion), Errc::kOk) << end_units;
-    EXPECT_EQ(completion.result.begin_fill.duplicate, 0) << end_units;
-    return completion.result.begin_fill.fill;
-  }
-
-  // Does not wait; the completion carries the fill's id.
-  void submit_commit(uint64_t fill, uint32_t deadline_ms = 0) {
-    model::Submission submission{};
-    submission.verb = static_cast<uint16_t>(model::Verb::kCommit);
-    submission.user_data = fill;
-    submission.deadline_ms = deadline_ms;
-    submission.args.commit.fill = fill;
-    session_.submit(submission);
-  }
-
-  Errc abort(uint64_t fill) {
-    model::Submission submission{};
-    submission.verb = static_cast<uint16_t>(model::Verb::kAbortFill);
-    submission.user_data = fill;
-    submission.args.abort_fill.fill = fill;
-    session_.submit(submission);
-    return code_of(session_.wait_completion());
-  }
-
-  // Begins every span up to `units` and commits all but the first; returns the first one's fill.
-  uint64_t commit_all_but_the_first(uint32_t units) {
-    std::vector<uint64_t> fills;
-    for (uint32_t end = 1; end <= units; ++end) fills.push_back(granted(end));
-    for (uint32_t end = units; end > 1; --end) submit_commit(fills[end - 1]);
-    return fills[0];
-  }
-
- private:
-  RawSession session_;
-};
-
 }  // namespace
 
 TEST(WaitingCommits, ParentIsFoundByItsPositionToo) {
   TestDaemon daemon;
   {
     RawClient client(daemon.socket_path());
-    RawWriter writer(client, 1);
-    (void)writer.granted(1);
-    (void)writer.granted(2);
+    RawWriter writer(client, small_append_layout(), kLongShape, 1);
+    ASSERT_NE(writer.granted(1), 0u);
+    ASSERT_NE(writer.granted(2), 0u);
     // The span that ends at 4 names as the one before it what is being written at 2.
-    writer.session().set_hash(3, numbered(uint64_t{1} << 32 | 2));
+    writer.session().set_hash(3, numbered_hash(uint64_t{1} << 32 | 2));
     EXPECT_EQ(code_of(writer.begin(4)), Errc::kNoParent);
   }
   EXPECT_TRUE(daemon.is_quiet());
@@ -107,10 +39,10 @@ TEST(WaitingCommits, Law05_FillsThatWouldWaitInACircleEnd) {
   TestDaemon daemon;
   {
     RawClient client(daemon.socket_path());
-    RawWriter writer(client, 1);
+    RawWriter writer(client, small_append_layout(), kLongShape, 1);
     const uint64_t first = writer.granted(1);
     const uint64_t second = writer.granted(2);
-    writer.session().set_hash(3, numbered(uint64_t{1} << 32 | 1));
+    writer.session().set_hash(3, numbered_hash(uint64_t{1} << 32 | 1));
     const uint64_t third = writer.granted(3);
     ASSERT_EQ(writer.abort(first), Errc::kOk);
     writer.submit_commit(second);
@@ -126,8 +58,8 @@ TEST(WaitingCommits, Law05_DeathFreesWhatWaits) {
   TestDaemon daemon;
   {
     RawClient client(daemon.socket_path());
-    RawWriter writer(client, 1);
-    (void)writer.commit_all_but_the_first(200);
+    RawWriter writer(client, small_append_layout(), kLongShape, 1);
+    ASSERT_NE(writer.commit_all_but_the_first(200), 0u);
   }
   EXPECT_TRUE(daemon.is_quiet());
   daemon.on_core([](server::Daemon& d) {
@@ -140,8 +72,8 @@ TEST(WaitingCommits, Law10_TheyHoldNoCopyJob) {
   RawClient raw(daemon.socket_path());
   std::vector<RawWriter> waiting;
   for (uint64_t context = 1; context * (kUnits - 1) < server::kMaxCopyJobs + kUnits; ++context) {
-    waiting.emplace_back(raw, context);
-    (void)waiting.back().commit_all_but_the_first(kUnits);
+    waiting.emplace_back(raw, small_append_layout(), kLongShape, context);
+    ASSERT_NE(waiting.back().commit_all_but_the_first(kUnits), 0u);
   }
   ASSERT_TRUE(daemon.eventually([&](server::Daemon& d) {
     return d.core().copied_bytes() >= waiting.size() * (kUnits - 1) * 4096;
@@ -156,7 +88,7 @@ TEST(WaitingCommits, Law10_TheyHoldNoCopyJob) {
 TEST(WaitingCommits, Law10_DeadlineEndsTheCommitAndItsFill) {
   TestDaemon daemon;
   RawClient client(daemon.socket_path());
-  RawWriter writer(client, 1);
+  RawWriter writer(client, small_append_layout(), kLongShape, 1);
   const uint64_t parent = writer.granted(1);
   writer.submit_commit(writer.granted(2), 20);
   EXPECT_EQ(code_of(writer.session().wait_completion()), Errc::kDeadlineExceeded);
@@ -175,7 +107,7 @@ TEST(WaitingCommits, Law10_DeadlineEndsTheCommitAndItsFill) {
 TEST(WaitingCommits, WorstOrderBecomesVisibleWhole) {
   TestDaemon daemon;
   RawClient client(daemon.socket_path());
-  RawWriter writer(client, 1);
+  RawWriter writer(client, small_append_layout(), kLongShape, 1);
   const uint64_t first = writer.commit_all_but_the_first(kUnits);
   writer.submit_commit(first);
   for (uint32_t i = 0; i < kUnits; ++i) {

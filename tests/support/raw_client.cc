@@ -216,8 +216,8 @@ RawSession RawClient::open_session(const model::Layout& layout, const RawShape& 
   request.layout = registered->layout;
   request.ring_entries = shape.ring_entries;
   request.max_units = shape.max_units;
-  request.max_load_pages = 64;
-  request.staging_bytes = 1 << 16;
+  request.max_load_pages = shape.max_load_pages;
+  request.staging_bytes = shape.staging_bytes;
   request.namespace_name = *model::to_wire_name("raw");
   send(model::FrameType::kOpenSession, model::struct_bytes(request));
   std::vector<FdGuard> descriptors;

@@ -27,6 +27,8 @@ model::Errc send_descriptors(const std::string& socket_path, int count);
 struct RawShape {
   uint32_t ring_entries = 8;
   uint32_t max_units = 64;
+  uint32_t max_load_pages = 64;
+  uint64_t staging_bytes = 1 << 16;
 };
 
 class RawSession {
