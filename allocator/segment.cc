@@ -210,4 +210,17 @@ Result<void> Segment::map_and_populate(int fd, uint64_t bytes, HugePages mode,
   return {};
 }
 
+bool SegmentRemains::is_kept() {
+  if (segment_ != nullptr) {
+    segment_->mapping_.reset();
+    auto own = reopen_read_only(segment_->read_only_fd());
+    if (!own.ok()) return true;  // no descriptor now; the next call tries again
+    own_ = std::move(own).value();
+    segment_.reset();
+  }
+  if (::fcntl(own_.get(), F_SETLEASE, F_WRLCK) != 0) return errno == EAGAIN;
+  ::fcntl(own_.get(), F_SETLEASE, F_UNLCK);
+  return false;
+}
+
 }  // namespace quire::allocator

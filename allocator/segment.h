@@ -11,6 +11,7 @@
 #include <memory>
 #include <stop_token>
 #include <string_view>
+#include <utility>
 
 #include "model/fd_guard.h"
 #include "model/ids.h"
@@ -53,6 +54,7 @@ class Segment {
   bool is_hugetlb() const { return hugetlb_; }
 
  private:
+  friend class SegmentRemains;
   Segment() = default;
   model::Result<void> map_and_populate(int fd, uint64_t bytes, HugePages mode,
                                        Population population, const std::stop_token& stop);
@@ -61,6 +63,24 @@ class Segment {
   model::Mapping mapping_;
   uint32_t page_size_log2_ = 12;
   bool hugetlb_ = false;
+};
+
+// A segment that the daemon has given up: what tells whether its memory is really gone. The memory
+// lives for as long as any process maps the file or holds a descriptor of it, whatever its clients
+// said, and the seals keep the daemon from taking it by force. So the daemon opens the file once
+// more, for nobody else, and asks the kernel for a write lease, which is refused while another open
+// file of it exists: fcntl(2), F_SETLEASE. Threads: one.
+class SegmentRemains {
+ public:
+  explicit SegmentRemains(std::unique_ptr<Segment> segment) : segment_(std::move(segment)) {}
+
+  // Whether another process keeps the memory. The first call unmaps it here, which takes long. A
+  // file system without leases: false.
+  bool is_kept();
+
+ private:
+  std::unique_ptr<Segment> segment_;  // until the file could be opened once more
+  model::FdGuard own_;
 };
 
 }  // namespace quire::allocator

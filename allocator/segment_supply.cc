@@ -4,6 +4,7 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <chrono>
 #include <condition_variable>
 #include <mutex>
 #include <stop_token>
@@ -16,6 +17,8 @@ namespace quire::allocator {
 namespace {
 
 constexpr uint64_t kMinSegmentBytes = 2ull << 20;  // one huge page
+// What a client keeps is looked at again so often: a system call for each.
+constexpr std::chrono::milliseconds kKeptInterval{50};
 
 uint32_t segments_within(const SegmentSupplyOptions& options) {
   QUIRE_CHECK(options.segment_bytes >= kMinSegmentBytes);
@@ -27,12 +30,20 @@ uint64_t huge_bytes_of(const Segment& segment) {
   return segment.page_size_log2() >= 21 ? segment.bytes() : 0;
 }
 
+struct Returned {
+  uint16_t owner = 0;
+  uint64_t huge_bytes = 0;
+  SegmentRemains remains;
+};
+
 // What the core and the private thread share. Lists never exceed max_segments.
 struct Stock {
   std::vector<std::unique_ptr<Segment>> spare;
-  std::vector<std::unique_ptr<Segment>> closing;  // given back; the private thread unmaps them
+  std::vector<Returned> closing;  // given back; the private thread unmaps them
+  std::vector<Returned> kept;     // unmapped, but another process holds the memory
+  std::vector<uint16_t> gone;     // owners of what is closed since take_gone()
   uint32_t given_out = 0;
-  uint32_t alive = 0;  // spare + given out + closing + the one being made or unmapped now
+  uint32_t alive = 0;  // spare + given out + closing + kept + the one being made or unmapped now
   uint64_t huge_bytes = 0;
   std::string failure;
   // While there is a failure: one more attempt may be made, or waits for its time.
@@ -50,6 +61,8 @@ struct SegmentSupply::State {
       : options(std::move(given)), max_segments(segments_within(options)) {
     stock.spare.reserve(max_segments);
     stock.closing.reserve(max_segments);
+    stock.kept.reserve(max_segments);
+    stock.gone.reserve(max_segments);
   }
 
   void run(const std::stop_token& stop);
@@ -60,6 +73,8 @@ struct SegmentSupply::State {
   void fail(std::string text);
   void make_one(std::unique_lock<std::mutex>& lock, const std::stop_token& stop);
   void close_one(std::unique_lock<std::mutex>& lock);
+  void look_at_kept();
+  void count_gone(const Returned& returned);
 
   const SegmentSupplyOptions options;
   const uint32_t max_segments;
@@ -76,11 +91,17 @@ void SegmentSupply::State::run(const std::stop_token& stop) {
   ::pthread_setname_np(::pthread_self(), "quire-supply");
   std::unique_lock lock(mutex);
   const auto has_work = [this] { return !stock.closing.empty() || can_make(); };
-  while (changed.wait(lock, stop, has_work) && !stop.stop_requested()) {
-    if (stock.closing.empty()) {
-      make_one(lock, stop);
-    } else {
+  while (!stop.stop_requested()) {
+    if (stock.kept.empty()) {
+      changed.wait(lock, stop, has_work);
+    } else if (!changed.wait_for(lock, stop, kKeptInterval, has_work)) {
+      look_at_kept();
+      continue;
+    }
+    if (!stock.closing.empty()) {
       close_one(lock);
+    } else if (can_make() && !stop.stop_requested()) {
+      make_one(lock, stop);
     }
   }
 }
@@ -106,14 +127,31 @@ void SegmentSupply::State::make_one(std::unique_lock<std::mutex>& lock,
 }
 
 void SegmentSupply::State::close_one(std::unique_lock<std::mutex>& lock) {
-  std::unique_ptr<Segment> segment = std::move(stock.closing.back());
+  Returned returned = std::move(stock.closing.back());
   stock.closing.pop_back();
-  const uint64_t huge_bytes = huge_bytes_of(*segment);
   lock.unlock();
-  segment.reset();
+  const bool kept = returned.remains.is_kept();
   lock.lock();
-  stock.huge_bytes -= huge_bytes;
+  if (kept) {
+    stock.kept.push_back(std::move(returned));
+  } else {
+    count_gone(returned);
+  }
+}
+
+// Bounded by the budget; each is one system call, so the lock is not held for long.
+void SegmentSupply::State::look_at_kept() {
+  std::erase_if(stock.kept, [this](Returned& returned) {
+    if (returned.remains.is_kept()) return false;
+    count_gone(returned);
+    return true;
+  });
+}
+
+void SegmentSupply::State::count_gone(const Returned& returned) {
+  stock.huge_bytes -= returned.huge_bytes;
   --stock.alive;
+  stock.gone.push_back(returned.owner);
 }
 
 void SegmentSupply::State::fail(std::string text) {
@@ -143,7 +181,7 @@ SupplyState SegmentSupply::state() const {
   std::lock_guard lock(state_->mutex);
   const Stock& stock = state_->stock;
   if (!stock.spare.empty()) return SupplyState::kReady;
-  const bool one_comes = stock.alive > stock.given_out || state_->can_make();
+  const bool one_comes = stock.alive > stock.given_out + stock.kept.size() || state_->can_make();
   return one_comes && stock.failure.empty() ? SupplyState::kPending : SupplyState::kExhausted;
 }
 
@@ -157,15 +195,23 @@ std::unique_ptr<Segment> SegmentSupply::take() {
   return segment;
 }
 
-void SegmentSupply::give_back(std::unique_ptr<Segment> segment) {
+void SegmentSupply::give_back(std::unique_ptr<Segment> segment, uint16_t owner) {
   QUIRE_CHECK(segment != nullptr);
+  const uint64_t huge_bytes = huge_bytes_of(*segment);
   {
     std::lock_guard lock(state_->mutex);
     QUIRE_CHECK(state_->stock.given_out > 0);
     --state_->stock.given_out;
-    state_->stock.closing.push_back(std::move(segment));
+    state_->stock.closing.push_back({owner, huge_bytes, SegmentRemains(std::move(segment))});
   }
   state_->changed.notify_one();
+}
+
+std::vector<uint16_t> SegmentSupply::take_gone() {
+  std::lock_guard lock(state_->mutex);
+  std::vector<uint16_t> gone(state_->stock.gone);
+  state_->stock.gone.clear();
+  return gone;
 }
 
 void SegmentSupply::tick(int64_t now_ns) {
@@ -190,10 +236,18 @@ SupplyStatus SegmentSupply::status() const {
   return SupplyStatus{.max_segments = state_->max_segments,
                       .spare = static_cast<uint32_t>(stock.spare.size()),
                       .given_out = stock.given_out,
+                      .kept = static_cast<uint32_t>(stock.kept.size()),
                       .huge_bytes = stock.huge_bytes,
                       .failure = stock.failure};
 }
 
 uint64_t SegmentSupply::segment_bytes() const { return state_->options.segment_bytes; }
+
+uint32_t SegmentSupply::max_segments() const { return state_->max_segments; }
+
+bool SegmentSupply::has_failed() const {
+  std::lock_guard lock(state_->mutex);
+  return !state_->stock.failure.empty();
+}
 
 }  // namespace quire::allocator

@@ -1,11 +1,12 @@
 // Makes segments ahead of need on a background thread, so that the daemon serves at once and never
 // faults memory in on the core thread.
 //
-// Holds at most budget_bytes / segment_bytes segments alive, spare or given out. A failure to
-// create one (no memory, no descriptor) is kept for status, and tick() tries again: after a second,
-// then after twice as long each time, up to half a minute, until one succeeds. Threads: take,
-// give_back, tick, status from the core thread; one private thread creates. `on_ready` runs on the
-// private thread: it may only wake the core (write an eventfd).
+// Holds at most budget_bytes / segment_bytes segments alive: spare, given out, or given back and
+// still kept by a client (SegmentRemains). A failure to create one (no memory, no descriptor) is
+// kept for status, and tick() tries again: after a second, then after twice as long each time, up
+// to half a minute, until one succeeds. Threads: take, give_back, take_gone, tick, status from the
+// core thread; one private thread creates. `on_ready` runs on the private thread: it may only wake
+// the core (write an eventfd).
 #pragma once
 
 #include <cstdint>
@@ -13,6 +14,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "allocator/segment.h"
 
@@ -36,6 +38,7 @@ struct SupplyStatus {
   uint32_t max_segments = 0;
   uint32_t spare = 0;
   uint32_t given_out = 0;
+  uint32_t kept = 0;        // given back, but another process holds the memory
   uint64_t huge_bytes = 0;  // of all alive, backed by 2 MiB pages
   std::string failure;      // why the last attempt failed; empty since one succeeded
 };
@@ -43,7 +46,8 @@ struct SupplyStatus {
 enum class SupplyState : uint8_t {
   kReady,      // take() would succeed
   kPending,    // one is being made
-  kExhausted,  // the budget is given out, or creation failed and did not succeed since
+  // The budget is given out or kept by clients, or creation failed and did not succeed since.
+  kExhausted,
 };
 
 class SegmentSupply {
@@ -54,13 +58,18 @@ class SegmentSupply {
   SupplyState state() const;
   // A fresh zeroed segment, or null when state() is not kReady.
   std::unique_ptr<Segment> take();
-  // Returns at once; the private thread closes the segment, then its share of the budget is free
-  // for a new one.
-  void give_back(std::unique_ptr<Segment> segment);
+  // Returns at once; the private thread closes the segment. Once nobody keeps its memory, its share
+  // of the budget is free for a new one, and `owner` is among take_gone().
+  void give_back(std::unique_ptr<Segment> segment, uint16_t owner = 0);
+  // Owners of segments whose memory is gone, one entry a segment, since the last call.
+  std::vector<uint16_t> take_gone();
   // Tells the time, of any monotonic clock; call it about once a second.
   void tick(int64_t now_ns);
   SupplyStatus status() const;
   uint64_t segment_bytes() const;
+  uint32_t max_segments() const;
+  // Creation failed and did not succeed since: nothing may come for what is given back.
+  bool has_failed() const;
 
  private:
   struct State;

@@ -1,15 +1,19 @@
 #include "allocator/segment_supply.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
+#include <functional>
 #include <thread>
 #include <utility>
 #include <vector>
 
 #include "tests/allocator/machine_limits.h"
 #include "tests/allocator/supply_probe.h"
+#include "tests/support/patience.h"
 
 namespace quire::allocator {
 namespace {
@@ -57,6 +61,33 @@ TEST(SegmentSupply, GivenBackShareBecomesAFreshZeroedSegment) {
   segment = supply.take();
   EXPECT_EQ(segment->data()[0], std::byte{0});
   EXPECT_EQ(supply.status().given_out, 1u);
+}
+
+// Whatever it says: the memory is in use for as long as it has the file.
+TEST(SegmentSupply, MemoryThatAClientKeepsIsNotMadeAnew) {
+  SupplyProbe probe;
+  SegmentSupply supply(small_options(probe, 2));
+  ASSERT_TRUE(probe.wait([&] { return supply.status().spare == 2; }));
+  std::unique_ptr<Segment> segment = supply.take();
+  const std::unique_ptr<Segment> other = supply.take();
+  model::FdGuard descriptor(::fcntl(segment->read_only_fd(), F_DUPFD_CLOEXEC, 0));
+  auto mapping = model::Mapping::map_shared(descriptor.get(), kSegmentBytes, false);
+  ASSERT_TRUE(mapping.ok());
+  supply.give_back(std::move(segment), 7);
+  const auto await = [](const std::function<bool()>& condition) {
+    const auto end = std::chrono::steady_clock::now() + tests::kPatience;
+    while (!condition() && std::chrono::steady_clock::now() < end) std::this_thread::yield();
+    return condition();
+  };
+  ASSERT_TRUE(await([&] { return supply.status().kept == 1; }));
+  EXPECT_EQ(supply.state(), SupplyState::kExhausted) << "nobody waits for it";
+  descriptor.reset();
+  EXPECT_EQ(supply.status().kept, 1u) << "the mapping alone keeps it";
+  EXPECT_TRUE(supply.take_gone().empty());
+  mapping->reset();
+  ASSERT_TRUE(await([&] { return supply.state() == SupplyState::kReady; }));
+  EXPECT_EQ(supply.status().kept, 0u);
+  EXPECT_EQ(supply.take_gone(), std::vector<uint16_t>{7});
 }
 
 TEST(SegmentSupply, BudgetBelowOneSegmentIsExhaustedAtOnce) {
