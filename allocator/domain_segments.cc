@@ -20,26 +20,32 @@ void DomainSegments::add(model::SegmentId id, std::unique_ptr<Segment> segment) 
   longest_run_.set(ordinal, granules);
 }
 
-std::optional<DomainSegments::Record> DomainSegments::remove_unused() {
-  const auto unused = std::find_if(by_id_.rbegin(), by_id_.rend(), [this](uint32_t ordinal) {
-    return records_[ordinal]->chunks.empty();
-  });
-  if (unused == by_id_.rend()) return std::nullopt;
-  const uint32_t ordinal = *unused;
-  by_id_.erase(std::next(unused).base());
+DomainSegments::Record DomainSegments::remove(uint32_t ordinal) {
+  QUIRE_CHECK(records_[ordinal]->chunks.empty());
+  std::erase(by_id_, ordinal);
   std::optional<Record> record = std::exchange(records_[ordinal], std::nullopt);
   free_ordinals_.push_back(ordinal);
   longest_run_.set(ordinal, 0);
   bytes_ -= record->segment->bytes();
-  return record;
+  return std::move(*record);
+}
+
+void DomainSegments::set_aside(uint32_t ordinal, bool aside) {
+  records_[ordinal]->set_aside = aside;
+  longest_run_.set(ordinal, aside ? 0 : records_[ordinal]->room.longest_run());
 }
 
 const DomainSegments::Record* DomainSegments::find(model::SegmentId id) const {
+  const std::optional<uint32_t> ordinal = ordinal_of(id);
+  return ordinal ? &*records_[*ordinal] : nullptr;
+}
+
+std::optional<uint32_t> DomainSegments::ordinal_of(model::SegmentId id) const {
   const auto found = std::lower_bound(
       by_id_.begin(), by_id_.end(), id,
       [this](uint32_t ordinal, model::SegmentId wanted) { return records_[ordinal]->id < wanted; });
-  if (found == by_id_.end() || records_[*found]->id != id) return nullptr;
-  return &*records_[*found];
+  if (found == by_id_.end() || records_[*found]->id != id) return std::nullopt;
+  return *found;
 }
 
 std::optional<ChunkPlace> DomainSegments::find_room(uint32_t granules,
@@ -59,9 +65,9 @@ void DomainSegments::take(const ChunkPlace& place) {
 }
 
 void DomainSegments::put(const ChunkPlace& place) {
-  ExtentMap& room = records_[place.ordinal]->room;
-  room.put(place.first_granule, place.granules);
-  longest_run_.set(place.ordinal, room.longest_run());
+  Record& record = *records_[place.ordinal];
+  record.room.put(place.first_granule, place.granules);
+  if (!record.set_aside) longest_run_.set(place.ordinal, record.room.longest_run());
 }
 
 uint64_t DomainSegments::table_bytes() const {
@@ -75,7 +81,8 @@ void DomainSegments::check_invariants() const {
   for (size_t position = 0; position < by_id_.size(); ++position) {
     const Record& record = (*this)[by_id_[position]];
     QUIRE_CHECK(position == 0 || (*this)[by_id_[position - 1]].id < record.id);
-    QUIRE_CHECK(longest_run_.value(by_id_[position]) == record.room.longest_run());
+    QUIRE_CHECK(longest_run_.value(by_id_[position]) ==
+                (record.set_aside ? 0 : record.room.longest_run()));
     record.room.check_invariants();
     bytes += record.segment->bytes();
   }

@@ -31,21 +31,25 @@ class DomainSegments {
     ExtentMap room;
     ChunkList<&ChunkRecord::in_segment> chunks;
     uint64_t used_bytes = 0;  // slots in use
+    bool set_aside = false;   // is being emptied: its free room is not offered
   };
 
   // Ids must ascend. Allocates.
   void add(model::SegmentId id, std::unique_ptr<Segment> segment);
-  // Takes out the newest segment without chunks; nullopt when each has some.
-  std::optional<Record> remove_unused();
+  // Takes out a segment without chunks.
+  Record remove(uint32_t ordinal);
+  // Its free room is not offered any more, or offered again.
+  void set_aside(uint32_t ordinal, bool aside);
 
   Record& operator[](uint32_t ordinal) { return *records_[ordinal]; }
   const Record& operator[](uint32_t ordinal) const { return *records_[ordinal]; }
   // Ordinals of present segments, ascending by segment id.
   const std::vector<uint32_t>& by_id() const { return by_id_; }
   const Record* find(model::SegmentId id) const;
+  std::optional<uint32_t> ordinal_of(model::SegmentId id) const;
   uint64_t bytes() const { return bytes_; }
 
-  // Longest free run over all segments, in granules.
+  // Longest free run over all segments that are not set aside, in granules.
   uint32_t longest_run() const { return longest_run_.max(); }
   // Lowest run of so many granules: in segment `preferred` if it has one, else in any.
   std::optional<ChunkPlace> find_room(uint32_t granules,

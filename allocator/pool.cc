@@ -69,7 +69,7 @@ std::optional<SlotId> Pool::allocate(ClassId size_class, SlotId after) {
       behind = &chunk;
       const bool neighbour_free =
           index < chunk.slot_count && ((chunk.used_slots >> index) & 1) == 0;
-      if (neighbour_free) return give_slot(chunk_of(after), index);
+      if (neighbour_free && !is_set_aside(chunk)) return give_slot(chunk_of(after), index);
     }
   }
   if (const std::optional<ChunkId> fresh = make_chunk(size_class, behind)) {
@@ -85,7 +85,9 @@ void Pool::free(SlotId slot) {
   QUIRE_CHECK(is_used(slot));
   const ChunkId id = chunk_of(slot);
   ChunkRecord& chunk = chunks_[id];
-  if (chunk.is_full()) classes_[chunk.size_class].partial.push_back(chunks_, id);
+  if (chunk.is_full() && !is_set_aside(chunk)) {
+    classes_[chunk.size_class].partial.push_back(chunks_, id);
+  }
   chunk.used_slots &= static_cast<uint16_t>(~(1u << slot.value % kSlotsPerChunk));
   count_slot(chunk, false);
   PageEntry& entry = pages_[slot.value];
@@ -127,7 +129,8 @@ std::optional<ChunkPlace> Pool::find_place(const SizeClass& size_class,
   if (behind != nullptr) {
     preferred = behind->segment_ordinal;
     const uint32_t end = behind->first_granule + behind->slot_count * slot_granules;
-    const uint32_t run = segments[*preferred].room.run_at(end, full_granules);
+    const uint32_t run =
+        segments[*preferred].set_aside ? 0 : segments[*preferred].room.run_at(end, full_granules);
     const uint32_t granules = run - run % slot_granules;
     if (granules > 0) return ChunkPlace{*preferred, end, granules};
   }
@@ -161,7 +164,7 @@ void Pool::drop_chunk(ChunkId id) {
   DomainSegments& segments = domain_of(size_class).segments;
   segments.put(place_of(chunk));
   segments[chunk.segment_ordinal].chunks.remove(chunks_, id);
-  size_class.partial.remove(chunks_, id);
+  if (!is_set_aside(chunk)) size_class.partial.remove(chunks_, id);
   chunks_.release(id);
 }
 
@@ -176,11 +179,50 @@ Pool::Growth Pool::grow(model::DomainId domain) {
   return Growth::kGrew;
 }
 
-std::optional<Pool::Retired> Pool::retire_free_segment(model::DomainId domain) {
+bool Pool::is_set_aside(const ChunkRecord& chunk) const {
+  const model::DomainId domain = classes_[chunk.size_class].domain;
+  return domains_[domain.value].segments[chunk.segment_ordinal].set_aside;
+}
+
+// A chunk of a segment that is set aside is in no list of chunks with a free slot.
+void Pool::set_aside(model::DomainId domain, SegmentId segment, bool aside) {
+  DomainSegments& segments = domains_[domain.value].segments;
+  const std::optional<uint32_t> ordinal = segments.ordinal_of(segment);
+  if (!ordinal || segments[*ordinal].set_aside == aside) return;
+  const auto& chunks = segments[*ordinal].chunks;
+  for (ChunkId id = chunks.front(); id.valid(); id = chunks.next(chunks_, id)) {
+    if (chunks_[id].is_full()) continue;
+    auto& partial = classes_[chunks_[id].size_class].partial;
+    if (aside) {
+      partial.remove(chunks_, id);
+    } else {
+      partial.push_back(chunks_, id);
+    }
+  }
+  segments.set_aside(*ordinal, aside);
+}
+
+std::optional<Pool::Retired> Pool::retire(model::DomainId domain, SegmentId segment) {
   if (domain.value >= domains_.size()) return std::nullopt;
-  auto record = domains_[domain.value].segments.remove_unused();
-  if (!record) return std::nullopt;
-  return Retired{record->id, std::move(record->segment)};
+  Domain& from = domains_[domain.value];
+  const std::optional<uint32_t> ordinal = from.segments.ordinal_of(segment);
+  if (!ordinal || !from.segments[*ordinal].chunks.empty()) return std::nullopt;
+  DomainSegments::Record record = from.segments.remove(*ordinal);
+  from.usage.retiring_bytes += record.segment->bytes();
+  ++retiring_count_;
+  return Retired{record.id, std::move(record.segment)};
+}
+
+void Pool::give_back(model::DomainId domain, std::unique_ptr<Segment> segment) {
+  supply_->give_back(std::move(segment), domain.value);
+}
+
+void Pool::collect_gone() {
+  if (retiring_count_ == 0) return;
+  for (const uint16_t domain : supply_->take_gone()) {
+    domains_[domain].usage.retiring_bytes -= supply_->segment_bytes();
+    --retiring_count_;
+  }
 }
 
 bool Pool::is_used(SlotId slot) const {
@@ -230,7 +272,7 @@ std::vector<SegmentView> Pool::segments(model::DomainId domain) const {
   const DomainSegments& segments = domains_[domain.value].segments;
   for (const uint32_t ordinal : segments.by_id()) {
     const DomainSegments::Record& record = segments[ordinal];
-    views.push_back(SegmentView{record.id, record.segment.get(), record.used_bytes});
+    views.push_back({record.id, record.segment.get(), record.used_bytes, record.set_aside});
   }
   return views;
 }

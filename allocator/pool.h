@@ -45,9 +45,10 @@ struct SlotPlace {
 };
 
 struct DomainUsage {
-  uint64_t segment_bytes = 0;  // segments held
-  uint64_t slot_bytes = 0;     // slots in use, rounded size
-  uint64_t page_bytes = 0;     // slots in use, true size
+  uint64_t segment_bytes = 0;   // segments held
+  uint64_t retiring_bytes = 0;  // taken away, but not yet gone: charged all the same
+  uint64_t slot_bytes = 0;      // slots in use, rounded size
+  uint64_t page_bytes = 0;      // slots in use, true size
   uint64_t slots = 0;
 };
 
@@ -55,6 +56,7 @@ struct SegmentView {
   model::SegmentId id;
   const Segment* segment = nullptr;
   uint64_t used_bytes = 0;  // slots in use
+  bool set_aside = false;
 };
 
 class Pool {
@@ -91,18 +93,26 @@ class Pool {
   std::vector<SegmentView> segments(model::DomainId domain) const;
   const Segment* find_segment(model::DomainId domain, model::SegmentId id) const;
 
-  // Takes an entirely free segment away from a domain; null when none is. The caller keeps it
-  // until clients have unmapped it, then gives it back to the supply.
+  // A segment is taken away from a domain: set aside, so that no slot in it is given out, emptied
+  // by whoever evicts, then retired. What is retired stays charged to the domain until its memory
+  // is really gone: the caller keeps it until clients say that they unmapped it, then gives it back
+  // here; collect_gone() takes what the kernel says is gone off the domains' accounts.
   struct Retired {
     model::SegmentId id;
     std::unique_ptr<Segment> segment;
   };
-  std::optional<Retired> retire_free_segment(model::DomainId domain);
+  void set_aside(model::DomainId domain, model::SegmentId segment, bool aside);
+  // nullopt: slots of it are in use, or the domain has no such segment.
+  std::optional<Retired> retire(model::DomainId domain, model::SegmentId segment);
+  void give_back(model::DomainId domain, std::unique_ptr<Segment> segment);
+  void collect_gone();
 
   // Calls visit(SlotId) for each slot in use of a segment, in no order; for emptying it by
   // eviction. visit must not allocate or free: gather first.
   template <typename Visit>
   void for_each_slot(model::SegmentId segment, Visit&& visit) const;
+
+  const SegmentSupply& supply() const { return *supply_; }
 
   uint64_t table_bytes() const;  // memory held by page and chunk tables
   void check_invariants() const;
@@ -126,6 +136,7 @@ class Pool {
   Domain& domain_of(const SizeClass& size_class) { return domains_[size_class.domain.value]; }
   ChunkPlace place_of(const ChunkRecord& chunk) const;
   bool is_used(model::SlotId slot) const;
+  bool is_set_aside(const ChunkRecord& chunk) const;
 
   std::optional<ChunkPlace> find_place(const SizeClass& size_class,
                                        const ChunkRecord* behind) const;
@@ -143,6 +154,7 @@ class Pool {
   std::vector<SizeClass> classes_;
   std::vector<Domain> domains_;
   uint32_t next_segment_id_ = 0;
+  uint32_t retiring_count_ = 0;  // retired, and not yet known to be gone
 };
 
 template <typename Visit>

@@ -60,20 +60,22 @@ void Pool::check_chunk(ChunkId id, std::vector<bool>* covered) const {
   }
 }
 
-// Each chunk with a free slot is in the list of its class, once, and no other is.
+// Each chunk with a free slot is in the list of its class, once, and no other is, but for those of
+// segments that are set aside.
 void Pool::check_partial_lists() const {
   uint32_t listed = 0;
   for (uint32_t index = 0; index < classes_.size(); ++index) {
     const auto& partial = classes_[index].partial;
     for (ChunkId id = partial.front(); id.valid(); id = partial.next(chunks_, id)) {
       QUIRE_CHECK(chunks_.is_live(id) && chunks_[id].size_class == index);
-      QUIRE_CHECK(!chunks_[id].is_full());
+      QUIRE_CHECK(!chunks_[id].is_full() && !is_set_aside(chunks_[id]));
       ++listed;
     }
   }
   uint32_t with_room = 0;
   for (ChunkId id{0}; id.value < chunks_.high_water(); ++id.value) {
-    if (chunks_.is_live(id) && !chunks_[id].is_full()) ++with_room;
+    if (!chunks_.is_live(id) || chunks_[id].is_full()) continue;
+    if (!is_set_aside(chunks_[id])) ++with_room;
   }
   QUIRE_CHECK(listed == with_room);
 }

@@ -51,6 +51,7 @@ model::Result<void> Cache::open_session(const RootKey& key, uint32_t owner_tag,
     }
   }
   ++names_.root(id).session_count;
+  store_->taker().note_session(key.domain, true);
   session.root = id;
   session.owner_tag = owner_tag;
   session.number = ++last_session_;
@@ -73,7 +74,9 @@ void Cache::close_session(CacheSession& session) {
   QUIRE_CHECK(session.fill_count == 0);
   if (session.tip.valid()) store_->unpin(session.tip);
   session.tip = model::NodeId{};
-  --names_.root(session.root).session_count;
+  Root& root = names_.root(session.root);
+  --root.session_count;
+  store_->taker().note_session(root.key.domain, false);
   store_->maybe_forget_root(session.root);
 }
 

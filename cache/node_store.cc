@@ -13,10 +13,8 @@ using model::SlotId;
 
 namespace {
 
-// One request evicts at most this much before it is told that there is no room: a bounded step.
-constexpr uint32_t kMaxEvictionsPerAllocation = 4096;
-// Looking for a wholly free segment costs more than an eviction.
-constexpr uint32_t kEvictionsBetweenRetireTries = 64;
+// One call evicts at most this much, some 300 us; who needs more asks again next turn.
+constexpr uint32_t kMaxEvictionsPerAllocation = 256;
 constexpr uint32_t kPausedAtOnce = 1024;  // a quarter of a million tokens in blocks of 256
 
 }  // namespace
@@ -46,6 +44,7 @@ bool NodeStore::may_drop(NodeId node) const {
 }
 
 void NodeStore::offer(NodeId node) {
+  ++offers_;
   NodeLink& link = tree_->link(node);
   if (!link.in_policy && may_leave_ram(node)) {
     link.in_policy = 1;
@@ -231,53 +230,31 @@ uint64_t NodeStore::evict(uint64_t count) {
   return evicted;
 }
 
-bool NodeStore::retire_free(DomainId domain) {
-  auto retired = pool_->retire_free_segment(domain);
-  if (!retired) return false;
-  retired_.push_back({domain, std::move(*retired)});
-  ++retired_pending_;
-  return true;
-}
-
-// Whoever holds most gives first, but never to somebody who holds as much.
-bool NodeStore::take_from_other_domain(DomainId domain) {
-  const uint64_t own = pool_->usage(domain).segment_bytes;
-  DomainId donor;
-  uint64_t most = own;
-  for (uint16_t d = 0; d < policies_.size(); ++d) {
-    if (policies_[d] == nullptr || DomainId{d} == domain) continue;
-    const uint64_t held = pool_->usage(DomainId{d}).segment_bytes;
-    if (held > most) {
-      most = held;
-      donor = DomainId{d};
-    }
-  }
-  if (!donor.valid()) return false;
-  for (uint32_t i = 0; i < kMaxEvictionsPerAllocation; ++i) {
-    if (i % kEvictionsBetweenRetireTries == 0 && retire_free(donor)) return true;
-    if (!evict_one(donor)) break;
-  }
-  return retire_free(donor);
+// What comes for another domain is not waited for.
+Pool::Growth NodeStore::grow(DomainId domain) {
+  const uint64_t held = pool_->usage(domain).segment_bytes;
+  taker_.settle();
+  if (pool_->usage(domain).segment_bytes > held) return Pool::Growth::kGrew;
+  const Pool::Growth growth = pool_->grow(domain);
+  return growth == Pool::Growth::kPending && taker_.is_spoken_for(domain) ? Pool::Growth::kExhausted
+                                                                          : growth;
 }
 
 NodeStore::Room NodeStore::allocate(allocator::ClassId size_class, DomainId domain, SlotId after,
                                     SlotId& slot) {
-  for (uint32_t evictions = 0; evictions <= kMaxEvictionsPerAllocation; ++evictions) {
+  for (uint32_t evicted = 0;; ++evicted) {
     if (const auto found = pool_->allocate(size_class, after)) {
       slot = *found;
       return Room::kHave;
     }
-    const Pool::Growth growth = pool_->grow(domain);
+    const Pool::Growth growth = grow(domain);
     if (growth == Pool::Growth::kGrew) continue;
-    if (growth == Pool::Growth::kPending || retired_pending_ > 0) return Room::kPending;
-    if (!evict_one(domain)) {
-      return take_from_other_domain(domain) ? Room::kPending : Room::kNone;
+    if (growth == Pool::Growth::kPending || evicted == kMaxEvictionsPerAllocation) {
+      return Room::kPending;
     }
+    if (!evict_one(domain)) return taker_.ask(domain) ? Room::kPending : Room::kNone;
   }
-  return Room::kNone;
 }
-
-std::vector<RetiredFrom> NodeStore::take_retired() { return std::exchange(retired_, {}); }
 
 // A node that the sweep stands at goes: the sweep goes on with its parent, whose other children
 // have another sweep.

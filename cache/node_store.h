@@ -26,6 +26,7 @@
 #include "cache/eviction_policy.h"
 #include "cache/namespace_table.h"
 #include "cache/prefix_tree.h"
+#include "cache/segment_taker.h"
 #include "cache/work_meter.h"
 #include "model/ids.h"
 #include "model/result.h"
@@ -33,13 +34,6 @@
 namespace quire::cache {
 
 using PolicyFactory = std::function<model::Result<std::unique_ptr<EvictionPolicy>>()>;
-
-// Found while making room; the server tells clients to unmap it, then gives it back to the supply.
-using RetiredSegment = allocator::Pool::Retired;
-struct RetiredFrom {
-  model::DomainId domain;
-  RetiredSegment retired;
-};
 
 struct StoreCounters {
   uint64_t spans = 0;        // present
@@ -149,6 +143,8 @@ class NodeStore {
   void make_resident(model::NodeId node, std::span<const model::SlotId> slots);
   // Gives its pages up when the node is durable on SSD, unpinned and without a child in RAM.
   bool leave_ram(model::NodeId node);
+  // The same whatever RAM holds below it. Precondition: resident, with a copy, without pins.
+  void leave_ram_out_of_order(model::NodeId node) { give_up_pages(node); }
   // When nothing else may go: takes part of the path to `tip` out of RAM, but its end. What has a
   // copy and no pin of its own goes, whatever RAM holds below it, so that a session whose pinned
   // end keeps its path from the policy can write a context larger than RAM. Returns how many went.
@@ -177,15 +173,18 @@ class NodeStore {
   uint64_t evict(uint64_t count);
 
   enum class Room : uint8_t { kHave, kPending, kNone };
-  // A slot for a page, evicting and growing as needed; kPending: memory is on its way (a segment is
-  // being made, or clients have yet to unmap one).
+  // A slot for a page, evicting what is the domain's own and growing as needed, or taking its share
+  // from others. kPending: memory is on its way (a segment is being made, or taken from another
+  // domain), or more has to be evicted than one call may.
   Room allocate(allocator::ClassId size_class, model::DomainId domain, model::SlotId after,
                 model::SlotId& slot);
-  bool has_retired() const { return !retired_.empty(); }
-  // Segments taken away from a domain since the last call.
-  std::vector<RetiredFrom> take_retired();
-  // A retired segment was given back to the supply.
-  void retired_returned() { --retired_pending_; }
+  SegmentTaker& taker() { return taker_; }
+  // Grows with each node that may have become evictable.
+  uint64_t offers() const { return offers_; }
+  // Objects that made room in RAM so far.
+  uint64_t evictions() const {
+    return counters_.evicted_spans + counters_.evicted_checkpoints + counters_.left_ram;
+  }
 
   // Drops what nobody holds of dead roots; background work of one turn, of about `budget` steps. A
   // sweep goes on where the last call stopped; when it has been everywhere, the next one starts
@@ -221,8 +220,7 @@ class NodeStore {
   void count_drop(NodeKind kind, DropReason reason);
   void count_pages(model::NodeId node, int64_t change);
   void free_pages(model::NodeId node);
-  bool take_from_other_domain(model::DomainId domain);
-  bool retire_free(model::DomainId domain);
+  allocator::Pool::Growth grow(model::DomainId domain);
   void sweep_dead_node();
   bool next_dead_sweep();
   void forget_in_sweep(model::NodeId node);
@@ -232,8 +230,8 @@ class NodeStore {
   NamespaceTable* names_;
   PolicyFactory policy_factory_;
   std::vector<std::unique_ptr<EvictionPolicy>> policies_;  // by domain
-  std::vector<RetiredFrom> retired_;
-  uint32_t retired_pending_ = 0;  // taken away, not yet given back
+  SegmentTaker taker_{this};
+  uint64_t offers_ = 0;
   std::vector<std::array<uint64_t, model::kMaxGroups>> pages_by_layout_;
   std::unique_ptr<EvictionPolicy> ssd_policy_;  // null: no SSD tier
   bool ssd_readable_ = false;

@@ -45,10 +45,10 @@ model::Result<void> Core::wire() {
       parts_.cache, dispatcher_.get(),
       RegistryOptions{.max_sessions = options.max_sessions,
                       .max_shared_bytes = options.session_memory_bytes});
-  segments_ = std::make_unique<SegmentShare>(parts_.cache, parts_.supply,
-                                             [tier = parts_.tier](const std::byte* segment) {
-                                               if (tier != nullptr) tier->forget_segment(segment);
-                                             });
+  segments_ =
+      std::make_unique<SegmentShare>(parts_.cache, [tier = parts_.tier](const std::byte* segment) {
+        if (tier != nullptr) tier->forget_segment(segment);
+      });
   verbs_ = std::make_unique<ControlVerbs>(QUIRE_TRY(ControlVerbs::create(
       {.cache = parts_.cache,
        .registry = registry_.get(),
@@ -179,6 +179,10 @@ bool Core::turn() {
   clients = dispatcher_->finish_loads() > 0 || clients;
   clients = serve_active() || clients;
   const bool background_work = dispatcher_->background(now_ns_);
+  if (parts_.cache->store().taker().is_busy()) {
+    parts_.cache->store().taker().step();
+    clients = true;
+  }
   const bool look_at_sockets = ++turns_ % kTurnsBetweenSockets == 0;
   if (look_at_sockets) {
     clients = loop_.turn(0) > 0 || clients;
@@ -226,9 +230,7 @@ bool Core::serve_active() {
 // One bounded step. True when the next one has something to do already.
 bool Core::background() {
   bool left = false;
-  if (segments_->retiring_count() > 0 || parts_.cache->store().has_retired()) {
-    segments_->retire_pending(connections_);
-  }
+  segments_->retire_pending(connections_, now_ns_);
   if (!parts_.cache->names().dead_roots().empty()) {
     left = parts_.cache->store().reclaim_dead(kReclaimStepsPerTurn);
   }
@@ -334,7 +336,7 @@ void Core::drain() {
     registry_->sweep();
   }
   drain_tier(start);
-  segments_->retire_pending(connections_);
+  segments_->retire_pending(connections_, now_ns_);
   let_ended_go();
   run_calls();
 }

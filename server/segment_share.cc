@@ -1,6 +1,9 @@
 #include "server/segment_share.h"
 
 #include <algorithm>
+#include <string>
+
+#include "server/log.h"
 
 namespace quire::server {
 
@@ -36,24 +39,40 @@ model::Result<SegmentShare::Told> SegmentShare::tell(Connection& connection, Seg
   return Told{{info_of(id, *segment)}, {segment->read_only_fd()}};
 }
 
-void SegmentShare::retire_pending(const std::vector<std::unique_ptr<Connection>>& connections) {
-  for (cache::RetiredFrom& from : cache_->store().take_retired()) {
-    Retiring retiring{std::move(from.retired), 0};
-    const model::SegmentRetiredEvent event{retiring.retired.id.value, 0};
-    for (const auto& connection : connections) {
-      if (connection->ended() || !connection->known_segments.contains(event.segment)) continue;
-      connection->send(model::FrameType::kSegmentRetired, false, 0, model::struct_bytes(event));
-      if (!connection->ended()) ++retiring.unacknowledged;  // sending may end it
-    }
-    retiring_.push_back(std::move(retiring));
+void SegmentShare::retire_pending(const std::vector<std::unique_ptr<Connection>>& connections,
+                                  int64_t now_ns) {
+  for (cache::RetiredFrom& from : cache_->store().taker().take_retired()) {
+    announce(std::move(from), connections, now_ns);
+  }
+  for (Retiring& retiring : retiring_) {
+    if (retiring.late || now_ns - retiring.since_ns < kPatienceNs) continue;
+    retiring.late = true;
+    log(LogLevel::kWarning, cache_->names().domain_name(retiring.from.donor) + ": segment " +
+                                std::to_string(retiring.from.retired.id.value) +
+                                " is asked back, and a client has not unmapped it within 1 s");
+    cache_->store().taker().note_late(retiring.from.asker);
   }
   release_if_unmapped();
+  cache_->store().taker().settle();
+}
+
+void SegmentShare::announce(cache::RetiredFrom from,
+                            const std::vector<std::unique_ptr<Connection>>& connections,
+                            int64_t now_ns) {
+  Retiring retiring{.from = std::move(from), .since_ns = now_ns};
+  const model::SegmentRetiredEvent event{retiring.from.retired.id.value, 0};
+  for (const auto& connection : connections) {
+    if (connection->ended() || !connection->known_segments.contains(event.segment)) continue;
+    connection->send(model::FrameType::kSegmentRetired, false, 0, model::struct_bytes(event));
+    if (!connection->ended()) ++retiring.unacknowledged;  // sending may end it
+  }
+  retiring_.push_back(std::move(retiring));
 }
 
 void SegmentShare::acknowledged(Connection& connection, SegmentId segment) {
   // Only a segment that is being taken back: a client that says so of a live one keeps its mapping.
   for (Retiring& retiring : retiring_) {
-    if (retiring.retired.id != segment) continue;
+    if (retiring.from.retired.id != segment) continue;
     if (connection.known_segments.erase(segment.value) > 0) --retiring.unacknowledged;
   }
   release_if_unmapped();
@@ -61,7 +80,8 @@ void SegmentShare::acknowledged(Connection& connection, SegmentId segment) {
 
 void SegmentShare::forget(Connection& connection) {
   for (Retiring& retiring : retiring_) {
-    if (connection.known_segments.erase(retiring.retired.id.value) > 0) --retiring.unacknowledged;
+    if (connection.known_segments.erase(retiring.from.retired.id.value) > 0)
+      --retiring.unacknowledged;
   }
   connection.known_segments.clear();
   release_if_unmapped();
@@ -70,9 +90,8 @@ void SegmentShare::forget(Connection& connection) {
 void SegmentShare::release_if_unmapped() {
   std::erase_if(retiring_, [&](Retiring& retiring) {
     if (retiring.unacknowledged > 0) return false;
-    before_unmap_(retiring.retired.segment->data());
-    supply_->give_back(std::move(retiring.retired.segment));
-    cache_->store().retired_returned();
+    before_unmap_(retiring.from.retired.segment->data());
+    cache_->store().pool().give_back(retiring.from.donor, std::move(retiring.from.retired.segment));
     return true;
   });
 }

@@ -25,6 +25,7 @@ json::object memory_of(const StatusSources& sources) {
   memory["segments_spare"] = supply.spare;
   memory["segments_given_out"] = supply.given_out;
   memory["segments_retiring"] = sources.retiring_segments;
+  memory["segments_kept"] = supply.kept;
   memory["huge_page_bytes"] = supply.huge_bytes;
   memory["huge_pages_asked"] = allocator::huge_pages_name(sources.options->huge_pages);
   memory["failure"] = supply.failure;
@@ -40,6 +41,7 @@ json::array domains_of(const StatusSources& sources) {
     const allocator::DomainUsage usage = sources.cache->store().pool().usage(id);
     domains.push_back({{"domain", sources.cache->names().domain_name(id)},
                        {"segment_bytes", usage.segment_bytes},
+                       {"retiring_bytes", usage.retiring_bytes},
                        {"slot_bytes", usage.slot_bytes},
                        {"page_bytes", usage.page_bytes},
                        {"pages", usage.slots}});

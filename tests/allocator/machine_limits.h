@@ -1,6 +1,7 @@
 // What the machine under test lends: huge pages, shared memory, descriptors.
 #pragma once
 
+#include <signal.h>
 #include <sys/resource.h>
 
 #include <cstdint>
@@ -51,6 +52,26 @@ class NoDescriptors {
 
  private:
   rlimit before_{};
+};
+
+// No file can grow while this lives, so no segment can be made.
+class NoFileSizes {
+ public:
+  NoFileSizes() : handler_(::signal(SIGXFSZ, SIG_IGN)) {
+    ::getrlimit(RLIMIT_FSIZE, &before_);
+    const rlimit none{0, before_.rlim_max};
+    ::setrlimit(RLIMIT_FSIZE, &none);
+  }
+  NoFileSizes(const NoFileSizes&) = delete;
+  NoFileSizes& operator=(const NoFileSizes&) = delete;
+  ~NoFileSizes() {
+    ::setrlimit(RLIMIT_FSIZE, &before_);
+    ::signal(SIGXFSZ, handler_);
+  }
+
+ private:
+  rlimit before_{};
+  void (*handler_)(int);
 };
 
 }  // namespace quire::allocator

@@ -148,17 +148,15 @@ class PoolModel {
 
   void retire() {
     const DomainId domain{static_cast<uint16_t>(below(2))};
-    bool any_free = false;
     for (const SegmentView& view : fixture_.pool().segments(domain)) {
-      any_free |= !has_pages(view.id);
+      auto retired = fixture_.pool().retire(domain, view.id);
+      ASSERT_EQ(retired.has_value(), !has_pages(view.id));
+      if (!retired) continue;
+      EXPECT_EQ(fixture_.pool().find_segment(domain, view.id), nullptr);
+      fixture_.pool().give_back(domain, std::move(retired->segment));
+      --held_;
+      return;
     }
-    auto retired = fixture_.pool().retire_free_segment(domain);
-    ASSERT_EQ(retired.has_value(), any_free);
-    if (!retired) return;
-    EXPECT_FALSE(has_pages(retired->id));
-    EXPECT_EQ(fixture_.pool().find_segment(domain, retired->id), nullptr);
-    fixture_.supply().give_back(std::move(retired->segment));
-    --held_;
   }
 
   bool has_pages(SegmentId id) const {

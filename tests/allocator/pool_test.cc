@@ -302,19 +302,40 @@ TEST_F(PoolTest, RetiresOnlyFreeSegmentsAndNeverReusesTheirId) {
   grow();
   const ClassId size_class = fixture_.size_class(kDomain, 4096);
   const SlotId slot = allocate(size_class);
-  EXPECT_FALSE(pool().retire_free_segment(kDomain).has_value());
+  EXPECT_FALSE(pool().retire(kDomain, SegmentId{0}).has_value());
   grow();
-  std::optional<Pool::Retired> retired = pool().retire_free_segment(kDomain);
+  std::optional<Pool::Retired> retired = pool().retire(kDomain, SegmentId{1});
   ASSERT_TRUE(retired.has_value());
   EXPECT_EQ(retired->id, SegmentId{1});
   EXPECT_EQ(pool().find_segment(kDomain, SegmentId{1}), nullptr);
   EXPECT_EQ(pool().usage(kDomain).segment_bytes, 16 * kMiB);
-  fixture_.supply().give_back(std::move(retired->segment));
+  EXPECT_EQ(pool().usage(kDomain).retiring_bytes, 16 * kMiB) << "charged until it is gone";
+  pool().give_back(kDomain, std::move(retired->segment));
+  while (pool().usage(kDomain).retiring_bytes > 0) pool().collect_gone();
   pool().free(slot);
-  EXPECT_EQ(pool().retire_free_segment(kDomain)->id, SegmentId{0});
-  EXPECT_FALSE(pool().retire_free_segment(kDomain).has_value());
+  EXPECT_EQ(pool().retire(kDomain, SegmentId{0})->id, SegmentId{0});
+  EXPECT_FALSE(pool().retire(kDomain, SegmentId{0}).has_value());
   grow();
   EXPECT_EQ(pool().segments(kDomain).at(0).id, SegmentId{2});
+}
+
+TEST_F(PoolTest, SegmentThatIsSetAsideGivesNoSlot) {
+  grow();
+  const ClassId size_class = fixture_.size_class(kDomain, 4096);
+  const SlotId kept = allocate(size_class);
+  const SlotId freed = allocate(size_class, kept);
+  pool().free(freed);
+  pool().set_aside(kDomain, SegmentId{0}, true);
+  EXPECT_FALSE(pool().allocate(size_class, kept).has_value()) << "the slot behind it is free";
+  EXPECT_FALSE(pool().allocate(fixture_.size_class(kDomain, 8192)).has_value());
+  pool().check_invariants();
+  pool().set_aside(kDomain, SegmentId{0}, false);
+  EXPECT_EQ(pool().allocate(size_class, kept), freed);
+  pool().set_aside(kDomain, SegmentId{0}, true);
+  pool().free(freed);
+  pool().free(kept);
+  pool().check_invariants();
+  EXPECT_TRUE(pool().retire(kDomain, SegmentId{0}).has_value());
 }
 
 TEST_F(PoolTest, VisitsEachSlotOfASegmentOnce) {
