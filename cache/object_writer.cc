@@ -25,6 +25,18 @@ NodeKind node_kind(FillKind kind) {
   return kind == FillKind::kSpan ? NodeKind::kSpan : NodeKind::kCheckpoint;
 }
 
+// Of one begin_fill, whatever its number of pages; who needs more waits for its next turn.
+constexpr uint64_t kMaxEvictionsPerFill = 512;
+
+uint64_t slot_bytes(const model::PagePlan& plan) {
+  constexpr uint64_t kGranuleBytes = allocator::ExtentMap::kGranuleBytes;
+  uint64_t bytes = 0;
+  for (const model::PlannedPage& page : plan.pages) {
+    bytes += (page.bytes + kGranuleBytes - 1) / kGranuleBytes * kGranuleBytes;
+  }
+  return bytes;
+}
+
 }  // namespace
 
 const model::PagePlan& ObjectWriter::plan_of(const Fill& fill) const {
@@ -110,10 +122,31 @@ model::Result<void> ObjectWriter::claim(Fill& fill, HolderTag holder, model::Gro
   return {};
 }
 
+// What can never be had is refused before anything is evicted for it.
+model::Result<void> ObjectWriter::check_fits(const Fill& fill, const CacheSession& session,
+                                             const Root& root) const {
+  const uint64_t needed = slot_bytes(plan_of(fill));
+  // Without a lower tier the path to the session's tip cannot leave RAM.
+  uint64_t pinned = 0;
+  if (!store_->has_ssd() && session.tip.valid()) {
+    const uint32_t spans = store_->tree().link(session.tip).units / root.layout->units_per_block;
+    pinned = spans * slot_bytes(root.layout->span_plan);
+  }
+  const uint64_t own = store_->pool().usage(root.key.domain).segment_bytes;
+  if (needed + pinned <= own) return {};
+  const uint64_t reach = store_->taker().reach_bytes(root.key.domain);
+  if (needed + pinned <= reach) return {};
+  return make_error(Errc::kResourceExhausted,
+                    "this object takes " + std::to_string(needed) + " bytes beside " +
+                        std::to_string(pinned) + " of the session's own path, and its user's " +
+                        "share of --ram_bytes is " + std::to_string(reach));
+}
+
 NodeStore::Room ObjectWriter::reserve(Fill& fill, CacheSession& session, const Root& root) {
   const std::vector<model::PlannedPage>& plan = plan_of(fill).pages;
   QUIRE_CHECK(plan.size() <= kMaxPagesPerObject);
   store_->work().add(plan.size());
+  const uint64_t evictions = store_->evictions();
   for (const model::PlannedPage& page : plan) {
     auto& hints =
         fill.kind == FillKind::kSpan ? session.last_span_slot : session.last_checkpoint_slot;
@@ -129,6 +162,10 @@ NodeStore::Room ObjectWriter::reserve(Fill& fill, CacheSession& session, const R
     }
     hints[page.group] = slot;
     fill.slots[fill.page_count++] = slot;
+    if (fill.page_count < plan.size() && store_->evictions() - evictions > kMaxEvictionsPerFill) {
+      give_back(fill);  // what was evicted for it is free when it is asked for again
+      return NodeStore::Room::kPending;
+    }
   }
   fill.pages_missing = fill.page_count;
   return NodeStore::Room::kHave;
@@ -168,6 +205,10 @@ model::Result<BeginOutcome> ObjectWriter::begin(CacheSession& session, HolderTag
   if (auto claimed = claim(fill, holder, args.groups); !claimed.ok()) {
     end(fill);
     return std::move(claimed).error();
+  }
+  if (auto fits = check_fits(fill, session, root); !fits.ok()) {
+    end(fill);
+    return std::move(fits).error();
   }
   const NodeStore::Room room = reserve(fill, session, root);
   if (room == NodeStore::Room::kHave) return BeginOutcome{BeginOutcome::Kind::kGranted, id};

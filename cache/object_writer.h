@@ -72,8 +72,9 @@ class ObjectWriter {
   // An object that another process of the session began is shared: each claims groups of its own.
   // kInvalidArgument: position not legal for the kind, hashes missing, unknown groups. kNoParent:
   // the span before it is neither present nor being filled at the position before it.
-  // kResourceExhausted: no memory even by evicting. kBusy: too many fills, or another process or
-  // fill writes a group of it. kStaleHandle.
+  // kResourceExhausted: no memory even by evicting; nothing is evicted for what is larger than the
+  // domain can ever have. kBusy: too many fills, or another process or fill writes a group of it.
+  // kStaleHandle.
   model::Result<BeginOutcome> begin(CacheSession& session, HolderTag holder, const ChainView& chain,
                                     const model::BeginFillArgs& args);
 
@@ -124,6 +125,8 @@ class ObjectWriter {
   bool parent_known(CacheSession& session, const Position& position);
   Fill* fill_of_parent(const CacheSession& session, const model::Hash256& key, uint32_t units);
   model::Result<void> claim(Fill& fill, HolderTag holder, model::GroupMask groups);
+  model::Result<void> check_fits(const Fill& fill, const CacheSession& session,
+                                 const Root& root) const;
   NodeStore::Room reserve(Fill& fill, CacheSession& session, const Root& root);
   void give_back(Fill& fill);
   Linked settle(Fill& fill);
