@@ -281,7 +281,7 @@ bool Core::arm_idle() {
   const int64_t spin_ns = int64_t{parts_.options->spin_us} * 1000;
   for (size_t i = 0; i < active_.size();) {
     Attachment& attachment = *active_[i];
-    if (attachment.parked) {
+    if (!attachment.parked.empty()) {
       ++i;
       continue;
     }

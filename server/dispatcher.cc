@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <limits>
 
 namespace quire::server {
 
@@ -18,6 +19,7 @@ namespace {
 
 constexpr int64_t kNsPerMs = 1'000'000;
 constexpr uint32_t kSettledPerTurn = 64;  // waiting commits that end in one turn, for each reason
+constexpr uint16_t kVerbCount = static_cast<uint16_t>(Verb::kAdvise) + 1;
 
 Completion reply_to(const Submission& submission, Errc code = Errc::kOk) {
   Completion completion{};
@@ -73,7 +75,7 @@ Dispatcher::Dispatcher(cache::Cache* cache, tiering::CopyEngine* copies, tiering
       waiting_(std::move(waiting)) {}
 
 Dispatcher::Served Dispatcher::serve(Attachment& attachment, uint32_t& steps_left) {
-  if (attachment.parked && !retry_parked(attachment, steps_left)) return Served::kNothing;
+  const bool retried = !attachment.parked.empty() && retry_parked(attachment, steps_left);
   uint32_t served = 0;
   for (; served < kSubmissionsPerTurn && steps_left > 0; ++served) {
     const Attachment::Next next = attachment.next();
@@ -81,46 +83,76 @@ Dispatcher::Served Dispatcher::serve(Attachment& attachment, uint32_t& steps_lef
     if (next == Attachment::Next::kScribbled) return Served::kScribbled;
     const Submission submission = attachment.take();
     ++counters_.submissions;
-    const Step step = handle_counted(attachment, submission, steps_left);
-    if (step == Step::kScribbled) return Served::kScribbled;
-    if (step == Step::kPark) {
-      attachment.parked = submission;
-      attachment.parked_since_ns = clock_->now_ns();
-      ++counters_.parked;
-      break;
+    const bool known = submission.flags == 0 && submission.verb < kVerbCount;
+    if (!known) return Served::kScribbled;
+    const bool behind = (attachment.parked_verbs >> submission.verb & 1) != 0;
+    if (behind || handle_counted(attachment, submission, 0, steps_left) == Step::kPark) {
+      park(attachment, submission);
     }
   }
   attachment.publish();
-  return served > 0 ? Served::kSome : Served::kNothing;
+  return served > 0 || retried ? Served::kSome : Served::kNothing;
 }
 
 // One submission may take more than is left: its cost is known afterwards.
 Dispatcher::Step Dispatcher::handle_counted(Attachment& attachment, const Submission& submission,
-                                            uint32_t& steps_left) {
+                                            int64_t deadline, uint32_t& steps_left) {
   const uint64_t before = cache_->store().work().steps();
-  const Step step = handle(attachment, submission);
+  const Step step = handle(attachment, submission, deadline);
   const uint64_t steps = cache_->store().work().steps() - before;
   counters_.largest_steps = std::max(counters_.largest_steps, steps);
   steps_left -= static_cast<uint32_t>(std::min<uint64_t>(steps_left, 1 + steps));
   return step;
 }
 
+void Dispatcher::park(Attachment& attachment, const Submission& submission) {
+  const int64_t deadline = clock_->now_ns() + deadline_ns(submission);
+  const bool first = attachment.parked.empty() || deadline < attachment.next_deadline_ns;
+  if (first) attachment.next_deadline_ns = deadline;
+  attachment.parked.push_back({submission, deadline});
+  attachment.parked_verbs |= 1u << submission.verb;
+  ++counters_.parked;
+}
+
+// Tries the first of each verb, and the next one when that is done. True when anything came of it.
 bool Dispatcher::retry_parked(Attachment& attachment, uint32_t& steps_left) {
-  const Submission submission = *attachment.parked;
-  attachment.parked.reset();
-  if (handle_counted(attachment, submission, steps_left) == Step::kDone) {
-    attachment.parked_since_ns = 0;
+  const uint64_t evictions = cache_->store().evictions();
+  const bool expired = clock_->now_ns() >= attachment.next_deadline_ns;
+  uint32_t stuck = 0;
+  bool any_done = false;
+  for (ParkedSubmission& parked : attachment.parked) {
+    if (stuck == attachment.parked_verbs && !expired) break;
+    parked.done = retry_one(attachment, parked, stuck, steps_left);
+    any_done = any_done || parked.done;
+  }
+  if (any_done || expired) {
+    std::erase_if(attachment.parked, [](const ParkedSubmission& one) { return one.done; });
+    attachment.parked_verbs = 0;
+    attachment.next_deadline_ns = std::numeric_limits<int64_t>::max();
+    for (const ParkedSubmission& one : attachment.parked) {
+      attachment.parked_verbs |= 1u << one.submission.verb;
+      attachment.next_deadline_ns = std::min(attachment.next_deadline_ns, one.deadline_ns);
+    }
     attachment.publish();
+  }
+  return any_done || cache_->store().evictions() != evictions;
+}
+
+// True when it was completed. `stuck`: verbs of which one waits on.
+bool Dispatcher::retry_one(Attachment& attachment, ParkedSubmission& parked, uint32_t& stuck,
+                           uint32_t& steps_left) {
+  const uint32_t verb = 1u << parked.submission.verb;
+  const bool in_turn = (stuck & verb) == 0 && steps_left > 0;
+  if (in_turn && handle_counted(attachment, parked.submission, parked.deadline_ns, steps_left) ==
+                     Step::kDone) {
     return true;
   }
-  if (clock_->now_ns() < attachment.parked_since_ns + deadline_ns(submission)) {
-    attachment.parked = submission;
+  if (clock_->now_ns() < parked.deadline_ns) {
+    stuck |= verb;
     return false;
   }
   ++counters_.deadline_exceeded;
-  attachment.parked_since_ns = 0;
-  attachment.complete(reply_to(submission, Errc::kDeadlineExceeded));
-  attachment.publish();
+  attachment.complete(reply_to(parked.submission, Errc::kDeadlineExceeded));
   return true;
 }
 
@@ -131,8 +163,9 @@ int64_t Dispatcher::deadline_ns(const Submission& submission) const {
   return deadline_ms * kNsPerMs;
 }
 
-Dispatcher::Step Dispatcher::handle(Attachment& attachment, const Submission& submission) {
-  if (submission.flags != 0) return Step::kScribbled;
+// `deadline`: of one that was parked, on the clock; 0: it was taken just now.
+Dispatcher::Step Dispatcher::handle(Attachment& attachment, const Submission& submission,
+                                    int64_t deadline) {
   switch (static_cast<Verb>(submission.verb)) {
     case Verb::kNoop:
       attachment.complete(reply_to(submission));
@@ -148,7 +181,7 @@ Dispatcher::Step Dispatcher::handle(Attachment& attachment, const Submission& su
     case Verb::kBeginFill:
       return begin_fill(attachment, submission);
     case Verb::kCommit:
-      return commit(attachment, submission);
+      return commit(attachment, submission, deadline);
     case Verb::kAbortFill:
       abort_fill(attachment, submission);
       return Step::kDone;
@@ -159,7 +192,7 @@ Dispatcher::Step Dispatcher::handle(Attachment& attachment, const Submission& su
       advise(attachment, submission);
       return Step::kDone;
   }
-  return Step::kScribbled;
+  QUIRE_CHECK(false);  // serve() looked
 }
 
 void Dispatcher::match(Attachment& attachment, const Submission& submission) {
@@ -308,7 +341,8 @@ Dispatcher::Step Dispatcher::begin_fill(Attachment& attachment, const Submission
 
 // Where bytes are copied: from the session's staging area to pool slots, by a copy worker, with
 // CRC32C in the same pass. Continues in finish_commit().
-Dispatcher::Step Dispatcher::commit(Attachment& attachment, const Submission& submission) {
+Dispatcher::Step Dispatcher::commit(Attachment& attachment, const Submission& submission,
+                                    int64_t deadline) {
   CopyJob* job = jobs_.take(attachment.session().domain);
   if (job == nullptr) return Step::kPark;
   std::array<cache::PageCopy, cache::kMaxPagesPerObject> copies;
@@ -323,9 +357,7 @@ Dispatcher::Step Dispatcher::commit(Attachment& attachment, const Submission& su
   job->purpose = CopyPurpose::kCommit;
   job->attachment = &attachment;
   job->user_data = submission.user_data;
-  const int64_t since =
-      attachment.parked_since_ns != 0 ? attachment.parked_since_ns : clock_->now_ns();
-  job->deadline_ns = since + deadline_ns(submission);
+  job->deadline_ns = deadline != 0 ? deadline : clock_->now_ns() + deadline_ns(submission);
   job->fill = model::FillId{args.fill};
   job->page_count = static_cast<uint32_t>(*taken);
   for (size_t i = 0; i < *taken; ++i) {
@@ -494,7 +526,8 @@ void Dispatcher::finish_check(CopyJob* job) {
 
 void Dispatcher::end(Attachment& attachment) {
   attachment.ended = true;
-  attachment.parked.reset();
+  attachment.parked.clear();
+  attachment.parked_verbs = 0;
   loads_.end(attachment);
   waiting_.forget(attachment);
 }

@@ -5,7 +5,8 @@
 //                          --parent span still being written--> WaitingCommits --> completion
 //              --load of what is on SSD--> TieredLoads --> completion, also with a usable head
 //              --load with verify_hits--> HitChecks --> completion
-//              --no memory yet--> parked until memory comes or its deadline passes
+//              --no memory yet--> parked until memory comes or its deadline passes; meanwhile the
+//                                 ring is served on, but for what is of the same verb
 //
 // Threads: core only. Attachments and sessions are the registry's; the dispatcher only borrows them
 // for as long as copies_in_flight is above zero.
@@ -84,20 +85,23 @@ class Dispatcher {
   uint64_t checksum_failures() const { return checks_.failures() + memory_check_.status().bad; }
 
  private:
-  enum class Step : uint8_t { kDone, kPark, kScribbled };
+  enum class Step : uint8_t { kDone, kPark };
   Dispatcher(cache::Cache* cache, tiering::CopyEngine* copies, tiering::SsdTier* tier,
              const model::Clock* clock, const DispatcherOptions& options, CopyJobs jobs,
              WaitingCommits waiting);
 
-  Step handle(Attachment& attachment, const model::Submission& submission);
-  Step handle_counted(Attachment& attachment, const model::Submission& submission,
+  Step handle(Attachment& attachment, const model::Submission& submission, int64_t deadline);
+  Step handle_counted(Attachment& attachment, const model::Submission& submission, int64_t deadline,
                       uint32_t& steps_left);
+  void park(Attachment& attachment, const model::Submission& submission);
   bool retry_parked(Attachment& attachment, uint32_t& steps_left);
+  bool retry_one(Attachment& attachment, ParkedSubmission& parked, uint32_t& stuck,
+                 uint32_t& steps_left);
   void release(Attachment& attachment, const model::Submission& submission);
   void match(Attachment& attachment, const model::Submission& submission);
   Step load(Attachment& attachment, const model::Submission& submission);
   Step begin_fill(Attachment& attachment, const model::Submission& submission);
-  Step commit(Attachment& attachment, const model::Submission& submission);
+  Step commit(Attachment& attachment, const model::Submission& submission, int64_t deadline);
   void abort_fill(Attachment& attachment, const model::Submission& submission);
   void supersede(Attachment& attachment, const model::Submission& submission);
   void advise(Attachment& attachment, const model::Submission& submission);

@@ -4,14 +4,13 @@
 //
 // An attachment is one process's rings, staging area, leases and claims; it ends with its
 // connection or its close. A session ends with its last attachment. Both are kept a little longer
-// ("draining") while copy workers still read the staging area. Threads: core only; shared memory as
-// model/session_shm.h says.
+// ("draining") while copy workers still read the staging area, or leases go in steps. Threads: core
+// only; shared memory as model/session_shm.h says.
 #pragma once
 
 #include <array>
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -37,7 +36,7 @@ struct Session {
   cache::CacheSession cached;
   SharedRegion progress;
   uint32_t member_count = 0;    // attachments alive
-  uint32_t draining_count = 0;  // attachments ended, with copies in flight
+  uint32_t draining_count = 0;  // attachments ended, with copies in flight or leases
   cache::HolderTag next_holder = 1;
 
   model::ProgressHeader& progress_header() {
@@ -54,6 +53,12 @@ struct AttachmentShape {
   // kInvalidArgument names the bound.
   model::Result<void> check() const;
   uint64_t total_bytes() const;
+};
+
+struct ParkedSubmission {
+  model::Submission submission;
+  int64_t deadline_ns = 0;
+  bool done = false;  // completed; taken out at the end of the walk
 };
 
 class Attachment final : public EventHandler {
@@ -103,8 +108,12 @@ class Attachment final : public EventHandler {
 
   // --- owned by the dispatcher ---
   cache::LeaseHolder leases;
-  std::optional<model::Submission> parked;  // waits for memory; later submissions wait behind it
-  int64_t parked_since_ns = 0;              // 0: what is handled was not parked
+  // What waits for memory or a copy job, in the order it came, at most a ring's worth. Later
+  // submissions of the same verb wait behind it; others do not, so that what frees memory is never
+  // behind what waits for it.
+  std::vector<ParkedSubmission> parked;
+  uint32_t parked_verbs = 0;     // bit v: one of verb v is parked
+  int64_t next_deadline_ns = 0;  // the first of them; its time may be over earlier than its turn
   int64_t last_active_ns = 0;
   uint32_t copies_in_flight = 0;      // tasks that read staging or write for it
   uint32_t first_waiting_commit = 0;  // list of WaitingCommits
