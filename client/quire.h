@@ -115,7 +115,7 @@ struct LoadOptions {
   uint32_t block_count = 0;  // 0 = to the end of the hit
   bool include_checkpoint = true;
   model::LoadOrder order = model::LoadOrder::kBlockMajor;
-  uint32_t deadline_ms = 0;  // 0 = the daemon's default
+  uint32_t deadline_ms = 0;  // 0 = the daemon's default; at most model::kMaxDeadlineMs counts
   bool progress = false;     // for loaded_so_far(); kBusy above kLoadProgressSlots such loads
 };
 

@@ -15,7 +15,10 @@ inline constexpr uint64_t kMaxPageBytes = 1ull << 30;  // a page fits the larges
 inline constexpr uint32_t kMaxUnitTokens = 1 << 16;
 inline constexpr uint32_t kMaxUnits = 1 << 24;  // depth is kept in 24 bits: 2 G tokens at A=128
 inline constexpr uint32_t kMaxLeasesPerAttachment = 1024;  // an engine's running batch, with slack
-inline constexpr uint64_t kPageAlignment = 4096;           // O_DIRECT
-inline constexpr uint64_t kStagingAlignment = 64;          // one cache line: the copy kernel's step
+// Longer deadlines of requests are taken as this long: what waits holds pins of its domain, and a
+// prefill that could be waited for longer does not exist.
+inline constexpr uint32_t kMaxDeadlineMs = 600'000;
+inline constexpr uint64_t kPageAlignment = 4096;   // O_DIRECT
+inline constexpr uint64_t kStagingAlignment = 64;  // one cache line: the copy kernel's step
 
 }  // namespace quire::model

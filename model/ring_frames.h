@@ -123,7 +123,7 @@ struct Submission {
   uint64_t user_data;    // returned in the completion
   uint16_t verb;         // Verb
   uint16_t flags;        // 0
-  uint32_t deadline_ms;  // 0 = the daemon's default
+  uint32_t deadline_ms;  // 0 = the daemon's default; at most kMaxDeadlineMs counts
   union Args {
     MatchArgs match;
     LoadArgs load;

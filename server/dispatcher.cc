@@ -5,6 +5,8 @@
 #include <bit>
 #include <limits>
 
+#include "model/limits.h"
+
 namespace quire::server {
 
 using cache::FillOutcome;
@@ -158,9 +160,9 @@ bool Dispatcher::retry_one(Attachment& attachment, ParkedSubmission& parked, uin
 
 // From when it was taken.
 int64_t Dispatcher::deadline_ns(const Submission& submission) const {
-  const int64_t deadline_ms =
+  const uint32_t deadline_ms =
       submission.deadline_ms == 0 ? options_.default_deadline_ms : submission.deadline_ms;
-  return deadline_ms * kNsPerMs;
+  return std::min(deadline_ms, model::kMaxDeadlineMs) * kNsPerMs;
 }
 
 // `deadline`: of one that was parked, on the clock; 0: it was taken just now.

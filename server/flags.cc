@@ -21,7 +21,7 @@ DEFINE_string(huge_pages, "auto", "auto, hugetlb, thp or off");
 DEFINE_uint32(copy_workers, 1, "threads that copy commits into the pool");
 DEFINE_uint32(spin_us, 100, "the core polls this long after the last work before it sleeps");
 DEFINE_bool(verify_hits, false, "check the CRC32C of every page before it is delivered");
-DEFINE_uint32(default_deadline_ms, 10000, "of a request that names none");
+DEFINE_uint32(default_deadline_ms, 10000, "of a request that names none; at most 600000");
 DEFINE_uint32(max_connections, 256, "client connections");
 DEFINE_uint32(max_sessions, 16384, "sessions of all clients");
 DEFINE_string(session_memory_bytes, "8GiB", "rings and staging of all sessions");

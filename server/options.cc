@@ -6,6 +6,7 @@
 #include <bit>
 #include <charconv>
 
+#include "model/limits.h"
 #include "tiering/ssd_admission.h"
 
 namespace quire::server {
@@ -94,7 +95,9 @@ model::Result<void> validate(const Options& options) {
   if (options.max_sessions < 1 || options.max_sessions > (1u << 20)) {
     return wrong("max_sessions", "must be in 1..1048576");
   }
-  if (options.default_deadline_ms == 0) return wrong("default_deadline_ms", "must not be 0");
+  if (options.default_deadline_ms == 0 || options.default_deadline_ms > model::kMaxDeadlineMs) {
+    return wrong("default_deadline_ms", "must be in 1..600000");
+  }
   QUIRE_TRY(TenantRules::parse(options.tenants));
   static constexpr std::string_view kLevels[] = {"debug", "info", "warning", "error"};
   if (std::find(std::begin(kLevels), std::end(kLevels), options.log_level) == std::end(kLevels)) {
