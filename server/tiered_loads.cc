@@ -18,6 +18,9 @@ model::Result<void> TieredLoads::start(const WaitingLoad& waiting,
                                    .deadline_ns = deadline_ns,
                                    .nodes = missing}));
   waiting_.emplace(tag, waiting);
+  OfLease& of_lease = of_lease_[waiting.load.lease.value];
+  of_lease.attachment = waiting.attachment;
+  ++of_lease.count;
   return {};
 }
 
@@ -47,15 +50,19 @@ void TieredLoads::end(Attachment& attachment) {
   std::erase_if(waiting_, [&](const auto& entry) {
     if (entry.second.attachment != &attachment) return false;
     tier_->loader().cancel(entry.first);
+    forget(entry.second);
     return true;
   });
 }
 
+void TieredLoads::forget(const WaitingLoad& waiting) {
+  const auto of_lease = of_lease_.find(waiting.load.lease.value);
+  if (--of_lease->second.count == 0) of_lease_.erase(of_lease);
+}
+
 bool TieredLoads::holds(const Attachment& attachment, model::LeaseId lease) const {
-  for (const auto& [tag, waiting] : waiting_) {
-    if (waiting.attachment == &attachment && waiting.load.lease == lease) return true;
-  }
-  return false;
+  const auto of_lease = of_lease_.find(lease.value);
+  return of_lease != of_lease_.end() && of_lease->second.attachment == &attachment;
 }
 
 void TieredLoads::prefetch(std::span<const model::NodeId> missing, int64_t deadline_ns) {

@@ -51,7 +51,14 @@ class TieredLoads {
 
   cache::Cache* cache_;
   tiering::SsdTier* tier_;
+  void forget(const WaitingLoad& waiting);
+
   std::unordered_map<uint64_t, WaitingLoad> waiting_;  // by the loader's tag
+  struct OfLease {
+    const Attachment* attachment = nullptr;
+    uint32_t count = 0;
+  };
+  std::unordered_map<uint64_t, OfLease> of_lease_;  // how many of these wait for each lease
   uint64_t next_tag_ = 1;
 };
 
@@ -63,6 +70,7 @@ size_t TieredLoads::step(Done&& done) {
   for (const tiering::FinishedLoad& one : finished) {
     const auto found = waiting_.find(one.tag);
     if (found == waiting_.end()) continue;
+    forget(found->second);
     done(found->second, one.code);
     waiting_.erase(found);
   }

@@ -1,6 +1,7 @@
 #include "tiering/ssd_loader.h"
 
 #include <algorithm>
+#include <string>
 
 #include "model/check.h"
 
@@ -15,7 +16,10 @@ using model::SlotId;
 
 namespace {
 
-constexpr uint32_t kNodesPerStep = 64;  // reserved: with evictions, some 300 us
+constexpr uint32_t kNodesPerStep = 64;    // reserved, of all domains: with evictions, some 300 us
+constexpr uint32_t kLetGoPerStep = 1024;  // unpinned: some 50 us
+// What the device could not read is remembered for so many objects; others count as corrupt.
+constexpr size_t kMaxUnreadable = 1 << 16;
 
 // Under way for one load: more than the mover has in flight, so that the device is never idle, and
 // little enough that a load which comes later does not wait for all of this one.
@@ -29,59 +33,95 @@ TransferClass class_of(model::LoadClass load_class) {
 }  // namespace
 
 SsdLoader::~SsdLoader() {
-  for (const auto& load : loads_) let_go(*load);
+  while (!loads_.empty()) cancel(loads_.begin()->first);
+  while (let_go(kLetGoPerStep)) {
+  }
 }
 
 // Loads share the device, so of a longer one it waits for as much as it reads itself, or for what
-// that one has under way.
+// that one has under way. Asked many times in one match: never a walk over the loads.
 uint64_t SsdLoader::estimate_us(uint64_t bytes) const {
-  uint64_t others = 0;
-  for (const auto& load : loads_) {
-    if (load->load_class == model::LoadClass::kBatch) continue;
-    others += std::min(load->bytes_left, std::max(bytes, kLoadBytes));
-  }
+  const uint64_t beyond = bytes - std::min(bytes, kLoadBytes);
+  const uint64_t others = std::min(bytes_left_, near_bytes_left_ + beyond * interactive_count_);
   return parts_.estimator->estimate_us(bytes, others);
 }
 
-model::Result<void> SsdLoader::start(const LoadRequest& request) {
+void SsdLoader::set_bytes_left(Load& load, uint64_t bytes) {
+  if (load.load_class == model::LoadClass::kInteractive) {
+    bytes_left_ += bytes - load.bytes_left;  // unsigned arithmetic wraps as wanted
+    near_bytes_left_ += std::min(bytes, kLoadBytes) - std::min(load.bytes_left, kLoadBytes);
+  }
+  load.bytes_left = bytes;
+}
+
+model::Result<void> SsdLoader::check_bounds(const LoadRequest& request,
+                                            model::DomainId domain) const {
   if (loads_.size() >= kMaxLoads) {
     return model::make_error(Errc::kBusy, "4,096 loads are under way");
   }
+  const auto queue = queues_.find(domain.value);
+  if (queue == queues_.end()) return {};
+  if (queue->second.loads.size() >= kMaxLoadsOfDomain ||
+      queue->second.nodes + request.nodes.size() > kMaxLoadNodesOfDomain) {
+    return model::make_error(Errc::kBusy,
+                             "this user has 1,024 loads, or loads of 1,048,576 "
+                             "objects, under way; wait for some");
+  }
+  return {};
+}
+
+model::Result<void> SsdLoader::check_fits(model::DomainId domain, uint64_t bytes) const {
+  NodeStore& store = parts_.cache->store();
+  if (bytes <= store.pool().usage(domain).segment_bytes) return {};
+  const uint64_t reach = store.taker().reach_bytes(domain);
+  if (bytes <= reach) return {};
+  return model::make_error(Errc::kResourceExhausted,
+                           "this load takes " + std::to_string(bytes) +
+                               " bytes, and its user's share of --ram_bytes is " +
+                               std::to_string(reach) + "; load fewer blocks at a time");
+}
+
+model::Result<void> SsdLoader::start(const LoadRequest& request) {
   if (!parts_.health->may_read()) {
     return model::make_error(Errc::kUnavailable, "the SSD tier is off: " + parts_.health->reason());
   }
   NodeStore& store = parts_.cache->store();
+  const model::RootId root{store.tree().link(request.nodes.front()).root};
+  const model::DomainId domain = parts_.cache->names().root(root).key.domain;
+  QUIRE_TRY(check_bounds(request, domain));
+  uint64_t bytes = 0;
+  for (const NodeId node : request.nodes) bytes += parts_.mover->object_bytes(node);
+  QUIRE_TRY(check_fits(domain, bytes));
   auto load = std::make_unique<Load>();
   load->tag = request.tag;
+  load->domain = domain;
   load->load_class = request.load_class;
   load->order = request.order;
   load->started_ns = parts_.clock->now_ns();
   load->deadline_ns = request.deadline_ns;
   load->nodes.assign(request.nodes.begin(), request.nodes.end());
-  load->slot_ends.reserve(load->nodes.size());
-  uint64_t bytes = 0;
-  for (const NodeId node : load->nodes) {
-    store.pin(node);
-    bytes += parts_.mover->object_bytes(node);
-  }
+  for (const NodeId node : load->nodes) store.pin(node);
   load->estimated_us = estimate_us(bytes);
-  load->bytes_left = bytes;
-  by_tag_.emplace(load->tag, load.get());
+  set_bytes_left(*load, bytes);
+  Queue& queue = queues_[domain.value];
+  queue.nodes += load->nodes.size();
   // Interactive loads stand before batch ones, else first come, first served.
-  auto place = loads_.end();
+  auto place = queue.loads.end();
   if (load->load_class == model::LoadClass::kInteractive) {
-    place = std::find_if(loads_.begin(), loads_.end(), [](const auto& other) {
+    ++interactive_count_;
+    place = std::find_if(queue.loads.begin(), queue.loads.end(), [](const Load* other) {
       return other->load_class == model::LoadClass::kBatch;
     });
   }
-  loads_.insert(place, std::move(load));
+  queue.loads.insert(place, load.get());
+  loads_.emplace(load->tag, std::move(load));
   ++counters_.started;
   return {};
 }
 
 NodeId SsdLoader::next_missing(uint64_t tag) const {
-  const auto found = by_tag_.find(tag);
-  if (found == by_tag_.end() || found->second->head == found->second->nodes.size()) return {};
+  const auto found = loads_.find(tag);
+  if (found == loads_.end() || found->second->head == found->second->nodes.size()) return {};
   return found->second->nodes[found->second->head];
 }
 
@@ -121,8 +161,8 @@ bool SsdLoader::reserve_node(Load& load, NodeId node, Reserved& outcome) {
   return true;
 }
 
-SsdLoader::Reserved SsdLoader::reserve(Load& load) {
-  for (uint32_t step = 0; step < kNodesPerStep; ++step) {
+SsdLoader::Reserved SsdLoader::reserve(Load& load, uint32_t nodes) {
+  for (uint32_t step = 0; step < nodes; ++step) {
     if (load.is_reserved()) return Reserved::kDone;
     const NodeId node = load.nodes[load.reserved];
     Reserved outcome = Reserved::kMore;
@@ -207,19 +247,37 @@ void SsdLoader::issue(Load& load) {
   }
 }
 
-void SsdLoader::reserve_and_issue() {
+// Whoever comes first takes what is free of the mover's records, so that changes from step to step.
+void SsdLoader::serve_queues() {
+  const auto nodes = static_cast<uint32_t>(std::max<size_t>(1, kNodesPerStep / queues_.size()));
+  auto at = queues_.upper_bound(last_served_);
+  if (at == queues_.end()) at = queues_.begin();
+  last_served_ = at->first;
+  for (size_t i = 0; i < queues_.size(); ++i) {
+    serve(at->second, nodes);
+    if (++at == queues_.end()) at = queues_.begin();
+  }
+}
+
+void SsdLoader::serve(Queue& queue, uint32_t nodes) {
   bool reserving = false;
-  for (const auto& load : loads_) {
+  for (Load* load : queue.loads) {
     if (!load->is_reserved()) {
       if (reserving) continue;  // one at a time
       reserving = true;
-      // Nobody is there whose end would make room.
-      if (reserve(*load) == Reserved::kNoRoom && loads_.size() == 1 && parts_.mover->idle()) {
+      if (reserve(*load, nodes) == Reserved::kNoRoom && !may_get_room(queue, *load)) {
         load->failure = Errc::kResourceExhausted;
       }
     }
     if (load->is_reserved() && load->issued < load->nodes.size()) issue(*load);
   }
+}
+
+// What its domain's clients hold they may hold for ever: that is not waited for.
+bool SsdLoader::may_get_room(const Queue& queue, const Load& load) const {
+  if (queue.leaving > 0 || parts_.mover->moves_for(load.domain)) return true;
+  return std::any_of(queue.loads.begin(), queue.loads.end(),
+                     [](const Load* other) { return other->is_reserved(); });
 }
 
 void SsdLoader::on_settled(Transfer& transfer, uint32_t index) {
@@ -239,29 +297,25 @@ void SsdLoader::on_settled(Transfer& transfer, uint32_t index) {
     for (const SlotId slot : slots) store.pool().free(slot);
     const bool corrupt = object.state == ObjectState::kCorrupt;
     ++(corrupt ? counters_.corrupt : counters_.read_failures);
-    if (!corrupt) note_unreadable(object.node);
+    if (!corrupt && unreadable_.size() < kMaxUnreadable) {
+      unreadable_[object.node.value] = store.tree().key(object.node);
+    }
     // Out of the index before anyone is answered, or the next match would promise it again.
     if (!store.tree().link(object.node).quarantined) store.quarantine(object.node);
   }
   store.unpin(object.node);
   if (++transfer.handled < transfer.object_count) return;
-  if (const auto load = by_tag_.find(transfer.load); load != by_tag_.end()) {
-    load->second->bytes_under_way -= transfer.load_bytes;
-    load->second->bytes_left -= std::min(load->second->bytes_left, transfer.load_bytes);
+  if (const auto found = loads_.find(transfer.load); found != loads_.end()) {
+    Load& load = *found->second;
+    load.bytes_under_way -= transfer.load_bytes;
+    set_bytes_left(load, load.bytes_left - std::min(load.bytes_left, transfer.load_bytes));
   }
   parts_.mover->give_back(&transfer);
 }
 
-// The loads that will come to it say what stopped them: the device, not what lies on it. Of two
-// such nodes the one nearer to the head counts, and what is below it is quarantined with it.
-void SsdLoader::note_unreadable(NodeId node) {
-  for (const auto& load : loads_) {
-    const auto from = load->nodes.begin() + static_cast<std::ptrdiff_t>(load->head);
-    const auto found = std::find(from, load->nodes.end(), node);
-    if (found == load->nodes.end()) continue;
-    const auto known = std::find(from, found, load->unreadable);
-    if (known == found) load->unreadable = node;
-  }
+bool SsdLoader::is_unreadable(NodeId node) const {
+  const auto found = unreadable_.find(node.value);
+  return found != unreadable_.end() && found->second == parts_.cache->store().tree().key(node);
 }
 
 std::optional<Errc> SsdLoader::outcome(Load& load, int64_t now_ns) {
@@ -271,21 +325,47 @@ std::optional<Errc> SsdLoader::outcome(Load& load, int64_t now_ns) {
   const NodeId next = load.nodes[load.head];
   const NodeLink& link = store.tree().link(next);
   if (load.failure != Errc::kOk) return load.failure;
-  if (link.quarantined) return load.unreadable == next ? Errc::kIoError : Errc::kCorrupt;
+  if (link.quarantined) return is_unreadable(next) ? Errc::kIoError : Errc::kCorrupt;
   if (load.head < load.issued && !link.moving) return Errc::kIoError;
   if (now_ns >= load.deadline_ns) return Errc::kDeadlineExceeded;
   if (!parts_.health->may_read()) return Errc::kIoError;
   return std::nullopt;
 }
 
-// Slots of nodes that were issued belong to their transfers.
-void SsdLoader::let_go(Load& load) {
+// From here on nobody is told of it.
+void SsdLoader::leave(Queues::iterator queue, Load& load) {
+  if (load.load_class == model::LoadClass::kInteractive) --interactive_count_;
+  set_bytes_left(load, 0);
+  std::erase(queue->second.loads, &load);
+  ++queue->second.leaving;
+  const auto owned = loads_.find(load.tag);
+  leaving_.push_back(std::move(owned->second));
+  loads_.erase(owned);
+}
+
+// Slots of nodes that were issued belong to their transfers. Deepest first: a quarantined node goes
+// with its last pin, and then its parent may.
+bool SsdLoader::let_go(uint32_t nodes) {
   NodeStore& store = parts_.cache->store();
-  for (size_t i = load.issued; i < load.reserved; ++i) {
-    for (const SlotId slot : slots_of(load, i)) store.pool().free(slot);
+  if (leaving_.empty()) return false;
+  while (nodes > 0 && !leaving_.empty()) {
+    Load& load = *leaving_.front();
+    Queue& queue = queues_[load.domain.value];
+    for (; nodes > 0 && load.reserved > load.issued; --nodes) {
+      --load.reserved;
+      for (const SlotId slot : slots_of(load, load.reserved)) store.pool().free(slot);
+    }
+    for (; nodes > 0 && !load.nodes.empty(); --nodes) {
+      store.unpin(load.nodes.back());
+      load.nodes.pop_back();
+      --queue.nodes;
+    }
+    if (!load.nodes.empty()) break;
+    if (--queue.leaving == 0 && queue.loads.empty()) queues_.erase(load.domain.value);
+    leaving_.pop_front();
   }
-  // Deepest first: a quarantined node goes with its last pin, and then its parent may.
-  for (auto node = load.nodes.rbegin(); node != load.nodes.rend(); ++node) store.unpin(*node);
+  if (idle()) unreadable_.clear();
+  return true;
 }
 
 void SsdLoader::finish(Load& load, Errc code, int64_t now_ns) {
@@ -302,30 +382,30 @@ void SsdLoader::finish(Load& load, Errc code, int64_t now_ns) {
 }
 
 void SsdLoader::cancel(uint64_t tag) {
-  const auto found = by_tag_.find(tag);
-  if (found == by_tag_.end()) return;
-  let_go(*found->second);
-  std::erase_if(loads_, [&](const auto& load) { return load.get() == found->second; });
-  by_tag_.erase(found);
+  const auto found = loads_.find(tag);
+  if (found == loads_.end()) return;
+  leave(queues_.find(found->second->domain.value), *found->second);
 }
 
 bool SsdLoader::step(int64_t now_ns) {
-  if (loads_.empty()) return false;
-  reserve_and_issue();
-  bool worked = false;
-  for (auto at = loads_.begin(); at != loads_.end();) {
-    Load& load = **at;
-    const std::optional<Errc> code = outcome(load, now_ns);
-    if (!code) {
-      ++at;
-      continue;
+  bool worked = let_go(kLetGoPerStep);
+  if (loads_.empty()) return worked;
+  serve_queues();
+  for (auto queue = queues_.begin(); queue != queues_.end(); ++queue) {
+    std::vector<Load*>& loads = queue->second.loads;
+    for (size_t i = 0; i < loads.size();) {
+      Load& load = *loads[i];
+      const std::optional<Errc> code = outcome(load, now_ns);
+      if (!code) {
+        ++i;
+        continue;
+      }
+      finish(load, *code, now_ns);
+      leave(queue, load);  // another one stands at i now
+      worked = true;
     }
-    finish(load, *code, now_ns);
-    let_go(load);
-    by_tag_.erase(load.tag);
-    at = loads_.erase(at);
-    worked = true;
   }
+  if (worked) let_go(kLetGoPerStep);
   return worked;
 }
 

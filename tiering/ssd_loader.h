@@ -3,18 +3,23 @@
 //   queued --all RAM it needs is reserved--> running --every node in RAM--> finished
 //      \------------ deadline, failure, cancelled ------------\-----------> finished
 //
-// One load at a time reserves, interactive ones first, and none starts before it has all it needs:
-// so two loads can never hold half of each other's memory. Reads start with the head of the prefix.
+// Each domain has a queue of its own, interactive loads first, and the queues take turns: a domain
+// waits only for itself. In a queue one load at a time reserves, and none starts before it has all
+// it needs: so two loads can never hold half of each other's memory. What its domain can never hold
+// is refused at once, and what finds no room while nothing that goes on would make some, soon.
+// Reads start with the head of the prefix.
 // A node that another load already brings is waited for, not read twice. What a load does not need
 // any more when it ends is still read to its end: an operation's memory is never given away early.
 // Every node of a load is pinned for as long as the load lives. Loads of a class share the device:
-// each has a bounded number of bytes under way. Threads: core only. Bounds: kMaxLoads, 64 nodes
-// reserved in one step.
+// each has a bounded number of bytes under way. Threads: core only. Bounds: loads and nodes of a
+// domain and in all; nodes reserved, and pins let go, in one step.
 #pragma once
 
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <unordered_map>
 #include <vector>
@@ -29,7 +34,10 @@
 
 namespace quire::tiering {
 
-inline constexpr size_t kMaxLoads = 4096;
+inline constexpr size_t kMaxLoads = 4096;          // of the daemon
+inline constexpr size_t kMaxLoadsOfDomain = 1024;  // a large batch that starts cold
+// Of all loads of a domain, but one is always taken: some 16 bytes each.
+inline constexpr size_t kMaxLoadNodesOfDomain = 1 << 20;
 
 struct LoadRequest {
   uint64_t tag = 0;  // the caller's, unique among its loads
@@ -68,7 +76,8 @@ class SsdLoader {
   explicit SsdLoader(const LoaderParts& parts) : parts_(parts) {}
   ~SsdLoader();
 
-  // kBusy: kMaxLoads are under way. kUnavailable: the tier is off.
+  // kBusy: a bound is reached. kUnavailable: the tier is off. kResourceExhausted: more than the
+  // domain can have of RAM; nothing is evicted for it. Precondition: nodes, all of one domain.
   model::Result<void> start(const LoadRequest& request);
   void cancel(uint64_t tag);  // nothing is reported for it; unknown: nothing happens
   // The first node of the load that is not in RAM yet; none when all are, or the load is unknown.
@@ -79,12 +88,14 @@ class SsdLoader {
   void on_settled(Transfer& transfer, uint32_t object);
 
   size_t count() const { return loads_.size(); }
+  bool idle() const { return loads_.empty() && leaving_.empty(); }
   uint64_t estimate_us(uint64_t bytes) const;
   const LoaderCounters& counters() const { return counters_; }
 
  private:
   struct Load {
     uint64_t tag = 0;
+    model::DomainId domain;
     model::LoadClass load_class = model::LoadClass::kInteractive;
     model::LoadOrder order = model::LoadOrder::kBlockMajor;
     int64_t started_ns = 0;
@@ -98,14 +109,23 @@ class SsdLoader {
     uint64_t bytes_under_way = 0;            // of its transfers
     uint64_t bytes_left = 0;                 // not in RAM yet
     size_t head = 0;                         // nodes [0, head) are in RAM
-    model::NodeId unreadable;                // the device failed there
     model::Errc failure = model::Errc::kOk;  // of the load as a whole
     bool is_reserved() const { return reserved == nodes.size(); }
   };
   enum class Reserved : uint8_t { kDone, kMore, kWaiting, kNoRoom };
+  struct Queue {
+    std::vector<Load*> loads;  // in the order of service
+    size_t nodes = 0;          // of these loads, and of those that are let go
+    uint32_t leaving = 0;
+  };
+  using Queues = std::map<uint16_t, Queue>;  // by domain; one that has nothing is erased
 
-  void reserve_and_issue();
-  Reserved reserve(Load& load);
+  model::Result<void> check_bounds(const LoadRequest& request, model::DomainId domain) const;
+  model::Result<void> check_fits(model::DomainId domain, uint64_t bytes) const;
+  void serve_queues();
+  void serve(Queue& queue, uint32_t nodes);
+  bool may_get_room(const Queue& queue, const Load& load) const;
+  Reserved reserve(Load& load, uint32_t nodes);
   bool needs_slots(model::NodeId node) const;
   bool reserve_node(Load& load, model::NodeId node, Reserved& outcome);
   void issue(Load& load);
@@ -115,12 +135,24 @@ class SsdLoader {
   // nullopt: goes on.
   std::optional<model::Errc> outcome(Load& load, int64_t now_ns);
   void finish(Load& load, model::Errc code, int64_t now_ns);
-  void note_unreadable(model::NodeId node);
-  void let_go(Load& load);
+  bool is_unreadable(model::NodeId node) const;
+  void set_bytes_left(Load& load, uint64_t bytes);
+  void leave(Queues::iterator queue, Load& load);
+  // Pins and slots of loads that ended; `nodes` at most.
+  bool let_go(uint32_t nodes);
 
   LoaderParts parts_;
-  std::deque<std::unique_ptr<Load>> loads_;  // in the order of service
-  std::unordered_map<uint64_t, Load*> by_tag_;
+  std::unordered_map<uint64_t, std::unique_ptr<Load>> loads_;  // by tag
+  Queues queues_;
+  uint16_t last_served_ = 0;                   // whose queue came first in the last step
+  std::deque<std::unique_ptr<Load>> leaving_;  // ended: what they hold goes in steps
+  // What the device could not read, with its key, since an id may be used again: the loads that
+  // come to it say so. Emptied when no load is left.
+  std::unordered_map<uint32_t, model::Hash256> unreadable_;
+  // Of interactive loads, for estimates: what is left of each, and of each up to kLoadBytes.
+  uint64_t bytes_left_ = 0;
+  uint64_t near_bytes_left_ = 0;
+  size_t interactive_count_ = 0;
   std::vector<FinishedLoad> finished_;
   LoaderCounters counters_;
 };

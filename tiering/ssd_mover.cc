@@ -55,6 +55,15 @@ SsdMover::~SsdMover() {
   for (const std::byte* segment : registered_) parts_.engine->remove_buffer(segment);
 }
 
+bool SsdMover::moves_for(model::DomainId domain) const {
+  const cache::PrefixTree& tree = parts_.cache->store().tree();
+  return std::any_of(transfers_.begin(), transfers_.end(), [&](const Transfer& transfer) {
+    if (!transfer.in_use || transfer.object_count == 0) return false;
+    const model::RootId root{tree.link(transfer.objects[0].node).root};
+    return parts_.cache->names().root(root).key.domain == domain;
+  });
+}
+
 Transfer* SsdMover::take(TransferKind kind, TransferClass priority) {
   std::vector<Transfer*>& free = free_[static_cast<size_t>(priority)];
   if (free.empty()) return nullptr;

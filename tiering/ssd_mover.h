@@ -119,6 +119,8 @@ class SsdMover {
   uint64_t queued_bytes() const;  // of all classes
   uint32_t in_use_count() const { return in_use_count_; }
   bool idle() const { return in_use_count_ == 0; }
+  // Something of this domain is on its way, and pinned by that.
+  bool moves_for(model::DomainId domain) const;
   const MoverCounters& counters() const { return counters_; }
 
  private:

@@ -220,7 +220,7 @@ bool SsdTier::step(bool quiet) {
 
 bool SsdTier::idle() const {
   const bool writing = !demoter_->idle() || !committer_->idle();
-  return mover_->idle() && loader_->count() == 0 && (!writing || !health_.may_write());
+  return mover_->idle() && loader_->idle() && (!writing || !health_.may_write());
 }
 
 void SsdTier::hurry() { demoter_->hurry(); }
