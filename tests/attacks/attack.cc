@@ -14,6 +14,7 @@ std::vector<Attack> all_attacks() {
   };
   add(socket_attacks());
   add(fill_attacks());
+  add(memory_attacks());
   return all;
 }
 

@@ -43,5 +43,6 @@ std::vector<Attack> all_attacks();
 // By what they go for.
 std::vector<Attack> socket_attacks();
 std::vector<Attack> fill_attacks();
+std::vector<Attack> memory_attacks();
 
 }  // namespace quire::tests
