@@ -141,7 +141,9 @@ TEST(Conversation, WhatIsPausedIsEvictedFirst) {
   ASSERT_TRUE(paused->append_tokens(context_tokens(9, 2)).ok());
   ASSERT_TRUE(commit_context(*paused, 8).ok());  // used later than the other
   ASSERT_TRUE(paused->advise(model::Advice::kPauseUntil, 8, 60'000).ok());
-  EXPECT_EQ(paused->match(9)->exact_tokens, 8u) << "a hit like any other until then";
+  const auto hit = paused->match(9);
+  ASSERT_EQ(hit->exact_tokens, 8u) << "a hit like any other until then, and a use";
+  ASSERT_TRUE(paused->release(hit->lease).ok());
   ASSERT_TRUE(paused->advise(model::Advice::kPauseUntil, 8, 60'000).ok());
   EXPECT_EQ(*client->evict(2), 2u);
   const auto again = open_session(*client, options);

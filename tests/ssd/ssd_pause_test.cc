@@ -26,6 +26,15 @@ class SsdPause : public testing::Test {
           options.spin_us = 0;
         }) {}
 
+  // A daemon that stops waits for its tier by its clock, which stands still then.
+  void TearDown() override {
+    EXPECT_TRUE(eventually([&] {
+      bool idle = false;
+      rig_.daemon().on_core([&](server::Daemon& d) { idle = d.tier()->idle(); });
+      return idle;
+    }));
+  }
+
   // Nodes of everything that has a copy; of what is on SSD only.
   uint64_t copies() {
     const cache::StoreCounters counters = rig_.counters();
