@@ -71,6 +71,7 @@ class Core final : public ConnectionOwner {
   MemoryCheckStatus memory_check() const { return dispatcher_->memory_check().status(); }
   size_t paused_count() const { return dispatcher_->paused_count(); }
   uint64_t copied_bytes() const { return dispatcher_->counters().copied_bytes; }
+  size_t waiting_commits() const { return dispatcher_->waiting_commits(); }
   std::string status_json() const;
 
   void on_input(Connection& connection) override;

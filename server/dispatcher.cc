@@ -434,13 +434,15 @@ void Dispatcher::finish_commit(CopyJob* job) {
                               std::span(checksums.data(), job->page_count));
   Attachment& attachment = *job->attachment;
   --attachment.copies_in_flight;
+  const WaitingCommit commit{.session = &attachment.session(),
+                             .attachment = &attachment,
+                             .user_data = job->user_data,
+                             .deadline_ns = job->deadline_ns};
   if (done.outcome == FillOutcome::kWaiting) {
-    waiting_.add(
-        job->fill,
-        {.attachment = &attachment, .user_data = job->user_data, .deadline_ns = job->deadline_ns});
+    waiting_.add(job->fill, commit);
     if (attachment.ended) waiting_.forget(attachment);
   } else {
-    deliver(done, &attachment, job->user_data);
+    deliver(done, commit);
   }
   jobs_.give_back(job);
 }
@@ -452,7 +454,7 @@ size_t Dispatcher::settle_waiting() {
   const uint32_t count = cache_->writer().settle_waiting(kSettledPerTurn, linked_);
   for (const Linked& linked : linked_) {
     const auto commit = waiting_.take(linked.fill);
-    if (commit) deliver(linked, commit->attachment, commit->user_data);
+    if (commit) deliver(linked, *commit);
   }
   return count;
 }
@@ -474,17 +476,17 @@ size_t Dispatcher::expire_waiting() {
   return count;
 }
 
-// `attachment` may be null, or ended: nobody is told then.
-void Dispatcher::deliver(const Linked& linked, Attachment* attachment, uint64_t user_data) {
-  if (attachment == nullptr || attachment->ended) return;
-  Session& session = attachment->session();
+// The session's other processes see its progress also when nobody is left to be told.
+void Dispatcher::deliver(const Linked& linked, const WaitingCommit& commit) {
+  Session& session = *commit.session;
   if (linked.outcome == FillOutcome::kVisible && linked.kind == FillKind::kCheckpoint) {
     const auto tokens =
         linked.end_units * cache_->layouts().find(session.layout)->layout.unit_tokens;
     session.progress_header().checkpoint_tokens.store(tokens, std::memory_order_release);
   }
   update_progress(session);
-  complete_commit(*attachment, user_data, outcome_code(linked.outcome), linked);
+  if (commit.attachment == nullptr || commit.attachment->ended) return;
+  complete_commit(*commit.attachment, commit.user_data, outcome_code(linked.outcome), linked);
 }
 
 void Dispatcher::complete_commit(Attachment& attachment, uint64_t user_data, Errc code,

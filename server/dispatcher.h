@@ -115,7 +115,7 @@ class Dispatcher {
 
   void finish_check(CopyJob* job);
   void finish_commit(CopyJob* job);
-  void deliver(const cache::Linked& linked, Attachment* attachment, uint64_t user_data);
+  void deliver(const cache::Linked& linked, const WaitingCommit& commit);
   size_t settle_waiting();
   size_t expire_waiting();
   void complete_commit(Attachment& attachment, uint64_t user_data, model::Errc code,

@@ -288,6 +288,7 @@ std::string make_status_json(const StatusSources& sources) {
   status["requests"] = {{"submissions", dispatcher.submissions},
                         {"parked", dispatcher.parked},
                         {"deadline_exceeded", dispatcher.deadline_exceeded},
+                        {"waiting_commits", sources.dispatcher->waiting_commits()},
                         {"largest_steps", dispatcher.largest_steps},
                         {"checksum_failures", sources.dispatcher->checksum_failures()},
                         {"copied_bytes", dispatcher.copied_bytes},

@@ -19,6 +19,7 @@
 namespace quire::server {
 
 struct WaitingCommit {
+  Session* session = nullptr;        // stays as long as its fills
   Attachment* attachment = nullptr;  // null: its process ended, the object may serve others
   uint64_t user_data = 0;
   int64_t deadline_ns = 0;

@@ -33,6 +33,7 @@ void fill_in_circles(AttackGround& ground) {
 
 // Thousands of commits whose parent never comes; they stay until the attacker is killed.
 void commit_without_parents(AttackGround& ground) {
+  // Held until the process is killed.
   static std::vector<RawWriter> writers;
   static RawClient client(ground.socket_path());
   for (uint64_t context = 1; context <= 6; ++context) {

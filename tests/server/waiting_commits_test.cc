@@ -2,6 +2,7 @@
 // do to others with them (laws 5, 6 and 10).
 #include <gtest/gtest.h>
 
+#include "tests/support/patience.h"
 #include "tests/support/raw_writer.h"
 #include "tests/support/small_layout.h"
 #include "tests/support/test_daemon.h"
@@ -169,6 +170,33 @@ TEST(WaitingCommits, SurvivorTakesOverWhatADeadRankCommitted) {
   const auto match = rank0->match(40);
   ASSERT_TRUE(match.ok());
   EXPECT_EQ(match->span_tokens, 8u);
+}
+
+// What a dead rank committed becomes visible, and its progress known, when its parent comes.
+TEST(WaitingCommits, CommitOfADeadRankServesTheOthers) {
+  TestDaemon daemon;
+  const auto client = daemon.connect();
+  const auto options = session_options(small_append_layout());
+  const auto rank0 = open_session(*client, options);
+  ASSERT_TRUE(rank0->append_tokens(context_tokens(8, 1)).ok());
+  const auto parent = rank0->begin_fill(FillKind::kSpan, 4);
+  ASSERT_TRUE(parent.ok());
+  {
+    auto joined = client->join_session(rank0->token(), options);
+    ASSERT_TRUE(joined.ok());
+    ASSERT_TRUE((*joined)->append_tokens(context_tokens(8, 1)).ok());
+    const auto fill = (*joined)->begin_fill(FillKind::kSpan, 8);
+    ASSERT_TRUE(fill.ok());
+    ASSERT_TRUE((*joined)->submit_commit(*fill).ok());
+    (*joined)->flush();
+    ASSERT_TRUE(
+        daemon.eventually([](server::Daemon& d) { return d.core().waiting_commits() == 1; }));
+  }
+  ASSERT_TRUE(daemon.eventually(
+      [](server::Daemon& d) { return d.core().registry().attachments().size() == 1; }));
+  ASSERT_TRUE(rank0->commit(*parent).ok());
+  EXPECT_TRUE(rank0->wait_for_tokens(8, kPatienceMs).ok());
+  EXPECT_EQ(rank0->match(8)->span_tokens, 8u);
 }
 
 }  // namespace quire::tests
