@@ -45,6 +45,9 @@ Result<model::Mapping> SegmentMap::map_sealed(int fd, const model::SegmentInfo& 
   model::Mapping mapping = QUIRE_TRY(model::Mapping::map_shared(fd, info.bytes, false));
   // Pages of a context have no business in a core dump.
   ::madvise(mapping.data(), mapping.bytes(), MADV_DONTDUMP);
+  // A forked child must not use the session anyway (ForkGuard); with the mapping it would keep a
+  // segment's memory, at its user's expense, long after this process gave it back.
+  ::madvise(mapping.data(), mapping.bytes(), MADV_DONTFORK);
   // Faults one by one cost 100 times more; where the kernel cannot do it, they are merely slow.
   if (populate) ::madvise(mapping.data(), mapping.bytes(), MADV_POPULATE_READ);
   return mapping;
