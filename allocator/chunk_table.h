@@ -56,7 +56,7 @@ class ChunkTable {
   bool is_live(ChunkId id) const {
     return id.value < high_water_ && records_[id.value].slot_count > 0;
   }
-  uint64_t resident_bytes() const { return records_.resident_bytes(); }
+  uint64_t resident_bytes() const { return records_.held_bytes(high_water_); }
 
  private:
   FlatArray<ChunkRecord> records_;

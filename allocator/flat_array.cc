@@ -1,14 +1,19 @@
 #include "allocator/flat_array.h"
 
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <string>
 #include <utility>
 
 namespace quire::allocator {
+
+namespace {
+
+constexpr size_t kPageBytes = 4096;
+constexpr size_t kHugePageBytes = 2 << 20;
+
+}  // namespace
 
 model::Result<ReservedMemory> ReservedMemory::reserve(size_t bytes, Pages pages) {
   ReservedMemory memory;
@@ -23,17 +28,21 @@ model::Result<ReservedMemory> ReservedMemory::reserve(size_t bytes, Pages pages)
   ::madvise(data, bytes, pages == Pages::kHuge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
   memory.data_ = data;
   memory.bytes_ = bytes;
+  memory.pages_ = pages;
   return memory;
 }
 
 ReservedMemory::ReservedMemory(ReservedMemory&& other) noexcept
-    : data_(std::exchange(other.data_, nullptr)), bytes_(std::exchange(other.bytes_, 0)) {}
+    : data_(std::exchange(other.data_, nullptr)),
+      bytes_(std::exchange(other.bytes_, 0)),
+      pages_(other.pages_) {}
 
 ReservedMemory& ReservedMemory::operator=(ReservedMemory&& other) noexcept {
   if (this != &other) {
     if (data_ != nullptr) ::munmap(data_, bytes_);
     data_ = std::exchange(other.data_, nullptr);
     bytes_ = std::exchange(other.bytes_, 0);
+    pages_ = other.pages_;
   }
   return *this;
 }
@@ -42,19 +51,9 @@ ReservedMemory::~ReservedMemory() {
   if (data_ != nullptr) ::munmap(data_, bytes_);
 }
 
-size_t ReservedMemory::resident_bytes() const {
-  const size_t page_bytes = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
-  std::array<unsigned char, 16384> present;
-  size_t resident_pages = 0;
-  for (size_t offset = 0; offset < bytes_; offset += present.size() * page_bytes) {
-    const size_t length = std::min(bytes_ - offset, present.size() * page_bytes);
-    const size_t pages = (length + page_bytes - 1) / page_bytes;
-    if (::mincore(static_cast<std::byte*>(data_) + offset, length, present.data()) != 0) break;
-    resident_pages += static_cast<size_t>(
-        std::count_if(present.begin(), present.begin() + static_cast<ptrdiff_t>(pages),
-                      [](unsigned char flags) { return (flags & 1) != 0; }));
-  }
-  return resident_pages * page_bytes;
+size_t ReservedMemory::held_bytes(size_t used) const {
+  const size_t unit = pages_ == Pages::kHuge ? kHugePageBytes : kPageBytes;
+  return std::min(bytes_, (used + unit - 1) / unit * unit);
 }
 
 }  // namespace quire::allocator

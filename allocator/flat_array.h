@@ -31,12 +31,14 @@ class ReservedMemory {
 
   void* data() const { return data_; }
   size_t bytes() const { return bytes_; }
-  // Memory really held (touched pages), from mincore. For status and benchmarks; walks the range.
-  size_t resident_bytes() const;
+  // Memory that the first `used` bytes take once they were touched, in whole pages of the kind that
+  // was asked for. Counted, not asked of the kernel: that would take as long as the range is.
+  size_t held_bytes(size_t used) const;
 
  private:
   void* data_ = nullptr;
   size_t bytes_ = 0;
+  Pages pages_ = Pages::kHuge;
 };
 
 template <typename T>
@@ -58,7 +60,8 @@ class FlatArray {
   T* data() { return static_cast<T*>(memory_.data()); }
   const T* data() const { return static_cast<const T*>(memory_.data()); }
   size_t max_count() const { return max_count_; }
-  size_t resident_bytes() const { return memory_.resident_bytes(); }
+  // Memory that the first `count` elements take.
+  size_t held_bytes(size_t count) const { return memory_.held_bytes(count * sizeof(T)); }
 
  private:
   ReservedMemory memory_;

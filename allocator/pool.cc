@@ -284,7 +284,8 @@ const Segment* Pool::find_segment(model::DomainId domain, SegmentId id) const {
 }
 
 uint64_t Pool::table_bytes() const {
-  uint64_t bytes = pages_.resident_bytes() + chunks_.resident_bytes();
+  uint64_t bytes =
+      pages_.held_bytes(size_t{chunks_.high_water()} * kSlotsPerChunk) + chunks_.resident_bytes();
   for (const Domain& domain : domains_) bytes += domain.segments.table_bytes();
   return bytes;
 }

@@ -143,7 +143,7 @@ ChainIndexShape ChainIndex::shape() const {
 }
 
 uint64_t ChainIndex::resident_bytes() const {
-  return buckets_.resident_bytes() + overflow_.resident_bytes();
+  return buckets_.held_bytes(bucket_count()) + overflow_.held_bytes(overflow_opened_);
 }
 
 void ChainIndex::check_invariants() const {

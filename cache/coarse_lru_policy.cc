@@ -28,7 +28,10 @@ model::Result<std::unique_ptr<CoarseLruPolicy>> CoarseLruPolicy::create(uint64_t
       new CoarseLruPolicy(std::move(stamps), std::move(waiting)));
 }
 
-void CoarseLruPolicy::on_use(NodeId node) { stamp_of(node.value) = ++use_clock_; }
+void CoarseLruPolicy::on_use(NodeId node) {
+  end_of_nodes_ = std::max(end_of_nodes_, node.value + 1);
+  stamp_of(node.value) = ++use_clock_;
+}
 
 void CoarseLruPolicy::on_child_removed(NodeId node, NodeId child) {
   stamp_of(node.value) = std::max(stamp_of(node.value), stamp_of(child.value));
@@ -36,6 +39,7 @@ void CoarseLruPolicy::on_child_removed(NodeId node, NodeId child) {
 
 void CoarseLruPolicy::on_evictable(NodeId node) {
   if (is_waiting(node.value)) return;
+  end_of_nodes_ = std::max(end_of_nodes_, node.value + 1);
   set_waiting(node.value, true);
   push({stamp_of(node.value), node.value, 0});
 }
@@ -69,8 +73,8 @@ std::optional<NodeId> CoarseLruPolicy::take_victim() {
 }
 
 uint64_t CoarseLruPolicy::resident_bytes() const {
-  return stamps_.resident_bytes() + waiting_.resident_bytes() +
-         heap_.capacity() * sizeof(Candidate);
+  return stamps_.held_bytes(end_of_nodes_ / kRunNodes + 1) +
+         waiting_.held_bytes(end_of_nodes_ / 64 + 1) + heap_.capacity() * sizeof(Candidate);
 }
 
 bool CoarseLruPolicy::is_younger(const Candidate& a, const Candidate& b) {

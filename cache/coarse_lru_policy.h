@@ -56,6 +56,7 @@ class CoarseLruPolicy final : public EvictionPolicy {
   allocator::FlatArray<uint64_t> waiting_;  // a bit a node: it has a valid entry in the heap
   std::vector<Candidate> heap_;             // oldest first; may hold entries of removed nodes
   uint64_t waiting_count_ = 0;
+  uint32_t end_of_nodes_ = 0;  // those seen so far are below
   uint64_t use_clock_ = kFirstUse;
   uint64_t done_clock_ = 0;
 };

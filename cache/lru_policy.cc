@@ -13,7 +13,10 @@ using model::Result;
 
 LruPolicy::LruPolicy(FlatArray<uint64_t> stamps, FlatArray<uint32_t> places,
                      FlatArray<Candidate> candidates)
-    : stamps_(std::move(stamps)), places_(std::move(places)), candidates_(std::move(candidates)) {}
+    : stamps_(std::move(stamps)),
+      places_(std::move(places)),
+      candidates_(std::move(candidates)),
+      touched_(stamps_.max_count() / kBlockNodes + 1) {}
 
 Result<std::unique_ptr<LruPolicy>> LruPolicy::create(uint64_t max_nodes) {
   // Node ids are handed out in runs: the last run may reach beyond max_nodes.
@@ -25,7 +28,17 @@ Result<std::unique_ptr<LruPolicy>> LruPolicy::create(uint64_t max_nodes) {
       new LruPolicy(std::move(stamps), std::move(places), std::move(candidates)));
 }
 
-void LruPolicy::on_use(NodeId node) { stamps_[node.value] = ++use_clock_; }
+void LruPolicy::note(NodeId node) {
+  std::vector<bool>::reference touched = touched_[node.value / kBlockNodes];
+  if (touched) return;
+  touched = true;
+  ++touched_count_;
+}
+
+void LruPolicy::on_use(NodeId node) {
+  note(node);
+  stamps_[node.value] = ++use_clock_;
+}
 
 void LruPolicy::on_child_removed(NodeId node, NodeId child) {
   stamps_[node.value] = std::max(stamps_[node.value], stamps_[child.value]);
@@ -33,6 +46,8 @@ void LruPolicy::on_child_removed(NodeId node, NodeId child) {
 
 void LruPolicy::on_evictable(NodeId node) {
   if (places_[node.value] != 0) return;
+  note(node);
+  most_candidates_ = std::max(most_candidates_, candidate_count_ + 1);
   sift_up(candidate_count_++, Candidate{stamps_[node.value], node.value, 0});
 }
 
@@ -68,7 +83,9 @@ std::optional<NodeId> LruPolicy::take_victim() {
 }
 
 uint64_t LruPolicy::resident_bytes() const {
-  return stamps_.resident_bytes() + places_.resident_bytes() + candidates_.resident_bytes();
+  constexpr uint64_t kBlockBytes = kBlockNodes * (sizeof(uint64_t) + sizeof(uint32_t));
+  return touched_count_ * kBlockBytes +
+         candidates_.held_bytes(most_candidates_ == 0 ? 0 : most_candidates_ + kPadding);
 }
 
 // Nodes that were never used are told apart by id, so that a run can be repeated.

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "allocator/flat_array.h"
 #include "cache/eviction_policy.h"
@@ -50,6 +51,8 @@ class LruPolicy final : public EvictionPolicy {
   LruPolicy(allocator::FlatArray<uint64_t> stamps, allocator::FlatArray<uint32_t> places,
             allocator::FlatArray<Candidate> candidates);
 
+  static constexpr uint32_t kBlockNodes = 1 << 18;  // 2 MiB of stamps, 1 MiB of places
+
   static bool is_older(const Candidate& a, const Candidate& b);
   Candidate& at(uint32_t place) { return candidates_[place + kPadding]; }
   const Candidate& at(uint32_t place) const { return candidates_[place + kPadding]; }
@@ -57,11 +60,16 @@ class LruPolicy final : public EvictionPolicy {
   void sift_up(uint32_t place, const Candidate& candidate);
   void sift_down(uint32_t place, const Candidate& candidate);
   void erase(uint32_t place);
+  void note(model::NodeId node);
 
   allocator::FlatArray<uint64_t> stamps_;       // by node; 0 = never used
   allocator::FlatArray<uint32_t> places_;       // by node: place in the heap + 1, 0 = not there
   allocator::FlatArray<Candidate> candidates_;  // heap, oldest first
   uint32_t candidate_count_ = 0;
+  uint32_t most_candidates_ = 0;
+  // Node ids of one domain come from anywhere: which blocks of them were touched, for status.
+  std::vector<bool> touched_;
+  uint32_t touched_count_ = 0;
   uint64_t use_clock_ = kFirstUse;
   uint64_t done_clock_ = 0;
 };

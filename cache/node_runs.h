@@ -34,7 +34,7 @@ class NodeRuns {
   uint64_t max_id_count() const { return (runs_.max_count() - kListHeads) * kRunIds; }
   uint64_t used_count() const { return used_count_; }
   uint32_t end_of_ids() const { return run_count_ * kRunIds; }  // ids ever used are below
-  uint64_t resident_bytes() const { return runs_.resident_bytes(); }
+  uint64_t resident_bytes() const { return runs_.held_bytes(run_count_ + kListHeads); }
   void check_invariants() const;
 
  private:

@@ -142,8 +142,8 @@ NodeId PrefixTree::sibling_before(NodeId child) const {
 }
 
 uint64_t PrefixTree::resident_bytes() const {
-  return links_.resident_bytes() + keys_.resident_bytes() + index_.resident_bytes() +
-         runs_.resident_bytes();
+  return links_.held_bytes(end_of_nodes()) + keys_.held_bytes(end_of_nodes()) +
+         index_.resident_bytes() + runs_.resident_bytes();
 }
 
 uint64_t PrefixTree::table_hash(uint32_t root, NodeKind kind, const Hash256& key) const {
