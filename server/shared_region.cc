@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <string>
 
@@ -66,6 +67,17 @@ model::Result<SharedRegion> SharedRegion::create(uint64_t bytes, ClientAccess ac
   region.fd_ =
       access == ClientAccess::kReadOnly ? QUIRE_TRY(reopen_read_only(fd.get())) : std::move(fd);
   return region;
+}
+
+model::Result<bool> SharedRegion::allocate_step(uint64_t bytes) {
+  const uint64_t step = std::min(bytes, mapping_.bytes() - allocated_);
+  if (step == 0) return true;
+  if (::madvise(mapping_.data() + allocated_, step, MADV_POPULATE_WRITE) != 0) {
+    if (errno == EINVAL) return true;  // a kernel that cannot: page by page, when first written
+    return model::make_error(Errc::kResourceExhausted, "no memory for a session's shared region");
+  }
+  allocated_ += step;
+  return allocated_ == mapping_.bytes();
 }
 
 }  // namespace quire::server
