@@ -10,6 +10,13 @@
 
 namespace quire::cache {
 
+// Of what all clients share, the part of one user: bounded, and charged to it. Threads: core only.
+struct HolderShare {
+  uint32_t leases = 0;
+  uint32_t max_leases = UINT32_MAX;
+  uint32_t kept_part = 0;  // one in so many of the table is kept from it; 0 = none
+};
+
 // A session pins its tip: the deepest span it committed or was told exists, so that the next commit
 // always finds its parent. Owned by the server's session; the cache writes it.
 struct CacheSession {
@@ -37,6 +44,7 @@ struct CacheSession {
 struct LeaseHolder {
   uint32_t first_lease = 0;  // index + 1 into the lease table
   uint32_t lease_count = 0;
+  HolderShare* share = nullptr;  // charged for its leases; null: nobody is
 };
 
 }  // namespace quire::cache

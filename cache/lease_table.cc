@@ -25,6 +25,15 @@ model::Result<LeaseId> LeaseTable::add(LeaseHolder& holder) {
   if (holder.lease_count >= model::kMaxLeasesPerAttachment || count_ >= kMaxLeases) {
     return model::make_error(Errc::kBusy, "too many leases; release some");
   }
+  if (HolderShare* share = holder.share; share != nullptr) {
+    const uint32_t kept = share->kept_part == 0 ? 0 : kMaxLeases / share->kept_part;
+    if (share->leases >= share->max_leases || count_ >= kMaxLeases - kept) {
+      return model::make_error(Errc::kBusy,
+                               "this uid has its share of all leases (--uid_share_percent); "
+                               "release some");
+    }
+    ++share->leases;
+  }
   uint32_t index = used_end_;
   if (free_head_ != 0) {
     index = free_head_ - 1;
@@ -65,6 +74,7 @@ void LeaseTable::remove(LeaseId id) {
   }
   if (lease.next != 0) leases_[lease.next - 1].previous = lease.previous;
   --holder.lease_count;
+  if (holder.share != nullptr) --holder.share->leases;
   ++lease.generation;
   lease.holder = nullptr;
   lease.previous = 0;

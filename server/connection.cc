@@ -111,7 +111,7 @@ bool Connection::serve() {
     return {};
   }();
   if (ended_) return false;
-  if (step.ok()) return !suspended && has_frame();
+  if (step.ok()) return !suspended && (opening.attachment != nullptr || has_frame());
   if (step.code() != Errc::kOk) send_error(FrameType{0}, 0, step.error());
   end(step.error());
   return false;
@@ -173,7 +173,8 @@ model::Result<void> Connection::take_frame() {
 
 void Connection::check_deadline(int64_t now_ns) {
   // Whole frames wait for us, not for the peer.
-  const bool waiting = (!greeted || inbox_left() > 0) && !suspended && !has_frame();
+  const bool answered = !suspended && opening.attachment == nullptr;
+  const bool waiting = (!greeted || inbox_left() > 0) && answered && !has_frame();
   if (!waiting || now_ns - waiting_since_ns_ < kFrameDeadlineNs) return;
   const Error error = make_error(Errc::kDeadlineExceeded, "no whole frame within 10 s");
   send_error(FrameType{0}, 0, error);

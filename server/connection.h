@@ -91,6 +91,13 @@ class Connection final : public EventHandler {
   // --- owned by the core ---
   bool in_turn = false;    // in the list of those with something to serve
   bool suspended = false;  // its last frame's answer is under way: the next one waits
+  // A session whose memory is being allocated; its reply follows.
+  struct Opening {
+    Attachment* attachment = nullptr;
+    model::FrameType type{};
+    uint32_t sequence = 0;
+  };
+  Opening opening;
 
  private:
   // Watches the peer's pidfd.

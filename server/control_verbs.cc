@@ -1,9 +1,8 @@
 #include "server/control_verbs.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <span>
+#include <utility>
 
 #include "model/clean_text.h"
 #include "server/status.h"
@@ -95,6 +94,12 @@ model::Result<void> ControlVerbs::hello(Connection& connection, uint32_t sequenc
       request.max_version < model::kProtocolVersion) {
     return make_error(Errc::kUnsupportedVersion, "this daemon speaks protocol version 1 only");
   }
+  if (!peer_uids_.is_one_user(connection.peer().uid)) {
+    return make_error(Errc::kPermissionDenied,
+                      "uid " + std::to_string(connection.peer().uid) +
+                          " stands for every user that the daemon's user namespace does not map; "
+                          "map this one (newuidmap), or run quired outside the namespace");
+  }
   connection.client_name = QUIRE_TRY(clean_name(request.client_name, "client_name"));
   // The domain follows from who the peer is, never from what it says.
   const std::string domain = "uid:" + std::to_string(connection.peer().uid);
@@ -166,14 +171,34 @@ model::Result<void> ControlVerbs::open_session(Connection& connection, uint32_t 
   attachment->session().cached.batch_class =
       request.load_class == static_cast<uint8_t>(model::LoadClass::kBatch);
   attachment->session().cached.tail_tokens = request.tail_tokens;
-  return reply_with_session(connection, sequence, FrameType::kOpenSession, *attachment);
+  connection.opening = {attachment, FrameType::kOpenSession, sequence};
+  go_on_opening(connection);
+  return {};
 }
 
 model::Result<void> ControlVerbs::join_session(Connection& connection, uint32_t sequence,
                                                std::string_view payload) {
   const auto request = QUIRE_TRY(read_struct<model::JoinSessionRequest>(payload));
   Attachment* attachment = QUIRE_TRY(parts_.registry->join(connection, request));
-  return reply_with_session(connection, sequence, FrameType::kJoinSession, *attachment);
+  connection.opening = {attachment, FrameType::kJoinSession, sequence};
+  go_on_opening(connection);
+  return {};
+}
+
+bool ControlVerbs::go_on_opening(Connection& connection) {
+  const Connection::Opening opening = connection.opening;
+  const auto allocated = opening.attachment->allocate_step();
+  if (allocated.ok() && !*allocated) return true;
+  connection.opening = {};
+  model::Result<void> done;
+  if (allocated.ok()) {
+    done = reply_with_session(connection, opening.sequence, opening.type, *opening.attachment);
+  } else {
+    parts_.end_attachment(*opening.attachment);
+    done = allocated.error();
+  }
+  if (!done.ok()) connection.send_error(opening.type, opening.sequence, done.error());
+  return !connection.ended();
 }
 
 model::Result<void> ControlVerbs::reply_with_session(Connection& connection, uint32_t sequence,
@@ -235,12 +260,32 @@ model::Result<void> ControlVerbs::unmapped_segment(Connection& connection,
 }
 
 model::Result<void> ControlVerbs::status(Connection& connection, uint32_t sequence) {
-  const std::string text = parts_.status_json();
-  if (text.size() + sizeof(model::ReplyStatus) > model::kMaxFrameBytes) {
-    return make_error(Errc::kFrameTooLarge, "the status is larger than a frame");
+  if (!UidShares::is_administrator(connection.peer().uid)) {
+    send_text(connection, FrameType::kStatus, sequence, parts_.own_status_json(connection));
+    return {};
   }
-  send_text(connection, FrameType::kStatus, sequence, text);
+  status_waiters_.push_back({&connection, sequence});
+  connection.suspended = true;
+  answer_status(parts_.clock->now_ns());
   return {};
+}
+
+bool ControlVerbs::answer_status(int64_t now_ns) {
+  if (status_waiters_.empty() || now_ns - last_status_ns_ < kStatusIntervalNs) return false;
+  last_status_ns_ = now_ns;
+  const std::string text = parts_.status_json();
+  QUIRE_CHECK(text.size() + sizeof(model::ReplyStatus) <= model::kMaxFrameBytes);
+  for (const StatusWaiter& waiter : std::exchange(status_waiters_, {})) {
+    waiter.connection->suspended = false;
+    send_text(*waiter.connection, FrameType::kStatus, waiter.sequence, text);
+    parts_.resume(*waiter.connection);
+  }
+  return true;
+}
+
+void ControlVerbs::forget(Connection& connection) {
+  std::erase_if(status_waiters_,
+                [&](const StatusWaiter& waiter) { return waiter.connection == &connection; });
 }
 
 model::Result<void> ControlVerbs::evict(Connection& connection, uint32_t sequence,

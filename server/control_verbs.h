@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_set>
+#include <vector>
 
 #include "cache/cache.h"
 #include "model/clock.h"
@@ -17,6 +18,7 @@
 #include "server/connection.h"
 #include "server/memory_check.h"
 #include "server/options.h"
+#include "server/peer_uids.h"
 #include "server/segment_share.h"
 #include "server/session_registry.h"
 #include "tiering/ssd_tier.h"
@@ -33,8 +35,11 @@ class ControlVerbs {
     tiering::SsdTier* tier = nullptr;  // null: none
     MemoryCheck* memory_check = nullptr;
     const model::Clock* clock = nullptr;
+    UidShares* shares = nullptr;
     uint64_t daemon_epoch = 0;
-    std::function<std::string()> status_json;
+    std::function<std::string()> status_json;                 // of everything, for administrators
+    std::function<std::string(Connection&)> own_status_json;  // of the asker's own domain
+    std::function<void(Connection&)> resume;                  // it may have frames that waited
     std::function<model::Result<void>(Attachment&)>
         watch_doorbell;  // before its descriptors go out
     std::function<void(Attachment&)> end_attachment;
@@ -47,8 +52,18 @@ class ControlVerbs {
   // replies with its status and returns void.
   model::Result<void> on_frame(Connection& connection, const model::FrameHeader& header,
                                std::string_view payload);
+  // The next step of a session that is being opened; replies after the last. True while the
+  // connection has something left to do.
+  bool go_on_opening(Connection& connection);
+  // Answers all who wait for a status, when it is time to look anew. True when it did.
+  bool answer_status(int64_t now_ns);
+  bool status_waits() const { return !status_waiters_.empty(); }
+  // The connection ended.
+  void forget(Connection& connection);
 
  private:
+  // The document of everything is made at most so often, however many ask.
+  static constexpr int64_t kStatusIntervalNs = 10'000'000;
   explicit ControlVerbs(Parts parts) : parts_(std::move(parts)) {}
 
   // Each sends its own reply; an error becomes the reply's status.
@@ -77,9 +92,16 @@ class ControlVerbs {
                                          model::FrameType type, Attachment& attachment);
   model::Result<SessionIdentity> identify(const Connection& connection,
                                           const model::OpenSessionRequest& request) const;
+  struct StatusWaiter {
+    Connection* connection = nullptr;
+    uint32_t sequence = 0;
+  };
 
   Parts parts_;
   TenantRules tenants_;
+  PeerUids peer_uids_ = PeerUids::read();
+  std::vector<StatusWaiter> status_waiters_;  // each suspended: at most one a connection
+  int64_t last_status_ns_ = -kStatusIntervalNs;
   std::unordered_set<std::string> shared_namespaces_;
 };
 

@@ -1,6 +1,7 @@
 #include "server/core.h"
 
 #include <sys/epoll.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <optional>
@@ -20,17 +21,31 @@ constexpr uint32_t kStepsPerTurn = 4096;
 constexpr uint32_t kReclaimStepsPerTurn = 256;  // for dead roots, in the background
 constexpr uint32_t kTurnsBetweenSockets = 32;   // rings are looked at more often than sockets
 constexpr size_t kConnectionsPerTurn = 4;       // one frame of each
+constexpr uint64_t kDescriptorsOfAConnection = 2;  // its socket, and its peer's pidfd
+constexpr uint64_t kOwnDescriptors = 128;          // of the listener, the log, the SSD tier
 constexpr int64_t kSecondNs = 1'000'000'000;
 constexpr int kParkedTimeoutMs = 5;  // while a request waits for memory
 constexpr int kIdleTimeoutMs = 1000;
 constexpr int64_t kDrainNs = 10 * kSecondNs;
+
+// What all clients share, by Shared. Descriptors: segments take two each, and what the daemon opens
+// for itself has room; at least a quarter of all is the clients' however small the limit.
+UidShares::Amounts shared_totals(const Options& options) {
+  rlimit files{};
+  ::getrlimit(RLIMIT_NOFILE, &files);
+  const uint64_t all = files.rlim_cur;
+  const uint64_t own = 2 * (options.ram_bytes / options.segment_bytes) + kOwnDescriptors;
+  return {options.max_connections, options.max_sessions, options.session_memory_bytes,
+          std::max(all / 4, all - std::min(all, own)), cache::kMaxLayouts / 2};
+}
 
 }  // namespace
 
 model::Result<std::unique_ptr<Core>> Core::create(const CoreParts& parts) {
   EventLoop loop = QUIRE_TRY(EventLoop::create());
   Closers closers{.sockets = QUIRE_TRY(OffCoreCloser::create()),
-                  .sockets_with_descriptors = QUIRE_TRY(OffCoreCloser::create())};
+                  .sockets_with_descriptors = QUIRE_TRY(OffCoreCloser::create()),
+                  .memory = QUIRE_TRY(OffCoreCloser::create())};
   std::unique_ptr<Core> core(new Core(parts, std::move(loop), std::move(closers)));
   QUIRE_TRY(core->wire());
   return core;
@@ -41,10 +56,10 @@ model::Result<void> Core::wire() {
   dispatcher_ = QUIRE_TRY(Dispatcher::create(
       parts_.cache, parts_.copies, parts_.tier, parts_.clock,
       {.verify_hits = options.verify_hits, .default_deadline_ms = options.default_deadline_ms}));
+  shares_ = std::make_unique<UidShares>(shared_totals(options), options.uid_share_percent);
   registry_ = std::make_unique<SessionRegistry>(
       parts_.cache, dispatcher_.get(),
-      RegistryOptions{.max_sessions = options.max_sessions,
-                      .max_shared_bytes = options.session_memory_bytes});
+      RegistryOptions{.shares = shares_.get(), .closer = &closers_.memory});
   segments_ =
       std::make_unique<SegmentShare>(parts_.cache, [tier = parts_.tier](const std::byte* segment) {
         if (tier != nullptr) tier->forget_segment(segment);
@@ -57,8 +72,11 @@ model::Result<void> Core::wire() {
        .tier = parts_.tier,
        .memory_check = &dispatcher_->memory_check(),
        .clock = parts_.clock,
+       .shares = shares_.get(),
        .daemon_epoch = parts_.daemon_epoch,
        .status_json = [this] { return status_json(); },
+       .own_status_json = [this](Connection& asker) { return own_status_json(asker); },
+       .resume = [this](Connection& connection) { on_input(connection); },
        .watch_doorbell = [this](Attachment& attachment) { return watch_doorbell(attachment); },
        .end_attachment = [this](Attachment& attachment) { end_attachment(attachment); }})));
   QUIRE_TRY(loop_.add(parts_.waker->fd(), EPOLLIN | EPOLLET, parts_.waker));
@@ -82,16 +100,20 @@ void Core::accept(model::FdGuard fd) {
   Connection& connection = **created;
   connections_.push_back(std::move(created).value());
   ++counters_.connections_accepted;
-  if (connections_.size() > parts_.options->max_connections) {
-    ++counters_.connections_refused;
-    const Error error = model::make_error(Errc::kBusy, "the daemon has --max_connections clients");
-    connection.send_error(model::FrameType::kHello, 0, error);
-    connection.end(error);
-  }
+  const uint32_t uid = connection.peer().uid;
+  auto room = shares_->check(uid, Shared::kConnections, 1);
+  if (room.ok()) room = shares_->check(uid, Shared::kDescriptors, kDescriptorsOfAConnection);
+  // Charged until its socket is closed, also when it is refused.
+  shares_->take(uid, Shared::kConnections, 1);
+  shares_->take(uid, Shared::kDescriptors, kDescriptorsOfAConnection);
+  if (room.ok()) return;
+  ++counters_.connections_refused;
+  connection.send_error(model::FrameType::kHello, 0, room.error());
+  connection.end(room.error());
 }
 
 void Core::on_input(Connection& connection) {
-  if (connection.in_turn || connection.suspended) return;
+  if (connection.ended() || connection.in_turn || connection.suspended) return;
   connection.in_turn = true;
   to_serve_.push_back(&connection);
 }
@@ -104,9 +126,11 @@ bool Core::serve_connections() {
     Connection& connection = *to_serve_.front();
     to_serve_.pop_front();
     connection.in_turn = false;
-    if (connection.serve()) on_input(connection);
+    const bool more = connection.opening.attachment != nullptr ? verbs_->go_on_opening(connection)
+                                                               : connection.serve();
+    if (more) on_input(connection);
   }
-  return turns > 0;
+  return verbs_->answer_status(now_ns_) || turns > 0;
 }
 
 model::Result<void> Core::on_frame(Connection& connection, const model::FrameHeader& header,
@@ -119,6 +143,7 @@ model::Result<void> Core::on_frame(Connection& connection, const model::FrameHea
 void Core::on_end(Connection& connection, const Error& reason) {
   while (!connection.attachments.empty()) end_attachment(*connection.attachments.back());
   segments_->forget(connection);
+  verbs_->forget(connection);
   if (connection.in_turn) std::erase(to_serve_, &connection);
   connections_ended_ = true;
   ++counters_.clients_reaped;
@@ -240,9 +265,7 @@ bool Core::background() {
     let_ended_go();
     listener_->resume();
   }
-  const auto closed = [](uint32_t) {};
-  closers_.sockets.collect(closed);
-  closers_.sockets_with_descriptors.collect(closed);
+  collect_closed();
   if (now_ns_ - last_second_ns_ < kSecondNs) return left;
   last_second_ns_ = now_ns_;
   parts_.supply->tick(now_ns_);
@@ -263,6 +286,17 @@ void Core::let_ended_go() {
     closer.close(std::move(remains.fd), connection->peer().uid);
     return true;
   });
+}
+
+void Core::collect_closed() {
+  const auto closed = [this](uint32_t uid) {
+    shares_->give_back(uid, Shared::kConnections, 1);
+    shares_->give_back(uid, Shared::kDescriptors, kDescriptorsOfAConnection);
+  };
+  closers_.sockets.collect(closed);
+  closers_.sockets_with_descriptors.hurry();
+  closers_.sockets_with_descriptors.collect(closed);
+  closers_.memory.collect(closed);
 }
 
 void Core::run_calls() {
@@ -317,7 +351,9 @@ int Core::sleep_ms() const {
   // Deadlines of loads and commits, and what the tier put off, are looked at again soon.
   const bool tier_waits = parts_.tier != nullptr && !parts_.tier->idle();
   const bool commits_wait = dispatcher_->waiting_commits() > 0;
-  const bool waits = tier_waits || commits_wait || dispatcher_->has_background();
+  const bool closing = closers_.sockets_with_descriptors.open_count() > 0;
+  const bool waits = tier_waits || commits_wait || closing || dispatcher_->has_background() ||
+                     verbs_->status_waits();
   return active_.empty() && !waits ? kIdleTimeoutMs : kParkedTimeoutMs;
 }
 
@@ -373,17 +409,23 @@ void Core::call(std::function<void()> function) {
   parts_.waker->wake();
 }
 
-std::string Core::status_json() const {
-  return make_status_json({.cache = parts_.cache,
-                           .supply = parts_.supply,
-                           .registry = registry_.get(),
-                           .dispatcher = dispatcher_.get(),
-                           .tier = parts_.tier,
-                           .tier_failure = parts_.tier_failure,
-                           .core = this,
-                           .options = parts_.options,
-                           .retiring_segments = segments_->retiring_count(),
-                           .daemon_epoch = parts_.daemon_epoch});
+StatusSources Core::status_sources() const {
+  return {.cache = parts_.cache,
+          .supply = parts_.supply,
+          .registry = registry_.get(),
+          .dispatcher = dispatcher_.get(),
+          .tier = parts_.tier,
+          .tier_failure = parts_.tier_failure,
+          .core = this,
+          .options = parts_.options,
+          .retiring_segments = segments_->retiring_count(),
+          .daemon_epoch = parts_.daemon_epoch};
+}
+
+std::string Core::status_json() const { return make_status_json(status_sources()); }
+
+std::string Core::own_status_json(const Connection& connection) const {
+  return make_own_status_json(status_sources(), connection.domain, connection.peer().uid);
 }
 
 }  // namespace quire::server

@@ -29,6 +29,8 @@
 #include "server/options.h"
 #include "server/segment_share.h"
 #include "server/session_registry.h"
+#include "server/status.h"
+#include "server/uid_shares.h"
 #include "tiering/ssd_tier.h"
 
 namespace quire::server {
@@ -70,9 +72,11 @@ class Core final : public ConnectionOwner {
   const CoreCounters& counters() const { return counters_; }
   MemoryCheckStatus memory_check() const { return dispatcher_->memory_check().status(); }
   size_t paused_count() const { return dispatcher_->paused_count(); }
+  const UidShares& shares() const { return *shares_; }
   uint64_t copied_bytes() const { return dispatcher_->counters().copied_bytes; }
   size_t waiting_commits() const { return dispatcher_->waiting_commits(); }
   std::string status_json() const;
+  std::string own_status_json(const Connection& connection) const;
 
   void on_input(Connection& connection) override;
   model::Result<void> on_frame(Connection& connection, const model::FrameHeader& header,
@@ -84,7 +88,9 @@ class Core final : public ConnectionOwner {
   struct Closers {
     OffCoreCloser sockets;
     OffCoreCloser sockets_with_descriptors;
+    OffCoreCloser memory;
   };
+  StatusSources status_sources() const;
   Core(const CoreParts& parts, EventLoop loop, Closers closers)
       : parts_(parts), loop_(std::move(loop)), closers_(std::move(closers)) {}
   model::Result<void> wire();
@@ -98,6 +104,7 @@ class Core final : public ConnectionOwner {
   bool serve_active();
   bool serve_connections();
   void let_ended_go();
+  void collect_closed();
   bool background();
   void run_calls();
   bool arm_idle();
@@ -122,6 +129,7 @@ class Core final : public ConnectionOwner {
   std::unique_ptr<Listener> listener_;
   std::vector<std::unique_ptr<Connection>> connections_;
   Closers closers_;
+  std::unique_ptr<UidShares> shares_;
   std::deque<Connection*> to_serve_;  // by whose turn it is; each is marked in_turn
   std::vector<Attachment*> active_;   // polled each turn
   CoreCounters counters_;

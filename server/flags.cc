@@ -25,6 +25,8 @@ DEFINE_uint32(default_deadline_ms, 10000, "of a request that names none; at most
 DEFINE_uint32(max_connections, 256, "client connections");
 DEFINE_uint32(max_sessions, 16384, "sessions of all clients");
 DEFINE_string(session_memory_bytes, "8GiB", "rings and staging of all sessions");
+DEFINE_uint32(uid_share_percent, 75,
+              "of connections, sessions, their memory, descriptors and leases, for one uid");
 DEFINE_string(ssd_path, "", "directory of the SSD tier; empty: RAM only");
 DEFINE_string(ssd_bytes, "64GiB", "room for data files on SSD");
 DEFINE_string(ssd_region_bytes, "64MiB",
@@ -129,6 +131,7 @@ model::Result<Options> options_from_flags() {
   options.max_sessions = FLAGS_max_sessions;
   options.session_memory_bytes =
       QUIRE_TRY(parse_bytes("session_memory_bytes", FLAGS_session_memory_bytes));
+  options.uid_share_percent = FLAGS_uid_share_percent;
   QUIRE_TRY(ssd_options(options));
   options.tenants = FLAGS_tenants;
   options.shared_namespaces = FLAGS_shared_namespaces;

@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <csignal>
 #include <system_error>
 #include <thread>
@@ -14,7 +15,25 @@ namespace quire::server {
 using model::errno_error;
 using model::FdGuard;
 
+namespace {
+
+// Ignored by default, and used by nothing else here; with a handler it ends an interruptible wait.
+constexpr int kHurrySignal = SIGURG;
+
+// As read() and write(), but goes on after a signal.
+template <typename Call>
+ssize_t uninterrupted(Call&& call) {
+  ssize_t result = call();
+  while (result < 0 && errno == EINTR) result = call();
+  return result;
+}
+
+}  // namespace
+
 model::Result<OffCoreCloser> OffCoreCloser::create() {
+  struct sigaction nothing {};
+  nothing.sa_handler = [](int) {};
+  if (::sigaction(kHurrySignal, &nothing, nullptr) != 0) return errno_error("sigaction");
   int tasks[2];
   int done[2];
   if (::pipe2(tasks, O_CLOEXEC) != 0) return errno_error("pipe2");
@@ -30,7 +49,9 @@ model::Result<OffCoreCloser> OffCoreCloser::create() {
     return errno_error("fcntl");
   }
   try {
-    std::thread(run, task_reader.get(), done_writer.get()).detach();
+    std::thread thread(run, task_reader.get(), done_writer.get());
+    closer.thread_ = thread.native_handle();
+    thread.detach();
   } catch (const std::system_error& error) {
     return model::make_error(model::Errc::kResourceExhausted,
                              std::string("cannot start a thread: ") + error.what());
@@ -44,15 +65,20 @@ model::Result<OffCoreCloser> OffCoreCloser::create() {
 void OffCoreCloser::run(int tasks, int done) {
   const FdGuard task_reader(tasks);
   const FdGuard done_writer(done);
-  sigset_t none;
-  sigfillset(&none);
-  pthread_sigmask(SIG_BLOCK, &none, nullptr);  // signals are the main thread's, and EPIPE an error
+  sigset_t others;
+  sigfillset(&others);
+  sigdelset(&others, kHurrySignal);
+  pthread_sigmask(SIG_SETMASK, &others, nullptr);  // the main thread's; and EPIPE is an error
   Task task;
-  while (::read(task_reader.get(), &task, sizeof(task)) == sizeof(task)) {
+  const auto next = [&] {
+    return uninterrupted([&] { return ::read(task_reader.get(), &task, sizeof(task)); });
+  };
+  while (next() == sizeof(task)) {
     if (task.bytes > 0) ::munmap(reinterpret_cast<void*>(task.address), task.bytes);
     if (task.fd < 0) continue;
-    ::close(task.fd);
-    if (::write(done_writer.get(), &task.uid, sizeof(task.uid)) != sizeof(task.uid)) return;
+    ::close(task.fd);  // closed also when a signal ended its wait
+    const auto tell = [&] { return ::write(done_writer.get(), &task.uid, sizeof(task.uid)); };
+    if (uninterrupted(tell) != sizeof(task.uid)) return;
   }
 }
 
@@ -75,6 +101,10 @@ void OffCoreCloser::hand_over(const Task& task) {
 
 bool OffCoreCloser::write_task(const Task& task) {
   return ::write(tasks_.get(), &task, sizeof(task)) == sizeof(task);
+}
+
+void OffCoreCloser::hurry() {
+  if (open_count_ > 0) ::pthread_kill(thread_, kHurrySignal);
 }
 
 void OffCoreCloser::collect(const std::function<void(uint32_t uid)>& visit) {

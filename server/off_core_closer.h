@@ -10,6 +10,8 @@
 // uids stay charged until collect() says that it is gone.
 #pragma once
 
+#include <pthread.h>
+
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -28,6 +30,9 @@ class OffCoreCloser {
   void unmap(model::Mapping mapping);
   // Calls visit(uid) for each socket that is closed by now. Hands over what found the pipe full.
   void collect(const std::function<void(uint32_t uid)>& visit);
+  // Ends the wait of a close under way, if there is one: the thread gets a signal that does
+  // nothing. What a client wants to linger for is not worth a descriptor of the daemon.
+  void hurry();
   // Sockets that were given and not yet collected.
   uint32_t open_count() const { return open_count_; }
 
@@ -46,6 +51,7 @@ class OffCoreCloser {
 
   model::FdGuard tasks_;      // written by the core
   model::FdGuard done_;       // read by the core: a uid for each socket
+  pthread_t thread_{};        // lives until tasks_ is closed
   std::deque<Task> waiting_;  // the pipe was full
   uint32_t open_count_ = 0;
 };

@@ -95,6 +95,9 @@ model::Result<void> validate(const Options& options) {
   if (options.max_sessions < 1 || options.max_sessions > (1u << 20)) {
     return wrong("max_sessions", "must be in 1..1048576");
   }
+  if (options.uid_share_percent < 1 || options.uid_share_percent > 100) {
+    return wrong("uid_share_percent", "must be in 1..100");
+  }
   if (options.default_deadline_ms == 0 || options.default_deadline_ms > model::kMaxDeadlineMs) {
     return wrong("default_deadline_ms", "must be in 1..600000");
   }

@@ -19,6 +19,12 @@ using model::ReplyGeometry;
 using model::ReplyHeader;
 using model::Submission;
 
+namespace {
+
+constexpr uint64_t kAllocateStep = 512 << 10;  // some 100 us, and what most sessions take in all
+
+}  // namespace
+
 model::Result<void> AttachmentShape::check() const {
   if (!model::is_power_of_two(ring_entries) || ring_entries < model::kMinRingEntries ||
       ring_entries > model::kMaxRingEntries) {
@@ -57,10 +63,12 @@ model::Result<std::unique_ptr<Attachment>> Attachment::create(Session* session,
 model::Result<void> Attachment::make_regions() {
   const ControlGeometry control_at = model::control_geometry(shape_.ring_entries, shape_.max_units);
   const ReplyGeometry reply_at = model::reply_geometry(shape_.ring_entries, shape_.max_load_pages);
-  control_ = QUIRE_TRY(SharedRegion::create(control_at.bytes, ClientAccess::kReadWrite));
+  control_ = QUIRE_TRY(
+      SharedRegion::create(control_at.bytes, ClientAccess::kReadWrite, Allocation::kByClient));
   staging_ = QUIRE_TRY(
       SharedRegion::create(shape_.staging_bytes, ClientAccess::kReadWrite, Allocation::kByClient));
-  reply_ = QUIRE_TRY(SharedRegion::create(reply_at.bytes, ClientAccess::kReadOnly));
+  reply_ = QUIRE_TRY(
+      SharedRegion::create(reply_at.bytes, ClientAccess::kReadOnly, Allocation::kInSteps));
   new (control_.data()) ControlHeader;
   new (reply_.data()) ReplyHeader;
   const auto* submissions =
@@ -87,6 +95,12 @@ model::Result<void> Attachment::make_doorbells() {
     return errno_error("epoll_ctl");
   }
   return {};
+}
+
+model::Result<bool> Attachment::allocate_step() { return reply_.allocate_step(kAllocateStep); }
+
+std::array<model::Mapping, 3> Attachment::take_mappings() {
+  return {control_.take_mapping(), staging_.take_mapping(), reply_.take_mapping()};
 }
 
 std::array<int, model::kSessionDescriptorCount> Attachment::client_descriptors() const {

@@ -38,6 +38,7 @@ struct Session {
   uint32_t member_count = 0;    // attachments alive
   uint32_t draining_count = 0;  // attachments ended, with copies in flight or leases
   cache::HolderTag next_holder = 1;
+  uint32_t uid = 0;  // charged for it
 
   model::ProgressHeader& progress_header() {
     return *reinterpret_cast<model::ProgressHeader*>(progress.data());
@@ -76,6 +77,11 @@ class Attachment final : public EventHandler {
   // Descriptors to be sent, in SessionDescriptor order; afterwards close_client_descriptors().
   std::array<int, model::kSessionDescriptorCount> client_descriptors() const;
   void close_client_descriptors();
+  // The next part of the memory that the client reads, before its descriptors are sent. True when
+  // all of it is there. kResourceExhausted.
+  model::Result<bool> allocate_step();
+  // For whoever unmaps them elsewhere. Nothing else may be called afterwards.
+  std::array<model::Mapping, 3> take_mappings();
   int doorbell_fd() const { return doorbell_.get(); }
   // The doorbell rang: back among those that are polled.
   void on_event(uint32_t epoll_events) override;

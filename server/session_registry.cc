@@ -17,6 +17,11 @@ namespace {
 // Nodes unpinned and fills looked at for ended attachments in one step: 50 us.
 constexpr uint32_t kEndedPerStep = 1024;
 
+// Progress of a session, both doorbells of an attachment; what is sent to the client closes soon.
+constexpr uint64_t kDescriptorsOfASession = 1;
+constexpr uint64_t kDescriptorsOfAnAttachment = 2;
+constexpr uint64_t kDescriptorsWhileOpening = 8;
+
 std::string token_key(const std::array<uint8_t, 16>& token) {
   return {reinterpret_cast<const char*>(token.data()), token.size()};
 }
@@ -26,18 +31,12 @@ std::string token_key(const std::array<uint8_t, 16>& token) {
 model::Result<void> SessionRegistry::check_bounds(const Connection& connection,
                                                   const AttachmentShape& shape) const {
   QUIRE_TRY(shape.check());
-  if (sessions_.size() >= options_.max_sessions) {
-    return make_error(Errc::kBusy, "the daemon has --max_sessions sessions; close some");
-  }
   if (connection.attachments.size() >= options_.max_sessions_per_connection) {
     return make_error(Errc::kBusy, "too many sessions on one connection; close some");
   }
-  const uint64_t bytes = shape.total_bytes();
-  if (bytes > options_.max_shared_bytes - std::min(options_.max_shared_bytes, shared_bytes_)) {
-    return make_error(Errc::kBusy,
-                      "sessions' staging and ring memory is at --session_memory_bytes");
-  }
-  return {};
+  const uint32_t uid = connection.peer().uid;
+  QUIRE_TRY(options_.shares->check(uid, Shared::kDescriptors, kDescriptorsWhileOpening));
+  return options_.shares->check(uid, Shared::kSessionBytes, shape.total_bytes());
 }
 
 // Turns of one conversation share a tag, so that they supersede each other's checkpoints.
@@ -49,15 +48,14 @@ uint32_t SessionRegistry::owner_tag(const SessionIdentity& identity, model::Sess
   return tag == 0 ? 1 : tag;
 }
 
-model::Result<Attachment*> SessionRegistry::open(Connection& connection,
-                                                 const SessionIdentity& identity,
-                                                 const AttachmentShape& shape) {
-  QUIRE_TRY(check_bounds(connection, shape));
+model::Result<std::unique_ptr<Session>> SessionRegistry::make_session(
+    const Connection& connection, const SessionIdentity& identity, uint32_t max_units) {
   auto session = std::make_unique<Session>();
   session->id = model::SessionId{next_session_++};
   session->domain = identity.domain;
   session->layout = identity.root.layout;
-  session->max_units = shape.max_units;
+  session->max_units = max_units;
+  session->uid = connection.peer().uid;
   session->tenant = identity.root.tenant;
   session->namespace_name = identity.root.namespace_name;
   if (::getrandom(session->token.data(), session->token.size(), 0) !=
@@ -67,7 +65,19 @@ model::Result<Attachment*> SessionRegistry::open(Connection& connection,
   session->progress =
       QUIRE_TRY(SharedRegion::create(model::kProgressBytes, ClientAccess::kReadOnly));
   new (session->progress.data()) model::ProgressHeader{};
+  return session;
+}
+
+model::Result<Attachment*> SessionRegistry::open(Connection& connection,
+                                                 const SessionIdentity& identity,
+                                                 const AttachmentShape& shape) {
+  QUIRE_TRY(check_bounds(connection, shape));
+  const uint32_t uid = connection.peer().uid;
+  QUIRE_TRY(options_.shares->check(uid, Shared::kSessions, 1));
+  auto session = QUIRE_TRY(make_session(connection, identity, shape.max_units));
   QUIRE_TRY(cache_->open_session(identity.root, owner_tag(identity, session->id), session->cached));
+  options_.shares->take(uid, Shared::kSessions, 1);
+  options_.shares->take(uid, Shared::kDescriptors, kDescriptorsOfASession);
   Session& placed = *session;
   placed.progress_header().layer_count.store(
       std::min(cache_->layouts().find(placed.layout)->layer_count, model::kProgressLayers));
@@ -101,7 +111,9 @@ model::Result<Attachment*> SessionRegistry::attach(Connection& connection, Sessi
   owned_.emplace(placed, std::move(attachment));
   order_.push_back(placed);
   connection.attachments.push_back(placed);
-  shared_bytes_ += shape.total_bytes();
+  options_.shares->take(session.uid, Shared::kSessionBytes, shape.total_bytes());
+  options_.shares->take(session.uid, Shared::kDescriptors, kDescriptorsOfAnAttachment);
+  placed->leases.share = options_.shares->holders(session.uid);
   ++session.member_count;
   session.progress_header().members.store(session.member_count, std::memory_order_release);
   return placed;
@@ -126,7 +138,11 @@ void SessionRegistry::end(Attachment& attachment) {
 
 void SessionRegistry::finish(Attachment& attachment) {
   Session& session = attachment.session();
-  shared_bytes_ -= attachment.shape().total_bytes();
+  options_.shares->give_back(session.uid, Shared::kSessionBytes, attachment.shape().total_bytes());
+  options_.shares->give_back(session.uid, Shared::kDescriptors, kDescriptorsOfAnAttachment);
+  for (model::Mapping& mapping : attachment.take_mappings()) {
+    options_.closer->unmap(std::move(mapping));
+  }
   owned_.erase(&attachment);
   maybe_close(session);
 }
@@ -134,6 +150,8 @@ void SessionRegistry::finish(Attachment& attachment) {
 void SessionRegistry::maybe_close(Session& session) {
   if (session.member_count > 0 || session.draining_count > 0) return;
   cache_->close_session(session.cached);
+  options_.shares->give_back(session.uid, Shared::kDescriptors, kDescriptorsOfASession);
+  options_.shares->give_back(session.uid, Shared::kSessions, 1);
   by_token_.erase(token_key(session.token));
   sessions_.erase(session.id.value);
 }

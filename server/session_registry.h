@@ -12,14 +12,16 @@
 #include "model/wire.h"
 #include "server/connection.h"
 #include "server/dispatcher.h"
+#include "server/off_core_closer.h"
 #include "server/session.h"
+#include "server/uid_shares.h"
 
 namespace quire::server {
 
 struct RegistryOptions {
-  uint32_t max_sessions = 16384;
   uint32_t max_sessions_per_connection = 4096;
-  uint64_t max_shared_bytes = 8ull << 30;  // rings, staging and descriptor areas of all sessions
+  UidShares* shares = nullptr;      // charged; bounds sessions, their memory and descriptors
+  OffCoreCloser* closer = nullptr;  // unmaps what ended sessions leave
 };
 
 // What open_session resolved from names and policy.
@@ -46,7 +48,7 @@ class SessionRegistry {
   bool sweep();
 
   const std::vector<Attachment*>& attachments() const { return order_; }
-  uint64_t shared_bytes() const { return shared_bytes_; }
+  uint64_t shared_bytes() const { return options_.shares->used(Shared::kSessionBytes); }
   size_t session_count() const { return sessions_.size(); }
   size_t draining_count() const { return draining_.size(); }
   template <typename Visit>
@@ -57,6 +59,9 @@ class SessionRegistry {
  private:
   model::Result<void> check_bounds(const Connection& connection,
                                    const AttachmentShape& shape) const;
+  model::Result<std::unique_ptr<Session>> make_session(const Connection& connection,
+                                                       const SessionIdentity& identity,
+                                                       uint32_t max_units);
   model::Result<Attachment*> attach(Connection& connection, Session& session,
                                     const AttachmentShape& shape);
   void finish(Attachment& attachment);
@@ -68,7 +73,6 @@ class SessionRegistry {
   RegistryOptions options_;
   uint64_t next_session_ = 1;
   uint64_t next_attachment_ = 1;
-  uint64_t shared_bytes_ = 0;
   std::unordered_map<uint64_t, std::unique_ptr<Session>> sessions_;
   std::unordered_map<std::string, Session*> by_token_;
   std::unordered_map<Attachment*, std::unique_ptr<Attachment>> owned_;

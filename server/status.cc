@@ -34,19 +34,47 @@ json::object memory_of(const StatusSources& sources) {
   return memory;
 }
 
+json::object domain_of(const StatusSources& sources, model::DomainId id) {
+  const allocator::DomainUsage usage = sources.cache->store().pool().usage(id);
+  return {{"domain", sources.cache->names().domain_name(id)},
+          {"segment_bytes", usage.segment_bytes},
+          {"retiring_bytes", usage.retiring_bytes},
+          {"slot_bytes", usage.slot_bytes},
+          {"page_bytes", usage.page_bytes},
+          {"pages", usage.slots}};
+}
+
 json::array domains_of(const StatusSources& sources) {
+  static_assert(cache::kMaxDomains <= kMaxStatusRows);
   json::array domains;
   for (uint16_t d = 0; d < sources.cache->names().domain_count(); ++d) {
-    const model::DomainId id{d};
-    const allocator::DomainUsage usage = sources.cache->store().pool().usage(id);
-    domains.push_back({{"domain", sources.cache->names().domain_name(id)},
-                       {"segment_bytes", usage.segment_bytes},
-                       {"retiring_bytes", usage.retiring_bytes},
-                       {"slot_bytes", usage.slot_bytes},
-                       {"page_bytes", usage.page_bytes},
-                       {"pages", usage.slots}});
+    domains.push_back(domain_of(sources, model::DomainId{d}));
   }
   return domains;
+}
+
+// What a uid holds of what all share, and how much it may.
+json::object share_of(const UidShares& shares, uint32_t uid) {
+  static constexpr std::string_view kNames[kSharedCount] = {
+      "connections", "sessions", "session_bytes", "descriptors", "layouts"};
+  json::object share{{"uid", uid}};
+  const UidShares::Use* use = shares.find(uid);
+  if (use == nullptr) return share;
+  for (size_t i = 0; i < kSharedCount; ++i) {
+    share[kNames[i]] = use->amounts[i];
+    share[std::string(kNames[i]) + "_max"] = shares.largest(uid, static_cast<Shared>(i));
+  }
+  share["leases"] = use->holders.leases;
+  share["leases_max"] = use->holders.max_leases;
+  return share;
+}
+
+json::array shares_of(const UidShares& shares) {
+  json::array list;
+  shares.for_each_uid([&](uint32_t uid) {
+    if (list.size() < kMaxStatusRows) list.push_back(share_of(shares, uid));
+  });
+  return list;
 }
 
 json::object cache_of(const StatusSources& sources) {
@@ -105,21 +133,34 @@ json::object memory_check_of(const MemoryCheckStatus& check) {
           {"bad", check.bad}};
 }
 
-// What each group of each layout holds in RAM, at true page size.
-json::array groups_of(const StatusSources& sources) {
-  json::array groups;
+// What each group of each layout holds in RAM, at true page size. Those that hold nothing are left
+// out when there are more than rows.
+struct Groups {
+  json::array rows;
+  size_t total = 0;
+};
+Groups groups_of(const StatusSources& sources) {
+  Groups groups;
+  json::array empty;
   for (uint32_t l = 0; l < sources.cache->layouts().size(); ++l) {
     const model::Layout& layout = sources.cache->layouts().find(model::LayoutId{l})->layout;
     for (model::GroupIndex g = 0; g < layout.groups.size(); ++g) {
       const model::Group& group = layout.groups[g];
       const uint64_t pages = sources.cache->store().resident_pages(model::LayoutId{l}, g);
-      groups.push_back({{"layout", layout.name},
-                        {"group", group.name},
-                        {"kind", kind_name(group.kind)},
-                        {"page_bytes", group.page_bytes},
-                        {"pages", pages},
-                        {"bytes", pages * group.page_bytes}});
+      ++groups.total;
+      json::array& rows = pages > 0 ? groups.rows : empty;
+      if (rows.size() >= kMaxStatusRows) continue;
+      rows.push_back({{"layout", layout.name},
+                      {"group", group.name},
+                      {"kind", kind_name(group.kind)},
+                      {"page_bytes", group.page_bytes},
+                      {"pages", pages},
+                      {"bytes", pages * group.page_bytes}});
     }
+  }
+  for (json::value& row : empty) {
+    if (groups.rows.size() >= kMaxStatusRows) break;
+    groups.rows.push_back(std::move(row));
   }
   return groups;
 }
@@ -155,6 +196,7 @@ json::object ssd_written(const tiering::SsdTierStatus& ssd, const cache::StoreCo
 json::object ssd_codec(const tiering::SsdTierStatus& ssd, bool enabled) {
   json::array groups;
   for (const tiering::CodecGroupStatus& group : ssd.codec_groups) {
+    if (groups.size() >= kMaxStatusRows) break;
     groups.push_back({{"layout", group.layout},
                       {"group", group.group},
                       {"ratio", group.ratio},
@@ -166,6 +208,7 @@ json::object ssd_codec(const tiering::SsdTierStatus& ssd, bool enabled) {
           {"stored_bytes", ssd.demoter.encoded_stored_bytes},
           {"misfits", ssd.demoter.encoded_misfits},
           {"memory_bytes", ssd.codec_memory_bytes},
+          {"groups_total", ssd.codec_groups.size()},
           {"groups", groups}};
 }
 
@@ -265,11 +308,24 @@ std::string make_memory_check_json(const MemoryCheckStatus& check) {
   return json::serialize(memory_check_of(check));
 }
 
+std::string make_own_status_json(const StatusSources& sources, model::DomainId domain,
+                                 uint32_t uid) {
+  json::object status;
+  status["schema"] = "quire.status.v1";
+  status["scope"] = "own";
+  status["state"] = overall_state(sources);
+  status["daemon_epoch"] = sources.daemon_epoch;
+  status["domains"] = json::array{domain_of(sources, domain)};
+  status["uids"] = json::array{share_of(sources.core->shares(), uid)};
+  return json::serialize(status);
+}
+
 std::string make_status_json(const StatusSources& sources) {
   const CoreCounters& core = sources.core->counters();
   const DispatcherCounters& dispatcher = sources.dispatcher->counters();
   json::object status;
   status["schema"] = "quire.status.v1";
+  status["scope"] = "all";
   status["state"] = overall_state(sources);
   status["daemon_epoch"] = sources.daemon_epoch;
   status["clients"] = {{"connected", sources.core->connections().size()},
@@ -284,7 +340,11 @@ std::string make_status_json(const StatusSources& sources) {
   status["tiers"] = tiers_of(sources);
   status["domains"] = domains_of(sources);
   status["cache"] = cache_of(sources);
-  status["groups"] = groups_of(sources);
+  Groups groups = groups_of(sources);
+  status["groups_total"] = groups.total;
+  status["groups"] = std::move(groups.rows);
+  status["uids_total"] = sources.core->shares().uid_count();
+  status["uids"] = shares_of(sources.core->shares());
   status["requests"] = {{"submissions", dispatcher.submissions},
                         {"parked", dispatcher.parked},
                         {"deadline_exceeded", dispatcher.deadline_exceeded},

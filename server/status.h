@@ -16,6 +16,8 @@ class Dispatcher;
 struct MemoryCheckStatus;
 class SessionRegistry;
 
+inline constexpr size_t kMaxStatusRows = 256;
+
 struct StatusSources {
   cache::Cache* cache = nullptr;
   const allocator::SegmentSupply* supply = nullptr;
@@ -29,8 +31,13 @@ struct StatusSources {
   uint64_t daemon_epoch = 0;
 };
 
-// One JSON object, `schema` = "quire.status.v1". Core thread only.
+// One JSON object, `schema` = "quire.status.v1", of bounded size: lists end at kMaxStatusRows, and
+// `..._total` says how long they are. Core thread only.
 std::string make_status_json(const StatusSources& sources);
+// What one user sees: its own domain, what it holds of what all share, and whether all is well.
+// Nothing in it tells what others do (law 13).
+std::string make_own_status_json(const StatusSources& sources, model::DomainId domain,
+                                 uint32_t uid);
 // One JSON object: how far the scrub is and what it found.
 std::string make_scrub_json(const tiering::SsdTier& tier);
 // The same of the pages in memory.

@@ -46,14 +46,6 @@ bool read_exactly(int fd, char* data, size_t bytes, std::vector<FdGuard>* descri
   return true;
 }
 
-Errc read_error(int fd) {
-  model::FrameHeader header;
-  model::ReplyStatus status;
-  const bool whole = read_exactly(fd, reinterpret_cast<char*>(&header), sizeof(header), nullptr) &&
-                     read_exactly(fd, reinterpret_cast<char*>(&status), sizeof(status), nullptr);
-  return whole ? static_cast<Errc>(status.code) : Errc::kClosed;
-}
-
 }  // namespace
 
 FdGuard connect_raw(const std::string& path) {
@@ -65,6 +57,14 @@ FdGuard connect_raw(const std::string& path) {
   const timeval timeout{kPatienceMs / 1000, 0};
   ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
   return fd;
+}
+
+Errc read_error(int fd) {
+  model::FrameHeader header;
+  model::ReplyStatus status;
+  const bool whole = read_exactly(fd, reinterpret_cast<char*>(&header), sizeof(header), nullptr) &&
+                     read_exactly(fd, reinterpret_cast<char*>(&status), sizeof(status), nullptr);
+  return whole ? static_cast<Errc>(status.code) : Errc::kClosed;
 }
 
 std::string frame_bytes(uint16_t type, uint16_t version, std::string_view payload) {

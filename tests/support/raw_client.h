@@ -19,6 +19,8 @@ namespace quire::tests {
 std::string frame_bytes(uint16_t type, uint16_t version, std::string_view payload);
 // A connection that said nothing yet.
 model::FdGuard connect_raw(const std::string& socket_path);
+// Status of the next reply; kClosed when the daemon hung up instead.
+model::Errc read_error(int fd);
 // Connects, sends bytes, reads the status of the first reply; kClosed when there is none.
 model::Errc send_and_read_error(const std::string& socket_path, std::string_view bytes);
 // Connects and sends `count` descriptors with one byte.
