@@ -55,12 +55,12 @@ Result<Mapping> map_checked(const FdGuard& fd, uint64_t bytes, bool writable) {
 }
 
 // The daemon leaves this to us: it would keep its other clients waiting.
-Result<void> allocate_staging(const Mapping& staging) {
+Result<void> allocate(const Mapping& area) {
   constexpr uint64_t kHugePage = 2ull << 20;
-  if (staging.bytes() >= kHugePage) ::madvise(staging.data(), staging.bytes(), MADV_HUGEPAGE);
-  if (::madvise(staging.data(), staging.bytes(), MADV_POPULATE_WRITE) == 0) return {};
+  if (area.bytes() >= kHugePage) ::madvise(area.data(), area.bytes(), MADV_HUGEPAGE);
+  if (::madvise(area.data(), area.bytes(), MADV_POPULATE_WRITE) == 0) return {};
   if (errno == EINVAL) return {};  // a kernel that cannot: page by page, when first written
-  return make_error(Errc::kResourceExhausted, "no memory for a session's staging area");
+  return make_error(Errc::kResourceExhausted, "no memory for what a session writes");
 }
 
 size_t place(SessionDescriptor which) { return static_cast<size_t>(which); }
@@ -88,7 +88,8 @@ Result<void> SessionChannel::map_areas(const OpenSessionReply& reply,
   };
   control_ = QUIRE_TRY(map_checked(at(SessionDescriptor::kControl), reply.control_bytes, true));
   staging_ = QUIRE_TRY(map_checked(at(SessionDescriptor::kStaging), reply.staging_bytes, true));
-  QUIRE_TRY(allocate_staging(staging_));
+  QUIRE_TRY(allocate(control_));
+  QUIRE_TRY(allocate(staging_));
   reply_ = QUIRE_TRY(map_checked(at(SessionDescriptor::kReply), reply.reply_bytes, false));
   progress_ =
       QUIRE_TRY(map_checked(at(SessionDescriptor::kProgress), model::kProgressBytes, false));
