@@ -86,9 +86,11 @@ class Connection final : public EventHandler {
   model::DomainId domain;
   std::string client_name;
   std::vector<Attachment*> attachments;
+  std::unordered_set<uint32_t> layouts;         // registered by this client, which holds them
   std::unordered_set<uint32_t> known_segments;  // told to this client, not yet acknowledged as gone
 
   // --- owned by the core ---
+  bool charged = false;    // to its uid; otherwise it is refused
   bool in_turn = false;    // in the list of those with something to serve
   bool suspended = false;  // its last frame's answer is under way: the next one waits
   // A session whose memory is being allocated; its reply follows.

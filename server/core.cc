@@ -22,7 +22,9 @@ constexpr uint32_t kReclaimStepsPerTurn = 256;  // for dead roots, in the backgr
 constexpr uint32_t kTurnsBetweenSockets = 32;   // rings are looked at more often than sockets
 constexpr size_t kConnectionsPerTurn = 4;       // one frame of each
 constexpr uint64_t kDescriptorsOfAConnection = 2;  // its socket, and its peer's pidfd
-constexpr uint64_t kOwnDescriptors = 128;          // of the listener, the log, the SSD tier
+constexpr uint32_t kSessionsEndedAtOnce = 64;
+constexpr uint32_t kNobody = UINT32_MAX;   // no user's uid
+constexpr uint64_t kOwnDescriptors = 128;  // of the listener, the log, the SSD tier
 constexpr int64_t kSecondNs = 1'000'000'000;
 constexpr int kParkedTimeoutMs = 5;  // while a request waits for memory
 constexpr int kIdleTimeoutMs = 1000;
@@ -103,10 +105,12 @@ void Core::accept(model::FdGuard fd) {
   const uint32_t uid = connection.peer().uid;
   auto room = shares_->check(uid, Shared::kConnections, 1);
   if (room.ok()) room = shares_->check(uid, Shared::kDescriptors, kDescriptorsOfAConnection);
-  // Charged until its socket is closed, also when it is refused.
-  shares_->take(uid, Shared::kConnections, 1);
-  shares_->take(uid, Shared::kDescriptors, kDescriptorsOfAConnection);
-  if (room.ok()) return;
+  if (room.ok()) {
+    connection.charged = true;  // until its socket is closed
+    shares_->take(uid, Shared::kConnections, 1);
+    shares_->take(uid, Shared::kDescriptors, kDescriptorsOfAConnection);
+    return;
+  }
   ++counters_.connections_refused;
   connection.send_error(model::FrameType::kHello, 0, room.error());
   connection.end(room.error());
@@ -138,10 +142,13 @@ model::Result<void> Core::on_frame(Connection& connection, const model::FrameHea
   return verbs_->on_frame(connection, header, payload);
 }
 
-// Where a client's death is handled (law 5): everything it held is given back here and now; what
-// copy workers still read follows when they are done. The connection itself goes in background().
+// Where a client's death is handled (law 5): what it held is given back here and now; of thousands
+// of sessions the rest follows in steps, and what copy workers still read when they are done. The
+// connection itself goes in background().
 void Core::on_end(Connection& connection, const Error& reason) {
-  while (!connection.attachments.empty()) end_attachment(*connection.attachments.back());
+  connection.opening = {};
+  uint32_t budget = kSessionsEndedAtOnce;
+  end_attachments(connection, budget);
   segments_->forget(connection);
   verbs_->forget(connection);
   if (connection.in_turn) std::erase(to_serve_, &connection);
@@ -261,8 +268,8 @@ bool Core::background() {
   }
   if (registry_->draining_count() > 0) left = registry_->sweep() || left;
   if (connections_ended_) {
-    connections_ended_ = false;
-    let_ended_go();
+    connections_ended_ = let_ended_go();
+    left = connections_ended_ || left;
     listener_->resume();
   }
   collect_closed();
@@ -277,19 +284,31 @@ bool Core::background() {
   return left;
 }
 
-void Core::let_ended_go() {
-  std::erase_if(connections_, [this](const auto& connection) {
+void Core::end_attachments(Connection& connection, uint32_t& budget) {
+  for (; !connection.attachments.empty() && budget > 0; --budget) {
+    end_attachment(*connection.attachments.back());
+  }
+}
+
+// True when more is left for the next step.
+bool Core::let_ended_go() {
+  uint32_t budget = kSessionsEndedAtOnce;
+  std::erase_if(connections_, [&](const auto& connection) {
     if (!connection->ended()) return false;
+    end_attachments(*connection, budget);
+    if (!connection->attachments.empty()) return false;
     Connection::Remains remains = connection->take_remains();
     OffCoreCloser& closer =
         remains.may_hold_descriptors ? closers_.sockets_with_descriptors : closers_.sockets;
-    closer.close(std::move(remains.fd), connection->peer().uid);
+    closer.close(std::move(remains.fd), connection->charged ? connection->peer().uid : kNobody);
     return true;
   });
+  return budget == 0;
 }
 
 void Core::collect_closed() {
   const auto closed = [this](uint32_t uid) {
+    if (uid == kNobody) return;
     shares_->give_back(uid, Shared::kConnections, 1);
     shares_->give_back(uid, Shared::kDescriptors, kDescriptorsOfAConnection);
   };
@@ -362,6 +381,8 @@ void Core::drain() {
   listener_.reset();
   for (size_t i = 0; i < connections_.size(); ++i) {
     connections_[i]->end(model::make_error(Errc::kOk, "the daemon stops"));
+  }
+  while (let_ended_go()) {
   }
   const int64_t start = parts_.clock->now_ns();
   while (parts_.copies->in_flight() > 0 && parts_.clock->now_ns() - start < kDrainNs) {

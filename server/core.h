@@ -103,7 +103,8 @@ class Core final : public ConnectionOwner {
   bool step_tier();
   bool serve_active();
   bool serve_connections();
-  void let_ended_go();
+  void end_attachments(Connection& connection, uint32_t& budget);
+  bool let_ended_go();
   void collect_closed();
   bool background();
   void run_calls();

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <limits>
 #include <string>
 
 #include "cache/lease_table.h"
@@ -46,9 +47,17 @@ bool UidShares::Use::empty() const {
 
 bool UidShares::is_administrator(uint32_t uid) { return uid == 0 || uid == ::geteuid(); }
 
-uint64_t UidShares::largest(uint32_t uid, Shared what) const {
+// All that is there for anyone of this kind of user. Administrators may have the daemon's own
+// descriptors, too: the kernel's limit is theirs.
+uint64_t UidShares::open_to(uint32_t uid, Shared what) const {
   const uint64_t total = totals_[index(what)];
-  return is_administrator(uid) ? total : std::min(part_of(total, percent_), for_others(total));
+  if (!is_administrator(uid)) return for_others(total);
+  return what == Shared::kDescriptors ? std::numeric_limits<uint64_t>::max() : total;
+}
+
+uint64_t UidShares::largest(uint32_t uid, Shared what) const {
+  const uint64_t open = open_to(uid, what);
+  return is_administrator(uid) ? open : std::min(part_of(totals_[index(what)], percent_), open);
 }
 
 model::Result<void> UidShares::check(uint32_t uid, Shared what, uint64_t amount) const {
@@ -60,8 +69,7 @@ model::Result<void> UidShares::check(uint32_t uid, Shared what, uint64_t amount)
     return make_error(Errc::kBusy, "uid " + std::to_string(uid) + " has its share of " + name.noun +
                                        " (" + name.bound + ", --uid_share_percent); close some");
   }
-  const uint64_t total = totals_[index(what)];
-  const uint64_t open = is_administrator(uid) ? total : for_others(total);
+  const uint64_t open = open_to(uid, what);
   const uint64_t all = used_[index(what)];
   if (amount > open || all > open - amount) {
     return make_error(Errc::kBusy, std::string("the daemon has all the ") + name.noun + " that " +
@@ -74,8 +82,8 @@ UidShares::Use& UidShares::use_of(uint32_t uid) {
   const auto [found, added] = uses_.try_emplace(uid);
   if (added) {
     const bool administrator = is_administrator(uid);
-    const uint64_t share = std::min(part_of(cache::kMaxLeases, percent_),
-                                    for_others(cache::kMaxLeases));
+    const uint64_t share =
+        std::min(part_of(cache::kMaxLeases, percent_), for_others(cache::kMaxLeases));
     found->second.holders = {
         .max_leases = administrator ? cache::kMaxLeases : static_cast<uint32_t>(share),
         .kept_part = administrator ? 0 : kReservedPart};

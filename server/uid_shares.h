@@ -49,6 +49,7 @@ class UidShares {
 
  private:
   Use& use_of(uint32_t uid);
+  uint64_t open_to(uint32_t uid, Shared what) const;
 
   Amounts totals_;
   uint32_t percent_;
