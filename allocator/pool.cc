@@ -17,6 +17,13 @@ constexpr uint64_t kGranuleBytes = ExtentMap::kGranuleBytes;
 constexpr uint64_t kMaxSlots = (uint64_t{1} << 32) - kSlotsPerChunk;  // the last id is "none"
 constexpr uint64_t kChunksPerSegment = 4;  // at least: one class never takes a segment whole
 constexpr size_t kMaxClasses = ClassId::kNone;
+// A layout has at most 64 page sizes, and a host serves a handful of layouts.
+constexpr uint32_t kMaxClassesPerDomain = 4096;
+
+// A page has at most 2^30 bytes.
+uint64_t class_key(model::DomainId domain, uint64_t page_bytes) {
+  return uint64_t{domain.value} << 48 | page_bytes;
+}
 constexpr uint32_t kGenerationStep = 1u << 8;  // above the state byte
 
 }  // namespace
@@ -42,21 +49,45 @@ Result<ClassId> Pool::size_class(model::DomainId domain, uint64_t page_bytes) {
                                                   std::to_string(segment_granules * kGranuleBytes));
   }
   if (!domain.valid()) return make_error(Errc::kBusy, "more than 65,535 domains");
-  const auto found = std::find_if(classes_.begin(), classes_.end(), [&](const SizeClass& known) {
-    return known.domain == domain && known.page_bytes == page_bytes;
-  });
-  if (found != classes_.end()) return ClassId{static_cast<uint16_t>(found - classes_.begin())};
-  if (classes_.size() == kMaxClasses) return make_error(Errc::kBusy, "more than 65,535 classes");
+  const uint64_t key = class_key(domain, page_bytes);
+  if (const auto found = class_by_size_.find(key); found != class_by_size_.end()) {
+    return found->second;
+  }
   if (domain.value >= domains_.size()) domains_.resize(domain.value + size_t{1});
+  if (domains_[domain.value].class_count == kMaxClassesPerDomain) {
+    return make_error(Errc::kBusy, "this user's layouts have 4,096 page sizes; use no more");
+  }
+  if (free_classes_.empty()) {
+    if (classes_.size() == kMaxClasses) return make_error(Errc::kBusy, "more than 65,535 classes");
+    free_classes_.push_back(ClassId{static_cast<uint16_t>(classes_.size())});
+    classes_.emplace_back();
+  }
+  const ClassId id = free_classes_.back();
+  free_classes_.pop_back();
+  ++domains_[domain.value].class_count;
   const uint64_t slot_granules = (page_bytes + kGranuleBytes - 1) / kGranuleBytes;
   const uint64_t chunk_slots =
       std::clamp<uint64_t>(segment_granules / kChunksPerSegment / slot_granules, 1, kSlotsPerChunk);
-  classes_.push_back(SizeClass{.domain = domain,
-                               .page_bytes = page_bytes,
-                               .slot_granules = static_cast<uint32_t>(slot_granules),
-                               .chunk_slots = static_cast<uint32_t>(chunk_slots),
-                               .partial = {}});
-  return ClassId{static_cast<uint16_t>(classes_.size() - 1)};
+  classes_[id.value] = SizeClass{.domain = domain,
+                                 .page_bytes = page_bytes,
+                                 .slot_granules = static_cast<uint32_t>(slot_granules),
+                                 .chunk_slots = static_cast<uint32_t>(chunk_slots),
+                                 .partial = {}};
+  class_by_size_.emplace(key, id);
+  return id;
+}
+
+void Pool::forget_classes(model::DomainId domain) {
+  if (domain.value >= domains_.size()) return;
+  QUIRE_CHECK(domains_[domain.value].segments.bytes() == 0);
+  for (uint16_t i = 0; i < classes_.size(); ++i) {
+    SizeClass& size_class = classes_[i];
+    if (size_class.page_bytes == 0 || size_class.domain != domain) continue;
+    class_by_size_.erase(class_key(domain, size_class.page_bytes));
+    size_class = SizeClass{};
+    free_classes_.push_back(ClassId{i});
+  }
+  domains_[domain.value].class_count = 0;
 }
 
 std::optional<SlotId> Pool::allocate(ClassId size_class, SlotId after) {

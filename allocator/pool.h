@@ -24,6 +24,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <unordered_map>
 #include <vector>
 
 #include "allocator/chunk_table.h"
@@ -68,8 +69,11 @@ class Pool {
   ~Pool();
 
   // Finds or makes the class. kInvalidArgument: page_bytes is 0 or above the segment size;
-  // kBusy: more than 65,535 classes or domains.
+  // kBusy: more than 65,535 classes or domains, or more than 4,096 classes of one domain.
   model::Result<ClassId> size_class(model::DomainId domain, uint64_t page_bytes);
+
+  // The domain's id will be another's. Precondition: it has no segment.
+  void forget_classes(model::DomainId domain);
 
   // A slot in state kFilling with a new generation; nullopt: the domain's segments have no room.
   // `after` is a hint and may be stale: one that is free or of another class counts as none.
@@ -128,6 +132,7 @@ class Pool {
   struct Domain {
     DomainSegments segments;
     DomainUsage usage;  // but for segment_bytes
+    uint32_t class_count = 0;
   };
 
   explicit Pool(SegmentSupply* supply) : supply_(supply) {}
@@ -151,7 +156,9 @@ class Pool {
   SegmentSupply* const supply_;
   FlatArray<PageEntry> pages_;
   ChunkTable chunks_;
-  std::vector<SizeClass> classes_;
+  std::vector<SizeClass> classes_;  // page_bytes 0: free
+  std::vector<ClassId> free_classes_;
+  std::unordered_map<uint64_t, ClassId> class_by_size_;
   std::vector<Domain> domains_;
   uint32_t next_segment_id_ = 0;
   uint32_t retiring_count_ = 0;  // retired, and not yet known to be gone

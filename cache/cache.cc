@@ -20,9 +20,25 @@ model::Result<std::unique_ptr<Cache>> Cache::create(const CacheOptions& options,
 }
 
 model::Result<model::DomainId> Cache::add_domain(std::string_view name) {
-  const model::DomainId domain = QUIRE_TRY(names_.intern_domain(name));
+  const model::DomainId domain = QUIRE_TRY(intern_domain(name));
   QUIRE_TRY(store_->add_domain(domain));
   return domain;
+}
+
+model::Result<model::DomainId> Cache::intern_domain(std::string_view name) {
+  auto known = names_.intern_domain(name);
+  if (known.ok()) return known;
+  for (uint16_t i = 0; i < names_.domain_count(); ++i) {
+    const model::DomainId domain{i};
+    if (!names_.is_domain_unused(domain)) continue;
+    // Memory first: a segment that holds nothing goes to the next one that asks.
+    const allocator::DomainUsage usage = store_->pool().usage(domain);
+    if (usage.segment_bytes + usage.retiring_bytes > 0) continue;
+    store_->pool().forget_classes(domain);
+    names_.take_over_domain(domain, name);
+    return domain;
+  }
+  return known;
 }
 
 model::Result<void> Cache::complete_root(model::RootId id) {
@@ -50,7 +66,7 @@ model::Result<void> Cache::open_session(const RootKey& key, uint32_t owner_tag,
       return completed;
     }
   }
-  ++names_.root(id).session_count;
+  names_.hold(id);
   store_->taker().note_session(key.domain, true);
   session.root = id;
   session.owner_tag = owner_tag;
@@ -74,9 +90,8 @@ void Cache::close_session(CacheSession& session) {
   QUIRE_CHECK(session.fill_count == 0);
   if (session.tip.valid()) store_->unpin(session.tip);
   session.tip = model::NodeId{};
-  Root& root = names_.root(session.root);
-  --root.session_count;
-  store_->taker().note_session(root.key.domain, false);
+  store_->taker().note_session(names_.root(session.root).key.domain, false);
+  names_.release(session.root);
   store_->maybe_forget_root(session.root);
 }
 

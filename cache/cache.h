@@ -38,7 +38,8 @@ class Cache {
   uint32_t lease_count() const { return leases_.count(); }
   uint32_t fill_count() const { return fills_.count(); }
 
-  // Interns the domain and prepares its policy.
+  // Interns the domain and prepares its policy. When there are too many, one without clients,
+  // pages and segments makes way. kBusy: none has.
   model::Result<model::DomainId> add_domain(std::string_view name);
   // Fills in `session`; the root's size classes exist afterwards. Errors of
   // NamespaceTable::open_root, Pool::size_class; kBusy when the node table is full.
@@ -54,9 +55,10 @@ class Cache {
   Cache(LeaseTable leases, FillTable fills)
       : leases_(std::move(leases)), fills_(std::move(fills)) {}
   model::Result<void> complete_root(model::RootId id);
+  model::Result<model::DomainId> intern_domain(std::string_view name);
 
   LayoutTable layouts_;
-  NamespaceTable names_;
+  NamespaceTable names_{&layouts_};
   LeaseTable leases_;
   FillTable fills_;
   uint32_t last_session_ = 0;  // number of the session that was opened last

@@ -48,8 +48,9 @@ model::Result<model::LayoutId> LayoutTable::add(model::Layout layout) {
   for (uint32_t i = 0; i < layouts_.size(); ++i) {
     if (layouts_[i]->digest == digest) return model::LayoutId{i};
   }
-  if (layouts_.size() >= kMaxLayouts) {
-    return model::make_error(Errc::kBusy, "1024 layouts are registered; restart the daemon");
+  const std::optional<size_t> place = find_place();
+  if (!place) {
+    return model::make_error(Errc::kBusy, "1024 layouts are in use; close sessions of some");
   }
   auto known = std::make_unique<KnownLayout>();
   known->digest = digest;
@@ -64,8 +65,21 @@ model::Result<model::LayoutId> LayoutTable::add(model::Layout layout) {
   known->layer_count = count_layers(layout, known->append);
   known->layout = std::move(layout);
   set_replay(*known);
-  layouts_.push_back(std::move(known));
-  return model::LayoutId{static_cast<uint32_t>(layouts_.size() - 1)};
+  layouts_[*place] = std::move(known);
+  return model::LayoutId{static_cast<uint32_t>(*place)};
+}
+
+// A free place, that of one that nobody holds if there is no other.
+std::optional<size_t> LayoutTable::find_place() {
+  if (layouts_.size() < kMaxLayouts) {
+    layouts_.emplace_back();
+    return layouts_.size() - 1;
+  }
+  const auto unused = std::find_if(layouts_.begin(), layouts_.end(),
+                                   [](const auto& known) { return known->holders == 0; });
+  if (unused == layouts_.end()) return std::nullopt;
+  if (forget_) forget_(**unused);
+  return static_cast<size_t>(unused - layouts_.begin());
 }
 
 const KnownLayout* LayoutTable::find(model::LayoutId id) const {

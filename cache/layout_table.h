@@ -1,10 +1,14 @@
-// Layouts known to this daemon, by canonical digest. Equal layouts share one id for ever.
+// Layouts known to this daemon, by canonical digest. Equal layouts share one id, which stays while
+// a client or a root holds it; the place of one that nobody holds is taken when there is no other.
 // Page plans are computed once here, so that the hot path only reads them.
 // Threads: core only. Bound: kMaxLayouts.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <optional>
+#include <utility>
 #include <vector>
 
 #include "model/layout.h"
@@ -27,19 +31,28 @@ struct KnownLayout {
   uint32_t layer_count = 0;              // highest layer number + 1, over append groups
   uint32_t replay_tokens = 0;            // to rebuild all checkpoint groups; 0 = not allowed
   bool replay_exact = false;
+  uint32_t holders = 0;  // clients that registered it, and roots
 
   const model::PagePlan& plan(model::FillKind kind, uint32_t end_units) const;
 };
 
 class LayoutTable {
  public:
-  // Precondition: validated. kBusy beyond kMaxLayouts.
+  // Precondition: validated. kBusy: kMaxLayouts are held. The caller holds it, or may lose it to
+  // the next add().
   model::Result<model::LayoutId> add(model::Layout layout);
+  void hold(model::LayoutId id) { ++layouts_[id.value]->holders; }
+  void release(model::LayoutId id) { --layouts_[id.value]->holders; }
   const KnownLayout* find(model::LayoutId id) const;
   size_t size() const { return layouts_.size(); }
+  // Called with each layout that loses its place, before it goes.
+  void on_forget(std::function<void(const KnownLayout&)> forget) { forget_ = std::move(forget); }
 
  private:
+  std::optional<size_t> find_place();
+
   std::vector<std::unique_ptr<KnownLayout>> layouts_;
+  std::function<void(const KnownLayout&)> forget_;
 };
 
 }  // namespace quire::cache

@@ -10,6 +10,12 @@
 
 namespace quire::server {
 
+namespace {
+
+constexpr size_t kMaxLayoutsOfAConnection = 128;
+
+}  // namespace
+
 using model::Errc;
 using model::FrameType;
 using model::make_error;
@@ -104,6 +110,7 @@ model::Result<void> ControlVerbs::hello(Connection& connection, uint32_t sequenc
   // The domain follows from who the peer is, never from what it says.
   const std::string domain = "uid:" + std::to_string(connection.peer().uid);
   connection.domain = QUIRE_TRY(parts_.cache->add_domain(domain));
+  parts_.cache->names().hold_domain(connection.domain);
   connection.greeted = true;
 
   const SegmentShare::Told told = parts_.segments->tell_all(connection);
@@ -128,8 +135,17 @@ model::Result<void> ControlVerbs::register_layout(Connection& connection, uint32
                         "group " + group.name + ": a page is larger than --segment_bytes");
     }
   }
+  const uint32_t uid = connection.peer().uid;
+  if (connection.layouts.size() >= kMaxLayoutsOfAConnection) {
+    return make_error(Errc::kBusy, "this connection has registered 128 layouts; use another one");
+  }
+  QUIRE_TRY(parts_.shares->check(uid, Shared::kLayouts, 1));
   model::RegisterLayoutReply reply;
   const model::LayoutId id = QUIRE_TRY(parts_.cache->layouts().add(std::move(layout)));
+  if (connection.layouts.insert(id.value).second) {
+    parts_.cache->layouts().hold(id);
+    parts_.shares->take(uid, Shared::kLayouts, 1);
+  }
   reply.layout = id.value;
   reply.digest = parts_.cache->layouts().find(id)->digest;
   connection.send(FrameType::kRegisterLayout, true, sequence, struct_bytes(reply));
@@ -160,6 +176,9 @@ model::Result<void> ControlVerbs::open_session(Connection& connection, uint32_t 
                                                std::string_view payload) {
   const auto request = QUIRE_TRY(read_struct<model::OpenSessionRequest>(payload));
   const SessionIdentity identity = QUIRE_TRY(identify(connection, request));
+  if (!connection.layouts.contains(request.layout)) {
+    return make_error(Errc::kUnknownLayout, "register the layout first");
+  }
   if (request.load_class > static_cast<uint8_t>(model::LoadClass::kBatch)) {
     return make_error(Errc::kInvalidArgument, "load_class must be 0 (interactive) or 1 (batch)");
   }
@@ -286,6 +305,14 @@ bool ControlVerbs::answer_status(int64_t now_ns) {
 void ControlVerbs::forget(Connection& connection) {
   std::erase_if(status_waiters_,
                 [&](const StatusWaiter& waiter) { return waiter.connection == &connection; });
+  for (const uint32_t layout : connection.layouts) {
+    parts_.cache->layouts().release(model::LayoutId{layout});
+  }
+  if (!connection.layouts.empty()) {
+    parts_.shares->give_back(connection.peer().uid, Shared::kLayouts, connection.layouts.size());
+  }
+  connection.layouts.clear();
+  if (connection.greeted) parts_.cache->names().release_domain(connection.domain);
 }
 
 model::Result<void> ControlVerbs::evict(Connection& connection, uint32_t sequence,

@@ -58,7 +58,7 @@ class ControlVerbs {
   // Answers all who wait for a status, when it is time to look anew. True when it did.
   bool answer_status(int64_t now_ns);
   bool status_waits() const { return !status_waiters_.empty(); }
-  // The connection ended.
+  // The connection ended, and its attachments.
   void forget(Connection& connection);
 
  private:

@@ -41,7 +41,9 @@ json::object domain_of(const StatusSources& sources, model::DomainId id) {
           {"retiring_bytes", usage.retiring_bytes},
           {"slot_bytes", usage.slot_bytes},
           {"page_bytes", usage.page_bytes},
-          {"pages", usage.slots}};
+          {"pages", usage.slots},
+          {"roots", sources.cache->names().root_count(id)},
+          {"roots_max", uint64_t{cache::kMaxRootsPerDomain}}};
 }
 
 json::array domains_of(const StatusSources& sources) {
@@ -87,6 +89,7 @@ json::object cache_of(const StatusSources& sources) {
           {"fills", sources.cache->fill_count()},
           {"layouts", sources.cache->layouts().size()},
           {"roots", sources.cache->names().root_count()},
+          {"roots_given_up", sources.cache->names().given_up_count()},
           {"evicted_spans", store.evicted_spans},
           {"evicted_checkpoints", store.evicted_checkpoints},
           {"superseded_checkpoints", store.superseded_checkpoints},

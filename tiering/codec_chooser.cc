@@ -99,6 +99,13 @@ void CodecChooser::forget_misfits(Slot& slot, uint32_t objects) {
   slot.since_misfit = 0;
 }
 
+void CodecChooser::forget(const cache::KnownLayout& layout) {
+  samplers_.erase(&layout);
+  slots_.erase(&layout.span_plan);
+  slots_.erase(&layout.checkpoint_plan);
+  slots_.erase(&layout.checkpoint_tail_plan);
+}
+
 std::vector<CodecGroupStatus> CodecChooser::status() const {
   std::vector<CodecGroupStatus> status;
   for (const auto& [layout, groups] : samplers_) {

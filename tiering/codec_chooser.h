@@ -53,6 +53,8 @@ class CodecChooser {
   // What became of objects of one plan that were encoded together: whether all fitted.
   void observe_fit(const model::PagePlan& plan, uint32_t objects, bool fitted);
 
+  // The layout is about to go.
+  void forget(const cache::KnownLayout& layout);
   std::vector<CodecGroupStatus> status() const;  // of groups that were tried
 
  private:

@@ -1,7 +1,7 @@
 // The manifest: which slots of the data files hold what. RocksDB, statically linked, on a thread of
 // its own.
 //
-//   "e" domain 0 namespace           -> weights epoch           (a namespace never goes back)
+//   "e" domain 0 namespace 0 tenant  -> weights epoch           (a namespace never goes back)
 //   "r" root                         -> RootRecord
 //   "s" root units kind slot         -> RunRecord               a run: objects in adjacent slots,
 //   "t" root units kind slot         -> count that is left      written at once, each the parent of

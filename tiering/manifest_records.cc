@@ -101,6 +101,12 @@ bool plausible(const RunKey& key, size_t count) {
 
 }  // namespace
 
+std::string epoch_name(std::string_view namespace_name, std::string_view tenant) {
+  std::string name(namespace_name);
+  name.append(1, '\0').append(tenant);
+  return name;
+}
+
 std::string epoch_key(std::string_view domain, std::string_view namespace_name) {
   std::string key(1, kEpochPrefix);
   key.append(domain).append(1, '\0').append(namespace_name);
@@ -165,8 +171,10 @@ std::optional<std::pair<std::string, std::string>> parse_epoch_key(std::string_v
   if (zero == std::string_view::npos) return {};
   const std::string_view domain = key.substr(1, zero - 1);
   const std::string_view namespace_name = key.substr(zero + 1);
-  if (domain.size() > model::kMaxNameBytes || namespace_name.size() > model::kMaxNameBytes ||
-      namespace_name.find('\0') != std::string_view::npos) {
+  const size_t end = std::min(namespace_name.find('\0'), namespace_name.size());
+  const std::string_view tenant = namespace_name.substr(std::min(end + 1, namespace_name.size()));
+  if (domain.size() > model::kMaxNameBytes || end > model::kMaxNameBytes ||
+      tenant.size() > model::kMaxNameBytes || tenant.find('\0') != std::string_view::npos) {
     return {};
   }
   return std::pair(std::string(domain), std::string(namespace_name));

@@ -21,6 +21,9 @@ inline constexpr char kRunPrefix = 's';
 inline constexpr char kTruncationPrefix = 't';
 inline constexpr uint8_t kRecordVersion = 1;
 
+// How a namespace is named in the keys of epochs: each tenant has an epoch of its own in it. Keys
+// of earlier versions hold the namespace alone; they count for tenants that have none of their own.
+std::string epoch_name(std::string_view namespace_name, std::string_view tenant);
 std::string epoch_key(std::string_view domain, std::string_view namespace_name);
 std::string root_key(uint32_t id);
 // prefix: kRunPrefix or kTruncationPrefix; both have the same key after it.

@@ -179,17 +179,19 @@ void SsdCommitter::make_names_durable(ManifestBatch& batch) {
   cycle_layouts_.clear();
   for (const Transfer* transfer : cycle_) {
     const cache::KnownLayout* layout = parts_.cache->names().root(root_of(*transfer)).layout;
-    if (stored_layouts_.contains(layout)) continue;
-    const auto end = cycle_layouts_.end();
-    if (std::find(cycle_layouts_.begin(), end, layout) == end) cycle_layouts_.push_back(layout);
+    if (stored_layouts_.contains(layout->digest)) continue;
+    const bool listed =
+        std::any_of(cycle_layouts_.begin(), cycle_layouts_.end(),
+                    [&](const StoredLayout& stored) { return stored.digest == layout->digest; });
+    if (!listed) cycle_layouts_.push_back({layout->digest, layout->layout});
   }
   const bool files = cycle_files_ != named_files_;
   if (!files && cycle_layouts_.empty()) return;
-  // A layout that is known never changes and never moves.
+  // Copies: the cache may forget a layout before the manifest's thread is done.
   batch.first(
       [directory = parts_.directory, layouts = cycle_layouts_, files]() -> model::Result<void> {
-        for (const cache::KnownLayout* layout : layouts) {
-          QUIRE_TRY(directory->store_layout(layout->digest, layout->layout));
+        for (const StoredLayout& layout : layouts) {
+          QUIRE_TRY(directory->store_layout(layout.digest, layout.layout));
         }
         return files ? directory->sync_names() : model::Result<void>{};
       });
@@ -198,7 +200,7 @@ void SsdCommitter::make_names_durable(ManifestBatch& batch) {
 void SsdCommitter::finish_batch(bool ok) {
   if (ok && !cycle_.empty()) {
     named_files_ = cycle_files_;
-    stored_layouts_.insert(cycle_layouts_.begin(), cycle_layouts_.end());
+    for (const StoredLayout& layout : cycle_layouts_) stored_layouts_.insert(layout.digest);
   }
   for (Transfer* transfer : cycle_) {
     if (ok) {

@@ -94,6 +94,14 @@ class SsdCommitter {
   void merge(Erasure&& erasure);
   void erase_run(const RunKey& key, uint32_t count);
 
+  struct HashOfDigest {
+    size_t operator()(const model::Hash256& digest) const { return digest.word(0); }
+  };
+  struct StoredLayout {
+    model::Hash256 digest;
+    model::Layout layout;
+  };
+
   CommitterParts parts_;
   std::vector<Transfer*> written_;
   std::unordered_map<uint32_t, Erasure> erasing_;  // by first slot of the run; not in a batch yet
@@ -102,12 +110,12 @@ class SsdCommitter {
 
   // Known to be durable under their names.
   uint32_t named_files_ = 0;  // SsdFiles::made_count() at the time
-  std::unordered_set<const cache::KnownLayout*> stored_layouts_;
+  std::unordered_set<model::Hash256, HashOfDigest> stored_layouts_;
 
   std::vector<Transfer*> cycle_;
   std::vector<Erasure> cycle_erasures_;
-  uint32_t cycle_files_ = 0;                              // made when its batch was submitted
-  std::vector<const cache::KnownLayout*> cycle_layouts_;  // that its batch stores
+  uint32_t cycle_files_ = 0;                 // made when its batch was submitted
+  std::vector<StoredLayout> cycle_layouts_;  // that its batch stores
   std::vector<IoOp> syncs_;
   uint32_t syncs_in_flight_ = 0;
   bool batch_in_flight_ = false;

@@ -75,6 +75,7 @@ class SsdDemoter {
   // Write-back, and what is demoted is needed as free RAM.
   bool short_of_ram() const { return short_of_ram_; }
   const DemoterCounters& counters() const { return counters_; }
+  void forget_layout(const cache::KnownLayout& layout) { codec_.forget(layout); }
   std::vector<CodecGroupStatus> codec_groups() const { return codec_.status(); }
   const std::string& blocked_by() const { return blocked_by_; }
   // From becoming a candidate to being durable, over the last kLags objects; 0 before the first.

@@ -19,6 +19,7 @@
 #include "model/limits.h"
 #include "tiering/durable_file.h"
 #include "tiering/manifest.h"
+#include "tiering/manifest_records.h"
 #include "tiering/ssd_rebuild_scan.h"
 
 namespace quire::tiering {
@@ -39,7 +40,8 @@ constexpr std::string_view kFresh = "manifest.new";
 constexpr std::string_view kCurrent = "manifest";
 constexpr std::string_view kOld = "manifest.old";
 
-using Epochs = std::map<std::pair<std::string, std::string>, uint64_t>;  // domain, namespace
+// By domain and epoch_name().
+using Epochs = std::map<std::pair<std::string, std::string>, uint64_t>;
 
 bool is_span(const FoundObject& object) {
   return static_cast<NodeKind>(object.kind) == NodeKind::kSpan;
@@ -100,16 +102,23 @@ class Chooser {
 
   void find_epochs() {
     for (const RootRecord& root : found_.roots) {
-      uint64_t& epoch = epochs_[{root.domain, root.namespace_name}];
-      epoch = std::max(epoch, root.weights_epoch);
+      const auto [own, added] = epochs_.try_emplace(epoch_of(root), 0);
+      // Of an earlier version: without a tenant, for all that have none of their own.
+      const auto common = epochs_.find({root.domain, root.namespace_name});
+      if (added && common != epochs_.end()) own->second = common->second;
+      own->second = std::max(own->second, root.weights_epoch);
     }
+  }
+
+  static std::pair<std::string, std::string> epoch_of(const RootRecord& root) {
+    return {root.domain, epoch_name(root.namespace_name, root.tenant)};
   }
 
   bool is_usable(const FoundObject& object) {
     const RootRecord& root = found_.roots[object.root];
     const KnownLayout* layout = layouts_[object.root];
     uint64_t* why = nullptr;
-    if (root.weights_epoch < epochs_.at({root.domain, root.namespace_name})) {
+    if (root.weights_epoch < epochs_.at(epoch_of(root))) {
       why = &report_.stale;
     } else if (layout == nullptr) {
       why = &report_.without_layout;

@@ -5,6 +5,7 @@
 #include <unordered_map>
 
 #include "model/boundary.h"
+#include "tiering/manifest_records.h"
 
 namespace quire::tiering {
 
@@ -44,20 +45,34 @@ class Restorer {
   void restore_roots(const ManifestContents& contents) {
     std::unordered_map<std::string, uint64_t> epochs;
     for (const auto& [name, epoch] : contents.epochs) {
-      const auto domain = parts_.cache->add_domain(name.first);
-      if (domain.ok()) parts_.cache->names().restore_epoch(*domain, name.second, epoch);
       epochs[name.first + '\0' + name.second] = epoch;
+      restore_epoch(name.first, name.second, epoch);
     }
     uint32_t next = 1;
     for (const RootRecord& record : contents.roots) {
       next = std::max(next, record.id + 1);
       KnownRoot known;
-      const auto epoch = epochs.find(record.domain + '\0' + record.namespace_name);
+      const std::string name = epoch_name(record.namespace_name, record.tenant);
+      auto epoch = epochs.find(record.domain + '\0' + name);
+      if (epoch == epochs.end()) {
+        epoch = epochs.find(record.domain + '\0' + record.namespace_name);
+        if (epoch != epochs.end()) restore_epoch(record.domain, name, epoch->second);
+      }
       known.stale = epoch != epochs.end() && record.weights_epoch < epoch->second;
       if (!known.stale) known.without_layout = !restore_root(record, known).ok();
       roots_.emplace(record.id, known);
     }
     parts_.roots->set_next(next);
+  }
+
+  // `name` as epoch_name() makes it; one without a tenant counts where a root has no other.
+  void restore_epoch(const std::string& domain_name, const std::string& name, uint64_t epoch) {
+    const size_t zero = name.find('\0');
+    if (zero == std::string::npos) return;
+    const auto domain = parts_.cache->add_domain(domain_name);
+    if (!domain.ok()) return;
+    parts_.cache->names().restore_epoch(*domain, name.substr(zero + 1), name.substr(0, zero),
+                                        epoch);
   }
 
   model::Result<void> restore_root(const RootRecord& record, KnownRoot& known) {

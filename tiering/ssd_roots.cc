@@ -1,5 +1,7 @@
 #include "tiering/ssd_roots.h"
 
+#include "tiering/manifest_records.h"
+
 namespace quire::tiering {
 
 void SsdRoots::restored(model::RootId root, const RootRecord& record) {
@@ -20,7 +22,8 @@ void SsdRoots::describe(model::RootId id, ManifestBatch& batch) {
   if (by_root_[id.value].durable) return;
   const cache::Root& root = cache_->names().root(id);
   const std::string& domain = cache_->names().domain_name(root.key.domain);
-  batch.put_epoch(domain, root.key.namespace_name, root.key.weights_epoch);
+  batch.put_epoch(domain, epoch_name(root.key.namespace_name, root.key.tenant),
+                  root.key.weights_epoch);
   batch.put_root({.id = number,
                   .hash = root.hash,
                   .layout_digest = root.layout->digest,

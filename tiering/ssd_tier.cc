@@ -140,6 +140,8 @@ void SsdTier::build_movers() {
   const uint64_t first_generation = directory_->superblock().start_count << 40;
   demoter_ =
       std::make_unique<SsdDemoter>(parts, committer_.get(), options_.demoter, first_generation);
+  parts_.cache->layouts().on_forget(
+      [this](const cache::KnownLayout& layout) { demoter_->forget_layout(layout); });
   loader_ = std::make_unique<SsdLoader>(LoaderParts{.cache = parts_.cache,
                                                     .mover = mover_.get(),
                                                     .files = files_.get(),
@@ -150,6 +152,7 @@ void SsdTier::build_movers() {
 
 SsdTier::~SsdTier() {
   if (loader_ == nullptr) return;
+  parts_.cache->layouts().on_forget({});
   parts_.cache->store().set_ssd_readable(false);
   parts_.cache->reader().set_load_time([](uint64_t) { return uint64_t{0}; });
 }
