@@ -15,6 +15,7 @@ std::vector<Attack> all_attacks() {
   add(socket_attacks());
   add(fill_attacks());
   add(memory_attacks());
+  add(table_attacks());
   return all;
 }
 

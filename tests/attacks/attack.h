@@ -44,5 +44,6 @@ std::vector<Attack> all_attacks();
 std::vector<Attack> socket_attacks();
 std::vector<Attack> fill_attacks();
 std::vector<Attack> memory_attacks();
+std::vector<Attack> table_attacks();
 
 }  // namespace quire::tests

@@ -44,10 +44,15 @@ void flood_with_frames_that_need_no_reply(AttackGround& ground) {
         /*read_answers=*/true);
 }
 
+void flood_with_status(AttackGround& ground) {
+  flood(ground, many_frames(model::FrameType::kStatus, "", 13005), /*read_answers=*/true);
+}
+
 }  // namespace
 
 std::vector<Attack> socket_attacks() {
-  return {{"SilentFrameFlood", flood_with_frames_that_need_no_reply}};
+  return {{"SilentFrameFlood", flood_with_frames_that_need_no_reply},
+          {"StatusFlood", flood_with_status}};
 }
 
 }  // namespace quire::tests

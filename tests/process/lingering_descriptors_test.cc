@@ -1,9 +1,7 @@
 // Laws 6 and 11: a descriptor that is sent to the daemon may be one whose last close lasts as long
 // as its owner wishes. The daemon neither receives nor closes it where others wait.
-#include <arpa/inet.h>
 #include <fcntl.h>
 #include <gtest/gtest.h>
-#include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -16,6 +14,7 @@
 
 #include "tests/process/client_life.h"
 #include "tests/process/daemon_process.h"
+#include "tests/support/lingering_socket.h"
 #include "tests/support/raw_client.h"
 
 namespace quire::tests {
@@ -24,36 +23,7 @@ using model::FdGuard;
 
 namespace {
 
-constexpr int kLingerSeconds = 1000;  // far beyond the patience of a test
 constexpr int kSockets = 8;
-
-// A connected TCP socket that holds bytes which its peer never takes.
-struct LingeringSocket {
-  FdGuard fd;
-  FdGuard peer;
-};
-
-LingeringSocket make_lingering_socket() {
-  const FdGuard listener(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t length = sizeof(address);
-  const int small = 4096;
-  ::setsockopt(listener.get(), SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
-  auto* const any = reinterpret_cast<sockaddr*>(&address);
-  QUIRE_CHECK(::bind(listener.get(), any, length) == 0 && ::listen(listener.get(), 1) == 0);
-  QUIRE_CHECK(::getsockname(listener.get(), any, &length) == 0);
-  LingeringSocket made{FdGuard(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)), FdGuard()};
-  QUIRE_CHECK(::connect(made.fd.get(), any, length) == 0);
-  made.peer = FdGuard(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
-  const linger lasting{1, kLingerSeconds};
-  QUIRE_CHECK(::setsockopt(made.fd.get(), SOL_SOCKET, SO_LINGER, &lasting, sizeof(lasting)) == 0);
-  const std::vector<char> bytes(1 << 20);
-  while (::send(made.fd.get(), bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL) > 0) {
-  }
-  return made;
-}
 
 // Sends it along with `bytes`, and closes it.
 void give_away(int to, LingeringSocket& socket, std::string_view bytes, int flags = 0) {
