@@ -18,9 +18,9 @@ namespace {
 
 // Of the cache's work for one domain: 0.2 to 0.5 ms, in which others wait.
 constexpr uint32_t kStepsPerTurn = 4096;
-constexpr uint32_t kReclaimStepsPerTurn = 256;  // for dead roots, in the background
-constexpr uint32_t kTurnsBetweenSockets = 32;   // rings are looked at more often than sockets
-constexpr size_t kConnectionsPerTurn = 4;       // one frame of each
+constexpr uint32_t kReclaimStepsPerTurn = 256;     // for dead roots, in the background
+constexpr uint32_t kTurnsBetweenSockets = 32;      // rings are looked at more often than sockets
+constexpr size_t kConnectionsPerTurn = 4;          // one frame of each
 constexpr uint64_t kDescriptorsOfAConnection = 2;  // its socket, and its peer's pidfd
 constexpr uint32_t kSessionsEndedAtOnce = 64;
 constexpr uint32_t kNobody = UINT32_MAX;   // no user's uid
