@@ -46,8 +46,7 @@ UidShares::Amounts shared_totals(const Options& options) {
 model::Result<std::unique_ptr<Core>> Core::create(const CoreParts& parts) {
   EventLoop loop = QUIRE_TRY(EventLoop::create());
   Closers closers{.sockets = QUIRE_TRY(OffCoreCloser::create()),
-                  .sockets_with_descriptors = QUIRE_TRY(OffCoreCloser::create()),
-                  .memory = QUIRE_TRY(OffCoreCloser::create())};
+                  .sockets_with_descriptors = QUIRE_TRY(OffCoreCloser::create())};
   std::unique_ptr<Core> core(new Core(parts, std::move(loop), std::move(closers)));
   QUIRE_TRY(core->wire());
   return core;
@@ -61,7 +60,7 @@ model::Result<void> Core::wire() {
   shares_ = std::make_unique<UidShares>(shared_totals(options), options.uid_share_percent);
   registry_ = std::make_unique<SessionRegistry>(
       parts_.cache, dispatcher_.get(),
-      RegistryOptions{.shares = shares_.get(), .closer = &closers_.memory});
+      RegistryOptions{.shares = shares_.get(), .closer = &closers_.sockets});
   segments_ =
       std::make_unique<SegmentShare>(parts_.cache, [tier = parts_.tier](const std::byte* segment) {
         if (tier != nullptr) tier->forget_segment(segment);
@@ -315,7 +314,6 @@ void Core::collect_closed() {
   closers_.sockets.collect(closed);
   closers_.sockets_with_descriptors.hurry();
   closers_.sockets_with_descriptors.collect(closed);
-  closers_.memory.collect(closed);
 }
 
 void Core::run_calls() {

@@ -86,9 +86,8 @@ class Core final : public ConnectionOwner {
  private:
   // Those whose last close may take long wait in a line of their own: they delay only each other.
   struct Closers {
-    OffCoreCloser sockets;
+    OffCoreCloser sockets;  // unmaps what sessions leave, too
     OffCoreCloser sockets_with_descriptors;
-    OffCoreCloser memory;
   };
   StatusSources status_sources() const;
   Core(const CoreParts& parts, EventLoop loop, Closers closers)
