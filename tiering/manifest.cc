@@ -17,13 +17,15 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <exception>
 #include <mutex>
 #include <optional>
 #include <thread>
 
 #include "model/check.h"
-#include "tiering/manifest_records.h"
+#include "tiering/manifest_count.h"
+#include "tiering/manifest_scan.h"
 
 namespace quire::tiering {
 
@@ -31,13 +33,12 @@ using model::Errc;
 using model::Error;
 using model::make_error;
 using model::Result;
-using rocksdb::Slice;
 using rocksdb::Status;
 
 namespace {
 
 constexpr size_t kProtectionBytesPerKey = 8;
-constexpr size_t kReadaheadBytes = 2 << 20;
+constexpr std::chrono::seconds kCountInterval(1);
 
 // RocksDB does not promise to throw nothing, memory being short for one.
 template <typename Call>
@@ -50,8 +51,6 @@ Status caught(Call&& call) {
     return Status::Aborted("exception", "of an unknown type");
   }
 }
-
-std::string_view view(const Slice& slice) { return {slice.data(), slice.size()}; }
 
 bool lock_is_held(const Status& status) {
   const std::string text = status.ToString();
@@ -201,97 +200,13 @@ Result<std::unique_ptr<rocksdb::DB>> open_database(const ManifestOptions& option
   return error;
 }
 
-// One pass over the records of a prefix, oldest key first.
-class PrefixScan {
- public:
-  PrefixScan(rocksdb::DB& database, char prefix) : prefix_(1, prefix), end_(1, prefix + 1) {
-    upper_bound_ = Slice(end_);
-    rocksdb::ReadOptions options;
-    options.fill_cache = false;
-    options.readahead_size = kReadaheadBytes;
-    options.iterate_upper_bound = &upper_bound_;
-    iterator_.reset(database.NewIterator(options));
-    iterator_->Seek(prefix_);
-  }
-  bool valid() const { return iterator_->Valid(); }
-  void next() { iterator_->Next(); }
-  std::string_view key() const { return view(iterator_->key()); }
-  std::string_view value() const { return view(iterator_->value()); }
-  Status status() const { return iterator_->status(); }
-
- private:
-  const std::string prefix_;
-  const std::string end_;
-  Slice upper_bound_;
-  std::unique_ptr<rocksdb::Iterator> iterator_;
-};
-
-// Truncations have the keys of their runs after the first letter, so both passes go side by side.
-class TruncationScan {
- public:
-  explicit TruncationScan(rocksdb::DB& database) : scan_(database, kTruncationPrefix) {}
-
-  // Objects left of the run, at most `count`; 0 when its truncation does not parse. Keys ascend.
-  uint32_t left_of(std::string_view run, uint32_t count) {
-    while (scan_.valid() && scan_.key().substr(1) < run.substr(1)) scan_.next();
-    if (!scan_.valid() || scan_.key().substr(1) != run.substr(1)) return count;
-    const std::optional<uint32_t> left = parse_truncation_value(scan_.value());
-    if (!left) ++rejected_;
-    return std::min(count, left.value_or(0));
-  }
-  uint64_t rejected() const { return rejected_; }
-  Status status() const { return scan_.status(); }
-
- private:
-  PrefixScan scan_;
-  uint64_t rejected_ = 0;
-};
-
-Status scan_runs(rocksdb::DB& database, const std::function<bool(const RunRecord&)>& visit,
-                 uint64_t& rejected) {
-  PrefixScan runs(database, kRunPrefix);
-  TruncationScan truncations(database);
-  RunRecord run;
-  for (bool more = true; more && runs.valid(); runs.next()) {
-    if (!parse_run(runs.key(), runs.value(), run)) {
-      ++rejected;
-      continue;
-    }
-    const uint32_t left = truncations.left_of(runs.key(), static_cast<uint32_t>(run.keys.size()));
-    run.keys.resize(left);
-    if (left > 0) more = visit(run);
-  }
-  rejected += truncations.rejected();
-  return runs.status().ok() ? truncations.status() : runs.status();
-}
-
-Status scan_roots(rocksdb::DB& database, ManifestContents& contents) {
-  PrefixScan epochs(database, kEpochPrefix);
-  for (; epochs.valid(); epochs.next()) {
-    auto names = parse_epoch_key(epochs.key());
-    const std::optional<uint64_t> epoch = parse_epoch_value(epochs.value());
-    if (names && epoch) {
-      contents.epochs.emplace_back(std::move(*names), *epoch);
-    } else {
-      ++contents.rejected;
-    }
-  }
-  if (!epochs.status().ok()) return epochs.status();
-  PrefixScan roots(database, kRootPrefix);
-  for (; roots.valid(); roots.next()) {
-    if (auto root = parse_root(roots.key(), roots.value())) {
-      contents.roots.push_back(std::move(*root));
-    } else {
-      ++contents.rejected;
-    }
-  }
-  return roots.status();
-}
-
 // Without CURRENT it is corrupt for every later open, so a deletion that is cut short cannot pass
 // for a manifest that lost only some records.
 Status destroy_database(const ManifestOptions& options) {
   rocksdb::Env* env = env_of(options);
+  if (!remove_manifest_count(env, options.path)) {
+    return Status::IOError("its count cannot be removed");
+  }
   if (env->FileExists(options.path).IsNotFound()) return Status::OK();
   rocksdb::FileLock* lock = nullptr;
   Status status = env->LockFile(options.path + "/LOCK", &lock);
@@ -319,7 +234,9 @@ class Manifest::Writer {
   bool submit(ManifestBatch&& batch);
   bool poll(ManifestDone& done);
   Result<void> resume();
+  Result<void> make_writable();
   const Listener& listener() const { return *listener_; }
+  uint64_t missing_writes() const { return missing_writes_; }
   template <typename Scan>
   Result<void> read(Scan&& scan);
 
@@ -330,6 +247,7 @@ class Manifest::Writer {
   Result<void> check_writable() const;
   void write_group(uint32_t first, uint32_t last);
   Result<void> write(uint32_t first, uint32_t last);
+  void write_count();
   Status probe();
   Result<void> reopen();
   void close();
@@ -337,9 +255,13 @@ class Manifest::Writer {
   ManifestDone& place(uint32_t number) { return places_[number % kMaxQueuedBatches]; }
   Error error(const Status& status) const { return error_of(status, options_.path); }
 
-  const ManifestOptions options_;
+  ManifestOptions options_;  // changes while the writer has nothing to do
   const std::shared_ptr<Listener> listener_;
   std::unique_ptr<rocksdb::DB> database_;  // none after a resume() that could not open it
+  uint64_t missing_writes_ = 0;
+  // Of the file beside it; the writer's while it runs.
+  uint64_t counted_ = 0;
+  std::chrono::steady_clock::time_point counted_at_;
   std::array<ManifestDone, kMaxQueuedBatches> places_;
   uint32_t polled_ = 0;  // core only; all three run freely
   alignas(64) std::atomic<uint32_t> submitted_{0};
@@ -355,12 +277,17 @@ Manifest::Writer::Writer(ManifestOptions options, std::shared_ptr<Listener> list
     : options_(std::move(options)),
       listener_(std::move(listener)),
       database_(std::move(database)),
-      thread_([this] { run(); }) {}
+      counted_(read_manifest_count(env_of(options_), options_.path).value_or(0)) {
+  const uint64_t found = database_->GetLatestSequenceNumber();
+  missing_writes_ = counted_ > found ? counted_ - found : 0;
+  thread_ = std::thread([this] { run(); });
+}
 
 Manifest::Writer::~Writer() {
   stopping_.store(true, std::memory_order_release);
   ring();
   thread_.join();
+  write_count();
   close();
 }
 
@@ -432,7 +359,10 @@ void Manifest::Writer::write_group(uint32_t first, uint32_t last) {
   }
   if (!any) return;
   group = write(first, last);
-  if (group.ok()) return;
+  if (group.ok()) {
+    if (std::chrono::steady_clock::now() - counted_at_ >= kCountInterval) write_count();
+    return;
+  }
   listener_->record(group.error());
   for (uint32_t number = first; number != last; ++number) {
     if (place(number).result.ok()) place(number).result = group;
@@ -460,6 +390,21 @@ Result<void> Manifest::Writer::write(uint32_t first, uint32_t last) {
   return {};
 }
 
+// After what it counts is durable. One that cannot be written is only older than it could be; one
+// that says what is missing stays.
+void Manifest::Writer::write_count() {
+  if (options_.read_only || database_ == nullptr || missing_writes_ > 0 || listener_->failure()) {
+    return;
+  }
+  const uint64_t count = database_->GetLatestSequenceNumber();
+  counted_at_ = std::chrono::steady_clock::now();
+  if (count == counted_) return;
+  (void)caught([&] {
+    if (write_manifest_count(env_of(options_), options_.path, count)) counted_ = count;
+    return Status::OK();
+  });
+}
+
 // Writes and syncs the log; changes no record.
 Status Manifest::Writer::probe() {
   return caught([this] {
@@ -485,6 +430,15 @@ Result<void> Manifest::Writer::resume() {
     listener_->record(resumed.error());
   }
   return resumed;
+}
+
+Result<void> Manifest::Writer::make_writable() {
+  drain();
+  if (!options_.read_only) return resume();
+  options_.read_only = false;
+  Result<void> opened = reopen();
+  if (!opened.ok()) listener_->record(opened.error());
+  return opened;
 }
 
 // Not DB::Resume(): it goes on with a log whose write failed when no record came after it, which
@@ -551,10 +505,14 @@ std::vector<ManifestDone> Manifest::poll() {
 
 Result<void> Manifest::resume() { return writer_->resume(); }
 
+Result<void> Manifest::make_writable() { return writer_->make_writable(); }
+
 std::string Manifest::failure() const {
   const std::optional<Error> failure = writer_->listener().failure();
   return failure ? failure->text : std::string();
 }
+
+uint64_t Manifest::missing_writes() const { return writer_->missing_writes(); }
 
 uint64_t Manifest::bytes_written() const { return writer_->listener().bytes_written(); }
 

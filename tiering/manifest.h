@@ -15,6 +15,10 @@
 // refuses writes from then on, and so does the manifest, until resume() succeeds. What a batch
 // needs on the device before, and may block, is done by the writer: ManifestBatch::first().
 //
+// Loss: a log that was emptied looks like one that never held more. How far the manifest has come
+// stands in a file beside it (tiering/manifest_count.h), written a second late at most: a manifest
+// that opens with less says so (missing_writes).
+//
 // Settings (reliability: on-disk rules): paranoid_checks, kPointInTimeRecovery,
 // track_and_verify_wals_in_manifest, protection_bytes_per_key 8. Exceptions do not leave
 // manifest.cc. Threads: everything by the core but the private writer, which runs the work of
@@ -70,6 +74,11 @@ struct RunRecord {
   uint64_t slot_bytes = 0;    // of encoded objects; 0: as their layout has them
   model::Hash256 parent_key;  // of the first object's parent; the root's hash at parent_units 0
   std::vector<model::Hash256> keys;  // one an object, 1..kMaxRunObjects
+};
+
+// For tables keyed by hashes that this daemon's own headers named.
+struct HashOfHash256 {
+  size_t operator()(const model::Hash256& hash) const { return hash.word(0); }
 };
 
 // Changes that become durable together. Values copy and move.
@@ -142,6 +151,9 @@ class Manifest {
   std::vector<ManifestDone> poll();
   size_t in_flight() const { return in_flight_; }
 
+  // Of one that was opened read_only: opens it anew for writing. Blocks. When it cannot, it is as
+  // after a failure, and batches fail; nothing is done when it is open for writing.
+  model::Result<void> make_writable();
   // After a failure: closes RocksDB, opens it anew and writes and syncs its log. What was submitted
   // before fails first; without a failure nothing is done. kIoError, kResourceExhausted, kCorrupt
   // when it still cannot: failure() stays, and batches fail. Blocks, tens of milliseconds; rare.
@@ -149,6 +161,9 @@ class Manifest {
   model::Result<void> resume();
   // The write or background error that stopped writes; empty = none.
   std::string failure() const;
+  // Changes that were durable once and are not there; 0 when nothing is known to be missing. Found
+  // when it is opened.
+  uint64_t missing_writes() const;
   // Bytes RocksDB wrote to its files (WAL, flush, compaction) since it was opened.
   uint64_t bytes_written() const;
 

@@ -19,6 +19,7 @@
 #include "model/limits.h"
 #include "tiering/durable_file.h"
 #include "tiering/manifest.h"
+#include "tiering/manifest_count.h"
 #include "tiering/manifest_records.h"
 #include "tiering/ssd_rebuild_scan.h"
 
@@ -304,9 +305,11 @@ class ManifestNames {
   bool exists(std::string_view name) const {
     return ::faccessat(directory_.get(), std::string(name).c_str(), F_OK, 0) == 0;
   }
+  // The count that lies beside it too.
   Result<void> remove(std::string_view name) const {
     std::error_code failure;
-    fs::remove_all(path(name), failure);
+    fs::remove(path(count_of(name)), failure);
+    if (!failure) fs::remove_all(path(name), failure);
     if (failure) {
       return make_error(Errc::kIoError, "remove " + path(name) + ": " + failure.message());
     }
@@ -321,11 +324,16 @@ class ManifestNames {
       return make_error(renamed.code(),
                         renamed.error().text + "; there is no manifest now: rebuild again");
     }
+    // Cut short before: the new manifest seems to miss something, and another rebuild mends it.
+    if (exists(count_of(kFresh))) QUIRE_TRY(rename(count_of(kFresh), count_of(kCurrent)));
     return remove(kOld);
   }
 
  private:
   explicit ManifestNames(std::string path) : path_(std::move(path)) {}
+  static std::string count_of(std::string_view name) {
+    return std::string(name) + kManifestCountSuffix;
+  }
   Result<void> rename(std::string_view from, std::string_view to) const {
     if (::renameat(directory_.get(), std::string(from).c_str(), directory_.get(),
                    std::string(to).c_str()) != 0) {

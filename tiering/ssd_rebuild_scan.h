@@ -19,11 +19,6 @@
 
 namespace quire::tiering {
 
-// For tables keyed by hashes that this daemon's own headers named.
-struct HashOfHash256 {
-  size_t operator()(const model::Hash256& hash) const { return hash.word(0); }
-};
-
 struct FoundObject {
   model::Hash256 key;
   model::Hash256 parent_key;

@@ -34,7 +34,7 @@ LIBRARIES = {
     r"gflags/": {"server/flags.cc"},
     r"openssl/": {"model/chain_hash.cc"},
     r"toml\+\+/": {"model/layout_toml.cc"},
-    r"rocksdb/": {"tiering/manifest.cc"},
+    r"rocksdb/": {"tiering/manifest.cc", "tiering/manifest_count.cc", "tiering/manifest_scan.cc"},
     r"liburing": {"tiering/uring_engine.cc", "bench/ssd_bench_raw.cc"},
     r"lz4": {"tiering/byte_plane_codec.cc"},
     r"isa-l": {"tiering/crc_copy.cc", "client/quire_client.cc"},
