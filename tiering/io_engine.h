@@ -25,8 +25,9 @@ using FileIndex = model::Id<struct FileTag, uint32_t>;
 enum class IoKind : uint8_t {
   kRead = 0,
   kWrite = 1,
-  kSync = 2,      // fdatasync: data and what is needed to read it back
-  kAllocate = 3,  // fallocate(0) of [offset, offset + bytes): the file grows, blocks are reserved
+  kSync = 2,        // fdatasync: data and what is needed to read it back
+  kAllocate = 3,    // fallocate(0) of [offset, offset + bytes): the file grows, blocks are reserved
+  kDeallocate = 4,  // gives the blocks of [offset, offset + bytes) back; the file keeps its size
 };
 
 struct IoOp {

@@ -173,6 +173,7 @@ void SsdSpace::occupy(SsdRun run) {
     region.starts[word] &= ~mask;
   });
   set_bit(region.starts, run.first.index());
+  live_regions_ += region.is_live() ? 0 : 1;
   region.used_count += run.count;
   used_slots_ += run.count;
   occupied_bytes_ += run.count * (region.slot_bytes + kSsdBlockBytes);
@@ -181,14 +182,16 @@ void SsdSpace::occupy(SsdRun run) {
 std::optional<SsdSpace::NewRegion> SsdSpace::add_region(uint64_t slot_bytes) {
   if (geometry_of(slot_bytes).slot_count == 0) return std::nullopt;
   QUIRE_CHECK(slot_bytes % kSsdBlockBytes == 0);
+  if (allocated_regions_ > max_regions_) return std::nullopt;
+  const bool may_allocate = allocated_regions_ < max_regions_;
   if (no_size_.empty()) {
-    if (regions_.size() == max_regions_) return std::nullopt;
-    regions_.emplace_back();
-    put_on(no_size_, region_count() - 1);
+    if (!may_allocate || regions_.size() == kMaxRegions) return std::nullopt;
+    make_regions_up_to(region_count());
   }
   const uint32_t region = *std::min_element(no_size_.begin(), no_size_.end(), [&](auto a, auto b) {
     return std::pair(!regions_[a].allocated, a) < std::pair(!regions_[b].allocated, b);
   });
+  if (!may_allocate && !regions_[region].allocated) return std::nullopt;
   return NewRegion{region, give_size(region, slot_bytes)};
 }
 
@@ -197,6 +200,66 @@ void SsdSpace::drop_region(uint32_t region) {
   QUIRE_CHECK(regions_[region].used_count == 0);
   if (regions_[region].slot_bytes != 0) take_size(region);
   if (std::exchange(regions_[region].allocated, false)) --allocated_regions_;
+}
+
+void SsdSpace::make_regions_up_to(uint32_t region) {
+  while (regions_.size() <= region) {
+    regions_.emplace_back();
+    put_on(no_size_, region_count() - 1);
+  }
+}
+
+void SsdSpace::hold(uint32_t index, bool allocated) {
+  QUIRE_CHECK(index < kMaxRegions);
+  make_regions_up_to(index);
+  Region& region = regions_[index];
+  QUIRE_CHECK(region.used_count == 0 && region.slot_bytes == 0);
+  live_regions_ -= region.is_live() ? 1 : 0;
+  if (allocated && !std::exchange(region.allocated, true)) ++allocated_regions_;
+  if (region.hold_count++ == 0) {
+    take_off(no_size_, index);
+    ++held_regions_;
+  }
+  live_regions_ += region.is_live() ? 1 : 0;
+}
+
+void SsdSpace::let_go(uint32_t index) {
+  QUIRE_CHECK(is_held(index));
+  Region& region = regions_[index];
+  if (--region.hold_count > 0) return;
+  live_regions_ -= region.allocated ? 1 : 0;
+  --held_regions_;
+  put_on(no_size_, index);
+}
+
+bool SsdSpace::is_held(uint32_t region) const {
+  return region < regions_.size() && regions_[region].hold_count > 0;
+}
+
+void SsdSpace::note_blocks(uint32_t index) {
+  QUIRE_CHECK(index < kMaxRegions);
+  make_regions_up_to(index);
+  Region& region = regions_[index];
+  if (region.slot_bytes != 0 || region.hold_count > 0) return;
+  if (!std::exchange(region.allocated, true)) ++allocated_regions_;
+}
+
+std::optional<uint32_t> SsdSpace::take_surplus() {
+  if (allocated_regions_ <= max_regions_) return std::nullopt;
+  const auto found = std::find_if(no_size_.begin(), no_size_.end(),
+                                  [&](uint32_t region) { return regions_[region].allocated; });
+  if (found == no_size_.end()) return std::nullopt;
+  QUIRE_CHECK(!surplus_);
+  surplus_ = *found;
+  take_off(no_size_, *found);
+  return surplus_;
+}
+
+void SsdSpace::given_back(bool blocks_are_gone) {
+  const uint32_t region = surplus_.value();
+  surplus_.reset();
+  put_on(no_size_, region);
+  if (blocks_are_gone && std::exchange(regions_[region].allocated, false)) --allocated_regions_;
 }
 
 // True: its blocks were absent until now.
@@ -249,11 +312,9 @@ void SsdSpace::take_off(std::vector<uint32_t>& list, uint32_t region) {
 model::Result<void> SsdSpace::claim(SsdSlot first, uint32_t count, uint64_t slot_bytes) {
   const uint32_t index = first.region();
   if (index >= kMaxRegions) return make_error(Errc::kCorrupt, "no such region: drop the record");
-  if (index >= max_regions_) {
-    return make_error(Errc::kResourceExhausted,
-                      name_of(first, count) + " lie beyond the capacity of " +
-                          std::to_string(max_regions_) +
-                          " regions: allow the tier more bytes, or drop the record");
+  if (is_held(index)) {
+    return make_error(Errc::kCorrupt,
+                      name_of(first, count) + " lie in a region that others hold: drop the record");
   }
   const RegionGeometry geometry = geometry_of(slot_bytes);
   if (slot_bytes % kSsdBlockBytes != 0 || count == 0 ||
@@ -272,10 +333,7 @@ model::Result<void> SsdSpace::claim(SsdSlot first, uint32_t count, uint64_t slot
     return make_error(Errc::kCorrupt,
                       name_of(first, count) + " are claimed twice: drop the record");
   }
-  while (regions_.size() <= index) {
-    regions_.emplace_back();
-    put_on(no_size_, region_count() - 1);
-  }
+  make_regions_up_to(index);
   if (present == nullptr) give_size(index, slot_bytes);
   occupy({first, count});
   if (regions_[index].full()) take_off(by_size_[slot_bytes].with_room, index);
@@ -284,7 +342,10 @@ model::Result<void> SsdSpace::claim(SsdSlot first, uint32_t count, uint64_t slot
 
 void SsdSpace::release(SsdSlot slot) {
   QUIRE_CHECK(is_used(slot));
-  set_bit(regions_[slot.region()].freeing, slot.index());
+  Region& region = regions_[slot.region()];
+  set_bit(region.freeing, slot.index());
+  ++region.freeing_count;
+  live_regions_ -= region.is_live() ? 0 : 1;
   --used_slots_;
   ++freeing_slots_;
 }
@@ -297,6 +358,7 @@ void SsdSpace::reclaim(SsdSlot slot) {
   clear_bit(region.freeing, slot.index());
   clear_bit(region.occupied, slot.index());
   --freeing_slots_;
+  --region.freeing_count;
   occupied_bytes_ -= region.slot_bytes + kSsdBlockBytes;
   if (--region.used_count == 0) take_size(slot.region());
 }
@@ -364,7 +426,8 @@ SsdSpaceUsage SsdSpace::usage() const {
           .allocated_bytes = allocated_regions_ * region_bytes_,
           .used_bytes = occupied_bytes_,
           .freeing_slots = freeing_slots_,
-          .used_slots = used_slots_};
+          .used_slots = used_slots_,
+          .held_regions = held_regions_};
 }
 
 uint64_t SsdSpace::table_bytes() const {
@@ -383,9 +446,11 @@ void SsdSpace::check_region(uint32_t index) const {
   const Region& region = regions_[index];
   if (region.slot_bytes == 0) {
     QUIRE_CHECK(region.used_count == 0 && region.occupied.empty());
-    QUIRE_CHECK(no_size_.at(region.list_position) == index);
+    QUIRE_CHECK(region.hold_count > 0 || surplus_ == index ||
+                no_size_.at(region.list_position) == index);
     return;
   }
+  QUIRE_CHECK(region.hold_count == 0 && region.freeing_count == count_set(region.freeing));
   const uint32_t slots = region.geometry.slot_count;
   const SizeClass& size = by_size_.at(region.slot_bytes);
   QUIRE_CHECK(region.allocated);
@@ -408,8 +473,10 @@ void SsdSpace::check_invariants() const {
   uint64_t freeing = 0;
   uint64_t bytes = 0;
   uint32_t allocated = 0;
+  uint32_t live = 0;
+  uint32_t held = 0;
   size_t with_room = 0;
-  QUIRE_CHECK(regions_.size() <= max_regions_);
+  QUIRE_CHECK(regions_.size() <= kMaxRegions);
   for (uint32_t index = 0; index < regions_.size(); ++index) {
     const Region& region = regions_[index];
     check_region(index);
@@ -418,18 +485,22 @@ void SsdSpace::check_invariants() const {
     freeing += freeing_here;
     bytes += region.used_count * (region.slot_bytes + kSsdBlockBytes);
     allocated += region.allocated ? 1 : 0;
+    live += region.is_live() ? 1 : 0;
+    held += region.hold_count > 0 ? 1 : 0;
     with_room += region.slot_bytes != 0 && !region.full() ? 1 : 0;
   }
   QUIRE_CHECK(used == used_slots_ && freeing == freeing_slots_);
   QUIRE_CHECK(bytes == occupied_bytes_ && (bytes != 0) == (used + freeing != 0));
   QUIRE_CHECK(allocated == allocated_regions_);
+  QUIRE_CHECK(live == live_regions_ && held == held_regions_);
   size_t sized = 0;
   for (const auto& [slot_bytes, size] : by_size_) {
     QUIRE_CHECK(size.region_count > 0);
     sized += size.region_count;
     with_room -= size.with_room.size();
   }
-  QUIRE_CHECK(with_room == 0 && sized + no_size_.size() == regions_.size());
+  QUIRE_CHECK(with_room == 0 &&
+              sized + no_size_.size() + held + (surplus_ ? 1 : 0) == regions_.size());
 }
 
 }  // namespace quire::tiering

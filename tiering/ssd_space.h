@@ -9,6 +9,13 @@
 // long enough, else hands out a shorter run; it looks into three regions at most. A region is made
 // (its blocks allocated by the caller) when no region of the size has room, and goes back to no
 // size when its last slot is free. A run loses slots from its end only, or all at once.
+//
+// The capacity is a number of regions, not the highest of them: one that is allocated counts,
+// wherever it lies. What was claimed may be more than that (the operator lowered the capacity):
+// then no region is added until enough have given their blocks back (take_surplus).
+//
+// A region may be held: no slot of it is known, and nothing may be written there, for it has
+// content that this start cannot place (tiering/ssd_kept.h).
 // Invariants (check_invariants): a slot is in one state; counts and lists agree with the bitmaps;
 // the slots of a region fit it; a used slot behind a free one starts a run. Memory: three bits a
 // slot. Threads: core only.
@@ -37,6 +44,7 @@ struct SsdSpaceUsage {
   uint64_t used_bytes = 0;       // slots used or freeing, with their headers
   uint64_t freeing_slots = 0;
   uint64_t used_slots = 0;
+  uint32_t held_regions = 0;
 };
 
 class SsdSpace {
@@ -61,8 +69,22 @@ class SsdSpace {
 
   // At open: these slots hold a run. Any input is answered by a value, and an error claims nothing:
   // kCorrupt: they overlap another, or do not fit their region, or the region has another slot
-  // size; kResourceExhausted: the region is beyond max_regions (the operator lowered the capacity).
+  // size or is held.
   model::Result<void> claim(SsdSlot first, uint32_t count, uint64_t slot_bytes);
+  // Also at open: nothing is taken from this region. As often as it is held, it must be let go.
+  // Precondition: no slot of it is claimed. `allocated`: it has blocks.
+  void hold(uint32_t region, bool allocated);
+  void let_go(uint32_t region);
+  // More regions than the capacity have slots in use or are held, so copies must go.
+  bool is_over_capacity() const { return live_regions_ > max_regions_; }
+  uint32_t live_regions() const { return live_regions_; }
+  // At open: the region, which is not in use, has blocks.
+  void note_blocks(uint32_t region);
+  // A region that is not in use and whose blocks are beyond the capacity: nobody else gets it until
+  // given_back. Precondition: the one before was.
+  std::optional<uint32_t> take_surplus();
+  void given_back(bool blocks_are_gone);
+
   // No longer named by anything in memory; still named by the manifest.
   void release(SsdSlot slot);
   // Its record is durably gone: may be written again.
@@ -74,6 +96,7 @@ class SsdSpace {
   SsdSlot run_start(SsdSlot slot) const;
   bool is_used(SsdSlot slot) const;  // false for a freeing slot, and for one that does not exist
   uint64_t slot_bytes(uint32_t region) const;  // 0: the region has no size
+  bool is_held(uint32_t region) const;
   RegionGeometry geometry(uint32_t region) const;
   // Offset in the region.
   uint64_t header_offset(SsdSlot slot) const;
@@ -89,8 +112,10 @@ class SsdSpace {
   struct Region {
     uint64_t slot_bytes = 0;  // 0 = no size
     RegionGeometry geometry;
-    bool allocated = false;          // its blocks exist in the file
-    uint32_t used_count = 0;         // used or freeing
+    bool allocated = false;   // its blocks exist in the file
+    uint32_t hold_count = 0;  // above 0: in no list, without a size
+    uint32_t used_count = 0;  // used or freeing
+    uint32_t freeing_count = 0;
     uint32_t search_word = 0;        // of the bitmap: where the last run was found
     uint32_t list_position = 0;      // in no_size_, or in with_room unless it is full
     std::vector<uint64_t> occupied;  // used or freeing; also the bits past the last slot
@@ -98,6 +123,7 @@ class SsdSpace {
     std::vector<uint64_t> starts;  // stale for free slots
 
     bool full() const { return used_count == geometry.slot_count; }
+    bool is_live() const { return used_count > freeing_count || (hold_count > 0 && allocated); }
   };
   struct SizeClass {
     std::vector<uint32_t> with_room;  // regions of this size with free slots
@@ -115,6 +141,7 @@ class SsdSpace {
   void occupy(SsdRun run);
   bool give_size(uint32_t region, uint64_t slot_bytes);
   void take_size(uint32_t region);
+  void make_regions_up_to(uint32_t region);
   void put_on(std::vector<uint32_t>& list, uint32_t region);
   void take_off(std::vector<uint32_t>& list, uint32_t region);
   void check_region(uint32_t index) const;
@@ -125,7 +152,10 @@ class SsdSpace {
   std::map<uint64_t, SizeClass> by_size_;  // of the slot sizes that regions have
   std::vector<uint32_t> no_size_;          // regions that may take any size
   uint32_t allocated_regions_ = 0;
-  uint64_t occupied_bytes_ = 0;  // slots used or freeing, with their headers
+  uint32_t live_regions_ = 0;  // Region::is_live
+  uint32_t held_regions_ = 0;
+  std::optional<uint32_t> surplus_;  // in no list
+  uint64_t occupied_bytes_ = 0;      // slots used or freeing, with their headers
   uint64_t used_slots_ = 0;
   uint64_t freeing_slots_ = 0;
 };

@@ -40,6 +40,9 @@ ssize_t step(const IoOp& op, int fd) {
       return ::fdatasync(fd);
     case IoKind::kAllocate:
       return ::fallocate(fd, 0, offset, static_cast<off_t>(op.bytes));
+    case IoKind::kDeallocate:
+      return ::fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset,
+                         static_cast<off_t>(op.bytes));
   }
   return 0;
 }

@@ -272,6 +272,10 @@ void UringEngine::prepare(io_uring_sqe* entry, const IoOp& op) const {
       io_uring_prep_fallocate(entry, file, 0, static_cast<off_t>(offset),
                               static_cast<off_t>(op.bytes));
       break;
+    case IoKind::kDeallocate:
+      io_uring_prep_fallocate(entry, file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                              static_cast<off_t>(offset), static_cast<off_t>(op.bytes));
+      break;
   }
   if (buffer != kNoIndex) entry->buf_index = buffer;
   entry->flags |= IOSQE_FIXED_FILE;

@@ -33,7 +33,8 @@ inline constexpr KindMask kReads = mask_of(tiering::IoKind::kRead);
 inline constexpr KindMask kWrites = mask_of(tiering::IoKind::kWrite);
 inline constexpr KindMask kSyncs = mask_of(tiering::IoKind::kSync);
 inline constexpr KindMask kAllocates = mask_of(tiering::IoKind::kAllocate);
-inline constexpr KindMask kAllKinds = kReads | kWrites | kSyncs | kAllocates;
+inline constexpr KindMask kDeallocates = mask_of(tiering::IoKind::kDeallocate);
+inline constexpr KindMask kAllKinds = kReads | kWrites | kSyncs | kAllocates | kDeallocates;
 
 enum class FaultAction : uint8_t {
   kFail,     // `error`, and nothing reaches the device
@@ -118,7 +119,7 @@ class FaultyEngine final : public tiering::IoEngine {
   Hook hook_;
   std::vector<CountedFault> faults_;
   bool hold_all_ = false;
-  std::array<uint64_t, 4> counts_{};
+  std::array<uint64_t, 5> counts_{};
   uint64_t next_index_ = 0;
   uint64_t faults_acted_ = 0;
 

@@ -318,7 +318,7 @@ void PowerRecorder::on_submit(const tiering::IoOp& op) {
   look_for_small_files();
   Event event{.id = next_id_++, .path = data_files_.at(op.file.value), .offset = op.offset};
   under_way_[&op] = event.id;
-  if (op.kind == IoKind::kAllocate) return;
+  if (op.kind == IoKind::kAllocate || op.kind == IoKind::kDeallocate) return;
   event.kind = op.kind == IoKind::kWrite ? Kind::kWriteBegun : Kind::kSyncBegun;
   if (op.kind == IoKind::kWrite) event.bytes.assign(reinterpret_cast<char*>(op.data), op.bytes);
   events_.push_back(std::move(event));
@@ -326,7 +326,8 @@ void PowerRecorder::on_submit(const tiering::IoOp& op) {
 
 void PowerRecorder::on_done(const tiering::IoOp& op) {
   const std::lock_guard lock(mutex_);
-  if (op.kind == IoKind::kRead || op.error != 0) return;
+  // What lay in blocks that are given back may be there still: nothing names it any more.
+  if (op.kind == IoKind::kRead || op.kind == IoKind::kDeallocate || op.error != 0) return;
   Event event{.id = under_way_.at(&op), .path = data_files_.at(op.file.value)};
   if (op.kind == IoKind::kWrite) event.kind = Kind::kWriteDone;
   if (op.kind == IoKind::kSync) event.kind = Kind::kSyncDone;

@@ -415,7 +415,8 @@ TEST(SsdSpace, Law08_ClaimRefusesWhatDoesNotFit) {
   expect_refused(space, SsdSlot::of(2, 0), 1, 1 << 20, Errc::kCorrupt);  // than a region
   expect_refused(space, SsdSlot::of(2, 0), 1, ~0ull << 12, Errc::kCorrupt);
   expect_refused(space, SsdSlot{}, 1, kSmall, Errc::kCorrupt);  // no slot at all
-  expect_refused(space, SsdSlot::of(4, 0), 1, kSmall, Errc::kResourceExhausted);
+  space.hold(2, true);
+  expect_refused(space, SsdSlot::of(2, 0), 1, kSmall, Errc::kCorrupt);  // others hold it
   EXPECT_TRUE(space.claim(SsdSlot::of(1, 63), 1, kMiddle).ok());
   EXPECT_TRUE(space.claim(SsdSlot::of(3, 127), 1, kSmall).ok());
 }
@@ -430,6 +431,51 @@ TEST(SsdSpace, RegionsBelowAClaimedOneMayTakeAnySize) {
     regions.insert(region->region);
   }
   EXPECT_EQ(regions, (std::set<uint32_t>{0, 1, 2}));
+  space.check_invariants();
+}
+
+// Law 8: a lower capacity claims all that there is, and gives no region out until enough are gone.
+TEST(SsdSpace, Law08_ClaimsBeyondTheCapacityAreTakenAndNothingIsAdded) {
+  SsdSpace space(kRegionBytes, 2);
+  for (const uint32_t region : {0u, 3u, 7u}) {
+    ASSERT_TRUE(space.claim(SsdSlot::of(region, 0), 2, kLarge).ok());
+  }
+  EXPECT_TRUE(space.is_over_capacity());
+  EXPECT_EQ(space.usage().allocated_bytes, 3 * kRegionBytes);
+  EXPECT_FALSE(space.add_region(kSmall).has_value());
+  EXPECT_FALSE(space.take_surplus().has_value());
+  for (const uint32_t slot : {1u, 0u}) space.release(SsdSlot::of(3, slot));
+  EXPECT_FALSE(space.is_over_capacity());
+  EXPECT_FALSE(space.take_surplus().has_value());  // its record is not gone
+  for (const uint32_t slot : {1u, 0u}) space.reclaim(SsdSlot::of(3, slot));
+  EXPECT_FALSE(space.add_region(kSmall).has_value());
+  ASSERT_EQ(space.take_surplus(), 3u);
+  space.check_invariants();
+  space.given_back(true);
+  EXPECT_EQ(space.usage().allocated_bytes, 2 * kRegionBytes);
+  EXPECT_FALSE(space.take_surplus().has_value());
+  EXPECT_FALSE(space.add_region(kSmall).has_value());
+  space.cancel(SsdSlot::of(7, 0), 2);
+  EXPECT_EQ(space.add_region(kSmall)->region, 7u);
+  space.check_invariants();
+}
+
+TEST(SsdSpace, Law08_NothingIsTakenFromAHeldRegion) {
+  SsdSpace space(kRegionBytes, 3);
+  space.hold(1, true);
+  space.hold(1, true);
+  space.hold(4, false);  // of a file that is missing
+  EXPECT_EQ(space.usage().allocated_bytes, kRegionBytes);
+  EXPECT_EQ(space.usage().held_regions, 2u);
+  EXPECT_EQ(space.add_region(kSmall)->region, 0u);
+  EXPECT_EQ(space.add_region(kSmall)->region, 2u);
+  EXPECT_FALSE(space.add_region(kSmall).has_value());
+  space.check_invariants();
+  space.let_go(1);
+  EXPECT_FALSE(space.add_region(kSmall).has_value());
+  space.let_go(1);
+  EXPECT_EQ(space.add_region(kSmall)->region, 1u);
+  space.let_go(4);
   space.check_invariants();
 }
 
