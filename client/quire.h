@@ -271,6 +271,8 @@ class Client {
   // Administrators. Both give the daemon's JSON text, at once: a pass that was started goes on.
   model::Result<std::string> verify_json(model::VerifyScope scope);
   model::Result<std::string> scrub_json(model::ScrubAction action, uint64_t bytes_per_second = 0);
+  // What the SSD tier keeps and does not serve; `reason`: what kDrop drops, empty: all of it.
+  model::Result<std::string> kept_json(model::KeptAction action, std::string_view reason = {});
 
   // After kUnavailable: tries again with back-off until timeout_ms. kBusy when the daemon then has
   // no room for another connection.

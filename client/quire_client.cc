@@ -61,6 +61,13 @@ Result<std::string> Client::scrub_json(model::ScrubAction action, uint64_t bytes
   return json_reply(impl_->attachment().call(FrameType::kScrub, model::struct_bytes(request)));
 }
 
+Result<std::string> Client::kept_json(model::KeptAction action, std::string_view reason) {
+  model::KeptRequest request;
+  request.action = static_cast<uint8_t>(action);
+  request.reason = QUIRE_TRY(model::to_wire_name(reason));
+  return json_reply(impl_->attachment().call(FrameType::kKept, model::struct_bytes(request)));
+}
+
 Result<uint64_t> Client::evict(uint64_t count) {
   // The daemon evicts a bounded number a frame; fewer than that means that nothing more may go.
   for (uint64_t total = 0;;) {

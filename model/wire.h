@@ -35,9 +35,10 @@ enum class FrameType : uint16_t {
   kUnmappedSegment = 7,  // acknowledges kSegmentRetired; no reply
   kPing = 8,
   kStatus = 9,  // reply: JSON text after ReplyStatus
-  kEvict = 10,  // administrators only; so are the next two, whose replies are like kStatus's
+  kEvict = 10,  // administrators only; so are the next ones, whose replies are like kStatus's
   kVerify = 11,
   kScrub = 12,
+  kKept = 13,
   // Events, daemon -> client.
   kSegmentRetired = 64,
   kSessionEnded = 65,
@@ -200,6 +201,15 @@ struct ScrubRequest {
   uint64_t bytes_per_second = 0;  // 0 = as configured
 };
 static_assert(sizeof(ScrubRequest) == 16);
+
+// What the SSD tier keeps and does not serve.
+enum class KeptAction : uint8_t { kShow = 0, kDrop = 1 };
+struct KeptRequest {
+  uint8_t action = 0;  // KeptAction
+  std::array<uint8_t, 7> reserved{};
+  WireName reason{};  // of kDrop: for which it is kept; empty: any
+};
+static_assert(sizeof(KeptRequest) == 8 + sizeof(WireName));
 
 struct SegmentRetiredEvent {
   uint32_t segment = 0;

@@ -84,6 +84,8 @@ model::Result<void> ControlVerbs::run_verb(Connection& connection, FrameType typ
       return verify(connection, sequence, payload);
     case FrameType::kScrub:
       return scrub(connection, sequence, payload);
+    case FrameType::kKept:
+      return kept(connection, sequence, payload);
     case FrameType::kPing:
       connection.send(type, true, sequence, struct_bytes(model::ReplyStatus{}));
       return {};
@@ -379,6 +381,31 @@ model::Result<void> ControlVerbs::scrub(Connection& connection, uint32_t sequenc
       return make_error(Errc::kInvalidArgument, "action must be 0 (status), 1 (start) or 2 (stop)");
   }
   send_text(connection, FrameType::kScrub, sequence, make_scrub_json(*parts_.tier));
+  return {};
+}
+
+model::Result<void> ControlVerbs::kept(Connection& connection, uint32_t sequence,
+                                       std::string_view payload) {
+  const auto request = QUIRE_TRY(read_struct<model::KeptRequest>(payload));
+  if (parts_.tier == nullptr) {
+    return make_error(Errc::kNotFound, "there is no SSD tier; start with --ssd_path");
+  }
+  const std::string_view name = QUIRE_TRY(model::from_wire_name(request.reason));
+  const auto reason = tiering::parse_kept_reason(name);
+  if (!name.empty() && !reason) {
+    return make_error(Errc::kInvalidArgument,
+                      "nothing is kept for the reason \"" + std::string(name) + "\"");
+  }
+  switch (static_cast<model::KeptAction>(request.action)) {
+    case model::KeptAction::kShow:
+      break;
+    case model::KeptAction::kDrop:
+      QUIRE_TRY(parts_.tier->drop_kept(reason));
+      break;
+    default:
+      return make_error(Errc::kInvalidArgument, "action must be 0 (show) or 1 (drop)");
+  }
+  send_text(connection, FrameType::kKept, sequence, make_kept_json(*parts_.tier));
   return {};
 }
 

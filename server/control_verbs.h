@@ -83,6 +83,7 @@ class ControlVerbs {
   model::Result<void> evict(Connection& connection, uint32_t sequence, std::string_view payload);
   model::Result<void> verify(Connection& connection, uint32_t sequence, std::string_view payload);
   model::Result<void> scrub(Connection& connection, uint32_t sequence, std::string_view payload);
+  model::Result<void> kept(Connection& connection, uint32_t sequence, std::string_view payload);
   void send_text(Connection& connection, model::FrameType type, uint32_t sequence,
                  std::string_view text);
 

@@ -55,9 +55,8 @@ struct Daemon::Parts {
 namespace {
 
 model::Result<std::unique_ptr<tiering::IoEngine>> make_engine(const Options& options) {
-  // Data files of a region at least, and the probe's.
-  const uint64_t regions = options.ssd_bytes / options.ssd_region_bytes;
-  const auto files = static_cast<uint32_t>(std::min<uint64_t>(regions, tiering::kMaxRegions) + 2);
+  const uint32_t files = tiering::SsdDirectory::max_open_files(
+      {.path = options.ssd_path, .region_bytes = options.ssd_region_bytes}, options.ssd_bytes);
   if (options.ssd_engine != "pread") {
     auto made =
         tiering::UringEngine::create({.queue_depth = options.ssd_queue_depth, .max_files = files});
@@ -72,6 +71,7 @@ tiering::SsdTierOptions tier_options(const Options& options) {
   tiering::SsdTierOptions tier;
   tier.directory = {.path = options.ssd_path, .region_bytes = options.ssd_region_bytes};
   tier.capacity_bytes = options.ssd_bytes;
+  tier.evict_to_capacity = options.ssd_shrink == "evict";
   tier.demoter.policy =
       options.ssd_write == "back" ? tiering::WritePolicy::kBack : tiering::WritePolicy::kThrough;
   tier.demoter.delay_ms = options.ssd_write_delay_ms;

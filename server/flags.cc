@@ -29,6 +29,9 @@ DEFINE_uint32(uid_share_percent, 75,
               "of connections, sessions, their memory, descriptors and leases, for one uid");
 DEFINE_string(ssd_path, "", "directory of the SSD tier; empty: RAM only");
 DEFINE_string(ssd_bytes, "64GiB", "room for data files on SSD");
+DEFINE_string(ssd_shrink, "refuse",
+              "when the directory holds more than --ssd_bytes: refuse (only read it), or evict the "
+              "least useful");
 DEFINE_string(ssd_region_bytes, "64MiB",
               "of a new directory, 1MiB..1GiB; holds the largest object");
 DEFINE_string(ssd_engine, "auto", "auto, io_uring or pread");
@@ -96,6 +99,7 @@ model::Result<void> ssd_options(Options& options) {
   options.ssd_path = FLAGS_ssd_path;
   options.ssd_bytes = QUIRE_TRY(parse_bytes("ssd_bytes", FLAGS_ssd_bytes));
   options.ssd_region_bytes = QUIRE_TRY(parse_bytes("ssd_region_bytes", FLAGS_ssd_region_bytes));
+  options.ssd_shrink = FLAGS_ssd_shrink;
   options.ssd_engine = FLAGS_ssd_engine;
   options.ssd_queue_depth = FLAGS_ssd_queue_depth;
   options.ssd_queue_bytes = QUIRE_TRY(parse_bytes("ssd_queue_bytes", FLAGS_ssd_queue_bytes));

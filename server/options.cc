@@ -65,6 +65,9 @@ model::Result<void> validate_ssd(const Options& options) {
   if (options.ssd_write != "through" && options.ssd_write != "back") {
     return wrong("ssd_write", "must be through or back");
   }
+  if (options.ssd_shrink != "refuse" && options.ssd_shrink != "evict") {
+    return wrong("ssd_shrink", "must be refuse or evict");
+  }
   if (options.ssd_codec != "auto" && options.ssd_codec != "off") {
     return wrong("ssd_codec", "must be auto or off");
   }

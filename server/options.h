@@ -30,6 +30,7 @@ struct Options {
   // --- SSD tier; none when ssd_path is empty ---
   std::string ssd_path;
   uint64_t ssd_bytes = 64ull << 30;         // of data files
+  std::string ssd_shrink = "refuse";        // more is there: refuse to write, evict down to it
   uint64_t ssd_region_bytes = 64ull << 20;  // of a new directory; the largest object must fit
   std::string ssd_engine = "auto";          // auto, io_uring, pread
   uint32_t ssd_queue_depth = 64;            // operations in flight

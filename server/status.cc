@@ -169,16 +169,35 @@ Groups groups_of(const StatusSources& sources) {
 }
 
 json::object restored_of(const tiering::RestoreReport& restored) {
-  return {{"spans", restored.spans},
-          {"checkpoints", restored.checkpoints},
-          {"runs", restored.runs},
-          {"orphans", restored.orphans},
-          {"without_data", restored.without_data},
-          {"without_layout", restored.without_layout},
-          {"duplicates", restored.duplicates},
-          {"stale", restored.stale},
-          {"beyond_capacity", restored.beyond_capacity},
-          {"rejected", restored.rejected}};
+  return {{"spans", restored.spans}, {"checkpoints", restored.checkpoints},
+          {"runs", restored.runs},   {"orphans", restored.orphans},
+          {"stale", restored.stale}, {"rejected", restored.rejected}};
+}
+
+json::object count_of(const tiering::KeptCount& count) {
+  return {{"runs", count.runs}, {"objects", count.objects}, {"bytes", count.bytes}};
+}
+
+// What this start cannot serve and does not touch, by reason.
+json::object kept_of(const tiering::SsdTierStatus& ssd) {
+  tiering::KeptCount all;
+  json::object reasons;
+  for (size_t i = 0; i < tiering::kKeptReasons; ++i) {
+    const tiering::KeptCount& count = ssd.kept[i];
+    all.runs += count.runs;
+    all.objects += count.objects;
+    all.bytes += count.bytes;
+    if (count.runs == 0) continue;
+    const auto reason = static_cast<tiering::KeptReason>(i);
+    json::object entry = count_of(count);
+    entry["why"] = tiering::kept_reason_text(reason);
+    reasons[tiering::kept_reason_name(reason)] = std::move(entry);
+  }
+  json::object kept = count_of(all);
+  kept["held_regions"] = ssd.space.held_regions;
+  kept["dropping"] = ssd.dropping_kept;
+  kept["reasons"] = std::move(reasons);
+  return kept;
 }
 
 json::object ssd_written(const tiering::SsdTierStatus& ssd, const cache::StoreCounters& store) {
@@ -245,19 +264,24 @@ json::object ssd_of(const StatusSources& sources) {
   }
   const tiering::SsdTierStatus ssd = sources.tier->status();
   const cache::StoreCounters& store = sources.cache->store().counters();
+  const std::string kept =
+      ssd.kept_reason.empty() ? "" : "content is kept and not served: " + ssd.kept_reason;
+  const std::string& reason = ssd.reason.empty() ? kept : ssd.reason;
   json::object tier{{"tier", "ssd"},
                     {"state", tiering::ssd_state_name(ssd.state)},
-                    {"reason", ssd.reason},
-                    {"action", ssd.action},
+                    {"reason", reason},
+                    {"action", ssd.reason.empty() ? ssd.kept_action : ssd.action},
                     {"engine", ssd.engine},
                     {"direct_io", ssd.direct_io},
                     {"capacity_bytes", ssd.space.capacity_bytes},
                     {"allocated_bytes", ssd.space.allocated_bytes},
                     {"used_bytes", ssd.space.used_bytes},
+                    {"given_back_regions", ssd.regions_given_back},
                     {"used_slots", ssd.space.used_slots},
                     {"freeing_slots", ssd.space.freeing_slots},
                     {"spans", store.ssd_spans},
                     {"checkpoints", store.ssd_checkpoints},
+                    {"roots", ssd.roots},
                     {"only_here", sources.cache->store().nonresident_count()},
                     {"queued", ssd.queued},
                     {"transfers", ssd.transfers},
@@ -272,6 +296,7 @@ json::object ssd_of(const StatusSources& sources) {
   tier["read"] = ssd_read(ssd, store);
   tier["errors"] = ssd_errors(ssd);
   tier["restored"] = restored_of(ssd.restored);
+  tier["kept"] = kept_of(ssd);
   tier["scrub"] = scrub_of(ssd.scrub);
   return tier;
 }
@@ -296,8 +321,7 @@ json::array tiers_of(const StatusSources& sources) {
 std::string_view overall_state(const StatusSources& sources) {
   const bool ram = sources.supply->status().failure.empty();
   const bool wanted = !sources.options->ssd_path.empty();
-  const bool ssd =
-      !wanted || (sources.tier != nullptr && sources.tier->state() == tiering::SsdState::kOk);
+  const bool ssd = !wanted || (sources.tier != nullptr && sources.tier->is_whole());
   return ram && ssd ? "ok" : "degraded";
 }
 
@@ -309,6 +333,10 @@ std::string make_scrub_json(const tiering::SsdTier& tier) {
 
 std::string make_memory_check_json(const MemoryCheckStatus& check) {
   return json::serialize(memory_check_of(check));
+}
+
+std::string make_kept_json(const tiering::SsdTier& tier) {
+  return json::serialize(kept_of(tier.status()));
 }
 
 std::string make_own_status_json(const StatusSources& sources, model::DomainId domain,

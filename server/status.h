@@ -42,5 +42,7 @@ std::string make_own_status_json(const StatusSources& sources, model::DomainId d
 std::string make_scrub_json(const tiering::SsdTier& tier);
 // The same of the pages in memory.
 std::string make_memory_check_json(const MemoryCheckStatus& check);
+// One JSON object: what the tier keeps and does not serve, and whether that is being dropped.
+std::string make_kept_json(const tiering::SsdTier& tier);
 
 }  // namespace quire::server

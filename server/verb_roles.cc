@@ -23,6 +23,7 @@ constexpr std::array kVerbs = {
     VerbRole{FrameType::kEvict, Role::kAdministrator, "evict"},
     VerbRole{FrameType::kVerify, Role::kAdministrator, "verify"},
     VerbRole{FrameType::kScrub, Role::kAdministrator, "scrub"},
+    VerbRole{FrameType::kKept, Role::kAdministrator, "kept"},
 };
 
 }  // namespace

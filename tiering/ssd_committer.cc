@@ -29,6 +29,7 @@ void SsdCommitter::merge(Erasure&& erasure) {
   Erasure& known = at->second;
   known.left = std::min(known.left, erasure.left);
   known.slots.insert(known.slots.end(), erasure.slots.begin(), erasure.slots.end());
+  known.held = known.held || erasure.held;
 }
 
 void SsdCommitter::add_release(const cache::SsdRelease& release) {
@@ -37,13 +38,23 @@ void SsdCommitter::add_release(const cache::SsdRelease& release) {
   const uint32_t offset = slot.value - first.value;
   // Only spans stand in runs of more than one. The root may be forgotten already.
   const uint32_t run_units = release.units - offset * release.unit_step;
-  parts_.space->release(slot);
+  std::vector<SsdSlot> slots = parts_.kept->truncate(first, offset);
+  slots.push_back(slot);
+  for (const SsdSlot gone : slots) parts_.space->release(gone);
   merge({.key = {.root = parts_.roots->last_number(release.root),
                  .units = run_units,
                  .kind = static_cast<uint8_t>(release.kind),
                  .slot = first},
          .left = offset,
-         .slots = {slot}});
+         .slots = std::move(slots)});
+}
+
+void SsdCommitter::add_dropped(SsdKept::Dropped&& dropped) {
+  for (const SsdSlot slot : dropped.slots) parts_.space->release(slot);
+  merge({.key = dropped.key,
+         .left = dropped.left,
+         .slots = std::move(dropped.slots),
+         .held = dropped.held});
 }
 
 void SsdCommitter::erase_run(const RunKey& key, uint32_t count) {
@@ -165,9 +176,14 @@ void SsdCommitter::submit_batch() {
   for (const Transfer* transfer : cycle_) {
     parts_.roots->describe(root_of(*transfer), batch);
     batch.put_run(transfer->run);
+    parts_.roots->add_run(transfer->run.key.root);
   }
-  for (const Erasure& erasure : cycle_erasures_) batch.truncate_run(erasure.key, erasure.left);
+  for (const Erasure& erasure : cycle_erasures_) {
+    batch.truncate_run(erasure.key, erasure.left);
+    if (erasure.left == 0) parts_.roots->remove_run(erasure.key.root);
+  }
   if (batch.empty()) return;
+  parts_.roots->erase_empty(batch);
   if (!cycle_.empty()) make_names_durable(batch);
   batch_in_flight_ = true;
   QUIRE_CHECK(parts_.manifest->submit(std::move(batch)));  // one at a time: there is room
@@ -214,14 +230,22 @@ void SsdCommitter::finish_batch(bool ok) {
   }
   cycle_.clear();
   for (Erasure& erasure : cycle_erasures_) {
-    if (!ok) {
-      merge(std::move(erasure));
+    if (ok) {
+      finish_erasure(erasure);
       continue;
     }
-    counters_.erased_objects += erasure.slots.size();
-    for (const SsdSlot slot : erasure.slots) parts_.space->reclaim(slot);
+    if (erasure.left == 0) parts_.roots->add_run(erasure.key.root);
+    merge(std::move(erasure));
   }
   cycle_erasures_.clear();
+}
+
+void SsdCommitter::finish_erasure(Erasure& erasure) {
+  counters_.erased_objects += erasure.slots.size();
+  for (const SsdSlot slot : erasure.slots) parts_.space->reclaim(slot);
+  if (!erasure.held) return;
+  parts_.space->let_go(erasure.key.slot.region());
+  for (const uint32_t region : parts_.kept->take_missing_regions()) parts_.space->let_go(region);
 }
 
 }  // namespace quire::tiering

@@ -26,6 +26,7 @@
 #include "tiering/ssd_directory.h"
 #include "tiering/ssd_files.h"
 #include "tiering/ssd_health.h"
+#include "tiering/ssd_kept.h"
 #include "tiering/ssd_mover.h"
 #include "tiering/ssd_roots.h"
 #include "tiering/ssd_space.h"
@@ -40,6 +41,7 @@ struct CommitterParts {
   SsdFiles* files = nullptr;
   SsdSpace* space = nullptr;
   SsdRoots* roots = nullptr;
+  SsdKept* kept = nullptr;
   SsdHealth* health = nullptr;
   const model::Clock* clock = nullptr;
   std::array<uint8_t, 16> instance{};  // of the directory
@@ -61,8 +63,10 @@ class SsdCommitter {
 
   // A demotion whose objects [0, run.keys.size()) are all written.
   void add_written(Transfer* transfer) { written_.push_back(transfer); }
-  // A copy that nobody needs.
+  // A copy that nobody needs. What is kept behind it in its run goes with it.
   void add_release(const cache::SsdRelease& release);
+  // What was kept and is wanted no more.
+  void add_dropped(SsdKept::Dropped&& dropped);
 
   // One step: takes results, starts the next cycle. While more is `coming` a cycle waits for
   // company: each costs the device a flush. `hurry`: also for releases alone.
@@ -82,6 +86,7 @@ class SsdCommitter {
     RunKey key;
     uint32_t left = 0;
     std::vector<SsdSlot> slots;
+    bool held = false;  // its region is, for this run
   };
   model::RootId root_of(const Transfer& transfer) const;
   bool drop_hopeless();
@@ -91,6 +96,7 @@ class SsdCommitter {
   void submit_batch();
   void make_names_durable(ManifestBatch& batch);
   void finish_batch(bool ok);
+  void finish_erasure(Erasure& erasure);
   void merge(Erasure&& erasure);
   void erase_run(const RunKey& key, uint32_t count);
 

@@ -65,6 +65,8 @@ class SsdDemoter {
   void enqueue_first(model::NodeId node, int64_t now_ns) {
     queue_.push_front({node, false, now_ns - int64_t{options_.delay_ms} * 1'000'000});
   }
+  // Of a start that was counted late. Precondition: nothing was started yet.
+  void set_first_generation(uint64_t generation) { next_generation_ = generation; }
   // From now on nothing waits for delay_ms; for a clean stop.
   void hurry() { options_.delay_ms = 0; }
 

@@ -137,11 +137,21 @@ Result<void> SsdDirectory::open_directory() {
 
 Result<void> SsdDirectory::take_lock() {
   const int flags = O_RDWR | O_CLOEXEC | (read_only_ ? 0 : O_CREAT);
-  lock_ = FdGuard(::openat(directory_.get(), "lock", flags, S_IRUSR | S_IWUSR));
-  if (!lock_.valid() && read_only_ && errno == ENOENT) return {};  // nobody holds it
-  if (!lock_.valid()) return file_error("open " + path_ + "/lock");
+  FdGuard file(::openat(directory_.get(), "lock", flags, S_IRUSR | S_IWUSR));
+  if (file.valid()) return set_lock(std::move(file), F_WRLCK);
+  if (read_only_ && errno == ENOENT) return {};  // nobody holds it
+  if (!read_only_ || errno != EROFS) return file_error("open " + path_ + "/lock");
+  // Keeps those out who would write, should the file system be writable later.
+  file = FdGuard(::openat(directory_.get(), "lock", O_RDONLY | O_CLOEXEC));
+  if (!file.valid()) return file_error("open " + path_ + "/lock");
+  return set_lock(std::move(file), F_RDLCK);
+}
+
+// In place of the one held, which would be in the way of itself.
+Result<void> SsdDirectory::set_lock(FdGuard&& file, short type) {
+  lock_ = std::move(file);
   struct flock range {};
-  range.l_type = F_WRLCK;
+  range.l_type = type;
   range.l_whence = SEEK_SET;
   if (::fcntl(lock_.get(), F_OFD_SETLK, &range) == 0) return {};
   if (errno != EAGAIN && errno != EACCES) return file_error("lock " + path_ + "/lock");
@@ -203,17 +213,61 @@ Result<void> SsdDirectory::start(const SsdDirectoryOptions& options) {
     seen = make_superblock(options);
   }
   superblock_ = QUIRE_TRY(std::move(seen));
-  read_only_ = read_only_ || (superblock_.read_only_compatible & ~kKnownReadOnlyCompatible) != 0;
-  if (!read_only_) {
-    QUIRE_TRY(write_pid());
-    ++superblock_.start_count;
-    seal(superblock_);
-    QUIRE_TRY(replace_file(directory_.get(), "superblock",
-                           std::as_bytes(std::span<const Superblock>(&superblock_, 1))));
-    QUIRE_TRY(make_directory(directory_.get(), "layouts"));
-  }
+  read_only_ = read_only_ || has_unknown_features();
+  if (!read_only_) QUIRE_TRY(count_start());
   QUIRE_TRY(open_layouts());
   return probe_direct_io();
+}
+
+bool SsdDirectory::has_unknown_features() const {
+  return (superblock_.read_only_compatible & ~kKnownReadOnlyCompatible) != 0;
+}
+
+Result<void> SsdDirectory::count_start() {
+  QUIRE_TRY(write_pid());
+  ++superblock_.start_count;
+  seal(superblock_);
+  QUIRE_TRY(replace_file(directory_.get(), "superblock",
+                         std::as_bytes(std::span<const Superblock>(&superblock_, 1))));
+  return make_directory(directory_.get(), "layouts");
+}
+
+Result<void> SsdDirectory::make_writable() {
+  if (!read_only_) return {};
+  if (has_unknown_features()) {
+    return make_error(Errc::kUnsupportedVersion, path_ + " has features that are not known");
+  }
+  FdGuard file(::openat(directory_.get(), "lock", O_RDWR | O_CREAT | O_CLOEXEC, S_IRUSR | S_IWUSR));
+  if (!file.valid()) return file_error("open " + path_ + "/lock");
+  lock_ = FdGuard();
+  QUIRE_TRY(set_lock(std::move(file), F_WRLCK));
+  QUIRE_TRY(count_start());
+  QUIRE_TRY(open_layouts());
+  read_only_ = false;
+  return {};
+}
+
+Result<int> SsdDirectory::reopen_data_file(uint32_t number) {
+  QUIRE_CHECK(number < files_.size() && files_[number].valid());
+  FdGuard file = QUIRE_TRY(open_data_file(data_name(number), false));
+  files_[number] = std::move(file);
+  return files_[number].get();
+}
+
+uint32_t SsdDirectory::max_open_files(const SsdDirectoryOptions& options, uint64_t capacity_bytes) {
+  constexpr uint64_t kSpare = 16;  // the probe; files in place of missing ones
+  SsdDirectory directory;
+  directory.path_ = options.path;
+  directory.superblock_.region_bytes = options.region_bytes;
+  directory.superblock_.regions_per_file = options.regions_per_file;
+  directory.directory_ = FdGuard(::open(options.path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  uint64_t present = 0;
+  if (directory.directory_.valid()) {
+    if (const auto seen = directory.read_superblock(); seen.ok()) directory.superblock_ = *seen;
+    if (const auto files = directory.list_data_files(); files.ok()) present = files->size();
+  }
+  const uint64_t wanted = capacity_bytes / directory.file_bytes() + 1;
+  return static_cast<uint32_t>(std::min<uint64_t>(wanted + present + kSpare, kMaxRegions));
 }
 
 Result<void> SsdDirectory::open_layouts() {
@@ -284,6 +338,16 @@ uint64_t SsdDirectory::data_file_bytes(uint32_t number) const {
     return 0;
   }
   return static_cast<uint64_t>(status.st_size);
+}
+
+uint64_t SsdDirectory::data_file_blocks(uint32_t number) const {
+  constexpr uint64_t kStatBlockBytes = 512;
+  struct stat status {};
+  if (number >= kMaxRegions ||
+      ::fstatat(directory_.get(), data_name(number).c_str(), &status, 0) != 0) {
+    return 0;
+  }
+  return static_cast<uint64_t>(status.st_blocks) * kStatBlockBytes;
 }
 
 Result<std::vector<uint32_t>> SsdDirectory::list_data_files() const {

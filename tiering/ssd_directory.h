@@ -41,10 +41,22 @@ class SsdDirectory {
   // kInvalidArgument: the path is that of a file. kIoError, kResourceExhausted (ENOSPC).
   static model::Result<std::unique_ptr<SsdDirectory>> open(const SsdDirectoryOptions& options);
 
+  // Files that a tier of this capacity may have open at once, its probe's among them.
+  static uint32_t max_open_files(const SsdDirectoryOptions& options, uint64_t capacity_bytes);
+
+  // Of one that was opened with look_only: counts this start after all, and may be written to from
+  // now on. Nothing is done when it may be already. Blocks; data files that are open stay open for
+  // reading until reopen_data_file(). kBusy: another daemon took it meanwhile, and it must not even
+  // be read any more. kUnsupportedVersion; other errors: it is as before.
+  model::Result<void> make_writable();
+  // A new descriptor of a data file that is open. Precondition: the old one is in use nowhere.
+  model::Result<int> reopen_data_file(uint32_t number);
+
   const std::string& path() const { return path_; }
   const Superblock& superblock() const { return superblock_; }
   // look_only, or an unknown read-only-compatible feature bit is set: nothing may be written.
   bool read_only() const { return read_only_; }
+  bool has_unknown_features() const;
   bool direct_io() const { return direct_io_; }  // as really opened
   std::string manifest_path() const { return path_ + "/manifest"; }
 
@@ -63,6 +75,8 @@ class SsdDirectory {
   model::Result<void> sync_names() const;
   // Bytes that data file `number` has now; 0 when absent.
   uint64_t data_file_bytes(uint32_t number) const;
+  // Bytes of blocks that it has, which are fewer where it has holes.
+  uint64_t data_file_blocks(uint32_t number) const;
   // Numbers of the data files that exist, ascending.
   model::Result<std::vector<uint32_t>> list_data_files() const;
 
@@ -77,11 +91,13 @@ class SsdDirectory {
   SsdDirectory() = default;
   model::Result<void> open_directory();
   model::Result<void> take_lock();
+  model::Result<void> set_lock(model::FdGuard&& file, short type);
   model::Result<void> write_pid();
   // The superblock on disk, checked; kNotFound when there is none.
   model::Result<Superblock> read_superblock() const;
   model::Result<void> refuse_data_without_superblock() const;
   model::Result<void> start(const SsdDirectoryOptions& options);
+  model::Result<void> count_start();
   model::Result<void> probe_direct_io();
   model::Result<void> open_layouts();
   model::Result<model::FdGuard> open_data_file(const std::string& name, bool create) const;

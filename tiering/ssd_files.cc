@@ -23,6 +23,17 @@ model::Result<SsdFiles::Place> SsdFiles::open(uint32_t region, bool create) {
   return Place{*files_[number], directory_->offset_of(region)};
 }
 
+model::Result<void> SsdFiles::reopen() {
+  for (uint32_t number = 0; number < files_.size(); ++number) {
+    if (!files_[number]) continue;
+    engine_->remove_file(*files_[number]);
+    files_[number].reset();
+    const int fd = QUIRE_TRY(directory_->reopen_data_file(number));
+    files_[number] = QUIRE_TRY(engine_->add_file(fd));
+  }
+  return {};
+}
+
 void SsdFiles::note_made(uint32_t number) {
   if (made_.size() <= number) made_.resize(number + 1);
   if (made_[number]) return;

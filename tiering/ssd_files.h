@@ -29,6 +29,9 @@ class SsdFiles {
   // Opens the region's file in the engine, making it when `create`. Errors of
   // SsdDirectory::data_file and IoEngine::add_file.
   model::Result<Place> open(uint32_t region, bool create);
+  // After the directory became writable: opens anew what is open. Precondition: nothing is in
+  // flight.
+  model::Result<void> reopen();
   // Files that open() was asked to make, also those that were there: only grows. The name of one is
   // durable after an SsdDirectory::sync_names() that came later.
   uint32_t made_count() const { return made_count_; }

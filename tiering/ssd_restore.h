@@ -1,7 +1,13 @@
 // At start: the manifest becomes nodes of the cache (law 8, restart). Every run is claimed in the
-// space, so an overlap is found before the first write; what has no parent, no layout or no data
-// file is not restored and must be erased from the manifest. Reads no extent: a header that does
-// not fit is found when its object is loaded or scrubbed, and is a miss then.
+// space, so an overlap is found before the first write. Three things may become of one:
+//
+//   restored                       nodes on SSD
+//   kept (tiering/ssd_kept.h)      cannot be served by this start, and why
+//   erased from the manifest       can never be hit again: of a namespace that moved to a later
+//                                  epoch, or an orphan, whose parent is provably not there
+//
+// Reads no extent: a header that does not fit is found when its object is loaded or scrubbed, and
+// is a miss then.
 #pragma once
 
 #include <cstdint>
@@ -11,6 +17,7 @@
 #include "model/result.h"
 #include "tiering/manifest.h"
 #include "tiering/ssd_directory.h"
+#include "tiering/ssd_kept.h"
 #include "tiering/ssd_roots.h"
 #include "tiering/ssd_space.h"
 
@@ -20,13 +27,10 @@ struct RestoreReport {
   uint64_t spans = 0;
   uint64_t checkpoints = 0;
   uint64_t runs = 0;
-  uint64_t orphans = 0;          // objects whose parent is not there
-  uint64_t without_data = 0;     // objects whose data file is missing or too short
-  uint64_t without_layout = 0;   // objects of layouts that are not in the directory any more
-  uint64_t duplicates = 0;       // objects that another run holds too
-  uint64_t stale = 0;            // objects of namespaces that moved to a later epoch
-  uint64_t rejected = 0;         // records that do not parse
-  uint64_t beyond_capacity = 0;  // objects in regions that the operator took away
+  uint64_t orphans = 0;   // objects that were erased: their parent is not there
+  uint64_t stale = 0;     // objects that were erased: of namespaces that moved to a later epoch
+  uint64_t rejected = 0;  // records that do not parse
+  KeptCounts kept;
   // What the manifest must forget. Its slots are free here already: the batches must be durable
   // before the first write to the directory (law 8).
   std::vector<ManifestBatch> cleaning;
@@ -38,6 +42,7 @@ struct RestoreParts {
   SsdDirectory* directory = nullptr;
   SsdSpace* space = nullptr;
   SsdRoots* roots = nullptr;
+  SsdKept* kept = nullptr;
 };
 
 // Before the first session. kCorrupt: two runs claim one slot; run `quirectl rebuild`. Other

@@ -1,6 +1,9 @@
 #include "tiering/ssd_tier.h"
 
+#include <sys/statvfs.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <filesystem>
 #include <thread>
 
@@ -13,6 +16,18 @@ namespace {
 
 constexpr int64_t kLookNs = 100'000'000;  // between looks for hangs and probes
 constexpr uint64_t kMinRegions = 2;
+constexpr uint32_t kDroppedPerStep = 64;  // kept runs
+constexpr size_t kErasuresEnough = 4096;  // the committer has work for a batch
+
+// The world's, and it may pass.
+bool may_pass(Errc code) { return code == Errc::kIoError || code == Errc::kResourceExhausted; }
+
+int errno_of(const model::Error& error, const std::string& path) {
+  if (error.code == Errc::kResourceExhausted) return ENOSPC;
+  struct statvfs file_system = {};
+  const bool known = ::statvfs(path.c_str(), &file_system) == 0;
+  return known && (file_system.f_flag & ST_RDONLY) != 0 ? EROFS : EIO;
+}
 
 uint32_t region_count(const SsdTierOptions& options, uint64_t region_bytes) {
   return static_cast<uint32_t>(
@@ -37,10 +52,13 @@ model::Result<std::unique_ptr<SsdTier>> SsdTier::open(const SsdTierParts& parts,
   tier->scrubber_ =
       QUIRE_TRY(SsdScrubber::create(parts.cache, tier->mover_.get(), tier->files_.get(),
                                     tier->demoter_.get(), tier->space_->region_bytes()));
-  if (!tier->directory_->read_only()) {
-    tier->probe_ =
-        QUIRE_TRY(SsdProbe::create(tier->directory_.get(), tier->mover_.get(), parts.engine));
-  }
+  tier->shrinker_ = std::make_unique<SsdShrinker>(ShrinkerParts{.cache = parts.cache,
+                                                                .space = tier->space_.get(),
+                                                                .files = tier->files_.get(),
+                                                                .mover = tier->mover_.get(),
+                                                                .health = &tier->health_,
+                                                                .clock = parts.clock});
+  if (!tier->directory_->read_only()) tier->make_probe();
   if (options.scrub_bytes_per_second > 0) {
     tier->scrubber_->start(options.scrub_bytes_per_second, true, parts.clock->now_ns());
   }
@@ -51,8 +69,59 @@ model::Result<std::unique_ptr<SsdTier>> SsdTier::open(const SsdTierParts& parts,
   return tier;
 }
 
+// Keeps what must not be written to from being so: until a probe finds that it can be.
+void SsdTier::wait_until_writable(model::Error&& why) {
+  health_.write_failed(errno_of(why, options_.directory.path), why.text, parts_.clock->now_ns());
+  not_writable_ = std::move(why);
+}
+
+model::Result<void> SsdTier::open_directory() {
+  auto opened = SsdDirectory::open(options_.directory);
+  if (!opened.ok() && may_pass(opened.code())) {
+    SsdDirectoryOptions options = options_.directory;
+    options.look_only = true;
+    auto seen = SsdDirectory::open(options);
+    if (seen.ok()) {
+      wait_until_writable(std::move(opened).error());
+      opened = std::move(seen);
+    }
+  }
+  directory_ = QUIRE_TRY(std::move(opened));
+  if (directory_->has_unknown_features()) {
+    health_.pin_state(SsdState::kReadOnly, "the directory has features this version may not write",
+                      "run the version that wrote it, or start with another --ssd_path");
+  }
+  return {};
+}
+
+model::Result<void> SsdTier::open_manifest() {
+  const auto data_files = QUIRE_TRY(directory_->list_data_files());
+  std::error_code ignored;
+  // RocksDB would make a new one; a manifest is there before the first data file is.
+  if (!data_files.empty() &&
+      !std::filesystem::exists(directory_->manifest_path() + "/CURRENT", ignored)) {
+    return make_error(Errc::kCorrupt,
+                      directory_->path() + " has data but no manifest; run `quirectl rebuild`");
+  }
+  ManifestOptions options{.path = directory_->manifest_path(),
+                          .env = options_.manifest_env,
+                          .read_only = directory_->read_only(),
+                          .on_done = options_.on_wake};
+  auto opened = Manifest::open(options);
+  if (!opened.ok() && may_pass(opened.code()) && !options.read_only) {
+    options.read_only = true;
+    auto seen = Manifest::open(options);
+    if (seen.ok()) {
+      wait_until_writable(std::move(opened).error());
+      opened = std::move(seen);
+    }
+  }
+  manifest_ = QUIRE_TRY(std::move(opened));
+  return {};
+}
+
 model::Result<void> SsdTier::open_parts() {
-  directory_ = QUIRE_TRY(SsdDirectory::open(options_.directory));
+  QUIRE_TRY(open_directory());
   const Superblock& superblock = directory_->superblock();
   const uint32_t regions = region_count(options_, superblock.region_bytes);
   if (regions < kMinRegions) {
@@ -60,16 +129,7 @@ model::Result<void> SsdTier::open_parts() {
                                                   std::to_string(superblock.region_bytes) +
                                                   " bytes");
   }
-  const auto data_files = QUIRE_TRY(directory_->list_data_files());
-  std::error_code ignored;
-  if (!data_files.empty() && !std::filesystem::exists(directory_->manifest_path(), ignored)) {
-    return make_error(Errc::kCorrupt,
-                      directory_->path() + " has data but no manifest; run `quirectl rebuild`");
-  }
-  manifest_ = QUIRE_TRY(Manifest::open({.path = directory_->manifest_path(),
-                                        .env = options_.manifest_env,
-                                        .read_only = directory_->read_only(),
-                                        .on_done = options_.on_wake}));
+  QUIRE_TRY(open_manifest());
   space_ = std::make_unique<SsdSpace>(superblock.region_bytes, regions);
   files_ = std::make_unique<SsdFiles>(directory_.get(), space_.get(), parts_.engine);
   mover_ = QUIRE_TRY(SsdMover::create({.cache = parts_.cache,
@@ -80,10 +140,6 @@ model::Result<void> SsdTier::open_parts() {
                                        .estimator = &estimator_,
                                        .clock = parts_.clock},
                                       options_.mover, superblock.instance));
-  if (directory_->read_only()) {
-    health_.pin_state(SsdState::kReadOnly, "the directory has features this version may not write",
-                      "run the version that wrote it, or start with another --ssd_path");
-  }
   return {};
 }
 
@@ -92,35 +148,78 @@ model::Result<void> SsdTier::restore() {
                                          .manifest = manifest_.get(),
                                          .directory = directory_.get(),
                                          .space = space_.get(),
-                                         .roots = &roots_});
-  if (restored.ok()) {
-    restored_ = std::move(restored).value();
-    if (directory_->read_only()) return {};
-    const auto cleaned = clean_manifest(restored_.cleaning);
-    restored_.cleaning.clear();
-    if (cleaned.ok()) return {};
-    // Slots that the manifest still names must not be written to.
-    health_.pin_state(SsdState::kReadOnly,
-                      "the manifest cannot be written: " + cleaned.error().text,
-                      "free space or replace the device, then restart");
-    return {};
+                                         .roots = &roots_,
+                                         .kept = &kept_});
+  if (!restored.ok()) {
+    cache::NodeStore& store = parts_.cache->store();
+    store.offer_restored();
+    while (store.evict_one_from_ssd()) {
+    }
+    store.ssd_releases().clear();
+    return std::move(restored).error();
   }
-  cache::NodeStore& store = parts_.cache->store();
-  store.offer_restored();
-  while (store.evict_one_from_ssd()) {
+  restored_ = std::move(restored).value();
+  judge_restored();
+  measure_blocks();
+  if (directory_->read_only() || not_writable_ || !health_.may_write()) return {};
+  // Slots that the manifest still names must not be written to.
+  if (auto cleaned = clean_manifest(); !cleaned.ok()) {
+    wait_until_writable(std::move(cleaned).error());
   }
-  store.ssd_releases().clear();
-  return std::move(restored).error();
+  return {};
 }
 
-model::Result<void> SsdTier::clean_manifest(std::vector<ManifestBatch>& batches) {
-  for (ManifestBatch& batch : batches) {
-    QUIRE_CHECK(manifest_->submit(std::move(batch)));
+// What must not be written over before an operator has decided.
+void SsdTier::judge_restored() {
+  const std::string rebuild =
+      "stop, run `quirectl rebuild --ssd_path=" + directory_->path() + "`, then start";
+  if (const uint64_t missing = manifest_->missing_writes(); missing > 0) {
+    health_.pin_state(SsdState::kReadOnly,
+                      "the manifest lacks " + std::to_string(missing) +
+                          " changes that were durable once: its log was cut or emptied",
+                      rebuild);
+  } else if (restored_.rejected > 0) {
+    health_.pin_state(SsdState::kReadOnly,
+                      std::to_string(restored_.rejected) + " records of the manifest do not parse",
+                      rebuild);
+  } else if (space_->is_over_capacity() && !options_.evict_to_capacity) {
+    health_.pin_state(
+        SsdState::kReadOnly,
+        std::to_string(space_->live_regions() * space_->region_bytes()) +
+            " bytes of regions are in use, --ssd_bytes allows " +
+            std::to_string(space_->usage().capacity_bytes),
+        "start with a larger --ssd_bytes, or with --ssd_shrink=evict to drop the least useful");
+  }
+}
+
+// Blocks that regions had which are in use no more are given back when they are beyond the
+// capacity.
+void SsdTier::measure_blocks() {
+  const auto files = directory_->list_data_files();
+  if (!files.ok()) return;
+  uint64_t allocated = 0;
+  for (const uint32_t number : *files) allocated += directory_->data_file_blocks(number);
+  if (allocated <= space_->usage().capacity_bytes) return;
+  const uint64_t per_file = directory_->superblock().regions_per_file;
+  for (const uint32_t number : *files) {
+    const uint64_t regions =
+        (directory_->data_file_bytes(number) + space_->region_bytes() - 1) / space_->region_bytes();
+    for (uint64_t i = 0; i < std::min(regions, per_file); ++i) {
+      const uint64_t region = number * per_file + i;
+      if (region < kMaxRegions) space_->note_blocks(static_cast<uint32_t>(region));
+    }
+  }
+}
+
+model::Result<void> SsdTier::clean_manifest() {
+  for (const ManifestBatch& batch : restored_.cleaning) {
+    QUIRE_CHECK(manifest_->submit(ManifestBatch(batch)));
     while (manifest_->in_flight() > 0) {
       for (ManifestDone& done : manifest_->poll()) QUIRE_TRY(std::move(done.result));
       std::this_thread::yield();
     }
   }
+  restored_.cleaning.clear();
   return {};
 }
 
@@ -132,14 +231,13 @@ void SsdTier::build_movers() {
                              .files = files_.get(),
                              .space = space_.get(),
                              .roots = &roots_,
+                             .kept = &kept_,
                              .health = &health_,
                              .clock = parts_.clock,
                              .instance = directory_->superblock().instance};
   committer_ = std::make_unique<SsdCommitter>(parts);
-  // Each start has 2^40 generations of its own, so none is ever given out twice.
-  const uint64_t first_generation = directory_->superblock().start_count << 40;
   demoter_ =
-      std::make_unique<SsdDemoter>(parts, committer_.get(), options_.demoter, first_generation);
+      std::make_unique<SsdDemoter>(parts, committer_.get(), options_.demoter, first_generation());
   parts_.cache->layouts().on_forget(
       [this](const cache::KnownLayout& layout) { demoter_->forget_layout(layout); });
   loader_ = std::make_unique<SsdLoader>(LoaderParts{.cache = parts_.cache,
@@ -148,6 +246,34 @@ void SsdTier::build_movers() {
                                                     .health = &health_,
                                                     .estimator = &estimator_,
                                                     .clock = parts_.clock});
+}
+
+// Each start has 2^40 generations of its own, so none is ever given out twice.
+uint64_t SsdTier::first_generation() const { return directory_->superblock().start_count << 40; }
+
+// When it cannot be made now it is made when it is needed.
+void SsdTier::make_probe() {
+  auto made = SsdProbe::create(directory_.get(), mover_.get(), parts_.engine);
+  if (made.ok()) probe_ = std::move(made).value();
+}
+
+// Of a directory that could only be read at start: what a start changes is changed now, in the same
+// order. Cut short by another failure it is tried again, from the beginning.
+model::Result<void> SsdTier::make_writable() {
+  if (!not_writable_)
+    return manifest_->failure().empty() ? model::Result<void>{} : manifest_->resume();
+  if (auto locked = directory_->make_writable(); !locked.ok()) {
+    if (locked.code() == Errc::kBusy) {
+      health_.pin_state(SsdState::kOff, locked.error().text, "stop one of the two");
+    }
+    return locked;
+  }
+  QUIRE_TRY(files_->reopen());
+  QUIRE_TRY(manifest_->make_writable());
+  QUIRE_TRY(clean_manifest());
+  demoter_->set_first_generation(first_generation());
+  not_writable_.reset();
+  return {};
 }
 
 SsdTier::~SsdTier() {
@@ -182,21 +308,50 @@ void SsdTier::route() {
       committer_->on_sync(*op);
     } else if (op->tag & SsdDemoter::kAllocateTag) {
       demoter_->on_allocated(*op);
-    } else if (probe_->on_done(*op)) {
-      bool write_worked = probe_->write_worked();
-      if (write_worked && !manifest_->failure().empty()) write_worked = manifest_->resume().ok();
-      health_.probe_finished(probe_->read_worked(), write_worked, now);
+    } else if (op->tag & SsdShrinker::kTag) {
+      shrinker_->on_done(*op);
+    } else {
+      probe_done_ = probe_->on_done(*op) || probe_done_;
     }
   }
+}
+
+void SsdTier::finish_probe(int64_t now_ns) {
+  // Files that were opened for reading are opened anew: nothing may be under way in them.
+  if (!probe_done_ || (not_writable_ && probe_->write_worked() && !mover_->idle())) return;
+  probe_done_ = false;
+  const bool write_worked = probe_->write_worked() && make_writable().ok();
+  health_.probe_finished(probe_->read_worked(), write_worked, now_ns);
 }
 
 void SsdTier::step_probe(int64_t now_ns) {
   if (now_ns - last_look_ns_ < kLookNs) return;
   last_look_ns_ = now_ns;
   mover_->find_hangs(now_ns, options_.health.hang_ns);
-  if (probe_ == nullptr || probe_->running() || !health_.probe_due(now_ns)) return;
-  probe_->start(space_->region_bytes());
-  if (!probe_->running()) health_.probe_finished(false, false, now_ns);
+  if (probe_done_ || (probe_ != nullptr && probe_->running()) || !health_.probe_due(now_ns)) return;
+  if (probe_ == nullptr) make_probe();
+  if (probe_ != nullptr) probe_->start(space_->region_bytes());
+  if (probe_ == nullptr || !probe_->running()) health_.probe_finished(false, false, now_ns);
+}
+
+bool SsdTier::drop_some_kept() {
+  if (!health_.may_write() || committer_->pending_erasures() >= kErasuresEnough) return false;
+  uint32_t dropped = 0;
+  while (dropped < kDroppedPerStep) {
+    auto run = kept_.next_dropped();
+    if (!run) break;
+    committer_->add_dropped(std::move(*run));
+    ++dropped;
+  }
+  return dropped > 0;
+}
+
+model::Result<void> SsdTier::drop_kept(std::optional<KeptReason> reason) {
+  if (!health_.may_write()) {
+    return make_error(Errc::kBusy, "the tier takes no writes now: " + health_.reason());
+  }
+  kept_.drop(reason);
+  return {};
 }
 
 bool SsdTier::step(bool quiet) {
@@ -215,6 +370,9 @@ bool SsdTier::step(bool quiet) {
   worked = demoter_->step(now) || worked;
   worked = loader_->step(now) || worked;
   worked = scrubber_->step(now) || worked;
+  worked = shrinker_->step() || worked;
+  worked = drop_some_kept() || worked;
+  finish_probe(now);
   step_probe(now);
   worked = mover_->issue() || worked;
   store.set_ssd_readable(health_.may_read());
@@ -222,7 +380,7 @@ bool SsdTier::step(bool quiet) {
 }
 
 bool SsdTier::idle() const {
-  const bool writing = !demoter_->idle() || !committer_->idle();
+  const bool writing = !demoter_->idle() || !committer_->idle() || kept_.is_dropping();
   return mover_->idle() && loader_->idle() && (!writing || !health_.may_write());
 }
 
@@ -252,7 +410,16 @@ SsdTierStatus SsdTier::status() const {
   status.admission = demoter_->admission().counters();
   status.scrub = scrubber_->status();
   status.restored = restored_;
-  status.blocked_by = demoter_->blocked_by();
+  status.kept = kept_.counts();
+  status.dropping_kept = kept_.is_dropping();
+  if (const auto worst = kept_.worst()) {
+    status.kept_reason = kept_reason_text(*worst);
+    status.kept_action = kept_reason_action(*worst);
+  }
+  status.roots = roots_.count();
+  status.regions_given_back = shrinker_->regions_given_back();
+  status.blocked_by =
+      demoter_->blocked_by().empty() ? shrinker_->blocked_by() : demoter_->blocked_by();
   status.manifest_bytes_written = manifest_->bytes_written();
   status.codec_groups = demoter_->codec_groups();
   status.codec_memory_bytes = mover_->codec_memory_bytes();

@@ -4,7 +4,8 @@
 //   loads -------------> SsdLoader  ---^       \---> SsdCommitter ---> fdatasync, Manifest
 //   NodeStore.ssd_releases() ------------------------^
 //
-// One step a turn of the core; nothing blocks but opening and resuming a manifest that had failed.
+// One step a turn of the core; nothing blocks but opening, resuming a manifest that had failed, and
+// beginning to write to a directory that could only be read.
 // A new data file costs the core an open(O_CREAT), microseconds; its name, and layouts, are made
 // durable by the manifest's writer. A device that fails degrades the tier, never the daemon (law
 // 9): status() says in which state it is and why.
@@ -30,12 +31,16 @@
 #include "tiering/ssd_probe.h"
 #include "tiering/ssd_restore.h"
 #include "tiering/ssd_scrubber.h"
+#include "tiering/ssd_shrinker.h"
 
 namespace quire::tiering {
 
 struct SsdTierOptions {
   SsdDirectoryOptions directory;
   uint64_t capacity_bytes = 0;  // of data files, rounded down to whole regions
+  // What is done with a directory that has more than that: false: it is only read, until an
+  // operator has decided; true: the least useful copies go.
+  bool evict_to_capacity = false;
   DemoterOptions demoter;
   MoverOptions mover;
   SsdHealthOptions health;
@@ -69,6 +74,12 @@ struct SsdTierStatus {
   AdmissionCounters admission;
   ScrubStatus scrub;
   RestoreReport restored;
+  KeptCounts kept;
+  bool dropping_kept = false;
+  std::string kept_reason;  // why content is kept and not served; empty: none is, or duplicates
+  std::string kept_action;
+  uint64_t roots = 0;  // with runs in the manifest
+  uint64_t regions_given_back = 0;
   std::string blocked_by;
   uint64_t manifest_bytes_written = 0;
   std::vector<CodecGroupStatus> codec_groups;
@@ -88,9 +99,11 @@ struct SsdTierStatus {
 
 class SsdTier {
  public:
-  // Opens, restores, and makes the manifest say what was restored. kBusy: another daemon has the
-  // directory. kUnsupportedVersion: a later format; nothing was changed. kCorrupt, kIoError,
-  // kResourceExhausted: the daemon may go on without the tier; nothing of it is left in the cache.
+  // Opens, restores, and makes the manifest say what was restored. A directory that cannot be
+  // written to now is read, and written to when a probe finds that it can. kBusy: another daemon
+  // has the directory. kUnsupportedVersion: a later format; nothing was changed. kCorrupt,
+  // kIoError, kResourceExhausted: the daemon may go on without the tier; nothing of it is left in
+  // the cache.
   static model::Result<std::unique_ptr<SsdTier>> open(const SsdTierParts& parts,
                                                       const SsdTierOptions& options);
   ~SsdTier();
@@ -109,18 +122,33 @@ class SsdTier {
   void demote_now(model::NodeId node, int64_t now_ns) { demoter_->enqueue_first(node, now_ns); }
   void start_scrub(uint64_t bytes_per_second);
   void stop_scrub() { scrubber_->stop(); }
+  // What is kept for this reason, or for any, is erased in the steps that follow. kBusy: the tier
+  // takes no writes now; the text says why.
+  model::Result<void> drop_kept(std::optional<KeptReason> reason);
   // A segment is about to be unmapped: precondition, none of its slots is in use.
   void forget_segment(const std::byte* data) { mover_->forget_segment(data); }
   SsdState state() const { return health_.state(); }
+  // It works, and all that is on the device is served.
+  bool is_whole() const { return state() == SsdState::kOk && !kept_.worst(); }
   SsdTierStatus status() const;
   void check_invariants() const { space_->check_invariants(); }
 
  private:
   SsdTier(const SsdTierParts& parts, const SsdTierOptions& options);
   model::Result<void> open_parts();
+  model::Result<void> open_directory();
+  model::Result<void> open_manifest();
   model::Result<void> restore();
-  model::Result<void> clean_manifest(std::vector<ManifestBatch>& batches);
+  model::Result<void> clean_manifest();
+  void judge_restored();
+  void measure_blocks();
   void build_movers();
+  uint64_t first_generation() const;
+  void wait_until_writable(model::Error&& why);
+  model::Result<void> make_writable();
+  void finish_probe(int64_t now_ns);
+  void make_probe();
+  bool drop_some_kept();
   void route();
   void step_probe(int64_t now_ns);
 
@@ -129,7 +157,9 @@ class SsdTier {
   SsdHealth health_;
   LoadEstimator estimator_;
   SsdRoots roots_;
+  SsdKept kept_;
   RestoreReport restored_;
+  std::optional<model::Error> not_writable_;  // why nothing was changed yet since the start
   std::unique_ptr<SsdDirectory> directory_;
   std::unique_ptr<Manifest> manifest_;
   std::unique_ptr<SsdSpace> space_;
@@ -139,10 +169,12 @@ class SsdTier {
   std::unique_ptr<SsdDemoter> demoter_;
   std::unique_ptr<SsdLoader> loader_;
   std::unique_ptr<SsdScrubber> scrubber_;
+  std::unique_ptr<SsdShrinker> shrinker_;
   std::unique_ptr<SsdProbe> probe_;
   std::vector<SsdMover::Settled> settled_;  // scratch of route()
   std::vector<IoOp*> others_;               // likewise
   int64_t last_look_ns_ = 0;
+  bool probe_done_ = false;  // its verdict waits until the mover is idle
 };
 
 }  // namespace quire::tiering

@@ -16,6 +16,7 @@ namespace quire::client {
 namespace {
 
 using model::Errc;
+using model::KeptAction;
 using model::Result;
 using model::ScrubAction;
 using model::VerifyScope;
@@ -94,6 +95,15 @@ Result<int> verify_memory(const DaemonCommandLine& line, std::ostream& out) {
       [](Client& client) { return client.verify_json(VerifyScope::kMemory); });
 }
 
+Result<std::string> drop_kept(Client& client, const std::string& reason) {
+  std::string text = QUIRE_TRY(client.kept_json(KeptAction::kDrop, reason));
+  while (QUIRE_TRY(is_dropping(text))) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    text = QUIRE_TRY(client.kept_json(KeptAction::kShow));
+  }
+  return text;
+}
+
 std::optional<ScrubAction> scrub_action(std::string_view name) {
   if (name == "start") return ScrubAction::kStart;
   if (name == "stop") return ScrubAction::kStop;
@@ -135,6 +145,18 @@ void add_verify_and_scrub(CLI::App& app, DaemonCommandLine& line, std::ostream& 
   scrub->callback([&] {
     line.exit_code = run_with_output(line, err, [&] { return run_scrub(line, out, err); });
   });
+}
+
+void add_kept(CLI::App& app, DaemonCommandLine& line, std::ostream& out, std::ostream& err) {
+  CLI::App* kept = app.add_subcommand(
+      "kept", "Show, or drop, what the SSD tier holds and this start cannot serve");
+  kept->add_option("ACTION", line.kept_action, "show or drop")
+      ->check(CLI::IsMember({"show", "drop"}))
+      ->capture_default_str();
+  kept->add_option("--reason", line.kept_reason, "with drop: only what is kept for this reason");
+  kept->add_flag("--yes", line.yes, "with drop: do it; without: only tell what is kept");
+  add_output_option(*kept, line);
+  kept->callback([&] { line.exit_code = run_kept(line, out, err); });
 }
 
 void add_rebuild(CLI::App& app, DaemonCommandLine& line, std::ostream& err) {
@@ -189,6 +211,19 @@ int run_scrub(const DaemonCommandLine& line, std::ostream& out, std::ostream& er
   });
 }
 
+int run_kept(const DaemonCommandLine& line, std::ostream& out, std::ostream& err) {
+  const bool drop = line.kept_action == "drop";
+  if ((!drop && line.kept_action != "show") || (!drop && (line.yes || !line.kept_reason.empty()))) {
+    err << "quirectl kept: show, or drop [--reason REASON] [--yes]\n";
+    return kExitUsage;
+  }
+  if (drop && !line.yes) err << "nothing was dropped; --yes drops it for good\n";
+  return print_answer(line, out, err, [&](Client& client) {
+    return drop && line.yes ? drop_kept(client, line.kept_reason)
+                            : client.kept_json(KeptAction::kShow);
+  });
+}
+
 void add_daemon_commands(CLI::App& app, DaemonCommandLine& line, std::ostream& out,
                          std::ostream& err) {
   app.add_option("--socket", line.socket_path, "Socket of quired (/run/quire/quired.sock)")
@@ -203,6 +238,7 @@ void add_daemon_commands(CLI::App& app, DaemonCommandLine& line, std::ostream& o
     line.exit_code = run_with_output(line, err, [&] { return run_status(line, out, err); });
   });
   add_verify_and_scrub(app, line, out, err);
+  add_kept(app, line, out, err);
   add_rebuild(app, line, err);
 }
 

@@ -1,5 +1,5 @@
-// `quirectl ping | status | verify | scrub`: commands that talk to a running daemon. Each is a
-// function over streams that returns the exit code. Output has no colour, so NO_COLOR holds by
+// `quirectl ping | status | verify | scrub | kept`: commands that talk to a running daemon. Each is
+// a function over streams that returns the exit code. Output has no colour, so NO_COLOR holds by
 // itself.
 #pragma once
 
@@ -28,8 +28,11 @@ struct DaemonCommandLine {
   uint32_t timeout_ms = 5000;
   std::string output;  // "table", "json"; empty: $QUIRECTL_OUTPUT, else "table"
   bool verify_headers = false;
-  std::string scrub_action;       // "start", "stop" or "status"
-  uint64_t bytes_per_second = 0;  // of "start"; 0 = as the daemon is configured
+  std::string scrub_action;          // "start", "stop" or "status"
+  uint64_t bytes_per_second = 0;     // of "start"; 0 = as the daemon is configured
+  std::string kept_action = "show";  // or "drop"
+  std::string kept_reason;           // of "drop"; empty: whatever it is
+  bool yes = false;                  // of "drop"; without: only tell what would go
   RebuildOptions rebuild;
   int exit_code = kExitOk;  // of the command that ran
 };
@@ -43,6 +46,9 @@ int run_status(const DaemonCommandLine& line, std::ostream& out, std::ostream& e
 int run_verify(const DaemonCommandLine& line, std::ostream& out, std::ostream& err);
 // kExitUsage for another action, or bytes_per_second with one that takes none.
 int run_scrub(const DaemonCommandLine& line, std::ostream& out, std::ostream& err);
+
+// What the SSD tier keeps and does not serve. "drop" waits until it is gone.
+int run_kept(const DaemonCommandLine& line, std::ostream& out, std::ostream& err);
 
 // Exit code of a failure: what a script can act on.
 int exit_code_of(model::Errc code);

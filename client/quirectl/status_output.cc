@@ -105,4 +105,16 @@ model::Result<ScrubCounts> scrub_counts(std::string_view text) {
   return counts;
 }
 
+model::Result<bool> is_dropping(std::string_view text) {
+  json::error_code failure;
+  const json::value answer = json::parse(json::string_view(text.data(), text.size()), failure);
+  json::error_code absent;
+  const json::value* dropping = failure ? nullptr : answer.find_pointer("/dropping", absent);
+  if (dropping == nullptr || !dropping->is_bool()) {
+    return model::make_error(model::Errc::kMalformedFrame,
+                             "the daemon's answer says nothing of what is kept");
+  }
+  return dropping->get_bool();
+}
+
 }  // namespace quire::client

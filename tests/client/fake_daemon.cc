@@ -199,6 +199,7 @@ void FakeDaemon::handle(Peer& peer, const Frame& frame) {
     case FrameType::kStatus:
     case FrameType::kVerify:
     case FrameType::kScrub:
+    case FrameType::kKept:
       return reply(peer, frame, bytes_of(ok()) + options_.json);
     default:
       return reply(peer, frame, bytes_of(ok()));

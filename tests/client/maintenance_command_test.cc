@@ -74,6 +74,31 @@ TEST_F(MaintenanceCommand, ScrubRefusesWhatMakesNoSense) {
   EXPECT_EQ(out_.str(), "");
 }
 
+TEST_F(MaintenanceCommand, KeptIsDroppedOnlyWithYes) {
+  start({.json = R"({"runs":2,"dropping":false})"});
+  EXPECT_EQ(run_kept(line_, out_, err_), kExitOk);
+  EXPECT_EQ(last_request<model::KeptRequest>(model::FrameType::kKept).action, 0);
+  EXPECT_EQ(out_.str(), "runs      2\ndropping  false\n");
+  line_.kept_action = "drop";
+  line_.kept_reason = "no_layout";
+  EXPECT_EQ(run_kept(line_, out_, err_), kExitOk);
+  EXPECT_EQ(last_request<model::KeptRequest>(model::FrameType::kKept).action, 0);
+  EXPECT_NE(err_.str().find("--yes"), std::string::npos);
+  line_.yes = true;
+  EXPECT_EQ(run_kept(line_, out_, err_), kExitOk);
+  const auto dropped = last_request<model::KeptRequest>(model::FrameType::kKept);
+  EXPECT_EQ(dropped.action, static_cast<uint8_t>(model::KeptAction::kDrop));
+  EXPECT_EQ(model::from_wire_name(dropped.reason).value(), "no_layout");
+}
+
+TEST_F(MaintenanceCommand, KeptRefusesWhatMakesNoSense) {
+  line_.yes = true;
+  EXPECT_EQ(run_kept(line_, out_, err_), kExitUsage);
+  line_.kept_action = "eat";
+  EXPECT_EQ(run_kept(line_, out_, err_), kExitUsage);
+  EXPECT_EQ(out_.str(), "");
+}
+
 TEST_F(MaintenanceCommand, WithoutADaemonItIsTheExitCodeOfThat) {
   line_.scrub_action = "status";
   EXPECT_EQ(run_scrub(line_, out_, err_), kExitCannotConnect);

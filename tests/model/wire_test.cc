@@ -70,6 +70,7 @@ TEST(Wire, FieldsOfTieredLoadsHaveTheirPlaces) {
   EXPECT_EQ(offsetof(ScrubRequest, bytes_per_second), 8u);
   EXPECT_EQ(static_cast<uint16_t>(FrameType::kVerify), 11);
   EXPECT_EQ(static_cast<uint16_t>(FrameType::kScrub), 12);
+  EXPECT_EQ(static_cast<uint16_t>(FrameType::kKept), 13);
 }
 
 TEST(Wire, MaintenanceRequestsRoundTrip) {

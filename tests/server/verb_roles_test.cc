@@ -21,13 +21,14 @@ TEST(VerbRoles, EveryFrameOfAClientIsThereOnceAndNoOther) {
   }
   for (uint32_t type = 0; type <= 0xffff; ++type) {
     const bool of_client = type >= static_cast<uint32_t>(FrameType::kHello) &&
-                           type <= static_cast<uint32_t>(FrameType::kScrub);
+                           type <= static_cast<uint32_t>(FrameType::kKept);
     EXPECT_EQ(find_verb(static_cast<FrameType>(type)) != nullptr, of_client) << type;
   }
 }
 
 TEST(VerbRoles, WhatTouchesEverybodyIsForAdministrators) {
-  for (const FrameType type : {FrameType::kEvict, FrameType::kVerify, FrameType::kScrub}) {
+  for (const FrameType type :
+       {FrameType::kEvict, FrameType::kVerify, FrameType::kScrub, FrameType::kKept}) {
     const VerbRole& verb = *find_verb(type);
     EXPECT_TRUE(authorise(verb, 0, kOwn).ok());
     EXPECT_TRUE(authorise(verb, kOwn, kOwn).ok());

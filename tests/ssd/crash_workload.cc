@@ -1,5 +1,8 @@
 #include "tests/ssd/crash_workload.h"
 
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #include <chrono>
 #include <future>
 #include <memory>
@@ -123,10 +126,11 @@ std::string check_status(const tiering::SsdTierStatus& status) {
   expect_none("objects that the manifest names are not on the device", status.loader.corrupt);
   expect_none("reads failed", status.loader.read_failures);
   expect_none("orphans", status.restored.orphans);
-  expect_none("duplicates", status.restored.duplicates);
   expect_none("records rejected", status.restored.rejected);
-  expect_none("objects without a layout", status.restored.without_layout);
-  expect_none("objects without data", status.restored.without_data);
+  for (size_t i = 0; i < tiering::kKeptReasons; ++i) {
+    const std::string reason(kept_reason_name(static_cast<tiering::KeptReason>(i)));
+    expect_none(("objects are kept: " + reason).c_str(), status.kept[i].objects);
+  }
   if (status.state != tiering::SsdState::kOk) wrong += "the tier is degraded: " + status.reason;
   return wrong;
 }
@@ -137,7 +141,7 @@ server::Options crash_options(const std::string& ssd_path) {
   server::Options options = small_options();
   options.population = allocator::Population::kLazy;
   options.ssd_path = ssd_path;
-  options.ssd_bytes = 4ull << 20;
+  options.ssd_bytes = kCrashBytes;
   options.ssd_region_bytes = 1ull << 20;
   options.ssd_write_delay_ms = 1;
   options.log_level = "error";
@@ -170,9 +174,79 @@ void note_told(std::set<uint64_t>& durable, const std::string& line) {
   if (line.starts_with("dropping")) durable.erase(context);
 }
 
+namespace {
+
+// On this thread alone: the kernel's call, not the C library's, which is for all of them.
+void set_own_uid(uid_t uid) { QUIRE_CHECK(::syscall(SYS_setresuid, -1, uid, -1) == 0); }
+
+void change(server::Options& options, ChangedStart how) {
+  switch (how) {
+    case ChangedStart::kSegments:
+      options.ram_bytes = options.segment_bytes = 128ull << 20;
+      return;
+    case ChangedStart::kRegions:
+      options.ssd_region_bytes = 2ull << 20;
+      return;
+    case ChangedStart::kMoreBytes:
+      options.ssd_bytes = 64ull << 20;
+      return;
+    case ChangedStart::kFewerBytes:
+      options.ssd_bytes = 2ull << 20;
+      return;
+    case ChangedStart::kEngine:
+      options.ssd_engine = "pread";
+      return;
+    case ChangedStart::kCodec:
+      options.ssd_codec = "off";
+      return;
+    case ChangedStart::kFewNodes:
+      options.max_nodes = 1024;
+      return;
+    case ChangedStart::kOtherLayout:
+    case ChangedStart::kOtherUser:
+      return;
+  }
+}
+
+// A client that is here first, of another layout with the same name or of another user.
+void write_first(TestDaemon& daemon, ChangedStart how) {
+  constexpr uint32_t kTokens = 8;
+  model::Layout layout = small_append_layout();
+  if (how == ChangedStart::kOtherLayout) layout.groups[0].page_bytes = 8192;
+  const bool other_user = how == ChangedStart::kOtherUser && ::geteuid() == 0;
+  if (other_user) set_own_uid(4242);
+  auto client = daemon.connect();
+  if (other_user) set_own_uid(0);
+  auto session = open_session(*client, session_options(layout));
+  QUIRE_CHECK(session->append_tokens(context_tokens(kTokens + 1, 77)).ok());
+  QUIRE_CHECK(commit_context(*session, kTokens + 1).ok());
+  QUIRE_CHECK(daemon.eventually([](server::Daemon& d) {
+    const cache::StoreCounters& counters = d.cache().store().counters();
+    return counters.ssd_spans == counters.spans && d.tier()->idle();
+  }));
+}
+
+}  // namespace
+
+std::string start_changed(const std::string& ssd_path, ChangedStart how) {
+  server::Options options = crash_options(ssd_path);
+  options.ssd_bytes = kRoomForOthers;
+  change(options, how);
+  TestDaemon daemon(options);
+  std::string wrong;
+  daemon.on_core([&](server::Daemon& d) {
+    if (d.tier() == nullptr) wrong = "the tier did not open with changed flags";
+  });
+  const bool writes = how == ChangedStart::kOtherLayout || how == ChangedStart::kOtherUser;
+  if (wrong.empty() && writes) write_first(daemon, how);
+  return wrong;
+}
+
 std::string check_after_crash(const std::string& ssd_path, const std::set<uint64_t>& durable,
-                              CrashContent content) {
-  TestDaemon daemon(crash_options(ssd_path));
+                              CrashContent content, uint64_t ssd_bytes) {
+  server::Options options = crash_options(ssd_path);
+  options.ssd_bytes = ssd_bytes;
+  TestDaemon daemon(options);
   std::string wrong;
   daemon.on_core([&](server::Daemon& d) {
     if (d.tier() == nullptr) wrong = "the tier did not open";

@@ -11,6 +11,10 @@
 
 namespace quire::tests {
 
+inline constexpr uint64_t kCrashBytes = 4ull << 20;  // of the workload's data files
+// Where others write too: a region for each of their slot sizes.
+inline constexpr uint64_t kRoomForOthers = 16ull << 20;
+
 server::Options crash_options(const std::string& ssd_path);
 
 // What lies on the device: pages as they are; or, for what is written to the slots of others,
@@ -31,6 +35,23 @@ void note_told(std::set<uint64_t>& durable, const std::string& line);
 // is what is there right to the last byte; every object that the manifest names is whole; the
 // invariants hold. Returns what is wrong, empty when nothing is.
 std::string check_after_crash(const std::string& ssd_path, const std::set<uint64_t>& durable,
-                              CrashContent content = CrashContent::kPlain);
+                              CrashContent content = CrashContent::kPlain,
+                              uint64_t ssd_bytes = kCrashBytes);
+
+// What an operator changes between two starts, or who comes first.
+enum class ChangedStart : uint8_t {
+  kSegments,
+  kRegions,
+  kMoreBytes,
+  kFewerBytes,
+  kEngine,
+  kCodec,
+  kFewNodes,
+  kOtherLayout,
+  kOtherUser,
+};
+inline constexpr uint64_t kChangedStarts = 9;
+// Opens the directory with a daemon of these options, and stops it. Returns what is wrong.
+std::string start_changed(const std::string& ssd_path, ChangedStart how);
 
 }  // namespace quire::tests

@@ -167,7 +167,9 @@ std::string audit_idle(server::Daemon& daemon) {
   const tiering::SsdTierStatus status = daemon.tier()->status();
   const uint64_t copies = store.counters().ssd_spans + store.counters().ssd_checkpoints;
   // What is free in a sealed file stays taken.
-  const bool exact = status.sealed_files == 0;
+  uint64_t kept = 0;
+  for (const tiering::KeptCount& count : status.kept) kept += count.objects;
+  const bool exact = status.sealed_files == 0 && kept == 0;
   if (exact ? status.space.used_slots != copies : status.space.used_slots < copies) {
     return std::to_string(status.space.used_slots) + " slots on the device for " +
            std::to_string(copies) + " copies";

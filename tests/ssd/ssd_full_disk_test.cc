@@ -49,6 +49,10 @@ class SmallDisk {
     QUIRE_CHECK(::fallocate(fd.get(), 0, 0, static_cast<off_t>(bytes)) == 0);
   }
   void make_room() { QUIRE_CHECK(::unlink(ballast().c_str()) == 0); }
+  void set_read_only(bool read_only) {
+    const unsigned long flags = MS_REMOUNT | (read_only ? MS_RDONLY : 0);
+    QUIRE_CHECK(::mount("tmpfs", directory_.path().c_str(), "tmpfs", flags, "size=64m") == 0);
+  }
 
  private:
   std::string ballast() const { return directory_ / "ballast"; }
@@ -94,5 +98,57 @@ TEST(SsdFullDisk, Law09_TierIsReadOnlyUntilThereIsRoomAgain) {
   EXPECT_TRUE(whole(try_hit(rig, *later, kContexts, kTokens)));
   EXPECT_EQ(audit(rig), "");
 }
+
+// A start that cannot write serves what is there, and writes when it can, by itself.
+class SsdStartWithoutWriting : public testing::TestWithParam<bool> {};
+
+TEST_P(SsdStartWithoutWriting, Law09_OldHitsAreServedAndItIsOkAgainByItself) {
+  const bool full = GetParam();
+  SmallDisk disk;
+  if (!disk.mounted()) GTEST_SKIP() << "no file system of its own: " << disk.refusal();
+  FaultySsd ssd(disk.use());
+  SsdRig& rig = ssd.rig();
+  rig.commit(*connect_lazily(ssd.daemon()), 1, kTokens);
+  ASSERT_TRUE(rig.settle());
+  ssd.daemon().stop();
+  if (full) {
+    disk.fill(0);
+  } else {
+    disk.set_read_only(true);
+  }
+  ssd.daemon().start();
+  {
+    const tiering::SsdTierStatus status = rig.status();
+    EXPECT_EQ(status.state, SsdState::kReadOnly);
+    const char* const why = full ? "No space left" : "Read-only file system";
+    EXPECT_NE(status.reason.find(why), std::string::npos) << status.reason;
+    EXPECT_NE(status.action, "");
+  }
+  const auto client = connect_lazily(ssd.daemon());
+  const Hit old = try_hit(rig, *client, 1, kTokens);
+  EXPECT_TRUE(whole(old));
+  EXPECT_EQ(old.tokens_ssd, kTokens);
+  EXPECT_TRUE(serves_ram(rig, *client, 200));
+  rig.commit(*client, 2, kTokens);
+  rig.empty_ram();
+  if (full) {
+    disk.make_room();
+  } else {
+    disk.set_read_only(false);
+  }
+  ASSERT_TRUE(wait_for_state(rig, SsdState::kOk));
+  rig.commit(*client, 3, kTokens);
+  ASSERT_TRUE(rig.settle());
+  EXPECT_EQ(audit(rig), "");
+  ssd.daemon().restart();
+  EXPECT_EQ(rig.status().state, SsdState::kOk);
+  const auto later = connect_lazily(ssd.daemon());
+  EXPECT_TRUE(whole(try_hit(rig, *later, 1, kTokens)));
+  EXPECT_TRUE(whole(try_hit(rig, *later, 3, kTokens)));
+  EXPECT_EQ(audit(rig), "");
+}
+
+INSTANTIATE_TEST_SUITE_P(Disks, SsdStartWithoutWriting, testing::Bool(),
+                         [](const auto& disk) { return disk.param ? "full" : "read_only"; });
 
 }  // namespace quire::tests
