@@ -155,8 +155,9 @@ void add_kept(CLI::App& app, DaemonCommandLine& line, std::ostream& out, std::os
       ->capture_default_str();
   kept->add_option("--reason", line.kept_reason, "with drop: only what is kept for this reason");
   kept->add_flag("--yes", line.yes, "with drop: do it; without: only tell what is kept");
-  add_output_option(*kept, line);
-  kept->callback([&] { line.exit_code = run_kept(line, out, err); });
+  kept->callback([&] {
+    line.exit_code = run_with_output(line, err, [&] { return run_kept(line, out, err); });
+  });
 }
 
 void add_rebuild(CLI::App& app, DaemonCommandLine& line, std::ostream& err) {
