@@ -52,8 +52,9 @@ bool write_manifest_count(rocksdb::Env* env, const std::string& manifest_path, u
   file.crc32c = crc_of(file);
   const std::string name = manifest_path + kManifestCountSuffix;
   const rocksdb::Slice bytes(reinterpret_cast<const char*>(&file), sizeof(file));
+  // The name is not synced: an earlier count is a bound as well, only a weaker one.
   return rocksdb::WriteStringToFile(env, bytes, name + ".new", /*should_sync=*/true).ok() &&
-         env->RenameFile(name + ".new", name).ok() && sync_parent(env, name);
+         env->RenameFile(name + ".new", name).ok();
 }
 
 bool remove_manifest_count(rocksdb::Env* env, const std::string& manifest_path) {

@@ -3,7 +3,7 @@
 // one that never held more. The number here was durable in the manifest before it was written, so
 // one that opens with a lower number has lost changes.
 //
-// Replaced by rename, its directory synced. What does not parse says nothing. Threads: any, one at
+// Replaced by rename. What does not parse says nothing. Threads: any, one at
 // a time.
 #pragma once
 

@@ -46,7 +46,7 @@ server::Options golden_options(const std::string& ssd_path) {
 
 void run(const std::string& command) { ASSERT_EQ(std::system(command.c_str()), 0) << command; }
 
-std::string archive() { return fs::path(__FILE__).parent_path() / "golden" / "v1" / kArchiveName; }
+std::string archive() { return fs::path(QUIRE_GOLDEN_DIR) / "v1" / kArchiveName; }
 
 void unpack_to(const std::string& path) {
   fs::create_directory(path);

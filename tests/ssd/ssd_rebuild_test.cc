@@ -219,7 +219,8 @@ TEST_F(RebuildTest, Law08_RolledBackManifestGivesMissesAndNoWrongByte) {
   for (uint64_t context = 2; context <= kContexts; ++context) {
     EXPECT_GE(loaded_tokens(*client, context, kTokens), 0);
   }
-  EXPECT_EQ(rig_.status().state, tiering::SsdState::kOk);
+  EXPECT_EQ(rig_.status().state, tiering::SsdState::kReadOnly) << "it knows that it lost changes";
+  EXPECT_NE(rig_.status().action.find("quirectl rebuild"), std::string::npos);
   // A rebuild has what is really there: the new context, and of the others what was not written to.
   rig_.daemon().stop();
   ASSERT_TRUE(rebuild(path()).ok());
