@@ -235,9 +235,10 @@ Pool::Growth NodeStore::grow(DomainId domain) {
   const uint64_t held = pool_->usage(domain).segment_bytes;
   taker_.settle();
   if (pool_->usage(domain).segment_bytes > held) return Pool::Growth::kGrew;
+  if (taker_.is_spoken_for(domain)) return Pool::Growth::kExhausted;
   const Pool::Growth growth = pool_->grow(domain);
-  return growth == Pool::Growth::kPending && taker_.is_spoken_for(domain) ? Pool::Growth::kExhausted
-                                                                          : growth;
+  if (growth == Pool::Growth::kGrew) taker_.note_grown(domain);  // it came since settle() looked
+  return growth;
 }
 
 NodeStore::Room NodeStore::allocate(allocator::ClassId size_class, DomainId domain, SlotId after,

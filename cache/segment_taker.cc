@@ -104,6 +104,12 @@ void SegmentTaker::note_late(DomainId asker) {
   claims_.push_back({asker, true});
 }
 
+void SegmentTaker::note_grown(DomainId domain) {
+  const auto claim = std::find_if(claims_.begin(), claims_.end(),
+                                  [&](const Claim& one) { return one.asker == domain; });
+  if (claim != claims_.end()) claims_.erase(claim);
+}
+
 void SegmentTaker::settle() {
   store_->pool().collect_gone();
   while (!claims_.empty()) {

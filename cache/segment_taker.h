@@ -46,6 +46,8 @@ class SegmentTaker {
   void note_late(model::DomainId asker);
   // Segments that came go to those they were taken for.
   void settle();
+  // A segment came to this domain past settle(): what was taken for it is served.
+  void note_grown(model::DomainId domain);
   // Whether what comes next is spoken for by others.
   bool is_spoken_for(model::DomainId domain) const;
   // A session of the domain was opened, or closed.
