@@ -44,8 +44,8 @@ struct SupplyStatus {
 };
 
 enum class SupplyState : uint8_t {
-  kReady,      // take() would succeed
-  kPending,    // one is being made
+  kReady,    // take() would succeed
+  kPending,  // one is being made
   // The budget is given out or kept by clients, or creation failed and did not succeed since.
   kExhausted,
 };

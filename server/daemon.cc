@@ -54,9 +54,20 @@ struct Daemon::Parts {
 
 namespace {
 
+// Data files that are there or will be, as the directory has them; the probe's, and files in the
+// place of missing ones.
+uint32_t engine_files(const Options& options) {
+  constexpr uint64_t kSpare = 16;
+  const auto geometry = tiering::SsdDirectory::look(
+      {.path = options.ssd_path, .region_bytes = options.ssd_region_bytes});
+  if (!geometry.ok()) return 1;  // it does not open either
+  const uint64_t file_bytes = geometry->region_bytes * geometry->regions_per_file;
+  const uint64_t files = options.ssd_bytes / file_bytes + 1 + geometry->file_count + kSpare;
+  return static_cast<uint32_t>(std::min<uint64_t>(files, tiering::kMaxRegions));
+}
+
 model::Result<std::unique_ptr<tiering::IoEngine>> make_engine(const Options& options) {
-  const uint32_t files = tiering::SsdDirectory::max_open_files(
-      {.path = options.ssd_path, .region_bytes = options.ssd_region_bytes}, options.ssd_bytes);
+  const uint32_t files = engine_files(options);
   if (options.ssd_engine != "pread") {
     auto made =
         tiering::UringEngine::create({.queue_depth = options.ssd_queue_depth, .max_files = files});
@@ -124,6 +135,11 @@ model::Result<void> Daemon::open_tier(Parts& parts, const DaemonSeams& seams) {
                              " direct_io=" + (status.direct_io ? "yes" : "no") +
                              " spans=" + std::to_string(status.restored.spans) + " checkpoints=" +
                              std::to_string(status.restored.checkpoints) + " restored");
+    if (!status.repaired.empty()) {
+      log(LogLevel::kWarning,
+          "ssd tier: a copy of the superblock was bad and has been replaced by the other: " +
+              status.repaired);
+    }
     return {};
   }
   if (!may_go_on_without_tier(opened.code())) return std::move(opened).error();

@@ -45,7 +45,55 @@ Result<void> write_new_file(int directory, const std::string& name,
   return {};
 }
 
+std::string_view kind_of(mode_t mode) {
+  if (S_ISFIFO(mode)) return "a FIFO";
+  if (S_ISSOCK(mode)) return "a socket";
+  if (S_ISLNK(mode)) return "a symbolic link";
+  if (S_ISDIR(mode)) return "a directory";
+  if (S_ISCHR(mode) || S_ISBLK(mode)) return "a device";
+  return "a file";
+}
+
+std::string_view other_than(mode_t wanted, int directory, const std::string& name) {
+  struct stat status {};
+  if (::fstatat(directory, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) return {};
+  return (status.st_mode & S_IFMT) == wanted ? std::string_view() : kind_of(status.st_mode);
+}
+
+Error not_a_file(const std::string& name, std::string_view what) {
+  return make_error(Errc::kCorrupt,
+                    name + " is not a file but " + std::string(what) + ": move it away");
+}
+
 }  // namespace
+
+std::string_view other_than_file(int directory, const std::string& name) {
+  return other_than(S_IFREG, directory, name);
+}
+
+std::string_view other_than_directory(int directory, const std::string& name) {
+  return other_than(S_IFDIR, directory, name);
+}
+
+// Asked before the opening, because opening a device may do things, and after, because what stands
+// there may have changed. O_NONBLOCK goes again: to io_uring it forbids to wait for the disk.
+Result<FdGuard> open_regular(int directory, const std::string& name, int flags) {
+  if (const std::string_view other = other_than_file(directory, name); !other.empty()) {
+    return not_a_file(name, other);
+  }
+  FdGuard file(::openat(directory, name.c_str(), flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK,
+                        S_IRUSR | S_IWUSR));
+  if (!file.valid() && errno == ENOENT) return make_error(Errc::kNotFound, "no file " + name);
+  if (!file.valid()) return file_error("open " + name);
+  struct stat status {};
+  if (::fstat(file.get(), &status) != 0) return file_error("stat " + name);
+  if (!S_ISREG(status.st_mode)) return not_a_file(name, kind_of(status.st_mode));
+  const int opened = ::fcntl(file.get(), F_GETFL);
+  if (opened < 0 || ::fcntl(file.get(), F_SETFL, opened & ~O_NONBLOCK) != 0) {
+    return file_error("open " + name);
+  }
+  return file;
+}
 
 Error file_error(std::string_view what) {
   const int code = errno;
@@ -82,13 +130,9 @@ Result<void> replace_file(int directory, const std::string& name,
 }
 
 Result<std::vector<std::byte>> read_file(int directory, const std::string& name, size_t max_bytes) {
-  // O_NONBLOCK: a FIFO of that name must not hold us; it means nothing for a regular file.
-  const FdGuard file(::openat(directory, name.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (!file.valid() && errno == ENOENT) return make_error(Errc::kNotFound, "no file " + name);
-  if (!file.valid()) return file_error("open " + name);
+  const FdGuard file = QUIRE_TRY(open_regular(directory, name, O_RDONLY));
   struct stat status {};
   if (::fstat(file.get(), &status) != 0) return file_error("stat " + name);
-  if (!S_ISREG(status.st_mode)) return make_error(Errc::kCorrupt, name + " is not a file");
   if (static_cast<uint64_t>(status.st_size) > max_bytes) {
     return make_error(Errc::kCorrupt, name + " is too long");
   }

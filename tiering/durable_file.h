@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "model/fd_guard.h"
 #include "model/result.h"
 
 namespace quire::tiering {
@@ -15,6 +16,17 @@ namespace quire::tiering {
 // errno as an error: kResourceExhausted when space or quota is used up, otherwise kIoError.
 // "<what>: <strerror(errno)>".
 model::Error file_error(std::string_view what);
+
+// Opens `name` with open(2)'s flags if a regular file stands there, or O_CREAT makes one (mode
+// 0600). kCorrupt: something else does, which is named: a FIFO would hold its opener for ever, a
+// device do what it does, a symbolic link lead out of the directory. kNotFound: absent, or a link
+// to nothing.
+model::Result<model::FdGuard> open_regular(int directory, const std::string& name, int flags);
+
+// "a FIFO", "a symbolic link", ...: what is there in the place of a file, or of a directory; empty:
+// nothing at all, or what is wanted.
+std::string_view other_than_file(int directory, const std::string& name);
+std::string_view other_than_directory(int directory, const std::string& name);
 
 // Makes created, renamed and deleted names durable. Who calls it again after a failure relies on
 // the file system taking no more changes once its journal could not be written.

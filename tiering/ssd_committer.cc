@@ -139,11 +139,7 @@ void SsdCommitter::begin_syncs() {
     op.file = parts_.files->index_of(number);
     op.tag = kSyncTag | number;
     ++counters_.syncs;
-    if (!parts_.mover->submit_other(&op)) {
-      // As good as a failed one: what it stands for is not acknowledged.
-      op.error = EAGAIN;
-      on_sync(op);
-    }
+    parts_.mover->submit_other(&op);
   }
 }
 
@@ -151,12 +147,10 @@ void SsdCommitter::on_sync(IoOp& op) {
   --syncs_in_flight_;
   if (op.error != 0) {
     const auto number = static_cast<uint32_t>(op.tag & ~kSyncTag);
-    if (op.error != EAGAIN) {
-      parts_.files->seal(number);
-      parts_.health->sync_failed(
-          op.error, "fdatasync of a data file: " + std::string(std::strerror(op.error)),
-          parts_.clock->now_ns());
-    }
+    parts_.files->seal(number);
+    parts_.health->sync_failed(op.error,
+                               "fdatasync of a data file: " + std::string(std::strerror(op.error)),
+                               parts_.clock->now_ns());
     std::erase_if(cycle_, [&](Transfer* transfer) {
       if (parts_.files->number_of(transfer->first.region()) != number) return false;
       fail_unnamed(transfer);

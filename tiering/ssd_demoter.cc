@@ -203,8 +203,8 @@ bool SsdDemoter::make_room(uint64_t slot_bytes) {
                        .bytes = parts_.space->region_bytes(),
                        .tag = kAllocateTag};
     allocating_region_ = made->region;
-    allocating_ = parts_.mover->submit_other(&allocation_);
-    if (!allocating_) parts_.space->drop_region(made->region);
+    allocating_ = true;
+    parts_.mover->submit_other(&allocation_);
     return false;
   }
   if (usage.freeing_slots >= kFreeingSlotsEnough) return false;

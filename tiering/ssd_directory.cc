@@ -30,7 +30,9 @@ namespace {
 
 constexpr uint64_t kMiB = 1ull << 20;
 constexpr uint64_t kMaxRegionBytes = 1ull << 30;
+constexpr std::array<const char*, 2> kSuperblocks = {"superblock", "superblock.2"};
 constexpr std::string_view kDataPrefix = "data.";
+constexpr size_t kMaxPidLine = 11;  // of ten digits
 constexpr size_t kDataDigits = 6;
 
 bool valid_geometry(uint64_t region_bytes, uint64_t regions_per_file) {
@@ -111,11 +113,29 @@ Result<std::unique_ptr<SsdDirectory>> SsdDirectory::open(const SsdDirectoryOptio
   directory->read_only_ = options.look_only;
   QUIRE_TRY(directory->open_directory());
   // Before the lock file is made: a directory of a later format is left as it is, to the byte.
-  const Result<Superblock> seen = directory->read_superblock();
+  const Result<Superblock> seen = directory->read_better_superblock();
   if (seen.code() == Errc::kUnsupportedVersion) return seen.error();
+  directory->has_superblock_ = seen.code() != Errc::kNotFound;
   QUIRE_TRY(directory->take_lock());
   QUIRE_TRY(directory->start(options));
   return directory;
+}
+
+Result<SsdGeometry> SsdDirectory::look(const SsdDirectoryOptions& options) {
+  SsdGeometry geometry{.region_bytes = options.region_bytes,
+                       .regions_per_file = options.regions_per_file};
+  SsdDirectory directory;
+  directory.path_ = options.path;
+  directory.directory_ = FdGuard(::open(options.path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!directory.directory_.valid()) return geometry;  // open() makes it, or says what is wrong
+  const Result<Superblock> seen = directory.read_better_superblock();
+  if (seen.code() == Errc::kNotFound) return geometry;
+  if (!seen.ok()) return seen.error();
+  geometry.region_bytes = seen->region_bytes;
+  geometry.regions_per_file = seen->regions_per_file;
+  const std::vector<uint32_t> numbers = QUIRE_TRY(directory.list_data_files());
+  if (!numbers.empty()) geometry.file_count = numbers.back() + 1;
+  return geometry;
 }
 
 Result<void> SsdDirectory::open_directory() {
@@ -136,20 +156,25 @@ Result<void> SsdDirectory::open_directory() {
 }
 
 Result<void> SsdDirectory::take_lock() {
-  const int flags = O_RDWR | O_CLOEXEC | (read_only_ ? 0 : O_CREAT);
-  FdGuard file(::openat(directory_.get(), "lock", flags, S_IRUSR | S_IWUSR));
-  if (file.valid()) return set_lock(std::move(file), F_WRLCK);
-  if (read_only_ && errno == ENOENT) return {};  // nobody holds it
-  if (!read_only_ || errno != EROFS) return file_error("open " + path_ + "/lock");
-  // Keeps those out who would write, should the file system be writable later.
-  file = FdGuard(::openat(directory_.get(), "lock", O_RDONLY | O_CLOEXEC));
-  if (!file.valid()) return file_error("open " + path_ + "/lock");
-  return set_lock(std::move(file), F_RDLCK);
+  Result<FdGuard> opened =
+      open_regular(directory_.get(), "lock", O_RDWR | (read_only_ ? 0 : O_CREAT));
+  if (opened.ok()) return set_lock(std::move(opened).value(), F_WRLCK);
+  if (read_only_ && opened.code() == Errc::kNotFound) return {};  // nobody holds it
+  if (!read_only_ || opened.code() != Errc::kIoError) return lock_error(opened.error());
+  // A file system that is read-only: keeps those out who would write, should it be writable later.
+  opened = open_regular(directory_.get(), "lock", O_RDONLY);
+  if (!opened.ok()) return lock_error(opened.error());
+  return set_lock(std::move(opened).value(), F_RDLCK);
+}
+
+model::Error SsdDirectory::lock_error(const model::Error& error) const {
+  return make_error(error.code, path_ + "/" + error.text);
 }
 
 // In place of the one held, which would be in the way of itself.
 Result<void> SsdDirectory::set_lock(FdGuard&& file, short type) {
   lock_ = std::move(file);
+  QUIRE_TRY(refuse_foreign_lock());
   struct flock range {};
   range.l_type = type;
   range.l_whence = SEEK_SET;
@@ -157,6 +182,21 @@ Result<void> SsdDirectory::set_lock(FdGuard&& file, short type) {
   if (errno != EAGAIN && errno != EACCES) return file_error("lock " + path_ + "/lock");
   return make_error(Errc::kBusy, path_ + " is in use by " + holder_of(lock_.get()) +
                                      "; stop it or choose another --ssd_path");
+}
+
+// Ours is empty, or holds a pid; before there is a superblock it is empty.
+Result<void> SsdDirectory::refuse_foreign_lock() const {
+  std::array<char, kMaxPidLine + 1> text{};
+  const ssize_t bytes = ::pread(lock_.get(), text.data(), text.size(), 0);
+  if (bytes < 0) return file_error("read " + path_ + "/lock");
+  const std::string_view line(text.data(), static_cast<size_t>(bytes));
+  const size_t digits = std::min(line.find_first_not_of("0123456789"), line.size());
+  const bool pid = digits > 0 && line.size() <= kMaxPidLine && line.substr(digits) == "\n";
+  if (line.empty() || (has_superblock_ && pid)) return {};
+  return make_error(Errc::kInvalidArgument,
+                    path_ +
+                        "/lock is not Quire's and was left alone; move it away or choose "
+                        "another --ssd_path");
 }
 
 // For the error text of others only, so neither synced nor replaced.
@@ -169,12 +209,15 @@ Result<void> SsdDirectory::write_pid() {
   return {};
 }
 
-Result<Superblock> SsdDirectory::read_superblock() const {
-  const std::string name = path_ + "/superblock";
-  auto bytes = read_file(directory_.get(), "superblock", sizeof(Superblock));
-  if (bytes.code() == Errc::kNotFound || bytes.code() == Errc::kIoError) return bytes.error();
+Result<Superblock> SsdDirectory::read_superblock(const std::string& file) const {
+  const std::string name = path_ + "/" + file;
+  auto bytes = read_file(directory_.get(), file, sizeof(Superblock));
   const std::string advice = "; restore it from a copy, or empty " + path_ + " to start anew";
-  if (!bytes.ok() || bytes->size() != sizeof(Superblock)) {
+  if (!bytes.ok()) {
+    const bool corrupt = bytes.code() == Errc::kCorrupt;
+    return make_error(bytes.code(), path_ + "/" + bytes.error().text + (corrupt ? advice : ""));
+  }
+  if (bytes->size() != sizeof(Superblock)) {
     return make_error(Errc::kCorrupt, name + " is not one block" + advice);
   }
   Superblock block;
@@ -194,6 +237,32 @@ Result<Superblock> SsdDirectory::read_superblock() const {
   return block;
 }
 
+// The later of the good copies; of two equally late ones, and of two instances, the first.
+Result<Superblock> SsdDirectory::read_better_superblock() {
+  Result<Superblock> first = read_superblock(kSuperblocks[0]);
+  Result<Superblock> second = read_superblock(kSuperblocks[1]);
+  if (first.code() == Errc::kUnsupportedVersion) return first;
+  if (second.code() == Errc::kUnsupportedVersion) return second;
+  if (first.code() == Errc::kResourceExhausted) return first;
+  if (!first.ok() && !second.ok()) return first.code() == Errc::kNotFound ? second : first;
+  if (first.ok() && second.ok()) {
+    const bool later =
+        second->instance == first->instance && second->start_count > first->start_count;
+    return later ? second : first;
+  }
+  const Result<Superblock>& bad = first.ok() ? second : first;
+  // An earlier version made no second copy, or a kill came before it.
+  if (!first.ok() || bad.code() != Errc::kNotFound) repaired_ = bad.error().text;
+  return first.ok() ? first : second;
+}
+
+// The second first: a kill in between leaves two good copies, one a start behind.
+Result<void> SsdDirectory::write_superblock(const Superblock& block) const {
+  const auto bytes = std::as_bytes(std::span<const Superblock>(&block, 1));
+  QUIRE_TRY(replace_file(directory_.get(), kSuperblocks[1], bytes));
+  return replace_file(directory_.get(), kSuperblocks[0], bytes);
+}
+
 Result<void> SsdDirectory::refuse_data_without_superblock() const {
   const std::vector<std::string> names = QUIRE_TRY(list_names(directory_.get()));
   for (const std::string& name : names) {
@@ -207,7 +276,7 @@ Result<void> SsdDirectory::refuse_data_without_superblock() const {
 }
 
 Result<void> SsdDirectory::start(const SsdDirectoryOptions& options) {
-  Result<Superblock> seen = read_superblock();
+  Result<Superblock> seen = read_better_superblock();
   if (seen.code() == Errc::kNotFound && !read_only_) {
     QUIRE_TRY(refuse_data_without_superblock());
     seen = make_superblock(options);
@@ -223,12 +292,13 @@ bool SsdDirectory::has_unknown_features() const {
   return (superblock_.read_only_compatible & ~kKnownReadOnlyCompatible) != 0;
 }
 
+// A lock with a pid is Quire's only beside a superblock, so a new directory gets that first.
 Result<void> SsdDirectory::count_start() {
-  QUIRE_TRY(write_pid());
+  if (has_superblock_) QUIRE_TRY(write_pid());
   ++superblock_.start_count;
   seal(superblock_);
-  QUIRE_TRY(replace_file(directory_.get(), "superblock",
-                         std::as_bytes(std::span<const Superblock>(&superblock_, 1))));
+  QUIRE_TRY(write_superblock(superblock_));
+  if (!has_superblock_) QUIRE_TRY(write_pid());
   return make_directory(directory_.get(), "layouts");
 }
 
@@ -237,10 +307,10 @@ Result<void> SsdDirectory::make_writable() {
   if (has_unknown_features()) {
     return make_error(Errc::kUnsupportedVersion, path_ + " has features that are not known");
   }
-  FdGuard file(::openat(directory_.get(), "lock", O_RDWR | O_CREAT | O_CLOEXEC, S_IRUSR | S_IWUSR));
-  if (!file.valid()) return file_error("open " + path_ + "/lock");
+  Result<FdGuard> file = open_regular(directory_.get(), "lock", O_RDWR | O_CREAT);
+  if (!file.ok()) return lock_error(file.error());
   lock_ = FdGuard();
-  QUIRE_TRY(set_lock(std::move(file), F_WRLCK));
+  QUIRE_TRY(set_lock(std::move(file).value(), F_WRLCK));
   QUIRE_TRY(count_start());
   QUIRE_TRY(open_layouts());
   read_only_ = false;
@@ -254,26 +324,34 @@ Result<int> SsdDirectory::reopen_data_file(uint32_t number) {
   return files_[number].get();
 }
 
-uint32_t SsdDirectory::max_open_files(const SsdDirectoryOptions& options, uint64_t capacity_bytes) {
-  constexpr uint64_t kSpare = 16;  // the probe; files in place of missing ones
-  SsdDirectory directory;
-  directory.path_ = options.path;
-  directory.superblock_.region_bytes = options.region_bytes;
-  directory.superblock_.regions_per_file = options.regions_per_file;
-  directory.directory_ = FdGuard(::open(options.path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  uint64_t present = 0;
-  if (directory.directory_.valid()) {
-    if (const auto seen = directory.read_superblock(); seen.ok()) directory.superblock_ = *seen;
-    if (const auto files = directory.list_data_files(); files.ok()) present = files->size();
-  }
-  const uint64_t wanted = capacity_bytes / directory.file_bytes() + 1;
-  return static_cast<uint32_t>(std::min<uint64_t>(wanted + present + kSpare, kMaxRegions));
-}
-
 Result<void> SsdDirectory::open_layouts() {
-  layouts_ = FdGuard(::openat(directory_.get(), "layouts", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (const auto other = other_than_directory(directory_.get(), "layouts"); !other.empty()) {
+    return make_error(Errc::kCorrupt, path_ + "/layouts is not a directory but " +
+                                          std::string(other) + ": move it away");
+  }
+  layouts_ = FdGuard(
+      ::openat(directory_.get(), "layouts", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW));
   if (!layouts_.valid() && !(read_only_ && errno == ENOENT)) {
     return file_error("open " + path_ + "/layouts");
+  }
+  return {};
+}
+
+Result<void> SsdDirectory::check_manifest() const {
+  if (const auto other = other_than_directory(directory_.get(), "manifest"); !other.empty()) {
+    return make_error(Errc::kCorrupt, path_ + "/manifest is not a directory but " +
+                                          std::string(other) + ": move it away");
+  }
+  const FdGuard manifest(
+      ::openat(directory_.get(), "manifest", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW));
+  if (!manifest.valid() && errno == ENOENT) return {};
+  if (!manifest.valid()) return file_error("open " + path_ + "/manifest");
+  const std::vector<std::string> names = QUIRE_TRY(list_names(manifest.get()));
+  for (const std::string& name : names) {
+    const std::string_view other = other_than_file(manifest.get(), name);
+    if (other.empty() || other == "a directory") continue;
+    return make_error(Errc::kCorrupt, path_ + "/manifest/" + name + " is not a file but " +
+                                          std::string(other) + ": move it away");
   }
   return {};
 }
@@ -282,9 +360,14 @@ Result<void> SsdDirectory::open_layouts() {
 Result<void> SsdDirectory::probe_direct_io() {
   direct_io_ = direct_io_ && lock_.valid();
   if (!direct_io_) return {};
-  const FdGuard probe(::openat(directory_.get(), "superblock", O_RDONLY | O_DIRECT | O_CLOEXEC));
-  if (!probe.valid() && errno != EINVAL) return file_error("open " + path_ + "/superblock");
-  direct_io_ = probe.valid();
+  for (const char* name : kSuperblocks) {
+    if (!other_than_file(directory_.get(), name).empty()) continue;
+    const FdGuard probe(::openat(directory_.get(), name,
+                                 O_RDONLY | O_DIRECT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+    direct_io_ = probe.valid();
+    if (direct_io_ || errno == EINVAL) return {};
+    if (errno != ENOENT) return file_error("open " + path_ + "/" + name);
+  }
   return {};
 }
 
@@ -301,11 +384,13 @@ uint64_t SsdDirectory::offset_of(uint32_t region) const {
 }
 
 Result<FdGuard> SsdDirectory::open_data_file(const std::string& name, bool create) const {
-  const int flags = O_CLOEXEC | (direct_io_ ? O_DIRECT : 0) | (read_only_ ? O_RDONLY : O_RDWR) |
+  const int flags = (direct_io_ ? O_DIRECT : 0) | (read_only_ ? O_RDONLY : O_RDWR) |
                     (create && !read_only_ ? O_CREAT : 0);
-  FdGuard file(::openat(directory_.get(), name.c_str(), flags, S_IRUSR | S_IWUSR));
-  if (file.valid()) return file;
-  if (errno != ENOENT) return file_error("open " + path_ + "/" + name);
+  Result<FdGuard> file = open_regular(directory_.get(), name, flags);
+  if (file.ok()) return file;
+  if (file.code() != Errc::kNotFound) {
+    return make_error(file.code(), path_ + "/" + file.error().text);
+  }
   return make_error(Errc::kNotFound, "no data file " + path_ + "/" + name);
 }
 
@@ -316,14 +401,25 @@ Result<int> SsdDirectory::data_file(uint32_t number, bool create) {
   }
   if (number < files_.size() && files_[number].valid()) return files_[number].get();
   FdGuard file = QUIRE_TRY(open_data_file(data_name(number), create));
-  struct stat status {};
-  if (::fstat(file.get(), &status) != 0) return file_error("stat " + data_name(number));
-  if (!S_ISREG(status.st_mode)) {
-    return make_error(Errc::kCorrupt, path_ + "/" + data_name(number) + " is not a file");
-  }
   if (files_.size() <= number) files_.resize(number + 1);
   files_[number] = std::move(file);
   return files_[number].get();
+}
+
+// Where the file system knows no files without a name, one is made and its name taken away.
+Result<FdGuard> SsdDirectory::nameless_file() const {
+  const int flags = O_RDWR | O_CLOEXEC | (direct_io_ ? O_DIRECT : 0);
+  FdGuard file(::openat(directory_.get(), ".", flags | O_TMPFILE, S_IRUSR | S_IWUSR));
+  if (file.valid()) return file;
+  if (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL) {
+    return file_error("make a file in " + path_);
+  }
+  const std::string name = "quire.probe." + std::to_string(::getpid());
+  file = FdGuard(
+      ::openat(directory_.get(), name.c_str(), flags | O_CREAT | O_EXCL, S_IRUSR | S_IWUSR));
+  if (!file.valid()) return file_error("make " + path_ + "/" + name);
+  if (::unlinkat(directory_.get(), name.c_str(), 0) != 0) return file_error("unlink " + name);
+  return file;
 }
 
 Result<void> SsdDirectory::sync_names() const {
@@ -355,7 +451,12 @@ Result<std::vector<uint32_t>> SsdDirectory::list_data_files() const {
   std::vector<uint32_t> numbers;
   for (const std::string& name : names) {
     const std::optional<uint32_t> number = data_number(name);
-    if (number && *number < kMaxRegions) numbers.push_back(*number);
+    if (!number || *number >= kMaxRegions) continue;
+    if (const auto other = other_than_file(directory_.get(), name); !other.empty()) {
+      return make_error(Errc::kCorrupt, path_ + "/" + name + " is not a file but " +
+                                            std::string(other) + ": move it away");
+    }
+    numbers.push_back(*number);
   }
   std::sort(numbers.begin(), numbers.end());
   return numbers;

@@ -1,5 +1,9 @@
 // The data directory of the SSD tier (layout: tiering/ssd_format.h): lock, superblock, layouts and
-// the descriptors of data files. Knows nothing of what the files hold.
+// the descriptors of data files. Knows nothing of what the files hold. Whatever else than a file
+// stands in the place of one is refused by name, and so is a lock file that is somebody else's.
+//
+// The superblock lies there twice, each copy with its checksum. The later good one is believed and
+// the other replaced by it at the start; a directory of earlier versions has one.
 //
 // Opening takes an exclusive open file description lock on DIR/lock, so a second daemon is refused
 // for as long as the first lives and a dead one's lock is gone with it (CacheLib#226: two writers
@@ -24,7 +28,7 @@ namespace quire::tiering {
 struct SsdDirectoryOptions {
   std::string path;  // made when absent, mode 0700
   // Of a new directory; an existing one keeps its own. region_bytes: a multiple of 1 MiB, 1 MiB..1
-  // GiB; a page of any layout fits one region with its header.
+  // GiB.
   uint64_t region_bytes = 64ull << 20;
   uint64_t regions_per_file = 16;
   bool direct_io =
@@ -32,17 +36,24 @@ struct SsdDirectoryOptions {
   bool look_only = false;  // read_only(): changes not one byte, and counts no start
 };
 
+struct SsdGeometry {
+  uint64_t region_bytes = 0;
+  uint64_t regions_per_file = 0;
+  uint32_t file_count = 0;  // a data file with this number or a later one is not there
+};
+
 class SsdDirectory {
  public:
+  // What a tier in this directory has or would have: sizes of a new one are those of the options.
+  // Changes nothing and takes no lock. Errors of open(), for what stands there.
+  static model::Result<SsdGeometry> look(const SsdDirectoryOptions& options);
   // Locks, reads or makes the superblock, and counts this start in it (durable before it returns).
   // kBusy: another daemon holds it (the text names its pid when known). kUnsupportedVersion: a
   // later format or an unknown incompatible feature; nothing was changed. kCorrupt: a superblock
   // that cannot be trusted, or data without one. kNotFound: look_only, and there is none.
-  // kInvalidArgument: the path is that of a file. kIoError, kResourceExhausted (ENOSPC).
+  // kInvalidArgument: the path is that of a file, or DIR/lock is not Quire's. kIoError,
+  // kResourceExhausted (ENOSPC, EMFILE).
   static model::Result<std::unique_ptr<SsdDirectory>> open(const SsdDirectoryOptions& options);
-
-  // Files that a tier of this capacity may have open at once, its probe's among them.
-  static uint32_t max_open_files(const SsdDirectoryOptions& options, uint64_t capacity_bytes);
 
   // Of one that was opened with look_only: counts this start after all, and may be written to from
   // now on. Nothing is done when it may be already. Blocks; data files that are open stay open for
@@ -54,11 +65,16 @@ class SsdDirectory {
 
   const std::string& path() const { return path_; }
   const Superblock& superblock() const { return superblock_; }
+  // What was wrong with the copy of the superblock that this start has replaced; empty: nothing.
+  const std::string& repaired() const { return repaired_; }
   // look_only, or an unknown read-only-compatible feature bit is set: nothing may be written.
   bool read_only() const { return read_only_; }
   bool has_unknown_features() const;
   bool direct_io() const { return direct_io_; }  // as really opened
   std::string manifest_path() const { return path_ + "/manifest"; }
+  // kCorrupt: the manifest, or what lies in it, is not what RocksDB made: opening a FIFO would hold
+  // it for ever.
+  model::Result<void> check_manifest() const;
 
   uint64_t file_bytes() const;
   uint32_t file_of(uint32_t region) const;
@@ -77,7 +93,9 @@ class SsdDirectory {
   uint64_t data_file_bytes(uint32_t number) const;
   // Bytes of blocks that it has, which are fewer where it has holes.
   uint64_t data_file_blocks(uint32_t number) const;
-  // Numbers of the data files that exist, ascending.
+  // A file without a name, gone with its descriptor; opened as data files are.
+  model::Result<model::FdGuard> nameless_file() const;
+  // Numbers of the data files that exist, ascending. kCorrupt: one of them is not a file.
   model::Result<std::vector<uint32_t>> list_data_files() const;
 
   // Durable when it returns; present and whole already: only its name is synced. Digest = SHA-256
@@ -92,9 +110,13 @@ class SsdDirectory {
   model::Result<void> open_directory();
   model::Result<void> take_lock();
   model::Result<void> set_lock(model::FdGuard&& file, short type);
+  model::Error lock_error(const model::Error& error) const;
   model::Result<void> write_pid();
-  // The superblock on disk, checked; kNotFound when there is none.
-  model::Result<Superblock> read_superblock() const;
+  model::Result<void> refuse_foreign_lock() const;
+  // A copy of the superblock on disk, checked; kNotFound when there is none.
+  model::Result<Superblock> read_superblock(const std::string& name) const;
+  model::Result<Superblock> read_better_superblock();
+  model::Result<void> write_superblock(const Superblock& block) const;
   model::Result<void> refuse_data_without_superblock() const;
   model::Result<void> start(const SsdDirectoryOptions& options);
   model::Result<void> count_start();
@@ -104,6 +126,8 @@ class SsdDirectory {
 
   std::string path_;
   Superblock superblock_;
+  std::string repaired_;
+  bool has_superblock_ = false;  // before this start
   bool read_only_ = false;
   bool direct_io_ = true;
   model::FdGuard lock_;

@@ -413,19 +413,23 @@ bool SsdMover::issue_from(Transfer& transfer) {
   return true;
 }
 
+// A sync that had to wait for transfers to leave it a place would hold up all that it stands for.
+void SsdMover::issue_others() {
+  while (!others_waiting_.empty() && parts_.engine->submit(others_waiting_.front())) {
+    others_in_flight_.push_back(
+        {.op = others_waiting_.front(), .since_ns = parts_.clock->now_ns()});
+    others_waiting_.pop_front();
+  }
+}
+
 bool SsdMover::issue() {
+  issue_others();
   issued_ = 0;
   for (std::deque<Transfer*>& queue : queues_) {
     while (!queue.empty() && issue_from(*queue.front())) queue.pop_front();
   }
   parts_.engine->flush();
   return issued_ == kOpsPerCall;
-}
-
-bool SsdMover::submit_other(IoOp* op) {
-  if (!parts_.engine->submit(op)) return false;
-  others_in_flight_.push_back({.op = op, .since_ns = parts_.clock->now_ns()});
-  return true;
 }
 
 void SsdMover::find_hangs(int64_t now_ns, int64_t hang_ns) {

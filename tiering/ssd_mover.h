@@ -104,9 +104,10 @@ class SsdMover {
   // costs the kernel tens of microseconds. True when more could go.
   bool issue();
 
-  // Operations that belong to no transfer (sync, allocate, probes). tag: the submitter's, without
-  // kTransferTag. False: the engine is full.
-  bool submit_other(IoOp* op);
+  // Operations that belong to no transfer (a sync a file, an allocation, a hole, a probe). tag: the
+  // submitter's, without kTransferTag. One that finds the engine full waits for a place and goes
+  // before every transfer.
+  void submit_other(IoOp* op) { others_waiting_.push_back(op); }
   std::vector<IoOp*>& others() { return others_; }
 
   // A segment goes away: it is no longer registered.
@@ -147,6 +148,7 @@ class SsdMover {
   void settle(Transfer& transfer, uint32_t object, ObjectState state);
   bool may_issue(const Transfer& transfer, uint64_t bytes) const;
   bool issue_from(Transfer& transfer);
+  void issue_others();
   void learn(const Transfer& transfer, const IoOp& io);
 
   MoverParts parts_;
@@ -176,6 +178,7 @@ class SsdMover {
     int64_t since_ns = 0;
     bool hung_reported = false;
   };
+  std::deque<IoOp*> others_waiting_;     // not handed to the engine yet
   std::vector<Other> others_in_flight_;  // a sync a file, an allocation, a probe
 };
 

@@ -1,6 +1,5 @@
 #include "tiering/ssd_probe.h"
 
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <cstring>
@@ -9,10 +8,7 @@ namespace quire::tiering {
 
 model::Result<std::unique_ptr<SsdProbe>> SsdProbe::create(SsdDirectory* directory, SsdMover* mover,
                                                           IoEngine* engine) {
-  const std::string path = directory->path() + "/probe";
-  const int direct = directory->direct_io() ? O_DIRECT : 0;
-  model::FdGuard fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | direct, 0600));
-  if (fd.get() < 0) return model::errno_error("open " + path);
+  model::FdGuard fd = QUIRE_TRY(directory->nameless_file());
   const FileIndex file = QUIRE_TRY(engine->add_file(fd.get()));
   auto block = QUIRE_TRY(allocator::ReservedMemory::reserve(kSsdBlockBytes));
   return std::unique_ptr<SsdProbe>(
@@ -21,21 +17,21 @@ model::Result<std::unique_ptr<SsdProbe>> SsdProbe::create(SsdDirectory* director
 
 SsdProbe::~SsdProbe() { engine_->remove_file(file_); }
 
-bool SsdProbe::next(IoKind kind, uint64_t bytes) {
+void SsdProbe::next(IoKind kind, uint64_t bytes) {
   op_ = IoOp{.kind = kind,
              .file = file_,
              .offset = 0,
              .data = static_cast<std::byte*>(block_.data()),
              .bytes = bytes,
              .tag = kTag};
-  running_ = mover_->submit_other(&op_);
-  return running_;
+  mover_->submit_other(&op_);
 }
 
 void SsdProbe::start(uint64_t region_bytes) {
   read_worked_ = false;
   write_worked_ = false;
   ++pattern_;
+  running_ = true;
   next(IoKind::kAllocate, region_bytes);
 }
 
@@ -53,14 +49,19 @@ bool SsdProbe::on_done(IoOp& op) {
   if (op.kind == IoKind::kAllocate && op.error == 0) {
     std::memset(block, 0, kSsdBlockBytes);
     std::memcpy(block, &pattern_, sizeof(pattern_));
-    return !next(IoKind::kWrite, kSsdBlockBytes);
+    next(IoKind::kWrite, kSsdBlockBytes);
+    return false;
   }
-  if (op.kind == IoKind::kWrite && op.error == 0) return !next(IoKind::kSync, 0);
+  if (op.kind == IoKind::kWrite && op.error == 0) {
+    next(IoKind::kSync, 0);
+    return false;
+  }
   // Its room goes back at once.
   write_worked_ = op.kind == IoKind::kSync && op.error == 0;
   std::memset(block, 0xdd, kSsdBlockBytes);
   if (::ftruncate(fd_.get(), kSsdBlockBytes) != 0) write_worked_ = false;
-  return !next(IoKind::kRead, kSsdBlockBytes);
+  next(IoKind::kRead, kSsdBlockBytes);
+  return false;
 }
 
 }  // namespace quire::tiering

@@ -32,7 +32,7 @@ class SsdProbe {
   SsdProbe(SsdMover* mover, IoEngine* engine, model::FdGuard fd, FileIndex file,
            allocator::ReservedMemory block)
       : mover_(mover), engine_(engine), fd_(std::move(fd)), file_(file), block_(std::move(block)) {}
-  bool next(IoKind kind, uint64_t bytes);
+  void next(IoKind kind, uint64_t bytes);
 
   SsdMover* mover_;
   IoEngine* engine_;

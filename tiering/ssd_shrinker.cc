@@ -45,9 +45,9 @@ bool SsdShrinker::give_region_back() {
              .offset = place->offset,
              .bytes = parts_.space->region_bytes(),
              .tag = kTag};
-  running_ = parts_.mover->submit_other(&op_);
-  if (!running_) parts_.space->given_back(false);
-  return running_;
+  running_ = true;
+  parts_.mover->submit_other(&op_);
+  return true;
 }
 
 void SsdShrinker::on_done(const IoOp& op) {

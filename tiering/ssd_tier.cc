@@ -103,6 +103,7 @@ model::Result<void> SsdTier::open_manifest() {
     return make_error(Errc::kCorrupt,
                       directory_->path() + " has data but no manifest; run `quirectl rebuild`");
   }
+  QUIRE_TRY(directory_->check_manifest());
   ManifestOptions options{.path = directory_->manifest_path(),
                           .env = options_.manifest_env,
                           .read_only = directory_->read_only(),
@@ -330,8 +331,11 @@ void SsdTier::step_probe(int64_t now_ns) {
   mover_->find_hangs(now_ns, options_.health.hang_ns);
   if (probe_done_ || (probe_ != nullptr && probe_->running()) || !health_.probe_due(now_ns)) return;
   if (probe_ == nullptr) make_probe();
-  if (probe_ != nullptr) probe_->start(space_->region_bytes());
-  if (probe_ == nullptr || !probe_->running()) health_.probe_finished(false, false, now_ns);
+  if (probe_ != nullptr) {
+    probe_->start(space_->region_bytes());
+  } else {
+    health_.probe_finished(false, false, now_ns);
+  }
 }
 
 bool SsdTier::drop_some_kept() {
@@ -410,6 +414,7 @@ SsdTierStatus SsdTier::status() const {
   status.admission = demoter_->admission().counters();
   status.scrub = scrubber_->status();
   status.restored = restored_;
+  status.repaired = directory_->repaired();
   status.kept = kept_.counts();
   status.dropping_kept = kept_.is_dropping();
   if (const auto worst = kept_.worst()) {

@@ -74,6 +74,7 @@ struct SsdTierStatus {
   AdmissionCounters admission;
   ScrubStatus scrub;
   RestoreReport restored;
+  std::string repaired;  // what was wrong with a copy of the superblock at the start
   KeptCounts kept;
   bool dropping_kept = false;
   std::string kept_reason;  // why content is kept and not served; empty: none is, or duplicates

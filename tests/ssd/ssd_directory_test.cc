@@ -52,12 +52,17 @@ Superblock superblock_at(const std::string& path) {
   return block;
 }
 
+void write_superblock(const std::string& path, Superblock block) {
+  seal(block);
+  write_bytes(path, std::string(reinterpret_cast<const char*>(&block), sizeof(block)));
+}
+
+// Both copies.
 void change_superblock(const std::string& path, const std::function<void(Superblock&)>& change) {
   Superblock block = superblock_at(path);
   change(block);
-  seal(block);
-  write_bytes(path + "/superblock",
-              std::string(reinterpret_cast<const char*>(&block), sizeof(block)));
+  write_superblock(path + "/superblock", block);
+  write_superblock(path + "/superblock.2", block);
 }
 
 // For a child: from here on opening anything with O_DIRECT is refused, as old tmpfs does.
@@ -182,7 +187,7 @@ TEST(SsdDirectory, Law14_LaterFormatIsRefusedAndNothingChanges) {
   const std::vector<std::function<void(Superblock&)>> later = {
       [](Superblock& block) { block.format_major = kSsdFormatMajor + 1; },
       [](Superblock& block) { block.incompatible = 1ull << 63; },
-      [](Superblock& block) { block.incompatible = 1, block.read_only_compatible = 1; },
+      [](Superblock& block) { block.incompatible = 2, block.read_only_compatible = 1; },
   };
   for (const auto& change : later) {
     for (const bool has_lock : {true, false}) {
@@ -284,10 +289,12 @@ TEST(SsdDirectory, DamagedSuperblockIsCorruptAndLeftAlone) {
   }
   for (const std::string& bytes : damaged) {
     write_bytes(scratch / "superblock", bytes);
+    write_bytes(scratch / "superblock.2", bytes);
     const Opened refused = open_at(scratch.path());
     ASSERT_EQ(refused.code(), Errc::kCorrupt) << bytes.size();
     EXPECT_NE(refused.error().text.find("to start anew"), std::string::npos);
     EXPECT_EQ(read_bytes(scratch / "superblock"), bytes);
+    EXPECT_EQ(read_bytes(scratch / "superblock.2"), bytes);
   }
   write_bytes(scratch / "superblock", good);
   EXPECT_TRUE(open_at(scratch.path()).ok());
@@ -336,6 +343,7 @@ TEST(SsdDirectory, KillBeforeTheRenameLeavesTheOldSuperblock) {
   const std::string whole(reinterpret_cast<const char*>(&next), sizeof(next));
   for (const size_t bytes : {0ul, 1ul, 512ul, 4095ul, 4096ul}) {
     write_bytes(scratch / "superblock", old);
+    write_bytes(scratch / "superblock.2", old);
     write_bytes(scratch / "superblock.new", whole.substr(0, bytes));
     const Opened opened = open_at(scratch.path());
     ASSERT_TRUE(opened.ok()) << opened.error().text;

@@ -351,7 +351,7 @@ void PowerRecorder::on_change(const FileEvent& change) {
 
 // Each is written, synced and named before the first operation that relies on it.
 void PowerRecorder::look_for_small_files() {
-  std::vector<std::string> names = {"superblock"};
+  std::vector<std::string> names = {"superblock", "superblock.2"};
   std::error_code ignored;
   for (const auto& entry : fs::directory_iterator(ssd_path_ + "/layouts", ignored)) {
     const std::string name = entry.path().filename();
