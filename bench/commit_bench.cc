@@ -183,7 +183,10 @@ void measure_limits(std::vector<SizeFigures>& sizes) {
               "map a staging area");
   std::memset(staging.data(), 0x5a, kStagingBytes);
   for (SizeFigures& f : sizes) {
-    f.fused_gib_s = measure_copies(pool->data(), staging.data(), f.bytes, tiering::crc_copy);
+    f.fused_gib_s = measure_copies(pool->data(), staging.data(), f.bytes,
+                                   [](std::byte* to, const std::byte* from, size_t bytes) {
+                                     tiering::crc_copy(to, from, bytes);
+                                   });
     f.memcpy_gib_s = measure_copies(
         pool->data(), staging.data(), f.bytes,
         [](void* to, const void* from, size_t bytes) { std::memcpy(to, from, bytes); });
