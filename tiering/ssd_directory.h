@@ -52,7 +52,7 @@ class SsdDirectory {
   // later format or an unknown incompatible feature; nothing was changed. kCorrupt: a superblock
   // that cannot be trusted, or data without one. kNotFound: look_only, and there is none.
   // kInvalidArgument: the path is that of a file, or DIR/lock is not Quire's. kIoError,
-  // kResourceExhausted (ENOSPC, EMFILE).
+  // kResourceExhausted (ENOSPC).
   static model::Result<std::unique_ptr<SsdDirectory>> open(const SsdDirectoryOptions& options);
 
   // Of one that was opened with look_only: counts this start after all, and may be written to from

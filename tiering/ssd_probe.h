@@ -1,5 +1,6 @@
 // Asks a device that failed whether it works again: allocates room for one region in a file of its
-// own, writes a block, syncs, reads it back, compares. Nothing waits for it. Threads: core only.
+// own that has no name, writes a block, syncs, reads it back, compares. Nothing waits for it.
+// Threads: core only.
 #pragma once
 
 #include <array>

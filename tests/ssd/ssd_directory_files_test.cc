@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -22,7 +21,6 @@ using model::Errc;
 using model::Result;
 using tests::contents_of;
 using tests::read_bytes;
-using tests::run_in_child;
 using tests::ScratchDirectory;
 using tests::write_bytes;
 
