@@ -16,7 +16,7 @@ namespace {
 
 constexpr uint32_t kContextSpans = 4096;
 constexpr uint32_t kBatch = 512;
-constexpr uint64_t kMaxQueued = 16384;  // the tier lets what is beyond 65,536 go
+constexpr uint64_t kMaxQueued = 16384;  // the tier sets what is beyond 65,536 aside
 constexpr uint64_t kRamBytes = 1ull << 30;
 constexpr int kRestarts = 3;
 
@@ -60,7 +60,7 @@ void commit_all(BenchDaemon& daemon, const BenchModel& model, uint64_t spans) {
     while (tier_status(daemon).queued > kMaxQueued) ::usleep(1000);
   }
   settle(daemon);
-  QUIRE_CHECK(tier_status(daemon).demoter.dropped_queue == 0);
+  QUIRE_CHECK(tier_status(daemon).demoter.set_aside == 0);
   uint64_t durable = 0;
   daemon.on_core([&](server::Daemon& d) { durable = d.cache().store().counters().ssd_spans; });
   QUIRE_CHECK(durable == spans);

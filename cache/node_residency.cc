@@ -23,6 +23,14 @@ constexpr uint32_t kThinnedAtOnce = 256;
 
 }  // namespace
 
+void NodeStore::note_fresh(const FreshNode& fresh) {
+  if (fresh_.size() < kMaxFresh) {
+    fresh_.push_back(fresh);
+  } else {
+    ++counters_.fresh_missed;
+  }
+}
+
 SlotId NodeStore::first_page(NodeId node) const {
   const NodeLink& link = tree_->link(node);
   return link.resident ? SlotId{link.first_page - 1} : SlotId{};

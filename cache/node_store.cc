@@ -101,7 +101,7 @@ std::optional<NodeId> NodeStore::add(NodeId parent, NodeKind kind, const model::
   if (kind == NodeKind::kCheckpoint) tree_->link(parent).has_checkpoints = 1;
   use(*node);
   offer(*node);
-  if (has_ssd() && fresh_.size() < kMaxFresh) fresh_.push_back({*node, batch});
+  if (has_ssd()) note_fresh({*node, batch});
   return node;
 }
 

@@ -49,7 +49,8 @@ struct StoreCounters {
   uint64_t ssd_checkpoints = 0;       // with a durable copy on SSD
   uint64_t left_ram = 0;              // spans and checkpoints that stay on SSD only
   uint64_t promoted = 0;
-  uint64_t ssd_evicted = 0;  // copies given up to make room on SSD
+  uint64_t ssd_evicted = 0;   // copies given up to make room on SSD
+  uint64_t fresh_missed = 0;  // nodes that fresh() had no place for
 };
 
 // Where the copy of a node lies. `slot` is tiering::SsdSlot::value, 30 bits.
@@ -156,7 +157,7 @@ class NodeStore {
   // Taken by the tier each turn.
   std::vector<SsdRelease>& ssd_releases() { return ssd_releases_; }
   // Nodes added since the tier last emptied it; they may have gone meanwhile. At most kMaxFresh:
-  // what finds no place is demoted when memory runs short.
+  // what finds no place is counted, and the tier looks for it.
   std::vector<FreshNode>& fresh() { return fresh_; }
 
   // Drops a leaf without pins. False when it may not go now.
@@ -205,6 +206,7 @@ class NodeStore {
   bool may_drop(model::NodeId node) const;
   bool may_leave_ram(model::NodeId node) const;
   bool may_leave_ssd(model::NodeId node) const;
+  void note_fresh(const FreshNode& fresh);
   void offer(model::NodeId node);  // tells the policies, if it may go
   allocator::PageEntry& last_page(model::NodeId node) const;
   void link_pages(model::NodeId node, std::span<const model::SlotId> slots, uint32_t last);

@@ -95,7 +95,7 @@ struct SegmentInfo {
 static_assert(sizeof(SegmentInfo) == 16);
 
 struct RegisterLayoutReply {
-  ReplyStatus status;
+  ReplyStatus status;  // the text of an ok one: why some objects will never be on SSD
   uint32_t layout = 0;
   uint32_t reserved = 0;
   Hash256 digest;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "model/clean_text.h"
+#include "server/log.h"
 #include "server/status.h"
 #include "server/verb_roles.h"
 
@@ -29,6 +30,21 @@ model::Result<std::string> clean_name(const model::WireName& name, std::string_v
   const std::string_view text = QUIRE_TRY(model::from_wire_name(name));
   QUIRE_TRY(model::check_clean_text(text, what));
   return std::string(text);
+}
+
+// Why objects of the layout are never durable; empty: they are.
+std::string ssd_warning(const cache::KnownLayout& known, const tiering::SsdTier* tier) {
+  if (tier == nullptr) return {};
+  uint64_t largest = tiering::slot_bytes(known.span_plan);
+  if (known.needs_checkpoint) {
+    largest = std::max({largest, tiering::slot_bytes(known.checkpoint_plan),
+                        tiering::slot_bytes(known.checkpoint_tail_plan)});
+  }
+  if (largest <= tier->largest_object_bytes()) return {};
+  return "layout " + known.layout.name + ": an object of " + std::to_string(largest) +
+         " bytes is kept in RAM only, the SSD tier holds objects of up to " +
+         std::to_string(tier->largest_object_bytes()) +
+         ": raise --ssd_bytes, or use a new --ssd_path with larger --ssd_region_bytes";
 }
 
 }  // namespace
@@ -143,13 +159,19 @@ model::Result<void> ControlVerbs::register_layout(Connection& connection, uint32
   }
   QUIRE_TRY(parts_.shares->check(uid, Shared::kLayouts, 1));
   model::RegisterLayoutReply reply;
+  const size_t known_before = parts_.cache->layouts().size();
   const model::LayoutId id = QUIRE_TRY(parts_.cache->layouts().add(std::move(layout)));
   if (connection.layouts.insert(id.value).second) {
     parts_.cache->layouts().hold(id);
     parts_.shares->take(uid, Shared::kLayouts, 1);
   }
   reply.layout = id.value;
-  reply.digest = parts_.cache->layouts().find(id)->digest;
+  const cache::KnownLayout& known = *parts_.cache->layouts().find(id);
+  reply.digest = known.digest;
+  if (const std::string warning = ssd_warning(known, parts_.tier); !warning.empty()) {
+    reply.status = model::make_status(Errc::kOk, warning);
+    if (parts_.cache->layouts().size() > known_before) log(LogLevel::kWarning, warning);
+  }
   connection.send(FrameType::kRegisterLayout, true, sequence, struct_bytes(reply));
   return {};
 }

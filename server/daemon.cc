@@ -122,6 +122,7 @@ model::Result<void> Daemon::open_tier(Parts& parts, const DaemonSeams& seams) {
   parts.cache->store().attach_ssd(std::move(policy));
   tiering::SsdTierOptions tier = tier_options(options);
   tier.manifest_env = seams.manifest_env;
+  if (seams.adjust_tier) seams.adjust_tier(tier);
   tier.on_wake = [waker] { waker->wake(); };
   auto opened = tiering::SsdTier::open({.cache = parts.cache.get(),
                                         .engine = parts.engine.get(),

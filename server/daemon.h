@@ -17,6 +17,8 @@ struct DaemonSeams {
   std::function<std::unique_ptr<tiering::IoEngine>(std::unique_ptr<tiering::IoEngine>)> wrap_engine;
   rocksdb::Env* manifest_env = nullptr;
   const model::Clock* clock = nullptr;  // null: the system's. Outlives the daemon
+  // Bounds that no flag sets.
+  std::function<void(tiering::SsdTierOptions&)> adjust_tier;
 };
 
 class Daemon {

@@ -33,7 +33,7 @@ DEFINE_string(ssd_shrink, "refuse",
               "when the directory holds more than --ssd_bytes: refuse (only read it), or evict the "
               "least useful");
 DEFINE_string(ssd_region_bytes, "64MiB",
-              "of a new directory, 1MiB..1GiB; holds the largest object");
+              "of a new directory, 1MiB..1GiB; a larger object takes several");
 DEFINE_string(ssd_engine, "auto", "auto, io_uring or pread");
 DEFINE_uint32(ssd_queue_depth, 64, "device operations in flight");
 DEFINE_string(ssd_queue_bytes, "32MiB", "bytes of device operations in flight");

@@ -49,10 +49,8 @@ model::Result<void> validate_ssd(const Options& options) {
     return wrong("ssd_region_bytes",
                  "must be 1 MiB..1 GiB and a multiple of 1 MiB; it is " + std::to_string(region));
   }
-  if (options.ssd_bytes < 2 * region) {
-    return wrong("ssd_bytes", "must hold at least two regions of " + std::to_string(region) +
-                                  " bytes; it is " + std::to_string(options.ssd_bytes));
-  }
+  // Two regions of what size is the directory's to say.
+  if (options.ssd_bytes < 2 * kMiB) return wrong("ssd_bytes", "must be at least 2 MiB");
   if (options.ssd_queue_depth < 4 || options.ssd_queue_depth > 1024 ||
       !std::has_single_bit(options.ssd_queue_depth)) {
     return wrong("ssd_queue_depth", "must be a power of two in 4..1024");

@@ -31,7 +31,7 @@ struct Options {
   std::string ssd_path;
   uint64_t ssd_bytes = 64ull << 30;         // of data files
   std::string ssd_shrink = "refuse";        // more is there: refuse to write, evict down to it
-  uint64_t ssd_region_bytes = 64ull << 20;  // of a new directory; the largest object must fit
+  uint64_t ssd_region_bytes = 64ull << 20;  // of a new directory; a larger object takes several
   std::string ssd_engine = "auto";          // auto, io_uring, pread
   uint32_t ssd_queue_depth = 64;            // operations in flight
   uint64_t ssd_queue_bytes = 32ull << 20;   // bytes in flight

@@ -98,9 +98,10 @@ Result<FdGuard> open_regular(int directory, const std::string& name, int flags) 
 Error file_error(std::string_view what) {
   const int code = errno;
   Error error = model::errno_error(what);
-  // A file of the tier is not what ran out of descriptors or memory: only room counts here.
+  // Memory is not what a file of the tier ran out of: its room is, or its descriptors.
   const bool room = code == ENOSPC || code == EDQUOT || code == EFBIG;
-  error.code = room ? Errc::kResourceExhausted : Errc::kIoError;
+  const bool descriptors = code == EMFILE || code == ENFILE;
+  error.code = room || descriptors ? Errc::kResourceExhausted : Errc::kIoError;
   return error;
 }
 

@@ -13,7 +13,8 @@
 
 namespace quire::tiering {
 
-// errno as an error: kResourceExhausted when space or quota is used up, otherwise kIoError.
+// errno as an error: kResourceExhausted when space, quota or descriptors are used up, otherwise
+// kIoError.
 // "<what>: <strerror(errno)>".
 model::Error file_error(std::string_view what);
 

@@ -74,6 +74,7 @@ struct RunRecord {
   uint64_t slot_bytes = 0;    // of encoded objects; 0: as their layout has them
   model::Hash256 parent_key;  // of the first object's parent; the root's hash at parent_units 0
   std::vector<model::Hash256> keys;  // one an object, 1..kMaxRunObjects
+  std::vector<uint16_t> more;        // of one object that fits no region: the others that it takes
 };
 
 // For tables keyed by hashes that this daemon's own headers named.

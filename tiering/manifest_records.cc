@@ -1,5 +1,6 @@
 #include "tiering/manifest_records.h"
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 #include <type_traits>
@@ -99,6 +100,16 @@ bool plausible(const RunKey& key, size_t count) {
          key.slot.region() < kMaxRegions && key.slot.index() + count <= kMaxSlotsPerRegion;
 }
 
+bool parse_more(RecordReader& reader, RunRecord& run) {
+  const auto count = reader.get<uint16_t>();
+  if (count == 0 || count > kMaxMoreRegions || reader.left() != count * sizeof(uint16_t)) {
+    return false;
+  }
+  for (size_t i = 0; i < count; ++i) run.more.push_back(reader.get<uint16_t>());
+  return std::all_of(run.more.begin(), run.more.end(),
+                     [](uint16_t region) { return region < kMaxRegions; });
+}
+
 }  // namespace
 
 std::string epoch_name(std::string_view namespace_name, std::string_view tenant) {
@@ -156,7 +167,11 @@ std::string run_value(const RunRecord& run) {
   put_hash(value, run.parent_key);
   put(value, static_cast<uint8_t>(run.keys.size()));
   for (const Hash256& key : run.keys) put_hash(value, key);
-  if (run.slot_bytes != 0) put(value, run.slot_bytes);
+  if (run.slot_bytes != 0 || !run.more.empty()) put(value, run.slot_bytes);
+  if (run.more.empty()) return value;
+  QUIRE_CHECK(run.more.size() <= kMaxMoreRegions && run.keys.size() == 1);
+  put(value, static_cast<uint16_t>(run.more.size()));
+  for (const uint16_t region : run.more) put(value, region);
   return value;
 }
 
@@ -225,13 +240,16 @@ bool parse_run(std::string_view key, std::string_view value, RunRecord& run) {
   reader.get_hash(run.parent_key);
   const size_t count = reader.get<uint8_t>();
   if (!known || kept > 1 || !plausible(run.key, count)) return false;
-  const size_t key_bytes = count * sizeof(Hash256);
-  const bool encoded = reader.left() == key_bytes + sizeof(run.slot_bytes);
-  if (!encoded && reader.left() != key_bytes) return false;
+  if (reader.left() < count * sizeof(Hash256)) return false;
   run.keys.resize(count);
   for (Hash256& hash : run.keys) reader.get_hash(hash);
-  run.slot_bytes = encoded ? reader.get<uint64_t>() : 0;
-  return !encoded || (run.slot_bytes != 0 && run.slot_bytes % kSsdBlockBytes == 0);
+  run.slot_bytes = 0;
+  run.more.clear();
+  if (reader.at_end()) return true;
+  run.slot_bytes = reader.get<uint64_t>();
+  if (run.slot_bytes % kSsdBlockBytes != 0) return false;
+  if (reader.at_end()) return run.slot_bytes != 0;
+  return parse_more(reader, run) && count == 1 && run.key.slot.index() == 0;
 }
 
 void ManifestBatch::put_epoch(std::string_view domain, std::string_view namespace_name,

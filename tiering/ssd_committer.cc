@@ -29,7 +29,19 @@ void SsdCommitter::merge(Erasure&& erasure) {
   Erasure& known = at->second;
   known.left = std::min(known.left, erasure.left);
   known.slots.insert(known.slots.end(), erasure.slots.begin(), erasure.slots.end());
-  known.held = known.held || erasure.held;
+  known.held.insert(known.held.end(), erasure.held.begin(), erasure.held.end());
+}
+
+void SsdCommitter::take_releases() {
+  std::vector<cache::SsdRelease>& releases = parts_.cache->store().ssd_releases();
+  for (const cache::SsdRelease& release : releases) add_release(release);
+  releases.clear();
+}
+
+bool SsdCommitter::evict_one() {
+  if (!parts_.cache->store().evict_one_from_ssd()) return false;
+  take_releases();
+  return true;
 }
 
 void SsdCommitter::add_release(const cache::SsdRelease& release) {
@@ -54,7 +66,7 @@ void SsdCommitter::add_dropped(SsdKept::Dropped&& dropped) {
   merge({.key = dropped.key,
          .left = dropped.left,
          .slots = std::move(dropped.slots),
-         .held = dropped.held});
+         .held = std::move(dropped.held)});
 }
 
 void SsdCommitter::erase_run(const RunKey& key, uint32_t count) {
@@ -128,7 +140,9 @@ void SsdCommitter::begin_cycle() {
 void SsdCommitter::begin_syncs() {
   std::set<uint32_t> numbers;
   for (const Transfer* transfer : cycle_) {
-    numbers.insert(parts_.files->number_of(transfer->first.region()));
+    for (const uint32_t number : parts_.files->numbers_of(transfer->first.region())) {
+      numbers.insert(number);
+    }
   }
   syncs_.assign(numbers.size(), IoOp{});
   syncs_in_flight_ = static_cast<uint32_t>(numbers.size());
@@ -152,7 +166,8 @@ void SsdCommitter::on_sync(IoOp& op) {
                                "fdatasync of a data file: " + std::string(std::strerror(op.error)),
                                parts_.clock->now_ns());
     std::erase_if(cycle_, [&](Transfer* transfer) {
-      if (parts_.files->number_of(transfer->first.region()) != number) return false;
+      const std::vector<uint32_t> numbers = parts_.files->numbers_of(transfer->first.region());
+      if (std::find(numbers.begin(), numbers.end(), number) == numbers.end()) return false;
       fail_unnamed(transfer);
       return true;
     });
@@ -196,20 +211,25 @@ void SsdCommitter::make_names_durable(ManifestBatch& batch) {
     if (!listed) cycle_layouts_.push_back({layout->digest, layout->layout});
   }
   const bool files = cycle_files_ != named_files_;
-  if (!files && cycle_layouts_.empty()) return;
+  cycle_large_ = !says_large_ && std::any_of(cycle_.begin(), cycle_.end(), [](const auto* one) {
+    return !one->run.more.empty();
+  });
+  if (!files && !cycle_large_ && cycle_layouts_.empty()) return;
   // Copies: the cache may forget a layout before the manifest's thread is done.
-  batch.first(
-      [directory = parts_.directory, layouts = cycle_layouts_, files]() -> model::Result<void> {
-        for (const StoredLayout& layout : layouts) {
-          QUIRE_TRY(directory->store_layout(layout.digest, layout.layout));
-        }
-        return files ? directory->sync_names() : model::Result<void>{};
-      });
+  batch.first([directory = parts_.directory, layouts = cycle_layouts_, files,
+               large = cycle_large_]() -> model::Result<void> {
+    for (const StoredLayout& layout : layouts) {
+      QUIRE_TRY(directory->store_layout(layout.digest, layout.layout));
+    }
+    if (large) QUIRE_TRY(directory->add_incompatible(kLargeObjects));
+    return files ? directory->sync_names() : model::Result<void>{};
+  });
 }
 
 void SsdCommitter::finish_batch(bool ok) {
   if (ok && !cycle_.empty()) {
     named_files_ = cycle_files_;
+    says_large_ = says_large_ || cycle_large_;
     for (const StoredLayout& layout : cycle_layouts_) stored_layouts_.insert(layout.digest);
   }
   for (Transfer* transfer : cycle_) {
@@ -237,8 +257,8 @@ void SsdCommitter::finish_batch(bool ok) {
 void SsdCommitter::finish_erasure(Erasure& erasure) {
   counters_.erased_objects += erasure.slots.size();
   for (const SsdSlot slot : erasure.slots) parts_.space->reclaim(slot);
-  if (!erasure.held) return;
-  parts_.space->let_go(erasure.key.slot.region());
+  if (erasure.held.empty()) return;
+  for (const uint32_t region : erasure.held) parts_.space->let_go(region);
   for (const uint32_t region : parts_.kept->take_missing_regions()) parts_.space->let_go(region);
 }
 

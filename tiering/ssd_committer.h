@@ -3,9 +3,9 @@
 //   written objects --fdatasync of their files--> one manifest batch, synced --> durable
 //   given up copies -------------------------------^                         --> slots are free
 //
-// A batch that is first to rely on a data file or a layout has the manifest's writer make their
-// names durable before it: the core waits for no sync. Those count as durable when the batch does;
-// after a failure the next one tries again.
+// A batch that is first to rely on a data file, a layout or a feature bit has the manifest's writer
+// make their names durable before it: the core waits for no sync. Those count as durable when the
+// batch does; after a failure the next one tries again.
 //
 // One cycle at a time; what comes meanwhile goes with the next (group commit). When a sync fails
 // its file is sealed and what was written to it is dropped. When a batch fails nobody knows whether
@@ -63,8 +63,10 @@ class SsdCommitter {
 
   // A demotion whose objects [0, run.keys.size()) are all written.
   void add_written(Transfer* transfer) { written_.push_back(transfer); }
-  // A copy that nobody needs. What is kept behind it in its run goes with it.
-  void add_release(const cache::SsdRelease& release);
+  // Copies that the cache needs no more. What is kept behind one in its run goes with it.
+  void take_releases();
+  // Drops the least useful copy, whose slots count as freeing from now on; false: all are in use.
+  bool evict_one();
   // What was kept and is wanted no more.
   void add_dropped(SsdKept::Dropped&& dropped);
 
@@ -86,8 +88,9 @@ class SsdCommitter {
     RunKey key;
     uint32_t left = 0;
     std::vector<SsdSlot> slots;
-    bool held = false;  // its region is, for this run
+    std::vector<uint32_t> held;  // regions that are, for this run
   };
+  void add_release(const cache::SsdRelease& release);
   model::RootId root_of(const Transfer& transfer) const;
   bool drop_hopeless();
   void fail_unnamed(Transfer* transfer);
@@ -117,11 +120,13 @@ class SsdCommitter {
   // Known to be durable under their names.
   uint32_t named_files_ = 0;  // SsdFiles::made_count() at the time
   std::unordered_set<model::Hash256, HashOfDigest> stored_layouts_;
+  bool says_large_ = false;  // the superblock: an earlier version refuses the directory
 
   std::vector<Transfer*> cycle_;
   std::vector<Erasure> cycle_erasures_;
   uint32_t cycle_files_ = 0;                 // made when its batch was submitted
   std::vector<StoredLayout> cycle_layouts_;  // that its batch stores
+  bool cycle_large_ = false;                 // its batch has the superblock say so
   std::vector<IoOp> syncs_;
   uint32_t syncs_in_flight_ = 0;
   bool batch_in_flight_ = false;

@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <cstring>
 #include <string>
+#include <utility>
 
 #include "model/check.h"
 
@@ -16,8 +17,7 @@ using model::NodeId;
 namespace {
 
 constexpr size_t kCandidatesPerStep = 256;
-constexpr uint32_t kEvictionsPerStep = 64;     // of SSD copies, to make room
-constexpr uint64_t kFreeingSlotsEnough = 256;  // room is on its way
+constexpr uint32_t kSweptPerStep = 1024;  // nodes looked at
 constexpr size_t kVictimsPerStep = 32;
 // What is under way is pinned: this part of RAM at most, or commits would find nothing to evict.
 constexpr uint64_t kRamPartUnderWay = 4;
@@ -34,6 +34,7 @@ SsdDemoter::SsdDemoter(const CommitterParts& parts, SsdCommitter* committer,
       options_(options),
       admission_(options.admission, parts.clock->now_ns()),
       codec_(options.codec),
+      room_(parts, committer),
       next_generation_(first_generation) {}
 
 uint64_t SsdDemoter::free_ram_bytes() const {
@@ -53,15 +54,8 @@ bool SsdDemoter::wanted(NodeId node) const {
 
 bool SsdDemoter::step(int64_t now_ns) {
   take_finished(now_ns);
-  std::vector<cache::FreshNode>& fresh = parts_.cache->store().fresh();
-  if (options_.policy == WritePolicy::kThrough) {
-    for (const cache::FreshNode& node : fresh) queue_.push_back({node.node, node.batch, now_ns});
-  }
-  fresh.clear();
-  while (queue_.size() > kMaxQueued) {
-    queue_.pop_front();
-    ++counters_.dropped_queue;
-  }
+  take_fresh(now_ns);
+  sweep(now_ns);
   if (!parts_.health->may_write() || now_ns < retry_at_ns_) return false;
   if (queue_.empty()) blocked_by_.clear();
   const bool due =
@@ -76,6 +70,46 @@ bool SsdDemoter::step(int64_t now_ns) {
   // What keeps runs from starting changes at the pace of the device, not of the core's turns.
   if (!started && !runs_.empty()) retry_at_ns_ = now_ns + kRetryNs;
   return started || left_ram;
+}
+
+void SsdDemoter::take_fresh(int64_t now_ns) {
+  cache::NodeStore& store = parts_.cache->store();
+  std::vector<cache::FreshNode>& fresh = store.fresh();
+  if (options_.policy == WritePolicy::kThrough) {
+    for (const cache::FreshNode& node : fresh) enqueue({node.node, node.batch, now_ns});
+    // What was refused while the tier could not grow may fit now.
+    const uint64_t passed_over = store.counters().fresh_missed + room_.relieved_count();
+    if (std::exchange(passed_over_, passed_over) != passed_over) sweep_due_ = true;
+  }
+  fresh.clear();
+}
+
+void SsdDemoter::enqueue(const Candidate& candidate) {
+  if (queue_.size() < options_.max_queued) {
+    queue_.push_back(candidate);
+    return;
+  }
+  ++counters_.set_aside;
+  sweep_due_ = true;
+}
+
+// Looks, while the queue has little, for what is in RAM without a copy and not a candidate any
+// more: it had found no place. Some of it may be a candidate all the same, and is written once.
+void SsdDemoter::sweep(int64_t now_ns) {
+  if (!sweeping_ && !sweep_due_) return;
+  if (!sweeping_) {
+    sweeping_ = std::exchange(sweep_due_, false);
+    sweep_hand_ = 0;
+  }
+  const uint32_t end = parts_.cache->store().tree().end_of_nodes();
+  for (uint32_t looked = 0; looked < kSweptPerStep && sweep_hand_ < end; ++looked) {
+    if (queue_.size() >= std::min(kCandidatesPerStep, options_.max_queued)) return;
+    const NodeId node{sweep_hand_++};
+    if (!wanted(node)) continue;
+    ++counters_.found_again;
+    enqueue({node, false, now_ns});
+  }
+  sweeping_ = sweep_hand_ < end;
 }
 
 // What came after a candidate that is due goes with it: they are neighbours as a rule.
@@ -113,9 +147,11 @@ bool SsdDemoter::gather_shortage() {
   return left;
 }
 
-// The node, after those of its ancestors that have no copy.
+// The node, after those of its ancestors that have no copy. Nothing where the tier could not hold
+// the whole path: its end is found by all before it.
 void SsdDemoter::add_candidate(const Candidate& candidate) {
   const cache::PrefixTree& tree = parts_.cache->store().tree();
+  if (!wanted(candidate.node) || !can_hold(candidate)) return;
   adding_ = candidate;
   std::vector<NodeId> path;
   for (NodeId up = candidate.node; wanted(up) && !in_runs_.contains(up.value);
@@ -179,64 +215,48 @@ bool SsdDemoter::admitted(const Run& run, uint64_t bytes, int64_t now_ns) {
   return admission_.admit(first, run.batch, bytes, now_ns) == AdmissionVerdict::kAdmitted;
 }
 
-// Room for slots of this size: one more region, else copies that are least useful go. False: later.
-bool SsdDemoter::make_room(uint64_t slot_bytes) {
-  if (allocating_) return false;
-  const SsdSpaceUsage usage = parts_.space->usage();
-  const auto regions = static_cast<uint32_t>(usage.capacity_bytes / parts_.space->region_bytes());
-  // What is dropped from a sealed file makes no room.
-  if (parts_.files->sealed_count() > parts_.files->number_of(regions - 1)) {
-    blocked_by_ = "a sync of every data file has failed; a restart makes them writable again";
-    return false;
-  }
-  if (const auto made = parts_.space->add_region(slot_bytes)) {
-    const auto place = parts_.files->open(made->region, true);
-    if (!place.ok()) {
-      parts_.space->drop_region(made->region);
-      parts_.health->write_failed(ENOSPC, place.error().text, parts_.clock->now_ns());
-      return false;
-    }
-    if (!made->fresh) return true;
-    allocation_ = IoOp{.kind = IoKind::kAllocate,
-                       .file = place->file,
-                       .offset = place->offset,
-                       .bytes = parts_.space->region_bytes(),
-                       .tag = kAllocateTag};
-    allocating_region_ = made->region;
-    allocating_ = true;
-    parts_.mover->submit_other(&allocation_);
-    return false;
-  }
-  if (usage.freeing_slots >= kFreeingSlotsEnough) return false;
-  uint32_t evicted = 0;
-  while (evicted < kEvictionsPerStep && parts_.cache->store().evict_one_from_ssd()) ++evicted;
-  blocked_by_ = evicted > 0 ? "the SSD is full; its least useful copies are being dropped"
-                            : "the SSD is full and everything on it is in use";
-  return false;
+// That the node takes on the device with all before it on its path.
+uint64_t SsdDemoter::regions_of_path(NodeId node, uint64_t slot_bytes) const {
+  const cache::PrefixTree& tree = parts_.cache->store().tree();
+  const NodeId parent = tree.parent(node);
+  const uint32_t step = layout_of(node).units_per_block;
+  const uint64_t before = tree.link(parent).units / step;
+  if (kind_of(tree.link(node)) == NodeKind::kSpan) return room_.regions_of(slot_bytes, before + 1);
+  const uint64_t spans =
+      before == 0 ? 0 : room_.regions_of(parts_.mover->object_bytes(parent), before);
+  return room_.regions_of(slot_bytes, 1) + spans;
 }
 
-void SsdDemoter::on_allocated(IoOp& op) {
-  allocating_ = false;
-  if (op.error == 0) {
-    ++counters_.regions_made;
-    return;
+bool SsdDemoter::can_hold(const Candidate& candidate) {
+  const int64_t now_ns = parts_.clock->now_ns();
+  const uint64_t slot_bytes = slot_bytes_of(candidate.node, candidate.as_it_is);
+  if (!room_.can_hold(slot_bytes, now_ns)) {
+    ++counters_.too_large;
+    counters_.largest_refused = std::max(counters_.largest_refused, slot_bytes);
+    return false;
   }
-  parts_.space->drop_region(allocating_region_);
-  parts_.health->write_failed(
-      op.error,
-      "allocation in " + parts_.files->name_of(allocating_region_) + ": " + std::strerror(op.error),
-      parts_.clock->now_ns());
+  const bool whole_path =
+      room_.can_hold_regions(regions_of_path(candidate.node, slot_bytes), now_ns);
+  if (!whole_path) ++counters_.too_deep;
+  return whole_path;
+}
+
+// Not of the parent's place: its child's copy would be lost with it.
+bool SsdDemoter::make_room(NodeId node, uint64_t slot_bytes, int64_t now_ns) {
+  cache::NodeStore& store = parts_.cache->store();
+  const NodeId parent = store.tree().parent(node);
+  const bool root = kind_of(store.tree().link(parent)) == NodeKind::kRoot;
+  if (!root) store.pin(parent);
+  const bool made = room_.make(slot_bytes, now_ns);
+  if (!root) store.unpin(parent);
+  return made;
 }
 
 SsdDemoter::Started SsdDemoter::start_run(Run& run, int64_t now_ns) {
-  if (allocating_ || bytes_under_way_ > options_.ram_bytes / kRamPartUnderWay) {
+  if (room_.allocating() || bytes_under_way_ > options_.ram_bytes / kRamPartUnderWay) {
     return Started::kLater;
   }
-  const uint64_t slot_bytes = slot_bytes_of(run);
-  if (region_geometry(parts_.space->region_bytes(), slot_bytes).slot_count == 0) {
-    blocked_by_ = "an object is larger than --ssd_region_bytes";
-    return Started::kRefused;
-  }
+  const uint64_t slot_bytes = slot_bytes_of(run.nodes.front(), run.as_it_is);
   cache::NodeStore& store = parts_.cache->store();
   // The parent's own demotion was refused or failed: without it this copy could not be found.
   const NodeId parent = store.tree().parent(run.nodes.front());
@@ -255,19 +275,19 @@ SsdDemoter::Started SsdDemoter::start_run(Run& run, int64_t now_ns) {
     }
   }
   const auto place = root ? std::nullopt : store.ssd_place(parent);
-  std::optional<SsdRun> slots;
-  for (;;) {
-    slots = parts_.space->take(slot_bytes, count, place ? SsdSlot{place->slot} : SsdSlot{});
-    // Free slots of a sealed file stay taken: it is not written to again.
-    if (!slots || !parts_.files->is_sealed(slots->first.region())) break;
-  }
+  const auto slots = room_.take(slot_bytes, count, place ? SsdSlot{place->slot} : SsdSlot{});
   if (!slots) {
     parts_.mover->give_back(transfer);
-    return make_room(slot_bytes) ? start_run(run, now_ns) : Started::kLater;
+    if (make_room(run.nodes.front(), slot_bytes, now_ns)) return start_run(run, now_ns);
+    blocked_by_ = room_.blocked_by();
+    return Started::kLater;
   }
   // A region that was restored may not have been touched yet.
   const auto opened = parts_.files->open(slots->first.region(), true);
-  if (!opened.ok()) parts_.health->write_failed(EIO, opened.error().text, now_ns);
+  if (!opened.ok()) {
+    blocked_by_ = opened.error().text;
+    parts_.health->open_failed(opened.error(), now_ns);
+  }
   if (!opened.ok() || !admitted(run, slots->count * (slot_bytes + kSsdBlockBytes), now_ns)) {
     parts_.space->cancel(slots->first, slots->count);
     parts_.mover->give_back(transfer);
@@ -284,10 +304,9 @@ const cache::KnownLayout& SsdDemoter::layout_of(NodeId node) const {
   return *parts_.cache->names().root(model::RootId{link.root}).layout;
 }
 
-uint64_t SsdDemoter::slot_bytes_of(const Run& run) {
-  const NodeId node = run.nodes.front();
+uint64_t SsdDemoter::slot_bytes_of(NodeId node, bool as_it_is) {
   const uint64_t plain = parts_.mover->object_bytes(node);
-  if (run.as_it_is || plain > kMaxEncodedBytes) return plain;
+  if (as_it_is || plain > kMaxEncodedBytes) return plain;
   return codec_.slot_size(layout_of(node), parts_.cache->store().plan_of(node));
 }
 
@@ -354,6 +373,8 @@ void SsdDemoter::describe(Transfer& transfer, uint32_t object) {
   header.parent_units = above.units;
   header.owner_tag = transfer.run.owner_tag;
   header.kept = transfer.run.kept ? 1 : 0;
+  header.more_count = static_cast<uint32_t>(transfer.run.more.size());
+  std::copy(transfer.run.more.begin(), transfer.run.more.end(), header.more.begin());
   header.instance = parts_.instance;
   header.root = root.hash;
   header.key = tree.key(node);
@@ -386,6 +407,8 @@ void SsdDemoter::start_transfer(Transfer& transfer, const Run& run, const SsdRun
   transfer.run.owner_tag = checkpoint ? link.first_child : 0;
   transfer.run.kept = checkpoint && link.kept;
   transfer.run.slot_bytes = transfer.stored_slot_bytes;
+  const auto more = parts_.space->more_regions(slots.first.region());
+  transfer.run.more.assign(more.begin(), more.end());
   next_generation_ += slots.count;
   std::vector<model::SlotId> pages;
   for (uint32_t i = 0; i < slots.count; ++i) {

@@ -6,8 +6,9 @@
 //   RAM below the low watermark: the policy's next candidates, their whole path from the top
 //
 // Parents go before or with their children, so that what a crash leaves is prefix-closed but for
-// the last cycle. A node under way is pinned and marked moving. Threads: core only. Bounds:
-// kMaxQueued candidates, the mover's transfers.
+// the last cycle. A node under way is pinned and marked moving. Candidates that find no place in
+// the queue are found again by a sweep over what is in RAM without a copy, when the queue has room.
+// Threads: core only. Bounds: max_queued candidates, the mover's transfers.
 #pragma once
 
 #include <cstdint>
@@ -19,6 +20,7 @@
 #include "tiering/codec_chooser.h"
 #include "tiering/ssd_admission.h"
 #include "tiering/ssd_committer.h"
+#include "tiering/ssd_room.h"
 
 namespace quire::tiering {
 
@@ -30,16 +32,20 @@ struct DemoterOptions {
   uint64_t ram_bytes = 0;        // the budget that the watermarks are part of
   double low_watermark = 0.08;   // free RAM below this: demote what the policy would drop
   double high_watermark = 0.12;  // what was demoted leaves RAM until this much is free
+  size_t max_queued = 1 << 16;   // candidates
   AdmissionOptions admission;
   CodecOptions codec;
 };
 
 struct DemoterCounters {
-  uint64_t started = 0;         // objects
-  uint64_t failed = 0;          // not written, or not made durable
-  uint64_t corrupt_in_ram = 0;  // law 4: failed its checksum on the way out
-  uint64_t dropped_queue = 0;   // candidates beyond kMaxQueued
-  uint64_t regions_made = 0;
+  uint64_t started = 0;               // objects
+  uint64_t failed = 0;                // not written, or not made durable
+  uint64_t corrupt_in_ram = 0;        // law 4: failed its checksum on the way out
+  uint64_t set_aside = 0;             // candidates beyond max_queued: the sweep finds them
+  uint64_t found_again = 0;           // by the sweep
+  uint64_t too_large = 0;             // refused: the tier cannot hold an object of their size
+  uint64_t too_deep = 0;              // refused: nor with all that is before them on their path
+  uint64_t largest_refused = 0;       // of the too large ones, bytes of a slot
   uint64_t encoded_objects = 0;       // written, not yet durable perhaps
   uint64_t encoded_plain_bytes = 0;   // what these would have taken as they are
   uint64_t encoded_stored_bytes = 0;  // their slots
@@ -48,8 +54,6 @@ struct DemoterCounters {
 
 class SsdDemoter {
  public:
-  static constexpr uint64_t kAllocateTag = 1ull << 61;  // in IoOp::tag
-  static constexpr size_t kMaxQueued = 1 << 16;
   static constexpr size_t kLags = 4096;
 
   SsdDemoter(const CommitterParts& parts, SsdCommitter* committer, const DemoterOptions& options,
@@ -58,9 +62,9 @@ class SsdDemoter {
   bool step(int64_t now_ns);
   // A finished object of a demotion.
   void on_settled(Transfer& transfer);
-  void on_allocated(IoOp& op);
+  void on_allocated(IoOp& op, int64_t now_ns) { room_.on_allocated(op, now_ns); }
   // Queues a node again, for example because its copy turned out to be bad.
-  void enqueue(model::NodeId node, int64_t now_ns) { queue_.push_back({node, false, now_ns}); }
+  void enqueue(model::NodeId node, int64_t now_ns) { enqueue({node, false, now_ns}); }
   // The node, and what of its path has no copy, before everything else and without delay.
   void enqueue_first(model::NodeId node, int64_t now_ns) {
     queue_.push_front({node, false, now_ns - int64_t{options_.delay_ms} * 1'000'000});
@@ -71,7 +75,7 @@ class SsdDemoter {
   void hurry() { options_.delay_ms = 0; }
 
   SsdAdmission& admission() { return admission_; }
-  bool idle() const { return queue_.empty() && !allocating_; }
+  bool idle() const { return queue_.empty() && !room_.allocating() && !sweeping_ && !sweep_due_; }
   size_t queued() const { return queue_.size(); }
   uint64_t free_ram_bytes() const;
   // Write-back, and what is demoted is needed as free RAM.
@@ -80,6 +84,7 @@ class SsdDemoter {
   void forget_layout(const cache::KnownLayout& layout) { codec_.forget(layout); }
   std::vector<CodecGroupStatus> codec_groups() const { return codec_.status(); }
   const std::string& blocked_by() const { return blocked_by_; }
+  const SsdRoom& room() const { return room_; }
   // From becoming a candidate to being durable, over the last kLags objects; 0 before the first.
   double durable_lag_ms(double quantile) const;
 
@@ -100,6 +105,9 @@ class SsdDemoter {
   enum class Started : uint8_t { kYes, kRefused, kLater };
 
   bool wanted(model::NodeId node) const;
+  void take_fresh(int64_t now_ns);
+  void enqueue(const Candidate& candidate);
+  void sweep(int64_t now_ns);
   void gather_queue();
   bool gather_shortage();
   void add_candidate(const Candidate& candidate);
@@ -108,10 +116,12 @@ class SsdDemoter {
   bool start_runs(int64_t now_ns);
   // Starts what finds adjacent slots, takes it off the run; kLater: the rest has yet to start.
   Started start_run(Run& run, int64_t now_ns);
+  bool can_hold(const Candidate& candidate);
+  bool make_room(model::NodeId node, uint64_t slot_bytes, int64_t now_ns);
+  uint64_t regions_of_path(model::NodeId node, uint64_t slot_bytes) const;
   bool admitted(const Run& run, uint64_t bytes, int64_t now_ns);
   model::Hash256 first_span_of(model::NodeId node) const;
-  bool make_room(uint64_t slot_bytes);
-  uint64_t slot_bytes_of(const Run& run);
+  uint64_t slot_bytes_of(model::NodeId node, bool as_it_is);
   const cache::KnownLayout& layout_of(model::NodeId node) const;
   void choose_codec(Transfer& transfer, uint32_t object);
   void learn_codec(const Transfer& transfer, uint32_t written);
@@ -127,6 +137,7 @@ class SsdDemoter {
   DemoterOptions options_;
   SsdAdmission admission_;
   CodecChooser codec_;
+  SsdRoom room_;
   uint64_t next_generation_;
   std::deque<Candidate> queue_;
   std::vector<Run> runs_;                          // gathered in this step
@@ -135,10 +146,11 @@ class SsdDemoter {
   Candidate adding_;              // the candidate whose path is being added
   std::vector<int64_t> lags_ns_;  // ring of kLags
   size_t next_lag_ = 0;
-  std::string blocked_by_;  // why candidates wait; empty: they do not
-  IoOp allocation_;
-  uint32_t allocating_region_ = 0;
-  bool allocating_ = false;
+  std::string blocked_by_;    // why candidates wait; empty: they do not
+  uint64_t passed_over_ = 0;  // that the sweep knows of
+  bool sweep_due_ = false;
+  bool sweeping_ = false;
+  uint32_t sweep_hand_ = 0;  // node id
   bool short_of_ram_ = false;
   int64_t retry_at_ns_ = 0;
   uint64_t bytes_under_way_ = 0;  // of pages that demotions pin

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -156,25 +157,31 @@ Result<void> SsdDirectory::open_directory() {
 }
 
 Result<void> SsdDirectory::take_lock() {
-  Result<FdGuard> opened =
-      open_regular(directory_.get(), "lock", O_RDWR | (read_only_ ? 0 : O_CREAT));
-  if (opened.ok()) return set_lock(std::move(opened).value(), F_WRLCK);
-  if (read_only_ && opened.code() == Errc::kNotFound) return {};  // nobody holds it
-  if (!read_only_ || opened.code() != Errc::kIoError) return lock_error(opened.error());
-  // A file system that is read-only: keeps those out who would write, should it be writable later.
-  opened = open_regular(directory_.get(), "lock", O_RDONLY);
-  if (!opened.ok()) return lock_error(opened.error());
-  return set_lock(std::move(opened).value(), F_RDLCK);
+  Result<FdGuard> file = open_lock(O_RDWR | (read_only_ ? 0 : O_CREAT));
+  if (file.ok()) return set_lock(std::move(file).value(), F_WRLCK);
+  if (read_only_ && file.code() == Errc::kNotFound) return {};  // nobody holds it
+  if (!read_only_ || file.code() != Errc::kIoError || !on_read_only_file_system()) {
+    return file.error();
+  }
+  // Keeps those out who would write, should the file system be writable later.
+  return set_lock(QUIRE_TRY(open_lock(O_RDONLY)), F_RDLCK);
 }
 
-model::Error SsdDirectory::lock_error(const model::Error& error) const {
-  return make_error(error.code, path_ + "/" + error.text);
+Result<FdGuard> SsdDirectory::open_lock(int flags) const {
+  Result<FdGuard> file = open_regular(directory_.get(), "lock", flags);
+  if (!file.ok()) return make_error(file.code(), path_ + "/" + file.error().text);
+  QUIRE_TRY(refuse_foreign_lock(file->get()));
+  return file;
+}
+
+bool SsdDirectory::on_read_only_file_system() const {
+  struct statvfs file_system {};
+  return ::fstatvfs(directory_.get(), &file_system) == 0 && (file_system.f_flag & ST_RDONLY) != 0;
 }
 
 // In place of the one held, which would be in the way of itself.
 Result<void> SsdDirectory::set_lock(FdGuard&& file, short type) {
   lock_ = std::move(file);
-  QUIRE_TRY(refuse_foreign_lock());
   struct flock range {};
   range.l_type = type;
   range.l_whence = SEEK_SET;
@@ -185,9 +192,9 @@ Result<void> SsdDirectory::set_lock(FdGuard&& file, short type) {
 }
 
 // Ours is empty, or holds a pid; before there is a superblock it is empty.
-Result<void> SsdDirectory::refuse_foreign_lock() const {
+Result<void> SsdDirectory::refuse_foreign_lock(int lock) const {
   std::array<char, kMaxPidLine + 1> text{};
-  const ssize_t bytes = ::pread(lock_.get(), text.data(), text.size(), 0);
+  const ssize_t bytes = ::pread(lock, text.data(), text.size(), 0);
   if (bytes < 0) return file_error("read " + path_ + "/lock");
   const std::string_view line(text.data(), static_cast<size_t>(bytes));
   const size_t digits = std::min(line.find_first_not_of("0123456789"), line.size());
@@ -263,6 +270,14 @@ Result<void> SsdDirectory::write_superblock(const Superblock& block) const {
   return replace_file(directory_.get(), kSuperblocks[0], bytes);
 }
 
+Result<void> SsdDirectory::add_incompatible(uint64_t features) const {
+  Superblock block = superblock_;
+  if ((block.incompatible & features) == features) return {};
+  block.incompatible |= features;
+  seal(block);
+  return write_superblock(block);
+}
+
 Result<void> SsdDirectory::refuse_data_without_superblock() const {
   const std::vector<std::string> names = QUIRE_TRY(list_names(directory_.get()));
   for (const std::string& name : names) {
@@ -307,10 +322,9 @@ Result<void> SsdDirectory::make_writable() {
   if (has_unknown_features()) {
     return make_error(Errc::kUnsupportedVersion, path_ + " has features that are not known");
   }
-  Result<FdGuard> file = open_regular(directory_.get(), "lock", O_RDWR | O_CREAT);
-  if (!file.ok()) return lock_error(file.error());
+  FdGuard file = QUIRE_TRY(open_lock(O_RDWR | O_CREAT));
   lock_ = FdGuard();
-  QUIRE_TRY(set_lock(std::move(file).value(), F_WRLCK));
+  QUIRE_TRY(set_lock(std::move(file), F_WRLCK));
   QUIRE_TRY(count_start());
   QUIRE_TRY(open_layouts());
   read_only_ = false;
@@ -425,6 +439,12 @@ Result<FdGuard> SsdDirectory::nameless_file() const {
 Result<void> SsdDirectory::sync_names() const {
   if (::fsync(directory_.get()) != 0) return file_error("fsync of " + path_);
   return {};
+}
+
+uint64_t SsdDirectory::free_bytes() const {
+  struct statvfs room {};
+  if (::fstatvfs(directory_.get(), &room) != 0) return UINT64_MAX;
+  return uint64_t{room.f_bavail} * room.f_frsize;
 }
 
 uint64_t SsdDirectory::data_file_bytes(uint32_t number) const {

@@ -9,8 +9,8 @@
 // for as long as the first lives and a dead one's lock is gone with it (CacheLib#226: two writers
 // on one device). Every create and rename is followed by an fsync of its directory, those of data
 // files when sync_names() is called. Threads: core only, with calls of microseconds; after open(),
-// sync_names() and store_layout(), which wait for the device, by any thread (they use nothing but
-// descriptors and constants). Data transfers go through IoEngine.
+// sync_names(), store_layout() and add_incompatible(), which wait for the device, by any thread
+// (they use nothing but descriptors and constants). Data transfers go through IoEngine.
 #pragma once
 
 #include <cstdint>
@@ -52,7 +52,7 @@ class SsdDirectory {
   // later format or an unknown incompatible feature; nothing was changed. kCorrupt: a superblock
   // that cannot be trusted, or data without one. kNotFound: look_only, and there is none.
   // kInvalidArgument: the path is that of a file, or DIR/lock is not Quire's. kIoError,
-  // kResourceExhausted (ENOSPC).
+  // kResourceExhausted (ENOSPC, EMFILE).
   static model::Result<std::unique_ptr<SsdDirectory>> open(const SsdDirectoryOptions& options);
 
   // Of one that was opened with look_only: counts this start after all, and may be written to from
@@ -89,6 +89,11 @@ class SsdDirectory {
   // a file system whose journal could not be written takes no more, so a later success is a true
   // one. kIoError, kResourceExhausted.
   model::Result<void> sync_names() const;
+  // The superblock says from now on, durably, that a daemon must know these features; there
+  // already: nothing. Errors of replace_file(). By one thread at a time.
+  model::Result<void> add_incompatible(uint64_t features) const;
+  // What the file system has left for the daemon's user; UINT64_MAX: it does not say.
+  uint64_t free_bytes() const;
   // Bytes that data file `number` has now; 0 when absent.
   uint64_t data_file_bytes(uint32_t number) const;
   // Bytes of blocks that it has, which are fewer where it has holes.
@@ -110,9 +115,11 @@ class SsdDirectory {
   model::Result<void> open_directory();
   model::Result<void> take_lock();
   model::Result<void> set_lock(model::FdGuard&& file, short type);
-  model::Error lock_error(const model::Error& error) const;
   model::Result<void> write_pid();
-  model::Result<void> refuse_foreign_lock() const;
+  // Without the lock of fcntl(2). kNotFound: there is none; kInvalidArgument: somebody else's.
+  model::Result<model::FdGuard> open_lock(int flags) const;
+  model::Result<void> refuse_foreign_lock(int lock) const;
+  bool on_read_only_file_system() const;
   // A copy of the superblock on disk, checked; kNotFound when there is none.
   model::Result<Superblock> read_superblock(const std::string& name) const;
   model::Result<Superblock> read_better_superblock();

@@ -1,5 +1,6 @@
 #include "tiering/ssd_files.h"
 
+#include <algorithm>
 #include <cstdio>
 
 #include "model/check.h"
@@ -12,15 +13,34 @@ SsdFiles::~SsdFiles() {
   }
 }
 
-model::Result<SsdFiles::Place> SsdFiles::open(uint32_t region, bool create) {
-  const uint32_t number = number_of(region);
+model::Result<void> SsdFiles::open(uint32_t region, bool create) {
+  QUIRE_TRY(open_file(number_of(region), create));
+  for (const uint16_t more : space_->more_regions(region)) {
+    QUIRE_TRY(open_file(number_of(more), create));
+  }
+  return {};
+}
+
+model::Result<void> SsdFiles::open_file(uint32_t number, bool create) {
   if (files_.size() <= number) files_.resize(number + 1);
   if (!files_[number]) {
     const int fd = QUIRE_TRY(directory_->data_file(number, create));
     files_[number] = QUIRE_TRY(engine_->add_file(fd));
   }
   if (create) note_made(number);
-  return Place{*files_[number], directory_->offset_of(region)};
+  return {};
+}
+
+std::vector<uint32_t> SsdFiles::numbers_of(uint32_t region) const {
+  std::vector<uint32_t> numbers = {number_of(region)};
+  for (const uint16_t more : space_->more_regions(region)) numbers.push_back(number_of(more));
+  std::sort(numbers.begin(), numbers.end());
+  numbers.erase(std::unique(numbers.begin(), numbers.end()), numbers.end());
+  return numbers;
+}
+
+SsdFiles::Place SsdFiles::start(uint32_t region) const {
+  return {index_of(number_of(region)), directory_->offset_of(region)};
 }
 
 model::Result<void> SsdFiles::reopen() {
@@ -46,9 +66,15 @@ SsdFiles::Place SsdFiles::header(SsdSlot slot) const {
   return {index_of(number_of(region)), directory_->offset_of(region) + space_->header_offset(slot)};
 }
 
-SsdFiles::Place SsdFiles::data(SsdSlot slot) const {
-  const uint32_t region = slot.region();
-  return {index_of(number_of(region)), directory_->offset_of(region) + space_->data_offset(slot)};
+SsdFiles::Piece SsdFiles::data(SsdSlot slot, uint64_t offset) const {
+  const uint64_t region_bytes = space_->region_bytes();
+  const uint64_t at = space_->data_offset(slot) + offset;
+  const uint64_t part = at / region_bytes;
+  uint32_t region = slot.region();
+  if (part > 0) region = space_->more_regions(region)[part - 1];
+  Place place = start(region);
+  place.offset += at % region_bytes;
+  return {place, region_bytes - at % region_bytes};
 }
 
 std::string SsdFiles::name_of(uint32_t region) const {
@@ -65,8 +91,10 @@ void SsdFiles::seal(uint32_t number) {
 }
 
 bool SsdFiles::is_sealed(uint32_t region) const {
-  const uint32_t number = number_of(region);
-  return number < sealed_.size() && sealed_[number];
+  if (sealed_count_ == 0) return false;
+  const std::vector<uint32_t> numbers = numbers_of(region);
+  return std::any_of(numbers.begin(), numbers.end(),
+                     [&](uint32_t number) { return number < sealed_.size() && sealed_[number]; });
 }
 
 }  // namespace quire::tiering

@@ -44,8 +44,8 @@ model::Result<void> check(const ExtentHeader& header) {
   if (header.format > kSsdFormatMajor) {
     return make_error(Errc::kUnsupportedVersion, "the extent has a later format");
   }
-  if (header.page_count > kMaxSsdPages) {
-    return make_error(Errc::kCorrupt, "the extent header names too many pages");
+  if (header.page_count > kMaxSsdPages || header.more_count > kMaxMoreRegions) {
+    return make_error(Errc::kCorrupt, "the extent header names too many pages or regions");
   }
   return {};
 }
@@ -56,6 +56,18 @@ RegionGeometry region_geometry(uint64_t region_bytes, uint64_t slot_bytes) {
   const uint64_t count =
       std::min<uint64_t>(region_bytes / (slot_bytes + kSsdBlockBytes), kMaxSlotsPerRegion);
   return {static_cast<uint32_t>(count), count * kSsdBlockBytes};
+}
+
+uint32_t more_regions(uint64_t region_bytes, uint64_t slot_bytes) {
+  if (slot_bytes == 0 || region_geometry(region_bytes, slot_bytes).slot_count > 0) return 0;
+  const uint64_t most = (uint64_t{kMaxMoreRegions} + 1) * region_bytes - kSsdBlockBytes;
+  if (slot_bytes > most) return 0;
+  return static_cast<uint32_t>((slot_bytes + kSsdBlockBytes - 1) / region_bytes);
+}
+
+RegionGeometry slot_geometry(uint64_t region_bytes, uint64_t slot_bytes) {
+  if (more_regions(region_bytes, slot_bytes) > 0) return {1, kSsdBlockBytes};
+  return region_geometry(region_bytes, slot_bytes);
 }
 
 uint64_t stored_slot_bytes(std::span<const StoredPage> pages) {

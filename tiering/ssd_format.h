@@ -1,6 +1,7 @@
 // What lies on the device. Fixed little-endian structs, 4 KiB each, every one with its own CRC32C.
 //
 //   DIR/superblock          Superblock; replaced by rename, directory synced
+//   DIR/superblock.2        a second copy of it; an earlier version makes none
 //   DIR/lock                open file description lock: one daemon at a time
 //   DIR/layouts/DIGEST      encode(layout); named by the hex SHA-256 of its bytes
 //   DIR/manifest/           RocksDB: which slots hold what (tiering/manifest.h)
@@ -8,6 +9,10 @@
 //
 //   region = [header of slot 0][header of slot 1]...[slot 0][slot 1]...[unused tail]
 //            slot_count x 4 KiB              slot_bytes each: pages of one object, 4 KiB aligned
+//
+//   An object that fits no region takes several, anywhere: its header, then its slot, from the
+//   start of the first region to the end of the last. The first names it; the header and the
+//   manifest list the others. A directory that may hold one has kLargeObjects set.
 //
 // An object is stored as it is, page by page in whole blocks, in a slot of just that size; or
 // encoded (tiering/stored_pages.h), in a slot that is smaller than that.
@@ -40,7 +45,8 @@ inline constexpr uint32_t kMaxSsdPages = 128;  // = cache::kMaxPagesPerObject
 
 // Feature bits, as ext4 has them: an unknown incompatible bit refuses the directory, an unknown
 // read-only-compatible bit allows reading only, an unknown compatible bit is ignored.
-inline constexpr uint64_t kKnownIncompatible = 0;
+inline constexpr uint64_t kLargeObjects = 1;  // incompatible: objects of several regions
+inline constexpr uint64_t kKnownIncompatible = kLargeObjects;
 inline constexpr uint64_t kKnownReadOnlyCompatible = 0;
 
 struct Superblock {
@@ -71,6 +77,8 @@ struct SsdSlot {
 };
 inline constexpr uint32_t kMaxRegions = 1 << 14;         // cache keeps 30 bits of a place
 inline constexpr uint32_t kMaxSlotsPerRegion = 1 << 16;  // 4 KiB headers: 256 MiB of them
+// Of an object, beside its first: 300 regions of 64 MiB are 18.8 GiB. What a header has room for.
+inline constexpr uint32_t kMaxMoreRegions = 300;
 
 enum class CodecId : uint8_t { kNone = 0, kLz4Planes = 1 };
 
@@ -110,7 +118,9 @@ struct ExtentHeader {
   std::array<char, model::kMaxNameBytes + 1> namespace_name{};
   std::array<StoredPage, kMaxSsdPages> pages{};
   uint64_t slot_bytes = 0;  // of an encoded object; 0: its pages in whole blocks, none encoded
-  std::array<uint8_t, 624> reserved{};
+  uint32_t more_count = 0;  // regions that the object takes beside its own
+  std::array<uint16_t, kMaxMoreRegions> more{};  // in the order of its bytes
+  std::array<uint8_t, 20> reserved{};
 };
 static_assert(sizeof(ExtentHeader) == kSsdBlockBytes && std::is_trivially_copyable_v<ExtentHeader>);
 
@@ -128,6 +138,12 @@ struct RegionGeometry {
   uint64_t slots_offset = 0;  // of slot 0 in the region; headers stand before
 };
 RegionGeometry region_geometry(uint64_t region_bytes, uint64_t slot_bytes);
+
+// The regions that an object takes beside its first; 0: it fits one, or would take more than
+// kMaxMoreRegions.
+uint32_t more_regions(uint64_t region_bytes, uint64_t slot_bytes);
+// As region_geometry, also for a slot that takes several regions: it is alone in its first.
+RegionGeometry slot_geometry(uint64_t region_bytes, uint64_t slot_bytes);
 
 inline uint64_t whole_blocks(uint64_t bytes) { return model::align_up(bytes, kSsdBlockBytes); }
 // Bytes an object takes in a slot: each page in whole blocks. As a header has them, and as they

@@ -70,6 +70,12 @@ void SsdHealth::write_failed(int error, std::string_view what, int64_t now_ns) {
   degrade(SsdState::kReadOnly, one_line(what), action_for(error), now_ns);
 }
 
+void SsdHealth::open_failed(const model::Error& error, int64_t now_ns) {
+  const bool passing =
+      error.code == model::Errc::kResourceExhausted || error.code == model::Errc::kBusy;
+  if (!passing) write_failed(EIO, error.text, now_ns);
+}
+
 void SsdHealth::sync_failed(int error, std::string_view what, int64_t now_ns) {
   count_write_error(error, counters_.sync_errors);
   degrade(SsdState::kReadOnly, one_line(what), action_for(error), now_ns);

@@ -58,6 +58,10 @@ class SsdHealth {
   void read_failed(int error, std::string_view what, int64_t now_ns);
   void read_succeeded() { reads_failed_ = 0; }
   void write_failed(int error, std::string_view what, int64_t now_ns);  // also allocate, manifest
+  // A file could not be opened: a device's failure unless descriptors were short, which is none.
+  void open_failed(const model::Error& error, int64_t now_ns);
+  // The tier could not grow; what it has works.
+  void note_no_room() { ++counters_.space_errors; }
   void sync_failed(int error, std::string_view what, int64_t now_ns);
   void hung(std::string_view what, int64_t now_ns);
   // For good, until restart: an operator's choice or a directory that may only be read. Never

@@ -64,8 +64,18 @@ void SsdKept::count(const Run& run, int64_t sign) {
   count.bytes += static_cast<uint64_t>(sign) * bytes;
 }
 
+void SsdKept::note_regions(const Run& run, int sign) {
+  if (run.held) return;
+  const auto note = [&](uint32_t region) {
+    if ((runs_in_[region] += sign) == 0) runs_in_.erase(region);
+  };
+  note(run.key.slot.region());
+  for (const uint16_t region : run.more) note(region);
+}
+
 void SsdKept::add(const Run& run) {
   QUIRE_CHECK(run.kept != 0 && run.count <= kMaxRunObjects);
+  note_regions(run, +1);
   QUIRE_CHECK(runs_.emplace(run.key.slot.value, run).second);
   count(run, +1);
 }
@@ -82,6 +92,7 @@ std::vector<SsdSlot> SsdKept::truncate(SsdSlot first, uint32_t left) {
   run.count = std::min(run.count, left);
   run.kept &= ~bits_from(left);
   if (run.kept == 0) {
+    note_regions(run, -1);
     runs_.erase(at);
   } else {
     count(run, +1);
@@ -105,9 +116,14 @@ std::optional<SsdKept::Dropped> SsdKept::next_dropped() {
     const uint32_t served = ~at->second.kept & ~bits_from(at->second.count);
     const auto left = static_cast<uint32_t>(std::bit_width(served));
     if (left == at->second.count) continue;
-    Dropped dropped{.key = at->second.key, .left = left, .slots = {}, .held = at->second.held};
+    Dropped dropped{.key = at->second.key, .left = left, .slots = {}, .held = {}};
+    const bool held = at->second.held;
+    if (held) {
+      dropped.held.assign(at->second.more.begin(), at->second.more.end());
+      dropped.held.push_back(first.region());
+    }
     std::vector<SsdSlot> slots = truncate(first, left);
-    if (!dropped.held) dropped.slots = std::move(slots);
+    if (!held) dropped.slots = std::move(slots);
     return dropped;
   }
   return std::nullopt;

@@ -4,8 +4,8 @@
 // them in their run go, or when their namespace has moved on by the next start.
 //
 // A run is kept whole, or some of its objects are: its `kept` bits. Where the slots of a run cannot
-// be told, its region is held as a whole (SsdSpace::hold). Threads: core only. Bound: the slots of
-// the device; 40 bytes a run.
+// be told, its region is held as a whole (SsdSpace::hold), and so are the others that its object
+// takes. Threads: core only. Bound: the slots of the device; 64 bytes a run.
 #pragma once
 
 #include <array>
@@ -51,15 +51,16 @@ class SsdKept {
     uint32_t count = 0;  // of objects, the served ones too
     uint32_t kept = 0;   // bit i: object i
     KeptReason reason = KeptReason::kNoLayout;
-    bool held = false;        // its region is: its slots are not claimed
-    uint64_t slot_bytes = 0;  // 0: not known
+    bool held = false;           // its regions are: its slots are not claimed
+    uint64_t slot_bytes = 0;     // 0: not known
+    std::vector<uint16_t> more;  // regions that its object takes beside the first
   };
   // What is to be erased of a run: [left, count) goes; `slots` of it are claimed and nobody else's.
   struct Dropped {
     RunKey key;
     uint32_t left = 0;
     std::vector<SsdSlot> slots;
-    bool held = false;
+    std::vector<uint32_t> held;  // regions that were held for it
   };
 
   void add(const Run& run);
@@ -79,12 +80,16 @@ class SsdKept {
   // The most important reason for which anything is kept; duplicates are none.
   std::optional<KeptReason> worst() const;
   bool empty() const { return runs_.empty(); }
+  // With claimed slots of kept runs: no eviction empties them.
+  uint32_t claimed_regions() const { return static_cast<uint32_t>(runs_in_.size()); }
 
  private:
   void count(const Run& run, int64_t sign);
+  void note_regions(const Run& run, int sign);
 
-  std::unordered_map<uint32_t, Run> runs_;  // by first slot
-  std::vector<uint32_t> dropping_;          // first slots
+  std::unordered_map<uint32_t, Run> runs_;     // by first slot
+  std::unordered_map<uint32_t, int> runs_in_;  // claimed ones, by region; none has 0
+  std::vector<uint32_t> dropping_;             // first slots
   std::vector<uint32_t> missing_regions_;
   KeptCounts counts_;
 };

@@ -231,9 +231,10 @@ void SsdLoader::issue(Load& load) {
     const auto region = SsdSlot{store.ssd_place(first)->slot}.region();
     Transfer* transfer = parts_.mover->take(TransferKind::kPromote, class_of(load.load_class));
     if (transfer == nullptr) return;
-    if (!parts_.files->open(region, false).ok()) {
+    if (const auto opened = parts_.files->open(region, false); !opened.ok()) {
       parts_.mover->give_back(transfer);
-      load.failure = Errc::kIoError;
+      const bool shortage = opened.code() == Errc::kResourceExhausted;
+      load.failure = shortage ? Errc::kResourceExhausted : Errc::kIoError;
       return;
     }
     if (const uint64_t encoded = parts_.mover->encoded_slot_bytes(first); encoded != 0) {

@@ -17,7 +17,9 @@ using model::NodeId;
 
 namespace {
 
-constexpr uint32_t kOpsPerCall = 4;        // of issue()
+constexpr uint32_t kOpsPerCall = 4;  // of issue()
+// A longer one would hold up what another class waits for, and is split.
+constexpr uint64_t kMaxOpBytes = 8 << 20;
 constexpr uint64_t kTransfersBounced = 4;  // at least so many encoded ones have memory at once
 // A reading interval shorter than this says little about bandwidth; a longer one is cut.
 constexpr int64_t kMinBusyNs = 5'000'000;
@@ -216,42 +218,46 @@ void SsdMover::add_op(Transfer& transfer, const IoOp& io, uint32_t object) {
   ++transfer.objects[object].ops_left;
 }
 
+void SsdMover::add_slot_ops(Transfer& transfer, IoKind kind, uint32_t object, uint64_t offset,
+                            std::span<std::byte> memory) {
+  while (!memory.empty()) {
+    const SsdFiles::Piece piece = parts_.files->data({transfer.first.value + object}, offset);
+    const uint64_t bytes = std::min({piece.bytes, memory.size(), kMaxOpBytes});
+    add_op(transfer,
+           {.kind = kind,
+            .file = piece.place.file,
+            .offset = piece.place.offset,
+            .data = memory.data(),
+            .bytes = bytes},
+           object);
+    offset += bytes;
+    memory = memory.subspan(bytes);
+  }
+}
+
 // Of all groups, or of those that start with this layer.
 void SsdMover::add_page_ops(Transfer& transfer, IoKind kind, std::optional<uint32_t> first_layer) {
   for (uint32_t i = 0; i < transfer.object_count; ++i) {
     const TransferObject& object = transfer.objects[i];
     if (object.state != ObjectState::kWaiting) continue;
-    const SsdFiles::Place place = parts_.files->data({transfer.first.value + i});
     for (uint32_t p = 0; p < object.page_count; ++p) {
       const TransferPage& page = transfer.pages[object.first_page + p];
       if (first_layer && page.first_layer != *first_layer) continue;
-      add_op(transfer,
-             {.kind = kind,
-              .file = place.file,
-              .offset = place.offset + page.slot_offset,
-              .data = page.data,
-              .bytes = whole_blocks(page.bytes)},
-             i);
+      add_slot_ops(transfer, kind, i, page.slot_offset, {page.data, whole_blocks(page.bytes)});
     }
   }
 }
 
-// One operation an object: where its pages lie in its slot is in its header.
+// The whole of its slot: where its pages lie in its slot is in its header.
 void SsdMover::add_stored_ops(Transfer& transfer, IoKind kind) {
   for (uint32_t i = 0; i < transfer.object_count; ++i) {
     if (transfer.objects[i].state != ObjectState::kWaiting) continue;
-    const SsdFiles::Place place = parts_.files->data({transfer.first.value + i});
     const ExtentHeader& header = transfer.headers[i];
     const uint64_t bytes = kind == IoKind::kRead
                                ? transfer.stored_slot_bytes
                                : stored_slot_bytes({header.pages.data(), header.page_count});
-    add_op(transfer,
-           {.kind = kind,
-            .file = place.file,
-            .offset = place.offset,
-            .data = transfer.stored_form + i * transfer.stored_slot_bytes,
-            .bytes = bytes},
-           i);
+    add_slot_ops(transfer, kind, i, 0,
+                 {transfer.stored_form + i * transfer.stored_slot_bytes, bytes});
   }
 }
 

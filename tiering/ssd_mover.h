@@ -137,6 +137,9 @@ class SsdMover {
   void add_stored_ops(Transfer& transfer, IoKind kind);
   uint32_t first_layer_of(model::NodeId node, model::GroupIndex group) const;
   void add_op(Transfer& transfer, const IoOp& io, uint32_t object);
+  // Operations for `bytes` of the object's slot from `offset` on.
+  void add_slot_ops(Transfer& transfer, IoKind kind, uint32_t object, uint64_t offset,
+                    std::span<std::byte> memory);
   void start_checks(Transfer& transfer, uint32_t object);
   void prepare_check(Transfer& transfer, uint32_t object);
   void finish_op(Transfer& transfer, TransferOp& op);

@@ -1,5 +1,6 @@
 // What workers do with the pages of a transfer, and what follows from it: nothing is written that
 // is not what was sealed, nothing is served that is not what was written.
+#include <algorithm>
 #include <array>
 
 #include "model/check.h"
@@ -82,12 +83,14 @@ bool SsdMover::header_matches(const Transfer& transfer, uint32_t object_index) c
   const cache::PrefixTree& tree = parts_.cache->store().tree();
   const NodeLink& link = tree.link(object.node);
   const cache::Root& root = parts_.cache->names().root(model::RootId{link.root});
+  const std::span<const uint16_t> more = parts_.files->more_regions(transfer.first.region());
   const bool identity =
       check(header).ok() && header.instance == instance_ &&
       header.slot == transfer.first.value + object_index && header.key == tree.key(object.node) &&
       header.root == root.hash && header.kind == link.kind && header.units == link.units &&
       static_cast<uint16_t>(header.generation) == link.ssd_generation &&
-      header.layout_digest == root.layout->digest && header.page_count == object.page_count;
+      header.layout_digest == root.layout->digest && header.page_count == object.page_count &&
+      header.more_count == more.size() && std::equal(more.begin(), more.end(), header.more.begin());
   return identity && header_fits_pages(transfer, object_index);
 }
 

@@ -27,12 +27,12 @@ void SsdProbe::next(IoKind kind, uint64_t bytes) {
   mover_->submit_other(&op_);
 }
 
-void SsdProbe::start(uint64_t region_bytes) {
+void SsdProbe::start(uint64_t room_bytes) {
   read_worked_ = false;
   write_worked_ = false;
   ++pattern_;
   running_ = true;
-  next(IoKind::kAllocate, region_bytes);
+  next(IoKind::kAllocate, room_bytes);
 }
 
 bool SsdProbe::on_done(IoOp& op) {

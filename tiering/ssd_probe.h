@@ -1,6 +1,6 @@
-// Asks a device that failed whether it works again: allocates room for one region in a file of its
-// own that has no name, writes a block, syncs, reads it back, compares. Nothing waits for it.
-// Threads: core only.
+// Asks a device that failed whether it works again: allocates some room in a file of its own that
+// has no name, writes a block, syncs, reads it back, compares. Nothing waits for it. Threads: core
+// only.
 #pragma once
 
 #include <array>
@@ -23,7 +23,7 @@ class SsdProbe {
   ~SsdProbe();
 
   bool running() const { return running_; }
-  void start(uint64_t region_bytes);
+  void start(uint64_t room_bytes);
   // True when this was its last step; the verdict stands in worked().
   bool on_done(IoOp& op);
   bool read_worked() const { return read_worked_; }

@@ -226,6 +226,7 @@ class Chooser {
     run.kept = object.kept;
     run.parent_key = object.parent_key;
     run.slot_bytes = object.encoded ? object.slot_bytes : 0;
+    run.more = object.more;
   }
 
   const SsdDirectory& directory_;
@@ -361,7 +362,10 @@ Epochs epochs_of(const ManifestNames& names, rocksdb::Env* env) {
 
 Result<std::unique_ptr<SsdDirectory>> open_directory(const RebuildOptions& options) {
   // A path that is mistyped must not become a tier.
-  if (::access((options.directory.path + "/superblock").c_str(), F_OK) != 0) {
+  const auto has = [&](const char* name) {
+    return ::access((options.directory.path + "/" + name).c_str(), F_OK) == 0;
+  };
+  if (!has("superblock") && !has("superblock.2")) {
     return make_error(Errc::kNotFound, "no SSD tier in \"" + options.directory.path +
                                            "\" (--ssd_path): there is no superblock");
   }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <unordered_set>
 #include <utility>
 
 #include "cache/prefix_tree.h"
@@ -37,6 +38,7 @@ Result<FoundHeaders> RebuildScan::run(SsdDirectory& directory) {
   RebuildScan scan(directory, std::move(buffer));
   const std::vector<uint32_t> numbers = QUIRE_TRY(directory.list_data_files());
   for (const uint32_t number : numbers) QUIRE_TRY(scan.scan_file(number));
+  scan.settle_parts();
   return std::move(scan.found_);
 }
 
@@ -56,7 +58,7 @@ Result<void> RebuildScan::scan_file(uint32_t number) {
 
 uint64_t RebuildScan::header_bytes() const {
   const uint64_t slot_bytes = slot_bytes_ != 0 ? slot_bytes_ : kSsdBlockBytes;
-  return region_geometry(directory_.superblock().region_bytes, slot_bytes).slots_offset;
+  return slot_geometry(directory_.superblock().region_bytes, slot_bytes).slots_offset;
 }
 
 void RebuildScan::scan_region(int fd, uint32_t region) {
@@ -119,9 +121,10 @@ void RebuildScan::look_at(const std::byte* block, SsdSlot slot) {
   const bool encoded = header.slot_bytes != 0;
   const uint64_t slot_bytes = encoded ? header.slot_bytes : stored;
   const uint64_t region_bytes = directory_.superblock().region_bytes;
-  const bool possible = stored <= slot_bytes && slot_bytes <= region_bytes &&
-                        slot_bytes % kSsdBlockBytes == 0 && header.slot == slot.value;
-  if (!possible || slot.index() >= region_geometry(region_bytes, slot_bytes).slot_count) {
+  const bool possible = stored <= slot_bytes && slot_bytes % kSsdBlockBytes == 0 &&
+                        header.slot == slot.value &&
+                        header.more_count == more_regions(region_bytes, slot_bytes);
+  if (!possible || slot.index() >= slot_geometry(region_bytes, slot_bytes).slot_count) {
     ++found_.misplaced;
     return;
   }
@@ -135,6 +138,7 @@ void RebuildScan::look_at(const std::byte* block, SsdSlot slot) {
                              .generation = header.generation,
                              .slot_bytes = slot_bytes,
                              .encoded = encoded,
+                             .more = {header.more.begin(), header.more.begin() + header.more_count},
                              .slot = slot,
                              .root = root_of(header),
                              .units = header.units,
@@ -142,6 +146,38 @@ void RebuildScan::look_at(const std::byte* block, SsdSlot slot) {
                              .owner_tag = header.owner_tag,
                              .kind = header.kind,
                              .kept = header.kept != 0});
+}
+
+// Data of a large object has written over what stood at the start of its other regions, but headers
+// further behind may be left, and those of regions that were given to others since are later.
+void RebuildScan::settle_parts() {
+  std::vector<FoundObject>& objects = found_.objects;
+  std::unordered_map<uint32_t, uint64_t> latest;  // generation, by region
+  std::vector<const FoundObject*> large;
+  for (const FoundObject& object : objects) {
+    uint64_t& generation = latest[object.slot.region()];
+    generation = std::max(generation, object.generation);
+    if (!object.more.empty()) large.push_back(&object);
+  }
+  if (large.empty()) return;
+  std::sort(large.begin(), large.end(),
+            [](const auto* a, const auto* b) { return a->generation > b->generation; });
+  std::unordered_set<uint32_t> parts;        // regions that belong to one of them
+  std::unordered_map<uint32_t, bool> whole;  // by slot
+  for (const FoundObject* object : large) {
+    const bool fits = std::all_of(object->more.begin(), object->more.end(), [&](uint16_t region) {
+      const auto other = latest.find(region);
+      return region != object->slot.region() && !parts.contains(region) &&
+             (other == latest.end() || other->second < object->generation);
+    });
+    whole[object->slot.value] = fits;
+    if (!fits) continue;
+    parts.insert(object->more.begin(), object->more.end());
+  }
+  found_.left_over += std::erase_if(objects, [&](const FoundObject& object) {
+    return parts.contains(object.slot.region()) ||
+           (!object.more.empty() && !whole.at(object.slot.value));
+  });
 }
 
 uint32_t RebuildScan::root_of(const ExtentHeader& header) {

@@ -2,8 +2,10 @@
 //
 // A region does not say its slot size; its headers do. It takes another size only when all of its
 // slots are free, so the header of the highest generation decides, and headers of an earlier size
-// are left over. Trusts nothing: what does not check, or names another instance or place than its
-// own, is skipped and counted. Reads no page. Threads: one; blocks.
+// are left over. An object of several regions is one of the latest of each, or left over too: its
+// other regions held no later header and belong to no later such object. Trusts nothing: what does
+// not check, or names another instance or place than its own, is skipped and counted. Reads no
+// page. Threads: one; blocks.
 #pragma once
 
 #include <cstdint>
@@ -25,6 +27,7 @@ struct FoundObject {
   uint64_t generation = 0;
   uint64_t slot_bytes = 0;
   bool encoded = false;
+  std::vector<uint16_t> more;  // regions that it takes beside its own
   SsdSlot slot;
   uint32_t root = 0;  // index of FoundHeaders::roots
   uint32_t units = 0;
@@ -43,7 +46,7 @@ struct FoundHeaders {
   uint64_t damaged = 0;           // begin like a header, and do not check
   uint64_t foreign = 0;           // of another directory
   uint64_t misplaced = 0;         // name another slot than their own
-  uint64_t left_over = 0;         // of an earlier slot size of their region
+  uint64_t left_over = 0;         // of an earlier use of their region
   uint64_t unreadable_bytes = 0;  // the device failed
 };
 
@@ -60,6 +63,7 @@ class RebuildScan {
   uint64_t read(int fd, uint64_t offset, uint64_t bytes);
   // Adds to region_objects_ what the block says, when it is a header.
   void look_at(const std::byte* block, SsdSlot slot);
+  void settle_parts();
   uint32_t root_of(const ExtentHeader& header);
   uint64_t header_bytes() const;
 

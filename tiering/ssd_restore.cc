@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -137,6 +138,12 @@ class Restorer {
     batch().truncate_run(run.key, 0);
   }
 
+  bool has_data(const RunRecord& run) {
+    return has_data(run.key.slot.region()) &&
+           std::all_of(run.more.begin(), run.more.end(),
+                       [&](uint16_t region) { return has_data(region); });
+  }
+
   bool has_data(uint32_t region) {
     const uint32_t number = parts_.directory->file_of(region);
     const auto [at, added] = file_bytes_.try_emplace(number, 0);
@@ -168,7 +175,7 @@ class Restorer {
       moving.put_run(run);
       moving.truncate_run(found.key, 0);
     }
-    if (!has_data(run.key.slot.region())) return keep_whole(root, run, KeptReason::kNoData);
+    if (!has_data(run)) return keep_whole(root, run, KeptReason::kNoData);
     if (root.kept) return keep_whole(root, run, *root.kept);
     if (!fits(run, root)) return keep_whole(root, run, KeptReason::kMisfit);
     if (!parent_of(run, root).valid()) return defer(run);
@@ -211,15 +218,16 @@ class Restorer {
                       .kept = low_bits(count),
                       .reason = reason,
                       .held = false,
-                      .slot_bytes = slot_size(root, run)};
+                      .slot_bytes = slot_size(root, run),
+                      .more = run.more};
     parts_.roots->add_run(run.key.root);
     note_kept_spans(run, 0, reason);
     // Without data a size says nothing of what lies there.
-    if (kept.slot_bytes == 0 || reason == KeptReason::kNoData || !has_data(run.key.slot.region())) {
+    if (kept.slot_bytes == 0 || reason == KeptReason::kNoData || !has_data(run)) {
       unsized_.push_back(kept);
       return {};
     }
-    QUIRE_TRY(claim(run.key.slot, count, kept.slot_bytes));
+    QUIRE_TRY(claim(run.key.slot, count, kept.slot_bytes, run.more));
     parts_.kept->add(kept);
     return {};
   }
@@ -232,16 +240,24 @@ class Restorer {
   // Last, for others may tell the slot size of their region.
   Result<void> keep_unsized() {
     for (SsdKept::Run& run : unsized_) {
-      const uint32_t region = run.key.slot.region();
-      const uint64_t size = parts_.space->slot_bytes(region);
-      run.held = size == 0;
-      if (run.held) {
-        parts_.space->hold(region, has_data(region));
-        if (!has_data(region)) missing_files_.emplace(parts_.directory->file_of(region), 0);
-      } else {
-        QUIRE_TRY(claim(run.key.slot, run.count, size));
-      }
+      const uint64_t size = parts_.space->slot_bytes(run.key.slot.region());
+      run.held = size == 0 || !run.more.empty();
+      QUIRE_TRY(run.held ? hold(run) : claim(run.key.slot, run.count, size));
       parts_.kept->add(run);
+    }
+    return {};
+  }
+
+  Result<void> hold(const SsdKept::Run& run) {
+    std::vector<uint32_t> regions(run.more.begin(), run.more.end());
+    regions.push_back(run.key.slot.region());
+    for (const uint32_t region : regions) {
+      if (parts_.space->is_taken(region)) {
+        return model::make_error(Errc::kCorrupt, "region " + std::to_string(region) +
+                                                     " is claimed twice; run `quirectl rebuild`");
+      }
+      parts_.space->hold(region, has_data(region));
+      if (!has_data(region)) missing_files_.emplace(parts_.directory->file_of(region), 0);
     }
     return {};
   }
@@ -260,8 +276,9 @@ class Restorer {
     }
   }
 
-  Result<void> claim(SsdSlot first, uint32_t count, uint64_t slot_bytes) {
-    Result<void> claimed = parts_.space->claim(first, count, slot_bytes);
+  Result<void> claim(SsdSlot first, uint32_t count, uint64_t slot_bytes,
+                     std::span<const uint16_t> more = {}) {
+    Result<void> claimed = parts_.space->claim(first, count, slot_bytes, more);
     if (claimed.ok()) return claimed;
     return model::make_error(claimed.code(), claimed.error().text + "; run `quirectl rebuild`");
   }
@@ -277,7 +294,7 @@ class Restorer {
           Errc::kCorrupt,
           "a run has slots that are larger than its objects; run `quirectl rebuild`");
     }
-    QUIRE_TRY(claim(run.key.slot, count, slot_size(root, run)));
+    QUIRE_TRY(claim(run.key.slot, count, slot_size(root, run), run.more));
     parts_.roots->add_run(run.key.root);
     const Placed placed = restore_objects(run, root);
     const uint32_t kept = low_bits(count) & ~placed.served;
@@ -289,7 +306,8 @@ class Restorer {
                       .kept = kept,
                       .reason = reason,
                       .held = false,
-                      .slot_bytes = slot_size(root, run)});
+                      .slot_bytes = slot_size(root, run),
+                      .more = run.more});
     if (placed.full) note_kept_spans(run, placed.end, reason);
     return {};
   }

@@ -11,16 +11,16 @@ using model::NodeId;
 namespace {
 
 constexpr uint32_t kNodesPerStep = 256;  // looked at, most of them not on SSD perhaps
+// Kept from one object to the next; those that are larger are few.
+constexpr uint64_t kScratchBytes = 64 << 20;
 
 }  // namespace
 
 model::Result<std::unique_ptr<SsdScrubber>> SsdScrubber::create(cache::Cache* cache,
                                                                 SsdMover* mover, SsdFiles* files,
-                                                                SsdDemoter* demoter,
-                                                                uint64_t max_object_bytes) {
+                                                                SsdDemoter* demoter) {
   // Address space; what is touched is one object.
-  allocator::ReservedMemory scratch =
-      QUIRE_TRY(allocator::ReservedMemory::reserve(max_object_bytes));
+  allocator::ReservedMemory scratch = QUIRE_TRY(allocator::ReservedMemory::reserve(kScratchBytes));
   return std::unique_ptr<SsdScrubber>(
       new SsdScrubber(cache, mover, files, demoter, std::move(scratch)));
 }
@@ -54,25 +54,42 @@ bool SsdScrubber::step(int64_t now_ns) {
   return true;
 }
 
+std::byte* SsdScrubber::scratch_for(uint64_t bytes) {
+  if (bytes <= scratch_.bytes()) return static_cast<std::byte*>(scratch_.data());
+  auto reserved = allocator::ReservedMemory::reserve(bytes);
+  if (!reserved.ok()) return nullptr;
+  large_.emplace(std::move(reserved).value());
+  return static_cast<std::byte*>(large_->data());
+}
+
 bool SsdScrubber::check_next() {
   cache::NodeStore& store = cache_->store();
   const NodeId node{next_node_};
   const SsdSlot slot{store.ssd_place(node)->slot};
-  if (mover_->object_bytes(node) > scratch_.bytes() || !files_->open(slot.region(), false).ok()) {
+  const auto opened = files_->open(slot.region(), false);
+  if (opened.code() == model::Errc::kResourceExhausted) return false;
+  if (!opened.ok()) {
     ++next_node_;
     ++status_.unreadable;
     return true;
   }
   Transfer* transfer = mover_->take(TransferKind::kScrub, TransferClass::kScrub);
   if (transfer == nullptr) return false;
+  std::byte* scratch = scratch_for(mover_->object_bytes(node));
   const uint64_t encoded = mover_->encoded_slot_bytes(node);
+  if (scratch == nullptr) {
+    mover_->give_back(transfer);
+    ++next_node_;
+    ++status_.unreadable;
+    return true;
+  }
   if (encoded != 0 && !mover_->set_encoded(*transfer, 1, encoded)) {
     mover_->give_back(transfer);
     return false;
   }
   ++next_node_;
   transfer->first = slot;
-  mover_->add_scratch_object(*transfer, node, static_cast<std::byte*>(scratch_.data()));
+  mover_->add_scratch_object(*transfer, node, scratch);
   store.pin(node);
   reading_ = true;
   mover_->start(*transfer);
@@ -119,6 +136,7 @@ void SsdScrubber::on_settled(Transfer& transfer, int64_t now_ns) {
   }
   store.unpin(object.node);
   mover_->give_back(&transfer);
+  large_.reset();
 }
 
 ScrubStatus SsdScrubber::status() const {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "allocator/flat_array.h"
 #include "cache/cache.h"
@@ -26,10 +27,8 @@ struct ScrubStatus {
 
 class SsdScrubber {
  public:
-  // Objects are at most max_object_bytes.
   static model::Result<std::unique_ptr<SsdScrubber>> create(cache::Cache* cache, SsdMover* mover,
-                                                            SsdFiles* files, SsdDemoter* demoter,
-                                                            uint64_t max_object_bytes);
+                                                            SsdFiles* files, SsdDemoter* demoter);
 
   // One pass, or with `forever` one after the other.
   void start(uint64_t bytes_per_second, bool forever, int64_t now_ns);
@@ -47,6 +46,8 @@ class SsdScrubber {
         demoter_(demoter),
         scratch_(std::move(scratch)) {}
   bool check_next();
+  // Memory to read an object of so many bytes into; null: there is none.
+  std::byte* scratch_for(uint64_t bytes);
   void write_again(model::NodeId node, int64_t now_ns);
 
   cache::Cache* cache_;
@@ -54,6 +55,7 @@ class SsdScrubber {
   SsdFiles* files_;
   SsdDemoter* demoter_;
   allocator::ReservedMemory scratch_;
+  std::optional<allocator::ReservedMemory> large_;  // for one that is larger, while it is checked
   ScrubStatus status_;
   bool forever_ = false;
   bool reading_ = false;

@@ -23,7 +23,7 @@ bool SsdShrinker::evict() {
   if (parts_.space->usage().freeing_slots >= kFreeingSlotsEnough) return false;
   uint32_t evicted = 0;
   while (evicted < kEvictionsPerStep && parts_.space->is_over_capacity() &&
-         parts_.cache->store().evict_one_from_ssd()) {
+         parts_.committer->evict_one()) {
     ++evicted;
   }
   blocked_by_ = evicted > 0 ? "" : "what is beyond --ssd_bytes is in use, or kept";
@@ -34,15 +34,16 @@ bool SsdShrinker::give_region_back() {
   if (running_ || parts_.clock->now_ns() < retry_at_ns_) return false;
   const auto region = parts_.space->take_surplus();
   if (!region) return false;
-  const auto place = parts_.files->open(*region, false);
-  if (!place.ok()) {
+  const auto opened = parts_.files->open(*region, false);
+  if (!opened.ok()) {
     // A file that is not there has no blocks.
-    parts_.space->given_back(place.code() == model::Errc::kNotFound);
+    parts_.space->given_back(opened.code() == model::Errc::kNotFound);
     return true;
   }
+  const SsdFiles::Place place = parts_.files->start(*region);
   op_ = IoOp{.kind = IoKind::kDeallocate,
-             .file = place->file,
-             .offset = place->offset,
+             .file = place.file,
+             .offset = place.offset,
              .bytes = parts_.space->region_bytes(),
              .tag = kTag};
   running_ = true;

@@ -7,7 +7,6 @@
 #include <cstdint>
 #include <string>
 
-#include "cache/cache.h"
 #include "tiering/ssd_committer.h"
 #include "tiering/ssd_files.h"
 #include "tiering/ssd_health.h"
@@ -17,7 +16,7 @@
 namespace quire::tiering {
 
 struct ShrinkerParts {
-  cache::Cache* cache = nullptr;
+  SsdCommitter* committer = nullptr;
   SsdSpace* space = nullptr;
   SsdFiles* files = nullptr;
   SsdMover* mover = nullptr;

@@ -1,11 +1,6 @@
-// A search goes over the bitmap of a region once, 64 slots a step: with x the free slots from some
-// slot on, bit i of x & x >> 1 says that two slots from i on are free, of that & itself >> 2 that
-// four are, and so on. So each step knows the longest run that starts in its word to within a
-// factor of two, whatever the slots look like, and count says where to stop.
 #include "tiering/ssd_space.h"
 
 #include <algorithm>
-#include <bit>
 #include <string>
 #include <utility>
 
@@ -17,75 +12,6 @@ using model::Errc;
 using model::make_error;
 
 namespace {
-
-__extension__ using Wide = unsigned __int128;
-using Bits = std::vector<uint64_t>;
-
-constexpr uint32_t kWordBits = 64;
-constexpr uint64_t kAllBits = ~0ull;
-
-bool bit_at(const Bits& bits, uint32_t index) {
-  return bits[index / kWordBits] >> index % kWordBits & 1;
-}
-void set_bit(Bits& bits, uint32_t index) { bits[index / kWordBits] |= 1ull << index % kWordBits; }
-void clear_bit(Bits& bits, uint32_t index) {
-  bits[index / kWordBits] &= ~(1ull << index % kWordBits);
-}
-
-// Calls visit(word, mask) for the words that hold [first, first + count).
-template <typename Visit>
-void for_words(uint32_t first, uint32_t count, Visit visit) {
-  while (count > 0) {
-    const uint32_t shift = first % kWordBits;
-    const uint32_t in_word = std::min(count, kWordBits - shift);
-    visit(first / kWordBits, kAllBits >> (kWordBits - in_word) << shift);
-    first += in_word;
-    count -= in_word;
-  }
-}
-
-bool any_set(const Bits& bits, uint32_t first, uint32_t count) {
-  bool any = false;
-  for_words(first, count, [&](uint32_t word, uint64_t mask) { any |= (bits[word] & mask) != 0; });
-  return any;
-}
-
-// The slots from `first` on that are clear, at most `limit` of them.
-uint32_t clear_from(const Bits& bits, uint32_t first, uint32_t limit) {
-  uint32_t count = 0;
-  while (count < limit && !bit_at(bits, first + count)) ++count;
-  return count;
-}
-
-uint64_t count_set(const Bits& bits) {
-  uint64_t count = 0;
-  for (const uint64_t word : bits) count += static_cast<uint64_t>(std::popcount(word));
-  return count;
-}
-
-// `word` and the one after it, which is occupied when there is none.
-Wide free_from_word(const Bits& occupied, size_t word) {
-  const uint64_t next = word + 1 < occupied.size() ? ~occupied[word + 1] : 0;
-  return Wide{next} << kWordBits | ~occupied[word];
-}
-
-struct WordRun {
-  uint32_t length = 0;  // exactly count, or a power of two below it; 0: none starts in this word
-  uint32_t bit = 0;
-};
-
-WordRun longest_run(Wide free, uint32_t count) {
-  if (static_cast<uint64_t>(free) == 0) return {};
-  uint32_t length = 1;
-  while (length < count) {
-    const uint32_t step = std::min(length, count - length);
-    const Wide longer = free & free >> step;
-    if (static_cast<uint64_t>(longer) == 0) break;
-    free = longer;
-    length += step;
-  }
-  return {length, static_cast<uint32_t>(std::countr_zero(static_cast<uint64_t>(free)))};
-}
 
 std::string name_of(SsdSlot first, uint32_t count) {
   return "slots " + std::to_string(first.index()) + " to " +
@@ -147,22 +73,8 @@ SsdRun SsdSpace::best_run(SizeClass& size, uint64_t slot_bytes, uint32_t count,
 
 SsdRun SsdSpace::find_run(uint32_t index, uint32_t count) const {
   const Region& region = regions_[index];
-  const size_t words = region.occupied.size();
-  WordRun best;
-  size_t best_word = 0;
-  for (size_t i = 0; i < words && best.length < count; ++i) {
-    const size_t word =
-        region.search_word + i < words ? region.search_word + i : region.search_word + i - words;
-    if (region.occupied[word] == kAllBits) continue;
-    const WordRun run = longest_run(free_from_word(region.occupied, word), count);
-    if (run.length > best.length) {
-      best = run;
-      best_word = word;
-    }
-  }
-  const auto first = static_cast<uint32_t>(best_word * kWordBits + best.bit);
-  const uint32_t limit = std::min(count, region.geometry.slot_count - first);
-  return {SsdSlot::of(index, first), clear_from(region.occupied, first, limit)};
+  const ClearRun run = find_clear_run(region.occupied, region.search_word, count);
+  return {SsdSlot::of(index, run.first), run.count};
 }
 
 void SsdSpace::occupy(SsdRun run) {
@@ -173,33 +85,53 @@ void SsdSpace::occupy(SsdRun run) {
     region.starts[word] &= ~mask;
   });
   set_bit(region.starts, run.first.index());
-  live_regions_ += region.is_live() ? 0 : 1;
+  live_regions_ -= region.live_count();
   region.used_count += run.count;
+  live_regions_ += region.live_count();
   used_slots_ += run.count;
   occupied_bytes_ += run.count * (region.slot_bytes + kSsdBlockBytes);
 }
 
-std::optional<SsdSpace::NewRegion> SsdSpace::add_region(uint64_t slot_bytes) {
+std::optional<SsdSpace::NewRegion> SsdSpace::add_region(uint64_t slot_bytes, bool grow) {
   if (geometry_of(slot_bytes).slot_count == 0) return std::nullopt;
   QUIRE_CHECK(slot_bytes % kSsdBlockBytes == 0);
-  if (allocated_regions_ > max_regions_) return std::nullopt;
-  const bool may_allocate = allocated_regions_ < max_regions_;
-  if (no_size_.empty()) {
-    if (!may_allocate || regions_.size() == kMaxRegions) return std::nullopt;
-    make_regions_up_to(region_count());
-  }
-  const uint32_t region = *std::min_element(no_size_.begin(), no_size_.end(), [&](auto a, auto b) {
-    return std::pair(!regions_[a].allocated, a) < std::pair(!regions_[b].allocated, b);
-  });
-  if (!may_allocate && !regions_[region].allocated) return std::nullopt;
-  return NewRegion{region, give_size(region, slot_bytes)};
+  const size_t count = 1 + tiering::more_regions(region_bytes_, slot_bytes);
+  const std::vector<uint32_t> regions = unsized(grow, count);
+  if (regions.size() < count) return std::nullopt;
+  const std::vector<uint16_t> more(regions.begin() + 1, regions.end());
+  return NewRegion{regions.front(), give_size(regions.front(), slot_bytes, more)};
 }
 
-void SsdSpace::drop_region(uint32_t region) {
+// So many regions without a size, ascending, those with blocks before others; fewer: there are
+// none, or the capacity forbids it.
+std::vector<uint32_t> SsdSpace::unsized(bool grow, size_t count) {
+  if (allocated_regions_ > max_regions_) return {};
+  const auto with_blocks = static_cast<size_t>(std::count_if(
+      no_size_.begin(), no_size_.end(), [&](uint32_t one) { return regions_[one].allocated; }));
+  const size_t without = count - std::min(count, with_blocks);
+  if (without > (grow ? max_regions_ - allocated_regions_ : 0)) return {};
+  while (no_size_.size() < count && regions_.size() < kMaxRegions) {
+    make_regions_up_to(region_count());
+  }
+  std::vector<uint32_t> found = no_size_;
+  count = std::min(count, found.size());
+  std::partial_sort(found.begin(), found.begin() + static_cast<std::ptrdiff_t>(count), found.end(),
+                    [&](uint32_t a, uint32_t b) {
+                      return std::pair(!regions_[a].allocated, a) <
+                             std::pair(!regions_[b].allocated, b);
+                    });
+  found.resize(count);
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
+void SsdSpace::drop_region(uint32_t region, std::span<const uint32_t> absent) {
   QUIRE_CHECK(region < regions_.size());
   QUIRE_CHECK(regions_[region].used_count == 0);
   if (regions_[region].slot_bytes != 0) take_size(region);
-  if (std::exchange(regions_[region].allocated, false)) --allocated_regions_;
+  for (const uint32_t one : absent) {
+    if (std::exchange(regions_[one].allocated, false)) --allocated_regions_;
+  }
 }
 
 void SsdSpace::make_regions_up_to(uint32_t region) {
@@ -213,14 +145,14 @@ void SsdSpace::hold(uint32_t index, bool allocated) {
   QUIRE_CHECK(index < kMaxRegions);
   make_regions_up_to(index);
   Region& region = regions_[index];
-  QUIRE_CHECK(region.used_count == 0 && region.slot_bytes == 0);
-  live_regions_ -= region.is_live() ? 1 : 0;
+  QUIRE_CHECK(!is_taken(index));
+  live_regions_ -= region.live_count();
   if (allocated && !std::exchange(region.allocated, true)) ++allocated_regions_;
   if (region.hold_count++ == 0) {
     take_off(no_size_, index);
     ++held_regions_;
   }
-  live_regions_ += region.is_live() ? 1 : 0;
+  live_regions_ += region.live_count();
 }
 
 void SsdSpace::let_go(uint32_t index) {
@@ -236,11 +168,22 @@ bool SsdSpace::is_held(uint32_t region) const {
   return region < regions_.size() && regions_[region].hold_count > 0;
 }
 
+bool SsdSpace::is_taken(uint32_t region) const {
+  return region < regions_.size() &&
+         (regions_[region].slot_bytes != 0 || regions_[region].part_of != kNoRegion);
+}
+
+uint32_t SsdSpace::held_with_blocks() const {
+  return static_cast<uint32_t>(
+      std::count_if(regions_.begin(), regions_.end(),
+                    [](const Region& one) { return one.hold_count > 0 && one.allocated; }));
+}
+
 void SsdSpace::note_blocks(uint32_t index) {
   QUIRE_CHECK(index < kMaxRegions);
   make_regions_up_to(index);
   Region& region = regions_[index];
-  if (region.slot_bytes != 0 || region.hold_count > 0) return;
+  if (is_taken(index) || region.hold_count > 0) return;
   if (!std::exchange(region.allocated, true)) ++allocated_regions_;
 }
 
@@ -262,10 +205,23 @@ void SsdSpace::given_back(bool blocks_are_gone) {
   if (blocks_are_gone && std::exchange(regions_[region].allocated, false)) --allocated_regions_;
 }
 
-// True: its blocks were absent until now.
-bool SsdSpace::give_size(uint32_t index, uint64_t slot_bytes) {
+void SsdSpace::take_blocks(uint32_t region, std::vector<uint32_t>& absent) {
+  if (std::exchange(regions_[region].allocated, true)) return;
+  ++allocated_regions_;
+  absent.push_back(region);
+}
+
+// Returns those of its regions whose blocks were absent until now.
+std::vector<uint32_t> SsdSpace::give_size(uint32_t index, uint64_t slot_bytes,
+                                          std::span<const uint16_t> more) {
+  std::vector<uint32_t> absent;
   take_off(no_size_, index);
+  for (const uint16_t part : more) {
+    take_off(no_size_, part);
+    regions_[part].part_of = index;
+  }
   Region& region = regions_[index];
+  region.more.assign(more.begin(), more.end());
   region.slot_bytes = slot_bytes;
   region.geometry = geometry_of(slot_bytes);
   const uint32_t slots = region.geometry.slot_count;
@@ -278,9 +234,9 @@ bool SsdSpace::give_size(uint32_t index, uint64_t slot_bytes) {
   SizeClass& size = by_size_[slot_bytes];
   ++size.region_count;
   put_on(size.with_room, index);
-  const bool fresh = !std::exchange(region.allocated, true);
-  if (fresh) ++allocated_regions_;
-  return fresh;
+  take_blocks(index, absent);
+  for (const uint16_t part : more) take_blocks(part, absent);
+  return absent;
 }
 
 void SsdSpace::take_size(uint32_t index) {
@@ -294,6 +250,10 @@ void SsdSpace::take_size(uint32_t index) {
   region.freeing = {};
   region.starts = {};
   put_on(no_size_, index);
+  for (const uint16_t part : std::exchange(region.more, {})) {
+    regions_[part].part_of = kNoRegion;
+    put_on(no_size_, part);
+  }
 }
 
 void SsdSpace::put_on(std::vector<uint32_t>& list, uint32_t region) {
@@ -309,7 +269,37 @@ void SsdSpace::take_off(std::vector<uint32_t>& list, uint32_t region) {
   list.pop_back();
 }
 
-model::Result<void> SsdSpace::claim(SsdSlot first, uint32_t count, uint64_t slot_bytes) {
+// Of a slot of one region only that no other slot takes it.
+model::Result<void> SsdSpace::check_more(SsdSlot first, uint64_t slot_bytes,
+                                         std::span<const uint16_t> more) const {
+  const auto claimed_twice = [](uint32_t region) {
+    return make_error(Errc::kCorrupt,
+                      "region " + std::to_string(region) + " is claimed twice: drop the record");
+  };
+  const bool large = tiering::more_regions(region_bytes_, slot_bytes) > 0;
+  if (!large && more.empty()) {
+    const uint32_t region = first.region();
+    const bool part = region < regions_.size() && regions_[region].part_of != kNoRegion;
+    return part ? model::Result<void>(claimed_twice(region)) : model::Result<void>{};
+  }
+  std::vector<uint32_t> all(more.begin(), more.end());
+  all.push_back(first.region());
+  std::sort(all.begin(), all.end());
+  const bool twice = std::adjacent_find(all.begin(), all.end()) != all.end();
+  if (more.size() != tiering::more_regions(region_bytes_, slot_bytes) || twice) {
+    return make_error(Errc::kCorrupt,
+                      name_of(first, 1) + " name the wrong regions: drop the record");
+  }
+  if (all.back() >= kMaxRegions)
+    return make_error(Errc::kCorrupt, "no such region: drop the record");
+  for (const uint32_t region : all) {
+    if (is_taken(region) || is_held(region)) return claimed_twice(region);
+  }
+  return {};
+}
+
+model::Result<void> SsdSpace::claim(SsdSlot first, uint32_t count, uint64_t slot_bytes,
+                                    std::span<const uint16_t> more) {
   const uint32_t index = first.region();
   if (index >= kMaxRegions) return make_error(Errc::kCorrupt, "no such region: drop the record");
   if (is_held(index)) {
@@ -322,6 +312,7 @@ model::Result<void> SsdSpace::claim(SsdSlot first, uint32_t count, uint64_t slot
     return make_error(Errc::kCorrupt, name_of(first, count) + " of " + std::to_string(slot_bytes) +
                                           " bytes do not fit it: drop the record");
   }
+  QUIRE_TRY(check_more(first, slot_bytes, more));
   const Region* present = sized_region(index);
   if (present != nullptr && present->slot_bytes != slot_bytes) {
     return make_error(Errc::kCorrupt, name_of(first, count) + " have " +
@@ -334,7 +325,8 @@ model::Result<void> SsdSpace::claim(SsdSlot first, uint32_t count, uint64_t slot
                       name_of(first, count) + " are claimed twice: drop the record");
   }
   make_regions_up_to(index);
-  if (present == nullptr) give_size(index, slot_bytes);
+  for (const uint16_t part : more) make_regions_up_to(part);
+  if (sized_region(index) == nullptr) give_size(index, slot_bytes, more);
   occupy({first, count});
   if (regions_[index].full()) take_off(by_size_[slot_bytes].with_room, index);
   return {};
@@ -343,11 +335,13 @@ model::Result<void> SsdSpace::claim(SsdSlot first, uint32_t count, uint64_t slot
 void SsdSpace::release(SsdSlot slot) {
   QUIRE_CHECK(is_used(slot));
   Region& region = regions_[slot.region()];
+  live_regions_ -= region.live_count();
   set_bit(region.freeing, slot.index());
   ++region.freeing_count;
-  live_regions_ -= region.is_live() ? 0 : 1;
+  live_regions_ += region.live_count();
   --used_slots_;
   ++freeing_slots_;
+  freeing_bytes_ += region.slot_bytes + kSsdBlockBytes;
 }
 
 void SsdSpace::reclaim(SsdSlot slot) {
@@ -358,6 +352,7 @@ void SsdSpace::reclaim(SsdSlot slot) {
   clear_bit(region.freeing, slot.index());
   clear_bit(region.occupied, slot.index());
   --freeing_slots_;
+  freeing_bytes_ -= region.slot_bytes + kSsdBlockBytes;
   --region.freeing_count;
   occupied_bytes_ -= region.slot_bytes + kSsdBlockBytes;
   if (--region.used_count == 0) take_size(slot.region());
@@ -372,8 +367,16 @@ void SsdSpace::cancel(SsdSlot first, uint32_t count) {
 
 // A size from a damaged record may be anything.
 RegionGeometry SsdSpace::geometry_of(uint64_t slot_bytes) const {
-  return slot_bytes <= region_bytes_ ? region_geometry(region_bytes_, slot_bytes)
-                                     : RegionGeometry{};
+  return slot_geometry(region_bytes_, slot_bytes);
+}
+
+uint64_t SsdSpace::largest_slot_bytes() const {
+  return std::min<uint64_t>(max_regions_, kMaxMoreRegions + 1) * region_bytes_ - kSsdBlockBytes;
+}
+
+std::span<const uint16_t> SsdSpace::more_regions(uint32_t region) const {
+  if (region >= regions_.size()) return {};
+  return regions_[region].more;
 }
 
 const SsdSpace::Region* SsdSpace::sized_region(uint32_t region) const {
@@ -389,14 +392,7 @@ const SsdSpace::Region* SsdSpace::region_with(SsdSlot slot) const {
 SsdSlot SsdSpace::run_start(SsdSlot slot) const {
   const Region* region = region_with(slot);
   QUIRE_CHECK(region != nullptr && bit_at(region->occupied, slot.index()));
-  size_t word = slot.index() / kWordBits;
-  uint64_t starts = region->starts[word] & kAllBits >> (kWordBits - 1 - slot.index() % kWordBits);
-  while (starts == 0) {
-    QUIRE_CHECK(word > 0);
-    starts = region->starts[--word];
-  }
-  const auto bit = static_cast<uint32_t>(kWordBits - 1 - std::countl_zero(starts));
-  return SsdSlot::of(slot.region(), static_cast<uint32_t>(word) * kWordBits + bit);
+  return SsdSlot::of(slot.region(), last_set(region->starts, slot.index()));
 }
 
 bool SsdSpace::is_used(SsdSlot slot) const {
@@ -426,6 +422,7 @@ SsdSpaceUsage SsdSpace::usage() const {
           .allocated_bytes = allocated_regions_ * region_bytes_,
           .used_bytes = occupied_bytes_,
           .freeing_slots = freeing_slots_,
+          .freeing_bytes = freeing_bytes_,
           .used_slots = used_slots_,
           .held_regions = held_regions_};
 }
@@ -435,6 +432,7 @@ uint64_t SsdSpace::table_bytes() const {
   for (const Region& region : regions_) {
     bytes += sizeof(uint64_t) *
              (region.occupied.capacity() + region.freeing.capacity() + region.starts.capacity());
+    bytes += sizeof(uint16_t) * region.more.capacity();
   }
   for (const auto& [slot_bytes, size] : by_size_) {
     bytes += sizeof(SizeClass) + size.with_room.capacity() * sizeof(uint32_t);
@@ -442,10 +440,18 @@ uint64_t SsdSpace::table_bytes() const {
   return bytes;
 }
 
+void SsdSpace::check_part(uint32_t index) const {
+  const std::vector<uint16_t>& parts = regions_.at(regions_[index].part_of).more;
+  QUIRE_CHECK(std::count(parts.begin(), parts.end(), index) == 1);
+  QUIRE_CHECK(regions_[index].allocated);
+}
+
 void SsdSpace::check_region(uint32_t index) const {
   const Region& region = regions_[index];
+  for (const uint16_t part : region.more) QUIRE_CHECK(regions_.at(part).part_of == index);
   if (region.slot_bytes == 0) {
-    QUIRE_CHECK(region.used_count == 0 && region.occupied.empty());
+    QUIRE_CHECK(region.used_count == 0 && region.occupied.empty() && region.more.empty());
+    if (region.part_of != kNoRegion) return check_part(index);
     QUIRE_CHECK(region.hold_count > 0 || surplus_ == index ||
                 no_size_.at(region.list_position) == index);
     return;
@@ -455,7 +461,9 @@ void SsdSpace::check_region(uint32_t index) const {
   const SizeClass& size = by_size_.at(region.slot_bytes);
   QUIRE_CHECK(region.allocated);
   QUIRE_CHECK(region.geometry.slots_offset >= slots * kSsdBlockBytes);
-  QUIRE_CHECK(region.geometry.slots_offset + slots * region.slot_bytes <= region_bytes_);
+  QUIRE_CHECK(region.part_of == kNoRegion);
+  QUIRE_CHECK(region.geometry.slots_offset + slots * region.slot_bytes <=
+              (1 + region.more.size()) * region_bytes_);
   const uint64_t past_last = region.occupied.size() * kWordBits - slots;
   QUIRE_CHECK(count_set(region.occupied) == region.used_count + past_last);
   QUIRE_CHECK(region.full() || size.with_room.at(region.list_position) == index);
@@ -472,6 +480,7 @@ void SsdSpace::check_invariants() const {
   uint64_t used = 0;
   uint64_t freeing = 0;
   uint64_t bytes = 0;
+  uint64_t freeing_bytes = 0;
   uint32_t allocated = 0;
   uint32_t live = 0;
   uint32_t held = 0;
@@ -483,17 +492,20 @@ void SsdSpace::check_invariants() const {
     const uint64_t freeing_here = count_set(region.freeing);
     used += region.used_count - freeing_here;
     freeing += freeing_here;
+    freeing_bytes += freeing_here * (region.slot_bytes + kSsdBlockBytes);
     bytes += region.used_count * (region.slot_bytes + kSsdBlockBytes);
     allocated += region.allocated ? 1 : 0;
-    live += region.is_live() ? 1 : 0;
+    live += region.live_count();
     held += region.hold_count > 0 ? 1 : 0;
     with_room += region.slot_bytes != 0 && !region.full() ? 1 : 0;
   }
   QUIRE_CHECK(used == used_slots_ && freeing == freeing_slots_);
+  QUIRE_CHECK(freeing_bytes == freeing_bytes_);
   QUIRE_CHECK(bytes == occupied_bytes_ && (bytes != 0) == (used + freeing != 0));
   QUIRE_CHECK(allocated == allocated_regions_);
   QUIRE_CHECK(live == live_regions_ && held == held_regions_);
   size_t sized = 0;
+  for (const Region& region : regions_) sized += region.more.size();
   for (const auto& [slot_bytes, size] : by_size_) {
     QUIRE_CHECK(size.region_count > 0);
     sized += size.region_count;

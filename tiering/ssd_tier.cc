@@ -28,6 +28,9 @@ int errno_of(const model::Error& error, const std::string& path) {
   const bool known = ::statvfs(path.c_str(), &file_system) == 0;
   return known && (file_system.f_flag & ST_RDONLY) != 0 ? EROFS : EIO;
 }
+// Room for what the manifest writes in a while. A region need not fit: a tier whose file system has
+// no room for one goes on with those it has, if it has any.
+constexpr uint64_t kProbedBytes = 1 << 20;
 
 uint32_t region_count(const SsdTierOptions& options, uint64_t region_bytes) {
   return static_cast<uint32_t>(
@@ -49,10 +52,9 @@ model::Result<std::unique_ptr<SsdTier>> SsdTier::open(const SsdTierParts& parts,
   QUIRE_TRY(tier->open_parts());
   QUIRE_TRY(tier->restore());
   tier->build_movers();
-  tier->scrubber_ =
-      QUIRE_TRY(SsdScrubber::create(parts.cache, tier->mover_.get(), tier->files_.get(),
-                                    tier->demoter_.get(), tier->space_->region_bytes()));
-  tier->shrinker_ = std::make_unique<SsdShrinker>(ShrinkerParts{.cache = parts.cache,
+  tier->scrubber_ = QUIRE_TRY(SsdScrubber::create(parts.cache, tier->mover_.get(),
+                                                  tier->files_.get(), tier->demoter_.get()));
+  tier->shrinker_ = std::make_unique<SsdShrinker>(ShrinkerParts{.committer = tier->committer_.get(),
                                                                 .space = tier->space_.get(),
                                                                 .files = tier->files_.get(),
                                                                 .mover = tier->mover_.get(),
@@ -122,14 +124,17 @@ model::Result<void> SsdTier::open_manifest() {
 }
 
 model::Result<void> SsdTier::open_parts() {
-  QUIRE_TRY(open_directory());
-  const Superblock& superblock = directory_->superblock();
-  const uint32_t regions = region_count(options_, superblock.region_bytes);
+  // Before a new directory is made.
+  const SsdGeometry geometry = QUIRE_TRY(SsdDirectory::look(options_.directory));
+  const uint32_t regions = region_count(options_, geometry.region_bytes);
   if (regions < kMinRegions) {
     return make_error(Errc::kInvalidArgument, "--ssd_bytes must hold at least two regions of " +
-                                                  std::to_string(superblock.region_bytes) +
-                                                  " bytes");
+                                                  std::to_string(geometry.region_bytes) +
+                                                  " bytes; it is " +
+                                                  std::to_string(options_.capacity_bytes));
   }
+  QUIRE_TRY(open_directory());
+  const Superblock& superblock = directory_->superblock();
   QUIRE_TRY(open_manifest());
   space_ = std::make_unique<SsdSpace>(superblock.region_bytes, regions);
   files_ = std::make_unique<SsdFiles>(directory_.get(), space_.get(), parts_.engine);
@@ -307,8 +312,8 @@ void SsdTier::route() {
   for (IoOp* op : others_) {
     if (op->tag & SsdCommitter::kSyncTag) {
       committer_->on_sync(*op);
-    } else if (op->tag & SsdDemoter::kAllocateTag) {
-      demoter_->on_allocated(*op);
+    } else if (op->tag & SsdRoom::kAllocateTag) {
+      demoter_->on_allocated(*op, now);
     } else if (op->tag & SsdShrinker::kTag) {
       shrinker_->on_done(*op);
     } else {
@@ -331,11 +336,12 @@ void SsdTier::step_probe(int64_t now_ns) {
   mover_->find_hangs(now_ns, options_.health.hang_ns);
   if (probe_done_ || (probe_ != nullptr && probe_->running()) || !health_.probe_due(now_ns)) return;
   if (probe_ == nullptr) make_probe();
-  if (probe_ != nullptr) {
-    probe_->start(space_->region_bytes());
-  } else {
+  if (probe_ == nullptr) {
     health_.probe_finished(false, false, now_ns);
+    return;
   }
+  const bool any = space_->usage().allocated_bytes > 0;
+  probe_->start(any ? kProbedBytes : space_->region_bytes());
 }
 
 bool SsdTier::drop_some_kept() {
@@ -364,8 +370,7 @@ bool SsdTier::step(bool quiet) {
   bool worked = mover_->poll();
   route();
   cache::NodeStore& store = parts_.cache->store();
-  for (const cache::SsdRelease& release : store.ssd_releases()) committer_->add_release(release);
-  store.ssd_releases().clear();
+  committer_->take_releases();
   // RAM that is needed does not wait for company.
   const bool coming =
       !demoter_->short_of_ram() &&
@@ -414,7 +419,7 @@ SsdTierStatus SsdTier::status() const {
   status.admission = demoter_->admission().counters();
   status.scrub = scrubber_->status();
   status.restored = restored_;
-  status.repaired = directory_->repaired();
+  if (!directory_->read_only()) status.repaired = directory_->repaired();
   status.kept = kept_.counts();
   status.dropping_kept = kept_.is_dropping();
   if (const auto worst = kept_.worst()) {
@@ -425,6 +430,8 @@ SsdTierStatus SsdTier::status() const {
   status.regions_given_back = shrinker_->regions_given_back();
   status.blocked_by =
       demoter_->blocked_by().empty() ? shrinker_->blocked_by() : demoter_->blocked_by();
+  status.largest_object_bytes = largest_object_bytes();
+  status.limited_by = demoter_->room().limited_by();
   status.manifest_bytes_written = manifest_->bytes_written();
   status.codec_groups = demoter_->codec_groups();
   status.codec_memory_bytes = mover_->codec_memory_bytes();

@@ -82,6 +82,8 @@ struct SsdTierStatus {
   uint64_t roots = 0;  // with runs in the manifest
   uint64_t regions_given_back = 0;
   std::string blocked_by;
+  std::string limited_by;             // why the tier is smaller than it may be
+  uint64_t largest_object_bytes = 0;  // of a slot: a larger object is never on SSD
   uint64_t manifest_bytes_written = 0;
   std::vector<CodecGroupStatus> codec_groups;
   uint64_t codec_memory_bytes = 0;
@@ -131,6 +133,8 @@ class SsdTier {
   SsdState state() const { return health_.state(); }
   // It works, and all that is on the device is served.
   bool is_whole() const { return state() == SsdState::kOk && !kept_.worst(); }
+  // Of a slot: an object that takes more is never on SSD.
+  uint64_t largest_object_bytes() const { return space_->largest_slot_bytes(); }
   SsdTierStatus status() const;
   void check_invariants() const { space_->check_invariants(); }
 

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -21,6 +22,8 @@ using model::Errc;
 using model::Result;
 using tests::contents_of;
 using tests::read_bytes;
+using tests::refuse_syscall;
+using tests::run_in_child;
 using tests::ScratchDirectory;
 using tests::write_bytes;
 
@@ -186,6 +189,23 @@ TEST(SsdDirectoryFiles, LockOfSomebodyElseIsRefusedByNameAndLeftAlone) {
   write_bytes(used / "lock", "my notes\n");
   EXPECT_EQ(open_at(used.path()).code(), Errc::kInvalidArgument);
   EXPECT_EQ(read_bytes(used / "lock"), "my notes\n");
+}
+
+// Somebody holds too many descriptors: no word of a device.
+TEST(SsdDirectoryFiles, DescriptorShortageNamesItsLimit) {
+  for (const int error : {EMFILE, ENFILE}) {
+    const ScratchDirectory scratch;
+    make_at(scratch.path());
+    EXPECT_EQ(run_in_child([&] {
+                const Opened opened = open_at(scratch.path());
+                if (!opened.ok() || !refuse_syscall(SYS_openat, error)) return 1;
+                const Result<int> file = (*opened)->data_file(0, true);
+                if (file.code() != Errc::kResourceExhausted) return 2;
+                const std::string wanted = error == EMFILE ? "RLIMIT_NOFILE" : "in system";
+                return file.error().text.find(wanted) != std::string::npos ? 0 : 3;
+              }),
+              0);
+  }
 }
 
 }  // namespace

@@ -20,7 +20,8 @@ FaultySsd::FaultySsd(const OptionsChange& change, server::DaemonSeams seams)
                   engine_ = engine.get();
                   return engine;
                 },
-            .manifest_env = seams.manifest_env},
+            .manifest_env = seams.manifest_env,
+            .adjust_tier = seams.adjust_tier},
            change) {}
 
 void FaultySsd::with_engine(const std::function<void(FaultyEngine&)>& function) {

@@ -29,6 +29,7 @@ class FaultySsd {
   void release_held(size_t count = SIZE_MAX);
   void release_on_core(size_t count) { engine_->release_held(count); }  // in eventually()
   void release_oldest_on_core() { engine_->release_oldest(); }
+  size_t held_on_core() const { return engine_->held_count(); }
   bool all_held_on_core() const { return engine_->in_flight() == engine_->held_count(); }
   // Waits until so many operations are held back.
   bool wait_for_held(size_t count);

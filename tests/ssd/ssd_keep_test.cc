@@ -250,6 +250,21 @@ TEST(SsdKeep, ARootsRecordWithoutARunIsErasedAtStart) {
   EXPECT_EQ(root_records(rig), 1u);
 }
 
+// Three regions of the directory, and less than one of the flag.
+TEST(SsdKeep, TheDirectorysRegionSizeCountsNotTheFlags) {
+  SsdRig rig({}, [](server::Options& options) { options.ssd_region_bytes = 16 * kMiB; });
+  commit_durably(rig, 1);
+  rig.daemon().options().ssd_region_bytes = server::Options{}.ssd_region_bytes;
+  rig.daemon().options().ssd_bytes = 48 * kMiB;
+  ASSERT_GT(rig.daemon().options().ssd_region_bytes, rig.daemon().options().ssd_bytes);
+  rig.daemon().restart();
+  EXPECT_EQ(rig.status().state, SsdState::kOk);
+  EXPECT_EQ(rig.status().space.capacity_bytes, 48 * kMiB);
+  EXPECT_TRUE(served(rig, 1));
+  commit_durably(rig, 2);
+  EXPECT_EQ(audit(rig), "");
+}
+
 // What depends on kept content is kept with it.
 TEST(SsdKeep, Law08_ChildrenOfWhatIsKeptAreNoOrphans) {
   SsdRig rig({}, [](server::Options& options) { options.ssd_bytes = 64 * kMiB; });

@@ -53,6 +53,36 @@ TEST(ManifestRecords, SlotSizeOfARunRoundTrips) {
   }
 }
 
+TEST(ManifestRecords, RegionsOfALargeObjectRoundTrip) {
+  for (const size_t count : {size_t{1}, size_t{2}, size_t{kMaxMoreRegions}}) {
+    for (const uint64_t slot_bytes : {uint64_t{0}, uint64_t{1} << 30}) {
+      RunRecord run = make_run(1, slot_bytes);
+      run.key.slot = SsdSlot::of(3, 0);
+      for (size_t i = 0; i < count; ++i) run.more.push_back(static_cast<uint16_t>(i * 7));
+      RunRecord parsed = make_run(3, 99);
+      parsed.more = {1, 2, 3};
+      ASSERT_TRUE(parse_run(run_key(kRunPrefix, run.key), run_value(run), parsed));
+      EXPECT_EQ(parsed.more, run.more);
+      EXPECT_EQ(parsed.slot_bytes, slot_bytes);
+      EXPECT_EQ(parsed.keys, run.keys);
+      for (size_t bytes = 0; bytes < run_value(run).size(); ++bytes) {
+        const bool plain = bytes == run_value(make_run(1, 0)).size();
+        const bool encoded = slot_bytes != 0 && bytes == run_value(make_run(1, 4096)).size();
+        EXPECT_EQ(parses(run, run_value(run).substr(0, bytes)), plain || encoded) << bytes;
+      }
+      EXPECT_FALSE(parses(run, run_value(run) + std::string(2, '\0')));
+    }
+  }
+  RunRecord beyond = make_run(1, 0);
+  beyond.key.slot = SsdSlot::of(3, 0);
+  beyond.more = {kMaxRegions};
+  EXPECT_FALSE(parses(beyond, run_value(beyond)));
+  beyond.more = {4};
+  EXPECT_TRUE(parses(beyond, run_value(beyond)));
+  beyond.key.slot = SsdSlot::of(3, 1);
+  EXPECT_FALSE(parses(beyond, run_value(beyond)));
+}
+
 // A run that is not encoded has the bytes that it had before there were any.
 TEST(ManifestRecords, Law14_SlotSizeStandsBehindAndOnlyWhereItIsNeeded) {
   const std::string plain = run_value(make_run(2, 0));

@@ -137,6 +137,9 @@ TEST(SsdFormat, FieldsLieWhereTheyLay) {
   EXPECT_EQ(offsetof(ExtentHeader, key), 96u);
   EXPECT_EQ(offsetof(ExtentHeader, weights_epoch), 192u);
   EXPECT_EQ(offsetof(ExtentHeader, pages) % 8, 0u);
+  EXPECT_EQ(offsetof(ExtentHeader, slot_bytes), 3464u);
+  EXPECT_EQ(offsetof(ExtentHeader, more_count), 3472u);
+  EXPECT_EQ(offsetof(ExtentHeader, more), 3476u);
   EXPECT_EQ(offsetof(ExtentHeader, reserved) + sizeof(ExtentHeader::reserved),
             sizeof(ExtentHeader));
 }
@@ -169,6 +172,23 @@ TEST(SsdFormat, GeometryAtItsEnds) {
   EXPECT_EQ(region_geometry(1 << 20, (1 << 20) - 4096).slot_count, 1u);
   EXPECT_EQ(region_geometry(1ull << 30, 4096).slot_count, kMaxSlotsPerRegion);
   EXPECT_EQ(region_geometry(64ull << 30, 5ull << 30).slot_count, 12u);
+}
+
+TEST(SsdFormat, ASlotThatFitsNoRegionTakesSeveral) {
+  constexpr uint64_t kRegion = 1 << 20;
+  EXPECT_EQ(more_regions(kRegion, 0), 0u);
+  EXPECT_EQ(more_regions(kRegion, kRegion - 4096), 0u);
+  EXPECT_EQ(more_regions(kRegion, kRegion), 1u);
+  EXPECT_EQ(more_regions(kRegion, 2 * kRegion - 4096), 1u);
+  EXPECT_EQ(more_regions(kRegion, 2 * kRegion), 2u);
+  const uint64_t most = (kMaxMoreRegions + 1) * kRegion - 4096;
+  EXPECT_EQ(more_regions(kRegion, most), kMaxMoreRegions);
+  EXPECT_EQ(more_regions(kRegion, most + 4096), 0u);
+  EXPECT_EQ(more_regions(kRegion, ~0ull << 12), 0u);
+  EXPECT_EQ(slot_geometry(kRegion, most).slot_count, 1u);
+  EXPECT_EQ(slot_geometry(kRegion, most).slots_offset, kSsdBlockBytes);
+  EXPECT_EQ(slot_geometry(kRegion, most + 4096).slot_count, 0u);
+  EXPECT_EQ(slot_geometry(kRegion, 4096).slot_count, region_geometry(kRegion, 4096).slot_count);
 }
 
 TEST(SsdFormat, StoredPagesAreRoundedUpOneByOne) {

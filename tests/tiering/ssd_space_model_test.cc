@@ -157,7 +157,7 @@ void SpaceModel::add_or_drop() {
     ASSERT_EQ(region.has_value(), allocated_.size() < kRegions || has_spare);
     if (!region) return;
     ASSERT_TRUE(sizes_.emplace(region->region, bytes).second);
-    ASSERT_EQ(region->fresh, allocated_.insert(region->region).second);
+    ASSERT_EQ(region->fresh(), allocated_.insert(region->region).second);
     return;
   }
   const uint32_t region = random_() % (kRegions + 1);

@@ -39,7 +39,7 @@ TEST(SsdSpace, NothingIsTakenBeforeARegionHasTheSize) {
   EXPECT_FALSE(space.take(kSmall, 1));
   const auto region = space.add_region(kSmall);
   ASSERT_TRUE(region);
-  EXPECT_TRUE(region->fresh);
+  EXPECT_TRUE(region->fresh());
   EXPECT_FALSE(space.take(kMiddle, 1));
   EXPECT_TRUE(space.take(kSmall, 1));
   space.check_invariants();
@@ -53,9 +53,10 @@ TEST(SsdSpace, Law10_RegionsAreBounded) {
   EXPECT_EQ(space.region_count(), 2u);
 }
 
-TEST(SsdSpace, ASlotLargerThanARegionIsRefused) {
+TEST(SsdSpace, ASlotLargerThanTheSpaceIsRefused) {
   SsdSpace space(kRegionBytes, 2);
-  EXPECT_FALSE(space.add_region(kRegionBytes));
+  EXPECT_EQ(space.largest_slot_bytes(), 2 * kRegionBytes - kSsdBlockBytes);
+  EXPECT_FALSE(space.add_region(2 * kRegionBytes));
   EXPECT_FALSE(space.add_region(0));
   EXPECT_TRUE(space.add_region(kRegionBytes - kSsdBlockBytes));
   EXPECT_EQ(space.take(kRegionBytes - kSsdBlockBytes, 5)->count, 1u);
@@ -315,7 +316,7 @@ TEST(SsdSpace, ARegionGoesBackToNoSizeWithItsLastSlot) {
   const auto again = space.add_region(kLarge);
   ASSERT_TRUE(again);
   EXPECT_EQ(again->region, 0u);
-  EXPECT_FALSE(again->fresh);
+  EXPECT_FALSE(again->fresh());
   EXPECT_EQ(space.take(kLarge, 100)->count, 6u);
   space.check_invariants();
 }
@@ -326,19 +327,19 @@ TEST(SsdSpace, ADroppedRegionIsFreshAgain) {
   const auto region = space.add_region(kMiddle);
   ASSERT_TRUE(region);
   EXPECT_EQ(region->region, 0u);
-  EXPECT_TRUE(region->fresh);
+  EXPECT_TRUE(region->fresh());
   EXPECT_EQ(space.usage().allocated_bytes, 2 * kRegionBytes);
   space.drop_region(region->region);
   EXPECT_EQ(space.usage().allocated_bytes, kRegionBytes);
   EXPECT_FALSE(space.take(kMiddle, 1));
   space.check_invariants();
-  EXPECT_TRUE(space.add_region(kMiddle)->fresh);
+  EXPECT_TRUE(space.add_region(kMiddle)->fresh());
   // One that went back by itself may be dropped too.
   const SsdRun run = *space.take(kMiddle, 1);
   space.release(run.first);
   space.reclaim(run.first);
   space.drop_region(0);
-  EXPECT_TRUE(space.add_region(kSmall)->fresh);
+  EXPECT_TRUE(space.add_region(kSmall)->fresh());
   space.check_invariants();
 }
 
@@ -350,7 +351,7 @@ TEST(SsdSpace, ARegionWithBlocksIsGivenOutBeforeOneWithout) {
   space.reclaim(SsdSlot::of(2, 0));
   std::vector<std::pair<uint32_t, bool>> given;
   while (const auto region = space.add_region(kLarge)) {
-    given.emplace_back(region->region, region->fresh);
+    given.emplace_back(region->region, region->fresh());
   }
   EXPECT_EQ(given, (std::vector<std::pair<uint32_t, bool>>{{2, false}, {1, true}, {3, true}}));
 }
@@ -427,7 +428,7 @@ TEST(SsdSpace, RegionsBelowAClaimedOneMayTakeAnySize) {
   EXPECT_EQ(space.region_count(), 4u);
   std::set<uint32_t> regions;
   while (const auto region = space.add_region(kLarge)) {
-    EXPECT_TRUE(region->fresh);
+    EXPECT_TRUE(region->fresh());
     regions.insert(region->region);
   }
   EXPECT_EQ(regions, (std::set<uint32_t>{0, 1, 2}));
