@@ -1,7 +1,9 @@
 #include "client/quirectl/status_output.h"
 
 #include <algorithm>
+#include <array>
 #include <boost/json.hpp>
+#include <charconv>
 
 namespace quire::client {
 
@@ -11,7 +13,16 @@ namespace json = boost::json;
 
 void write_object(const json::object& object, size_t indent, std::string& out);
 
+// The library writes 0E0 and 5E-1, which people do not read. Digits enough to get the value back.
+std::string fraction_text(double value) {
+  std::array<char, 512> text;  // the longest has less than 350
+  const auto end =
+      std::to_chars(text.data(), text.data() + text.size(), value, std::chars_format::fixed);
+  return {text.data(), end.ptr};
+}
+
 std::string scalar_text(const json::value& value) {
+  if (value.is_double()) return fraction_text(value.get_double());
   if (value.is_string()) return std::string(value.get_string());
   if (value.is_null()) return "-";
   return json::serialize(value);

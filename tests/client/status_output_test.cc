@@ -51,6 +51,22 @@ TEST(StatusOutput, ShowsEachTierWithWhateverItTells) {
             "      reads  3\n");
 }
 
+TEST(StatusOutput, ShowsFractionsWithoutExponents) {
+  const auto table = status_table(
+      R"({"none":0.0,"half":0.5,"whole":1.0,"third":0.3333333333333333,"start":0.00000125,
+          "large":1.5e15,"below":-2.5,"list":[0.0,0.25]})");
+  ASSERT_TRUE(table.ok());
+  EXPECT_EQ(*table,
+            "none   0\n"
+            "half   0.5\n"
+            "whole  1\n"
+            "third  0.3333333333333333\n"
+            "start  0.00000125\n"
+            "large  1500000000000000\n"
+            "below  -2.5\n"
+            "list   0, 0.25\n");
+}
+
 TEST(StatusOutput, RefusesWhatIsNoObject) {
   EXPECT_EQ(status_table("[1]").code(), model::Errc::kMalformedFrame);
   EXPECT_EQ(status_table("{").code(), model::Errc::kMalformedFrame);
