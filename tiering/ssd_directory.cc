@@ -117,6 +117,7 @@ Result<std::unique_ptr<SsdDirectory>> SsdDirectory::open(const SsdDirectoryOptio
   const Result<Superblock> seen = directory->read_better_superblock();
   if (seen.code() == Errc::kUnsupportedVersion) return seen.error();
   directory->has_superblock_ = seen.code() != Errc::kNotFound;
+  if (!directory->has_superblock_) QUIRE_TRY(directory->refuse_data_without_superblock());
   QUIRE_TRY(directory->take_lock());
   QUIRE_TRY(directory->start(options));
   return directory;
@@ -292,10 +293,7 @@ Result<void> SsdDirectory::refuse_data_without_superblock() const {
 
 Result<void> SsdDirectory::start(const SsdDirectoryOptions& options) {
   Result<Superblock> seen = read_better_superblock();
-  if (seen.code() == Errc::kNotFound && !read_only_) {
-    QUIRE_TRY(refuse_data_without_superblock());
-    seen = make_superblock(options);
-  }
+  if (seen.code() == Errc::kNotFound && !read_only_) seen = make_superblock(options);
   superblock_ = QUIRE_TRY(std::move(seen));
   read_only_ = read_only_ || has_unknown_features();
   if (!read_only_) QUIRE_TRY(count_start());

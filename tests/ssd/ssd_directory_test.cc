@@ -321,6 +321,7 @@ TEST(SsdDirectory, DataWithoutASuperblockIsCorrupt) {
       fs::create_directory(scratch / "manifest");
     } else {
       write_bytes(scratch / "data.000003", "pages");
+      write_bytes(scratch / "lock", "4711\n");  // of the daemon that had the superblock
     }
     const Opened refused = open_at(scratch.path());
     ASSERT_EQ(refused.code(), Errc::kCorrupt);
