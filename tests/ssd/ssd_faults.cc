@@ -21,6 +21,7 @@ FaultySsd::FaultySsd(const OptionsChange& change, server::DaemonSeams seams)
                   return engine;
                 },
             .manifest_env = seams.manifest_env,
+            .clock = seams.clock,
             .adjust_tier = seams.adjust_tier},
            change) {}
 
@@ -67,11 +68,10 @@ OptionsChange MemoryDirectory::use(const std::string& engine) const {
   };
 }
 
-MemorySsd::MemorySsd(uint32_t hang_ms, uint32_t queue_depth)
+MemorySsd::MemorySsd(uint32_t hang_ms)
     : FaultySsd([=, this](server::Options& options) {
         use()(options);
         options.ssd_hang_ms = hang_ms;
-        options.ssd_queue_depth = queue_depth;
       }) {}
 
 std::unique_ptr<client::Client> connect_lazily(TestDaemon& daemon) {

@@ -30,6 +30,7 @@ class FaultySsd {
   void release_on_core(size_t count) { engine_->release_held(count); }  // in eventually()
   void release_oldest_on_core() { engine_->release_oldest(); }
   size_t held_on_core() const { return engine_->held_count(); }
+  uint64_t refused_on_core(tiering::IoKind kind) const { return engine_->refused_count(kind); }
   bool all_held_on_core() const { return engine_->in_flight() == engine_->held_count(); }
   // Waits until so many operations are held back.
   bool wait_for_held(size_t count);
@@ -54,7 +55,7 @@ class MemoryDirectory {
 // busy the machine's disk is.
 class MemorySsd : private MemoryDirectory, public FaultySsd {
  public:
-  explicit MemorySsd(uint32_t hang_ms = kPatienceMs, uint32_t queue_depth = 64);
+  explicit MemorySsd(uint32_t hang_ms = kPatienceMs);
 };
 
 // A client that touches only the pages it is given.

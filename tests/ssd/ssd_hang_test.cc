@@ -5,11 +5,10 @@
 
 #include <algorithm>
 #include <array>
-#include <chrono>
 #include <set>
-#include <thread>
 
 #include "tests/ssd/ssd_faults.h"
+#include "tests/ssd/stepped_ssd.h"
 #include "tests/support/patience.h"
 
 namespace quire::tests {
@@ -23,6 +22,7 @@ constexpr uint32_t kTokens = 400;  // 50 spans: at least four transfers
 constexpr uint32_t kBlocks = kTokens / 8;
 
 constexpr uint32_t kHangMs = 400;
+constexpr uint32_t kForeverMs = 0xffffffff;  // the longest there is
 
 bool whole(const Hit& hit) {
   return hit.blocks == kBlocks && hit.checkpoint && hit.code == Errc::kOk && hit.wrong.empty();
@@ -122,15 +122,15 @@ TEST(SsdHang, Law15_DeadlineDeliversTheUsableHead) {
 }
 
 TEST(SsdHang, Law09_HungReadSwitchesTheTierOffUntilItAnswers) {
-  MemorySsd ssd(kHangMs);
+  SteppedSsd ssd;
   SsdRig& rig = ssd.rig();
   const auto client = connect_lazily(ssd.daemon());
   rig.commit(*client, 1, kTokens);
   rig.commit(*client, 2, kTokens);
-  ASSERT_TRUE(rig.settle());
+  ASSERT_TRUE(ssd.settle());
   rig.empty_ram();
   ssd.add_fault({.kinds = kReads, .action = FaultAction::kDelay, .from_then_on = true});
-  EXPECT_EQ(try_hit(rig, *client, 1, kTokens).code, Errc::kIoError);
+  EXPECT_EQ(ssd.load_that_hangs(*client, 1, kTokens), Errc::kIoError);
   const tiering::SsdTierStatus status = rig.status();
   EXPECT_EQ(status.state, SsdState::kOff);
   EXPECT_NE(status.reason.find("has not come back"), std::string::npos);
@@ -140,8 +140,8 @@ TEST(SsdHang, Law09_HungReadSwitchesTheTierOffUntilItAnswers) {
   EXPECT_TRUE(serves_ram(rig, *client, 50));
   ssd.clear_faults();
   ssd.release_held();
-  ASSERT_TRUE(wait_for_state(rig, SsdState::kOk));
-  ASSERT_TRUE(rig.settle());
+  ASSERT_TRUE(ssd.comes_to(SsdState::kOk));
+  ASSERT_TRUE(ssd.settle());
   EXPECT_TRUE(whole(try_hit(rig, *client, 1, kTokens)));
   EXPECT_TRUE(whole(try_hit(rig, *client, 2, kTokens)));
   EXPECT_EQ(audit(rig), "");
@@ -152,19 +152,21 @@ class SsdHangOf : public testing::TestWithParam<KindMask> {};
 // The device takes what demotion gives it and never tells. RAM is served; when it answers at last,
 // demotion goes on.
 TEST_P(SsdHangOf, Law09_DemotionThatHangsSwitchesTheTierOff) {
-  MemorySsd ssd(kHangMs);
+  SteppedSsd ssd;
   SsdRig& rig = ssd.rig();
   const auto client = connect_lazily(ssd.daemon());
   ssd.add_fault({.kinds = GetParam(), .action = FaultAction::kHold, .from_then_on = true});
   rig.commit(*client, 1, kTokens);
-  ASSERT_TRUE(wait_for_state(rig, SsdState::kOff));
+  ASSERT_TRUE(ssd.comes([&](server::Daemon&) { return ssd.held_on_core() > 0; }));
+  ssd.hang();
+  ASSERT_TRUE(ssd.comes_to(SsdState::kOff));
   EXPECT_NE(rig.status().reason.find("has not come back"), std::string::npos);
   EXPECT_TRUE(whole(try_hit(rig, *client, 1, kTokens)));
   EXPECT_TRUE(serves_ram(rig, *client, 50));
   ssd.clear_faults();
   ssd.release_held();
-  ASSERT_TRUE(wait_for_state(rig, SsdState::kOk));
-  ASSERT_TRUE(rig.settle());
+  ASSERT_TRUE(ssd.comes_to(SsdState::kOk));
+  ASSERT_TRUE(ssd.settle());
   rig.empty_ram();
   EXPECT_TRUE(whole(try_hit(rig, *client, 1, kTokens)));
   EXPECT_EQ(audit(rig), "");
@@ -180,22 +182,25 @@ INSTANTIATE_TEST_SUITE_P(Kinds, SsdHangOf, testing::Values(kWrites, kSyncs, kAll
 // Each operation is answered in less than the limit, and the last of them are not asked for before
 // it has passed.
 TEST(SsdHang, WaitingForATurnIsNoHang) {
-  constexpr uint32_t kLimitMs = 2000;
-  MemorySsd ssd(kLimitMs, /*queue_depth=*/4);
+  constexpr std::chrono::minutes kLimit{2};
+  SteppedSsd ssd([&](server::Options& options) {
+    options.ssd_queue_depth = 4;
+    options.ssd_hang_ms = std::chrono::milliseconds(kLimit).count();
+  });
   SsdRig& rig = ssd.rig();
   const auto client = connect_lazily(ssd.daemon());
   rig.commit(*client, 1, kTokens);
-  ASSERT_TRUE(rig.settle());
+  ASSERT_TRUE(ssd.settle());
   rig.empty_ram();
   ssd.with_engine([](FaultyEngine& engine) { engine.hold_all(true); });
-  PendingLoad load(rig, *client, 1);
-  const auto start = std::chrono::steady_clock::now();
+  PendingLoad load(rig, *client, 1, {.deadline_ms = kForeverMs});
+  ASSERT_TRUE(ssd.wait_for_held(1));
   uint32_t answered = 0;
-  while (rig.status().loads > 0 || answered == 0) {
-    ASSERT_LT(std::chrono::steady_clock::now() - start, kPatience);
-    std::this_thread::sleep_for(std::chrono::milliseconds(kLimitMs / 8));
+  for (; rig.status().loads > 0; ++answered) {
+    ASSERT_LT(answered, 1000u);
+    ASSERT_TRUE(ssd.stands_still());
+    ssd.pass(kLimit / 8);
     ssd.with_engine([](FaultyEngine& engine) { engine.release_oldest(); });
-    ++answered;
   }
   EXPECT_GT(answered, 8u) << "over before a turn could have been waited for";
   EXPECT_EQ(static_cast<Errc>(load.wait().code), Errc::kOk);
@@ -244,6 +249,7 @@ TEST(SsdHang, LoadsAreFreedWhenTheTierComesToItsEnd) {
   EXPECT_EQ(try_hit(rig, *client, 1, kTokens).code, Errc::kIoError);
   ssd.clear_faults();
   ssd.release_held();
+  ssd.daemon().options().ssd_hang_ms = kPatienceMs;
   ssd.daemon().restart();
   const auto later = connect_lazily(ssd.daemon());
   EXPECT_TRUE(whole(try_hit(rig, *later, 1, kTokens)));

@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "tests/ssd/ssd_faults.h"
+#include "tests/ssd/stepped_ssd.h"
 #include "tests/support/faulty_file_system.h"
 
 namespace quire::tests {
@@ -386,15 +387,15 @@ TEST(SsdRecovery, Law09_SealedFileKeepsWhatItHoldsWhenThereIsNoOther) {
 
 // A hung read switches the tier off, and quarantines nothing.
 TEST(SsdRecovery, WhatIsCommittedAgainWhileTheTierIsOffIsNoDuplicate) {
-  MemorySsd ssd(/*hang_ms=*/400);
+  SteppedSsd ssd;
   SsdRig& rig = ssd.rig();
   const auto client = connect_lazily(ssd.daemon());
   for (uint64_t context = 1; context <= 3; ++context) rig.commit(*client, context, kTokens);
-  ASSERT_TRUE(rig.settle());
+  ASSERT_TRUE(ssd.settle());
   const cache::StoreCounters before = rig.counters();
   rig.empty_ram();
   ssd.add_fault({.kinds = kReads, .action = FaultAction::kHold, .from_then_on = true});
-  EXPECT_EQ(try_hit(rig, *client, 1, kTokens).code, model::Errc::kIoError);
+  EXPECT_EQ(ssd.load_that_hangs(*client, 1, kTokens), model::Errc::kIoError);
   ASSERT_TRUE(wait_for_state(rig, SsdState::kOff));
 
   EXPECT_EQ(try_hit(rig, *client, 2, kTokens).announced_tokens, 0u);
@@ -408,8 +409,8 @@ TEST(SsdRecovery, WhatIsCommittedAgainWhileTheTierIsOffIsNoDuplicate) {
 
   ssd.clear_faults();
   ssd.release_held();
-  ASSERT_TRUE(wait_for_state(rig, SsdState::kOk));
-  ASSERT_TRUE(rig.settle());
+  ASSERT_TRUE(ssd.comes_to(SsdState::kOk));
+  ASSERT_TRUE(ssd.settle());
   EXPECT_EQ(audit(rig), "");
   for (const bool restarted : {false, true}) {
     if (restarted) ssd.daemon().restart();

@@ -47,7 +47,10 @@ FaultyEngine::FaultyEngine(std::unique_ptr<tiering::IoEngine> inner, uint64_t se
 }
 
 bool FaultyEngine::submit(IoOp* op) {
-  if (free_.empty()) return false;
+  if (free_.empty()) {
+    ++refused_[static_cast<size_t>(op->kind)];
+    return false;
+  }
   Flight* flight = free_.back();
   free_.pop_back();
   op->error = 0;

@@ -73,6 +73,8 @@ class FaultyEngine final : public tiering::IoEngine {
   void set_hook(Hook hook) { hook_ = std::move(hook); }
   // Operations that came to go on, those that were failed or held among them.
   uint64_t count(tiering::IoKind kind) const { return counts_[static_cast<size_t>(kind)]; }
+  // Attempts to submit one that found no place.
+  uint64_t refused_count(tiering::IoKind kind) const { return refused_[static_cast<size_t>(kind)]; }
   uint64_t total_count() const { return next_index_; }
   uint64_t faults_acted() const { return faults_acted_; }
 
@@ -120,6 +122,7 @@ class FaultyEngine final : public tiering::IoEngine {
   std::vector<CountedFault> faults_;
   bool hold_all_ = false;
   std::array<uint64_t, 5> counts_{};
+  std::array<uint64_t, 5> refused_{};
   uint64_t next_index_ = 0;
   uint64_t faults_acted_ = 0;
 
