@@ -204,21 +204,30 @@ TEST_F(ClientFailure, AnImpossibleCompletionIndexEndsTheSession) {
   EXPECT_TRUE(client_->ping().ok());
 }
 
+// Of a client in a hurry, what need not be late: a busy machine may make it so.
+template <typename Call>
+auto again_while_late(Call call) {
+  auto result = call();
+  while (result.code() == Errc::kDeadlineExceeded) result = call();
+  return result;
+}
+
 TEST_F(ClientFailure, ACallThatTookTooLongIsUndoneWhenItCompletes) {
-  start();
-  ClientOptions hasty;
+  start_all();
+  store(FillKind::kSpan, 32);
+  session_.reset();
+  ClientOptions hasty;  // from here on: nothing but what is to be late has so little time
   hasty.call_timeout_ms = 30;
   connect(hasty);
   open();
-  store(FillKind::kSpan, 32);
   daemon_->hold_ring(true);
   EXPECT_EQ(session_->match(100).code(), Errc::kDeadlineExceeded);
   EXPECT_EQ(session_->begin_fill(FillKind::kSpan, 64).code(), Errc::kDeadlineExceeded);
   daemon_->hold_ring(false);
   // The first call takes the late completions in and undoes them; the second comes after that.
-  while (session_->noop().code() == Errc::kDeadlineExceeded) {
+  for (int call = 0; call < 2; ++call) {
+    ASSERT_TRUE(again_while_late([&] { return session_->noop(); }).ok());
   }
-  ASSERT_TRUE(session_->noop().ok());
   EXPECT_EQ(daemon_->lease_count(), 0u);
   EXPECT_EQ(daemon_->fill_count(), 0u);
 }
@@ -226,16 +235,18 @@ TEST_F(ClientFailure, ACallThatTookTooLongIsUndoneWhenItCompletes) {
 TEST_F(ClientFailure, ALateSocketReplyIsDroppedAndItsSessionClosed) {
   start();
   ClientOptions hasty;
+  hasty.socket_path = path_;
   hasty.connect_timeout_ms = 30;
-  connect(hasty);
-  ASSERT_TRUE(client_->register_layout(test_layout()).ok());
+  client_ = again_while_late([&] { return Client::connect(hasty); }).value();
+  const auto known = [&] { return client_->register_layout(test_layout()); };
+  ASSERT_TRUE(again_while_late(known).ok());
   daemon_->hold_replies(true);
   EXPECT_EQ(client_->open_session(session_options()).code(), Errc::kDeadlineExceeded);
   EXPECT_EQ(client_->status_json().code(), Errc::kDeadlineExceeded);
   daemon_->hold_replies(false);
-  while (client_->ping().code() == Errc::kDeadlineExceeded) {
+  for (int call = 0; call < 2; ++call) {
+    ASSERT_TRUE(again_while_late([&] { return client_->ping(); }).ok());
   }
-  ASSERT_TRUE(client_->ping().ok());
   EXPECT_EQ(daemon_->session_count(), 0u);
 }
 

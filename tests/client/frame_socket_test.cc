@@ -1,4 +1,5 @@
 #include "client/frame_socket.h"
+#include "tests/support/patience.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -146,16 +147,17 @@ TEST_F(FrameSocketTest, RefusesAnAnnouncedLengthAboveTheBound) {
 
 TEST_F(FrameSocketTest, RefusesToSendAboveTheBoundAndStaysUsable) {
   const std::string large(model::kMaxFrameBytes + 1, 'x');
-  const auto sent = socket_.send(FrameType::kPing, 1, large, Deadline::after_ms(100));
+  const auto sent =
+      socket_.send(FrameType::kPing, 1, large, Deadline::after_ms(tests::kPatienceMs));
   EXPECT_EQ(sent.code(), Errc::kFrameTooLarge);
-  EXPECT_TRUE(socket_.send(FrameType::kPing, 1, "", Deadline::after_ms(100)).ok());
+  EXPECT_TRUE(socket_.send(FrameType::kPing, 1, "", Deadline::after_ms(tests::kPatienceMs)).ok());
 }
 
 TEST_F(FrameSocketTest, HangUpBetweenAndInsideFramesIsUnavailable) {
   write_peer(frame_bytes({.sequence = 1}, "cut").substr(0, 17));
   peer_.reset();
-  EXPECT_EQ(socket_.receive(Deadline::after_ms(1000)).code(), Errc::kUnavailable);
-  EXPECT_EQ(socket_.receive(Deadline::after_ms(1000)).code(), Errc::kUnavailable);
+  EXPECT_EQ(socket_.receive(Deadline::after_ms(tests::kPatienceMs)).code(), Errc::kUnavailable);
+  EXPECT_EQ(socket_.receive(Deadline::after_ms(tests::kPatienceMs)).code(), Errc::kUnavailable);
   EXPECT_EQ(socket_.send(FrameType::kPing, 1, "", Deadline::now()).code(), Errc::kUnavailable);
 }
 
@@ -172,9 +174,10 @@ TEST_F(FrameSocketTest, AFrameLargerThanTheSocketBufferArrivesWhole) {
   FrameSocket other{std::move(peer_)};
   const std::string large(model::kMaxFrameBytes, 'y');
   std::thread sender([&] {
-    EXPECT_TRUE(other.send(FrameType::kStatus, 3, large, Deadline::after_ms(5000)).ok());
+    EXPECT_TRUE(
+        other.send(FrameType::kStatus, 3, large, Deadline::after_ms(tests::kPatienceMs)).ok());
   });
-  auto frame = socket_.receive(Deadline::after_ms(5000));
+  auto frame = socket_.receive(Deadline::after_ms(tests::kPatienceMs));
   sender.join();
   ASSERT_TRUE(frame.ok() && frame->has_value());
   EXPECT_EQ((*frame)->payload, large);

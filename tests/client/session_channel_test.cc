@@ -13,6 +13,7 @@
 
 #include "tests/client/client_fixture.h"
 #include "tests/client/fake_session.h"
+#include "tests/support/patience.h"
 
 namespace quire::client {
 namespace {
@@ -103,7 +104,7 @@ TEST_F(SessionChannelTest, SleepReturnsAtOnceWhenACompletionIsThere) {
   put(1);
   channel_.flush();
   peer_.serve();
-  const auto woken = channel_.sleep(-1, Deadline::after_ms(60'000));
+  const auto woken = channel_.sleep(-1, Deadline::after_ms(tests::kPatienceMs));
   ASSERT_TRUE(woken.ok());
   EXPECT_FALSE(woken->news);
 }
@@ -117,12 +118,12 @@ TEST_F(SessionChannelTest, SleepEndsAtItsDeadline) {
 
 TEST_F(SessionChannelTest, SleepReportsNews) {
   const FdGuard news(::eventfd(1, EFD_CLOEXEC));
-  EXPECT_TRUE(channel_.sleep(news.get(), Deadline::after_ms(60'000))->news);
+  EXPECT_TRUE(channel_.sleep(news.get(), Deadline::after_ms(tests::kPatienceMs))->news);
 }
 
 TEST_F(SessionChannelTest, SleepEndsWithTheSession) {
   peer_.end();
-  ASSERT_TRUE(channel_.sleep(-1, Deadline::after_ms(60'000)).ok());
+  ASSERT_TRUE(channel_.sleep(-1, Deadline::after_ms(tests::kPatienceMs)).ok());
   EXPECT_TRUE(channel_.closed());
 }
 
@@ -137,7 +138,7 @@ TEST_F(SessionChannelTest, NoWakeUpIsLost) {
       peer_.woke();
     }
   });
-  const Deadline deadline = Deadline::after_ms(20'000);
+  const Deadline deadline = Deadline::after_ms(tests::kPatienceMs);
   for (uint64_t i = 0; i < 5000; ++i) {
     put(i);
     channel_.flush();

@@ -11,6 +11,7 @@
 
 #include "tests/process/client_life.h"
 #include "tests/process/daemon_process.h"
+#include "tests/support/patience.h"
 #include "tests/support/raw_client.h"
 #include "tests/support/small_layout.h"
 #include "tests/support/writer.h"
@@ -63,7 +64,7 @@ bool works_for_newcomers(const DaemonProcess& daemon, uint64_t context) {
   return eventually([&] {
     const auto client = client::Client::connect({.socket_path = daemon.socket_path(),
                                                  .client_name = "newcomer",
-                                                 .connect_timeout_ms = 500});
+                                                 .connect_timeout_ms = kPatienceMs / 10});
     if (!client.ok()) return false;
     const auto session = committed_session(**client, context);
     return hits_bit_exactly(*session);
