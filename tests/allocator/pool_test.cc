@@ -61,6 +61,23 @@ TEST_F(PoolTest, ClassesAreFoundAgain) {
   EXPECT_EQ(pool().domain_count(), 2u);
 }
 
+TEST_F(PoolTest, ClassesOfADomainAreBoundedAndGoWithIt) {
+  constexpr uint64_t kMost = 4096;
+  for (uint64_t bytes = 1; bytes <= kMost; ++bytes) {
+    ASSERT_TRUE(pool().size_class(kDomain, bytes).ok()) << bytes;
+  }
+  EXPECT_EQ(pool().size_class(kDomain, kMost + 1).code(), Errc::kBusy);
+  EXPECT_TRUE(pool().size_class(kDomain, kMost).ok()) << "one that it has";
+  const ClassId other = fixture_.size_class(kOther, kMost + 1);
+  pool().forget_classes(kDomain);
+  // Its places are used again, and are nobody else's.
+  const ClassId anew = fixture_.size_class(kDomain, kMost + 1);
+  EXPECT_LT(anew.value, kMost);
+  EXPECT_EQ(fixture_.size_class(kOther, kMost + 1), other);
+  grow();
+  EXPECT_EQ(pool().page_bytes(allocate(anew)), kMost + 1);
+}
+
 TEST_F(PoolTest, SlotSizeIsThePageRoundedTo4KiBAndNoMore) {
   grow();
   const ClassId size_class = fixture_.size_class(kDomain, 1'002'240);
