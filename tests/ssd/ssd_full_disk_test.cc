@@ -8,9 +8,8 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
-#include <thread>
 
-#include "tests/ssd/ssd_faults.h"
+#include "tests/ssd/stepped_ssd.h"
 
 namespace quire::tests {
 
@@ -70,14 +69,14 @@ class SmallDisk {
 TEST(SsdFullDisk, Law09_TierGoesOnWithWhatItHasUntilThereIsRoomAgain) {
   SmallDisk disk;
   if (!disk.mounted()) GTEST_SKIP() << "no file system of its own: " << disk.refusal();
-  FaultySsd ssd(disk.use());
+  SteppedSsd ssd(disk.use());
   SsdRig& rig = ssd.rig();
   const auto client = connect_lazily(ssd.daemon());
   rig.commit(*client, 100, kTokens);
-  ASSERT_TRUE(rig.settle());
+  ASSERT_TRUE(ssd.settle());
   disk.fill(6ull << 20);
   const auto written = [&] {
-    return rig.daemon().eventually([](server::Daemon& d) { return d.tier()->idle(); });
+    return ssd.comes([](server::Daemon& d) { return d.tier()->idle(); });
   };
   for (uint64_t context = 1; context <= kContexts; ++context) {
     rig.commit(*client, context, kTokens);
@@ -96,18 +95,17 @@ TEST(SsdFullDisk, Law09_TierGoesOnWithWhatItHasUntilThereIsRoomAgain) {
   rig.empty_ram();
   EXPECT_TRUE(whole(try_hit(rig, *client, kContexts, kTokens))) << "the last is on SSD";
   disk.make_room();
-  uint64_t context = kContexts;
-  ASSERT_TRUE(rig.daemon().eventually([](server::Daemon& d) { return d.tier()->idle(); }));
-  while (context < 4 * kContexts && !rig.status().limited_by.empty()) {
-    rig.commit(*client, ++context, kTokens);
+  ssd.pass(std::chrono::minutes(1));  // the longest time until growing is tried again
+  constexpr uint64_t kLast = 2 * kContexts;
+  for (uint64_t context = kContexts + 1; context <= kLast; ++context) {
+    rig.commit(*client, context, kTokens);
     ASSERT_TRUE(written()) << rig.status().blocked_by;
-    std::this_thread::sleep_for(std::chrono::milliseconds(200));  // growing is tried now and then
   }
   EXPECT_EQ(rig.status().limited_by, "");
   EXPECT_GT(rig.status().space.allocated_bytes, status.space.allocated_bytes);
   ssd.daemon().restart();
   const auto later = connect_lazily(ssd.daemon());
-  EXPECT_TRUE(whole(try_hit(rig, *later, context, kTokens)));
+  EXPECT_TRUE(whole(try_hit(rig, *later, kLast, kTokens)));
   EXPECT_EQ(audit(rig), "");
 }
 

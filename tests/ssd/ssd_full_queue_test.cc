@@ -111,13 +111,13 @@ TEST_F(SsdFullQueue, Law09_SyncThatFindsNoPlaceWaits) {
 
 TEST_F(SsdFullQueue, Law09_AllocationThatFindsNoPlaceWaits) {
   load_fills_the_queue();
-  const uint64_t regions = rig().status().demoter.regions_made;
+  const uint64_t allocated = rig().status().space.allocated_bytes;
   rig().commit(*client_, 2, kTokens, small_append_layout());  // of another slot size
   EXPECT_TRUE(finds_no_place(IoKind::kAllocate));
   expect_nothing_failed();
   expect_all_goes_on();
   expect_nothing_failed();
-  EXPECT_GT(rig().status().demoter.regions_made, regions);
+  EXPECT_GT(rig().status().space.allocated_bytes, allocated);
 }
 
 TEST_F(SsdFullQueue, Law09_ProbeThatFindsNoPlaceWaits) {
