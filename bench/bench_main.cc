@@ -1,5 +1,6 @@
-// quire_bench NAME [--json] [--quick] [FILE [SESSIONS]]: with --json exactly one JSON object on
-// standard output; FILE is a trace for `trace`, of which SESSIONS are taken.
+// quire_bench NAME [--json] [--quick] [FILE [SESSIONS] | ATTACK]: with --json exactly one JSON
+// object on standard output; FILE is a trace for `trace`, of which SESSIONS are taken; ATTACK is
+// the only attack of `neighbour` that is measured.
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -21,6 +22,7 @@ int main(int argc, char** argv) {
   bool wrong = argc < 2;
   quire::bench::TraceBenchOptions trace;
   std::string sessions;
+  std::string attack;
   for (int i = 2; i < argc; ++i) {
     if (std::strcmp(argv[i], "--json") == 0) {
       json = true;
@@ -28,6 +30,8 @@ int main(int argc, char** argv) {
       quick = true;
     } else if (std::strcmp(argv[1], "trace") == 0 && argv[i][0] != '-') {
       (trace.path.empty() ? trace.path : sessions) = argv[i];
+    } else if (std::strcmp(argv[1], "neighbour") == 0 && argv[i][0] != '-') {
+      attack = argv[i];
     } else {
       wrong = true;
     }
@@ -37,7 +41,8 @@ int main(int argc, char** argv) {
       {"attach", quire::bench::run_attach_bench},
       {"commit", quire::bench::run_commit_bench},
       {"index", quire::bench::run_index_bench},
-      {"neighbour", quire::bench::run_neighbour_bench},
+      {"neighbour",
+       [&](bool as_json) { return quire::bench::run_neighbour_bench(as_json, attack); }},
       {"ring", quire::bench::run_ring_bench},
       {"trace", [&](bool as_json) { return quire::bench::run_trace_bench(as_json, trace); }},
       {"ssd", [quick](bool as_json) { return quire::bench::run_ssd_bench(as_json, quick); }}};
@@ -46,7 +51,7 @@ int main(int argc, char** argv) {
     std::fputs(
         "usage: quire_bench attach|commit|index|neighbour|ring|ssd|trace [--json], ssd also "
         "--quick, "
-        "trace also FILE [SESSIONS]\n",
+        "trace also FILE [SESSIONS], neighbour also ATTACK\n",
         stderr);
     return 2;
   }

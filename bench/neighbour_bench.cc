@@ -81,6 +81,12 @@ Outcome measure(Attack attack) {
   return outcome;
 }
 
+bool is_attack(const std::string& name) {
+  const std::vector<Attack> attacks = tests::all_attacks();
+  return std::any_of(attacks.begin(), attacks.end(),
+                     [&](const Attack& attack) { return attack.name == name; });
+}
+
 std::string json_of(const Outcome& outcome) {
   return JsonObject()
       .add("name", outcome.name)
@@ -105,10 +111,14 @@ void print_row(const Outcome& outcome) {
 
 }  // namespace
 
-int run_neighbour_bench(bool json) {
+int run_neighbour_bench(bool json, const std::string& only) {
   if (::geteuid() != 0) {
     std::fputs("bench: neighbour needs root, to be several users; run it with sudo\n", stderr);
     return 1;
+  }
+  if (!only.empty() && !is_attack(only)) {
+    std::fprintf(stderr, "bench: no attack is called %s\n", only.c_str());
+    return 2;
   }
   const Outcome machine = measure({.name = "machine", .run = spin_for_ever});
   if (!json) {
@@ -119,6 +129,7 @@ int run_neighbour_bench(bool json) {
   double worst = 0;
   uint64_t failures = 0;
   for (const Attack& attack : tests::all_attacks()) {
+    if (!only.empty() && attack.name != only) continue;
     const Outcome outcome = measure(attack);
     worst = std::max(worst, outcome.ratio());
     failures += outcome.with.failures + outcome.without.failures;

@@ -2,8 +2,11 @@
 // without, in turns in one run, and how soon a killed attacker is gone. Real processes; needs root.
 #pragma once
 
+#include <string>
+
 namespace quire::bench {
 
-int run_neighbour_bench(bool json);
+// `only`: the name of one attack; empty: all of them.
+int run_neighbour_bench(bool json, const std::string& only);
 
 }  // namespace quire::bench
