@@ -111,7 +111,7 @@ bool Connection::serve() {
     return {};
   }();
   if (ended_) return false;
-  if (step.ok()) return !suspended && (opening.attachment != nullptr || has_frame());
+  if (step.ok()) return !suspended && has_frame();
   if (step.code() != Errc::kOk) send_error(FrameType{0}, 0, step.error());
   end(step.error());
   return false;
@@ -173,8 +173,7 @@ model::Result<void> Connection::take_frame() {
 
 void Connection::check_deadline(int64_t now_ns) {
   // Whole frames wait for us, not for the peer.
-  const bool answered = !suspended && opening.attachment == nullptr;
-  const bool waiting = (!greeted || inbox_left() > 0) && answered && !has_frame();
+  const bool waiting = (!greeted || inbox_left() > 0) && !suspended && !has_frame();
   if (!waiting || now_ns - waiting_since_ns_ < kFrameDeadlineNs) return;
   const Error error = make_error(Errc::kDeadlineExceeded, "no whole frame within 10 s");
   send_error(FrameType{0}, 0, error);
@@ -280,7 +279,7 @@ void Connection::end(const Error& reason) {
 
 // The peer can add nothing after the shutdown. What is unread may hold descriptors, unless it was
 // read to its end; never more than one look further than where it was looked at (see receive()).
-Connection::Remains Connection::take_remains() {
+Connection::ClosedSocket Connection::take_socket() {
   QUIRE_CHECK(ended_);
   std::array<char, kReadStep> unread;
   iovec part{unread.data(), unread.size()};

@@ -73,11 +73,11 @@ class Connection final : public EventHandler {
   // Ends a peer that has been silent in the middle of a frame, or before hello, for too long.
   void check_deadline(int64_t now_ns);
   // After the end: the socket, and whether something may wait in it that takes long to close.
-  struct Remains {
+  struct ClosedSocket {
     model::FdGuard fd;
     bool may_hold_descriptors = false;
   };
-  Remains take_remains();
+  ClosedSocket take_socket();
 
   void on_event(uint32_t epoll_events) override;
 
@@ -93,13 +93,6 @@ class Connection final : public EventHandler {
   bool charged = false;    // to its uid; otherwise it is refused
   bool in_turn = false;    // in the list of those with something to serve
   bool suspended = false;  // its last frame's answer is under way: the next one waits
-  // A session whose memory is being allocated; its reply follows.
-  struct Opening {
-    Attachment* attachment = nullptr;
-    model::FrameType type{};
-    uint32_t sequence = 0;
-  };
-  Opening opening;
 
  private:
   // Watches the peer's pidfd.

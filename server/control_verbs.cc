@@ -214,8 +214,7 @@ model::Result<void> ControlVerbs::open_session(Connection& connection, uint32_t 
   attachment->session().cached.batch_class =
       request.load_class == static_cast<uint8_t>(model::LoadClass::kBatch);
   attachment->session().cached.tail_tokens = request.tail_tokens;
-  connection.opening = {attachment, FrameType::kOpenSession, sequence};
-  go_on_opening(connection);
+  make_memory(connection, *attachment, FrameType::kOpenSession, sequence);
   return {};
 }
 
@@ -223,25 +222,44 @@ model::Result<void> ControlVerbs::join_session(Connection& connection, uint32_t 
                                                std::string_view payload) {
   const auto request = QUIRE_TRY(read_struct<model::JoinSessionRequest>(payload));
   Attachment* attachment = QUIRE_TRY(parts_.registry->join(connection, request));
-  connection.opening = {attachment, FrameType::kJoinSession, sequence};
-  go_on_opening(connection);
+  make_memory(connection, *attachment, FrameType::kJoinSession, sequence);
   return {};
 }
 
-bool ControlVerbs::go_on_opening(Connection& connection) {
-  const Connection::Opening opening = connection.opening;
-  const auto allocated = opening.attachment->allocate_step();
-  if (allocated.ok() && !*allocated) return true;
-  connection.opening = {};
+// The client hears of the session once all that the daemon writes in it is there.
+void ControlVerbs::make_memory(Connection& connection, Attachment& attachment, FrameType type,
+                               uint32_t sequence) {
+  openings_[attachment.id] = {&connection, &attachment, type, sequence};
+  connection.suspended = true;
+  parts_.maker->make(attachment.take_unallocated(), attachment.unallocated_bytes(),
+                     connection.peer().uid, attachment.id);
+}
+
+size_t ControlVerbs::finish_openings() {
+  size_t count = 0;
+  parts_.maker->collect([&](uint64_t attachment, bool made) {
+    finish_opening(attachment, made);
+    ++count;
+  });
+  return count;
+}
+
+void ControlVerbs::finish_opening(uint64_t attachment, bool made) {
+  const auto found = openings_.find(attachment);
+  if (found == openings_.end()) return;  // its client left meanwhile
+  const Opening opening = found->second;
+  openings_.erase(found);
+  Connection& connection = *opening.connection;
+  connection.suspended = false;
   model::Result<void> done;
-  if (allocated.ok()) {
+  if (made) {
     done = reply_with_session(connection, opening.sequence, opening.type, *opening.attachment);
   } else {
     parts_.end_attachment(*opening.attachment);
-    done = allocated.error();
+    done = make_error(Errc::kResourceExhausted, "no memory for a session's shared region");
   }
   if (!done.ok()) connection.send_error(opening.type, opening.sequence, done.error());
-  return !connection.ended();
+  parts_.resume(connection);
 }
 
 model::Result<void> ControlVerbs::reply_with_session(Connection& connection, uint32_t sequence,
@@ -329,6 +347,11 @@ bool ControlVerbs::answer_status(int64_t now_ns) {
 void ControlVerbs::forget(Connection& connection) {
   std::erase_if(status_waiters_,
                 [&](const StatusWaiter& waiter) { return waiter.connection == &connection; });
+  std::erase_if(openings_, [&](const auto& opening) {
+    if (opening.second.connection != &connection) return false;
+    parts_.maker->forget(opening.first);
+    return true;
+  });
   for (const uint32_t layout : connection.layouts) {
     parts_.cache->layouts().release(model::LayoutId{layout});
   }

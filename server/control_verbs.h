@@ -9,6 +9,7 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <unordered_set>
 #include <vector>
 
@@ -19,6 +20,7 @@
 #include "server/memory_check.h"
 #include "server/options.h"
 #include "server/peer_uids.h"
+#include "server/region_maker.h"
 #include "server/segment_share.h"
 #include "server/session_registry.h"
 #include "tiering/ssd_tier.h"
@@ -36,6 +38,7 @@ class ControlVerbs {
     MemoryCheck* memory_check = nullptr;
     const model::Clock* clock = nullptr;
     UidShares* shares = nullptr;
+    RegionMaker* maker = nullptr;
     uint64_t daemon_epoch = 0;
     std::function<std::string()> status_json;                 // of everything, for administrators
     std::function<std::string(Connection&)> own_status_json;  // of the asker's own domain
@@ -52,9 +55,8 @@ class ControlVerbs {
   // replies with its status and returns void.
   model::Result<void> on_frame(Connection& connection, const model::FrameHeader& header,
                                std::string_view payload);
-  // The next step of a session that is being opened; replies after the last. True while the
-  // connection has something left to do.
-  bool go_on_opening(Connection& connection);
+  // Replies to those whose session's memory has been made. Returns how many there were.
+  size_t finish_openings();
   // Answers all who wait for a status, when it is time to look anew. True when it did.
   bool answer_status(int64_t now_ns);
   bool status_waits() const { return !status_waiters_.empty(); }
@@ -89,6 +91,9 @@ class ControlVerbs {
 
   model::Result<void> run_verb(Connection& connection, model::FrameType type, uint32_t sequence,
                                std::string_view payload);
+  void make_memory(Connection& connection, Attachment& attachment, model::FrameType type,
+                   uint32_t sequence);
+  void finish_opening(uint64_t attachment, bool made);
   model::Result<void> reply_with_session(Connection& connection, uint32_t sequence,
                                          model::FrameType type, Attachment& attachment);
   model::Result<SessionIdentity> identify(const Connection& connection,
@@ -101,7 +106,15 @@ class ControlVerbs {
   Parts parts_;
   TenantRules tenants_;
   PeerUids peer_uids_ = PeerUids::read();
-  std::vector<StatusWaiter> status_waiters_;  // each suspended: at most one a connection
+  // A session whose memory is being made; its connection is suspended.
+  struct Opening {
+    Connection* connection = nullptr;
+    Attachment* attachment = nullptr;
+    model::FrameType type{};
+    uint32_t sequence = 0;
+  };
+  std::unordered_map<uint64_t, Opening> openings_;  // by attachment; at most one a connection
+  std::vector<StatusWaiter> status_waiters_;        // each suspended: at most one a connection
   int64_t last_status_ns_ = -kStatusIntervalNs;
   std::unordered_set<std::string> shared_namespaces_;
 };

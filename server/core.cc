@@ -22,9 +22,8 @@ constexpr uint32_t kReclaimStepsPerTurn = 256;     // for dead roots, in the bac
 constexpr uint32_t kTurnsBetweenSockets = 32;      // rings are looked at more often than sockets
 constexpr size_t kConnectionsPerTurn = 4;          // one frame of each
 constexpr uint64_t kDescriptorsOfAConnection = 2;  // its socket, and its peer's pidfd
-constexpr uint32_t kSessionsEndedAtOnce = 64;
-constexpr uint32_t kNobody = UINT32_MAX;   // no user's uid
-constexpr uint64_t kOwnDescriptors = 128;  // of the listener, the log, the SSD tier
+constexpr uint32_t kEndStepsPerTurn = 1024;        // of sessions whose client is gone: some 100 us
+constexpr uint64_t kOwnDescriptors = 128;          // of the listener, the log, the SSD tier
 constexpr int64_t kSecondNs = 1'000'000'000;
 constexpr int kParkedTimeoutMs = 5;  // while a request waits for memory
 constexpr int kIdleTimeoutMs = 1000;
@@ -46,8 +45,11 @@ UidShares::Amounts shared_totals(const Options& options) {
 model::Result<std::unique_ptr<Core>> Core::create(const CoreParts& parts) {
   EventLoop loop = QUIRE_TRY(EventLoop::create());
   Closers closers{.sockets = QUIRE_TRY(OffCoreCloser::create()),
-                  .sockets_with_descriptors = QUIRE_TRY(OffCoreCloser::create())};
-  std::unique_ptr<Core> core(new Core(parts, std::move(loop), std::move(closers)));
+                  .sockets_with_descriptors = QUIRE_TRY(OffCoreCloser::create()),
+                  .sessions = QUIRE_TRY(OffCoreCloser::create())};
+  RegionMaker maker = QUIRE_TRY(RegionMaker::create());
+  std::unique_ptr<Core> core(
+      new Core(parts, std::move(loop), std::move(closers), std::move(maker)));
   QUIRE_TRY(core->wire());
   return core;
 }
@@ -60,7 +62,7 @@ model::Result<void> Core::wire() {
   shares_ = std::make_unique<UidShares>(shared_totals(options), options.uid_share_percent);
   registry_ = std::make_unique<SessionRegistry>(
       parts_.cache, dispatcher_.get(),
-      RegistryOptions{.shares = shares_.get(), .closer = &closers_.sockets});
+      RegistryOptions{.shares = shares_.get(), .closer = &closers_.sessions});
   segments_ =
       std::make_unique<SegmentShare>(parts_.cache, [tier = parts_.tier](const std::byte* segment) {
         if (tier != nullptr) tier->forget_segment(segment);
@@ -74,15 +76,24 @@ model::Result<void> Core::wire() {
        .memory_check = &dispatcher_->memory_check(),
        .clock = parts_.clock,
        .shares = shares_.get(),
+       .maker = &maker_,
        .daemon_epoch = parts_.daemon_epoch,
        .status_json = [this] { return status_json(); },
        .own_status_json = [this](Connection& asker) { return own_status_json(asker); },
        .resume = [this](Connection& connection) { on_input(connection); },
        .watch_doorbell = [this](Attachment& attachment) { return watch_doorbell(attachment); },
-       .end_attachment = [this](Attachment& attachment) { end_attachment(attachment); }})));
+       .end_attachment =
+           [this](Attachment& attachment) {
+             uint32_t budget = kEndStepsPerTurn;
+             end_attachment(attachment, budget);
+           }})));
   QUIRE_TRY(loop_.add(parts_.waker->fd(), EPOLLIN | EPOLLET, parts_.waker));
   if (parts_.tier != nullptr) {
-    QUIRE_TRY(loop_.add(parts_.tier->wake_fd(), EPOLLIN, &device_events_));
+    QUIRE_TRY(loop_.add(parts_.tier->wake_fd(), EPOLLIN, &wake_only_));
+  }
+  for (const int fd : {maker_.done_fd(), closers_.sockets.done_fd(), closers_.sessions.done_fd(),
+                       closers_.sockets_with_descriptors.done_fd()}) {
+    QUIRE_TRY(loop_.add(fd, EPOLLIN | EPOLLET, &wake_only_));
   }
   listener_ = QUIRE_TRY(Listener::create(options.socket_path, options.socket_mode, &loop_,
                                          [this](model::FdGuard fd) { accept(std::move(fd)); }));
@@ -124,16 +135,15 @@ void Core::on_input(Connection& connection) {
 // What a client sends without end costs it its own turns: the next one comes when all others that
 // sent something had theirs.
 bool Core::serve_connections() {
+  const size_t opened = verbs_->finish_openings();
   const size_t turns = std::min(to_serve_.size(), kConnectionsPerTurn);
   for (size_t i = 0; i < turns && !to_serve_.empty(); ++i) {
     Connection& connection = *to_serve_.front();
     to_serve_.pop_front();
     connection.in_turn = false;
-    const bool more = connection.opening.attachment != nullptr ? verbs_->go_on_opening(connection)
-                                                               : connection.serve();
-    if (more) on_input(connection);
+    if (connection.serve()) on_input(connection);
   }
-  return verbs_->answer_status(now_ns_) || turns > 0;
+  return verbs_->answer_status(now_ns_) || turns > 0 || opened > 0;
 }
 
 model::Result<void> Core::on_frame(Connection& connection, const model::FrameHeader& header,
@@ -145,8 +155,7 @@ model::Result<void> Core::on_frame(Connection& connection, const model::FrameHea
 // of sessions the rest follows in steps, and what copy workers still read when they are done. The
 // connection itself goes in background().
 void Core::on_end(Connection& connection, const Error& reason) {
-  connection.opening = {};
-  uint32_t budget = kSessionsEndedAtOnce;
+  uint32_t budget = kEndStepsPerTurn;
   end_attachments(connection, budget);
   segments_->forget(connection);
   verbs_->forget(connection);
@@ -171,11 +180,11 @@ model::Result<void> Core::watch_doorbell(Attachment& attachment) {
   return loop_.add(attachment.doorbell_fd(), EPOLLIN | EPOLLET, &attachment);
 }
 
-void Core::end_attachment(Attachment& attachment) {
+void Core::end_attachment(Attachment& attachment, uint32_t& budget) {
   loop_.remove(attachment.doorbell_fd());
   std::erase(active_, &attachment);
   attachment.active_list = nullptr;
-  registry_->end(attachment);
+  registry_->end(attachment, budget);
 }
 
 // Law 11: scribbled ring memory ends that session and nothing else.
@@ -185,7 +194,8 @@ void Core::end_faulty(Attachment& attachment) {
   model::SessionEndedEvent event;
   event.session = attachment.id;
   event.status = model::make_status(Errc::kMalformedFrame, text);
-  end_attachment(attachment);
+  uint32_t budget = kEndStepsPerTurn;
+  end_attachment(attachment, budget);
   ++counters_.sessions_ended_by_fault;
   log(LogKind::kSessionFault, LogLevel::kWarning,
       "session=" + std::to_string(event.session) + " ended: " + text);
@@ -284,34 +294,40 @@ bool Core::background() {
 }
 
 void Core::end_attachments(Connection& connection, uint32_t& budget) {
-  for (; !connection.attachments.empty() && budget > 0; --budget) {
-    end_attachment(*connection.attachments.back());
+  while (!connection.attachments.empty() && budget > 0) {
+    end_attachment(*connection.attachments.back(), budget);
   }
 }
 
 // True when more is left for the next step.
 bool Core::let_ended_go() {
-  uint32_t budget = kSessionsEndedAtOnce;
+  uint32_t budget = kEndStepsPerTurn;
   std::erase_if(connections_, [&](const auto& connection) {
     if (!connection->ended()) return false;
     end_attachments(*connection, budget);
     if (!connection->attachments.empty()) return false;
-    Connection::Remains remains = connection->take_remains();
+    Connection::ClosedSocket socket = connection->take_socket();
     OffCoreCloser& closer =
-        remains.may_hold_descriptors ? closers_.sockets_with_descriptors : closers_.sockets;
-    closer.close(std::move(remains.fd), connection->charged ? connection->peer().uid : kNobody);
+        socket.may_hold_descriptors ? closers_.sockets_with_descriptors : closers_.sockets;
+    Charge charge{.uid = connection->peer().uid};
+    if (connection->charged) {
+      charge.connections = 1;
+      charge.descriptors = kDescriptorsOfAConnection;
+    }
+    closer.close(std::move(socket.fd), charge);
     return true;
   });
   return budget == 0;
 }
 
 void Core::collect_closed() {
-  const auto closed = [this](uint32_t uid) {
-    if (uid == kNobody) return;
-    shares_->give_back(uid, Shared::kConnections, 1);
-    shares_->give_back(uid, Shared::kDescriptors, kDescriptorsOfAConnection);
+  const auto closed = [this](const Charge& charge) {
+    shares_->give_back(charge.uid, Shared::kConnections, charge.connections);
+    shares_->give_back(charge.uid, Shared::kDescriptors, charge.descriptors);
+    shares_->give_back(charge.uid, Shared::kSessionBytes, charge.session_bytes);
   };
   closers_.sockets.collect(closed);
+  closers_.sessions.collect(closed);
   closers_.sockets_with_descriptors.hurry();
   closers_.sockets_with_descriptors.collect(closed);
 }

@@ -27,6 +27,7 @@
 #include "server/listener.h"
 #include "server/off_core_closer.h"
 #include "server/options.h"
+#include "server/region_maker.h"
 #include "server/segment_share.h"
 #include "server/session_registry.h"
 #include "server/status.h"
@@ -86,16 +87,20 @@ class Core final : public ConnectionOwner {
  private:
   // Those whose last close may take long wait in a line of their own: they delay only each other.
   struct Closers {
-    OffCoreCloser sockets;  // unmaps what sessions leave, too
+    OffCoreCloser sockets;
     OffCoreCloser sockets_with_descriptors;
+    OffCoreCloser sessions;  // their memory and descriptors
   };
   StatusSources status_sources() const;
-  Core(const CoreParts& parts, EventLoop loop, Closers closers)
-      : parts_(parts), loop_(std::move(loop)), closers_(std::move(closers)) {}
+  Core(const CoreParts& parts, EventLoop loop, Closers closers, RegionMaker maker)
+      : parts_(parts),
+        loop_(std::move(loop)),
+        closers_(std::move(closers)),
+        maker_(std::move(maker)) {}
   model::Result<void> wire();
   void accept(model::FdGuard fd);
   model::Result<void> watch_doorbell(Attachment& attachment);
-  void end_attachment(Attachment& attachment);
+  void end_attachment(Attachment& attachment, uint32_t& budget);
   void end_faulty(Attachment& attachment);
 
   bool turn();
@@ -113,15 +118,15 @@ class Core final : public ConnectionOwner {
   void drain();
   void drain_tier(int64_t start_ns);
 
-  // The device's descriptor only wakes the core; it is polled each turn.
-  class DeviceEvents final : public EventHandler {
+  // Descriptors of the device and of threads that only wake the core; it polls them each turn.
+  class WakeOnly final : public EventHandler {
    public:
     void on_event(uint32_t) override {}
   };
 
   CoreParts parts_;
   EventLoop loop_;
-  DeviceEvents device_events_;
+  WakeOnly wake_only_;
   std::unique_ptr<Dispatcher> dispatcher_;
   std::unique_ptr<SessionRegistry> registry_;
   std::unique_ptr<SegmentShare> segments_;
@@ -129,6 +134,7 @@ class Core final : public ConnectionOwner {
   std::unique_ptr<Listener> listener_;
   std::vector<std::unique_ptr<Connection>> connections_;
   Closers closers_;
+  RegionMaker maker_;
   std::unique_ptr<UidShares> shares_;
   std::deque<Connection*> to_serve_;  // by whose turn it is; each is marked in_turn
   std::vector<Attachment*> active_;   // polled each turn

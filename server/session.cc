@@ -19,12 +19,6 @@ using model::ReplyGeometry;
 using model::ReplyHeader;
 using model::Submission;
 
-namespace {
-
-constexpr uint64_t kAllocateStep = 512 << 10;  // some 100 us, and what most sessions take in all
-
-}  // namespace
-
 model::Result<void> AttachmentShape::check() const {
   if (!model::is_power_of_two(ring_entries) || ring_entries < model::kMinRingEntries ||
       ring_entries > model::kMaxRingEntries) {
@@ -68,7 +62,7 @@ model::Result<void> Attachment::make_regions() {
   staging_ = QUIRE_TRY(
       SharedRegion::create(shape_.staging_bytes, ClientAccess::kReadWrite, Allocation::kByClient));
   reply_ = QUIRE_TRY(
-      SharedRegion::create(reply_at.bytes, ClientAccess::kReadOnly, Allocation::kInSteps));
+      SharedRegion::create(reply_at.bytes, ClientAccess::kReadOnly, Allocation::kElsewhere));
   new (control_.data()) ControlHeader;
   new (reply_.data()) ReplyHeader;
   const auto* submissions =
@@ -97,10 +91,10 @@ model::Result<void> Attachment::make_doorbells() {
   return {};
 }
 
-model::Result<bool> Attachment::allocate_step() { return reply_.allocate_step(kAllocateStep); }
-
-std::array<model::Mapping, 3> Attachment::take_mappings() {
-  return {control_.take_mapping(), staging_.take_mapping(), reply_.take_mapping()};
+Remains Attachment::take_remains() {
+  return {.descriptors = {control_.take_fd(), staging_.take_fd(), reply_.take_fd(),
+                          std::move(doorbell_), std::move(wakeup_event_), std::move(wakeup_epoll_)},
+          .mappings = {control_.take_mapping(), staging_.take_mapping(), reply_.take_mapping()}};
 }
 
 std::array<int, model::kSessionDescriptorCount> Attachment::client_descriptors() const {

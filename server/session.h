@@ -19,6 +19,7 @@
 #include "model/session_shm.h"
 #include "model/wire.h"
 #include "server/event_loop.h"
+#include "server/off_core_closer.h"
 #include "server/shared_region.h"
 
 namespace quire::server {
@@ -77,11 +78,11 @@ class Attachment final : public EventHandler {
   // Descriptors to be sent, in SessionDescriptor order; afterwards close_client_descriptors().
   std::array<int, model::kSessionDescriptorCount> client_descriptors() const;
   void close_client_descriptors();
-  // The next part of the memory that the client reads, before its descriptors are sent. True when
-  // all of it is there. kResourceExhausted.
-  model::Result<bool> allocate_step();
-  // For whoever unmaps them elsewhere. Nothing else may be called afterwards.
-  std::array<model::Mapping, 3> take_mappings();
+  // The memory that the client reads, to be allocated before its descriptors are sent.
+  model::FdGuard take_unallocated() { return reply_.take_unallocated(); }
+  uint64_t unallocated_bytes() const { return reply_.bytes(); }
+  // For whoever closes it elsewhere. Nothing else may be called afterwards.
+  Remains take_remains();
   int doorbell_fd() const { return doorbell_.get(); }
   // The doorbell rang: back among those that are polled.
   void on_event(uint32_t epoll_events) override;
@@ -111,6 +112,7 @@ class Attachment final : public EventHandler {
   // What its process knows the session by, unique in the daemon: a process may be attached to one
   // session twice, and closes one of them. Set by the registry.
   uint64_t id = 0;
+  size_t place = 0;  // in the registry's attachments()
 
   // --- owned by the dispatcher ---
   cache::LeaseHolder leases;

@@ -16,6 +16,7 @@ namespace {
 
 // Nodes unpinned and fills looked at for ended attachments in one step: 50 us.
 constexpr uint32_t kEndedPerStep = 1024;
+constexpr uint32_t kStepsOfAnEnd = 64;  // whatever the session held: its records, its descriptors
 
 // Progress of a session, both doorbells of an attachment; what is sent to the client closes soon.
 constexpr uint64_t kDescriptorsOfASession = 1;
@@ -109,6 +110,7 @@ model::Result<Attachment*> SessionRegistry::attach(Connection& connection, Sessi
   Attachment* placed = attachment.get();
   placed->id = next_attachment_++;
   owned_.emplace(placed, std::move(attachment));
+  placed->place = order_.size();
   order_.push_back(placed);
   connection.attachments.push_back(placed);
   options_.shares->take(session.uid, Shared::kSessionBytes, shape.total_bytes());
@@ -119,15 +121,19 @@ model::Result<Attachment*> SessionRegistry::attach(Connection& connection, Sessi
   return placed;
 }
 
-void SessionRegistry::end(Attachment& attachment) {
+void SessionRegistry::end(Attachment& attachment, uint32_t& budget) {
+  budget -= std::min(budget, kStepsOfAnEnd);
   Session& session = attachment.session();
   dispatcher_->end(attachment);
   attachment.mark_closed();
   --session.member_count;
   session.progress_header().members.store(session.member_count, std::memory_order_release);
-  std::erase(order_, &attachment);
-  std::erase(attachment.connection()->attachments, &attachment);
-  uint32_t budget = kEndedPerStep;
+  order_[attachment.place] = order_.back();
+  order_[attachment.place]->place = attachment.place;
+  order_.pop_back();
+  // The last one first: that is how a connection's end goes through them.
+  std::vector<Attachment*>& siblings = attachment.connection()->attachments;
+  siblings.erase(std::find(siblings.rbegin(), siblings.rend(), &attachment).base() - 1);
   if (!dispatcher_->step_end(attachment, budget)) {
     ++session.draining_count;
     draining_.push_back(&attachment);
@@ -138,11 +144,10 @@ void SessionRegistry::end(Attachment& attachment) {
 
 void SessionRegistry::finish(Attachment& attachment) {
   Session& session = attachment.session();
-  options_.shares->give_back(session.uid, Shared::kSessionBytes, attachment.shape().total_bytes());
-  options_.shares->give_back(session.uid, Shared::kDescriptors, kDescriptorsOfAnAttachment);
-  for (model::Mapping& mapping : attachment.take_mappings()) {
-    options_.closer->unmap(std::move(mapping));
-  }
+  options_.closer->close(attachment.take_remains(),
+                         {.uid = session.uid,
+                          .descriptors = kDescriptorsOfAnAttachment,
+                          .session_bytes = attachment.shape().total_bytes()});
   owned_.erase(&attachment);
   maybe_close(session);
 }
@@ -150,7 +155,11 @@ void SessionRegistry::finish(Attachment& attachment) {
 void SessionRegistry::maybe_close(Session& session) {
   if (session.member_count > 0 || session.draining_count > 0) return;
   cache_->close_session(session.cached);
-  options_.shares->give_back(session.uid, Shared::kDescriptors, kDescriptorsOfASession);
+  Remains remains;
+  remains.descriptors[0] = session.progress.take_fd();
+  remains.mappings[0] = session.progress.take_mapping();
+  options_.closer->close(std::move(remains),
+                         {.uid = session.uid, .descriptors = kDescriptorsOfASession});
   options_.shares->give_back(session.uid, Shared::kSessions, 1);
   by_token_.erase(token_key(session.token));
   sessions_.erase(session.id.value);

@@ -21,7 +21,7 @@ namespace quire::server {
 struct RegistryOptions {
   uint32_t max_sessions_per_connection = 4096;
   UidShares* shares = nullptr;      // charged; bounds sessions, their memory and descriptors
-  OffCoreCloser* closer = nullptr;  // unmaps what ended sessions leave
+  OffCoreCloser* closer = nullptr;  // of what ended sessions leave; tells what is not charged more
 };
 
 // What open_session resolved from names and policy.
@@ -41,8 +41,9 @@ class SessionRegistry {
                                   const AttachmentShape& shape);
   // kNotFound: no such token in this domain (the answer for another domain's token is the same).
   model::Result<Attachment*> join(Connection& connection, const model::JoinSessionRequest& request);
-  // Law 5. The attachment may be destroyed by the call.
-  void end(Attachment& attachment);
+  // Law 5. The attachment may be destroyed by the call. Lowers `budget` by the steps that it did;
+  // what is beyond it follows in sweep().
+  void end(Attachment& attachment, uint32_t& budget);
   // One step of freeing what ended attachments held; destroys those of which nothing is left. True
   // when the next step has something to do already.
   bool sweep();
@@ -76,7 +77,7 @@ class SessionRegistry {
   std::unordered_map<uint64_t, std::unique_ptr<Session>> sessions_;
   std::unordered_map<std::string, Session*> by_token_;
   std::unordered_map<Attachment*, std::unique_ptr<Attachment>> owned_;
-  std::vector<Attachment*> order_;     // alive, for polling
+  std::vector<Attachment*> order_;     // alive, in no order; each knows its place
   std::vector<Attachment*> draining_;  // ended, with copies in flight, leases or fills
 };
 

@@ -5,8 +5,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <cerrno>
 #include <string>
 
 #include "model/session_shm.h"
@@ -54,8 +52,11 @@ model::Result<SharedRegion> SharedRegion::create(uint64_t bytes, ClientAccess ac
   SharedRegion region;
   region.mapping_ = QUIRE_TRY(Mapping::map_shared(fd.get(), size, true));
   Mapping& mapping = region.mapping_;
-  // Asked for before the first page exists: shared memory gets huge pages at the fault only.
-  if (size >= kHugePage) ::madvise(mapping.data(), size, MADV_HUGEPAGE);
+  // Asked for before the first page exists: shared memory gets huge pages at the fault only. What
+  // is allocated through its file has small ones, and its first page is touched here.
+  if (size >= kHugePage && allocation != Allocation::kElsewhere) {
+    ::madvise(mapping.data(), size, MADV_HUGEPAGE);
+  }
   ::madvise(mapping.data(), size, MADV_DONTDUMP);
   if (allocation == Allocation::kNow) QUIRE_TRY(allocate(fd.get(), mapping));
   int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
@@ -64,20 +65,13 @@ model::Result<SharedRegion> SharedRegion::create(uint64_t bytes, ClientAccess ac
     seals |= F_SEAL_FUTURE_WRITE;
   }
   if (::fcntl(fd.get(), F_ADD_SEALS, seals) != 0) return errno_error("F_ADD_SEALS");
-  region.fd_ =
-      access == ClientAccess::kReadOnly ? QUIRE_TRY(reopen_read_only(fd.get())) : std::move(fd);
-  return region;
-}
-
-model::Result<bool> SharedRegion::allocate_step(uint64_t bytes) {
-  const uint64_t step = std::min(bytes, mapping_.bytes() - allocated_);
-  if (step == 0) return true;
-  if (::madvise(mapping_.data() + allocated_, step, MADV_POPULATE_WRITE) != 0) {
-    if (errno == EINVAL) return true;  // a kernel that cannot: page by page, when first written
-    return model::make_error(Errc::kResourceExhausted, "no memory for a session's shared region");
+  if (access == ClientAccess::kReadWrite) {
+    region.fd_ = std::move(fd);
+    return region;
   }
-  allocated_ += step;
-  return allocated_ == mapping_.bytes();
+  region.fd_ = QUIRE_TRY(reopen_read_only(fd.get()));
+  if (allocation == Allocation::kElsewhere) region.unallocated_ = std::move(fd);
+  return region;
 }
 
 }  // namespace quire::server

@@ -124,7 +124,7 @@ TEST_F(ConnectionTest, HangUpEndsItBeforeWhatIsUnread) {
   ASSERT_TRUE(owner_.ended);
   EXPECT_EQ(owner_.ended->code, Errc::kOk);
   EXPECT_EQ(owner_.frames, 0);
-  EXPECT_FALSE(connection_->take_remains().may_hold_descriptors) << "only bytes were unread";
+  EXPECT_FALSE(connection_->take_socket().may_hold_descriptors) << "only bytes were unread";
 }
 
 TEST_F(ConnectionTest, DescriptorsStayInTheSocket) {
@@ -135,7 +135,7 @@ TEST_F(ConnectionTest, DescriptorsStayInTheSocket) {
   ASSERT_TRUE(owner_.ended);
   EXPECT_EQ(owner_.ended->code, Errc::kUnexpectedDescriptors);
   EXPECT_EQ(open_files(), before) << "none was received";
-  EXPECT_TRUE(connection_->take_remains().may_hold_descriptors);
+  EXPECT_TRUE(connection_->take_socket().may_hold_descriptors);
 }
 
 TEST_F(ConnectionTest, UrgentDescriptorsAreFoundBehindOtherBytes) {
@@ -147,7 +147,7 @@ TEST_F(ConnectionTest, UrgentDescriptorsAreFoundBehindOtherBytes) {
   connection_->serve();
   ASSERT_TRUE(owner_.ended);
   EXPECT_EQ(owner_.ended->code, Errc::kUnexpectedDescriptors);
-  EXPECT_TRUE(connection_->take_remains().may_hold_descriptors);
+  EXPECT_TRUE(connection_->take_socket().may_hold_descriptors);
 }
 
 TEST_F(ConnectionTest, DescriptorsOfOneThatHungUpAreNoticed) {
@@ -156,7 +156,7 @@ TEST_F(ConnectionTest, DescriptorsOfOneThatHungUpAreNoticed) {
   peer_.reset();
   loop_.turn(0);
   ASSERT_TRUE(owner_.ended);
-  EXPECT_TRUE(connection_->take_remains().may_hold_descriptors);
+  EXPECT_TRUE(connection_->take_socket().may_hold_descriptors);
 }
 
 }  // namespace

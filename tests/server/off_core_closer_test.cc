@@ -1,5 +1,6 @@
 #include "server/off_core_closer.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -16,15 +17,15 @@ namespace {
 
 using model::FdGuard;
 
-// Collects until `count` sockets are closed; false when they never are.
-bool collects(OffCoreCloser& closer, size_t count, std::vector<uint32_t>* uids) {
+// Collects until `count` are gone; fewer when they never are.
+std::vector<Charge> collected(OffCoreCloser& closer, size_t count) {
+  std::vector<Charge> gone;
   const auto start = std::chrono::steady_clock::now();
-  while (uids->size() < count) {
-    closer.collect([&](uint32_t uid) { uids->push_back(uid); });
-    if (std::chrono::steady_clock::now() - start > tests::kPatience) return false;
+  while (gone.size() < count && std::chrono::steady_clock::now() - start < tests::kPatience) {
+    closer.collect([&](const Charge& charge) { gone.push_back(charge); });
     std::this_thread::yield();
   }
-  return true;
+  return gone;
 }
 
 TEST(OffCoreCloser, ClosesEachSocketOnceAndNamesItsUid) {
@@ -36,35 +37,38 @@ TEST(OffCoreCloser, ClosesEachSocketOnceAndNamesItsUid) {
     int pair[2];
     if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) break;
     peers.emplace_back(pair[0]);
-    closer->close(FdGuard(pair[1]), i);
+    closer->close(FdGuard(pair[1]), {.uid = i});
   }
   EXPECT_EQ(closer->open_count(), peers.size());
-  std::vector<uint32_t> uids;
-  ASSERT_TRUE(collects(*closer, peers.size(), &uids));
-  for (uint32_t i = 0; i < uids.size(); ++i) EXPECT_EQ(uids[i], i);
+  const std::vector<Charge> gone = collected(*closer, peers.size());
+  ASSERT_EQ(gone.size(), peers.size());
+  for (uint32_t i = 0; i < gone.size(); ++i) EXPECT_EQ(gone[i].uid, i);
   EXPECT_EQ(closer->open_count(), 0u);
   char byte;
   for (const FdGuard& peer : peers) EXPECT_EQ(::read(peer.get(), &byte, 1), 0) << "the end";
 }
 
-TEST(OffCoreCloser, UnmapsMemory) {
+TEST(OffCoreCloser, ChargesASessionUntilItsMemoryIsGone) {
   auto closer = OffCoreCloser::create();
   ASSERT_TRUE(closer.ok());
-  const FdGuard fd(::memfd_create("closer-test", MFD_CLOEXEC));
-  ASSERT_EQ(::ftruncate(fd.get(), 4096), 0);
-  auto mapping = model::Mapping::map_shared(fd.get(), 4096, true);
+  Remains remains;
+  remains.descriptors[5] = FdGuard(::memfd_create("closer-test", MFD_CLOEXEC));
+  const int fd = remains.descriptors[5].get();
+  ASSERT_EQ(::ftruncate(fd, 4096), 0);
+  auto mapping = model::Mapping::map_shared(fd, 4096, true);
   ASSERT_TRUE(mapping.ok());
   void* const address = mapping->data();
-  closer->unmap(std::move(mapping).value());
-  // What is handed over later is done later.
-  int pair[2];
-  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
-  const FdGuard peer(pair[0]);
-  closer->close(FdGuard(pair[1]), 7);
-  std::vector<uint32_t> uids;
-  ASSERT_TRUE(collects(*closer, 1, &uids));
+  remains.mappings[2] = std::move(mapping).value();
+  closer->close(std::move(remains), {.uid = 7, .descriptors = 2, .session_bytes = 4096});
+  const std::vector<Charge> gone = collected(*closer, 1);
+  ASSERT_EQ(gone.size(), 1u);
   unsigned char present;
   EXPECT_NE(::mincore(address, 4096, &present), 0) << "nothing is mapped there";
+  EXPECT_EQ(::fcntl(fd, F_GETFD), -1) << "and the descriptor is closed";
+  EXPECT_EQ(gone[0].uid, 7u);
+  EXPECT_EQ(gone[0].descriptors, 2u);
+  EXPECT_EQ(gone[0].session_bytes, 4096u);
+  EXPECT_EQ(closer->open_count(), 0u);
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "server/shared_region.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
@@ -12,22 +13,19 @@ uint64_t allocated_bytes(const SharedRegion& region) {
   return static_cast<uint64_t>(file.st_blocks) * 512;
 }
 
-// The largest is 32 MiB: allocated at once it would keep everybody waiting.
-TEST(SharedRegion, Law06_IsAllocatedInStepsThatCostTheSame) {
-  constexpr uint64_t kBytes = 1 << 20;  // below a huge page, so that each step shows
-  constexpr uint64_t kStep = 256 << 10;
-  auto region = SharedRegion::create(kBytes, ClientAccess::kReadOnly, Allocation::kInSteps);
+// The largest is 32 MiB: allocated by the core it would keep everybody waiting.
+TEST(SharedRegion, Law06_MemoryOfWhatMayBeLargeIsMadeElsewhere) {
+  constexpr uint64_t kBytes = 8 << 20;
+  auto region = SharedRegion::create(kBytes, ClientAccess::kReadOnly, Allocation::kElsewhere);
   ASSERT_TRUE(region.ok());
   EXPECT_EQ(allocated_bytes(*region), 0u);
-  for (uint64_t done = kStep; done < kBytes; done += kStep) {
-    const auto more = region->allocate_step(kStep);
-    ASSERT_TRUE(more.ok());
-    EXPECT_FALSE(*more);
-    EXPECT_EQ(allocated_bytes(*region), done);
-  }
-  ASSERT_TRUE(region->allocate_step(kStep).ok());
+  *region->data() = std::byte{1};  // the core writes a header before the rest is there
+  EXPECT_EQ(allocated_bytes(*region), 4096u);
+  const model::FdGuard file = region->take_unallocated();
+  ASSERT_EQ(::fallocate(file.get(), 0, 0, kBytes), 0);
   EXPECT_EQ(allocated_bytes(*region), kBytes);
-  EXPECT_TRUE(*region->allocate_step(kStep)) << "and nothing is left to do";
+  EXPECT_EQ(*region->data(), std::byte{1});
+  EXPECT_FALSE(region->take_unallocated().valid()) << "only one may write besides the mapping";
 }
 
 TEST(SharedRegion, IsAllocatedInFullAtOnceWhereItIsSmall) {

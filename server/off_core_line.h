@@ -1,0 +1,135 @@
+// A thread that does one kind of work for the core, one task after the other, where the work may
+// take longer than a turn: closing strangers' sockets, unmapping and allocating sessions' memory.
+//
+//   core: give(task) --pipe--> thread: work(task) --pipe--> core: take() a receipt
+//
+// Tasks and receipts are values that go through pipes, so the thread shares no memory with the core
+// and nobody waits for it at the end: it is detached, and ends when the line does and its last task
+// is done. What finds the pipe full waits in the line and is handed over by take(); whoever gives
+// tasks bounds them. Threads: core only, but for `work`.
+#pragma once
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <climits>
+#include <csignal>
+#include <deque>
+#include <optional>
+#include <string>
+#include <system_error>
+#include <thread>
+#include <type_traits>
+
+#include "model/fd_guard.h"
+#include "model/result.h"
+
+namespace quire::server {
+
+// Ignored by default, and used by nothing else here; with a handler it ends an interruptible wait.
+inline constexpr int kHurrySignal = SIGURG;
+
+template <typename Task, typename Receipt>
+class OffCoreLine {
+  static_assert(std::is_trivially_copyable_v<Task> && std::is_trivially_copyable_v<Receipt>);
+  static_assert(sizeof(Task) <= PIPE_BUF && sizeof(Receipt) <= PIPE_BUF, "written and read whole");
+
+ public:
+  using Work = Receipt (*)(const Task&);
+
+  // kIoError, kResourceExhausted.
+  static model::Result<OffCoreLine> create(Work work) {
+    struct sigaction nothing {};
+    nothing.sa_handler = [](int) {};
+    if (::sigaction(kHurrySignal, &nothing, nullptr) != 0) return model::errno_error("sigaction");
+    int tasks[2];
+    int done[2];
+    if (::pipe2(tasks, O_CLOEXEC) != 0) return model::errno_error("pipe2");
+    model::FdGuard task_reader(tasks[0]);
+    OffCoreLine line;
+    line.tasks_ = model::FdGuard(tasks[1]);
+    if (::pipe2(done, O_CLOEXEC) != 0) return model::errno_error("pipe2");
+    line.done_ = model::FdGuard(done[0]);
+    model::FdGuard done_writer(done[1]);
+    // The core's ends only: the thread waits for work, and for the core to collect.
+    if (::fcntl(line.tasks_.get(), F_SETFL, O_NONBLOCK) != 0 ||
+        ::fcntl(line.done_.get(), F_SETFL, O_NONBLOCK) != 0) {
+      return model::errno_error("fcntl");
+    }
+    try {
+      std::thread thread(run, work, task_reader.get(), done_writer.get());
+      line.thread_ = thread.native_handle();
+      thread.detach();
+    } catch (const std::system_error& error) {
+      return model::make_error(model::Errc::kResourceExhausted,
+                               std::string("cannot start a thread: ") + error.what());
+    }
+    task_reader.release();  // the thread's now
+    done_writer.release();
+    return line;
+  }
+
+  void give(const Task& task) {
+    ++open_count_;
+    if (!waiting_.empty() || !write_task(task)) waiting_.push_back(task);
+  }
+  // The next receipt, in the order of the tasks; none while nothing is done.
+  std::optional<Receipt> take() {
+    while (!waiting_.empty() && write_task(waiting_.front())) waiting_.pop_front();
+    Receipt receipt;
+    if (open_count_ == 0 || ::read(done_.get(), &receipt, sizeof(receipt)) != sizeof(receipt)) {
+      return std::nullopt;
+    }
+    --open_count_;
+    return receipt;
+  }
+  // Ends the wait of a system call under way, if there is one: the thread gets a signal that does
+  // nothing.
+  void hurry() {
+    if (open_count_ > 0) ::pthread_kill(thread_, kHurrySignal);
+  }
+  // Tasks that were given and whose receipt was not yet taken.
+  size_t open_count() const { return open_count_; }
+  // Readable while a receipt waits; for the core's epoll set.
+  int done_fd() const { return done_.get(); }
+
+ private:
+  OffCoreLine() = default;
+
+  bool write_task(const Task& task) {
+    return ::write(tasks_.get(), &task, sizeof(task)) == sizeof(task);
+  }
+  // As read() and write(), but goes on after a signal.
+  template <typename Call>
+  static ssize_t uninterrupted(Call&& call) {
+    ssize_t result = call();
+    while (result < 0 && errno == EINTR) result = call();
+    return result;
+  }
+  // The thread: owns both descriptors, and ends at the end of the tasks' stream.
+  static void run(Work work, int tasks, int done) {
+    const model::FdGuard task_reader(tasks);
+    const model::FdGuard done_writer(done);
+    sigset_t others;
+    sigfillset(&others);
+    sigdelset(&others, kHurrySignal);
+    pthread_sigmask(SIG_SETMASK, &others, nullptr);  // the main thread's; and EPIPE is an error
+    Task task;
+    const auto next = [&] { return ::read(task_reader.get(), &task, sizeof(task)); };
+    while (uninterrupted(next) == sizeof(task)) {
+      const Receipt receipt = work(task);
+      const auto tell = [&] { return ::write(done_writer.get(), &receipt, sizeof(receipt)); };
+      if (uninterrupted(tell) != sizeof(receipt)) return;
+    }
+  }
+
+  model::FdGuard tasks_;      // written by the core
+  model::FdGuard done_;       // read by the core
+  pthread_t thread_{};        // lives until tasks_ is closed
+  std::deque<Task> waiting_;  // the pipe was full
+  size_t open_count_ = 0;
+};
+
+}  // namespace quire::server
