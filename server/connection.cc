@@ -100,18 +100,41 @@ void Connection::on_event(uint32_t epoll_events) {
   if ((epoll_events & (EPOLLHUP | EPOLLERR)) != 0) {
     return end(make_error(Errc::kOk, "the client hung up"));
   }
-  if ((epoll_events & (EPOLLIN | EPOLLRDHUP)) != 0) owner_->on_input(*this);
+  if ((epoll_events & (EPOLLIN | EPOLLRDHUP)) == 0) return;
+  if (!suspended_) return owner_->on_input(*this);
+  muted_ = true;
+  watch();
+}
+
+// Also muted it is told of the end of both directions, and of its process.
+void Connection::watch() {
+  const uint32_t input = muted_ ? 0u : EPOLLIN | EPOLLRDHUP;
+  loop_->change(fd_.get(), input | (want_write_ ? EPOLLOUT : 0u));
+}
+
+void Connection::resume() {
+  suspended_ = false;
+  if (ended_ || !std::exchange(muted_, false)) return;
+  watch();
+}
+
+bool Connection::may_take_turn(int64_t now_ns) {
+  if (pace_is_over(now_ns)) {
+    pace_start_ns_ = now_ns;
+    turns_taken_ = 0;
+  }
+  return turns_taken_++ < kTurnsPerPace;
 }
 
 bool Connection::serve() {
-  if (ended_ || suspended) return false;
+  if (ended_ || suspended_) return false;
   const auto step = [this]() -> model::Result<void> {
     if (!has_frame()) QUIRE_TRY(receive());
     QUIRE_TRY(take_frame());
     return {};
   }();
   if (ended_) return false;
-  if (step.ok()) return !suspended && has_frame();
+  if (step.ok()) return !suspended_ && has_frame();
   if (step.code() != Errc::kOk) send_error(FrameType{0}, 0, step.error());
   end(step.error());
   return false;
@@ -173,7 +196,7 @@ model::Result<void> Connection::take_frame() {
 
 void Connection::check_deadline(int64_t now_ns) {
   // Whole frames wait for us, not for the peer.
-  const bool waiting = (!greeted || inbox_left() > 0) && !suspended && !has_frame();
+  const bool waiting = (!greeted || inbox_left() > 0) && !suspended_ && !has_frame();
   if (!waiting || now_ns - waiting_since_ns_ < kFrameDeadlineNs) return;
   const Error error = make_error(Errc::kDeadlineExceeded, "no whole frame within 10 s");
   send_error(FrameType{0}, 0, error);
@@ -225,7 +248,7 @@ void Connection::flush() {
   const bool want_write = !outbox_.empty();
   if (want_write == want_write_) return;
   want_write_ = want_write;
-  loop_->change(fd_.get(), EPOLLIN | EPOLLRDHUP | (want_write ? EPOLLOUT : 0u));
+  watch();
 }
 
 // True when the front frame went out whole.

@@ -49,6 +49,9 @@ class ConnectionOwner {
 
 class Connection final : public EventHandler {
  public:
+  static constexpr uint32_t kTurnsPerPace = 256;  // 25,600 frames a second
+  static constexpr int64_t kPaceNs = 10'000'000;
+
   // Takes an accepted, non-blocking socket; reads SO_PEERCRED and opens the peer's pidfd.
   static model::Result<std::unique_ptr<Connection>> create(model::FdGuard fd, EventLoop* loop,
                                                            const model::Clock* clock,
@@ -70,6 +73,15 @@ class Connection final : public EventHandler {
   // One turn: reads at most kReadStep bytes and takes at most one frame. True when a further frame
   // is here already; what waits in the socket is told by on_input().
   bool serve();
+  // Its next frame waits, for an answer that is under way or for its time; nothing that it sends
+  // wakes the core meanwhile. The owner calls on_input() after resume().
+  void suspend() { suspended_ = true; }
+  void resume();
+  bool suspended() const { return suspended_; }
+  // Whether it may be served once more now. What sends without end would keep the core from
+  // sleeping, and the machine's other programs from the processor.
+  bool may_take_turn(int64_t now_ns);
+  bool pace_is_over(int64_t now_ns) const { return now_ns - pace_start_ns_ >= kPaceNs; }
   // Ends a peer that has been silent in the middle of a frame, or before hello, for too long.
   void check_deadline(int64_t now_ns);
   // After the end: the socket, and whether something may wait in it that takes long to close.
@@ -90,9 +102,8 @@ class Connection final : public EventHandler {
   std::unordered_set<uint32_t> known_segments;  // told to this client, not yet acknowledged as gone
 
   // --- owned by the core ---
-  bool charged = false;    // to its uid; otherwise it is refused
-  bool in_turn = false;    // in the list of those with something to serve
-  bool suspended = false;  // its last frame's answer is under way: the next one waits
+  bool charged = false;  // to its uid; otherwise it is refused
+  bool in_turn = false;  // in a list of those with something to serve
 
  private:
   // Watches the peer's pidfd.
@@ -119,6 +130,7 @@ class Connection final : public EventHandler {
   bool has_frame() const;
   size_t inbox_left() const { return inbox_.size() - inbox_used_; }
   void flush();
+  void watch();
   bool send_front();
   model::Result<void> keep_lent();
 
@@ -134,6 +146,10 @@ class Connection final : public EventHandler {
   int64_t waiting_since_ns_ = 0;  // start of the present half frame, or of the connection
   std::deque<Outgoing> outbox_;
   size_t outbox_bytes_ = 0;
+  uint32_t turns_taken_ = 0;  // since pace_start_ns_
+  int64_t pace_start_ns_ = 0;
+  bool suspended_ = false;
+  bool muted_ = false;  // sent something while suspended: not watched for more
   bool want_write_ = false;
   bool ended_ = false;
 };

@@ -230,7 +230,7 @@ model::Result<void> ControlVerbs::join_session(Connection& connection, uint32_t 
 void ControlVerbs::make_memory(Connection& connection, Attachment& attachment, FrameType type,
                                uint32_t sequence) {
   openings_[attachment.id] = {&connection, &attachment, type, sequence};
-  connection.suspended = true;
+  connection.suspend();
   parts_.maker->make(attachment.take_unallocated(), attachment.unallocated_bytes(),
                      connection.peer().uid, attachment.id);
 }
@@ -250,7 +250,7 @@ void ControlVerbs::finish_opening(uint64_t attachment, bool made) {
   const Opening opening = found->second;
   openings_.erase(found);
   Connection& connection = *opening.connection;
-  connection.suspended = false;
+  connection.resume();
   model::Result<void> done;
   if (made) {
     done = reply_with_session(connection, opening.sequence, opening.type, *opening.attachment);
@@ -321,23 +321,32 @@ model::Result<void> ControlVerbs::unmapped_segment(Connection& connection,
 }
 
 model::Result<void> ControlVerbs::status(Connection& connection, uint32_t sequence) {
-  if (!UidShares::is_administrator(connection.peer().uid)) {
-    send_text(connection, FrameType::kStatus, sequence, parts_.own_status_json(connection));
-    return {};
-  }
-  status_waiters_.push_back({&connection, sequence});
-  connection.suspended = true;
+  const bool everything = UidShares::is_administrator(connection.peer().uid);
+  status_waiters_.push_back({&connection, sequence, everything ? kEverything : connection.domain});
+  connection.suspend();
   answer_status(parts_.clock->now_ns());
   return {};
 }
 
 bool ControlVerbs::answer_status(int64_t now_ns) {
-  if (status_waiters_.empty() || now_ns - last_status_ns_ < kStatusIntervalNs) return false;
-  last_status_ns_ = now_ns;
-  const std::string text = parts_.status_json();
+  const auto due =
+      std::find_if(status_waiters_.begin(), status_waiters_.end(), [&](const StatusWaiter& waiter) {
+        const auto made = status_made_ns_.find(waiter.scope.value);
+        return made == status_made_ns_.end() || now_ns - made->second >= kStatusIntervalNs;
+      });
+  if (due == status_waiters_.end()) return false;
+  const model::DomainId scope = due->scope;
+  status_made_ns_[scope.value] = now_ns;
+  const std::string text =
+      scope == kEverything ? parts_.status_json() : parts_.own_status_json(*due->connection);
   QUIRE_CHECK(text.size() + sizeof(model::ReplyStatus) <= model::kMaxFrameBytes);
-  for (const StatusWaiter& waiter : std::exchange(status_waiters_, {})) {
-    waiter.connection->suspended = false;
+  const auto first =
+      std::stable_partition(status_waiters_.begin(), status_waiters_.end(),
+                            [&](const StatusWaiter& waiter) { return waiter.scope != scope; });
+  const std::vector<StatusWaiter> told(first, status_waiters_.end());
+  status_waiters_.erase(first, status_waiters_.end());
+  for (const StatusWaiter& waiter : told) {
+    waiter.connection->resume();
     send_text(*waiter.connection, FrameType::kStatus, waiter.sequence, text);
     parts_.resume(*waiter.connection);
   }

@@ -57,15 +57,16 @@ class ControlVerbs {
                                std::string_view payload);
   // Replies to those whose session's memory has been made. Returns how many there were.
   size_t finish_openings();
-  // Answers all who wait for a status, when it is time to look anew. True when it did.
+  // Answers all who wait for the same status, when it is time to look anew. True when it did.
   bool answer_status(int64_t now_ns);
   bool status_waits() const { return !status_waiters_.empty(); }
   // The connection ended, and its attachments.
   void forget(Connection& connection);
 
  private:
-  // The document of everything is made at most so often, however many ask.
+  // A document, of everything or of one domain, is made at most so often, however many ask.
   static constexpr int64_t kStatusIntervalNs = 10'000'000;
+  static constexpr model::DomainId kEverything{cache::kMaxDomains};
   explicit ControlVerbs(Parts parts) : parts_(std::move(parts)) {}
 
   // Each sends its own reply; an error becomes the reply's status.
@@ -101,6 +102,7 @@ class ControlVerbs {
   struct StatusWaiter {
     Connection* connection = nullptr;
     uint32_t sequence = 0;
+    model::DomainId scope;
   };
 
   Parts parts_;
@@ -115,7 +117,7 @@ class ControlVerbs {
   };
   std::unordered_map<uint64_t, Opening> openings_;  // by attachment; at most one a connection
   std::vector<StatusWaiter> status_waiters_;        // each suspended: at most one a connection
-  int64_t last_status_ns_ = -kStatusIntervalNs;
+  std::unordered_map<uint32_t, int64_t> status_made_ns_;  // by scope: one a domain, and one
   std::unordered_set<std::string> shared_namespaces_;
 };
 

@@ -127,7 +127,7 @@ void Core::accept(model::FdGuard fd) {
 }
 
 void Core::on_input(Connection& connection) {
-  if (connection.ended() || connection.in_turn || connection.suspended) return;
+  if (connection.ended() || connection.in_turn || connection.suspended()) return;
   connection.in_turn = true;
   to_serve_.push_back(&connection);
 }
@@ -136,14 +136,30 @@ void Core::on_input(Connection& connection) {
 // sent something had theirs.
 bool Core::serve_connections() {
   const size_t opened = verbs_->finish_openings();
+  resume_paced();
   const size_t turns = std::min(to_serve_.size(), kConnectionsPerTurn);
   for (size_t i = 0; i < turns && !to_serve_.empty(); ++i) {
     Connection& connection = *to_serve_.front();
     to_serve_.pop_front();
     connection.in_turn = false;
-    if (connection.serve()) on_input(connection);
+    if (!connection.may_take_turn(now_ns_)) {
+      connection.suspend();
+      paced_.push_back(&connection);
+    } else if (connection.serve()) {
+      on_input(connection);
+    }
   }
   return verbs_->answer_status(now_ns_) || turns > 0 || opened > 0;
+}
+
+// The first of them has waited longest, and all wait for the same time.
+void Core::resume_paced() {
+  while (!paced_.empty() && paced_.front()->pace_is_over(now_ns_)) {
+    Connection& connection = *paced_.front();
+    paced_.pop_front();
+    connection.resume();
+    on_input(connection);
+  }
 }
 
 model::Result<void> Core::on_frame(Connection& connection, const model::FrameHeader& header,
@@ -160,6 +176,7 @@ void Core::on_end(Connection& connection, const Error& reason) {
   segments_->forget(connection);
   verbs_->forget(connection);
   if (connection.in_turn) std::erase(to_serve_, &connection);
+  if (connection.suspended()) std::erase(paced_, &connection);
   connections_ended_ = true;
   ++counters_.clients_reaped;
   const std::string who =
@@ -386,7 +403,7 @@ int Core::sleep_ms() const {
   const bool commits_wait = dispatcher_->waiting_commits() > 0;
   const bool closing = closers_.sockets_with_descriptors.open_count() > 0;
   const bool waits = tier_waits || commits_wait || closing || dispatcher_->has_background() ||
-                     verbs_->status_waits();
+                     verbs_->status_waits() || !paced_.empty();
   return active_.empty() && !waits ? kIdleTimeoutMs : kParkedTimeoutMs;
 }
 

@@ -107,6 +107,7 @@ class Core final : public ConnectionOwner {
   bool step_tier();
   bool serve_active();
   bool serve_connections();
+  void resume_paced();
   void end_attachments(Connection& connection, uint32_t& budget);
   bool let_ended_go();
   void collect_closed();
@@ -137,6 +138,7 @@ class Core final : public ConnectionOwner {
   RegionMaker maker_;
   std::unique_ptr<UidShares> shares_;
   std::deque<Connection*> to_serve_;  // by whose turn it is; each is marked in_turn
+  std::deque<Connection*> paced_;     // had their turns of this while; each is suspended
   std::vector<Attachment*> active_;   // polled each turn
   CoreCounters counters_;
   // Of each domain in this turn: its attachments share them.

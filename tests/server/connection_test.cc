@@ -108,11 +108,11 @@ TEST_F(ConnectionTest, WhatIsLeftInTheSocketIsToldAgain) {
 }
 
 TEST_F(ConnectionTest, SuspendedOneTakesNothing) {
-  connection_->suspended = true;
+  connection_->suspend();
   send(pings(1));
   EXPECT_FALSE(connection_->serve());
   EXPECT_EQ(owner_.frames, 0);
-  connection_->suspended = false;
+  connection_->resume();
   EXPECT_FALSE(connection_->serve());
   EXPECT_EQ(owner_.frames, 1);
 }
@@ -125,6 +125,44 @@ TEST_F(ConnectionTest, HangUpEndsItBeforeWhatIsUnread) {
   EXPECT_EQ(owner_.ended->code, Errc::kOk);
   EXPECT_EQ(owner_.frames, 0);
   EXPECT_FALSE(connection_->take_socket().may_hold_descriptors) << "only bytes were unread";
+}
+
+TEST_F(ConnectionTest, Law06_WhatASuspendedPeerSendsDoesNotWakeTheCore) {
+  connection_->suspend();
+  send(pings(1));
+  EXPECT_EQ(loop_.turn(0), 1) << "once";
+  EXPECT_EQ(loop_.turn(0), 0);
+  send(pings(1));
+  ::shutdown(peer_.get(), SHUT_WR);
+  EXPECT_EQ(loop_.turn(0), 0);
+  EXPECT_EQ(owner_.inputs, 0);
+  connection_->resume();
+  EXPECT_EQ(loop_.turn(0), 1) << "it was there all the time";
+  EXPECT_EQ(owner_.inputs, 1);
+  EXPECT_TRUE(connection_->serve());
+  EXPECT_EQ(owner_.frames, 1);
+}
+
+TEST_F(ConnectionTest, SuspendedPeerThatHangsUpIsEnded) {
+  connection_->suspend();
+  send(pings(1));
+  loop_.turn(0);
+  peer_.reset();
+  loop_.turn(0);
+  EXPECT_TRUE(owner_.ended);
+}
+
+TEST_F(ConnectionTest, Law06_PeerHasSoManyTurnsInAWhile) {
+  int64_t now_ns = 0;
+  for (int pace = 1; pace <= 3; ++pace) {
+    now_ns += Connection::kPaceNs;
+    for (uint32_t i = 0; i < Connection::kTurnsPerPace; ++i) {
+      EXPECT_TRUE(connection_->may_take_turn(now_ns));
+    }
+    EXPECT_FALSE(connection_->may_take_turn(now_ns + Connection::kPaceNs - 1));
+    EXPECT_FALSE(connection_->pace_is_over(now_ns + Connection::kPaceNs - 1));
+    EXPECT_TRUE(connection_->pace_is_over(now_ns + Connection::kPaceNs));
+  }
 }
 
 TEST_F(ConnectionTest, DescriptorsStayInTheSocket) {
