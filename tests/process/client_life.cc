@@ -51,9 +51,17 @@ Legacy legacy_of(LifePoint point) {
 
 std::unique_ptr<Session> committed_session(Client& client, uint64_t context,
                                            const std::string& tenant) {
-  auto session = open_session(client, session_options(small_hybrid_layout(), "model", tenant));
-  QUIRE_CHECK(session->append_tokens(context_tokens(kPromptTokens, context)).ok());
-  QUIRE_CHECK(commit_context(*session, kPromptTokens).ok());
+  auto session = try_committed_session(client, context, tenant);
+  QUIRE_CHECK(session.ok());
+  return std::move(session).value();
+}
+
+model::Result<std::unique_ptr<Session>> try_committed_session(Client& client, uint64_t context,
+                                                              const std::string& tenant) {
+  auto session = client.open_session(session_options(small_hybrid_layout(), "model", tenant));
+  if (!session.ok()) return session;
+  QUIRE_TRY((*session)->append_tokens(context_tokens(kPromptTokens, context)));
+  QUIRE_TRY(commit_context(**session, kPromptTokens));
   return session;
 }
 

@@ -53,6 +53,9 @@ inline constexpr int kPagesPerHit = 7;
 // Commits the context of this number and leaves the session ready to be matched.
 std::unique_ptr<client::Session> committed_session(client::Client& client, uint64_t context,
                                                    const std::string& tenant = "tenant");
+// Errors of the session's calls.
+model::Result<std::unique_ptr<client::Session>> try_committed_session(
+    client::Client& client, uint64_t context, const std::string& tenant = "tenant");
 // Match, load, compare every byte, release: true when all of it is as it must be.
 bool hits_bit_exactly(client::Session& session);
 
