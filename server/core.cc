@@ -95,19 +95,21 @@ model::Result<void> Core::wire() {
                        closers_.sockets_with_descriptors.done_fd()}) {
     QUIRE_TRY(loop_.add(fd, EPOLLIN | EPOLLET, &wake_only_));
   }
-  listener_ = QUIRE_TRY(Listener::create(options.socket_path, options.socket_mode, &loop_,
-                                         [this](model::FdGuard fd) { accept(std::move(fd)); }));
+  listener_ =
+      QUIRE_TRY(Listener::create(options.socket_path, options.socket_mode, &loop_,
+                                 [this](model::FdGuard fd) { return accept(std::move(fd)); }));
   return {};
 }
 
 Core::~Core() = default;
 
-void Core::accept(model::FdGuard fd) {
+// False: it was refused.
+bool Core::accept(model::FdGuard fd) {
   auto created = Connection::create(std::move(fd), &loop_, parts_.clock, this);
   if (!created.ok()) {
     log(LogKind::kConnectionRefused, LogLevel::kWarning,
         "connection refused: " + created.error().text);
-    return;
+    return false;
   }
   Connection& connection = **created;
   connections_.push_back(std::move(created).value());
@@ -119,11 +121,12 @@ void Core::accept(model::FdGuard fd) {
     connection.charged = true;  // until its socket is closed
     shares_->take(uid, Shared::kConnections, 1);
     shares_->take(uid, Shared::kDescriptors, kDescriptorsOfAConnection);
-    return;
+    return true;
   }
   ++counters_.connections_refused;
   connection.send_error(model::FrameType::kHello, 0, room.error());
   connection.end(room.error());
+  return false;
 }
 
 void Core::on_input(Connection& connection) {

@@ -98,7 +98,7 @@ class Core final : public ConnectionOwner {
         closers_(std::move(closers)),
         maker_(std::move(maker)) {}
   model::Result<void> wire();
-  void accept(model::FdGuard fd);
+  bool accept(model::FdGuard fd);
   model::Result<void> watch_doorbell(Attachment& attachment);
   void end_attachment(Attachment& attachment, uint32_t& budget);
   void end_faulty(Attachment& attachment);

@@ -25,6 +25,9 @@ namespace {
 
 constexpr int kBacklog = 128;
 constexpr int kAcceptsPerTurn = 16;  // a storm of connections must not starve the rings
+// Nobody is charged for what is refused, and who is refused may ask again at once: his storm waits
+// in the backlog.
+constexpr int kAcceptsOfARefusal = 8;
 
 sockaddr_un address_of(const std::string& path) {
   sockaddr_un address{};
@@ -107,7 +110,7 @@ model::Result<void> remove_stale_socket(const std::string& path) {
 
 model::Result<std::unique_ptr<Listener>> Listener::create(const std::string& path, uint32_t mode,
                                                           EventLoop* loop,
-                                                          std::function<void(FdGuard)> on_accept) {
+                                                          std::function<bool(FdGuard)> on_accept) {
   QUIRE_TRY(make_parent(path));
   std::unique_ptr<Listener> listener(new Listener(path, loop, std::move(on_accept)));
   listener->lock_ = QUIRE_TRY(lock_path(path));
@@ -153,10 +156,10 @@ Listener::~Listener() {
 }
 
 void Listener::on_event(uint32_t) {
-  for (int i = 0; i < kAcceptsPerTurn; ++i) {
+  for (int left = kAcceptsPerTurn; left > 0;) {
     FdGuard client(::accept4(fd_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
     if (client.valid()) {
-      on_accept_(std::move(client));
+      left -= on_accept_(std::move(client)) ? 1 : kAcceptsOfARefusal;
       continue;
     }
     if (errno == EMFILE || errno == ENFILE) {

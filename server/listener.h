@@ -30,7 +30,7 @@ class Listener final : public EventHandler {
   // path; kInvalidArgument: what is there is not a socket.
   static model::Result<std::unique_ptr<Listener>> create(
       const std::string& path, uint32_t mode, EventLoop* loop,
-      std::function<void(model::FdGuard)> on_accept);
+      std::function<bool(model::FdGuard)> on_accept);
   ~Listener() override;  // stops listening and removes its socket and lock file
 
   void on_event(uint32_t epoll_events) override;
@@ -38,14 +38,14 @@ class Listener final : public EventHandler {
   void resume();
 
  private:
-  Listener(std::string path, EventLoop* loop, std::function<void(model::FdGuard)> on_accept)
+  Listener(std::string path, EventLoop* loop, std::function<bool(model::FdGuard)> on_accept)
       : path_(std::move(path)), loop_(loop), on_accept_(std::move(on_accept)) {}
   model::Result<void> bind_and_listen(uint32_t mode);
   bool owns_socket_file() const;
 
   std::string path_;
   EventLoop* loop_;
-  std::function<void(model::FdGuard)> on_accept_;
+  std::function<bool(model::FdGuard)> on_accept_;  // false: it was refused
   model::FdGuard lock_;
   model::FdGuard fd_;
   FileIdentity bound_;  // of the socket file; valid once bound

@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <vector>
 
 namespace quire::server {
 namespace {
@@ -31,7 +32,18 @@ class ListenerTest : public testing::Test {
   ~ListenerTest() override { std::filesystem::remove_all(directory_); }
 
   model::Result<std::unique_ptr<Listener>> listen() {
-    return Listener::create(path_, 0600, loop_.get(), [](model::FdGuard) {});
+    return Listener::create(path_, 0600, loop_.get(), [this](model::FdGuard) {
+      ++accepted_;
+      return !refuses_;
+    });
+  }
+  model::FdGuard connected() const {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    std::copy(path_.begin(), path_.end(), address.sun_path);
+    model::FdGuard fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    EXPECT_EQ(::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
+    return fd;
   }
   // Somebody else's socket of this name; it listens while the guard lives, the file stays.
   model::FdGuard foreign_socket() const {
@@ -57,7 +69,23 @@ class ListenerTest : public testing::Test {
   std::string directory_;
   std::string path_;
   std::unique_ptr<EventLoop> loop_;
+  int accepted_ = 0;
+  bool refuses_ = false;
 };
+
+TEST_F(ListenerTest, Law06_RefusalsOfATurnAreFew) {
+  const auto listener = listen();
+  ASSERT_TRUE(listener.ok());
+  std::vector<model::FdGuard> clients;
+  for (int i = 0; i < 40; ++i) clients.push_back(connected());
+  loop_->turn(0);
+  EXPECT_EQ(accepted_, 16);
+  refuses_ = true;
+  loop_->turn(0);
+  EXPECT_EQ(accepted_, 16 + 2) << "the others wait in the backlog";
+  for (int turn = 0; turn < 11; ++turn) loop_->turn(0);
+  EXPECT_EQ(accepted_, 40) << "and none is forgotten";
+}
 
 TEST_F(ListenerTest, RegularFileIsRefusedAndKept) {
   std::ofstream(path_) << "a user's own";
