@@ -8,8 +8,8 @@
 #include "allocator/segment.h"
 #include "bench/bench_daemon.h"
 #include "bench/measure.h"
-#include "server/shared_region.h"
-#include "tiering/crc_copy.h"
+#include "server/rings/shared_region.h"
+#include "tiering/io/crc_copy.h"
 
 namespace quire::bench {
 

@@ -13,8 +13,8 @@
 #include <vector>
 
 #include "allocator/flat_array.h"
-#include "cache/lru_policy.h"
-#include "cache/prefix_tree.h"
+#include "cache/eviction/lru_policy.h"
+#include "cache/tree/prefix_tree.h"
 #include "model/check.h"
 
 namespace quire::bench {

@@ -13,7 +13,7 @@
 #include <filesystem>
 
 #include "bench/ssd_bench_report.h"
-#include "server/log.h"
+#include "server/runtime/log.h"
 
 namespace quire::bench {
 

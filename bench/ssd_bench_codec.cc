@@ -9,7 +9,7 @@
 
 #include "bench/measure.h"
 #include "model/check.h"
-#include "tiering/byte_plane_codec.h"
+#include "tiering/io/byte_plane_codec.h"
 
 namespace quire::bench {
 

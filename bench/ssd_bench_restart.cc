@@ -8,7 +8,7 @@
 #include <filesystem>
 
 #include "model/fd_guard.h"
-#include "tiering/ssd_rebuild.h"
+#include "tiering/disk/ssd_rebuild.h"
 
 namespace quire::bench {
 

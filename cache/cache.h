@@ -9,12 +9,12 @@
 #include <memory>
 
 #include "allocator/pool.h"
-#include "cache/layout_table.h"
-#include "cache/lease_table.h"
-#include "cache/namespace_table.h"
-#include "cache/node_store.h"
-#include "cache/object_writer.h"
-#include "cache/prefix_reader.h"
+#include "cache/objects/node_store.h"
+#include "cache/serve/lease_table.h"
+#include "cache/serve/object_writer.h"
+#include "cache/serve/prefix_reader.h"
+#include "cache/tree/layout_table.h"
+#include "cache/tree/namespace_table.h"
 
 namespace quire::cache {
 

@@ -6,8 +6,8 @@
 #include <algorithm>
 #include <optional>
 
-#include "server/log.h"
-#include "server/status.h"
+#include "server/runtime/log.h"
+#include "server/status/status.h"
 
 namespace quire::server {
 
@@ -471,7 +471,9 @@ StatusSources Core::status_sources() const {
           .dispatcher = dispatcher_.get(),
           .tier = parts_.tier,
           .tier_failure = parts_.tier_failure,
-          .core = this,
+          .shares = shares_.get(),
+          .counters = counters_,
+          .connected = connections_.size(),
           .options = parts_.options,
           .retiring_segments = segments_->retiring_count(),
           .daemon_epoch = parts_.daemon_epoch};

@@ -20,18 +20,18 @@
 
 #include "cache/cache.h"
 #include "model/clock.h"
-#include "server/connection.h"
-#include "server/control_verbs.h"
-#include "server/dispatcher.h"
-#include "server/event_loop.h"
-#include "server/listener.h"
-#include "server/off_core_closer.h"
+#include "server/control/control_verbs.h"
 #include "server/options.h"
-#include "server/region_maker.h"
-#include "server/segment_share.h"
-#include "server/session_registry.h"
-#include "server/status.h"
-#include "server/uid_shares.h"
+#include "server/rings/dispatcher.h"
+#include "server/runtime/event_loop.h"
+#include "server/runtime/off_core_closer.h"
+#include "server/runtime/region_maker.h"
+#include "server/sessions/connection.h"
+#include "server/sessions/listener.h"
+#include "server/sessions/segment_share.h"
+#include "server/sessions/session_registry.h"
+#include "server/sessions/uid_shares.h"
+#include "server/status/status.h"
 #include "tiering/ssd_tier.h"
 
 namespace quire::server {
@@ -46,13 +46,6 @@ struct CoreParts {
   Waker* waker = nullptr;  // also rung by copy workers, the segment supply and the SSD tier
   const Options* options = nullptr;
   uint64_t daemon_epoch = 0;
-};
-
-struct CoreCounters {
-  uint64_t connections_accepted = 0;
-  uint64_t connections_refused = 0;
-  uint64_t sessions_ended_by_fault = 0;  // law 11
-  uint64_t clients_reaped = 0;           // law 5
 };
 
 class Core final : public ConnectionOwner {

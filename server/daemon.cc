@@ -5,12 +5,12 @@
 #include <algorithm>
 
 #include "allocator/pool.h"
-#include "cache/coarse_lru_policy.h"
-#include "cache/lru_policy.h"
-#include "server/log.h"
-#include "tiering/copy_workers.h"
-#include "tiering/thread_engine.h"
-#include "tiering/uring_engine.h"
+#include "cache/eviction/coarse_lru_policy.h"
+#include "cache/eviction/lru_policy.h"
+#include "server/runtime/log.h"
+#include "tiering/io/copy_workers.h"
+#include "tiering/io/thread_engine.h"
+#include "tiering/io/uring_engine.h"
 
 namespace quire::server {
 

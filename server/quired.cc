@@ -16,8 +16,8 @@
 
 #include "server/daemon.h"
 #include "server/flags.h"
-#include "server/log.h"
-#include "tiering/ssd_rebuild.h"
+#include "server/runtime/log.h"
+#include "tiering/disk/ssd_rebuild.h"
 
 namespace {
 

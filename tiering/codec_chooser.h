@@ -12,9 +12,9 @@
 #include <string>
 #include <vector>
 
-#include "cache/layout_table.h"
-#include "tiering/byte_plane_codec.h"
-#include "tiering/stored_pages.h"
+#include "cache/tree/layout_table.h"
+#include "tiering/disk/stored_pages.h"
+#include "tiering/io/byte_plane_codec.h"
 
 namespace quire::tiering {
 

@@ -18,9 +18,9 @@
 #include <vector>
 
 #include "tiering/codec_chooser.h"
+#include "tiering/ssd/ssd_committer.h"
+#include "tiering/ssd/ssd_room.h"
 #include "tiering/ssd_admission.h"
-#include "tiering/ssd_committer.h"
-#include "tiering/ssd_room.h"
 
 namespace quire::tiering {
 

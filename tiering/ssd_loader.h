@@ -27,10 +27,10 @@
 #include "cache/cache.h"
 #include "model/clock.h"
 #include "model/ring_frames.h"
-#include "tiering/load_estimator.h"
-#include "tiering/ssd_files.h"
-#include "tiering/ssd_health.h"
-#include "tiering/ssd_mover.h"
+#include "tiering/disk/ssd_files.h"
+#include "tiering/io/load_estimator.h"
+#include "tiering/ssd/ssd_health.h"
+#include "tiering/ssd/ssd_mover.h"
 
 namespace quire::tiering {
 

@@ -9,8 +9,8 @@
 
 #include "allocator/flat_array.h"
 #include "cache/cache.h"
+#include "tiering/ssd/ssd_mover.h"
 #include "tiering/ssd_demoter.h"
-#include "tiering/ssd_mover.h"
 
 namespace quire::tiering {
 

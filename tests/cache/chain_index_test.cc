@@ -1,4 +1,4 @@
-#include "cache/chain_index.h"
+#include "cache/tree/chain_index.h"
 
 #include <gtest/gtest.h>
 #include <rapidcheck.h>

@@ -1,12 +1,12 @@
 // What a match costs, counted, whatever the layout and whatever others left below its spans.
-#include "cache/checkpoint_search.h"
+#include "cache/serve/checkpoint_search.h"
 
 #include <gtest/gtest.h>
 
 #include <vector>
 
-#include "cache/layout_table.h"
-#include "cache/match.h"
+#include "cache/serve/match.h"
+#include "cache/tree/layout_table.h"
 #include "tests/cache/store_rig.h"
 
 namespace quire::cache {

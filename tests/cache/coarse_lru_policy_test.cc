@@ -1,4 +1,4 @@
-#include "cache/coarse_lru_policy.h"
+#include "cache/eviction/coarse_lru_policy.h"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
-// Load or recompute (cache/load_cut.h).
-#include "cache/load_cut.h"
+// Load or recompute (cache/serve/load_cut.h).
+#include "cache/serve/load_cut.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "cache/lru_policy.h"
+#include "cache/eviction/lru_policy.h"
 
 #include <gtest/gtest.h>
 #include <rapidcheck.h>

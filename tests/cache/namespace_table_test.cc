@@ -1,4 +1,4 @@
-#include "cache/namespace_table.h"
+#include "cache/tree/namespace_table.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-// What is in RAM, on SSD, or both (cache/node_residency.cc).
+// What is in RAM, on SSD, or both (cache/objects/node_residency.cc).
 #include <gtest/gtest.h>
 
 #include <map>

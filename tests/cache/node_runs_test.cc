@@ -1,4 +1,4 @@
-#include "cache/node_runs.h"
+#include "cache/tree/node_runs.h"
 
 #include <gtest/gtest.h>
 

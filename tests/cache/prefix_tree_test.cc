@@ -1,4 +1,4 @@
-#include "cache/prefix_tree.h"
+#include "cache/tree/prefix_tree.h"
 
 #include <gtest/gtest.h>
 #include <rapidcheck.h>

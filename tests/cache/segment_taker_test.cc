@@ -1,5 +1,5 @@
 // Shares of RAM between domains: what one of them may cost the others.
-#include "cache/segment_taker.h"
+#include "cache/objects/segment_taker.h"
 
 #include <gtest/gtest.h>
 

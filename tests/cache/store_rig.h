@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "cache/cache.h"
-#include "cache/coarse_lru_policy.h"
-#include "cache/lru_policy.h"
+#include "cache/eviction/coarse_lru_policy.h"
+#include "cache/eviction/lru_policy.h"
 #include "model/check.h"
 
 namespace quire::cache {

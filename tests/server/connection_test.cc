@@ -1,4 +1,4 @@
-#include "server/connection.h"
+#include "server/sessions/connection.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>

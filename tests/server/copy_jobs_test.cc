@@ -1,4 +1,4 @@
-#include "server/copy_jobs.h"
+#include "server/rings/copy_jobs.h"
 
 #include <gtest/gtest.h>
 

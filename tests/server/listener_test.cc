@@ -1,5 +1,5 @@
 // Whose path the socket is, and what is never removed.
-#include "server/listener.h"
+#include "server/sessions/listener.h"
 
 #include <gtest/gtest.h>
 #include <sys/socket.h>

@@ -1,4 +1,4 @@
-#include "server/log_queue.h"
+#include "server/runtime/log_queue.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -8,7 +8,7 @@
 #include <csignal>
 
 #include "model/fd_guard.h"
-#include "server/log_limiter.h"
+#include "server/runtime/log_limiter.h"
 #include "tests/support/patience.h"
 
 namespace quire::server {

@@ -1,4 +1,4 @@
-#include "server/off_core_closer.h"
+#include "server/runtime/off_core_closer.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-#include "server/peer_uids.h"
+#include "server/sessions/peer_uids.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "server/region_maker.h"
+#include "server/runtime/region_maker.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>

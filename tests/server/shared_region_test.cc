@@ -1,4 +1,4 @@
-#include "server/shared_region.h"
+#include "server/rings/shared_region.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>

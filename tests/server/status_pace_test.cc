@@ -7,10 +7,10 @@
 #include <string>
 #include <vector>
 
-#include "server/connection.h"
-#include "server/control_verbs.h"
-#include "server/event_loop.h"
+#include "server/control/control_verbs.h"
 #include "server/options.h"
+#include "server/runtime/event_loop.h"
+#include "server/sessions/connection.h"
 #include "tests/support/manual_clock.h"
 
 namespace quire::server {

@@ -1,9 +1,9 @@
-#include "server/uid_shares.h"
+#include "server/sessions/uid_shares.h"
 
 #include <gtest/gtest.h>
 #include <unistd.h>
 
-#include "cache/lease_table.h"
+#include "cache/serve/lease_table.h"
 
 namespace quire::server {
 namespace {

@@ -1,4 +1,4 @@
-#include "server/verb_roles.h"
+#include "server/control/verb_roles.h"
 
 #include <gtest/gtest.h>
 

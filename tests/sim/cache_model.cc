@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "cache/lru_policy.h"
+#include "cache/eviction/lru_policy.h"
 #include "model/boundary.h"
 #include "tests/support/oracle.h"
 #include "tests/support/small_layout.h"

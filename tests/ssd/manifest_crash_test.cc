@@ -16,7 +16,7 @@
 #include "tests/ssd/manifest_rig.h"
 #include "tests/ssd/scratch_directory.h"
 #include "tests/support/faulty_file_system.h"
-#include "tiering/manifest.h"
+#include "tiering/disk/manifest.h"
 
 namespace quire::tiering {
 namespace {

@@ -7,7 +7,7 @@
 #include <sstream>
 #include <thread>
 
-#include "cache/prefix_tree.h"
+#include "cache/tree/prefix_tree.h"
 
 namespace quire::tests {
 

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "model/result.h"
-#include "tiering/manifest.h"
+#include "tiering/disk/manifest.h"
 
 namespace quire::tests {
 

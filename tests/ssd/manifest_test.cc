@@ -1,4 +1,4 @@
-#include "tiering/manifest.h"
+#include "tiering/disk/manifest.h"
 
 #include <gtest/gtest.h>
 
@@ -14,7 +14,7 @@
 #include "tests/ssd/scratch_directory.h"
 #include "tests/support/faulty_file_system.h"
 #include "tests/support/patience.h"
-#include "tiering/manifest_records.h"
+#include "tiering/disk/manifest_records.h"
 
 namespace quire::tiering {
 namespace {

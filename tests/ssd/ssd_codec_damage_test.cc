@@ -12,7 +12,7 @@
 
 #include "tests/ssd/file_damage.h"
 #include "tests/ssd/packed_ssd.h"
-#include "tiering/ssd_format.h"
+#include "tiering/disk/ssd_format.h"
 
 namespace quire::tests {
 

@@ -8,8 +8,8 @@
 
 #include "tests/ssd/manifest_rig.h"
 #include "tests/ssd/packed_ssd.h"
-#include "tiering/manifest_records.h"
-#include "tiering/ssd_rebuild.h"
+#include "tiering/disk/manifest_records.h"
+#include "tiering/disk/ssd_rebuild.h"
 
 namespace quire::tests {
 

@@ -12,7 +12,7 @@
 
 #include "tests/ssd/scratch_directory.h"
 #include "tests/support/io_rig.h"
-#include "tiering/ssd_directory.h"
+#include "tiering/disk/ssd_directory.h"
 
 namespace quire::tiering {
 namespace {

@@ -1,4 +1,4 @@
-#include "tiering/ssd_directory.h"
+#include "tiering/disk/ssd_directory.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>

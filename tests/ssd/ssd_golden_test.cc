@@ -12,7 +12,7 @@
 #include "tests/ssd/scratch_directory.h"
 #include "tests/support/test_daemon.h"
 #include "tests/support/writer.h"
-#include "tiering/ssd_format.h"
+#include "tiering/disk/ssd_format.h"
 
 namespace quire::tests {
 

@@ -6,7 +6,7 @@
 
 #include "tests/ssd/file_damage.h"
 #include "tests/ssd/ssd_faults.h"
-#include "tiering/ssd_rebuild.h"
+#include "tiering/disk/ssd_rebuild.h"
 
 namespace quire::tests {
 

@@ -6,7 +6,7 @@
 #include <limits>
 
 #include "tests/ssd/ssd_faults.h"
-#include "tiering/crc_copy.h"
+#include "tiering/io/crc_copy.h"
 
 namespace quire::tests {
 

@@ -11,7 +11,7 @@
 
 #include "tests/ssd/ssd_child.h"
 #include "tests/ssd/ssd_rig.h"
-#include "tiering/ssd_rebuild.h"
+#include "tiering/disk/ssd_rebuild.h"
 
 namespace quire::tests {
 namespace {

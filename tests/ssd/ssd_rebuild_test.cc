@@ -1,6 +1,6 @@
 // Index and data that disagree (reliability: fault 22), two daemons on one directory (21), and the
 // offline rebuild of the manifest from the headers of extents.
-#include "tiering/ssd_rebuild.h"
+#include "tiering/disk/ssd_rebuild.h"
 
 #include <gtest/gtest.h>
 
@@ -11,7 +11,7 @@
 #include "tests/ssd/ssd_child.h"
 #include "tests/ssd/ssd_rig.h"
 #include "tests/support/faulty_file_system.h"
-#include "tiering/ssd_directory.h"
+#include "tiering/disk/ssd_directory.h"
 
 namespace quire::tests {
 

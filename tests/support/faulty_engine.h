@@ -20,7 +20,7 @@
 
 #include "model/fd_guard.h"
 #include "model/result.h"
-#include "tiering/io_engine.h"
+#include "tiering/io/io_engine.h"
 
 namespace quire::tests {
 

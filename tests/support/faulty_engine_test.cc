@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "tests/support/io_rig.h"
-#include "tiering/thread_engine.h"
+#include "tiering/io/thread_engine.h"
 
 namespace quire::tests {
 namespace {

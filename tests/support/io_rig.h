@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "model/fd_guard.h"
-#include "tiering/io_engine.h"
+#include "tiering/io/io_engine.h"
 
 namespace quire::tests {
 

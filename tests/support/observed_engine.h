@@ -8,7 +8,7 @@
 #include <string_view>
 #include <utility>
 
-#include "tiering/io_engine.h"
+#include "tiering/io/io_engine.h"
 
 namespace quire::tests {
 

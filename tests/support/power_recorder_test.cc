@@ -10,7 +10,7 @@
 #include <iterator>
 
 #include "tests/support/io_rig.h"
-#include "tiering/thread_engine.h"
+#include "tiering/io/thread_engine.h"
 
 namespace quire::tests {
 

@@ -9,6 +9,9 @@ import tidy
 LONG_BODY = "\n".join("  step();" for _ in range(71))
 CASES = {
     "include law": ("cache/a.h", '#include "server/core.h"\n', "must not include server/"),
+    "law of rooms": ("cache/tree/l.h", '#include "cache/serve/m.h"\n', "must not include cache/serve/"),
+    "a room and its folder": ("server/rings/m.h", '#include "server/core.h"\n', "must not include server/"),
+    "a room that knows less": ("tiering/io/n.h", '#include "cache/cache.h"\n', "must not include cache/"),
     "client stays outside": ("client/b.cc", '#include "allocator/pool.h"\n', "must not include allocator/"),
     "library": ("cache/c.cc", "#include <spdlog/spdlog.h>\n", "is included by"),
     "long function": ("cache/d.cc", f"int f(int a) {{\n{LONG_BODY}\n}}\n", "a function of"),

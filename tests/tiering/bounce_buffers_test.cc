@@ -1,4 +1,4 @@
-#include "tiering/bounce_buffers.h"
+#include "tiering/ssd/bounce_buffers.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "tiering/byte_plane_codec.h"
+#include "tiering/io/byte_plane_codec.h"
 
 #include <gtest/gtest.h>
 

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "tiering/ssd_format.h"
+#include "tiering/disk/ssd_format.h"
 
 namespace quire::tiering {
 namespace {

@@ -1,11 +1,11 @@
-#include "tiering/copy_engine.h"
+#include "tiering/io/copy_engine.h"
 
 #include <gtest/gtest.h>
 
 #include <array>
 #include <cstring>
 
-#include "tiering/crc_copy.h"
+#include "tiering/io/crc_copy.h"
 
 namespace quire::tiering {
 namespace {

@@ -1,4 +1,4 @@
-#include "tiering/copy_workers.h"
+#include "tiering/io/copy_workers.h"
 
 #include <gtest/gtest.h>
 
@@ -12,7 +12,7 @@
 #include <thread>
 #include <vector>
 
-#include "tiering/crc_copy.h"
+#include "tiering/io/crc_copy.h"
 
 namespace quire::tiering {
 namespace {

@@ -1,4 +1,4 @@
-#include "tiering/crc_copy.h"
+#include "tiering/io/crc_copy.h"
 
 #include <gtest/gtest.h>
 
@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "tiering/crc_copy_kernels.h"
+#include "tiering/io/crc_copy_kernels.h"
 
 namespace quire::tiering {
 namespace {

@@ -1,4 +1,4 @@
-#include "tiering/flight_table.h"
+#include "tiering/io/flight_table.h"
 
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>

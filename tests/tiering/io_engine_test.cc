@@ -1,5 +1,5 @@
 // What holds for every engine: io_uring, threads, and each behind a FaultyEngine without faults.
-#include "tiering/io_engine.h"
+#include "tiering/io/io_engine.h"
 
 #include <gtest/gtest.h>
 #include <sys/mman.h>
@@ -21,8 +21,8 @@
 #include "model/fd_guard.h"
 #include "tests/support/faulty_engine.h"
 #include "tests/support/io_rig.h"
-#include "tiering/thread_engine.h"
-#include "tiering/uring_engine.h"
+#include "tiering/io/thread_engine.h"
+#include "tiering/io/uring_engine.h"
 
 namespace quire::tiering {
 namespace {

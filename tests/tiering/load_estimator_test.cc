@@ -1,4 +1,4 @@
-#include "tiering/load_estimator.h"
+#include "tiering/io/load_estimator.h"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // Records of runs of encoded objects. Those of everything else: tests/ssd/manifest_test.cc.
-#include "tiering/manifest_records.h"
+#include "tiering/disk/manifest_records.h"
 
 #include <gtest/gtest.h>
 
@@ -7,7 +7,7 @@
 #include <cstring>
 #include <string>
 
-#include "tiering/ssd_format.h"
+#include "tiering/disk/ssd_format.h"
 
 namespace quire::tiering {
 namespace {

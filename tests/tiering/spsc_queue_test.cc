@@ -1,4 +1,4 @@
-#include "tiering/spsc_queue.h"
+#include "tiering/io/spsc_queue.h"
 
 #include <gtest/gtest.h>
 

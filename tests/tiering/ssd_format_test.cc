@@ -1,4 +1,4 @@
-#include "tiering/ssd_format.h"
+#include "tiering/disk/ssd_format.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "tiering/ssd_health.h"
+#include "tiering/ssd/ssd_health.h"
 
 #include <gtest/gtest.h>
 

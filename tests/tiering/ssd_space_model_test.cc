@@ -6,7 +6,7 @@
 #include <set>
 #include <vector>
 
-#include "tiering/ssd_space.h"
+#include "tiering/disk/ssd_space.h"
 
 namespace quire::tiering {
 namespace {

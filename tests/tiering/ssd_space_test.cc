@@ -1,4 +1,4 @@
-#include "tiering/ssd_space.h"
+#include "tiering/disk/ssd_space.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "tiering/stored_pages.h"
+#include "tiering/disk/stored_pages.h"
 
 #include <gtest/gtest.h>
 
@@ -10,8 +10,8 @@
 #include <random>
 #include <vector>
 
-#include "tiering/byte_plane_codec.h"
-#include "tiering/crc_copy.h"
+#include "tiering/io/byte_plane_codec.h"
+#include "tiering/io/crc_copy.h"
 
 namespace quire::tiering {
 namespace {

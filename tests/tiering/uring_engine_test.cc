@@ -1,5 +1,5 @@
 // What is io_uring's own: being refused, limits, restrictions, completions of nobody.
-#include "tiering/uring_engine.h"
+#include "tiering/io/uring_engine.h"
 
 #include <gtest/gtest.h>
 #include <liburing.h>
@@ -18,7 +18,7 @@
 
 #include "model/fd_guard.h"
 #include "tests/support/io_rig.h"
-#include "tiering/thread_engine.h"
+#include "tiering/io/thread_engine.h"
 
 namespace quire::tiering {
 namespace {

@@ -1,0 +1,41 @@
+// The deepest checkpoint of a prompt below a span, among those that other prompts left there.
+//
+// A span's checkpoints are its last children. They are looked at newest first; where there are more
+// of them than positions, each position is probed instead. So a span costs the smaller of both
+// numbers, whatever the layout. All spans of one search together cost kMaxSteps; beyond it nothing
+// more is found, which makes a hit shorter and nothing wrong.
+#pragma once
+
+#include <cstdint>
+
+#include "cache/tree/chain_view.h"
+#include "cache/tree/prefix_tree.h"
+#include "model/ids.h"
+
+namespace quire::cache {
+
+class CheckpointSearch {
+ public:
+  // Children looked at and positions probed: some 80 us. A prompt meets so many only behind
+  // thousands of checkpoints that are not its own.
+  static constexpr uint32_t kMaxSteps = 1024;
+
+  // `ram_only`: what is not in RAM counts as absent.
+  CheckpointSearch(const PrefixTree& tree, const ChainView& chain, bool ram_only)
+      : tree_(tree), chain_(chain), ram_only_(ram_only) {}
+
+  // At most at position `reach`. Invalid: none.
+  model::NodeId below(model::NodeId span, uint32_t reach);
+  uint32_t steps() const { return steps_; }
+
+ private:
+  bool is_usable(model::NodeId checkpoint) const;
+  model::NodeId probe(const NodeLink& span, uint32_t above, uint32_t reach);
+
+  const PrefixTree& tree_;
+  const ChainView& chain_;
+  const bool ram_only_;
+  uint32_t steps_ = 0;
+};
+
+}  // namespace quire::cache

@@ -1,0 +1,58 @@
+// Leases: clients' rights to pinned pages. Fixed records in flat memory, found by an id that
+// carries a generation, so that a released or foreign id is kNotFound and a double release
+// harmless. Threads: core only.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "allocator/flat_array.h"
+#include "cache/serve/cache_session.h"
+#include "model/ids.h"
+#include "model/result.h"
+
+namespace quire::cache {
+
+inline constexpr uint32_t kMaxLeases = 1 << 16;    // of the daemon
+inline constexpr uint32_t kMaxLoadsPerLease = 16;  // pieces an engine asks for one by one
+
+// Blocks [first, first + count) of the leased path, each pinned once more.
+struct LoadRange {
+  uint32_t first_block = 0;
+  uint32_t block_count = 0;
+};
+
+struct Lease {
+  model::NodeId span_node;        // pinned: keeps the whole path present
+  model::NodeId exact_node;       // on that path, where the hit ends
+  model::NodeId checkpoint_node;  // pinned when valid
+  uint32_t load_count = 0;
+  std::array<LoadRange, kMaxLoadsPerLease> loads{};
+
+  uint32_t generation = 0;  // odd while in use
+  uint32_t previous = 0;    // index + 1, holder's list
+  uint32_t next = 0;        // index + 1, holder's list or free list
+  LeaseHolder* holder = nullptr;
+};
+
+class LeaseTable {
+ public:
+  static model::Result<LeaseTable> create();
+
+  // kBusy at a bound.
+  model::Result<model::LeaseId> add(LeaseHolder& holder);
+  // Null unless the id is live and the holder's own.
+  Lease* find(model::LeaseId id, const LeaseHolder& holder);
+  void remove(model::LeaseId id);
+  // Any lease of the holder; none id when it has none.
+  model::LeaseId first(const LeaseHolder& holder) const;
+  uint32_t count() const { return count_; }
+
+ private:
+  allocator::FlatArray<Lease> leases_;
+  uint32_t free_head_ = 0;  // index + 1
+  uint32_t used_end_ = 0;   // places never used are behind it
+  uint32_t count_ = 0;
+};
+
+}  // namespace quire::cache

@@ -1,0 +1,102 @@
+#include "cache/serve/load_cut.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "cache/serve/checkpoint_search.h"
+
+namespace quire::cache {
+
+using model::NodeId;
+
+namespace {
+
+class Weigher {
+ public:
+  Weigher(const NodeStore& store, const Root& root, uint32_t have_tokens)
+      : store_(store),
+        tree_(store.tree()),
+        root_node_(root.node),
+        have_units_(have_tokens / root.layout->layout.unit_tokens) {}
+
+  uint64_t span_bytes(NodeId node) const {
+    if (node == root_node_ || tree_.link(node).units <= have_units_) return 0;
+    return missing_bytes(node);
+  }
+
+  uint64_t checkpoint_bytes(NodeId node) const { return node.valid() ? missing_bytes(node) : 0; }
+
+ private:
+  uint64_t missing_bytes(NodeId node) const {
+    if (store_.is_resident(node)) return 0;
+    uint64_t bytes = 0;
+    for (const model::PlannedPage& page : store_.plan_of(node).pages) bytes += page.bytes;
+    return bytes;
+  }
+
+  const NodeStore& store_;
+  const PrefixTree& tree_;
+  const NodeId root_node_;
+  const uint32_t have_units_;
+};
+
+uint32_t clamp_us(uint64_t us) {
+  return static_cast<uint32_t>(std::min<uint64_t>(us, std::numeric_limits<uint32_t>::max()));
+}
+
+}  // namespace
+
+double prefill_us(const PrefillCost& cost, uint32_t from, uint32_t to) {
+  const double first = from;
+  const double last = to;
+  return (cost.us_per_ktoken * (last - first) +
+          cost.us_per_ktoken_per_mtoken * (last * last - first * first) / 2e6) /
+         1e3;
+}
+
+HitTiers weigh_hit(const NodeStore& store, const Root& root, const PrefixMatch& match,
+                   const ChainView& chain, uint32_t prompt_tokens, uint32_t have_tokens,
+                   const PrefillCost& cost, const LoadTime& load_time) {
+  const Weigher weigher(store, root, have_tokens);
+  CheckpointSearch checkpoints(store.tree(), chain, false);
+  const PrefixTree& tree = store.tree();
+  const uint32_t unit_tokens = root.layout->layout.unit_tokens;
+  HitTiers tiers;
+  tiers.cut_tokens = match.exact_units * unit_tokens;
+  uint64_t span_bytes = 0;
+  for (NodeId node = match.exact_node; node != root.node; node = tree.parent(node)) {
+    span_bytes += weigher.span_bytes(node);
+    ++tiers.steps;
+    if (!store.is_resident(node)) tiers.ssd_tokens += root.layout->layout.block_tokens;
+  }
+  tiers.ssd_bytes = span_bytes + weigher.checkpoint_bytes(match.checkpoint_node);
+  tiers.load_us = clamp_us(load_time(tiers.ssd_bytes));
+  if (!cost.known() || tiers.ssd_bytes == 0) return tiers;
+
+  double best = tiers.load_us + prefill_us(cost, tiers.cut_tokens, prompt_tokens);
+  const auto consider = [&](uint32_t tokens, uint64_t bytes) {
+    const double total =
+        static_cast<double>(load_time(bytes)) + prefill_us(cost, tokens, prompt_tokens);
+    if (total >= best) return;
+    best = total;
+    tiers.cut_tokens = tokens;
+  };
+  uint32_t last_units = match.exact_units;
+  for (NodeId node = match.exact_node;; node = tree.parent(node)) {
+    const uint32_t units = tree.link(node).units;
+    ++tiers.steps;
+    if (!root.layout->needs_checkpoint) {
+      consider(units * unit_tokens, span_bytes);
+    } else if (const NodeId found = checkpoints.below(node, last_units); found.valid()) {
+      consider(tree.link(found).units * unit_tokens, span_bytes + weigher.checkpoint_bytes(found));
+    }
+    if (node == root.node) break;
+    span_bytes -= weigher.span_bytes(node);
+    last_units = units;
+  }
+  consider(0, 0);
+  tiers.steps += checkpoints.steps();
+  return tiers;
+}
+
+}  // namespace quire::cache

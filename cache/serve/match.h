@@ -1,0 +1,34 @@
+// Where a hit is decided: the longest prefix of a prompt that can be resumed (DESIGN section 3).
+//
+// Presence along a chain is prefix-closed, so the end of the run of spans is found by binary search
+// (13 probes for a million tokens); the checkpoint is then looked for upwards from there
+// (CheckpointSearch). Costs the number of blocks, and that search's bound.
+// Pure: reads the tree, pins nothing.
+#pragma once
+
+#include <cstdint>
+
+#include "cache/tree/chain_view.h"
+#include "cache/tree/namespace_table.h"
+#include "cache/tree/prefix_tree.h"
+#include "model/ring_frames.h"
+
+namespace quire::cache {
+
+struct PrefixMatch {
+  model::NodeId span_node;        // deepest span present; the root node when none
+  model::NodeId exact_node;       // span (or root) that ends at floor(exact / B) * B
+  model::NodeId checkpoint_node;  // at exact; none for layouts without checkpoints
+  uint32_t span_units = 0;
+  uint32_t exact_units = 0;
+  uint32_t branch_units = 0;  // a checkpoint is wanted here; 0 = none
+  model::MatchLimit limit = model::MatchLimit::kNoSpan;
+  uint32_t limit_units = 0;
+  uint32_t steps = 0;  // nodes looked at and probes: what it cost
+};
+
+// `prompt_tokens` >= 1. `ram_only`: what is not in RAM counts as absent (the SSD cannot be read).
+PrefixMatch find_prefix(const PrefixTree& tree, model::RootId root_id, const Root& root,
+                        const ChainView& chain, uint32_t prompt_tokens, bool ram_only = false);
+
+}  // namespace quire::cache

@@ -1,0 +1,518 @@
+#include "cache/serve/object_writer.h"
+
+#include <algorithm>
+#include <string>
+
+#include "model/boundary.h"
+
+namespace quire::cache {
+
+using model::BeginFillArgs;
+using model::CheckpointReason;
+using model::Errc;
+using model::FillId;
+using model::FillKind;
+using model::make_error;
+using model::NodeId;
+using model::SlotId;
+
+namespace {
+
+// Spans of 16 tokens over model::kTailReachTokens, and what hangs beside them: microseconds.
+constexpr uint32_t kLookedAtForTurnEnds = 2048;
+
+NodeKind node_kind(FillKind kind) {
+  return kind == FillKind::kSpan ? NodeKind::kSpan : NodeKind::kCheckpoint;
+}
+
+// Of one begin_fill, whatever its number of pages; who needs more waits for its next turn.
+constexpr uint64_t kMaxEvictionsPerFill = 512;
+
+uint64_t slot_bytes(const model::PagePlan& plan) {
+  constexpr uint64_t kGranuleBytes = allocator::ExtentMap::kGranuleBytes;
+  uint64_t bytes = 0;
+  for (const model::PlannedPage& page : plan.pages) {
+    bytes += (page.bytes + kGranuleBytes - 1) / kGranuleBytes * kGranuleBytes;
+  }
+  return bytes;
+}
+
+}  // namespace
+
+const model::PagePlan& ObjectWriter::plan_of(const Fill& fill) const {
+  return names_->root(fill.session->root).layout->plan(fill.kind, fill.end_units);
+}
+
+// Where the object belongs. Reads the client's hashes once.
+model::Result<ObjectWriter::Position> ObjectWriter::locate(const Root& root, const ChainView& chain,
+                                                           const BeginFillArgs& args) const {
+  const uint32_t per_block = root.layout->units_per_block;
+  if (args.kind > static_cast<uint8_t>(FillKind::kCheckpoint)) {
+    return make_error(Errc::kInvalidArgument, "unknown kind of fill");
+  }
+  const auto kind = static_cast<FillKind>(args.kind);
+  if (args.end_units == 0 || args.end_units > chain.count()) {
+    return make_error(Errc::kInvalidArgument, "end_units is 0 or beyond the session's max_units");
+  }
+  if (!model::is_object_end(kind, args.end_units, per_block)) {
+    return make_error(Errc::kInvalidArgument, "a span ends at a multiple of block_tokens");
+  }
+  if (kind == FillKind::kCheckpoint && !root.layout->needs_checkpoint) {
+    return make_error(Errc::kInvalidArgument, "this layout has no checkpoints");
+  }
+  Position position;
+  position.parent_units = model::parent_units(kind, args.end_units, per_block);
+  position.place = {.key = chain.after(args.end_units), .kind = kind, .end_units = args.end_units};
+  position.parent_key = position.parent_units == 0 ? root.hash : chain.after(position.parent_units);
+  return position;
+}
+
+bool ObjectWriter::note_duplicate(CacheSession& session, const model::Hash256& key, NodeKind kind) {
+  const auto node = store_->tree().find(session.root, kind, key);
+  // What the SSD cannot deliver now is worth writing again.
+  if (!node || !store_->is_reachable(*node)) return false;
+  store_->use(*node);
+  if (kind == NodeKind::kSpan) advance_tip(session, *node);
+  ++counters_.duplicates;
+  return true;
+}
+
+// Found by its position too, which is below that of what waits for it: no circle can be made.
+Fill* ObjectWriter::fill_of_parent(const CacheSession& session, const model::Hash256& key,
+                                   uint32_t units) {
+  return fills_->find(session, {.key = key, .kind = FillKind::kSpan, .end_units = units});
+}
+
+bool ObjectWriter::parent_known(CacheSession& session, const Position& position) {
+  if (position.parent_units == 0) return true;
+  const PrefixTree& tree = store_->tree();
+  // The session's own tip is the usual parent: no probe.
+  if (session.tip.valid() && tree.link(session.tip).units == position.parent_units &&
+      tree.key(session.tip) == position.parent_key) {
+    return true;
+  }
+  const auto present = tree.find(session.root, NodeKind::kSpan, position.parent_key);
+  if (present && tree.link(*present).units == position.parent_units) return true;
+  return fill_of_parent(session, position.parent_key, position.parent_units) != nullptr;
+}
+
+model::Result<void> ObjectWriter::claim(Fill& fill, HolderTag holder, model::GroupMask groups) {
+  const std::vector<model::PlannedPage>& plan = plan_of(fill).pages;
+  const model::GroupMask wanted = groups == 0 ? ~uint64_t{0} : groups;
+  size_t claimed = 0;
+  for (size_t i = 0; i < plan.size(); ++i) {
+    if ((wanted >> plan[i].group & 1) == 0) continue;
+    if (fill.claimed_by[i] != 0 && fill.claimed_by[i] != kGoneHolder) {
+      return make_error(Errc::kBusy, "group " + std::to_string(plan[i].group) +
+                                         " of this object is being written by another process or "
+                                         "fill; begin it again when that one ended");
+    }
+    ++claimed;
+  }
+  if (claimed == 0) return make_error(Errc::kInvalidArgument, "no group of this object is named");
+  for (size_t i = 0; i < plan.size(); ++i) {
+    if ((wanted >> plan[i].group & 1) == 0) continue;
+    // Its writer is gone: what that one copied is written again.
+    if (fill.claimed_by[i] == kGoneHolder) {
+      fill.page_state[i] = static_cast<uint8_t>(PageFill::kMissing);
+      ++fill.pages_missing;
+    }
+    fill.claimed_by[i] = holder;
+  }
+  return {};
+}
+
+// What can never be had is refused before anything is evicted for it.
+model::Result<void> ObjectWriter::check_fits(const Fill& fill, const CacheSession& session,
+                                             const Root& root) const {
+  const uint64_t needed = slot_bytes(plan_of(fill));
+  // Without a lower tier the path to the session's tip cannot leave RAM.
+  uint64_t pinned = 0;
+  if (!store_->has_ssd() && session.tip.valid()) {
+    const uint32_t spans = store_->tree().link(session.tip).units / root.layout->units_per_block;
+    pinned = spans * slot_bytes(root.layout->span_plan);
+  }
+  const uint64_t own = store_->pool().usage(root.key.domain).segment_bytes;
+  if (needed + pinned <= own) return {};
+  const uint64_t reach = store_->taker().reach_bytes(root.key.domain);
+  if (needed + pinned <= reach) return {};
+  return make_error(Errc::kResourceExhausted,
+                    "this object takes " + std::to_string(needed) + " bytes beside " +
+                        std::to_string(pinned) + " of the session's own path, and its user's " +
+                        "share of --ram_bytes is " + std::to_string(reach));
+}
+
+NodeStore::Room ObjectWriter::reserve(Fill& fill, CacheSession& session, const Root& root) {
+  const std::vector<model::PlannedPage>& plan = plan_of(fill).pages;
+  QUIRE_CHECK(plan.size() <= kMaxPagesPerObject);
+  store_->work().add(plan.size());
+  const uint64_t evictions = store_->evictions();
+  for (const model::PlannedPage& page : plan) {
+    auto& hints =
+        fill.kind == FillKind::kSpan ? session.last_span_slot : session.last_checkpoint_slot;
+    SlotId slot;
+    NodeStore::Room room =
+        store_->allocate(root.classes[page.group], root.key.domain, hints[page.group], slot);
+    if (room == NodeStore::Room::kNone && store_->thin_path(session.tip) > 0) {
+      room = store_->allocate(root.classes[page.group], root.key.domain, hints[page.group], slot);
+    }
+    if (room != NodeStore::Room::kHave) {
+      give_back(fill);
+      return room;
+    }
+    hints[page.group] = slot;
+    fill.slots[fill.page_count++] = slot;
+    if (fill.page_count < plan.size() && store_->evictions() - evictions > kMaxEvictionsPerFill) {
+      give_back(fill);  // what was evicted for it is free when it is asked for again
+      return NodeStore::Room::kPending;
+    }
+  }
+  fill.pages_missing = fill.page_count;
+  return NodeStore::Room::kHave;
+}
+
+void ObjectWriter::give_back(Fill& fill) {
+  store_->work().add(fill.page_count);
+  for (size_t i = 0; i < fill.page_count; ++i) store_->pool().free(fill.slots[i]);
+  fill.page_count = 0;
+}
+
+model::Result<BeginOutcome> ObjectWriter::begin(CacheSession& session, HolderTag holder,
+                                                const ChainView& chain, const BeginFillArgs& args) {
+  const Root& root = names_->root(session.root);
+  if (root.dead) return make_error(Errc::kStaleHandle, "the namespace moved to a later epoch");
+  const Position position = QUIRE_TRY(locate(root, chain, args));
+  if (note_duplicate(session, position.place.key, node_kind(position.place.kind))) {
+    return BeginOutcome{BeginOutcome::Kind::kDuplicate, {}};
+  }
+  if (Fill* shared = fills_->find(session, position.place); shared != nullptr) {
+    if (shared->state == FillState::kSealed) {
+      return make_error(Errc::kBusy, "this object is complete and waits for the span before it");
+    }
+    QUIRE_TRY(claim(*shared, holder, args.groups));
+    return BeginOutcome{BeginOutcome::Kind::kGranted, fills_->id_of(*shared)};
+  }
+  if (!parent_known(session, position)) {
+    return make_error(Errc::kNoParent, "the span before this position is not present; commit it");
+  }
+  const FillId id = QUIRE_TRY(fills_->add(session, root.key.domain, position.place));
+  Fill& fill = fills_->at(id);
+  fill.parent_key = position.parent_key;
+  fill.parent_units = position.parent_units;
+  fill.reason = args.reason <= static_cast<uint8_t>(CheckpointReason::kBeforeTail)
+                    ? static_cast<CheckpointReason>(args.reason)
+                    : CheckpointReason::kBranch;
+  if (auto claimed = claim(fill, holder, args.groups); !claimed.ok()) {
+    end(fill);
+    return std::move(claimed).error();
+  }
+  if (auto fits = check_fits(fill, session, root); !fits.ok()) {
+    end(fill);
+    return std::move(fits).error();
+  }
+  const NodeStore::Room room = reserve(fill, session, root);
+  if (room == NodeStore::Room::kHave) return BeginOutcome{BeginOutcome::Kind::kGranted, id};
+  end(fill);
+  if (room == NodeStore::Room::kPending) return BeginOutcome{BeginOutcome::Kind::kPending, {}};
+  return make_error(Errc::kResourceExhausted,
+                    "no memory for this object: everything present is pinned or in use");
+}
+
+model::Result<size_t> ObjectWriter::take(CacheSession& session, HolderTag holder,
+                                         const model::CommitArgs& args, uint64_t staging_bytes,
+                                         std::span<PageCopy> copies) {
+  Fill* fill = fills_->find(FillId{args.fill}, session);
+  if (fill == nullptr || fill->state != FillState::kOpen) {
+    return make_error(Errc::kNotFound, "no such fill, or it ended");
+  }
+  if (args.staging_offset % model::kStagingAlignment != 0 || args.staging_offset > staging_bytes) {
+    return make_error(Errc::kInvalidArgument, "staging_offset is unaligned or outside the area");
+  }
+  const std::vector<model::PlannedPage>& plan = plan_of(*fill).pages;
+  uint64_t offset = args.staging_offset;
+  size_t count = 0;
+  for (size_t i = 0; i < plan.size(); ++i) {
+    const bool named = args.groups == 0 || (args.groups >> plan[i].group & 1);
+    if (!named || fill->claimed_by[i] != holder) continue;
+    if (fill->page_state[i] != static_cast<uint8_t>(PageFill::kMissing)) continue;
+    if (plan[i].bytes > staging_bytes - offset) {
+      return make_error(Errc::kInvalidArgument, "the object reaches beyond the staging area");
+    }
+    copies[count++] = {.page_index = static_cast<uint8_t>(i),
+                       .staging_offset = offset,
+                       .bytes = plan[i].bytes,
+                       .target = store_->pool().place(fill->slots[i]).data};
+    offset =
+        std::min(staging_bytes, offset + (plan[i].bytes + model::kStagingAlignment - 1) /
+                                             model::kStagingAlignment * model::kStagingAlignment);
+  }
+  if (count == 0) {
+    return make_error(Errc::kInvalidArgument, "no page of this fill is left for this process");
+  }
+  for (size_t i = 0; i < count; ++i) {
+    fill->page_state[copies[i].page_index] = static_cast<uint8_t>(PageFill::kCopying);
+  }
+  ++fill->copies_in_flight;
+  return count;
+}
+
+Linked ObjectWriter::copied(FillId id, std::span<const uint8_t> page_indexes,
+                            std::span<const uint32_t> checksums) {
+  Fill& fill = fills_->at(id);
+  QUIRE_CHECK(fill.copies_in_flight > 0);
+  --fill.copies_in_flight;
+  Linked done{.fill = id, .kind = fill.kind, .end_units = fill.end_units};
+  if (fill.state == FillState::kEnded) {
+    done.outcome = FillOutcome::kAborted;
+    free_if_done(fill);
+    return done;
+  }
+  for (size_t i = 0; i < page_indexes.size(); ++i) {
+    store_->pool().page(fill.slots[page_indexes[i]]).crc32c = checksums[i];
+    fill.page_state[page_indexes[i]] = static_cast<uint8_t>(PageFill::kCopied);
+    --fill.pages_missing;
+  }
+  if (fill.pages_missing > 0) {
+    done.outcome = FillOutcome::kPartial;
+    return done;
+  }
+  fill.state = FillState::kSealed;
+  return settle(fill);
+}
+
+// Links or drops a sealed object, or lets it wait for the fill of its parent span.
+Linked ObjectWriter::settle(Fill& fill) {
+  Linked done{.fill = fills_->id_of(fill), .kind = fill.kind, .end_units = fill.end_units};
+  done.outcome = try_link(fill, done.superseded);
+  if (done.outcome != FillOutcome::kWaiting) end(fill);
+  return done;
+}
+
+uint32_t ObjectWriter::settle_waiting(uint32_t budget, std::vector<Linked>& linked) {
+  uint32_t steps = 0;
+  for (; steps < budget && first_settling_ != nullptr; ++steps) {
+    store_->work().add(1);
+    CacheSession& session = *first_settling_;
+    first_settling_ = session.next_settling;
+    if (first_settling_ == nullptr) last_settling_ = nullptr;
+    Fill& ended = *fills_->first_ended(session);
+    if (Fill* waiting = fills_->first_waiting(ended); waiting != nullptr) {
+      fills_->stop_waiting(*waiting);
+      const Linked done = settle(*waiting);
+      if (done.outcome != FillOutcome::kWaiting) linked.push_back(done);
+    }
+    if (fills_->first_waiting(ended) == nullptr) {
+      fills_->dequeue_ended(session);
+      free_if_done(ended);
+    }
+    if (fills_->first_ended(session) != nullptr) add_settling(session);
+  }
+  return steps;
+}
+
+void ObjectWriter::add_settling(CacheSession& session) {
+  session.next_settling = nullptr;
+  (last_settling_ == nullptr ? first_settling_ : last_settling_->next_settling) = &session;
+  last_settling_ = &session;
+}
+
+// The fill is over, whatever became of the object; its slots are the node's, or go.
+void ObjectWriter::end(Fill& fill) {
+  fills_->stop_waiting(fill);
+  fills_->end(fill);
+  if (fills_->first_waiting(fill) != nullptr && fills_->enqueue_ended(fill)) {
+    add_settling(*fill.session);
+  }
+  free_if_done(fill);
+}
+
+void ObjectWriter::free_if_done(Fill& fill) {
+  if (fill.copies_in_flight > 0) return;
+  give_back(fill);
+  if (!fill.in_ended_queue) fills_->remove(fill);
+}
+
+// Present on an SSD that cannot be read: the pages of the fill serve from now on.
+FillOutcome ObjectWriter::serve_from_ram(Fill& fill, NodeId present) {
+  store_->make_resident(present, std::span(fill.slots.data(), fill.page_count));
+  fill.page_count = 0;  // the node has them
+  if (fill.kind == FillKind::kSpan) advance_tip(*fill.session, present);
+  return FillOutcome::kVisible;
+}
+
+FillOutcome ObjectWriter::try_link(Fill& fill, bool& superseded) {
+  CacheSession& session = *fill.session;
+  const Root& root = names_->root(session.root);
+  const NodeKind kind = node_kind(fill.kind);
+  if (root.dead) return FillOutcome::kNoParent;
+  if (const auto present = store_->tree().find(session.root, kind, fill.key)) {
+    const bool useful = !store_->is_reachable(*present) && !store_->tree().link(*present).moving;
+    if (useful) return serve_from_ram(fill, *present);
+    note_duplicate(session, fill.key, kind);
+    return FillOutcome::kDuplicate;
+  }
+  NodeId parent = root.node;
+  if (fill.parent_units > 0) {
+    const auto found = store_->tree().find(session.root, NodeKind::kSpan, fill.parent_key);
+    if (!found) {
+      Fill* parent_fill = fill_of_parent(session, fill.parent_key, fill.parent_units);
+      if (parent_fill == nullptr) return FillOutcome::kNoParent;
+      fills_->wait(fill, *parent_fill);
+      return FillOutcome::kWaiting;
+    }
+    if (store_->tree().link(*found).units != fill.parent_units) return FillOutcome::kNoParent;
+    parent = *found;
+  }
+  const auto node = store_->add(parent, kind, fill.key, fill.end_units,
+                                std::span(fill.slots.data(), fill.page_count), session.batch_class);
+  if (!node) return FillOutcome::kNoNode;
+  fill.page_count = 0;  // the node has them
+  count_committed(fill);
+  if (fill.kind == FillKind::kSpan) {
+    advance_tip(session, *node);
+  } else {
+    superseded = supersede_previous(session, fill, *node);
+  }
+  return FillOutcome::kVisible;
+}
+
+void ObjectWriter::count_committed(const Fill& fill) {
+  for (const model::PlannedPage& page : plan_of(fill).pages) {
+    counters_.committed_bytes += page.bytes;
+  }
+  ++(fill.kind == FillKind::kSpan ? counters_.committed_spans : counters_.committed_checkpoints);
+}
+
+void ObjectWriter::advance_tip(CacheSession& session, NodeId node) {
+  const PrefixTree& tree = store_->tree();
+  if (session.tip.valid() && tree.link(session.tip).units >= tree.link(node).units) return;
+  store_->pin(node);
+  if (session.tip.valid()) store_->unpin(session.tip);
+  session.tip = node;
+}
+
+void ObjectWriter::let_tip_go(CacheSession& session) {
+  if (!session.tip.valid()) return;
+  const NodeId tip = session.tip;
+  session.tip = NodeId{};
+  store_->unpin(tip);
+}
+
+bool ObjectWriter::replaceable(const CacheSession& session, NodeId checkpoint) const {
+  const PrefixTree& tree = store_->tree();
+  const NodeLink& link = tree.link(checkpoint);
+  return link.first_child == session.owner_tag && !link.kept &&
+         !tree.is_branch(tree.parent(checkpoint));
+}
+
+bool ObjectWriter::supersede_previous(CacheSession& session, const Fill& fill, NodeId node) {
+  NodeLink& link = store_->tree().link(node);
+  link.first_child = session.owner_tag;
+  link.kept =
+      fill.reason == CheckpointReason::kInterval || fill.reason == CheckpointReason::kBranch;
+  // What lies before a tail drops nothing: the turn end that goes with it is still to come.
+  if (fill.reason != CheckpointReason::kTurnEnd) return false;
+  bool superseded = false;
+  if (session.has_previous_checkpoint) {
+    const auto previous =
+        store_->tree().find(session.root, NodeKind::kCheckpoint, session.previous_checkpoint);
+    if (previous && *previous != node && replaceable(session, *previous)) {
+      store_->supersede(*previous);
+      superseded = true;
+    }
+  }
+  session.has_previous_checkpoint = true;
+  session.previous_checkpoint = fill.key;
+  if (session.tail_tokens == 0) return superseded;
+  return thin_turn_ends(session, node) || superseded;
+}
+
+// Of the conversation's checkpoints on the path to a new turn end the deepest one before its tail
+// stays; the others go. Looks at a bounded number of nodes: what lies further up waits for
+// eviction.
+bool ObjectWriter::thin_turn_ends(const CacheSession& session, NodeId turn_end) {
+  const PrefixTree& tree = store_->tree();
+  const Root& root = names_->root(session.root);
+  const uint32_t before_tail = model::tail_units(
+      tree.link(turn_end).units, root.layout->layout.unit_tokens, session.tail_tokens);
+  bool superseded = false;
+  uint32_t beside_units = 0;  // of the one that stays; 0: not met yet
+  NodeId beside;
+  const auto thin = [&](NodeId node) {
+    const NodeLink& link = tree.link(node);
+    if (node == turn_end || link.superseded || !replaceable(session, node)) return;
+    NodeId goes = node;
+    if (link.units <= before_tail && link.units > beside_units) {
+      beside_units = link.units;
+      std::swap(goes, beside);
+    }
+    if (!goes.valid()) return;
+    store_->supersede(goes);
+    superseded = true;
+  };
+  uint32_t budget = kLookedAtForTurnEnds;
+  for (NodeId span = tree.parent(turn_end); budget > 0; span = tree.parent(span)) {
+    --budget;
+    if (tree.link(span).has_checkpoints) tree.for_each_checkpoint(span, budget, thin);
+    if (span == root.node) break;
+  }
+  return superseded;
+}
+
+bool ObjectWriter::supersede(CacheSession& session, const ChainView& chain, uint32_t end_units) {
+  if (end_units == 0 || end_units > chain.count()) return false;
+  const auto node =
+      store_->tree().find(session.root, NodeKind::kCheckpoint, chain.after(end_units));
+  if (!node || !replaceable(session, *node) || store_->tree().link(*node).pins > 0) return false;
+  store_->supersede(*node);
+  return true;
+}
+
+model::Result<void> ObjectWriter::abort(CacheSession& session, FillId id) {
+  Fill* fill = fills_->find(id, session);
+  if (fill == nullptr || fill->state != FillState::kOpen) {
+    return make_error(Errc::kNotFound, "no such fill, or it ended");
+  }
+  ++counters_.aborted;
+  end(*fill);
+  return {};
+}
+
+void ObjectWriter::drop_waiting(FillId id) {
+  Fill& fill = fills_->at(id);
+  QUIRE_CHECK(fill.state == FillState::kSealed);
+  ++counters_.aborted;
+  end(fill);
+}
+
+// Whether the holder claimed a page that will not come now. What it did copy is nobody's.
+bool ObjectWriter::lost_a_part(Fill& fill, HolderTag holder) {
+  for (size_t i = 0; i < fill.page_count; ++i) {
+    if (fill.claimed_by[i] != holder) continue;
+    if (fill.page_state[i] != static_cast<uint8_t>(PageFill::kCopied)) return true;
+    fill.claimed_by[i] = kGoneHolder;
+  }
+  return false;
+}
+
+bool ObjectWriter::end_holder(CacheSession& session, HolderTag holder, bool last_one,
+                              uint32_t& cursor, uint32_t& budget, std::vector<Linked>& linked) {
+  if (session.fill_count == 0) return true;
+  for (; budget > 0 && cursor < fills_->end_of_indexes(); --budget, ++cursor) {
+    Fill* fill = fills_->at_index(cursor, session);
+    if (fill == nullptr || fill->state == FillState::kEnded) continue;
+    const bool sealed = fill->state == FillState::kSealed;
+    if (!last_one && (sealed || !lost_a_part(*fill, holder))) continue;
+    if (sealed) {
+      linked.push_back({.fill = fills_->id_of(*fill),
+                        .outcome = FillOutcome::kAborted,
+                        .kind = fill->kind,
+                        .end_units = fill->end_units});
+    }
+    ++counters_.aborted;
+    end(*fill);
+  }
+  return cursor == fills_->end_of_indexes();
+}
+
+}  // namespace quire::cache

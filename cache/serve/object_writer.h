@@ -1,0 +1,154 @@
+// Fills: from reserved slots to a visible object (DESIGN section 3 "Commit").
+//
+//   begin   reserves slots, or says `duplicate`
+//   take    names the pages of one holder's part, to be copied off this thread
+//   copied  after the copy: records checksums; the last part makes the object visible
+//   abort   gives the slots back, after copies in flight have ended
+//
+// An object whose parent span is itself still being written waits for it (FillOutcome::kWaiting).
+// When that fill ends, settle_waiting() links or drops what waited, a bounded number a call and one
+// of each session in turn: a chain of thousands that was committed in the worst order delays
+// nobody. Threads: core only. No allocation per request.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "cache/objects/node_store.h"
+#include "cache/serve/cache_session.h"
+#include "cache/serve/fill_table.h"
+#include "cache/tree/chain_view.h"
+#include "model/ring_frames.h"
+
+namespace quire::cache {
+
+struct WriterCounters {
+  uint64_t committed_spans = 0;
+  uint64_t committed_checkpoints = 0;
+  uint64_t committed_bytes = 0;  // page bytes, true size
+  uint64_t duplicates = 0;
+  uint64_t aborted = 0;
+};
+
+struct BeginOutcome {
+  enum class Kind : uint8_t { kGranted, kDuplicate, kPending } kind;
+  model::FillId fill;  // kGranted
+};
+
+// One page to be copied: from the holder's staging offset to a slot.
+struct PageCopy {
+  uint8_t page_index = 0;  // in the fill
+  uint64_t staging_offset = 0;
+  uint64_t bytes = 0;
+  std::byte* target = nullptr;
+};
+
+// What became of an object after a part of it was copied.
+enum class FillOutcome : uint8_t {
+  kPartial,  // other holders' groups are missing
+  kWaiting,  // complete, but its parent span is still being written: settle_waiting() ends it
+  kVisible,
+  kDuplicate,  // another session's came first
+  kNoParent,   // the parent span is not there any more
+  kAborted,
+  kNoNode,  // the node table is full
+};
+
+struct Linked {
+  model::FillId fill;
+  FillOutcome outcome = FillOutcome::kVisible;
+  bool superseded = false;
+  model::FillKind kind = model::FillKind::kSpan;
+  uint32_t end_units = 0;
+};
+
+class ObjectWriter {
+ public:
+  ObjectWriter(NodeStore* store, NamespaceTable* names, FillTable* fills)
+      : store_(store), names_(names), fills_(fills) {}
+
+  // An object that another process of the session began is shared: each claims groups of its own.
+  // kInvalidArgument: position not legal for the kind, hashes missing, unknown groups. kNoParent:
+  // the span before it is neither present nor being filled at the position before it.
+  // kResourceExhausted: no memory even by evicting; nothing is evicted for what is larger than the
+  // domain can ever have. kBusy: too many fills, or another process or fill writes a group of it.
+  // kStaleHandle.
+  model::Result<BeginOutcome> begin(CacheSession& session, HolderTag holder, const ChainView& chain,
+                                    const model::BeginFillArgs& args);
+
+  // Pages of `groups` (0 = all that the holder claimed) into `copies`, which has room for
+  // kMaxPagesPerObject; they count as in flight until copied(). `staging_bytes` bounds the offsets.
+  // kNotFound, kInvalidArgument (offset, or pages not claimed by this holder or committed before).
+  model::Result<size_t> take(CacheSession& session, HolderTag holder, const model::CommitArgs& args,
+                             uint64_t staging_bytes, std::span<PageCopy> copies);
+
+  // One call for each successful take(), with the same pages. What became of the object.
+  Linked copied(model::FillId fill, std::span<const uint8_t> page_indexes,
+                std::span<const uint32_t> checksums);
+  // Ends up to `budget` of those whose wait is over: appends one entry to `linked` for each.
+  // Returns how many it looked at; has_settling() while some are left.
+  uint32_t settle_waiting(uint32_t budget, std::vector<Linked>& linked);
+  bool has_settling() const { return first_settling_ != nullptr; }
+
+  // kNotFound. What waits for it is dropped with kNoParent by settle_waiting().
+  model::Result<void> abort(CacheSession& session, model::FillId fill);
+  // Ends a fill that copied() left waiting, as abort does.
+  void drop_waiting(model::FillId fill);
+  // Law 5: a holder ended. Every fill in which it claimed a page that is not copied vanishes; what
+  // it copied of others may be written again by who claims it. `last_one`: the session's last
+  // holder ended, and every fill vanishes; those that waited are appended to `linked`. In steps:
+  // looks at records from `cursor` (at first 0) on, one for each unit of `budget` that it takes.
+  // True when it has looked at all of them.
+  bool end_holder(CacheSession& session, HolderTag holder, bool last_one, uint32_t& cursor,
+                  uint32_t& budget, std::vector<Linked>& linked);
+
+  // Drops the session's checkpoint there; false when it is pinned, a branch point or absent.
+  bool supersede(CacheSession& session, const ChainView& chain, uint32_t end_units);
+
+  // The session's path need not stay present for its sake any more; its next commit finds its
+  // parent by key, or learns that it is gone.
+  void let_tip_go(CacheSession& session);
+
+  const WriterCounters& counters() const { return counters_; }
+
+ private:
+  struct Position {
+    FillPlace place;
+    model::Hash256 parent_key;
+    uint32_t parent_units = 0;
+  };
+  model::Result<Position> locate(const Root& root, const ChainView& chain,
+                                 const model::BeginFillArgs& args) const;
+  bool note_duplicate(CacheSession& session, const model::Hash256& key, NodeKind kind);
+  bool parent_known(CacheSession& session, const Position& position);
+  Fill* fill_of_parent(const CacheSession& session, const model::Hash256& key, uint32_t units);
+  model::Result<void> claim(Fill& fill, HolderTag holder, model::GroupMask groups);
+  model::Result<void> check_fits(const Fill& fill, const CacheSession& session,
+                                 const Root& root) const;
+  NodeStore::Room reserve(Fill& fill, CacheSession& session, const Root& root);
+  void give_back(Fill& fill);
+  Linked settle(Fill& fill);
+  void end(Fill& fill);
+  void free_if_done(Fill& fill);
+  void add_settling(CacheSession& session);
+  bool lost_a_part(Fill& fill, HolderTag holder);
+  FillOutcome try_link(Fill& fill, bool& superseded);
+  FillOutcome serve_from_ram(Fill& fill, model::NodeId present);
+  void count_committed(const Fill& fill);
+  void advance_tip(CacheSession& session, model::NodeId node);
+  bool supersede_previous(CacheSession& session, const Fill& fill, model::NodeId node);
+  bool thin_turn_ends(const CacheSession& session, model::NodeId turn_end);
+  bool replaceable(const CacheSession& session, model::NodeId checkpoint) const;
+  const model::PagePlan& plan_of(const Fill& fill) const;
+
+  NodeStore* store_;
+  NamespaceTable* names_;
+  FillTable* fills_;
+  CacheSession* first_settling_ = nullptr;  // queue of sessions, through next_settling
+  CacheSession* last_settling_ = nullptr;
+  WriterCounters counters_;
+};
+
+}  // namespace quire::cache

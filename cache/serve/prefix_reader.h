@@ -1,0 +1,121 @@
+// Match, load and release: what an engine does to resume a context.
+//
+// match pins before it answers (law 3). load pins each span again while it writes its descriptors,
+// in one walk from the end of the range towards its start; release takes every pin back. A load of
+// pages that are not in RAM has two halves: load() pins the range and names what is missing, the
+// SSD tier brings it, deliver() writes the descriptors of what came. Threads: core only. No
+// allocation per request.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "cache/objects/node_store.h"
+#include "cache/serve/cache_session.h"
+#include "cache/serve/lease_table.h"
+#include "cache/serve/load_cut.h"
+#include "cache/serve/match.h"
+#include "cache/tree/chain_view.h"
+#include "model/ring_frames.h"
+
+namespace quire::cache {
+
+struct ReaderCounters {
+  uint64_t matches = 0;
+  uint64_t prompt_tokens = 0;          // asked for
+  uint64_t hit_tokens = 0;             // exact, announced
+  uint64_t ssd_hit_tokens = 0;         // of these, on SSD only when they were announced
+  uint64_t no_checkpoint_matches = 0;  // shorter than their spans allowed
+  uint64_t no_checkpoint_tokens = 0;   // by so much
+  uint64_t loads = 0;
+  uint64_t delivered_pages = 0;
+};
+
+// A load that was taken: its range is pinned.
+struct Load {
+  model::LoadResult result{};  // of all of it; valid when nothing is missing
+  size_t missing_count = 0;    // nodes that are not in RAM: PrefixReader::missing()
+  model::LeaseId lease;
+  model::NodeId last;        // span that ends the range
+  model::NodeId checkpoint;  // asked for, else none
+  model::GroupMask groups = 0;
+  uint32_t range_index = 0;  // in Lease::loads
+  uint32_t block_count = 0;
+  uint32_t pages_per_span = 0;
+};
+
+class PrefixReader {
+ public:
+  PrefixReader(NodeStore* store, NamespaceTable* names, LeaseTable* leases)
+      : store_(store), names_(names), leases_(leases) {}
+
+  // A lease even when only spans (no resume point) were found; none when nothing was.
+  // kStaleHandle: the namespace moved to a later epoch. kInvalidArgument: prompt_tokens is 0.
+  // kBusy: too many leases.
+  model::Result<model::MatchResult> match(CacheSession& session, LeaseHolder& holder,
+                                          const ChainView& chain, uint32_t prompt_tokens,
+                                          uint32_t have_tokens = 0, const PrefillCost& cost = {});
+
+  // Descriptors into `out`, in block-major order. kNotFound: no such lease. kInvalidArgument: range
+  // outside the hit, or `out` too small (the text says how many are needed). kBusy: more than
+  // kMaxLoadsPerLease pieces. `slots`, when given, receives the slot of each descriptor (for a
+  // check before delivery). With missing_count > 0 nothing is delivered yet.
+  model::Result<Load> load(LeaseHolder& holder, const model::LoadArgs& args,
+                           std::span<model::PageDescriptor> out,
+                           std::vector<model::SlotId>* slots = nullptr);
+  // What the last load() found missing, the head of the range first, the checkpoint last.
+  const std::vector<model::NodeId>& missing() const { return missing_; }
+  // Ends a load that had something missing: descriptors of the usable head, and of the checkpoint
+  // when all blocks are there; what did not come is unpinned. `out` as given to load().
+  model::LoadResult deliver(LeaseHolder& holder, const Load& load,
+                            std::span<model::PageDescriptor> out,
+                            std::vector<model::SlotId>* slots = nullptr);
+  // Writes the descriptors of blocks [first, first + count) of the range, which must be in RAM;
+  // `last` is the span of the last of them.
+  void describe_blocks(const Load& load, model::NodeId last, uint32_t first, uint32_t count,
+                       std::span<model::PageDescriptor> out) const;
+  // How long loads from the SSD take; set by its tier.
+  void set_load_time(LoadTime load_time) { load_time_ = std::move(load_time); }
+
+  // kNotFound when it is not held (any more).
+  model::Result<void> release(LeaseHolder& holder, model::LeaseId lease);
+  // Law 5: gives back what the holder has, about `budget` nodes of it (a lease's range at least),
+  // and lowers `budget` by what it did. True when nothing is left.
+  bool release_some(LeaseHolder& holder, uint32_t& budget);
+
+  const ReaderCounters& counters() const { return counters_; }
+
+ private:
+  struct Range {
+    uint32_t first_block = 0;
+    uint32_t block_count = 0;
+  };
+  uint32_t release_last_range(Lease& lease);
+  model::MatchResult announce(CacheSession& session, const PrefixMatch& match, const Root& root,
+                              Lease& lease);
+  void note_checkpoint_hit(CacheSession& session, model::NodeId checkpoint);
+  model::Result<Range> check_range(const Lease& lease, const model::LoadArgs& args) const;
+  model::NodeId node_at(const Lease& lease, uint32_t end_block) const;
+  void pin_spans(const Load& load, std::span<model::PageDescriptor> out,
+                 std::vector<model::SlotId>* slots);
+  void write_span(const Load& load, model::NodeId node, size_t index,
+                  std::span<model::PageDescriptor> out, std::vector<model::SlotId>* slots) const;
+  uint32_t ready_blocks(const Load& load) const;
+  size_t count_checkpoint_pages(model::NodeId checkpoint, model::GroupMask groups) const;
+  uint32_t write_checkpoint(model::NodeId checkpoint, model::GroupMask groups,
+                            std::span<model::PageDescriptor> out,
+                            std::vector<model::SlotId>* slots) const;
+  model::PageDescriptor describe(model::SlotId slot, model::GroupIndex group,
+                                 bool checkpoint) const;
+  const Root& root_of(model::NodeId node) const;
+
+  NodeStore* store_;
+  NamespaceTable* names_;
+  LeaseTable* leases_;
+  LoadTime load_time_ = [](uint64_t) { return uint64_t{0}; };
+  std::vector<model::NodeId> missing_;
+  ReaderCounters counters_;
+};
+
+}  // namespace quire::cache

@@ -1,0 +1,466 @@
+#include "server/control/control_verbs.h"
+
+#include <algorithm>
+#include <span>
+#include <utility>
+
+#include "model/clean_text.h"
+#include "server/control/verb_roles.h"
+#include "server/runtime/log.h"
+#include "server/status/status.h"
+
+namespace quire::server {
+
+namespace {
+
+constexpr size_t kMaxLayoutsOfAConnection = 128;
+
+}  // namespace
+
+using model::Errc;
+using model::FrameType;
+using model::make_error;
+using model::read_struct;
+using model::struct_bytes;
+
+namespace {
+
+// A name that people will read. (A salt is bytes, and nobody reads it.)
+model::Result<std::string> clean_name(const model::WireName& name, std::string_view what) {
+  const std::string_view text = QUIRE_TRY(model::from_wire_name(name));
+  QUIRE_TRY(model::check_clean_text(text, what));
+  return std::string(text);
+}
+
+// Why objects of the layout are never durable; empty: they are.
+std::string ssd_warning(const cache::KnownLayout& known, const tiering::SsdTier* tier) {
+  if (tier == nullptr) return {};
+  uint64_t largest = tiering::slot_bytes(known.span_plan);
+  if (known.needs_checkpoint) {
+    largest = std::max({largest, tiering::slot_bytes(known.checkpoint_plan),
+                        tiering::slot_bytes(known.checkpoint_tail_plan)});
+  }
+  if (largest <= tier->largest_object_bytes()) return {};
+  return "layout " + known.layout.name + ": an object of " + std::to_string(largest) +
+         " bytes is kept in RAM only, the SSD tier holds objects of up to " +
+         std::to_string(tier->largest_object_bytes()) +
+         ": raise --ssd_bytes, or use a new --ssd_path with larger --ssd_region_bytes";
+}
+
+}  // namespace
+
+model::Result<ControlVerbs> ControlVerbs::create(Parts parts) {
+  ControlVerbs verbs(std::move(parts));
+  verbs.tenants_ = QUIRE_TRY(TenantRules::parse(verbs.parts_.options->tenants));
+  for (std::string& name : split_names(verbs.parts_.options->shared_namespaces, ',')) {
+    verbs.shared_namespaces_.insert(std::move(name));
+  }
+  return verbs;
+}
+
+model::Result<void> ControlVerbs::on_frame(Connection& connection, const model::FrameHeader& header,
+                                           std::string_view payload) {
+  const auto type = static_cast<FrameType>(header.type);
+  const VerbRole* verb = find_verb(type);
+  if (verb == nullptr) return make_error(Errc::kMalformedFrame, "unknown frame type");
+  if (!connection.greeted && verb->role != Role::kStranger) {
+    return make_error(Errc::kMalformedFrame, "the first frame must be a hello");
+  }
+  const auto allowed = authorise(*verb, connection.peer().uid, ::geteuid());
+  if (allowed.ok() && type == FrameType::kUnmappedSegment) {
+    return unmapped_segment(connection, payload);
+  }
+  const auto done = allowed.ok() ? run_verb(connection, type, header.sequence, payload) : allowed;
+  if (done.ok()) return {};
+  connection.send_error(type, header.sequence, done.error());
+  if (done.code() == Errc::kMalformedFrame || type == FrameType::kHello) return done;
+  return {};
+}
+
+model::Result<void> ControlVerbs::run_verb(Connection& connection, FrameType type,
+                                           uint32_t sequence, std::string_view payload) {
+  switch (type) {
+    case FrameType::kHello:
+      return hello(connection, sequence, payload);
+    case FrameType::kRegisterLayout:
+      return register_layout(connection, sequence, payload);
+    case FrameType::kOpenSession:
+      return open_session(connection, sequence, payload);
+    case FrameType::kJoinSession:
+      return join_session(connection, sequence, payload);
+    case FrameType::kCloseSession:
+      return close_session(connection, sequence, payload);
+    case FrameType::kMapSegment:
+      return map_segment(connection, sequence, payload);
+    case FrameType::kStatus:
+      return status(connection, sequence);
+    case FrameType::kEvict:
+      return evict(connection, sequence, payload);
+    case FrameType::kVerify:
+      return verify(connection, sequence, payload);
+    case FrameType::kScrub:
+      return scrub(connection, sequence, payload);
+    case FrameType::kKept:
+      return kept(connection, sequence, payload);
+    case FrameType::kPing:
+      connection.send(type, true, sequence, struct_bytes(model::ReplyStatus{}));
+      return {};
+    default:
+      return make_error(Errc::kMalformedFrame, "not a client's frame");
+  }
+}
+
+model::Result<void> ControlVerbs::hello(Connection& connection, uint32_t sequence,
+                                        std::string_view payload) {
+  const auto request = QUIRE_TRY(read_struct<model::HelloRequest>(payload));
+  if (connection.greeted) return make_error(Errc::kMalformedFrame, "a second hello");
+  if (request.min_version > model::kProtocolVersion ||
+      request.max_version < model::kProtocolVersion) {
+    return make_error(Errc::kUnsupportedVersion, "this daemon speaks protocol version 1 only");
+  }
+  if (!peer_uids_.is_one_user(connection.peer().uid)) {
+    return make_error(Errc::kPermissionDenied,
+                      "uid " + std::to_string(connection.peer().uid) +
+                          " stands for every user that the daemon's user namespace does not map; "
+                          "map this one (newuidmap), or run quired outside the namespace");
+  }
+  connection.client_name = QUIRE_TRY(clean_name(request.client_name, "client_name"));
+  // The domain follows from who the peer is, never from what it says.
+  const std::string domain = "uid:" + std::to_string(connection.peer().uid);
+  connection.domain = QUIRE_TRY(parts_.cache->add_domain(domain));
+  parts_.cache->names().hold_domain(connection.domain);
+  connection.greeted = true;
+
+  const SegmentShare::Told told = parts_.segments->tell_all(connection);
+  model::HelloReply reply;
+  reply.version = model::kProtocolVersion;
+  reply.segment_count = static_cast<uint32_t>(told.infos.size());
+  reply.daemon_epoch = parts_.daemon_epoch;
+  reply.domain = QUIRE_TRY(model::to_wire_name(domain));
+  std::string bytes(struct_bytes(reply));
+  for (const model::SegmentInfo& info : told.infos) bytes.append(struct_bytes(info));
+  connection.send(FrameType::kHello, true, sequence, bytes, told.descriptors);
+  return {};
+}
+
+model::Result<void> ControlVerbs::register_layout(Connection& connection, uint32_t sequence,
+                                                  std::string_view payload) {
+  model::Layout layout =
+      QUIRE_TRY(model::decode_layout(std::as_bytes(std::span(payload.data(), payload.size()))));
+  for (const model::Group& group : layout.groups) {
+    if (group.page_bytes > parts_.options->segment_bytes) {
+      return make_error(Errc::kInvalidLayout,
+                        "group " + group.name + ": a page is larger than --segment_bytes");
+    }
+  }
+  const uint32_t uid = connection.peer().uid;
+  if (connection.layouts.size() >= kMaxLayoutsOfAConnection) {
+    return make_error(Errc::kBusy, "this connection has registered 128 layouts; use another one");
+  }
+  QUIRE_TRY(parts_.shares->check(uid, Shared::kLayouts, 1));
+  model::RegisterLayoutReply reply;
+  const size_t known_before = parts_.cache->layouts().size();
+  const model::LayoutId id = QUIRE_TRY(parts_.cache->layouts().add(std::move(layout)));
+  if (connection.layouts.insert(id.value).second) {
+    parts_.cache->layouts().hold(id);
+    parts_.shares->take(uid, Shared::kLayouts, 1);
+  }
+  reply.layout = id.value;
+  const cache::KnownLayout& known = *parts_.cache->layouts().find(id);
+  reply.digest = known.digest;
+  if (const std::string warning = ssd_warning(known, parts_.tier); !warning.empty()) {
+    reply.status = model::make_status(Errc::kOk, warning);
+    if (parts_.cache->layouts().size() > known_before) log(LogLevel::kWarning, warning);
+  }
+  connection.send(FrameType::kRegisterLayout, true, sequence, struct_bytes(reply));
+  return {};
+}
+
+model::Result<SessionIdentity> ControlVerbs::identify(
+    const Connection& connection, const model::OpenSessionRequest& request) const {
+  SessionIdentity identity;
+  identity.domain = connection.domain;
+  identity.conversation = request.conversation;
+  identity.root.domain = connection.domain;
+  identity.root.tenant = QUIRE_TRY(clean_name(request.tenant, "tenant"));
+  identity.root.namespace_name = QUIRE_TRY(clean_name(request.namespace_name, "namespace"));
+  identity.root.weights_epoch = request.weights_epoch;
+  identity.root.layout = model::LayoutId{request.layout};
+  identity.root.salt = QUIRE_TRY(model::from_wire_name(request.salt));
+  if (!tenants_.allows(connection.peer().uid, identity.root.tenant)) {
+    return make_error(Errc::kPermissionDenied, "uid " + std::to_string(connection.peer().uid) +
+                                                   " may not speak for tenant " +
+                                                   identity.root.tenant + "; see --tenants");
+  }
+  if (shared_namespaces_.contains(identity.root.namespace_name)) identity.root.tenant.clear();
+  return identity;
+}
+
+model::Result<void> ControlVerbs::open_session(Connection& connection, uint32_t sequence,
+                                               std::string_view payload) {
+  const auto request = QUIRE_TRY(read_struct<model::OpenSessionRequest>(payload));
+  const SessionIdentity identity = QUIRE_TRY(identify(connection, request));
+  if (!connection.layouts.contains(request.layout)) {
+    return make_error(Errc::kUnknownLayout, "register the layout first");
+  }
+  if (request.load_class > static_cast<uint8_t>(model::LoadClass::kBatch)) {
+    return make_error(Errc::kInvalidArgument, "load_class must be 0 (interactive) or 1 (batch)");
+  }
+  const AttachmentShape shape{.ring_entries = request.ring_entries,
+                              .max_units = request.max_units,
+                              .max_load_pages = request.max_load_pages,
+                              .staging_bytes = request.staging_bytes};
+  Attachment* attachment = QUIRE_TRY(parts_.registry->open(connection, identity, shape));
+  attachment->session().cached.batch_class =
+      request.load_class == static_cast<uint8_t>(model::LoadClass::kBatch);
+  attachment->session().cached.tail_tokens = request.tail_tokens;
+  make_memory(connection, *attachment, FrameType::kOpenSession, sequence);
+  return {};
+}
+
+model::Result<void> ControlVerbs::join_session(Connection& connection, uint32_t sequence,
+                                               std::string_view payload) {
+  const auto request = QUIRE_TRY(read_struct<model::JoinSessionRequest>(payload));
+  Attachment* attachment = QUIRE_TRY(parts_.registry->join(connection, request));
+  make_memory(connection, *attachment, FrameType::kJoinSession, sequence);
+  return {};
+}
+
+// The client hears of the session once all that the daemon writes in it is there.
+void ControlVerbs::make_memory(Connection& connection, Attachment& attachment, FrameType type,
+                               uint32_t sequence) {
+  openings_[attachment.id] = {&connection, &attachment, type, sequence};
+  connection.suspend();
+  parts_.maker->make(attachment.take_unallocated(), attachment.unallocated_bytes(),
+                     connection.peer().uid, attachment.id);
+}
+
+size_t ControlVerbs::finish_openings() {
+  size_t count = 0;
+  parts_.maker->collect([&](uint64_t attachment, bool made) {
+    finish_opening(attachment, made);
+    ++count;
+  });
+  return count;
+}
+
+void ControlVerbs::finish_opening(uint64_t attachment, bool made) {
+  const auto found = openings_.find(attachment);
+  if (found == openings_.end()) return;  // its client left meanwhile
+  const Opening opening = found->second;
+  openings_.erase(found);
+  Connection& connection = *opening.connection;
+  connection.resume();
+  model::Result<void> done;
+  if (made) {
+    done = reply_with_session(connection, opening.sequence, opening.type, *opening.attachment);
+  } else {
+    parts_.end_attachment(*opening.attachment);
+    done = make_error(Errc::kResourceExhausted, "no memory for a session's shared region");
+  }
+  if (!done.ok()) connection.send_error(opening.type, opening.sequence, done.error());
+  parts_.resume(connection);
+}
+
+model::Result<void> ControlVerbs::reply_with_session(Connection& connection, uint32_t sequence,
+                                                     FrameType type, Attachment& attachment) {
+  if (auto watched = parts_.watch_doorbell(attachment); !watched.ok()) {
+    parts_.end_attachment(attachment);
+    return watched;
+  }
+  const Session& session = attachment.session();
+  const AttachmentShape& shape = attachment.shape();
+  model::OpenSessionReply reply;
+  reply.session = attachment.id;
+  reply.token = session.token;
+  reply.root = parts_.cache->names().root(session.cached.root).hash;
+  reply.ring_entries = shape.ring_entries;
+  reply.max_units = shape.max_units;
+  reply.max_load_pages = shape.max_load_pages;
+  reply.layout = session.layout.value;
+  reply.staging_bytes = shape.staging_bytes;
+  reply.control_bytes = model::control_geometry(shape.ring_entries, shape.max_units).bytes;
+  reply.reply_bytes = model::reply_geometry(shape.ring_entries, shape.max_load_pages).bytes;
+  connection.send(type, true, sequence, struct_bytes(reply), attachment.client_descriptors());
+  // Sending may end the connection, and the attachment with it.
+  if (!connection.ended()) attachment.close_client_descriptors();
+  return {};
+}
+
+model::Result<void> ControlVerbs::close_session(Connection& connection, uint32_t sequence,
+                                                std::string_view payload) {
+  const auto request = QUIRE_TRY(read_struct<model::CloseSessionRequest>(payload));
+  const auto& attachments = connection.attachments;
+  const auto found =
+      std::find_if(attachments.begin(), attachments.end(),
+                   [&](Attachment* attachment) { return attachment->id == request.session; });
+  if (found == attachments.end()) {
+    return make_error(Errc::kNotFound, "this connection has no such session");
+  }
+  parts_.end_attachment(**found);
+  connection.send(FrameType::kCloseSession, true, sequence, struct_bytes(model::ReplyStatus{}));
+  return {};
+}
+
+model::Result<void> ControlVerbs::map_segment(Connection& connection, uint32_t sequence,
+                                              std::string_view payload) {
+  const auto request = QUIRE_TRY(read_struct<model::MapSegmentRequest>(payload));
+  const SegmentShare::Told told =
+      QUIRE_TRY(parts_.segments->tell(connection, model::SegmentId{request.segment}));
+  model::MapSegmentReply reply;
+  reply.info = told.infos.front();
+  connection.send(FrameType::kMapSegment, true, sequence, struct_bytes(reply), told.descriptors);
+  return {};
+}
+
+model::Result<void> ControlVerbs::unmapped_segment(Connection& connection,
+                                                   std::string_view payload) {
+  const auto request = QUIRE_TRY(read_struct<model::MapSegmentRequest>(payload));
+  parts_.segments->acknowledged(connection, model::SegmentId{request.segment});
+  return {};
+}
+
+model::Result<void> ControlVerbs::status(Connection& connection, uint32_t sequence) {
+  const bool everything = UidShares::is_administrator(connection.peer().uid);
+  status_waiters_.push_back({&connection, sequence, everything ? kEverything : connection.domain});
+  connection.suspend();
+  answer_status(parts_.clock->now_ns());
+  return {};
+}
+
+bool ControlVerbs::answer_status(int64_t now_ns) {
+  const auto due =
+      std::find_if(status_waiters_.begin(), status_waiters_.end(), [&](const StatusWaiter& waiter) {
+        const auto made = status_made_ns_.find(waiter.scope.value);
+        return made == status_made_ns_.end() || now_ns - made->second >= kStatusIntervalNs;
+      });
+  if (due == status_waiters_.end()) return false;
+  const model::DomainId scope = due->scope;
+  status_made_ns_[scope.value] = now_ns;
+  const std::string text =
+      scope == kEverything ? parts_.status_json() : parts_.own_status_json(*due->connection);
+  QUIRE_CHECK(text.size() + sizeof(model::ReplyStatus) <= model::kMaxFrameBytes);
+  const auto first =
+      std::stable_partition(status_waiters_.begin(), status_waiters_.end(),
+                            [&](const StatusWaiter& waiter) { return waiter.scope != scope; });
+  const std::vector<StatusWaiter> told(first, status_waiters_.end());
+  status_waiters_.erase(first, status_waiters_.end());
+  for (const StatusWaiter& waiter : told) {
+    waiter.connection->resume();
+    send_text(*waiter.connection, FrameType::kStatus, waiter.sequence, text);
+    parts_.resume(*waiter.connection);
+  }
+  return true;
+}
+
+void ControlVerbs::forget(Connection& connection) {
+  std::erase_if(status_waiters_,
+                [&](const StatusWaiter& waiter) { return waiter.connection == &connection; });
+  std::erase_if(openings_, [&](const auto& opening) {
+    if (opening.second.connection != &connection) return false;
+    parts_.maker->forget(opening.first);
+    return true;
+  });
+  for (const uint32_t layout : connection.layouts) {
+    parts_.cache->layouts().release(model::LayoutId{layout});
+  }
+  if (!connection.layouts.empty()) {
+    parts_.shares->give_back(connection.peer().uid, Shared::kLayouts, connection.layouts.size());
+  }
+  connection.layouts.clear();
+  if (connection.greeted) parts_.cache->names().release_domain(connection.domain);
+}
+
+model::Result<void> ControlVerbs::evict(Connection& connection, uint32_t sequence,
+                                        std::string_view payload) {
+  const auto request = QUIRE_TRY(read_struct<model::EvictRequest>(payload));
+  model::EvictReply reply;
+  // 0 = all that may go: in steps, like any other number beyond the bound.
+  const uint64_t wanted = request.count == 0 ? model::kMaxEvictedPerFrame : request.count;
+  reply.evicted = parts_.cache->store().evict(std::min(wanted, model::kMaxEvictedPerFrame));
+  connection.send(FrameType::kEvict, true, sequence, struct_bytes(reply));
+  return {};
+}
+
+void ControlVerbs::send_text(Connection& connection, FrameType type, uint32_t sequence,
+                             std::string_view text) {
+  std::string bytes(struct_bytes(model::ReplyStatus{}));
+  bytes += text;
+  connection.send(type, true, sequence, bytes);
+}
+
+// Starts to read; the client asks again until the pass is over.
+model::Result<void> ControlVerbs::verify(Connection& connection, uint32_t sequence,
+                                         std::string_view payload) {
+  const auto request = QUIRE_TRY(read_struct<model::VerifyRequest>(payload));
+  std::string text;
+  switch (static_cast<model::VerifyScope>(request.scope)) {
+    case model::VerifyScope::kMemory:
+      parts_.memory_check->start(parts_.clock->now_ns());
+      [[fallthrough]];
+    case model::VerifyScope::kMemoryStatus:
+      text = make_memory_check_json(parts_.memory_check->status());
+      break;
+    case model::VerifyScope::kIndexAndHeaders:
+      if (parts_.tier == nullptr) {
+        return make_error(Errc::kNotFound, "there is no SSD tier whose headers could be read");
+      }
+      parts_.tier->start_scrub(0);
+      text = make_scrub_json(*parts_.tier);
+      break;
+    default:
+      return make_error(Errc::kInvalidArgument,
+                        "scope must be 0 (memory), 1 (headers) or 2 (status of memory)");
+  }
+  send_text(connection, FrameType::kVerify, sequence, text);
+  return {};
+}
+
+model::Result<void> ControlVerbs::scrub(Connection& connection, uint32_t sequence,
+                                        std::string_view payload) {
+  const auto request = QUIRE_TRY(read_struct<model::ScrubRequest>(payload));
+  if (parts_.tier == nullptr) {
+    return make_error(Errc::kNotFound, "there is no SSD tier; start with --ssd_path");
+  }
+  switch (static_cast<model::ScrubAction>(request.action)) {
+    case model::ScrubAction::kStatus:
+      break;
+    case model::ScrubAction::kStart:
+      parts_.tier->start_scrub(request.bytes_per_second);
+      break;
+    case model::ScrubAction::kStop:
+      parts_.tier->stop_scrub();
+      break;
+    default:
+      return make_error(Errc::kInvalidArgument, "action must be 0 (status), 1 (start) or 2 (stop)");
+  }
+  send_text(connection, FrameType::kScrub, sequence, make_scrub_json(*parts_.tier));
+  return {};
+}
+
+model::Result<void> ControlVerbs::kept(Connection& connection, uint32_t sequence,
+                                       std::string_view payload) {
+  const auto request = QUIRE_TRY(read_struct<model::KeptRequest>(payload));
+  if (parts_.tier == nullptr) {
+    return make_error(Errc::kNotFound, "there is no SSD tier; start with --ssd_path");
+  }
+  const std::string_view name = QUIRE_TRY(model::from_wire_name(request.reason));
+  const auto reason = tiering::parse_kept_reason(name);
+  if (!name.empty() && !reason) {
+    return make_error(Errc::kInvalidArgument,
+                      "nothing is kept for the reason \"" + std::string(name) + "\"");
+  }
+  switch (static_cast<model::KeptAction>(request.action)) {
+    case model::KeptAction::kShow:
+      break;
+    case model::KeptAction::kDrop:
+      QUIRE_TRY(parts_.tier->drop_kept(reason));
+      break;
+    default:
+      return make_error(Errc::kInvalidArgument, "action must be 0 (show) or 1 (drop)");
+  }
+  send_text(connection, FrameType::kKept, sequence, make_kept_json(*parts_.tier));
+  return {};
+}
+
+}  // namespace quire::server

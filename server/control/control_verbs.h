@@ -1,0 +1,124 @@
+// Verbs of the socket: hello, layouts, sessions, segments, status. Rare; may allocate.
+// One authorisation point: on_frame() looks a verb up in one table (server/control/verb_roles.h)
+// and compares its role with the connection's before it calls it; no verb checks a role itself.
+// What a uid may name inside a verb it may call (tenants, sessions, its domain's segments) is the
+// verb's to check. Threads: core only.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "cache/cache.h"
+#include "model/clock.h"
+#include "model/wire.h"
+#include "server/options.h"
+#include "server/rings/memory_check.h"
+#include "server/runtime/region_maker.h"
+#include "server/sessions/connection.h"
+#include "server/sessions/peer_uids.h"
+#include "server/sessions/segment_share.h"
+#include "server/sessions/session_registry.h"
+#include "tiering/ssd_tier.h"
+
+namespace quire::server {
+
+class ControlVerbs {
+ public:
+  struct Parts {
+    cache::Cache* cache = nullptr;
+    SessionRegistry* registry = nullptr;
+    SegmentShare* segments = nullptr;
+    const Options* options = nullptr;
+    tiering::SsdTier* tier = nullptr;  // null: none
+    MemoryCheck* memory_check = nullptr;
+    const model::Clock* clock = nullptr;
+    UidShares* shares = nullptr;
+    RegionMaker* maker = nullptr;
+    uint64_t daemon_epoch = 0;
+    std::function<std::string()> status_json;                 // of everything, for administrators
+    std::function<std::string(Connection&)> own_status_json;  // of the asker's own domain
+    std::function<void(Connection&)> resume;                  // it may have frames that waited
+    std::function<model::Result<void>(Attachment&)>
+        watch_doorbell;  // before its descriptors go out
+    std::function<void(Attachment&)> end_attachment;
+  };
+  // kInvalidArgument when the options' tenant rules are wrong.
+  static model::Result<ControlVerbs> create(Parts parts);
+  void set_tenants(TenantRules tenants) { tenants_ = std::move(tenants); }  // for later sessions
+
+  // An error ends the connection (a frame that no correct client sends). A verb that merely fails
+  // replies with its status and returns void.
+  model::Result<void> on_frame(Connection& connection, const model::FrameHeader& header,
+                               std::string_view payload);
+  // Replies to those whose session's memory has been made. Returns how many there were.
+  size_t finish_openings();
+  // Answers all who wait for the same status, when it is time to look anew. True when it did.
+  bool answer_status(int64_t now_ns);
+  bool status_waits() const { return !status_waiters_.empty(); }
+  // The connection ended, and its attachments.
+  void forget(Connection& connection);
+
+ private:
+  // A document, of everything or of one domain, is made at most so often, however many ask.
+  static constexpr int64_t kStatusIntervalNs = 10'000'000;
+  static constexpr model::DomainId kEverything{cache::kMaxDomains};
+  explicit ControlVerbs(Parts parts) : parts_(std::move(parts)) {}
+
+  // Each sends its own reply; an error becomes the reply's status.
+  model::Result<void> hello(Connection& connection, uint32_t sequence, std::string_view payload);
+  model::Result<void> register_layout(Connection& connection, uint32_t sequence,
+                                      std::string_view payload);
+  model::Result<void> open_session(Connection& connection, uint32_t sequence,
+                                   std::string_view payload);
+  model::Result<void> join_session(Connection& connection, uint32_t sequence,
+                                   std::string_view payload);
+  model::Result<void> close_session(Connection& connection, uint32_t sequence,
+                                    std::string_view payload);
+  model::Result<void> map_segment(Connection& connection, uint32_t sequence,
+                                  std::string_view payload);
+  model::Result<void> unmapped_segment(Connection& connection, std::string_view payload);
+  model::Result<void> status(Connection& connection, uint32_t sequence);
+  model::Result<void> evict(Connection& connection, uint32_t sequence, std::string_view payload);
+  model::Result<void> verify(Connection& connection, uint32_t sequence, std::string_view payload);
+  model::Result<void> scrub(Connection& connection, uint32_t sequence, std::string_view payload);
+  model::Result<void> kept(Connection& connection, uint32_t sequence, std::string_view payload);
+  void send_text(Connection& connection, model::FrameType type, uint32_t sequence,
+                 std::string_view text);
+
+  model::Result<void> run_verb(Connection& connection, model::FrameType type, uint32_t sequence,
+                               std::string_view payload);
+  void make_memory(Connection& connection, Attachment& attachment, model::FrameType type,
+                   uint32_t sequence);
+  void finish_opening(uint64_t attachment, bool made);
+  model::Result<void> reply_with_session(Connection& connection, uint32_t sequence,
+                                         model::FrameType type, Attachment& attachment);
+  model::Result<SessionIdentity> identify(const Connection& connection,
+                                          const model::OpenSessionRequest& request) const;
+  struct StatusWaiter {
+    Connection* connection = nullptr;
+    uint32_t sequence = 0;
+    model::DomainId scope;
+  };
+
+  Parts parts_;
+  TenantRules tenants_;
+  PeerUids peer_uids_ = PeerUids::read();
+  // A session whose memory is being made; its connection is suspended.
+  struct Opening {
+    Connection* connection = nullptr;
+    Attachment* attachment = nullptr;
+    model::FrameType type{};
+    uint32_t sequence = 0;
+  };
+  std::unordered_map<uint64_t, Opening> openings_;  // by attachment; at most one a connection
+  std::vector<StatusWaiter> status_waiters_;        // each suspended: at most one a connection
+  std::unordered_map<uint32_t, int64_t> status_made_ns_;  // by scope: one a domain, and one
+  std::unordered_set<std::string> shared_namespaces_;
+};
+
+}  // namespace quire::server

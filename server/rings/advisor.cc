@@ -1,0 +1,154 @@
+#include "server/rings/advisor.h"
+
+#include <algorithm>
+
+#include "model/boundary.h"
+
+namespace quire::server {
+
+using cache::NodeKind;
+using model::Advice;
+using model::NodeId;
+
+namespace {
+
+constexpr int64_t kNsPerMs = 1'000'000;
+// What is paused is back so much before it is needed, and twice what loading it takes by itself:
+// the device may be busy, and the core looks at the clock once a second when nothing happens.
+constexpr int64_t kLeadNs = 2000 * kNsPerMs;
+
+std::optional<model::Hash256> key_of(const cache::PrefixTree& tree,
+                                     const std::optional<NodeId>& node) {
+  if (!node) return std::nullopt;
+  return tree.key(*node);
+}
+
+}  // namespace
+
+Advisor::Place Advisor::find(model::RootId root, const cache::ChainView& chain,
+                             uint32_t end_units) const {
+  const cache::PrefixTree& tree = cache_->store().tree();
+  const uint32_t per_block = cache_->names().root(root).layout->units_per_block;
+  const uint32_t span_units = model::block_floor_units(end_units, per_block);
+  Place place;
+  if (span_units > 0) place.span = tree.find(root, NodeKind::kSpan, chain.after(span_units));
+  if (end_units > 0)
+    place.checkpoint = tree.find(root, NodeKind::kCheckpoint, chain.after(end_units));
+  return place;
+}
+
+void Advisor::take(cache::CacheSession& session, const cache::ChainView& chain,
+                   const model::AdviseArgs& args) {
+  const Place place = find(session.root, chain, args.end_units);
+  switch (static_cast<Advice>(args.advice)) {
+    case Advice::kPrefetch:
+      use(place);
+      prefetch(session.root, place);
+      return;
+    case Advice::kPauseUntil:
+      pause(session, place, args);
+      return;
+    case Advice::kDoneWith:
+      done_with(place);
+      return;
+  }
+}
+
+void Advisor::use(const Place& place) {
+  if (place.span) cache_->store().use(*place.span);
+  if (place.checkpoint) cache_->store().use(*place.checkpoint);
+}
+
+void Advisor::done_with(const Place& place) {
+  if (place.span) cache_->store().done_with(*place.span);
+  if (place.checkpoint) cache_->store().done_with(*place.checkpoint);
+}
+
+// The path up to a position and the checkpoint there, as far as they are on SSD only.
+void Advisor::prefetch(model::RootId root, const Place& place) {
+  const cache::NodeStore& store = cache_->store();
+  if (tier_ == nullptr || store.nonresident_count() == 0) return;
+  std::vector<NodeId> missing;
+  if (place.span) {
+    const NodeId top = cache_->names().root(root).node;
+    for (NodeId node = *place.span; node != top; node = store.tree().parent(node)) {
+      if (!store.is_resident(node)) missing.push_back(node);
+      cache_->store().work().add(1);
+    }
+    std::reverse(missing.begin(), missing.end());
+  }
+  if (place.checkpoint && !store.is_resident(*place.checkpoint)) {
+    missing.push_back(*place.checkpoint);
+  }
+  loads_->prefetch(missing, clock_->now_ns() + deadline_ms_ * kNsPerMs);
+}
+
+void Advisor::pause(cache::CacheSession& session, const Place& place,
+                    const model::AdviseArgs& args) {
+  if (!place.span && !place.checkpoint) return;
+  cache::NodeStore& store = cache_->store();
+  // Its pin would hold the path in RAM; the next commit finds its parent by its key.
+  cache_->writer().let_tip_go(session);
+  const int64_t now_ns = clock_->now_ns();
+  // The checkpoint hangs below the span: its path is all there is.
+  const NodeId end = place.checkpoint ? *place.checkpoint : *place.span;
+  store.pause(end);
+  if (tier_ != nullptr) tier_->demote_now(end, now_ns);
+  if (tier_ == nullptr) return;  // what RAM alone holds can only be evicted, or stay
+  const cache::Root& root = cache_->names().root(session.root);
+  const uint64_t blocks = args.end_units / root.layout->units_per_block;
+  const uint64_t bytes = blocks * root.layout->span_plan.staging_bytes;
+  const auto load_us = static_cast<int64_t>(tier_->loader().estimate_us(bytes));
+  remember({.root = session.root,
+            .domain = root.key.domain,
+            .span = key_of(store.tree(), place.span),
+            .checkpoint = key_of(store.tree(), place.checkpoint),
+            .due_ns = now_ns + args.pause_ms * kNsPerMs - kLeadNs - 2 * load_us * 1000});
+}
+
+// A later pause of the same position takes the earlier one's place.
+void Advisor::remember(const Pause& pause) {
+  const auto same = [&](const Pause& known) {
+    return known.root == pause.root && known.span == pause.span &&
+           known.checkpoint == pause.checkpoint;
+  };
+  std::erase_if(pauses_, same);
+  const auto of_domain = std::count_if(pauses_.begin(), pauses_.end(), [&](const Pause& known) {
+    return known.domain == pause.domain;
+  });
+  if (pauses_.size() >= kMaxPauses || static_cast<size_t>(of_domain) >= kMaxPausesOfDomain) return;
+  next_due_ns_ = pauses_.empty() ? pause.due_ns : std::min(next_due_ns_, pause.due_ns);
+  pauses_.push_back(pause);
+}
+
+void Advisor::step(int64_t now_ns) {
+  if (pauses_.empty() || now_ns < next_due_ns_) return;
+  next_due_ns_ = INT64_MAX;
+  // One a step: the rest are due still.
+  bool brought = false;
+  std::erase_if(pauses_, [&](const Pause& pause) {
+    const bool due = pause.due_ns <= now_ns && !brought;
+    if (due) {
+      bring_back(pause);
+      brought = true;
+    } else {
+      next_due_ns_ = std::min(next_due_ns_, pause.due_ns);
+    }
+    return due;
+  });
+}
+
+// The root may be another one's by now: then its keys find nothing.
+void Advisor::bring_back(const Pause& pause) {
+  const cache::PrefixTree& tree = cache_->store().tree();
+  Place place;
+  if (pause.span) place.span = tree.find(pause.root, NodeKind::kSpan, *pause.span);
+  if (pause.checkpoint) {
+    place.checkpoint = tree.find(pause.root, NodeKind::kCheckpoint, *pause.checkpoint);
+  }
+  if (!place.span && !place.checkpoint) return;
+  use(place);
+  prefetch(pause.root, place);
+}
+
+}  // namespace quire::server

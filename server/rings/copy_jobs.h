@@ -1,0 +1,51 @@
+// Records of copies and checks under way on the copy workers: preallocated, found by address. A
+// domain gets no more of them than it leaves free, so that one always remains for another domain.
+// Threads: core only; a worker touches a job's task between submit and poll.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include "allocator/flat_array.h"
+#include "cache/serve/fill_table.h"
+#include "model/result.h"
+#include "server/rings/session.h"
+#include "tiering/io/copy_engine.h"
+
+namespace quire::server {
+
+inline constexpr uint32_t kMaxCopyJobs = 4096;  // beyond it commits wait in their rings
+
+enum class CopyPurpose : uint8_t { kCommit, kVerify, kMemory };
+
+struct CopyJob {
+  tiering::CopyTask task;  // task.id = index of this record
+  CopyPurpose purpose;
+  Attachment* attachment;  // null for kMemory
+  uint64_t user_data;
+  int64_t deadline_ns;  // kCommit: of the wait for the parent span
+  model::FillId fill;   // kCommit
+  uint64_t hit_check;   // kVerify: the number in HitChecks
+  model::NodeId node;   // kMemory
+  uint32_t page_count;
+  std::array<tiering::CopyPage, cache::kMaxPagesPerObject> pages;
+  std::array<uint8_t, cache::kMaxPagesPerObject> page_indexes;  // kCommit: in the fill
+};
+
+class CopyJobs {
+ public:
+  static model::Result<CopyJobs> create();
+  // Null when the domain has its share.
+  CopyJob* take(model::DomainId domain);
+  void give_back(CopyJob* job);
+  bool has_room(model::DomainId domain) const { return taken_[domain.value] < free_.size(); }
+  CopyJob* of(const tiering::CopyTask& task) { return &jobs_[task.id]; }
+
+ private:
+  allocator::FlatArray<CopyJob> jobs_;
+  std::vector<uint32_t> free_;
+  std::array<uint32_t, cache::kMaxDomains> taken_{};
+};
+
+}  // namespace quire::server

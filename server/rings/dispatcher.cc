@@ -1,0 +1,556 @@
+#include "server/rings/dispatcher.h"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <limits>
+
+#include "model/limits.h"
+
+namespace quire::server {
+
+using cache::FillOutcome;
+using cache::Linked;
+using model::Completion;
+using model::Errc;
+using model::FillKind;
+using model::Submission;
+using model::Verb;
+
+namespace {
+
+constexpr int64_t kNsPerMs = 1'000'000;
+constexpr uint32_t kSettledPerTurn = 64;  // waiting commits that end in one turn, for each reason
+constexpr uint16_t kVerbCount = static_cast<uint16_t>(Verb::kAdvise) + 1;
+
+Completion reply_to(const Submission& submission, Errc code = Errc::kOk) {
+  Completion completion{};
+  completion.user_data = submission.user_data;
+  completion.code = static_cast<int32_t>(code);
+  completion.verb = submission.verb;
+  return completion;
+}
+
+Errc outcome_code(FillOutcome outcome) {
+  switch (outcome) {
+    case FillOutcome::kPartial:
+    case FillOutcome::kVisible:
+    case FillOutcome::kDuplicate:
+      return Errc::kOk;
+    case FillOutcome::kNoParent:
+    case FillOutcome::kWaiting:
+      return Errc::kNoParent;
+    case FillOutcome::kAborted:
+      return Errc::kClosed;
+    case FillOutcome::kNoNode:
+      return Errc::kResourceExhausted;
+  }
+  return Errc::kInternal;
+}
+
+}  // namespace
+
+model::Result<std::unique_ptr<Dispatcher>> Dispatcher::create(cache::Cache* cache,
+                                                              tiering::CopyEngine* copies,
+                                                              tiering::SsdTier* tier,
+                                                              const model::Clock* clock,
+                                                              const DispatcherOptions& options) {
+  CopyJobs jobs = QUIRE_TRY(CopyJobs::create());
+  WaitingCommits waiting = QUIRE_TRY(WaitingCommits::create());
+  return std::unique_ptr<Dispatcher>(
+      new Dispatcher(cache, copies, tier, clock, options, std::move(jobs), std::move(waiting)));
+}
+
+Dispatcher::Dispatcher(cache::Cache* cache, tiering::CopyEngine* copies, tiering::SsdTier* tier,
+                       const model::Clock* clock, const DispatcherOptions& options, CopyJobs jobs,
+                       WaitingCommits waiting)
+    : cache_(cache),
+      copies_(copies),
+      tier_(tier),
+      loads_(cache, tier),
+      clock_(clock),
+      options_(options),
+      jobs_(std::move(jobs)),
+      checks_(cache, copies, &jobs_),
+      memory_check_(cache, copies, &jobs_),
+      advisor_(cache, tier, &loads_, clock, options.default_deadline_ms),
+      waiting_(std::move(waiting)) {}
+
+Dispatcher::Served Dispatcher::serve(Attachment& attachment, uint32_t& steps_left) {
+  const bool retried = !attachment.parked.empty() && retry_parked(attachment, steps_left);
+  uint32_t served = 0;
+  for (; served < kSubmissionsPerTurn && steps_left > 0; ++served) {
+    const Attachment::Next next = attachment.next();
+    if (next == Attachment::Next::kNone) break;
+    if (next == Attachment::Next::kScribbled) return Served::kScribbled;
+    const Submission submission = attachment.take();
+    ++counters_.submissions;
+    const bool known = submission.flags == 0 && submission.verb < kVerbCount;
+    if (!known) return Served::kScribbled;
+    const bool behind = (attachment.parked_verbs >> submission.verb & 1) != 0;
+    if (behind || handle_counted(attachment, submission, 0, steps_left) == Step::kPark) {
+      park(attachment, submission);
+    }
+  }
+  attachment.publish();
+  return served > 0 || retried ? Served::kSome : Served::kNothing;
+}
+
+// One submission may take more than is left: its cost is known afterwards.
+Dispatcher::Step Dispatcher::handle_counted(Attachment& attachment, const Submission& submission,
+                                            int64_t deadline, uint32_t& steps_left) {
+  const uint64_t before = cache_->store().work().steps();
+  const Step step = handle(attachment, submission, deadline);
+  const uint64_t steps = cache_->store().work().steps() - before;
+  counters_.largest_steps = std::max(counters_.largest_steps, steps);
+  steps_left -= static_cast<uint32_t>(std::min<uint64_t>(steps_left, 1 + steps));
+  return step;
+}
+
+void Dispatcher::park(Attachment& attachment, const Submission& submission) {
+  const int64_t deadline = clock_->now_ns() + deadline_ns(submission);
+  const bool first = attachment.parked.empty() || deadline < attachment.next_deadline_ns;
+  if (first) attachment.next_deadline_ns = deadline;
+  attachment.parked.push_back({submission, deadline});
+  attachment.parked_verbs |= 1u << submission.verb;
+  ++counters_.parked;
+}
+
+// Tries the first of each verb, and the next one when that is done. True when anything came of it.
+bool Dispatcher::retry_parked(Attachment& attachment, uint32_t& steps_left) {
+  const uint64_t evictions = cache_->store().evictions();
+  const bool expired = clock_->now_ns() >= attachment.next_deadline_ns;
+  uint32_t stuck = 0;
+  bool any_done = false;
+  for (ParkedSubmission& parked : attachment.parked) {
+    if (stuck == attachment.parked_verbs && !expired) break;
+    parked.done = retry_one(attachment, parked, stuck, steps_left);
+    any_done = any_done || parked.done;
+  }
+  if (any_done || expired) {
+    std::erase_if(attachment.parked, [](const ParkedSubmission& one) { return one.done; });
+    attachment.parked_verbs = 0;
+    attachment.next_deadline_ns = std::numeric_limits<int64_t>::max();
+    for (const ParkedSubmission& one : attachment.parked) {
+      attachment.parked_verbs |= 1u << one.submission.verb;
+      attachment.next_deadline_ns = std::min(attachment.next_deadline_ns, one.deadline_ns);
+    }
+    attachment.publish();
+  }
+  return any_done || cache_->store().evictions() != evictions;
+}
+
+// True when it was completed. `stuck`: verbs of which one waits on.
+bool Dispatcher::retry_one(Attachment& attachment, ParkedSubmission& parked, uint32_t& stuck,
+                           uint32_t& steps_left) {
+  const uint32_t verb = 1u << parked.submission.verb;
+  const bool in_turn = (stuck & verb) == 0 && steps_left > 0;
+  if (in_turn && handle_counted(attachment, parked.submission, parked.deadline_ns, steps_left) ==
+                     Step::kDone) {
+    return true;
+  }
+  if (clock_->now_ns() < parked.deadline_ns) {
+    stuck |= verb;
+    return false;
+  }
+  ++counters_.deadline_exceeded;
+  attachment.complete(reply_to(parked.submission, Errc::kDeadlineExceeded));
+  return true;
+}
+
+// From when it was taken.
+int64_t Dispatcher::deadline_ns(const Submission& submission) const {
+  const uint32_t deadline_ms =
+      submission.deadline_ms == 0 ? options_.default_deadline_ms : submission.deadline_ms;
+  return std::min(deadline_ms, model::kMaxDeadlineMs) * kNsPerMs;
+}
+
+// `deadline`: of one that was parked, on the clock; 0: it was taken just now.
+Dispatcher::Step Dispatcher::handle(Attachment& attachment, const Submission& submission,
+                                    int64_t deadline) {
+  switch (static_cast<Verb>(submission.verb)) {
+    case Verb::kNoop:
+      attachment.complete(reply_to(submission));
+      return Step::kDone;
+    case Verb::kMatch:
+      match(attachment, submission);
+      return Step::kDone;
+    case Verb::kLoad:
+      return load(attachment, submission);
+    case Verb::kRelease:
+      release(attachment, submission);
+      return Step::kDone;
+    case Verb::kBeginFill:
+      return begin_fill(attachment, submission);
+    case Verb::kCommit:
+      return commit(attachment, submission, deadline);
+    case Verb::kAbortFill:
+      abort_fill(attachment, submission);
+      return Step::kDone;
+    case Verb::kSupersede:
+      supersede(attachment, submission);
+      return Step::kDone;
+    case Verb::kAdvise:
+      advise(attachment, submission);
+      return Step::kDone;
+  }
+  QUIRE_CHECK(false);  // serve() looked
+}
+
+void Dispatcher::match(Attachment& attachment, const Submission& submission) {
+  const model::MatchArgs& args = submission.args.match;
+  if (args.unit_count > attachment.shape().max_units) {
+    attachment.complete(reply_to(submission, Errc::kInvalidArgument));
+    return;
+  }
+  const cache::ChainView chain = attachment.chain().first(args.unit_count);
+  const cache::PrefillCost cost{args.prefill_us_per_ktoken, args.prefill_us_per_ktoken_per_mtoken};
+  cache::CacheSession& session = attachment.session().cached;
+  auto matched = cache_->reader().match(session, attachment.leases, chain, args.prompt_tokens,
+                                        args.have_tokens, cost);
+  const uint32_t per_block = cache_->names().root(session.root).layout->units_per_block;
+  if (tier_ != nullptr && chain.count() >= per_block) {
+    tier_->admission().note_use(chain.after(per_block));
+  }
+  Completion completion = reply_to(submission, matched.code());
+  if (matched.ok()) completion.result.match = *matched;
+  attachment.complete(completion);
+}
+
+Dispatcher::Step Dispatcher::load(Attachment& attachment, const Submission& submission) {
+  const model::LoadArgs& args = submission.args.load;
+  const uint32_t limit = attachment.shape().max_load_pages;
+  if (args.descriptor_index > limit || args.descriptor_capacity > limit - args.descriptor_index) {
+    attachment.complete(reply_to(submission, Errc::kInvalidArgument));
+    return Step::kDone;
+  }
+  if (args.progress_slot > model::kLoadProgressSlots ||
+      args.order > static_cast<uint8_t>(model::LoadOrder::kLayerMajor)) {
+    attachment.complete(reply_to(submission, Errc::kInvalidArgument));
+    return Step::kDone;
+  }
+  if (options_.verify_hits && !jobs_.has_room(attachment.session().domain)) return Step::kPark;
+  if (args.progress_slot != 0) attachment.publish_load_ready(args.progress_slot, 0);
+  HitCheck check;
+  const auto out =
+      attachment.descriptors().subspan(args.descriptor_index, args.descriptor_capacity);
+  auto loaded = cache_->reader().load(attachment.leases, args, out,
+                                      options_.verify_hits ? &check.slots : nullptr);
+  if (!loaded.ok()) {
+    attachment.complete(reply_to(submission, loaded.code()));
+    return Step::kDone;
+  }
+  if (loaded->missing_count > 0) {
+    wait_for_ssd(attachment, submission, *loaded, out);
+    return Step::kDone;
+  }
+  if (!check.slots.empty()) {
+    check.attachment = &attachment;
+    check.user_data = submission.user_data;
+    check.lease = args.lease;
+    check.result = loaded->result;
+    QUIRE_CHECK(checks_.start(std::move(check)));
+    return Step::kDone;
+  }
+  complete_load(attachment, submission.user_data, Errc::kOk, loaded->result);
+  return Step::kDone;
+}
+
+void Dispatcher::complete_load(Attachment& attachment, uint64_t user_data, Errc code,
+                               const model::LoadResult& result) {
+  Completion completion{};
+  completion.user_data = user_data;
+  completion.code = static_cast<int32_t>(code);
+  completion.verb = static_cast<uint16_t>(Verb::kLoad);
+  completion.result.load = result;
+  attachment.complete(completion);
+}
+
+void Dispatcher::wait_for_ssd(Attachment& attachment, const Submission& submission,
+                              const cache::Load& load, std::span<model::PageDescriptor> out) {
+  const WaitingLoad waiting{
+      .attachment = &attachment,
+      .user_data = submission.user_data,
+      .load = load,
+      .out = out,
+      .order = static_cast<model::LoadOrder>(submission.args.load.order),
+      .progress_slot = options_.verify_hits ? uint8_t{0} : submission.args.load.progress_slot};
+  const auto started =
+      loads_.start(waiting, cache_->reader().missing(), clock_->now_ns() + deadline_ns(submission));
+  // What is in RAM is delivered all the same.
+  if (!started.ok()) {
+    deliver(waiting, started.code() == Errc::kUnavailable ? Errc::kIoError : started.code());
+  }
+}
+
+void Dispatcher::deliver(const WaitingLoad& waiting, Errc code) {
+  Attachment& attachment = *waiting.attachment;
+  if (waiting.progress_slot != 0) attachment.publish_load_ready(waiting.progress_slot, 0);
+  HitCheck check;
+  check.result = cache_->reader().deliver(attachment.leases, waiting.load, waiting.out,
+                                          options_.verify_hits ? &check.slots : nullptr);
+  const bool whole = check.result.block_count == waiting.load.block_count &&
+                     (check.result.checkpoint_count > 0 || !waiting.load.checkpoint.valid());
+  // Whatever stopped the load, all of it may have come. A head that is delivered has one of three
+  // reasons (LoadResult).
+  const bool head = check.result.descriptor_count > 0;
+  const bool named = code == Errc::kIoError || code == Errc::kCorrupt;
+  check.code = whole ? Errc::kOk : head && !named ? Errc::kDeadlineExceeded : code;
+  if (!check.slots.empty()) {
+    check.attachment = &attachment;
+    check.user_data = waiting.user_data;
+    check.lease = waiting.load.lease.value;
+    // Without a free job it is delivered as it was checked on its way from the SSD.
+    if (checks_.start(std::move(check))) return;
+  }
+  complete_load(attachment, waiting.user_data, check.code, check.result);
+  touched_.push_back(&attachment);
+}
+
+size_t Dispatcher::finish_loads() {
+  const size_t count =
+      loads_.step([this](const WaitingLoad& waiting, Errc code) { deliver(waiting, code); });
+  for (Attachment* attachment : touched_) attachment->publish();
+  touched_.clear();
+  return count;
+}
+
+void Dispatcher::release(Attachment& attachment, const Submission& submission) {
+  const uint64_t lease = submission.args.release.lease;
+  const bool checking = checks_.holds(attachment, model::LeaseId{lease});
+  const bool waiting = loads_.holds(attachment, model::LeaseId{lease});
+  const Errc code = checking || waiting
+                        ? Errc::kBusy
+                        : cache_->reader().release(attachment.leases, model::LeaseId{lease}).code();
+  attachment.complete(reply_to(submission, code));
+}
+
+Dispatcher::Step Dispatcher::begin_fill(Attachment& attachment, const Submission& submission) {
+  Session& session = attachment.session();
+  auto begun = cache_->writer().begin(session.cached, attachment.holder_tag(), attachment.chain(),
+                                      submission.args.begin_fill);
+  if (begun.ok() && begun->kind == cache::BeginOutcome::Kind::kPending) return Step::kPark;
+  Completion completion = reply_to(submission, begun.code());
+  if (begun.ok()) {
+    const bool duplicate = begun->kind == cache::BeginOutcome::Kind::kDuplicate;
+    completion.result.begin_fill.duplicate = duplicate ? 1 : 0;
+    completion.result.begin_fill.fill = duplicate ? 0 : begun->fill.value;
+    if (duplicate) update_progress(session);
+  }
+  attachment.complete(completion);
+  return Step::kDone;
+}
+
+// Where bytes are copied: from the session's staging area to pool slots, by a copy worker, with
+// CRC32C in the same pass. Continues in finish_commit().
+Dispatcher::Step Dispatcher::commit(Attachment& attachment, const Submission& submission,
+                                    int64_t deadline) {
+  CopyJob* job = jobs_.take(attachment.session().domain);
+  if (job == nullptr) return Step::kPark;
+  std::array<cache::PageCopy, cache::kMaxPagesPerObject> copies;
+  const model::CommitArgs& args = submission.args.commit;
+  const auto taken = cache_->writer().take(attachment.session().cached, attachment.holder_tag(),
+                                           args, attachment.shape().staging_bytes, copies);
+  if (!taken.ok()) {
+    jobs_.give_back(job);
+    attachment.complete(reply_to(submission, taken.code()));
+    return Step::kDone;
+  }
+  job->purpose = CopyPurpose::kCommit;
+  job->attachment = &attachment;
+  job->user_data = submission.user_data;
+  job->deadline_ns = deadline != 0 ? deadline : clock_->now_ns() + deadline_ns(submission);
+  job->fill = model::FillId{args.fill};
+  job->page_count = static_cast<uint32_t>(*taken);
+  for (size_t i = 0; i < *taken; ++i) {
+    job->page_indexes[i] = copies[i].page_index;
+    job->pages[i] = {.source = attachment.staging() + copies[i].staging_offset,
+                     .target = copies[i].target,
+                     .bytes = copies[i].bytes};
+    counters_.copied_bytes += copies[i].bytes;
+  }
+  job->task.pages = std::span(job->pages.data(), job->page_count);
+  ++attachment.copies_in_flight;
+  QUIRE_CHECK(copies_->submit(&job->task));
+  return Step::kDone;
+}
+
+void Dispatcher::abort_fill(Attachment& attachment, const Submission& submission) {
+  const auto aborted = cache_->writer().abort(attachment.session().cached,
+                                              model::FillId{submission.args.abort_fill.fill});
+  attachment.complete(reply_to(submission, aborted.code()));
+}
+
+void Dispatcher::supersede(Attachment& attachment, const Submission& submission) {
+  Completion completion = reply_to(submission);
+  completion.result.supersede.dropped =
+      cache_->writer().supersede(attachment.session().cached, attachment.chain(),
+                                 submission.args.supersede.end_units)
+          ? 1
+          : 0;
+  attachment.complete(completion);
+}
+
+void Dispatcher::advise(Attachment& attachment, const Submission& submission) {
+  const model::AdviseArgs& args = submission.args.advise;
+  const bool known = args.advice <= static_cast<uint8_t>(model::Advice::kDoneWith);
+  if (!known || args.end_units > attachment.shape().max_units) {
+    attachment.complete(reply_to(submission, Errc::kInvalidArgument));
+    return;
+  }
+  advisor_.take(attachment.session().cached, attachment.chain(), args);
+  attachment.complete(reply_to(submission));
+}
+
+bool Dispatcher::background(int64_t now_ns) {
+  advisor_.step(now_ns);
+  return memory_check_.step(now_ns);
+}
+
+size_t Dispatcher::finish_copies() {
+  std::array<tiering::CopyTask*, 64> done;
+  const size_t count = copies_->poll(done);
+  for (size_t i = 0; i < count; ++i) {
+    CopyJob* job = jobs_.of(*done[i]);
+    if (job->purpose == CopyPurpose::kVerify) {
+      finish_check(job);
+    } else if (job->purpose == CopyPurpose::kMemory) {
+      memory_check_.finish(job);
+    } else {
+      finish_commit(job);
+    }
+  }
+  const size_t settled = settle_waiting() + expire_waiting();
+  for (Attachment* attachment : touched_) attachment->publish();
+  touched_.clear();
+  return count + settled;
+}
+
+void Dispatcher::finish_commit(CopyJob* job) {
+  std::array<uint32_t, cache::kMaxPagesPerObject> checksums;
+  for (uint32_t i = 0; i < job->page_count; ++i) checksums[i] = job->pages[i].crc32c;
+  const Linked done =
+      cache_->writer().copied(job->fill, std::span(job->page_indexes.data(), job->page_count),
+                              std::span(checksums.data(), job->page_count));
+  Attachment& attachment = *job->attachment;
+  --attachment.copies_in_flight;
+  const WaitingCommit commit{.session = &attachment.session(),
+                             .attachment = &attachment,
+                             .user_data = job->user_data,
+                             .deadline_ns = job->deadline_ns};
+  if (done.outcome == FillOutcome::kWaiting) {
+    waiting_.add(job->fill, commit);
+    if (attachment.ended) waiting_.forget(attachment);
+  } else {
+    deliver(done, commit);
+  }
+  jobs_.give_back(job);
+}
+
+// Some of what waited for a parent span that has been linked, or that will not come.
+size_t Dispatcher::settle_waiting() {
+  if (!cache_->writer().has_settling()) return 0;
+  linked_.clear();
+  const uint32_t count = cache_->writer().settle_waiting(kSettledPerTurn, linked_);
+  for (const Linked& linked : linked_) {
+    const auto commit = waiting_.take(linked.fill);
+    if (commit) deliver(linked, *commit);
+  }
+  return count;
+}
+
+size_t Dispatcher::expire_waiting() {
+  if (waiting_.count() == 0) return 0;
+  const int64_t now_ns = clock_->now_ns();
+  size_t count = 0;
+  for (; count < kSettledPerTurn; ++count) {
+    const auto fill = waiting_.due(now_ns);
+    if (!fill) break;
+    const WaitingCommit commit = *waiting_.take(*fill);
+    cache_->writer().drop_waiting(*fill);
+    ++counters_.deadline_exceeded;
+    if (commit.attachment != nullptr) {
+      complete_commit(*commit.attachment, commit.user_data, Errc::kDeadlineExceeded, {});
+    }
+  }
+  return count;
+}
+
+// The session's other processes see its progress also when nobody is left to be told.
+void Dispatcher::deliver(const Linked& linked, const WaitingCommit& commit) {
+  Session& session = *commit.session;
+  if (linked.outcome == FillOutcome::kVisible && linked.kind == FillKind::kCheckpoint) {
+    const auto tokens =
+        linked.end_units * cache_->layouts().find(session.layout)->layout.unit_tokens;
+    session.progress_header().checkpoint_tokens.store(tokens, std::memory_order_release);
+  }
+  update_progress(session);
+  if (commit.attachment == nullptr || commit.attachment->ended) return;
+  complete_commit(*commit.attachment, commit.user_data, outcome_code(linked.outcome), linked);
+}
+
+void Dispatcher::complete_commit(Attachment& attachment, uint64_t user_data, Errc code,
+                                 const Linked& linked) {
+  Completion completion{};
+  completion.user_data = user_data;
+  completion.code = static_cast<int32_t>(code);
+  completion.verb = static_cast<uint16_t>(Verb::kCommit);
+  if (code == Errc::kOk) {
+    const bool duplicate = linked.outcome == FillOutcome::kDuplicate;
+    completion.result.commit.visible = linked.outcome == FillOutcome::kVisible || duplicate ? 1 : 0;
+    completion.result.commit.duplicate = duplicate ? 1 : 0;
+    completion.result.commit.superseded = linked.superseded ? 1 : 0;
+  }
+  attachment.complete(completion);
+  touched_.push_back(&attachment);
+}
+
+void Dispatcher::update_progress(Session& session) {
+  if (!session.cached.tip.valid()) return;
+  const cache::KnownLayout& layout = *cache_->layouts().find(session.layout);
+  const uint32_t tokens =
+      cache_->store().tree().link(session.cached.tip).units * layout.layout.unit_tokens;
+  model::ProgressHeader& progress = session.progress_header();
+  if (progress.committed_tokens.load(std::memory_order_relaxed) == tokens) return;
+  const uint32_t layers = std::min(layout.layer_count, model::kProgressLayers);
+  // A span holds every layer, so all of them advance together with it.
+  for (uint32_t i = 0; i < layers; ++i) {
+    progress.ready_tokens[i].store(tokens, std::memory_order_release);
+  }
+  progress.committed_tokens.store(tokens, std::memory_order_release);
+}
+
+void Dispatcher::finish_check(CopyJob* job) {
+  const std::optional<HitCheck> check = checks_.finish(job);
+  // An ended attachment's leases, kept for the workers' sake, go in step_end().
+  if (!check || check->attachment->ended) return;
+  complete_load(*check->attachment, check->user_data, check->code, check->result);
+  touched_.push_back(check->attachment);
+}
+
+void Dispatcher::end(Attachment& attachment) {
+  attachment.ended = true;
+  attachment.parked.clear();
+  attachment.parked_verbs = 0;
+  loads_.end(attachment);
+  waiting_.forget(attachment);
+}
+
+bool Dispatcher::step_end(Attachment& attachment, uint32_t& budget) {
+  Session& session = attachment.session();
+  cache::ObjectWriter& writer = cache_->writer();
+  const bool last_one = session.member_count == 0;
+  if (!attachment.fills_ended) {
+    linked_.clear();
+    attachment.fills_ended = writer.end_holder(session.cached, attachment.holder_tag(), last_one,
+                                               attachment.ended_fills_cursor, budget, linked_);
+    for (const Linked& linked : linked_) (void)waiting_.take(linked.fill);
+  }
+  // A check that is still reading pages keeps them pinned until it is done.
+  const bool released =
+      !checks_.holds(attachment) && cache_->reader().release_some(attachment.leases, budget);
+  const bool session_waits = last_one && session.cached.fill_count > 0;
+  return attachment.fills_ended && released && !session_waits && attachment.copies_in_flight == 0;
+}
+
+}  // namespace quire::server

@@ -1,0 +1,87 @@
+#include "server/rings/hit_checks.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace quire::server {
+
+using model::Errc;
+
+bool HitChecks::start(HitCheck&& check) {
+  CopyJob* job = jobs_->take(check.attachment->session().domain);
+  if (job == nullptr) return false;
+  const uint32_t span_pages = check.result.descriptor_count - check.result.checkpoint_count;
+  check.pages_per_span = check.result.block_count == 0 ? 0 : span_pages / check.result.block_count;
+  ++check.attachment->copies_in_flight;
+  const uint64_t id = next_id_++;
+  checks_.emplace(id, std::move(check));
+  submit(id, job);
+  return true;
+}
+
+void HitChecks::submit(uint64_t id, CopyJob* job) {
+  HitCheck& check = checks_.at(id);
+  job->purpose = CopyPurpose::kVerify;
+  job->attachment = check.attachment;
+  job->hit_check = id;
+  job->page_count =
+      static_cast<uint32_t>(std::min<size_t>(job->pages.size(), check.slots.size() - check.next));
+  const allocator::Pool& pool = cache_->store().pool();
+  for (uint32_t i = 0; i < job->page_count; ++i) {
+    const model::SlotId slot = check.slots[check.next + i];
+    job->pages[i] = {.source = pool.place(slot).data, .bytes = pool.page_bytes(slot)};
+  }
+  job->task.pages = std::span(job->pages.data(), job->page_count);
+  check.next += job->page_count;
+  QUIRE_CHECK(copies_->submit(&job->task));
+}
+
+// Index in check.slots; their count when every page is what was sealed.
+size_t HitChecks::first_bad(const HitCheck& check, const CopyJob& job) const {
+  const size_t first = check.next - job.page_count;
+  for (size_t i = 0; i < job.page_count; ++i) {
+    const uint32_t sealed = cache_->store().pool().page(check.slots[first + i]).crc32c;
+    if (job.pages[i].crc32c != sealed) return first + i;
+  }
+  return check.slots.size();
+}
+
+std::optional<HitCheck> HitChecks::finish(CopyJob* job) {
+  const auto found = checks_.find(job->hit_check);
+  HitCheck& check = found->second;
+  const size_t bad = first_bad(check, *job);
+  const bool more = check.next < check.slots.size() && !check.attachment->ended;
+  if (bad == check.slots.size() && more) {
+    submit(found->first, job);
+    return std::nullopt;
+  }
+  if (bad < check.slots.size()) {
+    ++failures_;
+    cache_->store().quarantine(
+        model::NodeId{cache_->store().pool().page(check.slots[bad]).owner - 1});
+    check.code = Errc::kCorrupt;
+    const auto head =
+        check.pages_per_span == 0 ? uint32_t{0} : static_cast<uint32_t>(bad / check.pages_per_span);
+    check.result.block_count = std::min(head, check.result.block_count);
+    check.result.checkpoint_count = 0;
+    check.result.descriptor_count = check.result.block_count * check.pages_per_span;
+  }
+  --check.attachment->copies_in_flight;
+  HitCheck ended = std::move(check);
+  checks_.erase(found);
+  jobs_->give_back(job);
+  return ended;
+}
+
+bool HitChecks::holds(const Attachment& attachment, model::LeaseId lease) const {
+  return std::any_of(checks_.begin(), checks_.end(), [&](const auto& entry) {
+    return entry.second.attachment == &attachment && entry.second.lease == lease.value;
+  });
+}
+
+bool HitChecks::holds(const Attachment& attachment) const {
+  return std::any_of(checks_.begin(), checks_.end(),
+                     [&](const auto& entry) { return entry.second.attachment == &attachment; });
+}
+
+}  // namespace quire::server

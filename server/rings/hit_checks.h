@@ -1,0 +1,55 @@
+// Checks of pages in RAM before they are delivered (--verify_hits, law 4): one load at a time goes
+// through the copy workers, batch by batch. A page whose bytes changed is never delivered; it and
+// all that depends on it are misses from then on.
+// Threads: core only. Bound: the copy jobs it shares with commits.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <unordered_map>
+#include <vector>
+
+#include "cache/cache.h"
+#include "server/rings/copy_jobs.h"
+#include "server/rings/session.h"
+#include "tiering/io/copy_engine.h"
+
+namespace quire::server {
+
+struct HitCheck {
+  Attachment* attachment = nullptr;
+  uint64_t user_data = 0;
+  uint64_t lease = 0;
+  model::Errc code = model::Errc::kOk;  // of the load, when the check finds nothing
+  model::LoadResult result{};           // cut to the head before a bad page
+  std::vector<model::SlotId> slots;
+  size_t next = 0;  // first slot not submitted yet
+  uint32_t pages_per_span = 0;
+};
+
+class HitChecks {
+ public:
+  HitChecks(cache::Cache* cache, tiering::CopyEngine* copies, CopyJobs* jobs)
+      : cache_(cache), copies_(copies), jobs_(jobs) {}
+
+  // False: no job is free for its domain; nothing was taken.
+  bool start(HitCheck&& check);
+  // Takes a job of this purpose back from the workers; the check, when it has come to its end.
+  std::optional<HitCheck> finish(CopyJob* job);
+  bool holds(const Attachment& attachment, model::LeaseId lease) const;
+  bool holds(const Attachment& attachment) const;
+  uint64_t failures() const { return failures_; }
+
+ private:
+  void submit(uint64_t id, CopyJob* job);
+  size_t first_bad(const HitCheck& check, const CopyJob& job) const;
+
+  cache::Cache* cache_;
+  tiering::CopyEngine* copies_;
+  CopyJobs* jobs_;
+  std::unordered_map<uint64_t, HitCheck> checks_;
+  uint64_t next_id_ = 1;
+  uint64_t failures_ = 0;
+};
+
+}  // namespace quire::server

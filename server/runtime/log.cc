@@ -1,0 +1,116 @@
+#include "server/runtime/log.h"
+
+#include <spdlog/sinks/base_sink.h>
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <memory>
+#include <mutex>
+
+#include "model/clean_text.h"
+#include "model/clock.h"
+#include "server/runtime/log_queue.h"
+
+namespace quire::server {
+
+namespace {
+
+constexpr uint32_t kStopMs = 1000;  // what a stop waits for a reader at the most
+
+// Formats on the caller's thread, under the sink's lock, and queues.
+class QueueSink final : public spdlog::sinks::base_sink<std::mutex> {
+ public:
+  explicit QueueSink(LogQueue* queue) : queue_(queue) {}
+
+ private:
+  void sink_it_(const spdlog::details::log_msg& message) override {
+    const uint64_t dropped = queue_->dropped();
+    if (dropped > told_ &&
+        queue_line(spdlog::level::warn, std::to_string(dropped - told_) +
+                                            " lines were dropped: standard error took no more")) {
+      told_ = dropped;
+    }
+    queue_line(message.level, message.payload);
+  }
+  bool queue_line(spdlog::level::level_enum level, spdlog::string_view_t text) {
+    spdlog::memory_buf_t line;
+    formatter_->format(spdlog::details::log_msg("quired", level, text), line);
+    return queue_->push(fmt::to_string(line));
+  }
+  void flush_() override {}
+
+  LogQueue* queue_;
+  uint64_t told_ = 0;  // of what was dropped; under the sink's lock
+};
+
+// The process's one log. The queue is never destroyed: its thread may hang in a write.
+struct Log {
+  std::mutex mutex;
+  LogLimiter limiter;         // under mutex
+  LogQueue* queue = nullptr;  // set by start_log, before other threads start
+};
+
+Log& the_log() {
+  static Log* const log = new Log();
+  return *log;
+}
+
+spdlog::level::level_enum spdlog_level(LogLevel level) {
+  switch (level) {
+    case LogLevel::kDebug:
+      return spdlog::level::debug;
+    case LogLevel::kInfo:
+      return spdlog::level::info;
+    case LogLevel::kWarning:
+      return spdlog::level::warn;
+    case LogLevel::kError:
+      break;
+  }
+  return spdlog::level::err;
+}
+
+}  // namespace
+
+void start_log(const std::string& level) {
+  the_log().queue = new LogQueue(STDERR_FILENO);
+  auto logger =
+      std::make_shared<spdlog::logger>("quired", std::make_shared<QueueSink>(the_log().queue));
+  logger->set_pattern("%Y-%m-%dT%H:%M:%S.%e %l %v");
+  spdlog::set_default_logger(std::move(logger));
+  set_log_level(level);
+}
+
+void set_log_level(const std::string& level) {
+  spdlog::default_logger_raw()->set_level(spdlog::level::from_str(level));
+}
+
+void stop_log() {
+  if (the_log().queue != nullptr) the_log().queue->close(kStopMs);
+}
+
+void log(LogLevel level, const std::string& message) {
+  spdlog::default_logger_raw()->log(spdlog_level(level), "{}", model::escape_text(message));
+}
+
+void log(LogKind kind, LogLevel level, const std::string& message) {
+  if (!spdlog::default_logger_raw()->should_log(spdlog_level(level))) return;
+  LogLimiter::Verdict verdict;
+  {
+    const std::lock_guard lock(the_log().mutex);
+    verdict = the_log().limiter.admit(kind, model::SystemClock().now_ns());
+  }
+  if (verdict.left_out > 0) {
+    log(level, std::to_string(verdict.left_out) + " lines like the next one were left out");
+  }
+  if (verdict.admitted) log(level, message);
+}
+
+LogCounters log_counters() {
+  LogCounters counters;
+  if (the_log().queue != nullptr) counters.dropped = the_log().queue->dropped();
+  const std::lock_guard lock(the_log().mutex);
+  counters.left_out = the_log().limiter.left_out();
+  return counters;
+}
+
+}  // namespace quire::server

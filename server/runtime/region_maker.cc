@@ -1,0 +1,58 @@
+#include "server/runtime/region_maker.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+namespace quire::server {
+
+model::Result<RegionMaker> RegionMaker::create() {
+  return RegionMaker(QUIRE_TRY(Line::create(allocate)));
+}
+
+// On the thread.
+RegionMaker::Receipt RegionMaker::allocate(const Task& task) {
+  const model::FdGuard fd(task.fd);
+  int result = -1;
+  do {
+    result = ::fallocate(fd.get(), 0, 0, static_cast<off_t>(task.bytes));
+  } while (result != 0 && errno == EINTR);
+  return {task.id, result == 0};
+}
+
+void RegionMaker::make(model::FdGuard fd, uint64_t bytes, uint32_t uid, uint64_t id) {
+  const auto queue = std::find_if(queues_.begin(), queues_.end(),
+                                  [&](const Queue& one) { return one.uid == uid; });
+  (queue == queues_.end() ? queues_.emplace_back(Queue{uid, {}}) : *queue)
+      .requests.push_back({id, bytes, std::move(fd)});
+  give_next();
+}
+
+void RegionMaker::give_next() {
+  if (line_.open_count() > 0 || queues_.empty()) return;
+  Queue queue = std::move(queues_.front());
+  queues_.pop_front();
+  Request& request = queue.requests.front();
+  line_.give({request.id, request.bytes, request.fd.release()});
+  queue.requests.pop_front();
+  if (!queue.requests.empty()) queues_.push_back(std::move(queue));
+}
+
+void RegionMaker::forget(uint64_t id) {
+  for (Queue& queue : queues_) {
+    std::erase_if(queue.requests, [id](const Request& request) { return request.id == id; });
+  }
+  std::erase_if(queues_, [](const Queue& queue) { return queue.requests.empty(); });
+}
+
+void RegionMaker::collect(const std::function<void(uint64_t id, bool made)>& visit) {
+  while (const auto receipt = line_.take()) {
+    give_next();
+    visit(receipt->id, receipt->made);
+  }
+}
+
+}  // namespace quire::server

@@ -1,0 +1,180 @@
+#include "server/sessions/session_registry.h"
+
+#include <sys/random.h>
+
+#include <algorithm>
+#include <functional>
+#include <new>
+
+namespace quire::server {
+
+using model::Errc;
+using model::errno_error;
+using model::make_error;
+
+namespace {
+
+// Nodes unpinned and fills looked at for ended attachments in one step: 50 us.
+constexpr uint32_t kEndedPerStep = 1024;
+constexpr uint32_t kStepsOfAnEnd = 64;  // whatever the session held: its records, its descriptors
+
+// Progress of a session, both doorbells of an attachment; what is sent to the client closes soon.
+constexpr uint64_t kDescriptorsOfASession = 1;
+constexpr uint64_t kDescriptorsOfAnAttachment = 2;
+constexpr uint64_t kDescriptorsWhileOpening = 8;
+
+std::string token_key(const std::array<uint8_t, 16>& token) {
+  return {reinterpret_cast<const char*>(token.data()), token.size()};
+}
+
+}  // namespace
+
+model::Result<void> SessionRegistry::check_bounds(const Connection& connection,
+                                                  const AttachmentShape& shape) const {
+  QUIRE_TRY(shape.check());
+  if (connection.attachments.size() >= options_.max_sessions_per_connection) {
+    return make_error(Errc::kBusy, "too many sessions on one connection; close some");
+  }
+  const uint32_t uid = connection.peer().uid;
+  QUIRE_TRY(options_.shares->check(uid, Shared::kDescriptors, kDescriptorsWhileOpening));
+  return options_.shares->check(uid, Shared::kSessionBytes, shape.total_bytes());
+}
+
+// Turns of one conversation share a tag, so that they supersede each other's checkpoints.
+uint32_t SessionRegistry::owner_tag(const SessionIdentity& identity, model::SessionId id) const {
+  const uint64_t source =
+      identity.conversation != 0 ? identity.conversation : id.value ^ 0x9e3779b97f4a7c15ull;
+  const auto tag =
+      static_cast<uint32_t>(std::hash<uint64_t>{}(source * 0xff51afd7ed558ccdull) >> 32);
+  return tag == 0 ? 1 : tag;
+}
+
+model::Result<std::unique_ptr<Session>> SessionRegistry::make_session(
+    const Connection& connection, const SessionIdentity& identity, uint32_t max_units) {
+  auto session = std::make_unique<Session>();
+  session->id = model::SessionId{next_session_++};
+  session->domain = identity.domain;
+  session->layout = identity.root.layout;
+  session->max_units = max_units;
+  session->uid = connection.peer().uid;
+  session->tenant = identity.root.tenant;
+  session->namespace_name = identity.root.namespace_name;
+  if (::getrandom(session->token.data(), session->token.size(), 0) !=
+      static_cast<ssize_t>(session->token.size())) {
+    return errno_error("getrandom");
+  }
+  session->progress =
+      QUIRE_TRY(SharedRegion::create(model::kProgressBytes, ClientAccess::kReadOnly));
+  new (session->progress.data()) model::ProgressHeader{};
+  return session;
+}
+
+model::Result<Attachment*> SessionRegistry::open(Connection& connection,
+                                                 const SessionIdentity& identity,
+                                                 const AttachmentShape& shape) {
+  QUIRE_TRY(check_bounds(connection, shape));
+  const uint32_t uid = connection.peer().uid;
+  QUIRE_TRY(options_.shares->check(uid, Shared::kSessions, 1));
+  auto session = QUIRE_TRY(make_session(connection, identity, shape.max_units));
+  QUIRE_TRY(cache_->open_session(identity.root, owner_tag(identity, session->id), session->cached));
+  options_.shares->take(uid, Shared::kSessions, 1);
+  options_.shares->take(uid, Shared::kDescriptors, kDescriptorsOfASession);
+  Session& placed = *session;
+  placed.progress_header().layer_count.store(
+      std::min(cache_->layouts().find(placed.layout)->layer_count, model::kProgressLayers));
+  sessions_.emplace(placed.id.value, std::move(session));
+  by_token_.emplace(token_key(placed.token), &placed);
+  auto attached = attach(connection, placed, shape);
+  if (!attached.ok()) maybe_close(placed);
+  return attached;
+}
+
+model::Result<Attachment*> SessionRegistry::join(Connection& connection,
+                                                 const model::JoinSessionRequest& request) {
+  const auto found = by_token_.find(token_key(request.token));
+  if (found == by_token_.end() || found->second->domain != connection.domain) {
+    return make_error(Errc::kNotFound, "no session with this token");
+  }
+  Session& session = *found->second;
+  const AttachmentShape shape{.ring_entries = request.ring_entries,
+                              .max_units = session.max_units,
+                              .max_load_pages = request.max_load_pages,
+                              .staging_bytes = request.staging_bytes};
+  QUIRE_TRY(check_bounds(connection, shape));
+  return attach(connection, session, shape);
+}
+
+model::Result<Attachment*> SessionRegistry::attach(Connection& connection, Session& session,
+                                                   const AttachmentShape& shape) {
+  auto attachment = QUIRE_TRY(Attachment::create(&session, &connection, shape));
+  Attachment* placed = attachment.get();
+  placed->id = next_attachment_++;
+  owned_.emplace(placed, std::move(attachment));
+  placed->place = order_.size();
+  order_.push_back(placed);
+  connection.attachments.push_back(placed);
+  options_.shares->take(session.uid, Shared::kSessionBytes, shape.total_bytes());
+  options_.shares->take(session.uid, Shared::kDescriptors, kDescriptorsOfAnAttachment);
+  placed->leases.share = options_.shares->holders(session.uid);
+  ++session.member_count;
+  session.progress_header().members.store(session.member_count, std::memory_order_release);
+  return placed;
+}
+
+void SessionRegistry::end(Attachment& attachment, uint32_t& budget) {
+  budget -= std::min(budget, kStepsOfAnEnd);
+  Session& session = attachment.session();
+  dispatcher_->end(attachment);
+  attachment.mark_closed();
+  --session.member_count;
+  session.progress_header().members.store(session.member_count, std::memory_order_release);
+  order_[attachment.place] = order_.back();
+  order_[attachment.place]->place = attachment.place;
+  order_.pop_back();
+  // The last one first: that is how a connection's end goes through them.
+  std::vector<Attachment*>& siblings = attachment.connection()->attachments;
+  siblings.erase(std::find(siblings.rbegin(), siblings.rend(), &attachment).base() - 1);
+  if (!dispatcher_->step_end(attachment, budget)) {
+    ++session.draining_count;
+    draining_.push_back(&attachment);
+    return;
+  }
+  finish(attachment);
+}
+
+void SessionRegistry::finish(Attachment& attachment) {
+  Session& session = attachment.session();
+  options_.closer->close(attachment.take_remains(),
+                         {.uid = session.uid,
+                          .descriptors = kDescriptorsOfAnAttachment,
+                          .session_bytes = attachment.shape().total_bytes()});
+  owned_.erase(&attachment);
+  maybe_close(session);
+}
+
+void SessionRegistry::maybe_close(Session& session) {
+  if (session.member_count > 0 || session.draining_count > 0) return;
+  cache_->close_session(session.cached);
+  Remains remains;
+  remains.descriptors[0] = session.progress.take_fd();
+  remains.mappings[0] = session.progress.take_mapping();
+  options_.closer->close(std::move(remains),
+                         {.uid = session.uid, .descriptors = kDescriptorsOfASession});
+  options_.shares->give_back(session.uid, Shared::kSessions, 1);
+  by_token_.erase(token_key(session.token));
+  sessions_.erase(session.id.value);
+}
+
+bool SessionRegistry::sweep() {
+  uint32_t budget = kEndedPerStep;
+  for (size_t i = draining_.size(); i > 0 && budget > 0; --i) {
+    Attachment* attachment = draining_[i - 1];
+    if (!dispatcher_->step_end(*attachment, budget)) continue;
+    draining_.erase(draining_.begin() + static_cast<ptrdiff_t>(i - 1));
+    --attachment->session().draining_count;
+    finish(*attachment);
+  }
+  return budget == 0;
+}
+
+}  // namespace quire::server

@@ -1,0 +1,84 @@
+// All sessions and attachments: opening, joining, ending, and what waits for copy workers.
+// Threads: core only. Bounds: options.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "cache/cache.h"
+#include "model/wire.h"
+#include "server/rings/dispatcher.h"
+#include "server/rings/session.h"
+#include "server/runtime/off_core_closer.h"
+#include "server/sessions/connection.h"
+#include "server/sessions/uid_shares.h"
+
+namespace quire::server {
+
+struct RegistryOptions {
+  uint32_t max_sessions_per_connection = 4096;
+  UidShares* shares = nullptr;      // charged; bounds sessions, their memory and descriptors
+  OffCoreCloser* closer = nullptr;  // of what ended sessions leave; tells what is not charged more
+};
+
+// What open_session resolved from names and policy.
+struct SessionIdentity {
+  model::DomainId domain;
+  cache::RootKey root;
+  uint64_t conversation = 0;
+};
+
+class SessionRegistry {
+ public:
+  SessionRegistry(cache::Cache* cache, Dispatcher* dispatcher, const RegistryOptions& options)
+      : cache_(cache), dispatcher_(dispatcher), options_(options) {}
+
+  // kBusy at a bound, kInvalidArgument for a shape, errors of Cache::open_session.
+  model::Result<Attachment*> open(Connection& connection, const SessionIdentity& identity,
+                                  const AttachmentShape& shape);
+  // kNotFound: no such token in this domain (the answer for another domain's token is the same).
+  model::Result<Attachment*> join(Connection& connection, const model::JoinSessionRequest& request);
+  // Law 5. The attachment may be destroyed by the call. Lowers `budget` by the steps that it did;
+  // what is beyond it follows in sweep().
+  void end(Attachment& attachment, uint32_t& budget);
+  // One step of freeing what ended attachments held; destroys those of which nothing is left. True
+  // when the next step has something to do already.
+  bool sweep();
+
+  const std::vector<Attachment*>& attachments() const { return order_; }
+  uint64_t shared_bytes() const { return options_.shares->used(Shared::kSessionBytes); }
+  size_t session_count() const { return sessions_.size(); }
+  size_t draining_count() const { return draining_.size(); }
+  template <typename Visit>
+  void for_each_session(Visit&& visit) const {
+    for (const auto& [id, session] : sessions_) visit(*session);
+  }
+
+ private:
+  model::Result<void> check_bounds(const Connection& connection,
+                                   const AttachmentShape& shape) const;
+  model::Result<std::unique_ptr<Session>> make_session(const Connection& connection,
+                                                       const SessionIdentity& identity,
+                                                       uint32_t max_units);
+  model::Result<Attachment*> attach(Connection& connection, Session& session,
+                                    const AttachmentShape& shape);
+  void finish(Attachment& attachment);
+  void maybe_close(Session& session);
+  uint32_t owner_tag(const SessionIdentity& identity, model::SessionId id) const;
+
+  cache::Cache* cache_;
+  Dispatcher* dispatcher_;
+  RegistryOptions options_;
+  uint64_t next_session_ = 1;
+  uint64_t next_attachment_ = 1;
+  std::unordered_map<uint64_t, std::unique_ptr<Session>> sessions_;
+  std::unordered_map<std::string, Session*> by_token_;
+  std::unordered_map<Attachment*, std::unique_ptr<Attachment>> owned_;
+  std::vector<Attachment*> order_;     // alive, in no order; each knows its place
+  std::vector<Attachment*> draining_;  // ended, with copies in flight, leases or fills
+};
+
+}  // namespace quire::server

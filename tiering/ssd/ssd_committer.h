@@ -1,0 +1,138 @@
+// Makes what was written durable, and frees what was given up, in the order of law 8:
+//
+//   written objects --fdatasync of their files--> one manifest batch, synced --> durable
+//   given up copies -------------------------------^                         --> slots are free
+//
+// A batch that is first to rely on a data file, a layout or a feature bit has the manifest's writer
+// make their names durable before it: the core waits for no sync. Those count as durable when the
+// batch does; after a failure the next one tries again.
+//
+// One cycle at a time; what comes meanwhile goes with the next (group commit). When a sync fails
+// its file is sealed and what was written to it is dropped. When a batch fails nobody knows whether
+// it is on the device: its slots stay taken until a later batch has erased it durably. Threads:
+// core only.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <unordered_map>
+#include <unordered_set>
+#include <utility>
+#include <vector>
+
+#include "cache/cache.h"
+#include "model/clock.h"
+#include "tiering/disk/manifest.h"
+#include "tiering/disk/ssd_directory.h"
+#include "tiering/disk/ssd_files.h"
+#include "tiering/disk/ssd_kept.h"
+#include "tiering/disk/ssd_roots.h"
+#include "tiering/disk/ssd_space.h"
+#include "tiering/ssd/ssd_health.h"
+#include "tiering/ssd/ssd_mover.h"
+
+namespace quire::tiering {
+
+struct CommitterParts {
+  cache::Cache* cache = nullptr;
+  SsdMover* mover = nullptr;
+  Manifest* manifest = nullptr;
+  const SsdDirectory* directory = nullptr;  // outlives the manifest, as the cache does
+  SsdFiles* files = nullptr;
+  SsdSpace* space = nullptr;
+  SsdRoots* roots = nullptr;
+  SsdKept* kept = nullptr;
+  SsdHealth* health = nullptr;
+  const model::Clock* clock = nullptr;
+  std::array<uint8_t, 16> instance{};  // of the directory
+};
+
+struct CommitterCounters {
+  uint64_t cycles = 0;
+  uint64_t durable_objects = 0;
+  uint64_t erased_objects = 0;
+  uint64_t failed_batches = 0;
+  uint64_t syncs = 0;
+};
+
+class SsdCommitter {
+ public:
+  static constexpr uint64_t kSyncTag = 1ull << 62;  // in IoOp::tag, with the file's number
+
+  explicit SsdCommitter(const CommitterParts& parts) : parts_(parts) {}
+
+  // A demotion whose objects [0, run.keys.size()) are all written.
+  void add_written(Transfer* transfer) { written_.push_back(transfer); }
+  // Copies that the cache needs no more. What is kept behind one in its run goes with it.
+  void take_releases();
+  // Drops the least useful copy, whose slots count as freeing from now on; false: all are in use.
+  bool evict_one();
+  // What was kept and is wanted no more.
+  void add_dropped(SsdKept::Dropped&& dropped);
+
+  // One step: takes results, starts the next cycle. While more is `coming` a cycle waits for
+  // company: each costs the device a flush. `hurry`: also for releases alone.
+  bool step(bool hurry, bool coming);
+  void on_sync(IoOp& op);
+  // Finished demotions since the last call; the taker gives the transfers back.
+  std::vector<Transfer*>& durable() { return durable_; }
+  std::vector<Transfer*>& failed() { return failed_; }
+
+  bool idle() const { return !busy() && written_.empty() && erasing_.empty(); }
+  bool busy() const { return syncs_in_flight_ > 0 || batch_in_flight_; }
+  size_t pending_erasures() const { return erasing_.size(); }
+  const CommitterCounters& counters() const { return counters_; }
+
+ private:
+  struct Erasure {
+    RunKey key;
+    uint32_t left = 0;
+    std::vector<SsdSlot> slots;
+    std::vector<uint32_t> held;  // regions that are, for this run
+  };
+  void add_release(const cache::SsdRelease& release);
+  model::RootId root_of(const Transfer& transfer) const;
+  bool drop_hopeless();
+  void fail_unnamed(Transfer* transfer);
+  void begin_cycle();
+  void begin_syncs();
+  void submit_batch();
+  void make_names_durable(ManifestBatch& batch);
+  void finish_batch(bool ok);
+  void finish_erasure(Erasure& erasure);
+  void merge(Erasure&& erasure);
+  void erase_run(const RunKey& key, uint32_t count);
+
+  struct HashOfDigest {
+    size_t operator()(const model::Hash256& digest) const { return digest.word(0); }
+  };
+  struct StoredLayout {
+    model::Hash256 digest;
+    model::Layout layout;
+  };
+
+  CommitterParts parts_;
+  std::vector<Transfer*> written_;
+  std::unordered_map<uint32_t, Erasure> erasing_;  // by first slot of the run; not in a batch yet
+  int64_t oldest_erasure_ns_ = 0;
+  int64_t cycle_began_ns_ = 0;
+
+  // Known to be durable under their names.
+  uint32_t named_files_ = 0;  // SsdFiles::made_count() at the time
+  std::unordered_set<model::Hash256, HashOfDigest> stored_layouts_;
+  bool says_large_ = false;  // the superblock: an earlier version refuses the directory
+
+  std::vector<Transfer*> cycle_;
+  std::vector<Erasure> cycle_erasures_;
+  uint32_t cycle_files_ = 0;                 // made when its batch was submitted
+  std::vector<StoredLayout> cycle_layouts_;  // that its batch stores
+  bool cycle_large_ = false;                 // its batch has the superblock say so
+  std::vector<IoOp> syncs_;
+  uint32_t syncs_in_flight_ = 0;
+  bool batch_in_flight_ = false;
+  std::vector<Transfer*> durable_;
+  std::vector<Transfer*> failed_;
+  CommitterCounters counters_;
+};
+
+}  // namespace quire::tiering

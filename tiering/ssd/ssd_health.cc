@@ -1,0 +1,141 @@
+#include "tiering/ssd/ssd_health.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+namespace quire::tiering {
+namespace {
+
+// What came from a system call or a library stays one line.
+std::string one_line(std::string_view text) {
+  std::string line(text);
+  std::replace_if(
+      line.begin(), line.end(), [](char c) { return c >= 0 && c < ' '; }, ' ');
+  return line;
+}
+
+bool is_space_error(int error) { return error == ENOSPC || error == EDQUOT || error == EFBIG; }
+
+std::string_view action_for(int error) {
+  switch (error) {
+    case ENOSPC:
+      return "make room on the file system of the directory, or allow the tier fewer bytes; "
+             "writing resumes by itself";
+    case EDQUOT:
+      return "raise the disk quota of the daemon's user; writing resumes by itself";
+    case EFBIG:
+      return "raise the daemon's limit of a file's size (ulimit -f, LimitFSIZE=); writing resumes "
+             "by itself";
+    case EROFS:
+      return "the file system is mounted read-only: see dmesg for why, then remount it";
+    case EACCES:
+    case EPERM:
+      return "let the daemon's user read and write the directory";
+  }
+  return "see dmesg and smartctl for the device; it is tried again by itself";
+}
+
+constexpr std::string_view kHangAction =
+    "the device does not answer: see dmesg and iostat; it is tried again by itself";
+
+}  // namespace
+
+std::string_view ssd_state_name(SsdState state) {
+  switch (state) {
+    case SsdState::kOk:
+      return "ok";
+    case SsdState::kReadOnly:
+      return "read-only";
+    case SsdState::kOff:
+      return "off";
+  }
+  return "unknown";
+}
+
+void SsdHealth::read_failed(int error, std::string_view what, int64_t now_ns) {
+  ++counters_.read_errors;
+  if (++reads_failed_ < options_.reads_failed_to_off) return;
+  degrade(SsdState::kOff,
+          std::to_string(reads_failed_) + " reads failed in a row, the last: " + one_line(what),
+          action_for(error), now_ns);
+}
+
+void SsdHealth::count_write_error(int error, uint64_t& counter) {
+  ++(is_space_error(error) ? counters_.space_errors : counter);
+}
+
+void SsdHealth::write_failed(int error, std::string_view what, int64_t now_ns) {
+  count_write_error(error, counters_.write_errors);
+  degrade(SsdState::kReadOnly, one_line(what), action_for(error), now_ns);
+}
+
+void SsdHealth::open_failed(const model::Error& error, int64_t now_ns) {
+  const bool passing =
+      error.code == model::Errc::kResourceExhausted || error.code == model::Errc::kBusy;
+  if (!passing) write_failed(EIO, error.text, now_ns);
+}
+
+void SsdHealth::sync_failed(int error, std::string_view what, int64_t now_ns) {
+  count_write_error(error, counters_.sync_errors);
+  degrade(SsdState::kReadOnly, one_line(what), action_for(error), now_ns);
+}
+
+void SsdHealth::hung(std::string_view what, int64_t now_ns) {
+  ++counters_.hangs;
+  degrade(SsdState::kOff, one_line(what), kHangAction, now_ns);
+}
+
+void SsdHealth::pin_state(SsdState state, std::string_view reason, std::string_view action) {
+  if (state == SsdState::kOk) return;
+  pinned_ = true;
+  if (state < state_) return;
+  state_ = state;
+  reason_ = one_line(reason);
+  action_ = one_line(action);
+}
+
+void SsdHealth::degrade(SsdState state, std::string reason, std::string_view action,
+                        int64_t now_ns) {
+  if (state <= state_) return;
+  const bool relapse = state_ == SsdState::kOk && counters_.recoveries > 0 &&
+                       now_ns - recovered_at_ns_ < options_.last_probe_ns;
+  probe_interval_ns_ =
+      relapse ? std::min(2 * probe_interval_ns_, options_.last_probe_ns) : options_.first_probe_ns;
+  next_probe_ns_ = now_ns + probe_interval_ns_;
+  state_ = state;
+  reason_ = std::move(reason);
+  action_ = action;
+}
+
+bool SsdHealth::probe_due(int64_t now_ns) {
+  if (state_ == SsdState::kOk || pinned_ || probing_ || now_ns < next_probe_ns_) return false;
+  probing_ = true;
+  ++counters_.probes;
+  return true;
+}
+
+void SsdHealth::probe_finished(bool read_worked, bool write_worked, int64_t now_ns) {
+  if (!std::exchange(probing_, false) || pinned_ || state_ == SsdState::kOk) return;
+  if (!read_worked || (!write_worked && state_ == SsdState::kReadOnly)) {
+    probe_interval_ns_ = std::min(2 * probe_interval_ns_, options_.last_probe_ns);
+    next_probe_ns_ = now_ns + probe_interval_ns_;
+    return;
+  }
+  ++counters_.recoveries;
+  recovered_at_ns_ = now_ns;
+  reads_failed_ = 0;
+  if (write_worked) {
+    state_ = SsdState::kOk;
+    reason_.clear();
+    action_.clear();
+    return;
+  }
+  state_ = SsdState::kReadOnly;
+  reason_ = "reads work again, a probe of a write failed";
+  action_ = action_for(EIO);
+  probe_interval_ns_ = options_.first_probe_ns;
+  next_probe_ns_ = now_ns + probe_interval_ns_;
+}
+
+}  // namespace quire::tiering

@@ -1,0 +1,175 @@
+// What workers do with the pages of a transfer, and what follows from it: nothing is written that
+// is not what was sealed, nothing is served that is not what was written.
+#include <algorithm>
+#include <array>
+
+#include "model/check.h"
+#include "tiering/ssd/ssd_mover.h"
+
+namespace quire::tiering {
+
+using cache::NodeLink;
+
+namespace {
+
+void run_encode(CopyTask& task) {
+  auto& object = static_cast<ObjectTask&>(task);
+  object.good = encode_pages(object.pages, object.stored, object.slot);
+}
+
+void run_decode(CopyTask& task) {
+  auto& object = static_cast<ObjectTask&>(task);
+  object.good = decode_pages(object.pages, object.stored, object.slot);
+}
+
+void run_check_and_sample(CopyTask& task) {
+  auto& object = static_cast<ObjectTask&>(task);
+  object.other_work = nullptr;
+  run_copy_task(object);
+  const CopyPage& page = object.pages[object.sampled_page];
+  sample_page({page.source, page.bytes}, object.sample);
+}
+
+}  // namespace
+
+void SsdMover::prepare_check(Transfer& transfer, uint32_t object_index) {
+  TransferObject& object = transfer.objects[object_index];
+  const bool encoded = transfer.stored_form != nullptr;
+  const bool decode = encoded && transfer.kind != TransferKind::kDemote;
+  for (uint32_t p = 0; p < object.page_count; ++p) {
+    const TransferPage& page = transfer.pages[object.first_page + p];
+    transfer.checks[object.first_page + p] = {.source = decode ? nullptr : page.data,
+                                              .target = decode ? page.data : nullptr,
+                                              .bytes = page.bytes};
+  }
+  ObjectTask& check = object.check;
+  check.id = uint64_t{transfer.index} * kMaxRunObjects + object_index;
+  check.pages = std::span(transfer.checks).subspan(object.first_page, object.page_count);
+  if (encoded) {
+    check.other_work = decode ? run_decode : run_encode;
+    check.stored = std::span(transfer.headers[object_index].pages).first(object.page_count);
+    check.slot = {transfer.stored_form + object_index * transfer.stored_slot_bytes,
+                  transfer.stored_slot_bytes};
+  } else if (check.sample.element_bytes != 0) {
+    check.other_work = run_check_and_sample;
+  }
+}
+
+void SsdMover::start_checks(Transfer& transfer, uint32_t object_index) {
+  TransferObject& object = transfer.objects[object_index];
+  const bool encoded = transfer.stored_form != nullptr;
+  // What says where the pages are is believed before it is followed.
+  if (encoded && transfer.kind != TransferKind::kDemote &&
+      !header_matches(transfer, object_index)) {
+    return settle(transfer, object_index, ObjectState::kCorrupt);
+  }
+  prepare_check(transfer, object_index);
+  ++transfer.checks_in_flight;
+  const bool waited_for =
+      transfer.kind == TransferKind::kPromote && transfer.priority == TransferClass::kInteractive;
+  // A long load is faster when its checks overlap with its reads.
+  const bool last = queued_bytes_of(TransferClass::kInteractive) == 0;
+  if (quiet_ && waited_for && last && !encoded) {
+    run_copy_task(object.check);
+    finish_check(transfer, object_index);
+    return;
+  }
+  QUIRE_CHECK(parts_.checks->submit(&object.check));
+}
+
+bool SsdMover::header_matches(const Transfer& transfer, uint32_t object_index) const {
+  const TransferObject& object = transfer.objects[object_index];
+  const ExtentHeader& header = transfer.headers[object_index];
+  const cache::PrefixTree& tree = parts_.cache->store().tree();
+  const NodeLink& link = tree.link(object.node);
+  const cache::Root& root = parts_.cache->names().root(model::RootId{link.root});
+  const std::span<const uint16_t> more = parts_.files->more_regions(transfer.first.region());
+  const bool identity =
+      check(header).ok() && header.instance == instance_ &&
+      header.slot == transfer.first.value + object_index && header.key == tree.key(object.node) &&
+      header.root == root.hash && header.kind == link.kind && header.units == link.units &&
+      static_cast<uint16_t>(header.generation) == link.ssd_generation &&
+      header.layout_digest == root.layout->digest && header.page_count == object.page_count &&
+      header.more_count == more.size() && std::equal(more.begin(), more.end(), header.more.begin());
+  return identity && header_fits_pages(transfer, object_index);
+}
+
+bool SsdMover::header_fits_pages(const Transfer& transfer, uint32_t object_index) const {
+  const TransferObject& object = transfer.objects[object_index];
+  const ExtentHeader& header = transfer.headers[object_index];
+  const bool encoded = transfer.stored_form != nullptr;
+  std::array<uint64_t, kMaxSsdPages> plain_bytes;
+  for (uint32_t p = 0; p < object.page_count; ++p) {
+    const TransferPage& page = transfer.pages[object.first_page + p];
+    const StoredPage& stored = header.pages[p];
+    if (stored.group != page.group || stored.tail != (page.tail ? 1 : 0)) return false;
+    if (!encoded && stored.codec != static_cast<uint8_t>(CodecId::kNone)) return false;
+    plain_bytes[p] = page.bytes;
+  }
+  const uint64_t slot = encoded ? transfer.stored_slot_bytes : object_bytes(object.node);
+  return header.slot_bytes == (encoded ? slot : 0) &&
+         fit_slot({header.pages.data(), object.page_count}, plain_bytes, slot);
+}
+
+bool SsdMover::pages_match(const Transfer& transfer, uint32_t object_index) const {
+  const TransferObject& object = transfer.objects[object_index];
+  for (uint32_t p = 0; p < object.page_count; ++p) {
+    const uint32_t found = transfer.checks[object.first_page + p].crc32c;
+    const TransferPage& page = transfer.pages[object.first_page + p];
+    const uint32_t expected = transfer.kind == TransferKind::kDemote
+                                  ? parts_.cache->store().pool().page(page.slot).crc32c
+                                  : transfer.headers[object_index].pages[p].plain_crc32c;
+    if (found != expected) return false;
+  }
+  return true;
+}
+
+void SsdMover::fill_pages(Transfer& transfer, uint32_t object_index) {
+  const TransferObject& object = transfer.objects[object_index];
+  ExtentHeader& header = transfer.headers[object_index];
+  header.page_count = static_cast<uint8_t>(object.page_count);
+  for (uint32_t p = 0; p < object.page_count; ++p) {
+    const TransferPage& page = transfer.pages[object.first_page + p];
+    const uint32_t crc = transfer.checks[object.first_page + p].crc32c;
+    StoredPage& stored = header.pages[p];
+    if (transfer.stored_form == nullptr) {
+      stored = {.stored_bytes = page.bytes, .plain_crc32c = crc, .stored_crc32c = crc};
+    }
+    stored.group = page.group;
+    stored.tail = page.tail ? 1 : 0;
+  }
+  header.slot_bytes = transfer.stored_slot_bytes;
+  seal(header);
+}
+
+void SsdMover::finish_check(Transfer& transfer, uint32_t object_index) {
+  --transfer.checks_in_flight;
+  TransferObject& object = transfer.objects[object_index];
+  if (transfer.kind != TransferKind::kDemote) {
+    const bool whole = transfer.stored_form != nullptr ? object.check.good
+                                                       : header_matches(transfer, object_index);
+    const bool good = whole && pages_match(transfer, object_index);
+    settle(transfer, object_index, good ? ObjectState::kGood : ObjectState::kCorrupt);
+    return;
+  }
+  if (!object.check.good) {
+    object.state = ObjectState::kTooLarge;
+  } else if (!pages_match(transfer, object_index)) {
+    object.state = ObjectState::kCorrupt;
+  }
+  if (transfer.checks_in_flight > 0) return;
+  // Whatever depends on an object that is not written is not written either.
+  bool good = true;
+  for (uint32_t i = 0; i < transfer.object_count; ++i) {
+    const ObjectState state = transfer.objects[i].state;
+    good = good && state == ObjectState::kWaiting;
+    if (good) {
+      fill_pages(transfer, i);
+    } else {
+      settle(transfer, i, state == ObjectState::kWaiting ? ObjectState::kIoFailed : state);
+    }
+  }
+  plan_ops(transfer);
+}
+
+}  // namespace quire::tiering

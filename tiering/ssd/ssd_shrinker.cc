@@ -1,0 +1,66 @@
+#include "tiering/ssd/ssd_shrinker.h"
+
+#include <cstring>
+
+namespace quire::tiering {
+
+namespace {
+
+constexpr uint32_t kEvictionsPerStep = 64;
+constexpr uint64_t kFreeingSlotsEnough = 4096;  // the committer has work for some batches
+constexpr int64_t kRetryNs = 60'000'000'000;
+
+}  // namespace
+
+bool SsdShrinker::step() {
+  if (!parts_.health->may_write()) return false;
+  const bool evicted = evict();
+  return give_region_back() || evicted;
+}
+
+bool SsdShrinker::evict() {
+  if (!parts_.space->is_over_capacity()) return false;
+  if (parts_.space->usage().freeing_slots >= kFreeingSlotsEnough) return false;
+  uint32_t evicted = 0;
+  while (evicted < kEvictionsPerStep && parts_.space->is_over_capacity() &&
+         parts_.committer->evict_one()) {
+    ++evicted;
+  }
+  blocked_by_ = evicted > 0 ? "" : "what is beyond --ssd_bytes is in use, or kept";
+  return evicted > 0;
+}
+
+bool SsdShrinker::give_region_back() {
+  if (running_ || parts_.clock->now_ns() < retry_at_ns_) return false;
+  const auto region = parts_.space->take_surplus();
+  if (!region) return false;
+  const auto opened = parts_.files->open(*region, false);
+  if (!opened.ok()) {
+    // A file that is not there has no blocks.
+    parts_.space->given_back(opened.code() == model::Errc::kNotFound);
+    return true;
+  }
+  const SsdFiles::Place place = parts_.files->start(*region);
+  op_ = IoOp{.kind = IoKind::kDeallocate,
+             .file = place.file,
+             .offset = place.offset,
+             .bytes = parts_.space->region_bytes(),
+             .tag = kTag};
+  running_ = true;
+  parts_.mover->submit_other(&op_);
+  return true;
+}
+
+void SsdShrinker::on_done(const IoOp& op) {
+  running_ = false;
+  parts_.space->given_back(op.error == 0);
+  if (op.error == 0) {
+    ++regions_given_back_;
+    blocked_by_.clear();
+    return;
+  }
+  retry_at_ns_ = parts_.clock->now_ns() + kRetryNs;
+  blocked_by_ = "the file system takes no blocks back: " + std::string(std::strerror(op.error));
+}
+
+}  // namespace quire::tiering
