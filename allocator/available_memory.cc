@@ -1,5 +1,7 @@
 #include "allocator/available_memory.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <fstream>
 #include <limits>
@@ -107,16 +109,30 @@ MemoryRoom group_room(const Hierarchy& hierarchy, const std::string& root,
   return {.bytes = *limit > held ? *limit - held : 0, .source = named + limit_file};
 }
 
+// Resident pages of this process, the segments that it mapped in among them.
+uint64_t own_bytes(const std::string& root) {
+  std::ifstream file(root + "/proc/self/statm");
+  uint64_t all_pages = 0;
+  uint64_t resident_pages = 0;
+  file >> all_pages >> resident_pages;
+  return resident_pages * static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
+}
+
 void narrow(MemoryRoom& room, const MemoryRoom& other) {
   if (other.bytes < room.bytes) room = other;
 }
 
 }  // namespace
 
-MemoryRoom memory_room(const std::string& root) {
+MemoryRoom memory_room(uint64_t limit_bytes, const std::string& root) {
   MemoryRoom room;
   if (const auto kib = read_field(root + "/proc/meminfo", "MemAvailable:")) {
     room = {.bytes = *kib * 1024, .source = "/proc/meminfo"};
+  }
+  if (limit_bytes > 0) {
+    const uint64_t held = own_bytes(root);
+    narrow(room, {.bytes = limit_bytes > held ? limit_bytes - held : 0,
+                  .source = "--memory_limit_bytes=" + std::to_string(limit_bytes)});
   }
   std::ifstream mounts(root + "/proc/self/mountinfo");
   for (std::string line; std::getline(mounts, line);) {

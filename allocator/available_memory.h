@@ -21,8 +21,9 @@ struct MemoryRoom {
 // MemAvailable, and the room below the limit of each control group above this process (memory.max
 // of version 2, memory.limit_in_bytes of version 1, both mounted wherever /proc/self/mountinfo
 // says), whichever is less; page cache that can be dropped counts as room. A limit that cannot be
-// read is no limit. `root` stands before every path: for tests.
+// read is no limit: who knows of one gives it as `limit_bytes` (0: none), and what this process
+// holds is counted against it. `root` stands before every path: for tests.
 // Threads: any. Reads /proc and /sys: for once a segment, not for once a request.
-MemoryRoom memory_room(const std::string& root = {});
+MemoryRoom memory_room(uint64_t limit_bytes = 0, const std::string& root = {});
 
 }  // namespace quire::allocator

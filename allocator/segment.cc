@@ -143,8 +143,9 @@ bool mapped_by_huge_pages(const Mapping& mapping) {
   return huge_bytes == mapping.bytes();
 }
 
-Result<void> check_room(uint64_t bytes) {
-  const MemoryRoom room = memory_room();
+// hugetlb pages are a reserve of their own, which no limit of memory counts.
+Result<void> check_room(uint64_t bytes, uint64_t memory_limit_bytes) {
+  const MemoryRoom room = memory_room(memory_limit_bytes);
   if (room.bytes >= kMemoryReserveBytes && room.bytes - kMemoryReserveBytes >= bytes) return {};
   return make_error(Errc::kResourceExhausted,
                     "a segment needs " + std::to_string(bytes >> 20) + " MiB, but only " +
@@ -166,14 +167,15 @@ Result<HugePages> parse_huge_pages(std::string_view word) {
 }
 
 Result<std::unique_ptr<Segment>> Segment::create(uint64_t bytes, HugePages mode,
-                                                 Population population, std::stop_token stop) {
+                                                 Population population,
+                                                 const SegmentBounds& bounds) {
   if (bytes == 0 || bytes % kHugePageBytes != 0) {
     return make_error(Errc::kInvalidArgument, "segment bytes must be a multiple of 2 MiB");
   }
   if (mode == HugePages::kAuto) {
-    auto hugetlb = create(bytes, HugePages::kHugetlb, population, stop);
+    auto hugetlb = create(bytes, HugePages::kHugetlb, population, bounds);
     if (hugetlb.ok()) return hugetlb;
-    return create(bytes, HugePages::kThp, population, stop);
+    return create(bytes, HugePages::kThp, population, bounds);
   }
   std::unique_ptr<Segment> segment(new Segment());
   segment->hugetlb_ = mode == HugePages::kHugetlb;
@@ -182,16 +184,16 @@ Result<std::unique_ptr<Segment>> Segment::create(uint64_t bytes, HugePages mode,
     return memory_error("ftruncate of a segment");
   }
   if (::fchmod(writable.get(), 0400) != 0) return model::errno_error("fchmod of a segment");
-  QUIRE_TRY(segment->map_and_populate(writable.get(), bytes, mode, population, stop));
+  QUIRE_TRY(segment->map_and_populate(writable.get(), bytes, mode, population, bounds));
   QUIRE_TRY(seal(writable.get()));
   segment->read_only_fd_ = QUIRE_TRY(reopen_read_only(writable.get()));
   return segment;
 }
 
 Result<void> Segment::map_and_populate(int fd, uint64_t bytes, HugePages mode,
-                                       Population population, const std::stop_token& stop) {
+                                       Population population, const SegmentBounds& bounds) {
   const bool eager = population == Population::kEager;
-  if (eager && !hugetlb_) QUIRE_TRY(check_room(bytes));
+  if (eager && !hugetlb_) QUIRE_TRY(check_room(bytes, bounds.memory_limit_bytes));
   Result<Mapping> mapping = Mapping::map_shared(fd, bytes, true);
   if (!mapping.ok()) {
     // hugetlb reserves its pages here: too few are an error before anything is touched.
@@ -204,7 +206,7 @@ Result<void> Segment::map_and_populate(int fd, uint64_t bytes, HugePages mode,
     ::madvise(data(), bytes, mode == HugePages::kThp ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
   }
   ::madvise(data(), bytes, MADV_DONTDUMP);  // page bytes stay out of core files
-  if (eager) QUIRE_TRY(populate(fd, mapping_, mode, stop));
+  if (eager) QUIRE_TRY(populate(fd, mapping_, mode, bounds.stop));
   const bool transparent = eager && mode == HugePages::kThp && mapped_by_huge_pages(mapping_);
   page_size_log2_ = hugetlb_ || transparent ? 21 : 12;
   return {};

@@ -34,13 +34,19 @@ enum class Population : uint8_t {
   kLazy = 1,   // address space only; for benchmarks of the index that never touch page bytes
 };
 
+// What may keep a segment from being made.
+struct SegmentBounds {
+  std::stop_token stop;             // asked for: kClosed, seen every 64 MiB
+  uint64_t memory_limit_bytes = 0;  // as memory_room() takes it
+};
+
 class Segment {
  public:
   // `bytes`: multiple of 2 MiB. Errors: kInvalidArgument, kResourceExhausted (no memory, no huge
-  // pages, no descriptor), kIoError; kClosed when `stop` was asked for, seen every 64 MiB.
+  // pages, no descriptor), kIoError, kClosed.
   static model::Result<std::unique_ptr<Segment>> create(uint64_t bytes, HugePages mode,
                                                         Population population,
-                                                        std::stop_token stop = {});
+                                                        const SegmentBounds& bounds = {});
   Segment(const Segment&) = delete;
   Segment& operator=(const Segment&) = delete;
   ~Segment() = default;
@@ -57,7 +63,7 @@ class Segment {
   friend class SegmentRemains;
   Segment() = default;
   model::Result<void> map_and_populate(int fd, uint64_t bytes, HugePages mode,
-                                       Population population, const std::stop_token& stop);
+                                       Population population, const SegmentBounds& bounds);
 
   model::FdGuard read_only_fd_;
   model::Mapping mapping_;

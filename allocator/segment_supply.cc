@@ -110,7 +110,8 @@ void SegmentSupply::State::make_one(std::unique_lock<std::mutex>& lock,
                                     const std::stop_token& stop) {
   ++stock.alive;
   lock.unlock();
-  auto made = Segment::create(options.segment_bytes, options.huge_pages, options.population, stop);
+  auto made = Segment::create(options.segment_bytes, options.huge_pages, options.population,
+                              {.stop = stop, .memory_limit_bytes = options.memory_limit_bytes});
   lock.lock();
   if (made.ok()) {
     stock.huge_bytes += huge_bytes_of(**made);

@@ -31,7 +31,8 @@ struct SegmentSupplyOptions {
   uint64_t segment_bytes = 64ull << 20;  // 64 MiB..1 GiB, multiple of 2 MiB
   HugePages huge_pages = HugePages::kAuto;
   Population population = Population::kEager;
-  std::function<void()> on_ready;  // a spare became available, or creation failed
+  uint64_t memory_limit_bytes = 0;  // as memory_room() takes it
+  std::function<void()> on_ready;   // a spare became available, or creation failed
 };
 
 struct SupplyStatus {

@@ -161,6 +161,7 @@ model::Result<std::unique_ptr<Daemon>> Daemon::create(const Options& options,
                                       .segment_bytes = options.segment_bytes,
                                       .huge_pages = options.huge_pages,
                                       .population = options.population,
+                                      .memory_limit_bytes = options.memory_limit_bytes,
                                       .on_ready = [waker] { waker->wake(); }});
   parts->pool = QUIRE_TRY(allocator::Pool::create(parts->supply.get(), kMaxSlots));
   const uint64_t max_nodes = options.max_nodes;

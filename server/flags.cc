@@ -17,6 +17,8 @@ DEFINE_string(socket, "/run/quire/quired.sock", "unix socket to listen on");
 DEFINE_string(socket_mode, "0660", "permissions of the socket, octal");
 DEFINE_string(ram_bytes, "1GiB", "RAM for pages of all domains");
 DEFINE_string(segment_bytes, "64MiB", "size of one segment, 64MiB..1GiB");
+DEFINE_string(memory_limit_bytes, "0",
+              "of this process, where the machine does not show its limit; 0 = what it shows");
 DEFINE_string(huge_pages, "auto", "auto, hugetlb, thp or off");
 DEFINE_uint32(copy_workers, 1, "threads that copy commits into the pool");
 DEFINE_uint32(spin_us, 100, "the core polls this long after the last work before it sleeps");
@@ -51,7 +53,8 @@ DEFINE_string(shared_namespaces, "", "namespaces in which tenants share hits: na
 DEFINE_string(log_level, "info", "debug, info, warning or error");
 DEFINE_bool(rebuild, false, "make the index of --ssd_path anew from its data files, and exit");
 DEFINE_bool(rebuild_dry_run, false, "tell what --rebuild would find, change nothing, and exit");
-DEFINE_bool(check_config, false, "validate the configuration and exit");
+DEFINE_bool(check_config, false,
+            "validate the configuration and exit");
 DEFINE_bool(print_config, false, "print every flag with its value and origin, and exit");
 
 namespace quire::server {
@@ -122,6 +125,8 @@ model::Result<Options> options_from_flags() {
   options.socket_mode = QUIRE_TRY(parse_mode(FLAGS_socket_mode));
   options.ram_bytes = QUIRE_TRY(parse_bytes("ram_bytes", FLAGS_ram_bytes));
   options.segment_bytes = QUIRE_TRY(parse_bytes("segment_bytes", FLAGS_segment_bytes));
+  options.memory_limit_bytes =
+      QUIRE_TRY(parse_bytes("memory_limit_bytes", FLAGS_memory_limit_bytes));
   auto huge_pages = allocator::parse_huge_pages(FLAGS_huge_pages);
   if (!huge_pages.ok()) {
     return make_error(huge_pages.code(), "--" + huge_pages.error().text);

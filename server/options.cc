@@ -6,6 +6,7 @@
 #include <bit>
 #include <charconv>
 
+#include "allocator/available_memory.h"
 #include "model/limits.h"
 #include "tiering/ssd_admission.h"
 
@@ -32,6 +33,12 @@ model::Result<void> validate_memory(const Options& options) {
   if (options.ram_bytes < segment) {
     return wrong("ram_bytes", "must hold at least one segment of " + std::to_string(segment) +
                                   " bytes; it is " + std::to_string(options.ram_bytes));
+  }
+  const uint64_t limit = options.memory_limit_bytes;
+  if (limit != 0 && limit < segment + allocator::kMemoryReserveBytes) {
+    return wrong("memory_limit_bytes", "must be 0 (what the machine shows) or hold a segment and " +
+                                           std::to_string(allocator::kMemoryReserveBytes) +
+                                           " bytes of reserve; it is " + std::to_string(limit));
   }
   if (options.session_memory_bytes < kMiB) {
     return wrong("session_memory_bytes", "must be at least 1 MiB");

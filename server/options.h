@@ -16,6 +16,9 @@ struct Options {
   uint32_t socket_mode = 0660;
   uint64_t ram_bytes = 1ull << 30;
   uint64_t segment_bytes = 64ull << 20;  // 64 MiB..1 GiB
+  // Of this process, where the machine does not show it; it only narrows. 0: what the machine
+  // shows.
+  uint64_t memory_limit_bytes = 0;
   allocator::HugePages huge_pages = allocator::HugePages::kAuto;
   allocator::Population population = allocator::Population::kEager;
   uint32_t copy_workers = 1;

@@ -161,8 +161,10 @@ TEST(Segment, DescriptorShortageIsAnError) {
 TEST(Segment, StopsWhenAsked) {
   std::stop_source source;
   source.request_stop();
-  EXPECT_EQ(Segment::create(kBytes, HugePages::kOff, Population::kEager, source.get_token()).code(),
-            Errc::kClosed);
+  EXPECT_EQ(
+      Segment::create(kBytes, HugePages::kOff, Population::kEager, {.stop = source.get_token()})
+          .code(),
+      Errc::kClosed);
 }
 
 TEST(HugePages, NamesRoundTrip) {

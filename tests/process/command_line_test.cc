@@ -72,6 +72,7 @@ TEST(Quired, WrongValueIsRefusedWithTheFlagsName) {
   expect_refused("ram_bytes", "x");
   expect_refused("ram_bytes", "1MiB");
   expect_refused("ram_bytes", "99999999999TiB");
+  expect_refused("memory_limit_bytes", "127MiB");
   expect_refused("tenants", "abc");
   expect_refused("socket_mode", "0999");
   expect_refused("socket", std::string(108, 'x'));

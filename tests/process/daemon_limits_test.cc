@@ -78,6 +78,26 @@ TEST(DaemonLimits, MemoryThatWasRefusedAtTheStartIsTakenWhenItComes) {
   EXPECT_TRUE(hits_bit_exactly(*committed_session(*client, 1)));
 }
 
+TEST(DaemonLimits, MemoryBeyondTheLimitThatIsGivenIsNotTakenAndItIsNamed) {
+  // Beside the reserve it holds one segment of a daemon that has no byte of its own.
+  DaemonProcess daemon({.flags = {"--memory_limit_bytes=128MiB"}});
+  ASSERT_TRUE(comes_to_say(daemon, "/tiers/0/state", "degraded"));
+  EXPECT_TRUE(contains(text_at(daemon, "/tiers/0/reason"), "--memory_limit_bytes=134217728"))
+      << text_at(daemon, "/tiers/0/reason");
+  const auto client = daemon.connect();
+  const auto session = client->open_session(session_options(small_hybrid_layout()));
+  ASSERT_TRUE(session.ok()) << session.error().text;
+  ASSERT_TRUE((*session)->append_tokens(context_tokens(kPromptTokens, 1)).ok());
+  EXPECT_EQ((*session)->begin_fill(model::FillKind::kSpan, 8).code(), Errc::kResourceExhausted);
+}
+
+TEST(DaemonLimits, MemoryWithinTheLimitThatIsGivenIsServed) {
+  DaemonProcess daemon({.flags = {"--memory_limit_bytes=64GiB"}});
+  const auto client = daemon.connect();
+  EXPECT_TRUE(hits_bit_exactly(*committed_session(*client, 1)));
+  EXPECT_EQ(text_at(daemon, "/state"), "ok");
+}
+
 TEST(DaemonLimits, ShortageOfDescriptorsIsAResourceAndNamed) {
   DaemonProcess daemon;
   const auto client = daemon.connect();
