@@ -8,6 +8,7 @@
 #include "cache/eviction/coarse_lru_policy.h"
 #include "cache/eviction/lru_policy.h"
 #include "server/runtime/log.h"
+#include "server/table_caps.h"
 #include "tiering/io/copy_workers.h"
 #include "tiering/io/thread_engine.h"
 #include "tiering/io/uring_engine.h"
@@ -15,10 +16,6 @@
 namespace quire::server {
 
 namespace {
-
-// A chunk takes 16 slot ids whatever it holds; 2^31 of them are 32 GiB of reserved addresses. One
-// bit of a link stays free (allocator::kLastPageTag).
-constexpr uint64_t kMaxSlots = (1ull << 31) - 16;
 
 model::Result<uint64_t> random_number() {
   uint64_t number = 0;
@@ -35,6 +32,7 @@ struct Daemon::Parts {
   Parts(const Options& given, Waker made) : options(given), waker(std::move(made)) {}
 
   Options options;
+  TableCaps caps = table_caps(options);
   model::SystemClock system_clock;
   const model::Clock* clock = &system_clock;
   Waker waker;
@@ -118,7 +116,7 @@ model::Result<void> Daemon::open_tier(Parts& parts, const DaemonSeams& seams) {
                                   .background = true,
                                   .on_done = [waker] { waker->wake(); }});
   std::unique_ptr<cache::EvictionPolicy> policy =
-      QUIRE_TRY(cache::CoarseLruPolicy::create(options.max_nodes));
+      QUIRE_TRY(cache::CoarseLruPolicy::create(parts.caps.nodes));
   parts.cache->store().attach_ssd(std::move(policy));
   tiering::SsdTierOptions tier = tier_options(options);
   tier.manifest_env = seams.manifest_env;
@@ -163,8 +161,8 @@ model::Result<std::unique_ptr<Daemon>> Daemon::create(const Options& options,
                                       .population = options.population,
                                       .memory_limit_bytes = options.memory_limit_bytes,
                                       .on_ready = [waker] { waker->wake(); }});
-  parts->pool = QUIRE_TRY(allocator::Pool::create(parts->supply.get(), kMaxSlots));
-  const uint64_t max_nodes = options.max_nodes;
+  parts->pool = QUIRE_TRY(allocator::Pool::create(parts->supply.get(), parts->caps.slots));
+  const uint64_t max_nodes = parts->caps.nodes;
   cache::CacheOptions cache_options;
   cache_options.max_nodes = max_nodes;
   cache_options.seed = QUIRE_TRY(random_number());

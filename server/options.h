@@ -29,7 +29,7 @@ struct Options {
   uint32_t max_sessions = 16384;
   uint64_t session_memory_bytes = 8ull << 30;
   uint32_t uid_share_percent = 75;  // of what all clients share, at most for one uid
-  uint64_t max_nodes = 1ull << 27;
+  uint64_t max_nodes = 1ull << 27;  // at most; fewer where the budgets hold fewer
   // --- SSD tier; none when ssd_path is empty ---
   std::string ssd_path;
   uint64_t ssd_bytes = 64ull << 30;         // of data files
