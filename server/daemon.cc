@@ -7,6 +7,7 @@
 #include "allocator/pool.h"
 #include "cache/eviction/coarse_lru_policy.h"
 #include "cache/eviction/lru_policy.h"
+#include "server/machine_check.h"
 #include "server/runtime/log.h"
 #include "server/table_caps.h"
 #include "tiering/io/copy_workers.h"
@@ -150,6 +151,7 @@ model::Result<void> Daemon::open_tier(Parts& parts, const DaemonSeams& seams) {
 model::Result<std::unique_ptr<Daemon>> Daemon::create(const Options& options,
                                                       const DaemonSeams& seams) {
   QUIRE_TRY(validate(options));
+  QUIRE_TRY(check_start(options));
   Waker made = QUIRE_TRY(Waker::create());
   auto parts = std::make_unique<Parts>(options, std::move(made));
   if (seams.clock != nullptr) parts->clock = seams.clock;

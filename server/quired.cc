@@ -16,6 +16,7 @@
 
 #include "server/daemon.h"
 #include "server/flags.h"
+#include "server/machine_check.h"
 #include "server/runtime/log.h"
 #include "tiering/disk/ssd_rebuild.h"
 
@@ -106,7 +107,28 @@ int rebuild(const quire::server::CommandLine& line) {
   return 0;
 }
 
+// --check_config: the flags are right; what the machine will do to a daemon that has them.
+int check(const quire::server::Options& options) {
+  std::puts("configuration ok");
+  const auto findings = quire::server::check_machine(options);
+  for (const auto& finding : findings) std::printf("machine: %s\n", describe(finding).c_str());
+  const auto start = quire::server::check_start(options);
+  if (findings.empty() && start.ok()) std::puts("machine: nothing here will hurt this daemon");
+  if (start.ok()) return 0;
+  std::fprintf(stderr, "quired: cannot start: %s\n", start.error().text.c_str());
+  return kExitFailed;
+}
+
+void log_machine(const quire::server::Options& options) {
+  const auto findings = quire::server::check_machine(options);
+  for (const auto& finding : findings) log(LogLevel::kWarning, "machine: " + describe(finding));
+  if (findings.empty() && quire::server::check_start(options).ok()) {
+    log(LogLevel::kInfo, "machine: nothing here will hurt this daemon");
+  }
+}
+
 int serve(const quire::server::CommandLine& line) {
+  log_machine(line.options);
   auto daemon = quire::server::Daemon::create(line.options);
   if (!daemon.ok()) {
     log(LogLevel::kError, "cannot start: " + daemon.error().text);
@@ -131,8 +153,8 @@ int main(int argc, char** argv) {
     return kExitUsage;
   }
   if (line->print_config) std::fputs(quire::server::describe_config().c_str(), stdout);
-  if (line->check_config) std::puts("configuration ok");
-  if (line->print_config || line->check_config) return 0;
+  if (line->check_config) return check(line->options);
+  if (line->print_config) return 0;
 
   if (line->rebuild || line->rebuild_dry_run) return rebuild(*line);
   ignore_write_signals();

@@ -14,6 +14,8 @@
 #include <optional>
 #include <system_error>
 
+#include "server/runtime/log.h"
+
 namespace quire::server {
 
 using model::Errc;
@@ -163,6 +165,8 @@ void Listener::on_event(uint32_t) {
       continue;
     }
     if (errno == EMFILE || errno == ENFILE) {
+      log(LogKind::kConnectionRefused, LogLevel::kWarning,
+          "connections wait: " + errno_error("accept").text);
       paused_ = true;  // level-triggered: it would spin until a descriptor is free
       loop_->remove(fd_.get());
     }

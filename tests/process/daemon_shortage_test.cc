@@ -1,18 +1,49 @@
-// Starts and storms on a machine that is short of something: of address space.
+// Starts and storms on a machine that is short of something: of /proc, of address space, of
+// descriptors. Refused by name, or served.
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <charconv>
+#include <csignal>
+#include <filesystem>
 #include <fstream>
 
 #include "server/daemon.h"
-#include "tests/process/test_process.h"
+#include "server/table_caps.h"
+#include "tests/process/client_life.h"
+#include "tests/process/daemon_process.h"
+#include "tests/support/patient_client.h"
+#include "tests/support/small_layout.h"
+#include "tests/support/test_daemon.h"
 
 namespace quire::tests {
 
 namespace {
 
+using model::Errc;
+using model::FdGuard;
+
 constexpr uint64_t kMiB = 1 << 20;
 constexpr uint64_t kGiB = 1 << 30;
+constexpr size_t kTextBytes = 4096;  // more than an error has
+
+bool contains(const std::string& text, std::string_view part) {
+  return text.find(part) != std::string::npos;
+}
+
+void limit_now(__rlimit_resource resource, rlim_t soft, pid_t pid = 0) {
+  rlimit limit{};
+  QUIRE_CHECK(::prlimit(pid, resource, nullptr, &limit) == 0);
+  limit.rlim_cur = soft;
+  QUIRE_CHECK(::prlimit(pid, resource, &limit, nullptr) == 0);
+}
 
 uint64_t address_bytes() {
   std::ifstream statm("/proc/self/statm");
@@ -30,7 +61,49 @@ server::Options plain_options() {
   return options;
 }
 
+// What Daemon::create answers in a process of its own, after `change`: "errc text", or "ok".
+std::string create_after(const std::function<void()>& change) {
+  TestProcess child = TestProcess::call([&](Channel& channel) {
+    change();
+    const auto daemon = server::Daemon::create(plain_options());
+    channel.send(daemon.ok()
+                     ? "ok"
+                     : std::string(model::errc_name(daemon.code())) + " " + daemon.error().text);
+    return 0;
+  });
+  const std::string text = child.channel().receive(kTextBytes);
+  EXPECT_EQ(child.wait(), 0);
+  return text;
+}
+
+std::string text_of(const std::string& path) {
+  std::ifstream file(path);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+FdGuard connect_raw(const std::string& path) {
+  FdGuard fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::copy(path.begin(), path.end(), address.sun_path);
+  // A full backlog refuses it, which is as good here.
+  [[maybe_unused]] const int connected =
+      ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address));
+  return fd;
+}
+
 }  // namespace
+
+TEST(DaemonShortage, WithoutProcItDoesNotStartAndSaysWhatToMount) {
+  if (::getuid() != 0) GTEST_SKIP() << "needs root to hide /proc";
+  const std::string answer = create_after([] {
+    QUIRE_CHECK(::unshare(CLONE_NEWNS) == 0);
+    QUIRE_CHECK(::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0);
+    QUIRE_CHECK(::mount("none", "/proc", "tmpfs", 0, nullptr) == 0);
+  });
+  EXPECT_TRUE(answer.starts_with("resource_exhausted /proc is not mounted")) << answer;
+  EXPECT_TRUE(contains(answer, "mount -t proc proc /proc")) << answer;
+}
 
 TEST(DaemonShortage, TablesReserveNoMoreThanTheBudgetsCanUse) {
   TestProcess child = TestProcess::call([](Channel&) {
@@ -45,6 +118,72 @@ TEST(DaemonShortage, TablesReserveNoMoreThanTheBudgetsCanUse) {
     return taken < 2 * kGiB ? 0 : 3;
   });
   EXPECT_EQ(child.wait(), 0);
+}
+
+TEST(DaemonShortage, AddressSpaceThatIsTooSmallIsRefusedWithWhatItTakes) {
+  const std::string refused =
+      create_after([] { limit_now(RLIMIT_AS, address_bytes() + 16 * kMiB); });
+  ASSERT_TRUE(refused.starts_with("resource_exhausted ")) << refused;
+  EXPECT_TRUE(contains(refused, "RLIMIT_AS")) << refused;
+  const size_t at = refused.find("need ");
+  ASSERT_NE(at, std::string::npos) << refused;
+  uint64_t needed = 0;
+  const char* number = refused.data() + at + 5;
+  std::from_chars(number, refused.data() + refused.size(), needed);
+  EXPECT_EQ(create_after([needed] { limit_now(RLIMIT_AS, needed); }), "ok");
+}
+
+// From no descriptor that it could open to enough of them. In a process that made a daemon before:
+// the sanitizer's check of an object's type takes descriptors of its own the first time.
+TEST(DaemonShortage, StartWithFewDescriptorsServesOrNamesTheLimit) {
+  uint32_t refused = 0;
+  uint32_t served = 0;
+  for (uint32_t spare = 0; spare <= 24; spare += 2) {
+    const std::string answer = create_after([spare] {
+      QUIRE_CHECK(server::Daemon::create(plain_options()).ok());
+      const FdGuard next(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+      limit_now(RLIMIT_NOFILE, static_cast<rlim_t>(next.get()) + spare);
+    });
+    if (answer == "ok") {
+      ++served;
+      continue;
+    }
+    ++refused;
+    EXPECT_TRUE(answer.starts_with("resource_exhausted ")) << spare << ": " << answer;
+    EXPECT_TRUE(contains(answer, "RLIMIT_NOFILE")) << spare << ": " << answer;
+  }
+  EXPECT_GT(refused, 0u);
+  EXPECT_GT(served, 0u);
+}
+
+TEST(DaemonShortage, StormWithoutDescriptorsIsLoggedAndWhoIsServedNoticesNothing) {
+  const std::string log = testing::TempDir() + "quire-storm.log";
+  std::filesystem::remove(log);
+  {
+    DaemonProcess daemon({.flags = {"--log_level=debug"}, .log_path = log});
+    const auto neighbour = daemon.connect("neighbour");
+    const auto session = committed_session(*neighbour, 1);
+    // Everything once with descriptors: the sanitizer's check of an object's type takes some of its
+    // own the first time.
+    ASSERT_TRUE(hits_bit_exactly(*session));
+    ASSERT_TRUE(daemon.connect("before")->ping().ok());
+    ASSERT_TRUE(eventually([&] { return contains(text_of(log), "before"); }));
+    limit_now(RLIMIT_NOFILE, daemon.status().open_files + 4, daemon.pid());
+    std::vector<FdGuard> storm;
+    for (int i = 0; i < 100; ++i) {
+      storm.push_back(connect_raw(daemon.socket_path()));
+      if (i % 10 == 0) {
+        EXPECT_TRUE(hits_bit_exactly(*session));
+      }
+    }
+    EXPECT_TRUE(eventually([&] { return contains(text_of(log), "connections wait: accept"); }));
+    EXPECT_TRUE(contains(text_of(log), "RLIMIT_NOFILE")) << text_of(log);
+    EXPECT_TRUE(hits_bit_exactly(*session));
+    storm.clear();
+    EXPECT_TRUE(daemon.connect("later")->ping().ok()) << "the storm's descriptors came free";
+    EXPECT_TRUE(hits_bit_exactly(*session));
+  }
+  std::filesystem::remove(log);
 }
 
 }  // namespace quire::tests

@@ -212,10 +212,6 @@ class SsdProcess : public testing::Test {
 // For a child: as in a container that does not allow io_uring.
 void refuse_io_uring() { QUIRE_CHECK(refuse_syscall(SYS_io_uring_setup, EPERM)); }
 
-bool has_filters() {
-  return run_in_child([] { return refuse_syscall(SYS_io_uring_setup, EPERM) ? 0 : 1; }) == 0;
-}
-
 }  // namespace
 
 TEST_F(SsdProcess, Law08_SuccessorOfAKilledDaemonServesFromSsdBitExactly) {

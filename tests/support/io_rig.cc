@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -31,6 +32,12 @@ model::FdGuard open_in(const std::filesystem::path& directory, int flags) {
   return model::FdGuard(fd);
 }
 
+bool install(std::span<sock_filter> program) {
+  const sock_fprog filter = {static_cast<unsigned short>(program.size()), program.data()};
+  return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+         ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
+}
+
 bool filter_syscall(long number, uint32_t action) {
   std::array<sock_filter, 4> program = {{
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
@@ -38,9 +45,7 @@ bool filter_syscall(long number, uint32_t action) {
       BPF_STMT(BPF_RET | BPF_K, action),
       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
   }};
-  const sock_fprog filter = {static_cast<unsigned short>(program.size()), program.data()};
-  return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
-         ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
+  return install(program);
 }
 
 }  // namespace
@@ -122,6 +127,23 @@ int run_in_child(const std::function<int()>& body) {
 
 bool refuse_syscall(long number, int error) {
   return filter_syscall(number, SECCOMP_RET_ERRNO | static_cast<uint32_t>(error));
+}
+
+bool refuse_open_with(int flag, int error) {
+  constexpr uint32_t kFlags = offsetof(seccomp_data, args) + 2 * sizeof(uint64_t);  // low half
+  std::array<sock_filter, 6> program = {{
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_openat, 0, 3),
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, kFlags),
+      BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, static_cast<uint32_t>(flag), 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | static_cast<uint32_t>(error)),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  }};
+  return install(program);
+}
+
+bool has_filters() {
+  return run_in_child([] { return refuse_syscall(SYS_getppid, EPERM) ? 0 : 1; }) == 0;
 }
 
 bool forbid_syscall(long number) { return filter_syscall(number, SECCOMP_RET_KILL_PROCESS); }

@@ -56,6 +56,10 @@ tiering::IoOp run(tiering::IoEngine& engine, tiering::IoOp op);
 int run_in_child(const std::function<int()>& body);
 // For a child: the system call fails with `error` from here on. False: no filters here.
 bool refuse_syscall(long number, int error);
+// For a child: openat(2) with this flag fails with `error`. False: no filters here.
+bool refuse_open_with(int flag, int error);
+// Whether a child can have its system calls refused.
+bool has_filters();
 // For a child: the system call ends the process with SIGSYS.
 bool forbid_syscall(long number);
 

@@ -1,0 +1,33 @@
+// What of this machine will hurt a daemon with these flags, and the command that mends it: limits
+// of the process, of its control group, of the kernel, of the file system below the SSD tier.
+// `quired --check_config` and the first lines of the log say the same.
+//
+// Reads /proc, /sys and the limits of this process; makes nothing but a nameless file in an SSD
+// directory that is there, and an io_uring that it closes. Threads: any.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "model/result.h"
+#include "server/options.h"
+
+namespace quire::server {
+
+struct Finding {
+  std::string what;    // the limit or the setting, with its value
+  std::string effect;  // on this daemon
+  std::string mend;    // the command, or the flag
+};
+
+// Only what hurts with these options; empty when nothing does. `root` stands before the paths of
+// /proc and /sys: for tests.
+std::vector<Finding> check_machine(const Options& options, const std::string& root = {});
+// "what: effect; mend"
+std::string describe(const Finding& finding);
+
+// What keeps the daemon from serving at all: kResourceExhausted with what is missing and how much
+// is needed.
+model::Result<void> check_start(const Options& options, const std::string& root = {});
+
+}  // namespace quire::server
