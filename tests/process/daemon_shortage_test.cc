@@ -140,7 +140,11 @@ TEST(DaemonShortage, StartWithFewDescriptorsServesOrNamesTheLimit) {
   uint32_t served = 0;
   for (uint32_t spare = 0; spare <= 24; spare += 2) {
     const std::string answer = create_after([spare] {
-      QUIRE_CHECK(server::Daemon::create(plain_options()).ok());
+      {
+        const auto before = server::Daemon::create(plain_options());
+        QUIRE_CHECK(before.ok());
+        QUIRE_CHECK(eventually([&] { return (*before)->supply().status().spare == 1; }));
+      }
       const FdGuard next(::open("/dev/null", O_RDONLY | O_CLOEXEC));
       limit_now(RLIMIT_NOFILE, static_cast<rlim_t>(next.get()) + spare);
     });
@@ -154,6 +158,28 @@ TEST(DaemonShortage, StartWithFewDescriptorsServesOrNamesTheLimit) {
   }
   EXPECT_GT(refused, 0u);
   EXPECT_GT(served, 0u);
+}
+
+TEST(DaemonShortage, FirstLinesOfTheLogSayWhatCheckConfigSays) {
+  const std::string checked = testing::TempDir() + "quire-checked";
+  const std::string log = testing::TempDir() + "quire-first-lines.log";
+  std::filesystem::remove(log);
+  {
+    const FdGuard output(::open(checked.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
+    TestProcess check =
+        TestProcess::exec({program_path("quired"), "--check_config", "--huge_pages=off"},
+                          {.open_file_limit = 500, .output_fd = output.get()});
+    EXPECT_EQ(check.wait(), 0);
+    DaemonProcess daemon(
+        {.flags = {"--log_level=warning"}, .open_file_limit = 500, .log_path = log});
+  }
+  EXPECT_TRUE(contains(text_of(checked), "configuration ok\nmachine: ")) << text_of(checked);
+  EXPECT_TRUE(contains(text_of(checked), "limited to 500 (RLIMIT_NOFILE)")) << text_of(checked);
+  const std::string text = text_of(log);
+  EXPECT_LT(text.find("warning machine: open files are limited to 500 (RLIMIT_NOFILE)"),
+            text.find('\n'))
+      << text;
+  for (const std::string& path : {checked, log}) std::filesystem::remove(path);
 }
 
 TEST(DaemonShortage, StormWithoutDescriptorsIsLoggedAndWhoIsServedNoticesNothing) {
