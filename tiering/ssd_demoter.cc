@@ -241,6 +241,26 @@ bool SsdDemoter::can_hold(const Candidate& candidate) {
   return whole_path;
 }
 
+// What the path has on the device stays there, wherever it lies: others were written in between, or
+// slots had another size before. Slots beside it in regions of this size may become free.
+bool SsdDemoter::path_leaves_room(NodeId node, uint64_t slot_bytes, int64_t now_ns) const {
+  const cache::NodeStore& store = parts_.cache->store();
+  const cache::PrefixTree& tree = store.tree();
+  std::unordered_set<uint32_t> regions;
+  for (NodeId up = tree.parent(node); kind_of(tree.link(up)) != NodeKind::kRoot;
+       up = tree.parent(up)) {
+    const auto place = store.ssd_place(up);
+    if (!place) continue;
+    const uint32_t region = SsdSlot{place->slot}.region();
+    const bool shared = parts_.space->slot_bytes(region) == slot_bytes &&
+                        parts_.space->geometry(region).slot_count > 1;
+    if (shared || !regions.insert(region).second) continue;
+    const auto more = parts_.space->more_regions(region);
+    regions.insert(more.begin(), more.end());
+  }
+  return room_.can_hold_beside(regions, slot_bytes, now_ns);
+}
+
 // Not of the parent's place: its child's copy would be lost with it.
 bool SsdDemoter::make_room(NodeId node, uint64_t slot_bytes, int64_t now_ns) {
   cache::NodeStore& store = parts_.cache->store();
@@ -250,6 +270,19 @@ bool SsdDemoter::make_room(NodeId node, uint64_t slot_bytes, int64_t now_ns) {
   const bool made = room_.make(slot_bytes, now_ns);
   if (!root) store.unpin(parent);
   return made;
+}
+
+// The walk to the top is paid before anything makes way, and again where nothing can.
+SsdDemoter::Started SsdDemoter::start_with_new_room(Run& run, uint64_t slot_bytes, int64_t now_ns) {
+  const NodeId node = run.nodes.front();
+  const bool again = std::exchange(room_for_, node) == node && !room_.stuck();
+  if (!again && !path_leaves_room(node, slot_bytes, now_ns)) {
+    counters_.too_deep += run.nodes.size();
+    return Started::kRefused;
+  }
+  if (make_room(node, slot_bytes, now_ns)) return start_run(run, now_ns);
+  blocked_by_ = room_.blocked_by();
+  return Started::kLater;
 }
 
 SsdDemoter::Started SsdDemoter::start_run(Run& run, int64_t now_ns) {
@@ -278,9 +311,7 @@ SsdDemoter::Started SsdDemoter::start_run(Run& run, int64_t now_ns) {
   const auto slots = room_.take(slot_bytes, count, place ? SsdSlot{place->slot} : SsdSlot{});
   if (!slots) {
     parts_.mover->give_back(transfer);
-    if (make_room(run.nodes.front(), slot_bytes, now_ns)) return start_run(run, now_ns);
-    blocked_by_ = room_.blocked_by();
-    return Started::kLater;
+    return start_with_new_room(run, slot_bytes, now_ns);
   }
   // A region that was restored may not have been touched yet.
   const auto opened = parts_.files->open(slots->first.region(), true);

@@ -116,9 +116,11 @@ class SsdDemoter {
   bool start_runs(int64_t now_ns);
   // Starts what finds adjacent slots, takes it off the run; kLater: the rest has yet to start.
   Started start_run(Run& run, int64_t now_ns);
+  Started start_with_new_room(Run& run, uint64_t slot_bytes, int64_t now_ns);
   bool can_hold(const Candidate& candidate);
   bool make_room(model::NodeId node, uint64_t slot_bytes, int64_t now_ns);
   uint64_t regions_of_path(model::NodeId node, uint64_t slot_bytes) const;
+  bool path_leaves_room(model::NodeId node, uint64_t slot_bytes, int64_t now_ns) const;
   bool admitted(const Run& run, uint64_t bytes, int64_t now_ns);
   model::Hash256 first_span_of(model::NodeId node) const;
   uint64_t slot_bytes_of(model::NodeId node, bool as_it_is);
@@ -143,6 +145,7 @@ class SsdDemoter {
   std::vector<Run> runs_;                          // gathered in this step
   std::unordered_map<uint32_t, size_t> run_ends_;  // last node of a run -> its place in runs_
   std::unordered_set<uint32_t> in_runs_;
+  model::NodeId room_for_;        // room was last made for it
   Candidate adding_;              // the candidate whose path is being added
   std::vector<int64_t> lags_ns_;  // ring of kLags
   size_t next_lag_ = 0;

@@ -258,6 +258,39 @@ TEST_F(LargeObjectInASmallTierTest, PathLongerThanTheTierIsKeptAsFarAsItGoes) {
   EXPECT_TRUE(whole(2, small_append_layout()));
 }
 
+// The spans lie in many regions, for those of others were written in between. The checkpoint finds
+// no room beside them, which nobody else waits behind.
+TEST_F(LargeObjectInASmallTierTest, EndOfAPathThatLiesScatteredIsGivenUp) {
+  const model::Layout layout = large_checkpoint_layout();
+  constexpr uint32_t kSpansOfARegion = 42;
+  constexpr uint32_t kScattered = 10;  // regions; the checkpoint needs four of twelve
+  constexpr uint32_t kTokensOfAll = 8 * kScattered;
+  const auto client = connect_lazily(rig_.daemon());
+  auto options = session_options(layout);
+  options.staging_bytes = 16 << 20;
+  const auto session = open_session(*client, options);
+  ASSERT_TRUE(session->append_tokens(context_tokens(kTokensOfAll + 1, 1)).ok());
+  for (uint32_t i = 1; i <= kScattered; ++i) {
+    ASSERT_TRUE(commit_object(*session, FillKind::kSpan, 8 * i).ok());
+    ASSERT_TRUE(rig_.settle());
+    const auto other = rig_.session(*client, 100 + i, 8 * kSpansOfARegion, layout);
+    for (uint32_t span = 1; span < kSpansOfARegion; ++span) {
+      ASSERT_TRUE(commit_object(*other, FillKind::kSpan, 8 * span).ok());
+    }
+    ASSERT_TRUE(rig_.settle());
+  }
+  ASSERT_TRUE(commit_object(*session, FillKind::kCheckpoint, kTokensOfAll).ok());
+  ASSERT_TRUE(idle()) << rig_.status().blocked_by;
+  EXPECT_EQ(rig_.status().demoter.too_deep, 1u);
+  EXPECT_EQ(rig_.counters().ssd_evicted, 0u) << "in vain";
+  EXPECT_TRUE(whole(1, layout, kTokensOfAll)) << "from RAM";
+  commit(2, small_append_layout());
+  ASSERT_TRUE(idle()) << rig_.status().blocked_by;
+  check();
+  rig_.daemon().restart();
+  EXPECT_TRUE(whole(2, small_append_layout()));
+}
+
 // No slot size is known: its regions are held, all of them.
 TEST_F(LargeObjectInASmallTierTest, Law08_WithoutItsLayoutFileItIsKeptWhole) {
   const model::Layout layout = large_checkpoint_layout();

@@ -82,6 +82,7 @@ class SsdKept {
   bool empty() const { return runs_.empty(); }
   // With claimed slots of kept runs: no eviction empties them.
   uint32_t claimed_regions() const { return static_cast<uint32_t>(runs_in_.size()); }
+  bool has_claimed(uint32_t region) const { return runs_in_.contains(region); }
 
  private:
   void count(const Run& run, int64_t sign);

@@ -54,8 +54,16 @@ bool SsdRoom::can_hold_regions(uint64_t regions, int64_t now_ns) const {
   return regions <= usable_regions(parts_.space->held_with_blocks(), now_ns);
 }
 
+bool SsdRoom::can_hold_beside(const std::unordered_set<uint32_t>& regions, uint64_t slot_bytes,
+                              int64_t now_ns) const {
+  uint64_t unusable = parts_.kept->claimed_regions() + parts_.space->held_with_blocks();
+  for (const uint32_t region : regions) unusable += parts_.kept->has_claimed(region) ? 0 : 1;
+  return regions_of(slot_bytes, 1) <= usable_regions(unusable, now_ns);
+}
+
 bool SsdRoom::make(uint64_t slot_bytes, int64_t now_ns) {
   blocked_by_.clear();
+  stuck_ = false;
   if (allocating()) return false;
   const SsdSpaceUsage usage = parts_.space->usage();
   const auto capacity = static_cast<uint32_t>(usage.capacity_bytes / parts_.space->region_bytes());
@@ -81,6 +89,7 @@ void SsdRoom::evict(uint64_t enough_bytes) {
   uint32_t evicted = 0;
   while (evicted < kEvictionsPerStep && !on_its_way() && committer_->evict_one()) ++evicted;
   const bool freeing = parts_.space->usage().freeing_slots > 0;
+  stuck_ = evicted == 0 && !freeing;
   const std::string full = limited_by_.empty() ? "the SSD is full" : limited_by_;
   blocked_by_ = full + (freeing ? "; its least useful copies are being dropped"
                                 : " and everything on it is in use");

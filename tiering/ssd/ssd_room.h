@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <unordered_set>
 #include <vector>
 
 #include "tiering/ssd/ssd_committer.h"
@@ -32,6 +33,9 @@ class SsdRoom {
   bool can_hold(uint64_t slot_bytes, int64_t now_ns) const;
   // The same of so many regions at once.
   bool can_hold_regions(uint64_t regions, int64_t now_ns) const;
+  // False: nor beside these regions, which stay as they are, and those of kept content.
+  bool can_hold_beside(const std::unordered_set<uint32_t>& regions, uint64_t slot_bytes,
+                       int64_t now_ns) const;
   // That `count` slots of this size take when they lie as close as they can.
   uint64_t regions_of(uint64_t slot_bytes, uint64_t count) const;
 
@@ -39,6 +43,8 @@ class SsdRoom {
   bool allocating() const { return made_.has_value(); }
   // Why make() could not; empty: it could.
   const std::string& blocked_by() const { return blocked_by_; }
+  // The last make() found nothing that could go, and nothing is on its way.
+  bool stuck() const { return stuck_; }
   // Why the tier is smaller than it may be; empty: it is not.
   const std::string& limited_by() const { return limited_by_; }
   // Times that the tier could grow again after it could not.
@@ -55,6 +61,7 @@ class SsdRoom {
   SsdCommitter* committer_;
   std::string blocked_by_;
   std::string limited_by_;
+  bool stuck_ = false;
   std::optional<SsdSpace::NewRegion> made_;  // its blocks are being allocated, absent.back() now
   IoOp allocation_;
   int64_t grow_at_ns_ = 0;  // not tried before
