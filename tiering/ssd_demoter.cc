@@ -242,7 +242,8 @@ bool SsdDemoter::can_hold(const Candidate& candidate) {
 }
 
 // What the path has on the device stays there, wherever it lies: others were written in between, or
-// slots had another size before. Slots beside it in regions of this size may become free.
+// slots had another size before. In regions of this size slots beside it may become free, until
+// nothing more can go.
 bool SsdDemoter::path_leaves_room(NodeId node, uint64_t slot_bytes, int64_t now_ns) const {
   const cache::NodeStore& store = parts_.cache->store();
   const cache::PrefixTree& tree = store.tree();
@@ -252,7 +253,7 @@ bool SsdDemoter::path_leaves_room(NodeId node, uint64_t slot_bytes, int64_t now_
     const auto place = store.ssd_place(up);
     if (!place) continue;
     const uint32_t region = SsdSlot{place->slot}.region();
-    const bool shared = parts_.space->slot_bytes(region) == slot_bytes &&
+    const bool shared = !room_.stuck() && parts_.space->slot_bytes(region) == slot_bytes &&
                         parts_.space->geometry(region).slot_count > 1;
     if (shared || !regions.insert(region).second) continue;
     const auto more = parts_.space->more_regions(region);

@@ -56,9 +56,14 @@ bool SsdRoom::can_hold_regions(uint64_t regions, int64_t now_ns) const {
 
 bool SsdRoom::can_hold_beside(const std::unordered_set<uint32_t>& regions, uint64_t slot_bytes,
                               int64_t now_ns) const {
-  uint64_t unusable = parts_.kept->claimed_regions() + parts_.space->held_with_blocks();
-  for (const uint32_t region : regions) unusable += parts_.kept->has_claimed(region) ? 0 : 1;
-  return regions_of(slot_bytes, 1) <= usable_regions(unusable, now_ns);
+  const uint64_t needed = regions_of(slot_bytes, 1);
+  uint64_t unusable = regions.size() + parts_.space->held_with_blocks();
+  // Beside what is kept, slots may become free, but no whole region.
+  if (needed > 1) {
+    unusable += parts_.kept->claimed_regions();
+    for (const uint32_t region : regions) unusable -= parts_.kept->has_claimed(region) ? 1 : 0;
+  }
+  return needed <= usable_regions(unusable, now_ns);
 }
 
 bool SsdRoom::make(uint64_t slot_bytes, int64_t now_ns) {
