@@ -442,6 +442,9 @@ void SsdDemoter::start_transfer(Transfer& transfer, const Run& run, const SsdRun
   const auto more = parts_.space->more_regions(slots.first.region());
   transfer.run.more.assign(more.begin(), more.end());
   next_generation_ += slots.count;
+  // Its copy stays: the child's would be lost with it. Until the first object is let go.
+  const NodeId parent = store.tree().parent(run.nodes.front());
+  if (kind_of(above) != NodeKind::kRoot) store.pin(parent);
   std::vector<model::SlotId> pages;
   for (uint32_t i = 0; i < slots.count; ++i) {
     const NodeId node = run.nodes[i];
@@ -505,8 +508,11 @@ void SsdDemoter::on_settled(Transfer& transfer) {
 void SsdDemoter::let_go(Transfer& transfer, uint32_t object) {
   cache::NodeStore& store = parts_.cache->store();
   const NodeId node = transfer.objects[object].node;
+  const NodeId parent = store.tree().parent(node);
+  const bool holds = object == 0 && kind_of(store.tree().link(parent)) != NodeKind::kRoot;
   store.tree().link(node).moving = 0;
   store.unpin(node);
+  if (holds) store.unpin(parent);
 }
 
 void SsdDemoter::take_finished(int64_t now_ns) {

@@ -291,6 +291,22 @@ TEST_F(LargeObjectInASmallTierTest, EndOfAPathThatLiesScatteredIsGivenUp) {
   EXPECT_TRUE(whole(2, small_append_layout()));
 }
 
+// A path grows beyond the tier while its copies make room for its own end: what is on its way to
+// the device keeps the copy of its parent there, without which nothing finds it after a restart.
+TEST_F(LargeObjectInATinyTierTest, Law08_CopyOfAParentStaysWhileItsChildIsWritten) {
+  const model::Layout layout = small_packing_append_layout();
+  for (const uint32_t tokens : {200u, 400u, 4000u}) {
+    commit(1, layout, tokens);
+    ASSERT_TRUE(idle()) << rig_.status().blocked_by;
+  }
+  EXPECT_GT(rig_.status().demoter.too_deep, 0u);
+  const uint64_t spans = rig_.counters().ssd_spans;
+  check();
+  rig_.daemon().restart();
+  EXPECT_EQ(rig_.status().restored.orphans, 0u);
+  EXPECT_EQ(rig_.status().restored.spans, spans);
+}
+
 // No slot size is known: its regions are held, all of them.
 TEST_F(LargeObjectInASmallTierTest, Law08_WithoutItsLayoutFileItIsKeptWhole) {
   const model::Layout layout = large_checkpoint_layout();
