@@ -1,6 +1,6 @@
 #include "bench/neighbour_bench.h"
 
-#include <sys/resource.h>
+#include <sched.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -21,11 +21,11 @@ using tests::NeighbourReport;
 
 constexpr uint32_t kTurns = 5;
 constexpr uint32_t kRounds = 1000;  // of the neighbour, in each turn with and each without
-constexpr int kAttackerNice = 19;
 
 // An attacker shares the machine's two cores with the daemon and the neighbour. That is the
-// kernel's to divide, so attackers run at the lowest priority, and this one shows what is left of
-// it: it does nothing but spin.
+// kernel's to divide, so attackers get what nobody else wants (SCHED_IDLE: at the lowest niceness
+// their slices still held up whoever woke), and this one shows what is left of it: it does nothing
+// but spin.
 void spin_for_ever(tests::AttackGround& ground) {
   ground.ready();
   for (;;) __builtin_ia32_pause();
@@ -62,7 +62,8 @@ struct Outcome {
 Outcome measure(Attack attack) {
   Outcome outcome{.name = std::string(attack.name)};
   attack.run = [run = attack.run](tests::AttackGround& ground) {
-    ::setpriority(PRIO_PROCESS, 0, kAttackerNice);
+    const sched_param parameters{};
+    ::sched_setscheduler(0, SCHED_IDLE, &parameters);
     run(ground);
   };
   AttackField field(attack);
