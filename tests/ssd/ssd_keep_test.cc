@@ -196,7 +196,7 @@ TEST(SsdKeep, Law08_ASmallerIndexKeepsWhatFindsNoPlaceInIt) {
   rig.daemon().restart();
   EXPECT_EQ(count_of(rig, KeptReason::kIndexFull).objects + rig.counters().ssd_spans,
             2 * kMany / 4);
-  EXPECT_NE(rig.status().kept_action.find("--max_nodes"), std::string::npos);
+  EXPECT_NE(rig.status().kept_action.find("several --ssd_path"), std::string::npos);
   EXPECT_EQ(audit(rig), "");
   rig.daemon().options().max_nodes = 4096;
   rig.daemon().restart();
