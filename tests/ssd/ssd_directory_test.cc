@@ -17,6 +17,7 @@
 #include <functional>
 
 #include "model/layout.h"
+#include "tests/ssd/directory_rig.h"
 #include "tests/ssd/scratch_directory.h"
 #include "tests/support/io_rig.h"
 #include "tests/support/small_layout.h"
@@ -28,34 +29,16 @@ namespace fs = std::filesystem;
 using model::Errc;
 using model::Result;
 using tests::contents_of;
+using tests::make_at;
+using tests::open_at;
+using tests::Opened;
 using tests::read_bytes;
 using tests::refuse_syscall;
 using tests::run_in_child;
 using tests::ScratchDirectory;
+using tests::superblock_at;
 using tests::write_bytes;
-
-using Opened = Result<std::unique_ptr<SsdDirectory>>;
-
-Opened open_at(const std::string& path) { return SsdDirectory::open({.path = path}); }
-
-// A directory that was opened once and left.
-void make_at(const std::string& path) {
-  const Opened directory = open_at(path);
-  ASSERT_TRUE(directory.ok()) << directory.error().text;
-}
-
-Superblock superblock_at(const std::string& path) {
-  const std::string bytes = read_bytes(path + "/superblock");
-  Superblock block;
-  EXPECT_EQ(bytes.size(), sizeof(block));
-  std::memcpy(static_cast<void*>(&block), bytes.data(), std::min(bytes.size(), sizeof(block)));
-  return block;
-}
-
-void write_superblock(const std::string& path, Superblock block) {
-  seal(block);
-  write_bytes(path, std::string(reinterpret_cast<const char*>(&block), sizeof(block)));
-}
+using tests::write_superblock;
 
 // Both copies.
 void change_superblock(const std::string& path, const std::function<void(Superblock&)>& change) {

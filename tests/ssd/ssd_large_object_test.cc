@@ -4,6 +4,7 @@
 
 #include <filesystem>
 
+#include "tests/ssd/directory_rig.h"
 #include "tests/ssd/file_damage.h"
 #include "tests/ssd/ssd_faults.h"
 #include "tiering/disk/ssd_rebuild.h"
@@ -113,12 +114,6 @@ class LargeObjectInATinyTierTest : public LargeObjectTest {
  protected:
   LargeObjectInATinyTierTest() : LargeObjectTest(3ull << 20) {}
 };
-
-tiering::Superblock superblock_at(const std::string& path) {
-  tiering::Superblock block;
-  read_at(path + "/superblock", 0, std::as_writable_bytes(std::span(&block, 1)));
-  return block;
-}
 
 }  // namespace
 
