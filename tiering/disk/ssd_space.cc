@@ -147,12 +147,14 @@ void SsdSpace::hold(uint32_t index, bool allocated) {
   Region& region = regions_[index];
   QUIRE_CHECK(!is_taken(index));
   live_regions_ -= region.live_count();
+  held_with_blocks_ -= region.is_held_with_blocks() ? 1 : 0;
   if (allocated && !std::exchange(region.allocated, true)) ++allocated_regions_;
   if (region.hold_count++ == 0) {
     take_off(no_size_, index);
     ++held_regions_;
   }
   live_regions_ += region.live_count();
+  held_with_blocks_ += region.is_held_with_blocks() ? 1 : 0;
 }
 
 void SsdSpace::let_go(uint32_t index) {
@@ -160,6 +162,7 @@ void SsdSpace::let_go(uint32_t index) {
   Region& region = regions_[index];
   if (--region.hold_count > 0) return;
   live_regions_ -= region.allocated ? 1 : 0;
+  held_with_blocks_ -= region.allocated ? 1 : 0;
   --held_regions_;
   put_on(no_size_, index);
 }
@@ -171,12 +174,6 @@ bool SsdSpace::is_held(uint32_t region) const {
 bool SsdSpace::is_taken(uint32_t region) const {
   return region < regions_.size() &&
          (regions_[region].slot_bytes != 0 || regions_[region].part_of != kNoRegion);
-}
-
-uint32_t SsdSpace::held_with_blocks() const {
-  return static_cast<uint32_t>(
-      std::count_if(regions_.begin(), regions_.end(),
-                    [](const Region& one) { return one.hold_count > 0 && one.allocated; }));
 }
 
 void SsdSpace::note_blocks(uint32_t index) {
@@ -484,6 +481,7 @@ void SsdSpace::check_invariants() const {
   uint32_t allocated = 0;
   uint32_t live = 0;
   uint32_t held = 0;
+  uint32_t held_with_blocks = 0;
   size_t with_room = 0;
   QUIRE_CHECK(regions_.size() <= kMaxRegions);
   for (uint32_t index = 0; index < regions_.size(); ++index) {
@@ -497,6 +495,7 @@ void SsdSpace::check_invariants() const {
     allocated += region.allocated ? 1 : 0;
     live += region.live_count();
     held += region.hold_count > 0 ? 1 : 0;
+    held_with_blocks += region.is_held_with_blocks() ? 1 : 0;
     with_room += region.slot_bytes != 0 && !region.full() ? 1 : 0;
   }
   QUIRE_CHECK(used == used_slots_ && freeing == freeing_slots_);
@@ -504,6 +503,7 @@ void SsdSpace::check_invariants() const {
   QUIRE_CHECK(bytes == occupied_bytes_ && (bytes != 0) == (used + freeing != 0));
   QUIRE_CHECK(allocated == allocated_regions_);
   QUIRE_CHECK(live == live_regions_ && held == held_regions_);
+  QUIRE_CHECK(held_with_blocks == held_with_blocks_);
   size_t sized = 0;
   for (const Region& region : regions_) sized += region.more.size();
   for (const auto& [slot_bytes, size] : by_size_) {

@@ -108,7 +108,7 @@ class SsdSpace {
   uint64_t slot_bytes(uint32_t region) const;  // 0: the region has no size
   bool is_held(uint32_t region) const;
   bool is_taken(uint32_t region) const;  // it has a size, or is part of a slot of several regions
-  uint32_t held_with_blocks() const;
+  uint32_t held_with_blocks() const { return held_with_blocks_; }
   RegionGeometry geometry(uint32_t region) const;
   // The regions that its slot takes beside it; empty: none, as a rule.
   std::span<const uint16_t> more_regions(uint32_t region) const;
@@ -142,7 +142,8 @@ class SsdSpace {
     SlotBits starts;  // stale for free slots
 
     bool full() const { return used_count == geometry.slot_count; }
-    bool is_live() const { return used_count > freeing_count || (hold_count > 0 && allocated); }
+    bool is_held_with_blocks() const { return hold_count > 0 && allocated; }
+    bool is_live() const { return used_count > freeing_count || is_held_with_blocks(); }
     // The regions that are in use by it.
     uint32_t live_count() const { return is_live() ? 1 + static_cast<uint32_t>(more.size()) : 0; }
   };
@@ -181,6 +182,7 @@ class SsdSpace {
   uint32_t allocated_regions_ = 0;
   uint32_t live_regions_ = 0;  // Region::live_count
   uint32_t held_regions_ = 0;
+  uint32_t held_with_blocks_ = 0;    // of these
   std::optional<uint32_t> surplus_;  // in no list
   uint64_t occupied_bytes_ = 0;      // slots used or freeing, with their headers
   uint64_t used_slots_ = 0;
