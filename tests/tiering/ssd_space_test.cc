@@ -50,7 +50,9 @@ TEST(SsdSpace, NothingIsTakenBeforeARegionHasTheSize) {
 TEST(SsdSpace, Law10_RegionsAreBounded) {
   SsdSpace space(kRegionBytes, 2);
   EXPECT_TRUE(space.add_region(kSmall));
+  EXPECT_TRUE(space.take(kSmall, 1));
   EXPECT_TRUE(space.add_region(kLarge));
+  EXPECT_TRUE(space.take(kLarge, 1));
   EXPECT_FALSE(space.add_region(kLarge));
   EXPECT_EQ(space.region_count(), 2u);
 }
@@ -320,6 +322,17 @@ TEST(SsdSpace, ARegionGoesBackToNoSizeWithItsLastSlot) {
   EXPECT_EQ(again->region, 0u);
   EXPECT_FALSE(again->fresh());
   EXPECT_EQ(space.take(kLarge, 100)->count, 6u);
+  space.check_invariants();
+}
+
+// A region is made for a size, and by then what wanted it has another one: the codec learns.
+TEST(SsdSpace, ARegionThatNobodyTookFromServesAnotherSize) {
+  SsdSpace space(kRegionBytes, 1);
+  ASSERT_TRUE(space.add_region(kMiddle));
+  const auto made = space.add_region(kLarge, false);
+  ASSERT_TRUE(made && !made->fresh());
+  EXPECT_TRUE(space.take(kLarge, 1));
+  EXPECT_FALSE(space.add_region(kMiddle)) << "it is in use";
   space.check_invariants();
 }
 

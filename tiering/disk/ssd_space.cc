@@ -79,6 +79,7 @@ SsdRun SsdSpace::find_run(uint32_t index, uint32_t count) const {
 
 void SsdSpace::occupy(SsdRun run) {
   Region& region = regions_[run.first.region()];
+  if (region.used_count == 0) std::erase(untouched_, run.first.region());
   for_words(run.first.index(), run.count, [&](uint32_t word, uint64_t mask) {
     QUIRE_CHECK((region.occupied[word] & mask) == 0);
     region.occupied[word] |= mask;
@@ -96,7 +97,8 @@ std::optional<SsdSpace::NewRegion> SsdSpace::add_region(uint64_t slot_bytes, boo
   if (geometry_of(slot_bytes).slot_count == 0) return std::nullopt;
   QUIRE_CHECK(slot_bytes % kSsdBlockBytes == 0);
   const size_t count = 1 + tiering::more_regions(region_bytes_, slot_bytes);
-  const std::vector<uint32_t> regions = unsized(grow, count);
+  std::vector<uint32_t> regions = unsized(grow, count);
+  if (regions.size() < count && take_back_untouched(slot_bytes)) regions = unsized(grow, count);
   if (regions.size() < count) return std::nullopt;
   const std::vector<uint16_t> more(regions.begin() + 1, regions.end());
   return NewRegion{regions.front(), give_size(regions.front(), slot_bytes, more)};
@@ -123,6 +125,16 @@ std::vector<uint32_t> SsdSpace::unsized(bool grow, size_t count) {
   found.resize(count);
   std::sort(found.begin(), found.end());
   return found;
+}
+
+// Of any other size: who asked for them went on without.
+bool SsdSpace::take_back_untouched(uint64_t slot_bytes) {
+  std::vector<uint32_t> others;
+  for (const uint32_t region : untouched_) {
+    if (regions_[region].slot_bytes != slot_bytes) others.push_back(region);
+  }
+  for (const uint32_t region : others) take_size(region);
+  return !others.empty();
 }
 
 void SsdSpace::drop_region(uint32_t region, std::span<const uint32_t> absent) {
@@ -231,6 +243,7 @@ std::vector<uint32_t> SsdSpace::give_size(uint32_t index, uint64_t slot_bytes,
   SizeClass& size = by_size_[slot_bytes];
   ++size.region_count;
   put_on(size.with_room, index);
+  untouched_.push_back(index);
   take_blocks(index, absent);
   for (const uint16_t part : more) take_blocks(part, absent);
   return absent;
@@ -240,6 +253,7 @@ void SsdSpace::take_size(uint32_t index) {
   Region& region = regions_[index];
   const auto size = by_size_.find(region.slot_bytes);
   take_off(size->second.with_room, index);
+  std::erase(untouched_, index);
   if (--size->second.region_count == 0) by_size_.erase(size);
   region.slot_bytes = 0;
   region.geometry = {};
@@ -464,6 +478,8 @@ void SsdSpace::check_region(uint32_t index) const {
   const uint64_t past_last = region.occupied.size() * kWordBits - slots;
   QUIRE_CHECK(count_set(region.occupied) == region.used_count + past_last);
   QUIRE_CHECK(region.full() || size.with_room.at(region.list_position) == index);
+  const bool untouched = std::count(untouched_.begin(), untouched_.end(), index) == 1;
+  QUIRE_CHECK(untouched == (region.used_count == 0));
   bool previous = false;
   for (uint32_t i = 0; i < slots; ++i) {
     const bool occupied = bit_at(region.occupied, i);

@@ -11,7 +11,8 @@
 // take() places a run behind `after` when all of it fits there, else at the first free run that is
 // long enough, else hands out a shorter run; it looks into three regions at most. A region is made
 // (its blocks allocated by the caller) when no region of the size has room, and goes back to no
-// size when its last slot is free. A run loses slots from its end only, or all at once.
+// size when its last slot is free, or when another size needs it and none was ever taken. A run
+// loses slots from its end only, or all at once.
 //
 // The capacity is a number of regions, not the highest of them: one that is allocated counts,
 // wherever it lies. What was claimed may be more than that (the operator lowered the capacity):
@@ -162,6 +163,7 @@ class SsdSpace {
   SsdRun find_run(uint32_t region, uint32_t count) const;
   void occupy(SsdRun run);
   std::vector<uint32_t> unsized(bool grow, size_t count);
+  bool take_back_untouched(uint64_t slot_bytes);
   model::Result<void> check_more(SsdSlot first, uint64_t slot_bytes,
                                  std::span<const uint16_t> more) const;
   std::vector<uint32_t> give_size(uint32_t region, uint64_t slot_bytes,
@@ -179,6 +181,7 @@ class SsdSpace {
   std::vector<Region> regions_;
   std::map<uint64_t, SizeClass> by_size_;  // of the slot sizes that regions have
   std::vector<uint32_t> no_size_;          // regions that may take any size
+  std::vector<uint32_t> untouched_;        // with a size, of which no slot was taken yet; few
   uint32_t allocated_regions_ = 0;
   uint32_t live_regions_ = 0;  // Region::live_count
   uint32_t held_regions_ = 0;
