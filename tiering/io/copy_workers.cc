@@ -1,11 +1,16 @@
-// Sleeping: a worker reads its signal, finds its queue empty, and sleeps only while the signal
-// still has that value. The core adds to the signal (release) after every push, so either the
-// worker sees the new value and looks again, or it had seen it (acquire) before it looked, and with
-// it the push. The kernel compares and sleeps in one step: no wake-up is lost. std::atomic's notify
-// skips the system call when nobody sleeps.
+// Sleeping: a worker reads its signal, finds its queue empty, says that it is asleep, and sleeps
+// only while the signal still has that value. The core adds to the signal after every push and then
+// looks whether the worker sleeps, so either the worker sees the new value and looks again, or the
+// core sees it asleep and wakes it. The kernel compares and sleeps in one step: no wake-up is lost.
+//
+// Not std::atomic::wait: before it sleeps it yields the processor, and where the core polls on that
+// one the worker is not seen as somebody to wake elsewhere. A copy then took a tick of the kernel.
 #include "tiering/io/copy_workers.h"
 
+#include <linux/futex.h>
 #include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <chrono>
@@ -14,6 +19,7 @@
 #include <vector>
 
 #include "model/check.h"
+#include "model/give_way.h"
 #include "tiering/io/spsc_queue.h"
 
 namespace quire::tiering {
@@ -25,15 +31,16 @@ void relax_cpu() {
 #endif
 }
 
-// Of the calling thread. A kernel that refuses leaves it as it was, which is correct too. Its share
-// of the processor stays: a lower one would let any other program of the host hold the device up.
-void give_way() {
-  const sched_param none{};
-  (void)::sched_setscheduler(0, SCHED_BATCH, &none);
+void call_futex(std::atomic<uint32_t>& word, int operation, uint32_t value) {
+  static_assert(sizeof(word) == sizeof(uint32_t) && std::atomic<uint32_t>::is_always_lock_free);
+  ::syscall(SYS_futex, &word, operation, value, nullptr, nullptr, 0);
 }
 
 // What one client gets before it is the next one's turn: 20 to 50 us.
 constexpr uint64_t kPieceBytes = 256 << 10;
+
+using Clock = std::chrono::steady_clock;
+constexpr std::chrono::microseconds kBusyAtOnce{500};
 
 // Tasks of one worker: a queue for each client, one piece of each in turn. Worker's thread only.
 class Turns {
@@ -105,18 +112,21 @@ class CopyWorkers::Worker {
  private:
   void ring();
   void run();
-  void wait(uint32_t seen) const;
+  void wait(uint32_t seen);
+  void give_others_a_turn();
 
   const CopyWorkersOptions& options_;
   SpscQueue<CopyTask*> tasks_;  // core to worker
   SpscQueue<CopyTask*> done_;   // worker to core; has room for all that are in flight
   uint32_t in_flight_ = 0;      // core only
   Turns turns_;                 // worker only; what it took from tasks_
+  Clock::time_point busy_since_ = Clock::now();  // worker only; or since others had a turn
   // Core stores before it rings; the worker loads before it looks at tasks_, so an empty queue then
   // stays empty.
   std::atomic<bool> stopping_{false};
   alignas(64) std::atomic<uint32_t> signal_{0};
-  std::thread thread_;  // last: starts when the rest is there
+  std::atomic<bool> asleep_{false};  // or about to be
+  std::thread thread_;               // last: starts when the rest is there
 };
 
 void CopyWorkers::Worker::submit(CopyTask* task) {
@@ -134,32 +144,42 @@ size_t CopyWorkers::Worker::poll(std::span<CopyTask*> done) {
 
 void CopyWorkers::Worker::ring() {
   signal_.fetch_add(1, std::memory_order_seq_cst);
-  signal_.notify_one();
+  if (asleep_.load(std::memory_order_seq_cst)) call_futex(signal_, FUTEX_WAKE_PRIVATE, 1);
 }
 
 void CopyWorkers::Worker::run() {
-  if (options_.background) give_way();
+  // Its share of the processor stays: any other program of the host would hold the device up.
+  if (options_.background) model::give_way();
   while (true) {
     const uint32_t seen = signal_.load(std::memory_order_acquire);
     const bool stop = stopping_.load(std::memory_order_acquire);
     CopyTask* task = nullptr;
     while (tasks_.pop(&task)) turns_.add(task);
     if (!turns_.empty()) {
-      CopyTask* finished = turns_.run_piece();
-      if (finished == nullptr) continue;
-      QUIRE_CHECK(done_.push(finished));
-      if (options_.on_done) options_.on_done();
+      if (CopyTask* finished = turns_.run_piece()) {
+        QUIRE_CHECK(done_.push(finished));
+        if (options_.on_done) options_.on_done();
+      }
+      give_others_a_turn();
     } else if (stop) {
       return;
     } else {
       wait(seen);
+      busy_since_ = Clock::now();
     }
   }
 }
 
-// Returns when the signal differs from `seen`.
-void CopyWorkers::Worker::wait(uint32_t seen) const {
-  using Clock = std::chrono::steady_clock;
+// Where processors are few, the core or a client may wait for this one, and without this does so
+// for several milliseconds. More often it would cost commits a quarter of their speed.
+void CopyWorkers::Worker::give_others_a_turn() {
+  if (turns_.empty() || Clock::now() - busy_since_ < kBusyAtOnce) return;
+  ::sched_yield();
+  busy_since_ = Clock::now();
+}
+
+// Returns when the signal differs from `seen`, or earlier.
+void CopyWorkers::Worker::wait(uint32_t seen) {
   const Clock::time_point sleep_at = Clock::now() + std::chrono::microseconds(options_.spin_us);
   while (Clock::now() < sleep_at) {
     for (int i = 0; i < 16; ++i) {
@@ -167,7 +187,11 @@ void CopyWorkers::Worker::wait(uint32_t seen) const {
       relax_cpu();
     }
   }
-  signal_.wait(seen, std::memory_order_acquire);
+  asleep_.store(true, std::memory_order_seq_cst);
+  if (signal_.load(std::memory_order_seq_cst) == seen) {
+    call_futex(signal_, FUTEX_WAIT_PRIVATE, seen);
+  }
+  asleep_.store(false, std::memory_order_relaxed);
 }
 
 CopyWorkers::CopyWorkers(CopyWorkersOptions options) : options_(std::move(options)) {

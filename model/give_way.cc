@@ -1,0 +1,16 @@
+#include "model/give_way.h"
+
+#include <sched.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+namespace quire::model {
+
+void give_way(int niceness) {
+  const sched_param none{};
+  (void)::sched_setscheduler(0, SCHED_BATCH, &none);
+  // Linux keeps a niceness for each thread, and takes a thread's id here.
+  if (niceness > 0) (void)::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), niceness);
+}
+
+}  // namespace quire::model
