@@ -69,6 +69,7 @@ class Core final : public ConnectionOwner {
   const UidShares& shares() const { return *shares_; }
   uint64_t copied_bytes() const { return dispatcher_->counters().copied_bytes; }
   size_t waiting_commits() const { return dispatcher_->waiting_commits(); }
+  uint64_t largest_steps() const { return dispatcher_->counters().largest_steps; }
   std::string status_json() const;
   std::string own_status_json(const Connection& connection) const;
 

@@ -16,9 +16,9 @@ namespace quire::cache {
 inline constexpr uint32_t kMaxLeases = 1 << 16;    // of the daemon
 inline constexpr uint32_t kMaxLoadsPerLease = 16;  // pieces an engine asks for one by one
 
-// Blocks [first, first + count) of the leased path, each pinned once more.
+// So many spans of the leased path, up to `last`, each pinned once more.
 struct LoadRange {
-  uint32_t first_block = 0;
+  model::NodeId last;
   uint32_t block_count = 0;
 };
 

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <bit>
+#include <limits>
 #include <string>
+#include <utility>
 
 namespace quire::cache {
 
@@ -117,15 +119,6 @@ model::Result<PrefixReader::Range> PrefixReader::check_range(const Lease& lease,
   return range;
 }
 
-// The span that ends after `end_block` blocks of the leased path.
-NodeId PrefixReader::node_at(const Lease& lease, uint32_t end_block) const {
-  const PrefixTree& tree = store_->tree();
-  const uint32_t units = end_block * root_of(lease.span_node).layout->units_per_block;
-  NodeId node = tree.link(lease.exact_node).units >= units ? lease.exact_node : lease.span_node;
-  for (; tree.link(node).units > units; node = tree.parent(node)) store_->work().add(1);
-  return node;
-}
-
 PageDescriptor PrefixReader::describe(SlotId slot, model::GroupIndex group, bool checkpoint) const {
   const allocator::PageEntry& page = store_->pool().page(slot);
   const allocator::SlotPlace place = store_->pool().place(slot);
@@ -150,20 +143,31 @@ void PrefixReader::write_span(const Load& load, NodeId node, size_t index,
   }
 }
 
-// One walk: every span of the range is pinned, and described when it is in RAM.
-void PrefixReader::pin_spans(const Load& load, std::span<PageDescriptor> out,
-                             std::vector<SlotId>* slots) {
+// Goes up to where the range ends, then pins every span of it, and describes those in RAM. True
+// when none is left.
+bool PrefixReader::pin_spans(PendingLoad& pending, LoadRange& range, std::span<PageDescriptor> out,
+                             uint32_t budget) {
   const PrefixTree& tree = store_->tree();
-  store_->work().add(uint64_t{load.block_count} * (1 + load.pages_per_span));
-  NodeId node = load.last;
-  for (uint32_t block = load.block_count; block > 0; --block, node = tree.parent(node)) {
-    store_->pin(node);
-    if (store_->is_resident(node)) {
-      write_span(load, node, size_t{block - 1} * load.pages_per_span, out, slots);
-    } else {
-      missing_.push_back(node);
-    }
+  const Load& load = pending.load;
+  NodeId& node = pending.next;
+  uint64_t steps = 0;
+  for (; tree.link(node).units > pending.end_units && steps < budget; ++steps) {
+    node = tree.parent(node);
   }
+  if (tree.link(node).units == pending.end_units) pending.load.last = range.last = node;
+  for (; pending.blocks_left > 0 && steps < budget; steps += 1 + load.pages_per_span) {
+    store_->pin(node);
+    ++range.block_count;
+    const uint32_t block = --pending.blocks_left;
+    if (store_->is_resident(node)) {
+      write_span(load, node, size_t{block} * load.pages_per_span, out, pending.wanted_slots());
+    } else {
+      pending.missing.push_back(node);
+    }
+    node = tree.parent(node);
+  }
+  store_->work().add(steps);
+  return pending.load.last.valid() && pending.blocks_left == 0;
 }
 
 size_t PrefixReader::count_checkpoint_pages(NodeId checkpoint, model::GroupMask groups) const {
@@ -192,7 +196,16 @@ uint32_t PrefixReader::write_checkpoint(NodeId checkpoint, model::GroupMask grou
 }
 
 model::Result<Load> PrefixReader::load(LeaseHolder& holder, const model::LoadArgs& args,
-                                       std::span<PageDescriptor> out, std::vector<SlotId>* slots) {
+                                       std::span<PageDescriptor> out) {
+  QUIRE_TRY(begin_load(holder, args, out.size(), false, whole_));
+  while (!step_load(holder, whole_, out, std::numeric_limits<uint32_t>::max())) {
+  }
+  return std::exchange(whole_.load, {});
+}
+
+model::Result<void> PrefixReader::begin_load(LeaseHolder& holder, const model::LoadArgs& args,
+                                             size_t out_count, bool want_slots,
+                                             PendingLoad& pending) {
   Lease* lease = leases_->find(LeaseId{args.lease}, holder);
   if (lease == nullptr) return make_error(Errc::kNotFound, "no such lease; match first");
   if (lease->load_count == kMaxLoadsPerLease) {
@@ -201,40 +214,57 @@ model::Result<Load> PrefixReader::load(LeaseHolder& holder, const model::LoadArg
   const Range range = QUIRE_TRY(check_range(*lease, args));
   const KnownLayout& layout = *root_of(lease->span_node).layout;
   Load load;
-  load.lease = LeaseId{args.lease};
   load.groups = args.groups == 0 ? ~uint64_t{0} : args.groups;
   load.pages_per_span = static_cast<uint32_t>(std::popcount(load.groups & layout.append));
   load.block_count = range.block_count;
   if (args.include_checkpoint != 0) load.checkpoint = lease->checkpoint_node;
-  const size_t checkpoint_pages =
-      load.checkpoint.valid() ? count_checkpoint_pages(load.checkpoint, load.groups) : 0;
-  const size_t needed = size_t{range.block_count} * load.pages_per_span + checkpoint_pages;
-  if (needed > out.size()) {
+  const size_t span_pages = size_t{range.block_count} * load.pages_per_span;
+  const size_t needed =
+      span_pages +
+      (load.checkpoint.valid() ? count_checkpoint_pages(load.checkpoint, load.groups) : 0);
+  if (needed > out_count) {
     return make_error(Errc::kInvalidArgument,
                       "the load needs room for " + std::to_string(needed) + " descriptors");
   }
-  load.last = node_at(*lease, range.first_block + range.block_count);
-  load.range_index = lease->load_count;
-  lease->loads[lease->load_count++] = {range.first_block, range.block_count};
-  missing_.clear();
-  if (slots != nullptr) slots->resize(needed - checkpoint_pages);
-  pin_spans(load, out, slots);
-  std::reverse(missing_.begin(), missing_.end());
-  if (load.checkpoint.valid() && !store_->is_resident(load.checkpoint)) {
-    missing_.push_back(load.checkpoint);
-  }
-  load.missing_count = missing_.size();
-  ++counters_.loads;
-  if (load.missing_count > 0) return load;
-
-  load.result.block_count = range.block_count;
-  if (load.checkpoint.valid()) {
-    load.result.checkpoint_count = write_checkpoint(load.checkpoint, load.groups,
-                                                    out.subspan(needed - checkpoint_pages), slots);
-  }
+  load.lease = LeaseId{args.lease};
   load.result.descriptor_count = static_cast<uint32_t>(needed);
-  counters_.delivered_pages += needed;
-  return load;
+  load.range_index = lease->load_count++;
+  lease->loads[load.range_index] = {};
+  pending.load = load;
+  pending.missing.clear();
+  pending.slots_wanted = want_slots;
+  pending.slots.assign(want_slots ? span_pages : 0, SlotId{});
+  pending.blocks_left = range.block_count;
+  pending.end_units = (range.first_block + range.block_count) * layout.units_per_block;
+  const bool within_hit = store_->tree().link(lease->exact_node).units >= pending.end_units;
+  pending.next = within_hit ? lease->exact_node : lease->span_node;
+  return {};
+}
+
+bool PrefixReader::step_load(LeaseHolder& holder, PendingLoad& pending,
+                             std::span<PageDescriptor> out, uint32_t budget) {
+  Load& load = pending.load;
+  Lease* lease = leases_->find(load.lease, holder);
+  QUIRE_CHECK(lease != nullptr && load.range_index < lease->load_count);
+  if (!pin_spans(pending, lease->loads[load.range_index], out, budget)) return false;
+  std::reverse(pending.missing.begin(), pending.missing.end());
+  if (load.checkpoint.valid() && !store_->is_resident(load.checkpoint)) {
+    pending.missing.push_back(load.checkpoint);
+  }
+  load.missing_count = pending.missing.size();
+  ++counters_.loads;
+  if (load.missing_count > 0) {
+    load.result = {};
+    return true;
+  }
+  load.result.block_count = load.block_count;
+  if (load.checkpoint.valid()) {
+    const size_t span_pages = size_t{load.block_count} * load.pages_per_span;
+    load.result.checkpoint_count = write_checkpoint(
+        load.checkpoint, load.groups, out.subspan(span_pages), pending.wanted_slots());
+  }
+  counters_.delivered_pages += load.result.descriptor_count;
+  return true;
 }
 
 // Blocks from the start of the range that could be delivered now.
@@ -268,8 +298,10 @@ model::LoadResult PrefixReader::deliver(LeaseHolder& holder, const Load& load,
   size_t count = size_t{ready} * load.pages_per_span;
   if (slots != nullptr) slots->resize(count);
   NodeId node = load.last;
+  NodeId last_ready;
   for (uint32_t block = load.block_count; block > 0; --block) {
     const NodeId parent = store_->tree().parent(node);
+    if (block == ready) last_ready = node;
     if (block <= ready) {
       write_span(load, node, size_t{block - 1} * load.pages_per_span, out, slots);
     } else {
@@ -277,7 +309,7 @@ model::LoadResult PrefixReader::deliver(LeaseHolder& holder, const Load& load,
     }
     node = parent;
   }
-  lease->loads[load.range_index].block_count = ready;
+  lease->loads[load.range_index] = {last_ready, ready};
   const bool with_checkpoint = load.checkpoint.valid() && ready == load.block_count &&
                                store_->is_resident(load.checkpoint) &&
                                !store_->tree().link(load.checkpoint).quarantined;
@@ -291,29 +323,38 @@ model::LoadResult PrefixReader::deliver(LeaseHolder& holder, const Load& load,
   return result;
 }
 
-// Returns how many nodes it unpinned.
-uint32_t PrefixReader::release_last_range(Lease& lease) {
-  const LoadRange range = lease.loads[--lease.load_count];
-  NodeId node = node_at(lease, range.first_block + range.block_count);
-  store_->work().add(range.block_count);
-  for (uint32_t block = range.block_count; block > 0; --block) {
-    const NodeId parent = store_->tree().parent(node);
-    store_->unpin(node);
-    node = parent;
+// Of the end of the range, so many spans at most. Returns how many there were.
+uint32_t PrefixReader::release_last_range(Lease& lease, uint32_t budget) {
+  LoadRange& range = lease.loads[lease.load_count - 1];
+  const uint32_t count = std::min(range.block_count, budget);
+  store_->work().add(count);
+  for (uint32_t i = 0; i < count; ++i) {
+    const NodeId parent = store_->tree().parent(range.last);
+    store_->unpin(range.last);
+    range.last = parent;
   }
-  return range.block_count;
+  range.block_count -= count;
+  if (range.block_count == 0) --lease.load_count;
+  return count;
 }
 
 model::Result<void> PrefixReader::release(LeaseHolder& holder, LeaseId id) {
+  while (!QUIRE_TRY(release_part(holder, id, std::numeric_limits<uint32_t>::max()))) {
+  }
+  return {};
+}
+
+model::Result<bool> PrefixReader::release_part(LeaseHolder& holder, LeaseId id, uint32_t budget) {
   Lease* lease = leases_->find(id, holder);
   if (lease == nullptr) return make_error(Errc::kNotFound, "no such lease, or released before");
-  while (lease->load_count > 0) release_last_range(*lease);
+  while (lease->load_count > 0 && budget > 0) budget -= release_last_range(*lease, budget);
+  if (lease->load_count > 0) return false;
   const NodeId checkpoint = lease->checkpoint_node;
   const NodeId span = lease->span_node;
   leases_->remove(id);
   if (checkpoint.valid()) store_->unpin(checkpoint);
   store_->unpin(span);
-  return {};
+  return true;
 }
 
 bool PrefixReader::release_some(LeaseHolder& holder, uint32_t& budget) {
@@ -321,7 +362,7 @@ bool PrefixReader::release_some(LeaseHolder& holder, uint32_t& budget) {
     const LeaseId id = leases_->first(holder);
     if (!id.valid()) return true;
     Lease& lease = *leases_->find(id, holder);
-    const uint32_t nodes = lease.load_count > 0 ? release_last_range(lease) : 0;
+    const uint32_t nodes = lease.load_count > 0 ? release_last_range(lease, budget) : 0;
     budget -= std::min(budget, 1 + nodes);
     if (lease.load_count == 0) QUIRE_CHECK(release(holder, id).ok());
   }

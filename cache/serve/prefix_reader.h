@@ -1,10 +1,10 @@
 // Match, load and release: what an engine does to resume a context.
 //
 // match pins before it answers (law 3). load pins each span again while it writes its descriptors,
-// in one walk from the end of the range towards its start; release takes every pin back. A load of
-// pages that are not in RAM has two halves: load() pins the range and names what is missing, the
-// SSD tier brings it, deliver() writes the descriptors of what came. Threads: core only. No
-// allocation per request.
+// in one walk from the end of the range towards its start; release takes every pin back. Both may
+// be done in pieces, for a path may have millions of spans. A load of pages that are not in RAM has
+// two halves: its first one pins the range and names what is missing, the SSD tier brings it,
+// deliver() writes the descriptors of what came. Threads: core only. No allocation per request.
 #pragma once
 
 #include <cstdint>
@@ -35,7 +35,7 @@ struct ReaderCounters {
 // A load that was taken: its range is pinned.
 struct Load {
   model::LoadResult result{};  // of all of it; valid when nothing is missing
-  size_t missing_count = 0;    // nodes that are not in RAM: PrefixReader::missing()
+  size_t missing_count = 0;    // nodes that are not in RAM
   model::LeaseId lease;
   model::NodeId last;        // span that ends the range
   model::NodeId checkpoint;  // asked for, else none
@@ -43,6 +43,22 @@ struct Load {
   uint32_t range_index = 0;  // in Lease::loads
   uint32_t block_count = 0;
   uint32_t pages_per_span = 0;
+};
+
+// A load whose range is being pinned, from its end on. What is pinned so far is the lease's, and
+// goes with it. One may serve many loads, one after the other: its vectors keep their memory.
+struct PendingLoad {
+  Load load;
+  std::vector<model::NodeId>
+      missing;                       // when all is pinned: head of the range first, checkpoint last
+  std::vector<model::SlotId> slots;  // of each descriptor, where they are wanted
+  bool slots_wanted = false;
+  model::NodeId next;      // to be pinned; before the first: above it on the path
+  uint32_t end_units = 0;  // where the range ends
+  uint32_t blocks_left = 0;
+
+  bool is_under_way() const { return load.lease.valid(); }
+  std::vector<model::SlotId>* wanted_slots() { return slots_wanted ? &slots : nullptr; }
 };
 
 class PrefixReader {
@@ -59,13 +75,16 @@ class PrefixReader {
 
   // Descriptors into `out`, in block-major order. kNotFound: no such lease. kInvalidArgument: range
   // outside the hit, or `out` too small (the text says how many are needed). kBusy: more than
-  // kMaxLoadsPerLease pieces. `slots`, when given, receives the slot of each descriptor (for a
-  // check before delivery). With missing_count > 0 nothing is delivered yet.
+  // kMaxLoadsPerLease pieces. With missing_count > 0 nothing is delivered yet.
   model::Result<Load> load(LeaseHolder& holder, const model::LoadArgs& args,
-                           std::span<model::PageDescriptor> out,
-                           std::vector<model::SlotId>* slots = nullptr);
-  // What the last load() found missing, the head of the range first, the checkpoint last.
-  const std::vector<model::NodeId>& missing() const { return missing_; }
+                           std::span<model::PageDescriptor> out);
+  // The same in pieces: begin_load() with load()'s errors, then step_load() until it is true, which
+  // does about `budget` steps and needs at least one. `out` is the same each time. `want_slots`:
+  // pending.slots receives the slot of each descriptor, for a check before delivery.
+  model::Result<void> begin_load(LeaseHolder& holder, const model::LoadArgs& args, size_t out_count,
+                                 bool want_slots, PendingLoad& pending);
+  bool step_load(LeaseHolder& holder, PendingLoad& pending, std::span<model::PageDescriptor> out,
+                 uint32_t budget);
   // Ends a load that had something missing: descriptors of the usable head, and of the checkpoint
   // when all blocks are there; what did not come is unpinned. `out` as given to load().
   model::LoadResult deliver(LeaseHolder& holder, const Load& load,
@@ -80,8 +99,10 @@ class PrefixReader {
 
   // kNotFound when it is not held (any more).
   model::Result<void> release(LeaseHolder& holder, model::LeaseId lease);
-  // Law 5: gives back what the holder has, about `budget` nodes of it (a lease's range at least),
-  // and lowers `budget` by what it did. True when nothing is left.
+  // The same in pieces of about `budget` nodes: true when the lease is gone.
+  model::Result<bool> release_part(LeaseHolder& holder, model::LeaseId lease, uint32_t budget);
+  // Law 5: gives back what the holder has, about `budget` nodes of it, and lowers `budget` by what
+  // it did. True when nothing is left.
   bool release_some(LeaseHolder& holder, uint32_t& budget);
 
   const ReaderCounters& counters() const { return counters_; }
@@ -91,14 +112,13 @@ class PrefixReader {
     uint32_t first_block = 0;
     uint32_t block_count = 0;
   };
-  uint32_t release_last_range(Lease& lease);
+  uint32_t release_last_range(Lease& lease, uint32_t budget);
   model::MatchResult announce(CacheSession& session, const PrefixMatch& match, const Root& root,
                               Lease& lease);
   void note_checkpoint_hit(CacheSession& session, model::NodeId checkpoint);
   model::Result<Range> check_range(const Lease& lease, const model::LoadArgs& args) const;
-  model::NodeId node_at(const Lease& lease, uint32_t end_block) const;
-  void pin_spans(const Load& load, std::span<model::PageDescriptor> out,
-                 std::vector<model::SlotId>* slots);
+  bool pin_spans(PendingLoad& pending, LoadRange& range, std::span<model::PageDescriptor> out,
+                 uint32_t budget);
   void write_span(const Load& load, model::NodeId node, size_t index,
                   std::span<model::PageDescriptor> out, std::vector<model::SlotId>* slots) const;
   uint32_t ready_blocks(const Load& load) const;
@@ -114,7 +134,7 @@ class PrefixReader {
   NamespaceTable* names_;
   LeaseTable* leases_;
   LoadTime load_time_ = [](uint64_t) { return uint64_t{0}; };
-  std::vector<model::NodeId> missing_;
+  PendingLoad whole_;  // scratch of load()
   ReaderCounters counters_;
 };
 

@@ -4,6 +4,7 @@
 #include <array>
 #include <bit>
 #include <limits>
+#include <utility>
 
 #include "model/limits.h"
 
@@ -20,6 +21,7 @@ using model::Verb;
 namespace {
 
 constexpr int64_t kNsPerMs = 1'000'000;
+constexpr int64_t kNoDeadline = std::numeric_limits<int64_t>::max();
 constexpr uint32_t kSettledPerTurn = 64;  // waiting commits that end in one turn, for each reason
 constexpr uint16_t kVerbCount = static_cast<uint16_t>(Verb::kAdvise) + 1;
 
@@ -88,32 +90,32 @@ Dispatcher::Served Dispatcher::serve(Attachment& attachment, uint32_t& steps_lef
     const bool known = submission.flags == 0 && submission.verb < kVerbCount;
     if (!known) return Served::kScribbled;
     const bool behind = (attachment.parked_verbs >> submission.verb & 1) != 0;
-    if (behind || handle_counted(attachment, submission, 0, steps_left) == Step::kPark) {
-      park(attachment, submission);
-    }
+    const Step step = behind ? Step::kPark : handle_counted(attachment, submission, 0, steps_left);
+    if (step != Step::kDone) park(attachment, submission, step);
   }
   attachment.publish();
   return served > 0 || retried ? Served::kSome : Served::kNothing;
 }
 
-// One submission may take more than is left: its cost is known afterwards.
+// Most submissions may take more than is left: their cost is known afterwards.
 Dispatcher::Step Dispatcher::handle_counted(Attachment& attachment, const Submission& submission,
                                             int64_t deadline, uint32_t& steps_left) {
   const uint64_t before = cache_->store().work().steps();
-  const Step step = handle(attachment, submission, deadline);
+  const Step step = handle(attachment, submission, deadline, steps_left);
   const uint64_t steps = cache_->store().work().steps() - before;
   counters_.largest_steps = std::max(counters_.largest_steps, steps);
   steps_left -= static_cast<uint32_t>(std::min<uint64_t>(steps_left, 1 + steps));
   return step;
 }
 
-void Dispatcher::park(Attachment& attachment, const Submission& submission) {
-  const int64_t deadline = clock_->now_ns() + deadline_ns(submission);
+void Dispatcher::park(Attachment& attachment, const Submission& submission, Step step) {
+  const int64_t deadline =
+      step == Step::kMore ? kNoDeadline : clock_->now_ns() + deadline_ns(submission);
   const bool first = attachment.parked.empty() || deadline < attachment.next_deadline_ns;
   if (first) attachment.next_deadline_ns = deadline;
   attachment.parked.push_back({submission, deadline});
   attachment.parked_verbs |= 1u << submission.verb;
-  ++counters_.parked;
+  if (step == Step::kPark) ++counters_.parked;
 }
 
 // Tries the first of each verb, and the next one when that is done. True when anything came of it.
@@ -122,40 +124,46 @@ bool Dispatcher::retry_parked(Attachment& attachment, uint32_t& steps_left) {
   const bool expired = clock_->now_ns() >= attachment.next_deadline_ns;
   uint32_t stuck = 0;
   bool any_done = false;
+  bool any_more = false;
   for (ParkedSubmission& parked : attachment.parked) {
     if (stuck == attachment.parked_verbs && !expired) break;
-    parked.done = retry_one(attachment, parked, stuck, steps_left);
+    const Step step = retry_one(attachment, parked, stuck, steps_left);
+    parked.done = step == Step::kDone;
     any_done = any_done || parked.done;
+    any_more = any_more || step == Step::kMore;
   }
   if (any_done || expired) {
     std::erase_if(attachment.parked, [](const ParkedSubmission& one) { return one.done; });
     attachment.parked_verbs = 0;
-    attachment.next_deadline_ns = std::numeric_limits<int64_t>::max();
+    attachment.next_deadline_ns = kNoDeadline;
     for (const ParkedSubmission& one : attachment.parked) {
       attachment.parked_verbs |= 1u << one.submission.verb;
       attachment.next_deadline_ns = std::min(attachment.next_deadline_ns, one.deadline_ns);
     }
     attachment.publish();
   }
-  return any_done || cache_->store().evictions() != evictions;
+  return any_done || any_more || cache_->store().evictions() != evictions;
 }
 
-// True when it was completed. `stuck`: verbs of which one waits on.
-bool Dispatcher::retry_one(Attachment& attachment, ParkedSubmission& parked, uint32_t& stuck,
-                           uint32_t& steps_left) {
+// kDone: it was completed. `stuck`: verbs of which one waits on.
+Dispatcher::Step Dispatcher::retry_one(Attachment& attachment, ParkedSubmission& parked,
+                                       uint32_t& stuck, uint32_t& steps_left) {
   const uint32_t verb = 1u << parked.submission.verb;
   const bool in_turn = (stuck & verb) == 0 && steps_left > 0;
-  if (in_turn && handle_counted(attachment, parked.submission, parked.deadline_ns, steps_left) ==
-                     Step::kDone) {
-    return true;
+  Step step = Step::kPark;
+  if (in_turn) {
+    step = handle_counted(attachment, parked.submission, parked.deadline_ns, steps_left);
+    if (step == Step::kDone) return step;
   }
+  // It will come to its end in some turns, as it would have done in one.
+  if (step == Step::kMore) parked.deadline_ns = kNoDeadline;
   if (clock_->now_ns() < parked.deadline_ns) {
     stuck |= verb;
-    return false;
+    return step;
   }
   ++counters_.deadline_exceeded;
   attachment.complete(reply_to(parked.submission, Errc::kDeadlineExceeded));
-  return true;
+  return Step::kDone;
 }
 
 // From when it was taken.
@@ -167,7 +175,7 @@ int64_t Dispatcher::deadline_ns(const Submission& submission) const {
 
 // `deadline`: of one that was parked, on the clock; 0: it was taken just now.
 Dispatcher::Step Dispatcher::handle(Attachment& attachment, const Submission& submission,
-                                    int64_t deadline) {
+                                    int64_t deadline, uint32_t steps_left) {
   switch (static_cast<Verb>(submission.verb)) {
     case Verb::kNoop:
       attachment.complete(reply_to(submission));
@@ -176,10 +184,9 @@ Dispatcher::Step Dispatcher::handle(Attachment& attachment, const Submission& su
       match(attachment, submission);
       return Step::kDone;
     case Verb::kLoad:
-      return load(attachment, submission);
+      return load(attachment, submission, steps_left);
     case Verb::kRelease:
-      release(attachment, submission);
-      return Step::kDone;
+      return release(attachment, submission, steps_left);
     case Verb::kBeginFill:
       return begin_fill(attachment, submission);
     case Verb::kCommit:
@@ -217,43 +224,60 @@ void Dispatcher::match(Attachment& attachment, const Submission& submission) {
   attachment.complete(completion);
 }
 
-Dispatcher::Step Dispatcher::load(Attachment& attachment, const Submission& submission) {
+Dispatcher::Step Dispatcher::load(Attachment& attachment, const Submission& submission,
+                                  uint32_t steps_left) {
+  if (options_.verify_hits && !jobs_.has_room(attachment.session().domain)) return Step::kPark;
+  if (!attachment.loading.is_under_way()) {
+    const Errc refused = begin_load(attachment, submission);
+    if (refused != Errc::kOk) {
+      attachment.complete(reply_to(submission, refused));
+      return Step::kDone;
+    }
+  }
+  const model::LoadArgs& args = submission.args.load;
+  const auto out =
+      attachment.descriptors().subspan(args.descriptor_index, args.descriptor_capacity);
+  if (!cache_->reader().step_load(attachment.leases, attachment.loading, out, steps_left)) {
+    return Step::kMore;
+  }
+  finish_load(attachment, submission, out);
+  return Step::kDone;
+}
+
+Errc Dispatcher::begin_load(Attachment& attachment, const Submission& submission) {
   const model::LoadArgs& args = submission.args.load;
   const uint32_t limit = attachment.shape().max_load_pages;
   if (args.descriptor_index > limit || args.descriptor_capacity > limit - args.descriptor_index) {
-    attachment.complete(reply_to(submission, Errc::kInvalidArgument));
-    return Step::kDone;
+    return Errc::kInvalidArgument;
   }
   if (args.progress_slot > model::kLoadProgressSlots ||
       args.order > static_cast<uint8_t>(model::LoadOrder::kLayerMajor)) {
-    attachment.complete(reply_to(submission, Errc::kInvalidArgument));
-    return Step::kDone;
+    return Errc::kInvalidArgument;
   }
-  if (options_.verify_hits && !jobs_.has_room(attachment.session().domain)) return Step::kPark;
   if (args.progress_slot != 0) attachment.publish_load_ready(args.progress_slot, 0);
-  HitCheck check;
-  const auto out =
-      attachment.descriptors().subspan(args.descriptor_index, args.descriptor_capacity);
-  auto loaded = cache_->reader().load(attachment.leases, args, out,
-                                      options_.verify_hits ? &check.slots : nullptr);
-  if (!loaded.ok()) {
-    attachment.complete(reply_to(submission, loaded.code()));
-    return Step::kDone;
+  return cache_->reader()
+      .begin_load(attachment.leases, args, args.descriptor_capacity, options_.verify_hits,
+                  attachment.loading)
+      .code();
+}
+
+// Its range is pinned.
+void Dispatcher::finish_load(Attachment& attachment, const Submission& submission,
+                             std::span<model::PageDescriptor> out) {
+  if (attachment.loading.load.missing_count > 0) {
+    wait_for_ssd(attachment, submission, out);
+    return;
   }
-  if (loaded->missing_count > 0) {
-    wait_for_ssd(attachment, submission, *loaded, out);
-    return Step::kDone;
+  const cache::Load loaded = std::exchange(attachment.loading.load, {});
+  if (attachment.loading.slots.empty()) {
+    complete_load(attachment, submission.user_data, Errc::kOk, loaded.result);
+    return;
   }
-  if (!check.slots.empty()) {
-    check.attachment = &attachment;
-    check.user_data = submission.user_data;
-    check.lease = args.lease;
-    check.result = loaded->result;
-    QUIRE_CHECK(checks_.start(std::move(check)));
-    return Step::kDone;
-  }
-  complete_load(attachment, submission.user_data, Errc::kOk, loaded->result);
-  return Step::kDone;
+  QUIRE_CHECK(checks_.start({.attachment = &attachment,
+                             .user_data = submission.user_data,
+                             .lease = loaded.lease.value,
+                             .result = loaded.result,
+                             .slots = std::move(attachment.loading.slots)}));
 }
 
 void Dispatcher::complete_load(Attachment& attachment, uint64_t user_data, Errc code,
@@ -267,16 +291,16 @@ void Dispatcher::complete_load(Attachment& attachment, uint64_t user_data, Errc 
 }
 
 void Dispatcher::wait_for_ssd(Attachment& attachment, const Submission& submission,
-                              const cache::Load& load, std::span<model::PageDescriptor> out) {
+                              std::span<model::PageDescriptor> out) {
   const WaitingLoad waiting{
       .attachment = &attachment,
       .user_data = submission.user_data,
-      .load = load,
+      .load = std::exchange(attachment.loading.load, {}),
       .out = out,
       .order = static_cast<model::LoadOrder>(submission.args.load.order),
       .progress_slot = options_.verify_hits ? uint8_t{0} : submission.args.load.progress_slot};
   const auto started =
-      loads_.start(waiting, cache_->reader().missing(), clock_->now_ns() + deadline_ns(submission));
+      loads_.start(waiting, attachment.loading.missing, clock_->now_ns() + deadline_ns(submission));
   // What is in RAM is delivered all the same.
   if (!started.ok()) {
     deliver(waiting, started.code() == Errc::kUnavailable ? Errc::kIoError : started.code());
@@ -315,14 +339,18 @@ size_t Dispatcher::finish_loads() {
   return count;
 }
 
-void Dispatcher::release(Attachment& attachment, const Submission& submission) {
-  const uint64_t lease = submission.args.release.lease;
-  const bool checking = checks_.holds(attachment, model::LeaseId{lease});
-  const bool waiting = loads_.holds(attachment, model::LeaseId{lease});
-  const Errc code = checking || waiting
-                        ? Errc::kBusy
-                        : cache_->reader().release(attachment.leases, model::LeaseId{lease}).code();
-  attachment.complete(reply_to(submission, code));
+Dispatcher::Step Dispatcher::release(Attachment& attachment, const Submission& submission,
+                                     uint32_t steps_left) {
+  const model::LeaseId lease{submission.args.release.lease};
+  if (checks_.holds(attachment, lease) || loads_.holds(attachment, lease) ||
+      (attachment.loading.is_under_way() && attachment.loading.load.lease == lease)) {
+    attachment.complete(reply_to(submission, Errc::kBusy));
+    return Step::kDone;
+  }
+  const auto gone = cache_->reader().release_part(attachment.leases, lease, steps_left);
+  if (gone.ok() && !*gone) return Step::kMore;
+  attachment.complete(reply_to(submission, gone.code()));
+  return Step::kDone;
 }
 
 Dispatcher::Step Dispatcher::begin_fill(Attachment& attachment, const Submission& submission) {
@@ -532,6 +560,7 @@ void Dispatcher::end(Attachment& attachment) {
   attachment.ended = true;
   attachment.parked.clear();
   attachment.parked_verbs = 0;
+  attachment.loading = {};
   loads_.end(attachment);
   waiting_.forget(attachment);
 }

@@ -5,6 +5,7 @@
 //                          --parent span still being written--> WaitingCommits --> completion
 //              --load of what is on SSD--> TieredLoads --> completion, also with a usable head
 //              --load with verify_hits--> HitChecks --> completion
+//              --long load or release--> goes on with the next turn of its client
 //              --no memory yet--> parked until memory comes or its deadline passes; meanwhile the
 //                                 ring is served on, but for what is of the same verb
 //
@@ -85,21 +86,25 @@ class Dispatcher {
   uint64_t checksum_failures() const { return checks_.failures() + memory_check_.status().bad; }
 
  private:
-  enum class Step : uint8_t { kDone, kPark };
+  enum class Step : uint8_t { kDone, kPark, kMore };  // kMore: goes on with the next turn
   Dispatcher(cache::Cache* cache, tiering::CopyEngine* copies, tiering::SsdTier* tier,
              const model::Clock* clock, const DispatcherOptions& options, CopyJobs jobs,
              WaitingCommits waiting);
 
-  Step handle(Attachment& attachment, const model::Submission& submission, int64_t deadline);
+  Step handle(Attachment& attachment, const model::Submission& submission, int64_t deadline,
+              uint32_t steps_left);
   Step handle_counted(Attachment& attachment, const model::Submission& submission, int64_t deadline,
                       uint32_t& steps_left);
-  void park(Attachment& attachment, const model::Submission& submission);
+  void park(Attachment& attachment, const model::Submission& submission, Step step);
   bool retry_parked(Attachment& attachment, uint32_t& steps_left);
-  bool retry_one(Attachment& attachment, ParkedSubmission& parked, uint32_t& stuck,
+  Step retry_one(Attachment& attachment, ParkedSubmission& parked, uint32_t& stuck,
                  uint32_t& steps_left);
-  void release(Attachment& attachment, const model::Submission& submission);
+  Step release(Attachment& attachment, const model::Submission& submission, uint32_t steps_left);
   void match(Attachment& attachment, const model::Submission& submission);
-  Step load(Attachment& attachment, const model::Submission& submission);
+  Step load(Attachment& attachment, const model::Submission& submission, uint32_t steps_left);
+  model::Errc begin_load(Attachment& attachment, const model::Submission& submission);
+  void finish_load(Attachment& attachment, const model::Submission& submission,
+                   std::span<model::PageDescriptor> out);
   Step begin_fill(Attachment& attachment, const model::Submission& submission);
   Step commit(Attachment& attachment, const model::Submission& submission, int64_t deadline);
   void abort_fill(Attachment& attachment, const model::Submission& submission);
@@ -108,7 +113,7 @@ class Dispatcher {
 
   int64_t deadline_ns(const model::Submission& submission) const;
   void wait_for_ssd(Attachment& attachment, const model::Submission& submission,
-                    const cache::Load& load, std::span<model::PageDescriptor> out);
+                    std::span<model::PageDescriptor> out);
   void deliver(const WaitingLoad& waiting, model::Errc code);
   void complete_load(Attachment& attachment, uint64_t user_data, model::Errc code,
                      const model::LoadResult& result);

@@ -154,17 +154,30 @@ void CacheModel::expect_cost(const std::string& call, uint64_t input) {
   fail(call + " cost " + std::to_string(steps) + " steps for an input of " + std::to_string(input));
 }
 
+model::Result<cache::Load> CacheModel::load_in_pieces(Actor& actor, const model::LoadArgs& args,
+                                                      std::span<model::PageDescriptor> pages) {
+  cache::PrefixReader& reader = cache_->reader();
+  cache::PendingLoad pending;
+  QUIRE_TRY(reader.begin_load(*actor.holder, args, pages.size(), false, pending));
+  for (bool done = false; !done;) {
+    const uint32_t budget = 1 + random(6);
+    start_cost();
+    done = reader.step_load(*actor.holder, pending, pages, budget);
+    expect_cost("a piece of a load", budget);
+  }
+  return pending.load;
+}
+
 void CacheModel::check_bytes(HeldLease& lease, Actor& actor) {
   std::array<model::PageDescriptor, 64> pages;
   model::LoadArgs args{};
   args.lease = lease.id.value;
   args.include_checkpoint = 1;
-  start_cost();
-  const auto loaded = cache_->reader().load(*actor.holder, args, pages);
+  const auto loaded = random(2) == 0 ? load_in_pieces(actor, args, pages)
+                                     : cache_->reader().load(*actor.holder, args, pages);
   if (loaded.code() == Errc::kBusy) return;  // 16 loads of this lease
   if (!loaded.ok()) return fail("load: " + loaded.error().text);
   ++lease.loads;
-  expect_cost("load", actor.chain.size() + loaded->result.descriptor_count);
   for (uint32_t i = 0; i < loaded->result.descriptor_count; ++i) {
     const bool span = i < loaded->result.block_count;  // one append group
     const uint32_t units = span ? (i + 1) * layout_->units_per_block
@@ -182,9 +195,14 @@ void CacheModel::check_bytes(HeldLease& lease, Actor& actor) {
 
 void CacheModel::release(Actor& actor, size_t index) {
   const HeldLease lease = actor.leases[index];
-  start_cost();
-  if (!cache_->reader().release(*actor.holder, lease.id).ok()) fail("release");
-  expect_cost("release", (1 + lease.loads) * actor.chain.size());
+  for (bool gone = false; !gone;) {
+    const uint32_t budget = 1 + random(6);
+    start_cost();
+    const auto part = cache_->reader().release_part(*actor.holder, lease.id, budget);
+    if (!part.ok()) return fail("release: " + part.error().text);
+    expect_cost("a piece of a release", budget);
+    gone = *part;
+  }
   if (cache_->reader().release(*actor.holder, lease.id).ok()) fail("a second release succeeded");
   for (const Key& key : lease.pinned) pin(key, -1);
   actor.leases.erase(actor.leases.begin() + static_cast<ptrdiff_t>(index));
@@ -312,8 +330,18 @@ void CacheModel::supersede(Actor& actor) {
 }
 
 // The process of this session dies at whatever point it is.
+void CacheModel::leave_load_under_way(Actor& actor) {
+  std::array<model::PageDescriptor, 64> pages;
+  model::LoadArgs args{};
+  args.lease = actor.leases.back().id.value;
+  cache::PendingLoad pending;
+  const auto begun = cache_->reader().begin_load(*actor.holder, args, pages.size(), false, pending);
+  if (begun.ok()) cache_->reader().step_load(*actor.holder, pending, pages, 1 + random(6));
+}
+
 void CacheModel::kill(size_t index) {
   Actor& actor = actors_[index];
+  if (!actor.leases.empty() && random(2) == 0) leave_load_under_way(actor);
   for (const HeldLease& lease : actor.leases) {
     for (const Key& key : lease.pinned) pin(key, -1);
   }

@@ -85,6 +85,9 @@ class CacheModel {
   uint32_t expected_span_units(const Actor& actor, uint32_t prompt_tokens) const;
   uint32_t expected_exact_units(const Actor& actor, uint32_t prompt_tokens,
                                 uint32_t span_units) const;
+  model::Result<cache::Load> load_in_pieces(Actor& actor, const model::LoadArgs& args,
+                                            std::span<model::PageDescriptor> pages);
+  void leave_load_under_way(Actor& actor);
   void check_bytes(HeldLease& lease, Actor& actor);
   void set_tip(Actor& actor, const Key& key);
   void pin(const Key& key, int32_t change);
