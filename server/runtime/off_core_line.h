@@ -24,6 +24,7 @@
 #include <type_traits>
 
 #include "model/fd_guard.h"
+#include "model/give_way.h"
 #include "model/result.h"
 
 namespace quire::server {
@@ -112,6 +113,7 @@ class OffCoreLine {
   static void run(Work work, int tasks, int done) {
     const model::FdGuard task_reader(tasks);
     const model::FdGuard done_writer(done);
+    model::give_way(model::kBesideTheCore);
     sigset_t others;
     sigfillset(&others);
     sigdelset(&others, kHurrySignal);
