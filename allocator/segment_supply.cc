@@ -13,8 +13,6 @@
 #include <utility>
 #include <vector>
 
-#include "model/give_way.h"
-
 namespace quire::allocator {
 namespace {
 
@@ -91,7 +89,6 @@ void SegmentSupply::State::run(const std::stop_token& stop) {
   sigfillset(&all);
   ::pthread_sigmask(SIG_BLOCK, &all, nullptr);  // signals are the core's; none interrupts fallocate
   ::pthread_setname_np(::pthread_self(), "quire-supply");
-  model::give_way(model::kBesideTheCore);
   std::unique_lock lock(mutex);
   const auto has_work = [this] { return !stock.closing.empty() || can_make(); };
   while (!stop.stop_requested()) {

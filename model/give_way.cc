@@ -10,7 +10,10 @@ void give_way(int niceness) {
   const sched_param none{};
   (void)::sched_setscheduler(0, SCHED_BATCH, &none);
   // Linux keeps a niceness for each thread, and takes a thread's id here.
-  if (niceness > 0) (void)::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), niceness);
+  const auto thread = static_cast<id_t>(::gettid());
+  if (::getpriority(PRIO_PROCESS, thread) < niceness) {
+    (void)::setpriority(PRIO_PROCESS, thread, niceness);
+  }
 }
 
 }  // namespace quire::model

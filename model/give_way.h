@@ -8,8 +8,8 @@ namespace quire::model {
 inline constexpr int kBesideTheCore = 10;
 
 // Of the calling thread: it does not preempt others when it wakes (SCHED_BATCH), and has the share
-// of this niceness, 0 to 19; 0: the one it had. A kernel that refuses leaves it as it was, which is
-// correct too.
+// of this niceness, 0 to 19, unless it has less. A kernel that refuses leaves it as it was, which
+// is correct too.
 void give_way(int niceness = 0);
 
 }  // namespace quire::model
