@@ -27,6 +27,7 @@ struct Lease {
   model::NodeId exact_node;       // on that path, where the hit ends
   model::NodeId checkpoint_node;  // pinned when valid
   uint32_t load_count = 0;
+  bool ending = false;  // being released, in pieces
   std::array<LoadRange, kMaxLoadsPerLease> loads{};
 
   uint32_t generation = 0;  // odd while in use

@@ -207,7 +207,9 @@ model::Result<void> PrefixReader::begin_load(LeaseHolder& holder, const model::L
                                              size_t out_count, bool want_slots,
                                              PendingLoad& pending) {
   Lease* lease = leases_->find(LeaseId{args.lease}, holder);
-  if (lease == nullptr) return make_error(Errc::kNotFound, "no such lease; match first");
+  if (lease == nullptr || lease->ending) {
+    return make_error(Errc::kNotFound, "no such lease; match first");
+  }
   if (lease->load_count == kMaxLoadsPerLease) {
     return make_error(Errc::kBusy, "16 loads of one lease; release it and match again");
   }
@@ -347,6 +349,7 @@ model::Result<void> PrefixReader::release(LeaseHolder& holder, LeaseId id) {
 model::Result<bool> PrefixReader::release_part(LeaseHolder& holder, LeaseId id, uint32_t budget) {
   Lease* lease = leases_->find(id, holder);
   if (lease == nullptr) return make_error(Errc::kNotFound, "no such lease, or released before");
+  lease->ending = true;
   while (lease->load_count > 0 && budget > 0) budget -= release_last_range(*lease, budget);
   if (lease->load_count > 0) return false;
   const NodeId checkpoint = lease->checkpoint_node;

@@ -109,8 +109,10 @@ Dispatcher::Step Dispatcher::handle_counted(Attachment& attachment, const Submis
 }
 
 void Dispatcher::park(Attachment& attachment, const Submission& submission, Step step) {
-  const int64_t deadline =
-      step == Step::kMore ? kNoDeadline : clock_->now_ns() + deadline_ns(submission);
+  // A lease that nobody releases would stay.
+  const bool in_any_case =
+      step == Step::kMore || static_cast<Verb>(submission.verb) == Verb::kRelease;
+  const int64_t deadline = in_any_case ? kNoDeadline : clock_->now_ns() + deadline_ns(submission);
   const bool first = attachment.parked.empty() || deadline < attachment.next_deadline_ns;
   if (first) attachment.next_deadline_ns = deadline;
   attachment.parked.push_back({submission, deadline});

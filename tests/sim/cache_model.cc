@@ -199,8 +199,13 @@ void CacheModel::release(Actor& actor, size_t index) {
     const uint32_t budget = 1 + random(6);
     start_cost();
     const auto part = cache_->reader().release_part(*actor.holder, lease.id, budget);
-    if (!part.ok()) return fail("release: " + part.error().text);
     expect_cost("a piece of a release", budget);
+    if (!part.ok()) return fail("release: " + part.error().text);
+    model::LoadArgs args{};
+    args.lease = lease.id.value;
+    if (cache_->reader().load(*actor.holder, args, {}).code() != Errc::kNotFound) {
+      return fail("a lease that is being released takes a load");
+    }
     gone = *part;
   }
   if (cache_->reader().release(*actor.holder, lease.id).ok()) fail("a second release succeeded");
