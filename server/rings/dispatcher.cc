@@ -563,6 +563,7 @@ void Dispatcher::end(Attachment& attachment) {
   attachment.parked.clear();
   attachment.parked_verbs = 0;
   attachment.loading = {};
+  std::erase(touched_, &attachment);
   loads_.end(attachment);
   waiting_.forget(attachment);
 }
