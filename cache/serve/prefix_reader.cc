@@ -4,7 +4,6 @@
 #include <bit>
 #include <limits>
 #include <string>
-#include <utility>
 
 namespace quire::cache {
 
@@ -197,10 +196,11 @@ uint32_t PrefixReader::write_checkpoint(NodeId checkpoint, model::GroupMask grou
 
 model::Result<Load> PrefixReader::load(LeaseHolder& holder, const model::LoadArgs& args,
                                        std::span<PageDescriptor> out) {
-  QUIRE_TRY(begin_load(holder, args, out.size(), false, whole_));
-  while (!step_load(holder, whole_, out, std::numeric_limits<uint32_t>::max())) {
+  PendingLoad pending;
+  QUIRE_TRY(begin_load(holder, args, out.size(), false, pending));
+  while (!step_load(holder, pending, out, std::numeric_limits<uint32_t>::max())) {
   }
-  return std::exchange(whole_.load, {});
+  return pending.load;
 }
 
 model::Result<void> PrefixReader::begin_load(LeaseHolder& holder, const model::LoadArgs& args,

@@ -49,9 +49,8 @@ struct Load {
 // goes with it. One may serve many loads, one after the other: its vectors keep their memory.
 struct PendingLoad {
   Load load;
-  std::vector<model::NodeId>
-      missing;                       // when all is pinned: head of the range first, checkpoint last
-  std::vector<model::SlotId> slots;  // of each descriptor, where they are wanted
+  std::vector<model::NodeId> missing;  // once all is pinned: head of the range first
+  std::vector<model::SlotId> slots;    // of each descriptor, where they are wanted
   bool slots_wanted = false;
   model::NodeId next;      // to be pinned; before the first: above it on the path
   uint32_t end_units = 0;  // where the range ends
@@ -134,7 +133,6 @@ class PrefixReader {
   NamespaceTable* names_;
   LeaseTable* leases_;
   LoadTime load_time_ = [](uint64_t) { return uint64_t{0}; };
-  PendingLoad whole_;  // scratch of load()
   ReaderCounters counters_;
 };
 

@@ -116,10 +116,9 @@ class Attachment final : public EventHandler {
 
   // --- owned by the dispatcher ---
   cache::LeaseHolder leases;
-  // What waits for memory or a copy job, or goes on with the next turn, in the order it came, at
-  // most a ring's worth. Later
-  // submissions of the same verb wait behind it; others do not, so that what frees memory is never
-  // behind what waits for it.
+  // What waits for memory or a copy job, or goes on with the next turn, in the order it came; at
+  // most a ring's worth. Later submissions of the same verb wait behind it; others do not, so that
+  // what frees memory is never behind what waits for it.
   std::vector<ParkedSubmission> parked;
   cache::PendingLoad loading;    // under way: of the first parked load
   uint32_t parked_verbs = 0;     // bit v: one of verb v is parked
