@@ -8,6 +8,7 @@
 #include "cache/serve/match.h"
 #include "cache/tree/layout_table.h"
 #include "tests/cache/store_rig.h"
+#include "tests/support/tree_inspector.h"
 
 namespace quire::cache {
 namespace {
@@ -41,7 +42,8 @@ class CheckpointSearchTest : public testing::Test {
   // Checkpoints of other prompts, one at each of the first `count` positions behind the span.
   void add_foreign(NodeId span, uint32_t count) {
     for (uint32_t i = 1; i <= count; ++i) {
-      add(span, NodeKind::kCheckpoint, next_foreign_++, tree_->link(span).units + i);
+      add(span, NodeKind::kCheckpoint, next_foreign_++,
+          tests::TreeInspector(*tree_).object(span).units + i);
     }
   }
   PrefixMatch match() const {

@@ -24,9 +24,9 @@ class DeadRoots : public testing::Test {
 
   // One step, and what it cost.
   uint64_t step() {
-    const uint64_t before = rig_.store().work().steps();
-    left_ = rig_.store().reclaim_dead(kBudget);
-    return rig_.store().work().steps() - before;
+    const uint64_t before = rig_.inspect().steps();
+    left_ = rig_.meddle().reclaim_dead(kBudget);
+    return rig_.inspect().steps() - before;
   }
   // Steps until nothing is left to do.
   uint32_t steps_to_the_end() {
@@ -47,21 +47,21 @@ TEST_F(DeadRoots, LongPathGoesInBoundedSteps) {
   rig_.add_chain(kDepth, 1000);
   raise_epoch();
   EXPECT_GT(steps_to_the_end(), kDepth / kBudget);
-  EXPECT_EQ(rig_.store().counters().spans, 0u);
-  EXPECT_EQ(rig_.store().counters().stale_dropped, kDepth);
+  EXPECT_EQ(rig_.inspect().counters().spans, 0u);
+  EXPECT_EQ(rig_.inspect().counters().stale_dropped, kDepth);
 }
 
 TEST_F(DeadRoots, PinnedPathIsLookedAtOnceUntilSomethingChanges) {
   const auto path = rig_.add_chain(kDepth, 1000);
-  rig_.store().pin(path.back());
+  rig_.meddle().pin(path.back());
   for (uint32_t i = 0; i < kDepth; i += 10) rig_.add_span(path[i], 5000 + i);
   raise_epoch();
   EXPECT_LT(steps_to_the_end(), 100u);
-  EXPECT_EQ(rig_.store().counters().spans, kDepth) << "what hangs from the path is gone";
+  EXPECT_EQ(rig_.inspect().counters().spans, kDepth) << "what hangs from the path is gone";
   EXPECT_EQ(step(), 0u);
-  rig_.store().unpin(path.back());
+  rig_.meddle().unpin(path.back());
   EXPECT_LT(steps_to_the_end(), 100u);
-  EXPECT_EQ(rig_.store().counters().spans, 0u);
+  EXPECT_EQ(rig_.inspect().counters().spans, 0u);
 }
 
 TEST_F(DeadRoots, SweepSurvivesTheLossOfTheNodeItStandsAt) {
@@ -69,10 +69,10 @@ TEST_F(DeadRoots, SweepSurvivesTheLossOfTheNodeItStandsAt) {
   raise_epoch();
   for (uint32_t i = 0; left_ && i < 10'000; ++i) {
     step();
-    rig_.store().evict(1);
-    rig_.store().check_invariants();
+    rig_.meddle().evict(1);
+    rig_.cache().check_invariants();
   }
-  EXPECT_EQ(rig_.store().counters().spans, 0u);
+  EXPECT_EQ(rig_.inspect().counters().spans, 0u);
 }
 
 TEST_F(DeadRoots, EmptyRootIsForgottenWithItsLastNode) {
@@ -80,15 +80,17 @@ TEST_F(DeadRoots, EmptyRootIsForgottenWithItsLastNode) {
   RootKey key = rig_.root().key;
   key.namespace_name = "other";
   ASSERT_TRUE(rig_.cache().open_session(key, 1, second).ok());
-  const NodeId top = rig_.cache().names().root(second.root).node;
-  const auto pages = rig_.slots(NodeKind::kSpan, 2);
-  ASSERT_TRUE(rig_.store().add(top, NodeKind::kSpan, StoreRig::key(1), 2, pages));
+  const tests::NewObject span{.root = second.root,
+                              .parent = rig_.cache().names().root(second.root).node,
+                              .hash = StoreRig::key(1),
+                              .units = 2};
+  ASSERT_TRUE(tests::ObjectMaker(rig_.cache()).make_now(span).valid());
   rig_.cache().close_session(second);
   key.weights_epoch = 1;
   ASSERT_TRUE(rig_.cache().open_session(key, 1, second).ok());
   raise_epoch();
   steps_to_the_end();
-  EXPECT_EQ(rig_.store().counters().spans, 0u);
+  EXPECT_EQ(rig_.inspect().counters().spans, 0u);
   EXPECT_EQ(rig_.cache().names().dead_roots().size(), 1u) << "the rig's session is open";
   rig_.cache().close_session(second);
 }

@@ -10,24 +10,21 @@ using model::SlotId;
 
 TEST(EvictionCount, TellsSpansCheckpointsAndWhatIsOnSsdApart) {
   StoreRig rig(true);
-  NodeStore& store = rig.store();
   const auto chain = rig.add_chain(2, 1);
-  const uint32_t units = rig.link(chain[1]).units + 1;
-  const auto pages = rig.slots(NodeKind::kCheckpoint, units);
-  ASSERT_TRUE(
-      store.add(chain[1], NodeKind::kCheckpoint, StoreRig::key(50), units, pages).has_value());
-  store.set_on_ssd(chain[0], {.slot = 0, .generation = 0});
-  EXPECT_EQ(store.evictions(), 0u);
-  EXPECT_EQ(store.evict(1), 1u);
-  EXPECT_EQ(store.counters().evicted_checkpoints, 1u);
-  EXPECT_EQ(store.evict(0), 2u);
-  EXPECT_EQ(store.counters().evicted_checkpoints, 1u);
-  EXPECT_EQ(store.counters().evicted_spans, 1u);
-  EXPECT_EQ(store.counters().left_ram, 1u);
-  EXPECT_EQ(store.evictions(), 3u);
-  EXPECT_EQ(store.evict(0), 0u);
-  EXPECT_EQ(store.evictions(), 3u) << "what is not there is not counted";
-  store.check_invariants();
+  const uint32_t units = rig.units(chain[1]) + 1;
+  ASSERT_TRUE(rig.add(model::FillKind::kCheckpoint, chain[1], 50, units).valid());
+  rig.meddle().put_on_ssd(chain[0], 0);
+  EXPECT_EQ(rig.inspect().counters().evictions, 0u);
+  EXPECT_EQ(rig.meddle().evict(1), 1u);
+  EXPECT_EQ(rig.inspect().counters().evicted_checkpoints, 1u);
+  EXPECT_EQ(rig.meddle().evict(), 2u);
+  EXPECT_EQ(rig.inspect().counters().evicted_checkpoints, 1u);
+  EXPECT_EQ(rig.inspect().counters().evicted_spans, 1u);
+  EXPECT_EQ(rig.inspect().counters().left_ram, 1u);
+  EXPECT_EQ(rig.inspect().counters().evictions, 3u);
+  EXPECT_EQ(rig.meddle().evict(), 0u);
+  EXPECT_EQ(rig.inspect().counters().evictions, 3u) << "what is not there is not counted";
+  rig.cache().check_invariants();
 }
 
 // Small pages all over the only segment, and one is asked for that is as large as half of it.
@@ -45,14 +42,14 @@ TEST(EvictionCount, OneAllocationEvictsABoundedNumber) {
   auto room = NodeStore::Room::kPending;
   for (uint32_t call = 0; call < kSpans && room == NodeStore::Room::kPending; ++call) {
     room = store.allocate(*large, domain, {}, slot);
-    EXPECT_LE(store.evictions() - evicted, kMostInACall);
-    EXPECT_GT(store.evictions(), evicted);
-    evicted = store.evictions();
+    EXPECT_LE(rig.inspect().counters().evictions - evicted, kMostInACall);
+    EXPECT_GT(rig.inspect().counters().evictions, evicted);
+    evicted = rig.inspect().counters().evictions;
   }
   ASSERT_EQ(room, NodeStore::Room::kHave);
   EXPECT_GT(evicted, kMostInACall) << "or nothing was bounded";
-  EXPECT_EQ(store.counters().evicted_spans, evicted);
-  EXPECT_EQ(store.counters().spans, kSpans - evicted);
+  EXPECT_EQ(rig.inspect().counters().evicted_spans, evicted);
+  EXPECT_EQ(rig.inspect().counters().spans, kSpans - evicted);
   store.pool().free(slot);
   store.check_invariants();
 }

@@ -23,11 +23,11 @@ class LoadCut : public testing::Test {
     NodeId parent = rig_.root().node;
     for (uint32_t block = 1; block <= kBlocks; ++block) {
       parent = rig_.add_span(parent, 1000 + 2 * block);
-      rig_.store().set_on_ssd(parent, {.slot = block, .generation = 0});
+      rig_.meddle().put_on_ssd(parent, block);
       nodes_.push_back(parent);
     }
     for (uint32_t block = kBlocks; block > first_on_ssd; --block) {
-      QUIRE_CHECK(rig_.store().leave_ram(nodes_[block - 1]));
+      QUIRE_CHECK(rig_.meddle().leave_ram(nodes_[block - 1]));
     }
   }
   ChainView chain() const { return {hashes_.data(), static_cast<uint32_t>(hashes_.size())}; }

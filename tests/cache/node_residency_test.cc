@@ -16,20 +16,20 @@ TEST(NodeResidency, CopyKeepsItsPlaceInRamAndOnSsd) {
   StoreRig rig;
   const auto chain = rig.add_chain(2, 1);
   NodeStore& store = rig.store();
-  EXPECT_FALSE(store.ssd_place(chain[1]));
+  EXPECT_FALSE(rig.inspect().ssd_copy(chain[1]));
   store.set_on_ssd(chain[1], {.slot = 0x3fff'fffd, .generation = 77});
-  EXPECT_EQ(store.ssd_place(chain[1])->slot, 0x3fff'fffdu);
+  EXPECT_EQ(rig.inspect().ssd_copy(chain[1])->slot, 0x3fff'fffdu);
   ASSERT_TRUE(store.leave_ram(chain[1]));
-  EXPECT_FALSE(store.is_resident(chain[1]));
-  EXPECT_FALSE(store.first_page(chain[1]).valid());
-  EXPECT_EQ(store.ssd_place(chain[1])->slot, 0x3fff'fffdu);
-  EXPECT_EQ(store.ssd_place(chain[1])->generation, 77);
-  EXPECT_EQ(store.nonresident_count(), 1u);
-  EXPECT_EQ(store.pool().usage(rig.root().key.domain).slots, 1u);
+  EXPECT_FALSE(rig.inspect().in_ram(chain[1]));
+  EXPECT_TRUE(rig.inspect().pages(chain[1]).empty());
+  EXPECT_EQ(rig.inspect().ssd_copy(chain[1])->slot, 0x3fff'fffdu);
+  EXPECT_EQ(rig.inspect().ssd_copy(chain[1])->generation, 77);
+  EXPECT_EQ(rig.inspect().counters().ssd_only, 1u);
+  EXPECT_EQ(rig.slot_count(), 1u);
 
-  store.make_resident(chain[1], rig.slots(NodeKind::kSpan, 4));
-  EXPECT_TRUE(store.is_resident(chain[1]));
-  EXPECT_EQ(store.ssd_place(chain[1])->slot, 0x3fff'fffdu);
+  store.make_resident(chain[1], rig.slots(model::FillKind::kSpan, 4));
+  EXPECT_TRUE(rig.inspect().in_ram(chain[1]));
+  EXPECT_EQ(rig.inspect().ssd_copy(chain[1])->slot, 0x3fff'fffdu);
   store.check_invariants();
 }
 
@@ -56,10 +56,10 @@ TEST(NodeResidency, EvictionLeavesWhatIsOnSsdPresent) {
   NodeStore& store = rig.store();
   for (uint32_t i = 0; i < 2; ++i) store.set_on_ssd(chain[i], {.slot = i, .generation = 0});
   EXPECT_EQ(store.evict(0), 4u);
-  EXPECT_EQ(store.counters().spans, 2u) << "the head stays, on SSD";
-  EXPECT_EQ(store.counters().resident_spans, 0u);
-  EXPECT_EQ(store.counters().evicted_spans, 2u);
-  EXPECT_EQ(store.counters().left_ram, 2u);
+  EXPECT_EQ(rig.inspect().counters().spans, 2u) << "the head stays, on SSD";
+  EXPECT_EQ(rig.inspect().counters().ram_spans, 0u);
+  EXPECT_EQ(rig.inspect().counters().evicted_spans, 2u);
+  EXPECT_EQ(rig.inspect().counters().left_ram, 2u);
   EXPECT_TRUE(store.ssd_releases().empty());
   store.check_invariants();
 }
@@ -76,7 +76,7 @@ TEST(NodeResidency, DropReportsTheCopyOnce) {
   EXPECT_EQ(store.ssd_releases()[0].slot, 6u);
   EXPECT_EQ(store.ssd_releases()[0].units, 4u);
   EXPECT_EQ(store.ssd_releases()[0].unit_step, 2u);
-  EXPECT_EQ(store.counters().ssd_spans, 1u);
+  EXPECT_EQ(rig.inspect().counters().ssd_spans, 1u);
   store.check_invariants();
 }
 
@@ -93,9 +93,9 @@ TEST(NodeResidency, SsdEvictionTakesTheLeastRecentlyUsedLeaf) {
   store.use(old_chain.front());
   store.use(new_chain.back());
   for (int i = 0; i < 40; ++i) ASSERT_TRUE(store.evict_one_from_ssd());
-  EXPECT_EQ(store.counters().spans, 40u);
-  EXPECT_TRUE(store.tree().find(rig.session().root, NodeKind::kSpan, rig.key(139)));
-  EXPECT_FALSE(store.tree().find(rig.session().root, NodeKind::kSpan, rig.key(1)));
+  EXPECT_EQ(rig.inspect().counters().spans, 40u);
+  EXPECT_TRUE(rig.inspect().find(model::FillKind::kSpan, rig.key(139)));
+  EXPECT_FALSE(rig.inspect().find(model::FillKind::kSpan, rig.key(1)));
   store.check_invariants();
 }
 
@@ -105,9 +105,9 @@ TEST(NodeResidency, CopyOfWhatIsInRamIsGivenUpAndTheNodeStays) {
   NodeStore& store = rig.store();
   store.set_on_ssd(chain[0], {.slot = 9, .generation = 0});
   ASSERT_TRUE(store.evict_one_from_ssd());
-  EXPECT_EQ(store.counters().spans, 1u);
-  EXPECT_TRUE(store.is_resident(chain[0]));
-  EXPECT_FALSE(store.ssd_place(chain[0]));
+  EXPECT_EQ(rig.inspect().counters().spans, 1u);
+  EXPECT_TRUE(rig.inspect().in_ram(chain[0]));
+  EXPECT_FALSE(rig.inspect().ssd_copy(chain[0]));
   EXPECT_EQ(store.ssd_releases().size(), 1u);
   store.check_invariants();
 }
@@ -125,7 +125,7 @@ TEST(NodeResidency, CopiesOfAChainInRamGoDeepestFirst) {
     store.check_invariants();
   }
   EXPECT_FALSE(store.evict_one_from_ssd());
-  EXPECT_EQ(store.counters().resident_spans, 5u);
+  EXPECT_EQ(rig.inspect().counters().ram_spans, 5u);
 }
 
 // What a session's pinned end keeps from the policy leaves RAM all the same when it is durable.
@@ -144,10 +144,10 @@ TEST(NodeResidency, PathIsThinnedButForItsEnd) {
   store.check_invariants();
   EXPECT_EQ(store.thin_path(tip), 400u - 16 - 256 - 2);
   EXPECT_EQ(store.thin_path(tip), 0u);
-  EXPECT_TRUE(store.is_resident(chain[100])) << "pinned";
-  EXPECT_TRUE(store.is_resident(chain[200])) << "without a copy";
-  EXPECT_TRUE(store.is_resident(chain[384])) << "the end of the path";
-  EXPECT_EQ(store.counters().spans, 400u);
+  EXPECT_TRUE(rig.inspect().in_ram(chain[100])) << "pinned";
+  EXPECT_TRUE(rig.inspect().in_ram(chain[200])) << "without a copy";
+  EXPECT_TRUE(rig.inspect().in_ram(chain[384])) << "the end of the path";
+  EXPECT_EQ(rig.inspect().counters().spans, 400u);
   store.check_invariants();
   store.unpin(chain[100]);
   store.unpin(tip);
@@ -208,16 +208,16 @@ class Model {
       const NodeId node{id};
       resident += state.resident;
       copies += state.slot != 0;
-      ASSERT_EQ(store.is_resident(node), state.resident);
-      ASSERT_EQ(store.ssd_place(node).has_value(), state.slot != 0);
+      ASSERT_EQ(rig_.inspect().in_ram(node), state.resident);
+      ASSERT_EQ(rig_.inspect().ssd_copy(node).has_value(), state.slot != 0);
       if (state.slot != 0) {
-        ASSERT_EQ(store.ssd_place(node)->slot, state.slot);
+        ASSERT_EQ(rig_.inspect().ssd_copy(node)->slot, state.slot);
       }
     }
-    ASSERT_EQ(store.counters().spans, nodes_.size());
-    ASSERT_EQ(store.counters().resident_spans, resident);
-    ASSERT_EQ(store.counters().ssd_spans, copies);
-    ASSERT_EQ(store.pool().usage(rig_.root().key.domain).slots, resident);
+    ASSERT_EQ(rig_.inspect().counters().spans, nodes_.size());
+    ASSERT_EQ(rig_.inspect().counters().ram_spans, resident);
+    ASSERT_EQ(rig_.inspect().counters().ssd_spans, copies);
+    ASSERT_EQ(rig_.slot_count(), resident);
   }
 
   void finish() {
@@ -227,7 +227,7 @@ class Model {
     // A node without a copy goes when what the SSD holds below it has gone.
     while (rig_.store().evict(0) > 0 || rig_.store().evict_one_from_ssd()) {
     }
-    EXPECT_EQ(rig_.store().counters().spans, 0u);
+    EXPECT_EQ(rig_.inspect().counters().spans, 0u);
     rig_.store().check_invariants();
   }
 
@@ -292,7 +292,7 @@ class Model {
   void bring_back() {
     const NodeId node = any();
     if (!node.valid() || nodes_.at(node.value).resident) return;
-    const auto slots = rig_.slots(NodeKind::kSpan, rig_.link(node).units);
+    const auto slots = rig_.slots(model::FillKind::kSpan, rig_.units(node));
     ASSERT_FALSE(slots.empty());
     rig_.store().make_resident(node, slots);
     nodes_.at(node.value).resident = true;

@@ -68,7 +68,7 @@ TEST_F(ObjectWriterTest, WorstOrderIsLinkedInBoundedStepsAndLinearTime) {
   EXPECT_EQ(settle(10), (kSpans - 1 + 9) / 10);
   EXPECT_EQ(linked_.size(), kSpans - 1);
   for (const Linked& linked : linked_) EXPECT_EQ(linked.outcome, FillOutcome::kVisible);
-  EXPECT_EQ(rig_.store().counters().spans, kSpans);
+  EXPECT_EQ(rig_.inspect().counters().spans, kSpans);
   EXPECT_EQ(rig_.cache().fill_count(), 0u);
   rig_.cache().check_invariants();
 }
@@ -80,7 +80,7 @@ TEST_F(ObjectWriterTest, AbortDropsWhatWaitsInBoundedSteps) {
   EXPECT_EQ(linked_.size(), kSpans - 1);
   for (const Linked& linked : linked_) EXPECT_EQ(linked.outcome, FillOutcome::kNoParent);
   EXPECT_EQ(rig_.cache().fill_count(), 0u);
-  EXPECT_EQ(rig_.store().pool().usage(rig_.root().key.domain).slots, 0u);
+  EXPECT_EQ(rig_.slot_count(), 0u);
 }
 
 TEST_F(ObjectWriterTest, Law05_DeathFreesWhatWaitsInBoundedSteps) {
@@ -89,15 +89,15 @@ TEST_F(ObjectWriterTest, Law05_DeathFreesWhatWaitsInBoundedSteps) {
   bool ended = false;
   for (uint32_t calls = 0; !ended; ++calls) {
     ASSERT_LE(calls, kSpans / 10);
-    const uint64_t before = rig_.store().work().steps();
+    const uint64_t before = rig_.inspect().steps();
     uint32_t budget = 10;
     ended = writer().end_holder(rig_.session(), kHolder, true, cursor, budget, linked_);
-    EXPECT_LE(rig_.store().work().steps() - before, 20u);
+    EXPECT_LE(rig_.inspect().steps() - before, 20u);
   }
   settle(10);
   EXPECT_EQ(linked_.size(), kSpans - 1) << "everybody who waited is known";
   EXPECT_EQ(rig_.cache().fill_count(), 0u);
-  EXPECT_EQ(rig_.store().pool().usage(rig_.root().key.domain).slots, 0u);
+  EXPECT_EQ(rig_.slot_count(), 0u);
   rig_.cache().check_invariants();
 }
 

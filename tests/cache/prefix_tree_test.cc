@@ -8,12 +8,15 @@
 #include <random>
 #include <vector>
 
+#include "tests/support/tree_inspector.h"
+
 namespace quire::cache {
 namespace {
 
 using model::Hash256;
 using model::NodeId;
 using model::RootId;
+using tests::TreeInspector;
 
 constexpr uint32_t kBlockUnits = 2;
 
@@ -71,7 +74,7 @@ TEST(PrefixTree, CheckpointLeavesThePlaceBehindItsSpanFree) {
   ASSERT_TRUE(tree->add(span, NodeKind::kCheckpoint, numbered_key(0), kBlockUnits));
   const NodeId next = *tree->add(span, NodeKind::kSpan, numbered_key(1), 2 * kBlockUnits);
   EXPECT_EQ(next.value, span.value + 1);
-  EXPECT_EQ(tree->link(span).has_checkpoints, 1u);
+  EXPECT_TRUE(TreeInspector(*tree).object(span).may_have_checkpoints);
 }
 
 TEST(PrefixTree, Law01_RootKindAndKeyAreAllPartOfTheIdentity) {
@@ -129,7 +132,7 @@ TEST(PrefixTree, HiddenNodeIsNotFoundButKeepsItsPlace) {
   const NodeId span = *tree->add(root, NodeKind::kSpan, numbered_key(0), kBlockUnits);
   tree->hide(span);
   EXPECT_FALSE(tree->find(RootId{0}, NodeKind::kSpan, numbered_key(0)));
-  EXPECT_EQ(tree->link(span).quarantined, 1u);
+  EXPECT_TRUE(TreeInspector(*tree).object(span).quarantined);
   EXPECT_FALSE(tree->is_leaf(root));
   const NodeId again = *tree->add(root, NodeKind::kSpan, numbered_key(0), kBlockUnits);
   tree->check_invariants();
@@ -143,7 +146,7 @@ TEST(PrefixTree, CheckpointWithOwnerTagIsALeaf) {
   const NodeId root = *tree->add_root(RootId{0});
   const NodeId span = *tree->add(root, NodeKind::kSpan, numbered_key(0), kBlockUnits);
   const NodeId checkpoint = *tree->add(span, NodeKind::kCheckpoint, numbered_key(0), 3);
-  tree->link(checkpoint).first_child = 12345;
+  TreeInspector(*tree).set_owner_tag(checkpoint, 12345);
   EXPECT_TRUE(tree->is_leaf(checkpoint));
   EXPECT_FALSE(tree->is_branch(checkpoint));
   EXPECT_TRUE(children(*tree, checkpoint).empty());
@@ -171,7 +174,7 @@ TEST(PrefixTreeDeathTest, RemovingASpanThatHoldsOthersIsABug) {
   const NodeId root = *tree->add_root(RootId{0});
   const NodeId span = *tree->add(root, NodeKind::kSpan, numbered_key(0), kBlockUnits);
   EXPECT_DEATH(tree->remove(root), "check failed");
-  tree->link(span).pins = 1;
+  TreeInspector(*tree).pin(span);
   EXPECT_DEATH(tree->remove(span), "check failed");
 }
 
@@ -204,7 +207,7 @@ class TreeModel {
     RC_ASSERT(tree_->node_count() == nodes_.size());
     for (const auto& [node, entry] : nodes_) {
       RC_ASSERT(tree_->is_leaf(NodeId{node}) == (entry.children == 0));
-      RC_ASSERT(tree_->link(NodeId{node}).units == entry.units);
+      RC_ASSERT(TreeInspector(*tree_).object(NodeId{node}).units == entry.units);
       RC_ASSERT(children(*tree_, NodeId{node}).size() == entry.children);
       RC_ASSERT(tree_->is_branch(NodeId{node}) == (visible_spans(node) >= 2));
       if (entry.kind == NodeKind::kRoot) continue;
@@ -237,7 +240,7 @@ class TreeModel {
     const auto node = tree_->add(NodeId{parent}, kind, numbered_key(++next_key_), units);
     RC_ASSERT(node.has_value() == (nodes_.size() < kMaxNodes));
     if (!node) return;
-    if (!span) tree_->link(*node).first_child = static_cast<uint32_t>(random_());
+    if (!span) TreeInspector(*tree_).set_owner_tag(*node, static_cast<uint32_t>(random_()));
     nodes_[node->value] = Entry{above.root, kind, next_key_, units, parent, 0, false};
     ++nodes_[parent].children;
   }

@@ -16,8 +16,7 @@ namespace {
 using allocator::SegmentSupply;
 using model::DomainId;
 using model::NodeId;
-using model::SlotId;
-using Room = NodeStore::Room;
+using tests::Room;
 
 constexpr uint64_t kSegmentBytes = 2 << 20;
 constexpr uint32_t kSpansOfSegment = kSegmentBytes / 4096;
@@ -37,13 +36,7 @@ class Domains {
                  .huge_pages = allocator::HugePages::kOff,
                  .population = allocator::Population::kLazy}),
         pool_(allocator::Pool::create(&supply_, 1 << 18).value()) {
-    CacheOptions options;
-    options.max_nodes = StoreRig::kMaxNodes;
-    options.policy_factory = [] {
-      return model::Result<std::unique_ptr<EvictionPolicy>>(
-          LruPolicy::create(StoreRig::kMaxNodes).value());
-    };
-    cache_ = Cache::create(options, pool_.get()).value();
+    cache_ = tests::make_cache(*pool_, {.max_nodes = StoreRig::kMaxNodes});
   }
   ~Domains() {
     cache_->check_invariants();
@@ -52,7 +45,9 @@ class Domains {
     }
   }
 
-  NodeStore& store() { return cache_->store(); }
+  SegmentTaker& taker() { return cache_->store().taker(); }
+  tests::Inspector inspect() { return tests::Inspector(*cache_); }
+  tests::Meddler meddle() { return tests::Meddler(*cache_); }
   Cache& cache() { return *cache_; }
   User& add_user() {
     auto user = std::make_unique<User>();
@@ -67,18 +62,18 @@ class Domains {
   }
   const Root& root(const User& user) { return cache_->names().root(user.session.root); }
   uint64_t held(const User& user) {
-    return pool_->usage(user.domain).segment_bytes / kSegmentBytes;
+    return inspect().usage(user.domain).segment_bytes / kSegmentBytes;
   }
-  uint64_t evictions() { return store().evictions(); }
+  uint64_t evictions() { return inspect().counters().evictions; }
 
   // A turn of the core; clients unmap at once unless they were told not to.
   void turn() {
-    if (store().taker().is_busy()) store().taker().step();
-    for (RetiredFrom& from : store().taker().take_retired()) {
+    if (taker().is_busy()) taker().step();
+    for (RetiredFrom& from : taker().take_retired()) {
       unmapped_.push_back(std::move(from));
     }
     if (clients_answer) give_back_all();
-    store().taker().settle();
+    taker().settle();
   }
   void give_back_all() {
     for (RetiredFrom& from : unmapped_) {
@@ -88,15 +83,16 @@ class Domains {
   }
   // One attempt to add a span below `parent`.
   Room try_add(User& user, NodeId parent) {
-    SlotId slot;
-    store().pin(parent);
-    const Room room = store().allocate(root(user).classes[0], user.domain, {}, slot);
+    const tests::NewObject span{.root = user.session.root,
+                                .parent = parent,
+                                .hash = StoreRig::key(next_key_),
+                                .units = inspect().object(parent).units + 2};
+    NodeId node;
+    const Room room = tests::ObjectMaker(*cache_).make(span, node);
     if (room == Room::kHave) {
-      const uint32_t units = store().tree().link(parent).units + 2;
-      user.spans.push_back(*store().add(parent, NodeKind::kSpan, StoreRig::key(next_key_++), units,
-                                        std::span(&slot, 1)));
+      user.spans.push_back(node);
+      ++next_key_;
     }
-    store().unpin(parent);
     return room;
   }
   // Turns until there is an answer.
@@ -115,17 +111,17 @@ class Domains {
     for (uint32_t i = 0; i < segments * kSpansOfSegment; ++i) QUIRE_CHECK(add(user) == Room::kHave);
     std::vector<NodeId> order = user.spans;
     std::shuffle(order.begin(), order.end(), std::mt19937(7));
-    for (const NodeId span : order) store().use(span);
+    for (const NodeId span : order) meddle().use(span);
   }
   // Until no more comes.
   uint32_t add_pinned(User& user) {
     uint32_t added = 0;
-    for (; add(user) == Room::kHave; ++added) store().pin(user.spans.back());
+    for (; add(user) == Room::kHave; ++added) meddle().pin(user.spans.back());
     return added;
   }
   void unpin_all(User& user) {
     for (const NodeId span : user.spans) {
-      if (store().tree().link(span).pins > 0) store().unpin(span);
+      if (inspect().object(span).pins > 0) meddle().unpin(span);
     }
   }
 
@@ -160,7 +156,7 @@ TEST(SegmentTaker, EmptiestSegmentIsTaken) {
   domains.fill(first, 4);
   constexpr uint32_t kLeft = 10;  // of the third segment
   for (uint32_t i = 2 * kSpansOfSegment; i < 3 * kSpansOfSegment - kLeft; ++i) {
-    ASSERT_TRUE(domains.store().drop(first.spans[i], DropReason::kEvicted));
+    ASSERT_TRUE(domains.meddle().drop(first.spans[i]));
   }
   const uint64_t before = domains.evictions();
   EXPECT_EQ(domains.add(second), Room::kHave);
@@ -187,11 +183,11 @@ TEST(SegmentTaker, NothingIsEvictedWhereSomethingIsPinned) {
   User& second = domains.add_user();
   domains.fill(first, 4);
   for (uint32_t i = 7; i < 4 * kSpansOfSegment; i += kSpansOfSegment) {
-    domains.store().pin(first.spans[i]);
+    domains.meddle().pin(first.spans[i]);
   }
   for (int i = 0; i < 10; ++i) EXPECT_EQ(domains.add(second), Room::kNone);
   EXPECT_EQ(domains.evictions(), 0u);
-  domains.store().unpin(first.spans[7 + 2 * kSpansOfSegment]);
+  domains.meddle().unpin(first.spans[7 + 2 * kSpansOfSegment]);
   EXPECT_EQ(domains.add(second), Room::kHave) << "it is asked again once something was let go";
   EXPECT_EQ(domains.evictions(), kSpansOfSegment);
   domains.unpin_all(first);
@@ -238,14 +234,14 @@ TEST(SegmentTaker, ClientThatDoesNotUnmapDelaysOnlyWhoAskedForIt) {
     domains.turn();
   }
   EXPECT_EQ(domains.held(slow), 5u) << "no more than what was asked for";
-  EXPECT_EQ(domains.store().pool().usage(slow.domain).retiring_bytes, kSegmentBytes);
+  EXPECT_EQ(domains.inspect().usage(slow.domain).retiring_bytes, kSegmentBytes);
   EXPECT_EQ(domains.try_add(other, domains.root(other).node), Room::kHave);
   for (uint32_t i = 0; i < kSpansOfSegment + 1; ++i) {
     ASSERT_EQ(domains.try_add(slow, domains.root(slow).node), Room::kHave) << i;
   }
   domains.clients_answer = true;
   EXPECT_EQ(domains.add(asker), Room::kHave);
-  EXPECT_EQ(domains.store().pool().usage(slow.domain).retiring_bytes, 0u);
+  EXPECT_EQ(domains.inspect().usage(slow.domain).retiring_bytes, 0u);
 }
 
 TEST(SegmentTaker, WhatIsLateIsTakenFromAnotherDomain) {
@@ -260,7 +256,7 @@ TEST(SegmentTaker, WhatIsLateIsTakenFromAnotherDomain) {
     EXPECT_EQ(domains.try_add(asker, domains.root(asker).node), Room::kPending);
     domains.turn();
   }
-  domains.store().taker().note_late(asker.domain);
+  domains.taker().note_late(asker.domain);
   while (domains.held(other) == 3) {
     EXPECT_EQ(domains.try_add(asker, domains.root(asker).node), Room::kPending);
     domains.turn();
@@ -295,7 +291,7 @@ TEST(SegmentTaker, WhereNoneCanBeMadeNoneIsTaken) {
   domains.fill(first, 8);
   {
     const allocator::NoFileSizes none;  // what is given back is not made again
-    while (!domains.store().pool().supply().has_failed()) {
+    while (!domains.inspect().supply().has_failed()) {
       EXPECT_EQ(domains.try_add(second, domains.root(second).node), Room::kPending);
       domains.turn();
     }

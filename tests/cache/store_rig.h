@@ -6,9 +6,10 @@
 #include <vector>
 
 #include "cache/cache.h"
-#include "cache/eviction/coarse_lru_policy.h"
-#include "cache/eviction/lru_policy.h"
 #include "model/check.h"
+#include "tests/support/inspector.h"
+#include "tests/support/meddler.h"
+#include "tests/support/object_maker.h"
 
 namespace quire::cache {
 
@@ -36,14 +37,9 @@ class StoreRig {
                  .segment_bytes = 4 << 20,
                  .huge_pages = allocator::HugePages::kOff,
                  .population = allocator::Population::kLazy}),
-        pool_(allocator::Pool::create(&supply_, 1 << 16).value()) {
-    CacheOptions options;
-    options.max_nodes = kMaxNodes;
-    options.policy_factory = [] {
-      return model::Result<std::unique_ptr<EvictionPolicy>>(LruPolicy::create(kMaxNodes).value());
-    };
-    cache_ = Cache::create(options, pool_.get()).value();
-    store().attach_ssd(CoarseLruPolicy::create(kMaxNodes).value());
+        pool_(allocator::Pool::create(&supply_, 1 << 16).value()),
+        cache_(tests::make_cache(*pool_, {.max_nodes = kMaxNodes, .ssd = true})),
+        maker_(*cache_) {
     RootKey key;
     key.domain = *cache_->add_domain("uid:1");
     key.namespace_name = "model";
@@ -52,11 +48,14 @@ class StoreRig {
   }
   ~StoreRig() { cache_->close_session(session_); }
 
-  NodeStore& store() { return cache_->store(); }
+  NodeStore& store() { return cache_->store(); }  // for tests whose subject it is
   Cache& cache() { return *cache_; }
   CacheSession& session() { return session_; }
   const Root& root() { return cache_->names().root(session_.root); }
-  NodeLink& link(model::NodeId node) { return store().tree().link(node); }
+  tests::Inspector inspect() { return tests::Inspector(*cache_); }
+  tests::Meddler meddle() { return tests::Meddler(*cache_); }
+  uint32_t units(model::NodeId node) { return inspect().object(node).units; }
+  uint64_t slot_count() { return inspect().usage(root().key.domain).slots; }
 
   static model::Hash256 key(uint64_t number) {
     model::Hash256 hash;
@@ -64,34 +63,22 @@ class StoreRig {
     return hash;
   }
   // Slots for the pages of an object; empty when there is no room.
-  std::vector<model::SlotId> slots(NodeKind kind, uint32_t units) {
-    const auto fill =
-        kind == NodeKind::kSpan ? model::FillKind::kSpan : model::FillKind::kCheckpoint;
+  std::vector<model::SlotId> slots(model::FillKind kind, uint32_t units) {
     std::vector<model::SlotId> slots;
-    for (const model::PlannedPage& page : root().layout->plan(fill, units).pages) {
-      model::SlotId slot;
-      NodeStore::Room room;
-      do {
-        room = store().allocate(root().classes[page.group], root().key.domain, {}, slot);
-      } while (room == NodeStore::Room::kPending);
-      if (room == NodeStore::Room::kNone) {
-        for (const model::SlotId taken : slots) pool_->free(taken);
-        return {};
-      }
-      slots.push_back(slot);
+    while (maker_.take_slots(session_.root, kind, units, slots) == tests::Room::kPending) {
     }
     return slots;
   }
-  // A span below `parent` with this key; invalid when there is no room.
+  // An object below `parent` with this key; invalid when there is no room.
+  model::NodeId add(model::FillKind kind, model::NodeId parent, uint64_t number, uint32_t units) {
+    return maker_.make_now({.root = session_.root,
+                            .parent = parent,
+                            .kind = kind,
+                            .hash = key(number),
+                            .units = units});
+  }
   model::NodeId add_span(model::NodeId parent, uint64_t number) {
-    const uint32_t units = link(parent).units + 2;
-    store().pin(parent);  // making room must not take it
-    const auto pages = slots(NodeKind::kSpan, units);
-    const auto node = pages.empty()
-                          ? std::nullopt
-                          : store().add(parent, NodeKind::kSpan, key(number), units, pages);
-    store().unpin(parent);
-    return node.value_or(model::NodeId{});
+    return add(model::FillKind::kSpan, parent, number, units(parent) + 2);
   }
   std::vector<model::NodeId> add_chain(uint32_t count, uint64_t first_number) {
     std::vector<model::NodeId> chain;
@@ -107,6 +94,7 @@ class StoreRig {
   allocator::SegmentSupply supply_;
   std::unique_ptr<allocator::Pool> pool_;
   std::unique_ptr<Cache> cache_;
+  tests::ObjectMaker maker_;
   CacheSession session_;
 };
 

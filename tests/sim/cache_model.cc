@@ -2,14 +2,14 @@
 
 #include <algorithm>
 
-#include "cache/eviction/lru_policy.h"
 #include "model/boundary.h"
+#include "tests/support/meddler.h"
+#include "tests/support/object_maker.h"
 #include "tests/support/oracle.h"
 #include "tests/support/small_layout.h"
 
 namespace quire::tests {
 
-using cache::NodeKind;
 using model::Errc;
 using model::FillKind;
 
@@ -39,16 +39,7 @@ CacheModel::CacheModel(uint64_t seed) : random_(seed) {
                                       .segment_bytes = kSegmentBytes,
                                       .huge_pages = allocator::HugePages::kOff});
   pool_ = std::move(allocator::Pool::create(supply_.get(), 1 << 16)).value();
-  cache_ = std::move(cache::Cache::create(
-                         {.max_nodes = 1 << 14,
-                          .seed = seed,
-                          .policy_factory =
-                              [] {
-                                return model::Result<std::unique_ptr<cache::EvictionPolicy>>(
-                                    std::move(cache::LruPolicy::create(1 << 14)).value());
-                              }},
-                         pool_.get()))
-               .value();
+  cache_ = make_cache(*pool_, {.seed = seed});
   domain_ = *cache_->add_domain("uid:1");
   model::Layout layout = small_hybrid_layout();
   for (model::Group& group : layout.groups) {  // some twenty objects fill the pool
@@ -65,7 +56,7 @@ void CacheModel::fail(const std::string& what) {
   if (failure_.empty()) failure_ = what;
 }
 
-CacheModel::Key CacheModel::key_at(const Actor& actor, NodeKind kind, uint32_t units) const {
+CacheModel::Key CacheModel::key_at(const Actor& actor, FillKind kind, uint32_t units) const {
   return {kind, actor.chain[units - 1].bytes};
 }
 
@@ -92,7 +83,7 @@ uint32_t CacheModel::expected_span_units(const Actor& actor, uint32_t prompt_tok
                                             prompt_tokens / layout_->layout.unit_tokens);
   uint32_t units = 0;
   while (units + layout_->units_per_block <= known &&
-         objects_.contains(key_at(actor, NodeKind::kSpan, units + layout_->units_per_block))) {
+         objects_.contains(key_at(actor, FillKind::kSpan, units + layout_->units_per_block))) {
     units += layout_->units_per_block;
   }
   return units;
@@ -105,7 +96,7 @@ uint32_t CacheModel::expected_exact_units(const Actor& actor, uint32_t prompt_to
       model::last_resume_point(layout_->layout, prompt_tokens) / layout_->layout.unit_tokens);
   for (uint32_t h = last; h > 0; --h) {
     const bool reachable = h / layout_->units_per_block * layout_->units_per_block <= span_units;
-    if (reachable && objects_.contains(key_at(actor, NodeKind::kCheckpoint, h))) return h;
+    if (reachable && objects_.contains(key_at(actor, FillKind::kCheckpoint, h))) return h;
   }
   return 0;
 }
@@ -136,8 +127,8 @@ void CacheModel::match(Actor& actor) {
   }
   if (found->lease == 0) return;
   HeldLease lease{.id = model::LeaseId{found->lease}, .match = *found};
-  if (span > 0) lease.pinned.push_back(key_at(actor, NodeKind::kSpan, span));
-  if (exact > 0) lease.pinned.push_back(key_at(actor, NodeKind::kCheckpoint, exact));
+  if (span > 0) lease.pinned.push_back(key_at(actor, FillKind::kSpan, span));
+  if (exact > 0) lease.pinned.push_back(key_at(actor, FillKind::kCheckpoint, exact));
   for (const Key& key : lease.pinned) pin(key, +1);
   actor.leases.push_back(std::move(lease));
   ++coverage_.hits;
@@ -149,7 +140,7 @@ void CacheModel::load(Actor& actor) {
 }
 
 void CacheModel::expect_cost(const std::string& call, uint64_t input) {
-  const uint64_t steps = cache_->store().work().steps() - steps_before_;
+  const uint64_t steps = inspector().steps() - steps_before_;
   if (steps <= 16 + 2 * input) return;
   fail(call + " cost " + std::to_string(steps) + " steps for an input of " + std::to_string(input));
 }
@@ -182,7 +173,7 @@ void CacheModel::check_bytes(HeldLease& lease, Actor& actor) {
     const bool span = i < loaded->result.block_count;  // one append group
     const uint32_t units = span ? (i + 1) * layout_->units_per_block
                                 : lease.match.exact_tokens / layout_->layout.unit_tokens;
-    const Key key = key_at(actor, span ? NodeKind::kSpan : NodeKind::kCheckpoint, units);
+    const Key key = key_at(actor, span ? FillKind::kSpan : FillKind::kCheckpoint, units);
     const auto* segment = pool_->find_segment(domain_, model::SegmentId{pages[i].segment});
     if (segment == nullptr) return fail("a page lies in no segment");
     const std::span bytes(segment->data() + pages[i].offset, pages[i].bytes);
@@ -221,7 +212,7 @@ void CacheModel::set_tip(Actor& actor, const Key& key) {
 }
 
 bool CacheModel::fill_object(Actor& actor, model::FillId fill, uint64_t bytes_key, uint32_t units,
-                             NodeKind kind) {
+                             FillKind kind) {
   std::array<cache::PageCopy, cache::kMaxPagesPerObject> copies;
   model::CommitArgs args{};
   args.fill = fill.value;
@@ -230,8 +221,7 @@ bool CacheModel::fill_object(Actor& actor, model::FillId fill, uint64_t bytes_ke
     fail("take: " + taken.error().text);
     return false;
   }
-  const auto& plan =
-      layout_->plan(kind == NodeKind::kSpan ? FillKind::kSpan : FillKind::kCheckpoint, units);
+  const auto& plan = layout_->plan(kind, units);
   std::vector<uint8_t> indexes;
   for (size_t i = 0; i < *taken; ++i) {
     fill_page(std::span(copies[i].target, copies[i].bytes), bytes_key,
@@ -247,7 +237,7 @@ bool CacheModel::fill_object(Actor& actor, model::FillId fill, uint64_t bytes_ke
 
 void CacheModel::commit(Actor& actor) {
   const bool span = random(3) != 0;
-  const NodeKind kind = span ? NodeKind::kSpan : NodeKind::kCheckpoint;
+  const FillKind kind = span ? FillKind::kSpan : FillKind::kCheckpoint;
   const auto units_known = static_cast<uint32_t>(actor.chain.size());
   const uint32_t blocks = units_known / layout_->units_per_block;
   if (span && blocks == 0) return;
@@ -266,7 +256,7 @@ void CacheModel::commit(Actor& actor) {
   const Key key = key_at(actor, kind, units);
   model::BeginFillArgs args{};
   args.end_units = units;
-  args.kind = static_cast<uint8_t>(span ? FillKind::kSpan : FillKind::kCheckpoint);
+  args.kind = static_cast<uint8_t>(kind);
   const cache::ChainView chain(actor.chain.data(), units_known);
   start_cost();
   auto begun = cache_->writer().begin(*actor.session, 1, chain, args);
@@ -277,7 +267,7 @@ void CacheModel::commit(Actor& actor) {
     begun = cache_->writer().begin(*actor.session, 1, chain, args);
   }
   const bool present = objects_.contains(key);
-  const bool parent = before == 0 || objects_.contains(key_at(actor, NodeKind::kSpan, before));
+  const bool parent = before == 0 || objects_.contains(key_at(actor, FillKind::kSpan, before));
   if (!begun.ok()) {
     if (begun.code() == Errc::kNoParent && !parent) {
       ++coverage_.no_parent;
@@ -304,13 +294,13 @@ void CacheModel::commit(Actor& actor) {
   const uint64_t bytes_key = next_bytes_key_++;
   // Its parent may have been evicted to make room for it.
   if (!fill_object(actor, begun->fill, bytes_key, units, kind)) {
-    if (before == 0 || objects_.contains(key_at(actor, NodeKind::kSpan, before))) {
+    if (before == 0 || objects_.contains(key_at(actor, FillKind::kSpan, before))) {
       fail("a commit did not become visible");
     }
     return;
   }
   Object object{.units = units, .at_root = before == 0, .bytes_key = bytes_key};
-  if (before > 0) object.parent = key_at(actor, NodeKind::kSpan, before);
+  if (before > 0) object.parent = key_at(actor, FillKind::kSpan, before);
   objects_[key] = object;
   if (span) set_tip(actor, key);
   ++coverage_.commits;
@@ -319,14 +309,14 @@ void CacheModel::commit(Actor& actor) {
 void CacheModel::evict() {
   const uint64_t count = 1 + random(3);
   start_cost();
-  coverage_.evicted += cache_->store().evict(count);
+  coverage_.evicted += Meddler(*cache_).evict(count);
   expect_cost("evict", count * kMaxPages);
 }
 
 void CacheModel::supersede(Actor& actor) {
   const auto units = 1 + random(static_cast<uint32_t>(actor.chain.size()));
   const cache::ChainView chain(actor.chain.data(), static_cast<uint32_t>(actor.chain.size()));
-  const Key key = key_at(actor, NodeKind::kCheckpoint, units);
+  const Key key = key_at(actor, FillKind::kCheckpoint, units);
   const bool present = objects_.contains(key);
   const bool pinned = present && objects_.at(key).pins > 0;
   if (!cache_->writer().supersede(*actor.session, chain, units)) return;
@@ -372,7 +362,7 @@ void CacheModel::observe_removals(bool eviction_allowed) {
   std::vector<Key> gone;
   for (const auto& [key, object] : objects_) {
     const model::Hash256 hash{key.hash};
-    if (!cache_->store().tree().find(model::RootId{0}, key.kind, hash)) gone.push_back(key);
+    if (!inspector().find(key.kind, hash)) gone.push_back(key);
   }
   for (const Key& key : gone) {
     if (objects_.at(key).pins > 0) fail("a pinned object went");
@@ -432,7 +422,7 @@ bool CacheModel::step() {
 bool CacheModel::finish() {
   while (!actors_.empty()) kill(actors_.size() - 1);
   cache_->check_invariants();
-  cache_->store().evict(0);
+  Meddler(*cache_).evict();
   observe_removals(true);
   if (!objects_.empty()) fail("objects are left that nobody pins");
   const allocator::DomainUsage usage = pool_->usage(domain_);

@@ -16,6 +16,7 @@
 
 #include "allocator/pool.h"
 #include "cache/cache.h"
+#include "tests/support/inspector.h"
 
 namespace quire::tests {
 
@@ -46,7 +47,7 @@ class CacheModel {
 
  private:
   struct Key {
-    cache::NodeKind kind;
+    model::FillKind kind;
     std::array<uint8_t, 32> hash;
     auto operator<=>(const Key&) const = default;
   };
@@ -71,8 +72,9 @@ class CacheModel {
     std::vector<Key> tip;  // zero or one
   };
 
+  Inspector inspector() { return Inspector(*cache_); }
   uint32_t random(uint32_t below) { return static_cast<uint32_t>(random_() % below); }
-  Key key_at(const Actor& actor, cache::NodeKind kind, uint32_t units) const;
+  Key key_at(const Actor& actor, model::FillKind kind, uint32_t units) const;
   void open_actor();
   void match(Actor& actor);
   void load(Actor& actor);
@@ -92,10 +94,10 @@ class CacheModel {
   void set_tip(Actor& actor, const Key& key);
   void pin(const Key& key, int32_t change);
   bool fill_object(Actor& actor, model::FillId fill, uint64_t bytes_key, uint32_t units,
-                   cache::NodeKind kind);
+                   model::FillKind kind);
   void observe_removals(bool eviction_allowed);
   // No call costs more than its input, counted: `input` in units, pages and objects evicted.
-  void start_cost() { steps_before_ = cache_->store().work().steps(); }
+  void start_cost() { steps_before_ = inspector().steps(); }
   void expect_cost(const std::string& call, uint64_t input);
   void fail(const std::string& what);
 

@@ -88,6 +88,12 @@ bool TestDaemon::eventually(const std::function<bool(server::Daemon&)>& conditio
   return false;
 }
 
+CacheCounters TestDaemon::counters() {
+  CacheCounters counters;
+  on_core([&](server::Daemon& daemon) { counters = inspect(daemon).counters(); });
+  return counters;
+}
+
 bool TestDaemon::is_quiet() {
   return eventually([](server::Daemon& daemon) {
     return daemon.cache().lease_count() == 0 && daemon.cache().fill_count() == 0 &&

@@ -8,10 +8,16 @@
 
 #include "client/quire.h"
 #include "server/daemon.h"
+#include "tests/support/inspector.h"
+#include "tests/support/meddler.h"
 
 namespace quire::tests {
 
 server::Options small_options();  // 64 MiB of RAM, small pages, short deadlines
+
+// Into the cache of a daemon, on its core thread.
+inline Inspector inspect(server::Daemon& daemon) { return Inspector(daemon.cache()); }
+inline Meddler meddle(server::Daemon& daemon) { return Meddler(daemon.cache()); }
 
 class TestDaemon {
  public:
@@ -30,6 +36,8 @@ class TestDaemon {
   void on_core(const std::function<void(server::Daemon&)>& function);
   // Waits until the core has noticed; false when it never does.
   bool eventually(const std::function<bool(server::Daemon&)>& condition);
+  // Of its cache, now.
+  CacheCounters counters();
   // Leases, fills, sessions and clients are gone.
   bool is_quiet();
 

@@ -1,0 +1,98 @@
+#include "tests/support/inspector.h"
+
+namespace quire::tests {
+
+using model::NodeId;
+
+Inspector::Inspector(cache::Cache& cache) : cache_(cache), tree_(cache.store().tree()) {}
+
+std::optional<NodeId> Inspector::find(model::RootId root, model::FillKind kind,
+                                      const model::Hash256& hash) const {
+  return tree_.find(root, kind, hash);
+}
+
+std::optional<NodeId> Inspector::find(model::FillKind kind, const model::Hash256& hash) const {
+  return find(model::RootId{0}, kind, hash);
+}
+
+NodeId Inspector::find_anywhere(model::FillKind kind, const model::Hash256& hash) const {
+  return tree_.find_anywhere(kind, hash);
+}
+
+std::vector<NodeId> Inspector::objects() const { return tree_.objects(); }
+
+ObjectState Inspector::object(NodeId node) const { return tree_.object(node); }
+
+std::optional<SsdCopy> Inspector::ssd_copy(NodeId node) const {
+  const auto place = cache_.store().ssd_place(node);
+  if (!place) return std::nullopt;
+  return SsdCopy{.slot = place->slot, .generation = place->generation};
+}
+
+std::vector<RamPage> Inspector::pages(NodeId node) const {
+  const cache::NodeStore& store = cache_.store();
+  const allocator::Pool& pool = store.pool();
+  std::vector<RamPage> pages;
+  for (model::SlotId slot = store.first_page(node); slot.valid(); slot = store.next_page(slot)) {
+    const allocator::SlotPlace place = pool.place(slot);
+    pages.push_back({.segment = place.segment,
+                     .generation = pool.page(slot).generation(),
+                     .crc32c = pool.page(slot).crc32c,
+                     .bytes = std::span(place.data, pool.page_bytes(slot))});
+  }
+  return pages;
+}
+
+CacheCounters Inspector::counters() const {
+  const cache::NodeStore& store = cache_.store();
+  const cache::StoreCounters& counters = store.counters();
+  return {.spans = counters.spans,
+          .checkpoints = counters.checkpoints,
+          .ram_spans = counters.resident_spans,
+          .ram_checkpoints = counters.resident_checkpoints,
+          .ssd_spans = counters.ssd_spans,
+          .ssd_checkpoints = counters.ssd_checkpoints,
+          .ssd_only = store.nonresident_count(),
+          .evicted_spans = counters.evicted_spans,
+          .evicted_checkpoints = counters.evicted_checkpoints,
+          .left_ram = counters.left_ram,
+          .evictions = store.evictions(),
+          .promoted = counters.promoted,
+          .ssd_evicted = counters.ssd_evicted,
+          .quarantined = counters.quarantined,
+          .stale_dropped = counters.stale_dropped};
+}
+
+uint64_t Inspector::pin_count() const { return tree_.pin_count(); }
+
+uint64_t Inspector::moving_count() const { return tree_.moving_count(); }
+
+uint64_t Inspector::ram_page_count() const {
+  uint64_t count = 0;
+  for (const NodeId node : objects()) count += pages(node).size();
+  return count;
+}
+
+uint64_t Inspector::ram_slot_count() const {
+  uint64_t slots = 0;
+  for (uint16_t d = 0; d < cache_.store().pool().domain_count(); ++d) {
+    slots += usage(model::DomainId{d}).slots;
+  }
+  return slots;
+}
+
+allocator::DomainUsage Inspector::usage(model::DomainId domain) const {
+  return cache_.store().pool().usage(domain);
+}
+
+std::vector<allocator::SegmentView> Inspector::segments(model::DomainId domain) const {
+  return cache_.store().pool().segments(domain);
+}
+
+const allocator::SegmentSupply& Inspector::supply() const { return cache_.store().pool().supply(); }
+
+uint64_t Inspector::table_bytes() const { return cache_.store().table_bytes(); }
+
+uint64_t Inspector::steps() const { return cache_.store().work().steps(); }
+
+}  // namespace quire::tests
