@@ -9,6 +9,8 @@
 #include "bench/measure.h"
 #include "model/chain_hash.h"
 #include "model/layout_toml.h"
+#include "tests/support/inspector.h"
+#include "tests/support/meddler.h"
 
 namespace quire::bench {
 
@@ -169,10 +171,9 @@ void measure_client_attach(Figures& figures) {
   while (!whole) {
     daemon.on_core([&](server::Daemon& d) {
       whole =
-          d.cache().store().pool().grow(model::DomainId{0}) == allocator::Pool::Growth::kExhausted;
+          tests::Meddler(d.cache()).grow(model::DomainId{0}) == allocator::Pool::Growth::kExhausted;
       figures.client_attach_huge_bytes = d.supply().status().huge_bytes;
-      figures.client_attach_pool_bytes =
-          d.cache().store().pool().usage(model::DomainId{0}).segment_bytes;
+      figures.client_attach_pool_bytes = tests::Inspector(d.cache()).usage().segment_bytes;
     });
   }
   std::vector<double> samples;

@@ -1,10 +1,12 @@
 #include "bench/filler.h"
 
-#include <array>
 #include <string>
+#include <vector>
 
 #include "bench/bench_daemon.h"
 #include "bench/measure.h"
+#include "tests/support/inspector.h"
+#include "tests/support/object_maker.h"
 
 namespace quire::bench {
 
@@ -44,15 +46,6 @@ model::Layout filler_layout(uint32_t groups) {
   return layout;
 }
 
-model::SlotId allocate(cache::NodeStore& store, allocator::ClassId size_class,
-                       model::SlotId after) {
-  model::SlotId slot;
-  const model::DomainId domain{0};
-  while (store.allocate(size_class, domain, after, slot) != cache::NodeStore::Room::kHave) {
-  }
-  return slot;
-}
-
 }  // namespace
 
 FillerCost add_filler(cache::Cache& cache, uint64_t spans, uint32_t groups) {
@@ -62,27 +55,27 @@ FillerCost add_filler(cache::Cache& cache, uint64_t spans, uint32_t groups) {
   key.layout = or_exit(cache.layouts().add(filler_layout(groups)), "filler layout");
   cache::CacheSession session;
   or_exit(cache.open_session(key, 1, session), "open a session");
-  const cache::Root root = cache.names().root(session.root);
-  cache::NodeStore& store = cache.store();
-  const uint64_t before = store.table_bytes();
+  tests::NewObject span{.root = session.root};
+  tests::ObjectMaker maker(cache);
+  const uint64_t before = tests::Inspector(cache).table_bytes();
   const Stopwatch watch;
   Keys keys{groups * 1000003ull};
-  std::array<model::SlotId, model::kMaxGroups> slots{};
+  std::vector<model::SlotId> slots;
   for (uint64_t done = 0; done < spans; done += kRunSpans) {
-    model::NodeId parent = root.node;
-    slots.fill(model::SlotId{});
-    for (uint32_t i = 0; i < kRunSpans; ++i) {
-      for (uint32_t g = 0; g < groups; ++g) slots[g] = allocate(store, root.classes[g], slots[g]);
-      const auto node = store.add(parent, cache::NodeKind::kSpan, keys.next_hash(), i + 1,
-                                  std::span(slots.data(), groups));
-      QUIRE_CHECK(node.has_value());
-      parent = *node;
+    span.parent = cache.names().root(session.root).node;
+    slots.clear();
+    for (span.units = 1; span.units <= kRunSpans; ++span.units) {
+      span.hash = keys.next_hash();
+      model::NodeId node;
+      while (maker.make(span, node, slots) != tests::Room::kHave) {
+      }
+      span.parent = node;
     }
   }
   FillerCost cost;
   cost.seconds = watch.seconds();
-  cost.bytes_per_span =
-      static_cast<double>(store.table_bytes() - before) / static_cast<double>(spans);
+  cost.bytes_per_span = static_cast<double>(tests::Inspector(cache).table_bytes() - before) /
+                        static_cast<double>(spans);
   cache.close_session(session);
   return cost;
 }

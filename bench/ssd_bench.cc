@@ -14,6 +14,7 @@
 
 #include "bench/ssd_bench_report.h"
 #include "server/runtime/log.h"
+#include "tests/support/inspector.h"
 
 namespace quire::bench {
 
@@ -123,7 +124,7 @@ class SsdBench {
     figures_.engine = status.engine;
     figures_.direct_io = status.direct_io;
     daemon.on_core([&](server::Daemon& d) {
-      figures_.pool_bytes = d.cache().store().pool().usage(model::DomainId{0}).segment_bytes;
+      figures_.pool_bytes = tests::Inspector(d.cache()).usage().segment_bytes;
       figures_.pool_huge_bytes = d.supply().status().huge_bytes;
     });
   }

@@ -8,6 +8,7 @@
 #include <filesystem>
 
 #include "model/fd_guard.h"
+#include "tests/support/inspector.h"
 #include "tiering/disk/ssd_rebuild.h"
 
 namespace quire::bench {
@@ -62,14 +63,15 @@ void commit_all(BenchDaemon& daemon, const BenchModel& model, uint64_t spans) {
   settle(daemon);
   QUIRE_CHECK(tier_status(daemon).demoter.set_aside == 0);
   uint64_t durable = 0;
-  daemon.on_core([&](server::Daemon& d) { durable = d.cache().store().counters().ssd_spans; });
+  daemon.on_core(
+      [&](server::Daemon& d) { durable = tests::Inspector(d.cache()).counters().ssd_spans; });
   QUIRE_CHECK(durable == spans);
 }
 
 uint64_t table_bytes(BenchDaemon& daemon) {
   uint64_t bytes = 0;
   daemon.on_core([&](server::Daemon& d) {
-    bytes = d.cache().store().table_bytes() + d.tier()->status().table_bytes;
+    bytes = tests::Inspector(d.cache()).table_bytes() + d.tier()->status().table_bytes;
   });
   return bytes;
 }

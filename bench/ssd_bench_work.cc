@@ -10,6 +10,8 @@
 #include <filesystem>
 
 #include "model/layout_toml.h"
+#include "tests/support/inspector.h"
+#include "tests/support/meddler.h"
 
 namespace quire::bench {
 
@@ -132,7 +134,7 @@ void fill_pool(BenchDaemon& daemon) {
   while (!whole) {
     daemon.on_core([&](server::Daemon& d) {
       whole =
-          d.cache().store().pool().grow(model::DomainId{0}) == allocator::Pool::Growth::kExhausted;
+          tests::Meddler(d.cache()).grow(model::DomainId{0}) == allocator::Pool::Growth::kExhausted;
     });
     ::usleep(1000);
   }
@@ -149,7 +151,7 @@ namespace {
 [[noreturn]] void give_up(BenchDaemon& daemon) {
   const tiering::SsdTierStatus status = tier_status(daemon);
   daemon.on_core([&](server::Daemon& d) {
-    const cache::StoreCounters& counters = d.cache().store().counters();
+    const tests::CacheCounters counters = tests::Inspector(d.cache()).counters();
     std::fprintf(stderr,
                  "bench: the SSD tier does not settle: %lu of %lu spans, %lu of %lu checkpoints "
                  "durable; %lu queued, %lu transfers, state %s %s %s\n",
@@ -168,9 +170,7 @@ void settle(BenchDaemon& daemon, uint32_t poll_us) {
   bool settled = false;
   while (!settled) {
     daemon.on_core([&](server::Daemon& d) {
-      const cache::StoreCounters& counters = d.cache().store().counters();
-      settled = counters.ssd_spans == counters.spans &&
-                counters.ssd_checkpoints == counters.checkpoints && d.tier()->idle();
+      settled = tests::Inspector(d.cache()).counters().all_on_ssd() && d.tier()->idle();
     });
     if (settled) return;
     if (watch.seconds() > kSettleSeconds) give_up(daemon);
@@ -182,7 +182,8 @@ void settle(BenchDaemon& daemon, uint32_t poll_us) {
 void empty_ram(BenchDaemon& daemon) {
   uint64_t evicted = 1;
   while (evicted > 0) {
-    daemon.on_core([&](server::Daemon& d) { evicted = d.cache().store().evict(kEvictedAtOnce); });
+    daemon.on_core(
+        [&](server::Daemon& d) { evicted = tests::Meddler(d.cache()).evict(kEvictedAtOnce); });
   }
 }
 
@@ -201,14 +202,14 @@ std::vector<Extent> spans_of(server::Daemon& daemon, const BenchModel& model,
   key.layout = or_exit(daemon.cache().layouts().add(model.layout), "layout");
   cache::CacheSession cached;
   or_exit(daemon.cache().open_session(key, 1, cached), "open a session");
-  const cache::NodeStore& store = daemon.cache().store();
+  const tests::Inspector inspector(daemon.cache());
   const uint32_t step = model.layout.units_per_block();
   std::vector<Extent> extents;
   for (uint32_t units = step; units * model.layout.unit_tokens <= tokens; units += step) {
     const auto node =
-        store.tree().find(cached.root, cache::NodeKind::kSpan, session.chain()[units - 1]);
-    QUIRE_CHECK(node.has_value() && store.ssd_place(*node).has_value());
-    Extent extent{.slot = {store.ssd_place(*node)->slot}, .pages = {}};
+        inspector.find(cached.root, model::FillKind::kSpan, session.chain()[units - 1]);
+    QUIRE_CHECK(node.has_value() && inspector.ssd_copy(*node).has_value());
+    Extent extent{.slot = {inspector.ssd_copy(*node)->slot}, .pages = {}};
     const auto& plan = daemon.cache().names().root(cached.root).layout->span_plan;
     for (const model::PlannedPage& page : plan.pages) {
       extent.pages.push_back(tiering::whole_blocks(page.bytes));

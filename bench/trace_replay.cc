@@ -1,4 +1,5 @@
 #include "bench/trace_replay.h"
+#include "tests/support/meddler.h"
 
 #include <algorithm>
 #include <cstring>
@@ -102,7 +103,7 @@ void TraceReplay::replay(const TraceSession& session) {
     ++conversation;
     for (const TraceRequest& request : stream) take_turn(request, conversation);
   }
-  daemon_.on_core([](server::Daemon& daemon) { daemon.cache().store().evict(0); });
+  daemon_.on_core([](server::Daemon& daemon) { tests::Meddler(daemon.cache()).evict(); });
 }
 
 ReplayFigures TraceReplay::figures() {

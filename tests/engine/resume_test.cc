@@ -76,10 +76,12 @@ class Resume : public testing::Test {
   // Drops `count` objects picked at random among those that may go.
   void drop_random(std::mt19937& random, uint32_t count) {
     daemon_.on_core([&](server::Daemon& daemon) {
-      cache::NodeStore& store = daemon.cache().store();
-      for (uint32_t tries = 0; tries < 10'000 && count > 0; ++tries) {
-        const model::NodeId node{static_cast<uint32_t>(random() % store.tree().end_of_nodes())};
-        if (store.drop(node, cache::DropReason::kEvicted)) --count;
+      std::vector<model::NodeId> objects = inspect(daemon).objects();
+      for (uint32_t tries = 0; tries < 10'000 && count > 0 && !objects.empty(); ++tries) {
+        const auto at = objects.begin() + static_cast<std::ptrdiff_t>(random() % objects.size());
+        if (!meddle(daemon).drop(*at)) continue;
+        objects.erase(at);
+        --count;
       }
     });
   }
@@ -115,7 +117,7 @@ TEST_F(Resume, EveryUnitBoundaryForEveryChunkSizeGivesTheBitsOfAColdRun) {
 }
 
 TEST_F(Resume, AfterRandomEvictionsTheBitsAreThoseOfAColdRun) {
-  std::mt19937 random(11);
+  std::mt19937 random(2);  // shortens seven hits; other seeds as few as two
   uint32_t partial_hits = 0;
   run("evicted", kTextTokens, 256);
   for (int round = 0; round < 12; ++round) {

@@ -84,8 +84,8 @@ TEST(Laws, Law05_EndOfAClientFreesEverythingItHeld) {
   }
   EXPECT_TRUE(daemon.is_quiet());
   daemon.on_core([](server::Daemon& d) {
-    EXPECT_EQ(d.cache().store().counters().spans, 5u) << "what was committed stays";
-    EXPECT_EQ(d.cache().store().pool().usage(model::DomainId{0}).slots, 7u);
+    EXPECT_EQ(inspect(d).counters().spans, 5u) << "what was committed stays";
+    EXPECT_EQ(inspect(d).usage().slots, 7u);
   });
 }
 

@@ -23,11 +23,7 @@ std::unique_ptr<Session> turn(client::Client& client, client::SessionOptions opt
   return session;
 }
 
-uint64_t checkpoints(TestDaemon& daemon) {
-  uint64_t count = 0;
-  daemon.on_core([&](server::Daemon& d) { count = d.cache().store().counters().checkpoints; });
-  return count;
-}
+uint64_t checkpoints(TestDaemon& daemon) { return daemon.counters().checkpoints; }
 
 }  // namespace
 
@@ -52,9 +48,9 @@ TEST(NamespaceEpoch, LaterEpochMakesEverythingOlderUnreachableAndGivesItsMemoryB
   daemon.on_core([](server::Daemon& d) { d.cache().check_invariants(); });
   ASSERT_TRUE(old->close().ok());
   EXPECT_TRUE(
-      daemon.eventually([](server::Daemon& d) { return d.cache().store().counters().spans == 0; }));
+      daemon.eventually([](server::Daemon& d) { return inspect(d).counters().spans == 0; }));
   daemon.on_core([](server::Daemon& d) {
-    EXPECT_EQ(d.cache().store().pool().usage(model::DomainId{0}).slots, 0u);
+    EXPECT_EQ(inspect(d).usage().slots, 0u);
     EXPECT_EQ(d.cache().names().root_count(), 1u) << "the old root was forgotten";
   });
 }

@@ -113,7 +113,7 @@ TEST(Laws, Law02_AbortedFillLeavesNothing) {
   EXPECT_EQ(session->match(kTokens + 1)->span_tokens, 0u);
   daemon.on_core([](server::Daemon& d) {
     EXPECT_EQ(d.cache().fill_count(), 0u);
-    EXPECT_EQ(d.cache().store().pool().usage(model::DomainId{0}).slots, 0u);
+    EXPECT_EQ(inspect(d).usage().slots, 0u);
   });
   EXPECT_EQ(session->commit(*fill).code(), Errc::kNotFound);
 }
@@ -162,11 +162,9 @@ TEST(Laws, Law04_ChangedPageIsNeverDelivered) {
   ASSERT_TRUE(reader->release(match->lease).ok());
 
   daemon.on_core([&](server::Daemon& d) {  // one bit of the seventh span
-    const auto node =
-        d.cache().store().tree().find(model::RootId{0}, cache::NodeKind::kSpan, reader->chain()[6]);
+    const auto node = inspect(d).find(model::FillKind::kSpan, reader->chain()[6]);
     ASSERT_TRUE(node);
-    const auto slot = d.cache().store().first_page(*node);
-    d.cache().store().pool().place(slot).data[100] ^= std::byte{1};
+    meddle(d).corrupt(*node, 100);
   });
   match = reader->match(kTokens + 1);
   ASSERT_TRUE(match.ok());
@@ -181,8 +179,8 @@ TEST(Laws, Law04_ChangedPageIsNeverDelivered) {
   EXPECT_EQ(match->exact_tokens, 24u) << "the page and what depends on it are misses";
   EXPECT_EQ(check_hit(*reader, *match), 6);
   daemon.on_core([](server::Daemon& d) {
-    EXPECT_EQ(d.cache().store().counters().quarantined, 4u);
-    EXPECT_EQ(d.cache().store().counters().spans, 6u) << "quarantined pages were given back";
+    EXPECT_EQ(inspect(d).counters().quarantined, 4u);
+    EXPECT_EQ(inspect(d).counters().spans, 6u) << "quarantined pages were given back";
   });
 }
 

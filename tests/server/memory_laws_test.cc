@@ -67,13 +67,12 @@ class WaitForMemory : public testing::Test {
     model::DomainId other;
     daemon_.on_core([&](server::Daemon& d) { other = *d.cache().add_domain("uid:another"); });
     const auto grown = [&](server::Daemon& d) {
-      allocator::Pool& pool = d.cache().store().pool();
-      pool.grow(other);
-      return pool.usage(other).segment_bytes == 3 * kSegmentBytes;
+      meddle(d).grow(other);
+      return inspect(d).usage(other).segment_bytes == 3 * kSegmentBytes;
     };
     ASSERT_TRUE(daemon_.eventually(grown));
     daemon_.on_core([&](server::Daemon& d) {
-      for (const auto& view : d.cache().store().pool().segments(other)) {
+      for (const auto& view : inspect(d).segments(other)) {
         kept_.emplace_back(::fcntl(view.segment->read_only_fd(), F_DUPFD_CLOEXEC, 0));
       }
     });
@@ -135,12 +134,11 @@ TEST_F(WaitForMemory, WhatIsKeptIsChargedAndComesWhenItIsGone) {
   ASSERT_TRUE(fill.ok());
   writer->flush();
   ASSERT_TRUE(daemon_.eventually([](server::Daemon& d) {
-    return d.cache().store().pool().usage(model::DomainId{1}).retiring_bytes == kSegmentBytes;
+    return inspect(d).usage(model::DomainId{1}).retiring_bytes == kSegmentBytes;
   }));
   daemon_.on_core([](server::Daemon& d) {
-    const allocator::Pool& pool = d.cache().store().pool();
-    EXPECT_EQ(pool.usage(model::DomainId{0}).segment_bytes, kSegmentBytes);
-    EXPECT_EQ(pool.usage(model::DomainId{1}).segment_bytes, 2 * kSegmentBytes);
+    EXPECT_EQ(inspect(d).usage().segment_bytes, kSegmentBytes);
+    EXPECT_EQ(inspect(d).usage(model::DomainId{1}).segment_bytes, 2 * kSegmentBytes);
   });
   kept_.clear();
   const auto done = completion(*writer);
@@ -170,8 +168,8 @@ TEST_F(WaitForMemory, ObjectThatCanNeverFitEvictsNothing) {
     EXPECT_EQ(session.wait_completion().code, static_cast<int>(Errc::kResourceExhausted));
   }
   daemon_.on_core([](server::Daemon& d) {
-    EXPECT_EQ(d.cache().store().evictions(), 0u);
-    EXPECT_EQ(d.cache().store().pool().usage(model::DomainId{1}).segment_bytes, 3 * kSegmentBytes)
+    EXPECT_EQ(inspect(d).counters().evictions, 0u);
+    EXPECT_EQ(inspect(d).usage(model::DomainId{1}).segment_bytes, 3 * kSegmentBytes)
         << "three pages of 60 MiB are more than half of four segments";
   });
 }

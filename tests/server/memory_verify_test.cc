@@ -30,10 +30,9 @@ class MemoryVerify : public testing::Test {
   void damage(const Session& session, uint32_t end_tokens) {
     const model::Hash256 key = session.chain()[end_tokens / session.layout().unit_tokens - 1];
     daemon_.on_core([&](server::Daemon& daemon) {
-      cache::NodeStore& store = daemon.cache().store();
-      const auto node = store.tree().find(model::RootId{0}, cache::NodeKind::kSpan, key);
+      const auto node = inspect(daemon).find(model::FillKind::kSpan, key);
       ASSERT_TRUE(node.has_value());
-      store.pool().place(store.first_page(*node)).data[77] ^= std::byte{4};
+      meddle(daemon).corrupt(*node, 77);
     });
   }
 
@@ -82,7 +81,7 @@ TEST_F(MemoryVerify, AByteThatChangedInRamIsFoundAndIsAMissFromThenOn) {
   EXPECT_EQ(match->span_tokens, 40u) << "what stands before the bad span";
   EXPECT_EQ(exact(2), 80u);
   daemon_.on_core([](server::Daemon& daemon) {
-    EXPECT_EQ(daemon.cache().store().counters().quarantined, 6u) << "five spans, one checkpoint";
+    EXPECT_EQ(inspect(daemon).counters().quarantined, 6u) << "five spans, one checkpoint";
     daemon.cache().check_invariants();
   });
   const auto status = boost::json::parse(*client_->status_json());

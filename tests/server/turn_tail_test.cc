@@ -56,11 +56,7 @@ class TurnTail : public testing::Test {
   }
   uint32_t take_turn() { return take_turn(*open()); }
 
-  uint64_t checkpoints() {
-    uint64_t count = 0;
-    daemon_.on_core([&](server::Daemon& d) { count = d.cache().store().counters().checkpoints; });
-    return count;
-  }
+  uint64_t checkpoints() { return daemon_.counters().checkpoints; }
 
   TestDaemon daemon_;
   std::unique_ptr<client::Client> client_ = daemon_.connect();

@@ -63,9 +63,7 @@ TEST(WaitingCommits, Law05_DeathFreesWhatWaits) {
     ASSERT_NE(writer.commit_all_but_the_first(200), 0u);
   }
   EXPECT_TRUE(daemon.is_quiet());
-  daemon.on_core([](server::Daemon& d) {
-    EXPECT_EQ(d.cache().store().pool().usage(model::DomainId{0}).slots, 0u);
-  });
+  daemon.on_core([](server::Daemon& d) { EXPECT_EQ(inspect(d).usage().slots, 0u); });
 }
 
 TEST(WaitingCommits, Law10_TheyHoldNoCopyJob) {
@@ -95,7 +93,7 @@ TEST(WaitingCommits, Law10_DeadlineEndsTheCommitAndItsFill) {
   EXPECT_EQ(code_of(writer.session().wait_completion()), Errc::kDeadlineExceeded);
   daemon.on_core([](server::Daemon& d) {
     EXPECT_EQ(d.cache().fill_count(), 1u);
-    EXPECT_EQ(d.cache().store().pool().usage(model::DomainId{0}).slots, 1u);
+    EXPECT_EQ(inspect(d).usage().slots, 1u);
   });
   // The position may be filled anew, and its parent is as it was.
   const uint64_t again = writer.granted(2);
@@ -118,7 +116,7 @@ TEST(WaitingCommits, WorstOrderBecomesVisibleWhole) {
   }
   daemon.on_core([](server::Daemon& d) {
     EXPECT_EQ(d.cache().fill_count(), 0u);
-    EXPECT_EQ(d.cache().store().counters().spans, kUnits);
+    EXPECT_EQ(inspect(d).counters().spans, kUnits);
   });
 }
 

@@ -70,9 +70,7 @@ class Workload {
     while (!settled) {
       QUIRE_CHECK(std::chrono::steady_clock::now() - start < kPatience);
       on_core([&](server::Daemon& d) {
-        const cache::StoreCounters& counters = d.cache().store().counters();
-        settled = counters.ssd_spans == counters.spans &&
-                  counters.ssd_checkpoints == counters.checkpoints && d.tier()->idle();
+        settled = inspect(d).counters().all_on_ssd() && d.tier()->idle();
       });
       std::this_thread::yield();
     }
@@ -83,9 +81,8 @@ class Workload {
   // Everything goes, from RAM and SSD; its slots are free some time later.
   void drop_all() {
     on_core([](server::Daemon& d) {
-      d.cache().store().evict(0);
-      while (d.cache().store().evict_one_from_ssd()) {
-      }
+      meddle(d).evict();
+      meddle(d).empty_ssd();
     });
   }
 
@@ -221,7 +218,7 @@ void write_first(TestDaemon& daemon, ChangedStart how) {
   QUIRE_CHECK(session->append_tokens(context_tokens(kTokens + 1, 77)).ok());
   QUIRE_CHECK(commit_context(*session, kTokens + 1).ok());
   QUIRE_CHECK(daemon.eventually([](server::Daemon& d) {
-    const cache::StoreCounters& counters = d.cache().store().counters();
+    const CacheCounters counters = inspect(d).counters();
     return counters.ssd_spans == counters.spans && d.tier()->idle();
   }));
 }
@@ -259,7 +256,7 @@ std::string check_after_crash(const std::string& ssd_path, const std::set<uint64
   daemon.on_core([&](server::Daemon& d) {
     wrong += check_status(d.tier()->status());
     d.tier()->check_invariants();
-    const cache::StoreCounters& counters = d.cache().store().counters();
+    const CacheCounters counters = inspect(d).counters();
     if (d.tier()->status().space.used_slots != counters.ssd_spans + counters.ssd_checkpoints) {
       wrong += "slots and objects differ in number";
     }

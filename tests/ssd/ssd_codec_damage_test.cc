@@ -227,7 +227,7 @@ class SsdCodecDamage : public testing::Test {
     rig().daemon().on_core([&](server::Daemon& daemon) {
       const model::NodeId node =
           find_node(daemon, *session, model::FillKind::kSpan, (span + 1) * 8);
-      slot = {daemon.cache().store().ssd_place(node)->slot};
+      slot = {inspect(daemon).ssd_copy(node)->slot};
     });
     tiering::Superblock superblock;
     read_at(packed_.ssd_path() + "/superblock", 0,

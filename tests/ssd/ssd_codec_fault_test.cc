@@ -141,7 +141,7 @@ TEST(SsdCodecFault, CompletionsInAnyOrderAreTakenForWhatTheyAre) {
   }
   ASSERT_TRUE(packed.ssd().daemon().eventually([&](server::Daemon& daemon) {
     packed.ssd().release_on_core(1);
-    const cache::StoreCounters& counters = daemon.cache().store().counters();
+    const CacheCounters counters = inspect(daemon).counters();
     return counters.ssd_spans == counters.spans && daemon.tier()->idle();
   }));
   packed.ssd().with_engine([](FaultyEngine& engine) { engine.hold_all(false); });

@@ -331,9 +331,8 @@ TEST(SsdCodec, Law08_SlotsOfBothFormsAreUsedAgain) {
     rig.empty_ram();
     EXPECT_TRUE(packed.is_whole(context, 80));
     rig.daemon().on_core([](server::Daemon& daemon) {
-      daemon.cache().store().evict(0);
-      while (daemon.cache().store().evict_one_from_ssd()) {
-      }
+      meddle(daemon).evict();
+      meddle(daemon).empty_ssd();
     });
     EXPECT_EQ(audit(rig), "");
   }

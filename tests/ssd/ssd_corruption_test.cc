@@ -92,7 +92,7 @@ class CorruptSsd {
     Extent extent;
     rig_.daemon().on_core([&](server::Daemon& daemon) {
       const model::NodeId node = find_node(daemon, *session, FillKind::kSpan, (span + 1) * 4);
-      const tiering::SsdSlot slot{daemon.cache().store().ssd_place(node)->slot};
+      const tiering::SsdSlot slot{inspect(daemon).ssd_copy(node)->slot};
       extent = place(slot);
     });
     return extent;
@@ -239,9 +239,8 @@ TEST(SsdCorruptRam, Law04_CorruptPageIsNeverWritten) {
     rig.commit(*client, 1, kTokens, small_append_layout());
     const auto session = rig.session(*client, 1, kTokens, small_append_layout());
     rig.daemon().on_core([&](server::Daemon& daemon) {
-      const cache::NodeStore& store = daemon.cache().store();
       const model::NodeId node = find_node(daemon, *session, FillKind::kSpan, (kBad + 1) * 4);
-      store.pool().place(store.first_page(node)).data[100] ^= std::byte{1};
+      meddle(daemon).corrupt(node, 100);
       daemon.tier()->hurry();
     });
     ASSERT_TRUE(rig.settle());

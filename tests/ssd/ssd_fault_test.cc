@@ -169,7 +169,7 @@ TEST(SsdFault, CompletionsInAnyOrderAreTakenForWhatTheyAre) {
   for (uint64_t context = 1; context <= 6; ++context) oracle.commit(*client, context);
   ASSERT_TRUE(ssd.daemon().eventually([&](server::Daemon& daemon) {
     ssd.release_on_core(1);
-    const cache::StoreCounters& counters = daemon.cache().store().counters();
+    const CacheCounters counters = inspect(daemon).counters();
     return counters.ssd_spans == counters.spans && daemon.tier()->idle();
   }));
   rig.empty_ram();

@@ -6,8 +6,6 @@
 
 namespace quire::tests {
 
-using cache::NodeKind;
-using cache::NodeLink;
 using client::LoadedPages;
 using client::Session;
 using model::FillKind;
@@ -138,35 +136,17 @@ Hit try_hit(SsdRig& rig, client::Client& client, uint64_t context, uint32_t toke
 
 namespace {
 
-uint64_t pages_of_resident(const cache::Cache& cache) {
-  const cache::NodeStore& store = cache.store();
-  uint64_t pages = 0;
-  for (uint32_t i = 0; i < store.tree().end_of_nodes(); ++i) {
-    const NodeLink& link = store.tree().link(NodeId{i});
-    const auto kind = static_cast<NodeKind>(link.kind);
-    if ((kind != NodeKind::kSpan && kind != NodeKind::kCheckpoint) || !link.resident) continue;
-    for (model::SlotId slot = store.first_page(NodeId{i}); slot.valid();
-         slot = store.next_page(slot)) {
-      ++pages;
-    }
-  }
-  return pages;
-}
-
 std::string audit_idle(server::Daemon& daemon) {
   daemon.cache().check_invariants();
   daemon.tier()->check_invariants();
-  const cache::NodeStore& store = daemon.cache().store();
-  uint64_t slots = 0;
-  for (uint16_t d = 0; d < store.pool().domain_count(); ++d) {
-    slots += store.pool().usage(model::DomainId{d}).slots;
-  }
-  const uint64_t pages = pages_of_resident(daemon.cache());
+  const uint64_t slots = inspect(daemon).ram_slot_count();
+  const uint64_t pages = inspect(daemon).ram_page_count();
   if (slots != pages) {
     return std::to_string(slots) + " RAM slots for " + std::to_string(pages) + " pages";
   }
   const tiering::SsdTierStatus status = daemon.tier()->status();
-  const uint64_t copies = store.counters().ssd_spans + store.counters().ssd_checkpoints;
+  const CacheCounters counters = inspect(daemon).counters();
+  const uint64_t copies = counters.ssd_spans + counters.ssd_checkpoints;
   // What is free in a sealed file stays taken.
   uint64_t kept = 0;
   for (const tiering::KeptCount& count : status.kept) kept += count.objects;
@@ -222,14 +202,8 @@ bool wait_for_state(SsdRig& rig, tiering::SsdState state) {
 
 NodeId find_node(server::Daemon& daemon, const Session& session, FillKind kind,
                  uint32_t end_tokens) {
-  const cache::PrefixTree& tree = daemon.cache().store().tree();
   const model::Hash256& key = session.chain()[end_tokens / session.layout().unit_tokens - 1];
-  const NodeKind wanted = kind == FillKind::kSpan ? NodeKind::kSpan : NodeKind::kCheckpoint;
-  for (uint32_t i = 0; i < tree.end_of_nodes(); ++i) {
-    const NodeLink& link = tree.link(NodeId{i});
-    if (static_cast<NodeKind>(link.kind) == wanted && tree.key(NodeId{i}) == key) return NodeId{i};
-  }
-  return {};
+  return inspect(daemon).find_anywhere(kind, key);
 }
 
 }  // namespace quire::tests

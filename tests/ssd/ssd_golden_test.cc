@@ -139,7 +139,7 @@ TEST(SsdGolden, Law14_UnknownReadOnlyFeatureIsReadAndNothingIsWritten) {
       EXPECT_EQ(status.state, tiering::SsdState::kReadOnly);
       EXPECT_NE(status.reason.find("features"), std::string::npos);
       // To leave RAM is no reason to write either.
-      d.cache().store().evict(0);
+      meddle(d).evict();
       d.tier()->hurry();
     });
     EXPECT_EQ(loaded_tokens(*client, 1, 24), is_own_domain() ? 24 : 0);
@@ -166,8 +166,8 @@ TEST(SsdGolden, MakeArchive) {
       ASSERT_TRUE(commit_context(*session, context.tokens + 1).ok());
     }
     ASSERT_TRUE(daemon.eventually([](server::Daemon& d) {
-      return d.cache().store().counters().ssd_spans == kSpans &&
-             d.cache().store().counters().ssd_checkpoints == kCheckpoints && d.tier()->idle();
+      return inspect(d).counters().ssd_spans == kSpans &&
+             inspect(d).counters().ssd_checkpoints == kCheckpoints && d.tier()->idle();
     }));
   }
   // Logs and options name the machine, and are not of the format.

@@ -210,10 +210,7 @@ TEST(SsdKeep, ARootsRecordGoesWithItsLastRun) {
   commit_durably(rig, 1);
   commit_durably(rig, 2, small_append_layout());
   rig.empty_ram();
-  rig.daemon().on_core([](server::Daemon& d) {
-    while (d.cache().store().evict_one_from_ssd()) {
-    }
-  });
+  rig.daemon().on_core([](server::Daemon& d) { meddle(d).empty_ssd(); });
   ASSERT_TRUE(rig.daemon().eventually([](server::Daemon& d) {
     return d.tier()->status().space.freeing_slots == 0 && d.tier()->idle();
   }));
@@ -396,8 +393,7 @@ TEST(SsdKeep, WhatIsCommittedBesideKeptContentOfItsRootIsServedWithIt) {
   rig.daemon().start();
   rig.daemon().on_core([](server::Daemon& d) {
     EXPECT_TRUE(d.tier()->drop_kept(std::nullopt).ok());
-    while (d.cache().store().evict_one_from_ssd()) {
-    }
+    meddle(d).empty_ssd();
   });
   ASSERT_TRUE(rig.daemon().eventually([](server::Daemon& d) {
     const tiering::SsdTierStatus status = d.tier()->status();

@@ -86,7 +86,7 @@ class LargeObjectTest : public testing::Test {
     SsdSlot slot;
     rig_.daemon().on_core([&](server::Daemon& d) {
       const model::NodeId node = find_node(d, *session, FillKind::kCheckpoint, kTokens);
-      slot = {d.cache().store().ssd_place(node)->slot};
+      slot = {inspect(d).ssd_copy(node)->slot};
     });
     read_at(file_of(slot.region()), offset_of(slot.region()),
             std::as_writable_bytes(std::span(&header, 1)));
@@ -130,7 +130,7 @@ TEST_F(LargeObjectTest, IsDurableAndComesBackBitExactAlsoAfterARestart) {
   EXPECT_EQ(superblock_at(memory_.ssd_path()).incompatible, tiering::kLargeObjects);
   check();
   rig_.empty_ram();
-  EXPECT_EQ(rig_.counters().resident_checkpoints, 0u);
+  EXPECT_EQ(rig_.counters().ram_checkpoints, 0u);
   EXPECT_TRUE(whole(1, checkpoints));
   EXPECT_TRUE(whole(2, spans, 12));
   check();

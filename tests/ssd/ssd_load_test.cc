@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "tests/ssd/ssd_faults.h"
+#include "tests/support/object_maker.h"
 #include "tiering/io/crc_copy.h"
 
 namespace quire::tests {
@@ -86,7 +87,7 @@ bool wait_all(SsdRig& rig, std::span<PendingLoad* const> loads) {
 void settle_and_empty(SsdRig& rig) {
   ASSERT_TRUE(rig.settle());
   rig.empty_ram();
-  ASSERT_EQ(rig.counters().resident_spans, 0u);
+  ASSERT_EQ(rig.counters().ram_spans, 0u);
 }
 
 // Commits `blocks` blocks of the big layout, and has them on the device only.
@@ -118,15 +119,13 @@ struct OtherUser {
     key.namespace_name = "model";
     key.layout = model::LayoutId{0};
     if (!session.root.valid()) QUIRE_CHECK(cache.open_session(key, 1, session).ok());
-    const cache::Root& root = cache.names().root(session.root);
-    model::SlotId slot;
-    const auto room = cache.store().allocate(root.classes[0], key.domain, {}, slot);
-    if (room != cache::NodeStore::Room::kHave) return false;
-    cache.store().pool().page(slot).crc32c =
-        tiering::crc32c(cache.store().pool().place(slot).data, kBigPage);
-    model::Hash256 hash;
-    hash.bytes[0] = 1;
-    node = *cache.store().add(root.node, cache::NodeKind::kSpan, hash, 1, std::span(&slot, 1));
+    NewObject span{.root = session.root, .parent = cache.names().root(session.root).node};
+    span.hash.bytes[0] = 1;
+    span.units = 1;
+    if (ObjectMaker(cache).make(span, node) != Room::kHave) return false;
+    const auto pages = inspect(daemon).pages(node);
+    QUIRE_CHECK(pages.size() == 1 && pages[0].bytes.size() == kBigPage);
+    meddle(daemon).set_checksum(node, tiering::crc32c(pages[0].bytes.data(), kBigPage));
     return true;
   }
   void load(server::Daemon& daemon) {
@@ -212,7 +211,7 @@ TEST(SsdLoad, LoadThatWaitsForMemoryKeepsNoOtherUserFromLoading) {
     ASSERT_TRUE(rig.daemon().eventually(two_waits));
     rig.daemon().on_core([&](server::Daemon& daemon) { other.load(daemon); });
     EXPECT_TRUE(rig.daemon().eventually([&](server::Daemon& daemon) {
-      return daemon.cache().store().tree().link(other.node).moving != 0;
+      return inspect(daemon).object(other.node).moving;
     })) << "it is being read";
     EXPECT_FALSE(two.poll());
     ssd.with_engine([](FaultyEngine& engine) { engine.hold_all(false); });
@@ -222,7 +221,7 @@ TEST(SsdLoad, LoadThatWaitsForMemoryKeepsNoOtherUserFromLoading) {
     EXPECT_EQ(one.code(), Errc::kOk);
     EXPECT_EQ(two.code(), Errc::kResourceExhausted);
     EXPECT_TRUE(rig.daemon().eventually(
-        [&](server::Daemon& daemon) { return daemon.cache().store().is_resident(other.node); }));
+        [&](server::Daemon& daemon) { return inspect(daemon).in_ram(other.node); }));
   }
   rig.daemon().on_core([&](server::Daemon& daemon) { other.leave(daemon); });
   EXPECT_EQ(audit(rig), "");
@@ -251,10 +250,7 @@ TEST(SsdLoad, LoadsOfAUserAreBoundedAndItsEndLetsThemGo) {
   ssd.with_engine([](FaultyEngine& engine) { engine.hold_all(false); });
   ssd.release_held();
   EXPECT_TRUE(ssd.daemon().eventually([](server::Daemon& daemon) {
-    const cache::PrefixTree& tree = daemon.cache().store().tree();
-    uint64_t pins = 0;
-    for (uint32_t i = 0; i < tree.end_of_nodes(); ++i) pins += tree.link(model::NodeId{i}).pins;
-    return pins == 0 && daemon.tier()->loader().idle();
+    return inspect(daemon).pin_count() == 0 && daemon.tier()->loader().idle();
   }));
   EXPECT_TRUE(whole(try_hit(rig, *client, 1, kTokens)));
   EXPECT_EQ(audit(rig), "");
@@ -384,13 +380,10 @@ TEST(SsdLoad, LongLoadKeepsNobodyFromStarting) {
   const uint64_t alone_us = estimate_us(2);
   EXPECT_GT(alone_us, 0u);
   ssd.with_engine([](FaultyEngine& engine) { engine.hold_all(true); });
-  uint32_t moving = 0;
-  const auto eventually_moving = [&](uint32_t least) {
+  uint64_t moving = 0;
+  const auto eventually_moving = [&](uint64_t least) {
     return rig.daemon().eventually([&](server::Daemon& daemon) {
-      const cache::PrefixTree& tree = daemon.cache().store().tree();
-      moving = 0;
-      for (uint32_t i = 0; i < tree.end_of_nodes(); ++i)
-        moving += tree.link(model::NodeId{i}).moving;
+      moving = inspect(daemon).moving_count();
       return moving >= least;
     });
   };
@@ -399,7 +392,7 @@ TEST(SsdLoad, LongLoadKeepsNobodyFromStarting) {
     ASSERT_TRUE(eventually_moving(kShare));
     EXPECT_LT(moving, kShare + kRun);
     EXPECT_GT(estimate_us(2), 2 * alone_us);
-    const uint32_t of_one = moving;
+    const uint64_t of_one = moving;
     PendingLoad two(*client, 2, kRun * 4, big_layout());
     ASSERT_TRUE(eventually_moving(of_one + kRun));
     ssd.with_engine([](FaultyEngine& engine) { engine.hold_all(false); });
@@ -419,7 +412,7 @@ TEST(SsdLoad, PrefetchBringsPagesToRam) {
   const auto session = rig.session(*client, 1, kTokens);
   ASSERT_TRUE(session->advise(model::Advice::kPrefetch, kTokens).ok());
   ASSERT_TRUE(rig.daemon().eventually([](server::Daemon& daemon) {
-    return daemon.cache().store().nonresident_count() == 0 && daemon.tier()->idle();
+    return inspect(daemon).counters().ssd_only == 0 && daemon.tier()->idle();
   }));
   const uint64_t read = rig.status().mover.read_bytes;
   const Hit hit = try_hit(rig, *client, 1, kTokens);

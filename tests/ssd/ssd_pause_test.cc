@@ -37,15 +37,10 @@ class SsdPause : public testing::Test {
 
   // Nodes of everything that has a copy; of what is on SSD only.
   uint64_t copies() {
-    const cache::StoreCounters counters = rig_.counters();
+    const CacheCounters counters = rig_.counters();
     return counters.ssd_spans + counters.ssd_checkpoints;
   }
-  uint64_t away() {
-    uint64_t count = 0;
-    rig_.daemon().on_core(
-        [&](server::Daemon& d) { count = d.cache().store().nonresident_count(); });
-    return count;
-  }
+  uint64_t away() { return rig_.counters().ssd_only; }
   // The daemon's time goes on a little while it is waited for: a device that is asked again later
   // needs that. A minute at the most, of the hour's pause.
   template <typename Condition>
@@ -88,7 +83,7 @@ TEST_F(SsdPause, WhatIsPausedGoesToTheSsdLeavesRamFirstAndIsBackInTime) {
   // And just before, nobody having asked, it is all there.
   at(milliseconds(kPauseMs) - seconds(1));
   EXPECT_TRUE(rig_.daemon().eventually(
-      [](server::Daemon& d) { return d.cache().store().nonresident_count() == 0; }));
+      [](server::Daemon& d) { return inspect(d).counters().ssd_only == 0; }));
   EXPECT_LT(clock_.now_ns(), start_ns + int64_t{kPauseMs} * 1'000'000);
   EXPECT_EQ(rig_.hit_tokens(*client_, 2, kTokens), 80);
   rig_.daemon().on_core([](server::Daemon& d) { d.cache().check_invariants(); });

@@ -29,7 +29,7 @@ TEST(SsdPolicy, WriteBackWritesNothingWhileRamIsWide) {
   rig.commit(*client, 1, kTokens);
   rig.daemon().on_core([](server::Daemon& d) {
     for (int i = 0; i < 100; ++i) d.tier()->step();
-    EXPECT_EQ(d.cache().store().counters().ssd_spans, 0u);
+    EXPECT_EQ(inspect(d).counters().ssd_spans, 0u);
     EXPECT_TRUE(d.tier()->idle());
   });
 }
@@ -117,7 +117,7 @@ TEST(SsdPolicy, InteractiveRuleLeavesBatchSessionsOut) {
   ASSERT_TRUE(commit_context(*batch, kTokens).ok());
   rig.commit(*client, 2, kTokens, small_append_layout());
   ASSERT_TRUE(rig.daemon().eventually([](server::Daemon& d) {
-    return d.tier()->idle() && d.cache().store().counters().ssd_spans == 100;
+    return d.tier()->idle() && inspect(d).counters().ssd_spans == 100;
   }));
   EXPECT_EQ(rig.counters().spans, 200u);
   EXPECT_GT(rig.status().admission.refused_by_rule, 0u);
@@ -187,7 +187,7 @@ TEST(SsdPolicy, Law01_NamespaceEpochSurvivesARestart) {
     ASSERT_TRUE(later->append_tokens(context_tokens(kTokens + 1, 1)).ok());
     ASSERT_TRUE(commit_context(*later, 81).ok());
     ASSERT_TRUE(rig.daemon().eventually([](server::Daemon& d) {
-      return d.tier()->idle() && d.cache().store().counters().spans == 10;
+      return d.tier()->idle() && inspect(d).counters().spans == 10;
     })) << "what belongs to the older epoch is reclaimed";
   }
   rig.daemon().restart();

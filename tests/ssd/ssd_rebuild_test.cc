@@ -193,9 +193,8 @@ TEST_F(RebuildTest, Law08_RolledBackManifestGivesMissesAndNoWrongByte) {
   fs::copy(manifest(), path() + "-kept", fs::copy_options::recursive);
   rig_.daemon().start();
   rig_.daemon().on_core([](server::Daemon& d) {
-    d.cache().store().evict(0);
-    while (d.cache().store().evict_one_from_ssd()) {
-    }
+    meddle(d).evict();
+    meddle(d).empty_ssd();
   });
   ASSERT_TRUE(rig_.daemon().eventually([](server::Daemon& d) {
     const auto space = d.tier()->status().space;

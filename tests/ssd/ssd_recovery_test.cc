@@ -392,7 +392,7 @@ TEST(SsdRecovery, WhatIsCommittedAgainWhileTheTierIsOffIsNoDuplicate) {
   const auto client = connect_lazily(ssd.daemon());
   for (uint64_t context = 1; context <= 3; ++context) rig.commit(*client, context, kTokens);
   ASSERT_TRUE(ssd.settle());
-  const cache::StoreCounters before = rig.counters();
+  const CacheCounters before = rig.counters();
   rig.empty_ram();
   ssd.add_fault({.kinds = kReads, .action = FaultAction::kHold, .from_then_on = true});
   EXPECT_EQ(ssd.load_that_hangs(*client, 1, kTokens), model::Errc::kIoError);

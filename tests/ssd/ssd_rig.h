@@ -36,18 +36,15 @@ class SsdRig {
   }
   // Everything present has a durable copy.
   bool settle() {
-    return daemon_.eventually([](server::Daemon& d) {
-      const cache::StoreCounters& counters = d.cache().store().counters();
-      return counters.ssd_spans == counters.spans &&
-             counters.ssd_checkpoints == counters.checkpoints && d.tier()->idle();
-    });
+    return daemon_.eventually(
+        [](server::Daemon& d) { return inspect(d).counters().all_on_ssd() && d.tier()->idle(); });
   }
   // What can leave RAM does. Returns how many nodes are on SSD only then.
   uint64_t empty_ram() {
     uint64_t count = 0;
     daemon_.on_core([&](server::Daemon& d) {
-      d.cache().store().evict(0);
-      count = d.cache().store().nonresident_count();
+      meddle(d).evict();
+      count = inspect(d).counters().ssd_only;
     });
     return count;
   }
@@ -56,11 +53,7 @@ class SsdRig {
     daemon_.on_core([&](server::Daemon& d) { status = d.tier()->status(); });
     return status;
   }
-  cache::StoreCounters counters() {
-    cache::StoreCounters counters;
-    daemon_.on_core([&](server::Daemon& d) { counters = d.cache().store().counters(); });
-    return counters;
-  }
+  CacheCounters counters() { return daemon_.counters(); }
   // Tokens of the context that can be resumed now; every byte of them is checked. -1: wrong bytes.
   int hit_tokens(client::Client& client, uint64_t context, uint32_t tokens,
                  const model::Layout& layout = small_hybrid_layout()) {

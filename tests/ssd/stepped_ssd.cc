@@ -41,9 +41,7 @@ bool SteppedSsd::comes(const std::function<bool(server::Daemon&)>& condition) {
 
 bool SteppedSsd::settle() {
   return comes([](server::Daemon& daemon) {
-    const cache::StoreCounters& counters = daemon.cache().store().counters();
-    return counters.ssd_spans == counters.spans &&
-           counters.ssd_checkpoints == counters.checkpoints && daemon.tier()->idle();
+    return inspect(daemon).counters().all_on_ssd() && daemon.tier()->idle();
   });
 }
 

@@ -44,8 +44,10 @@ ROOMS = {
 LEAVES = {"server/options.h"}
 # What a room may include of other folders, where that is less than its folder may.
 ROOM_FOLDERS = {"tiering/io": {"tiering", "model"}}
-# The attackers and their neighbour are programs that the tests and one bench start.
-BENCHED_TESTS = "tests/attacks/"
+# The attackers and their neighbour are programs that the tests and one bench start; benches look
+# into a cache as tests do.
+BENCHED_TESTS = ("tests/attacks/", "tests/support/inspector.h", "tests/support/meddler.h",
+                 "tests/support/object_maker.h")
 # The decoder's numerics know nothing of Quire; only its engine includes them.
 REFERENCE_USERS = ("model/reference/", "client/engines/reference/", "tests/", "bench/")
 
@@ -71,6 +73,11 @@ MAX_FILE = 600
 HAND_ROUNDED = re.compile(
     r"/\s*([\w.:>()\s-]*?(?:per_block_?|block_tokens_?|unit_tokens_?|unit_step|\bstep))\s*\*\s*\1\b")
 BOUNDARY_HOME = "model/boundary.cc"
+# Tests and benches ask what is in a cache through tests/support/inspector.h, but for the unit tests
+# of the cache's parts.
+INSIDE_OF_CACHE = re.compile(r"\bcache\(\)\.store\(\)|->store\(\)|\bNodeStore\b|\bNodeLink\b|\bStoreCounters\b")
+INSIDERS = ("tests/cache/", "tests/support/inspector", "tests/support/meddler",
+            "tests/support/object_maker", "tests/support/tree_inspector")
 INCLUDE = re.compile(r'^\s*#include\s+(["<])([^">]+)[">]')
 
 
@@ -152,6 +159,14 @@ def check_boundaries(name, text, faults):
         faults.append(f"{name}:{number}: a boundary written by hand; call {BOUNDARY_HOME[:-3]}.h")
 
 
+def check_inspected(name, text, faults):
+    if not name.startswith(("tests/", "bench/")) or name.startswith(INSIDERS):
+        return
+    for match in INSIDE_OF_CACHE.finditer(text):
+        number = text.count("\n", 0, match.start()) + 1
+        faults.append(f"{name}:{number}: looks into the cache; ask through tests/support/inspector.h")
+
+
 def check(root):
     faults = []
     seen = {}
@@ -163,6 +178,7 @@ def check(root):
         text = strip(raw)
         check_functions(name, text, faults)
         check_boundaries(name, text, faults)
+        check_inspected(name, text, faults)
         if len(lines) > MAX_FILE:
             faults.append(f"{name}: {len(lines)} lines; at most {MAX_FILE}")
         if path.name in seen:

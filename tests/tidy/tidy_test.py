@@ -23,6 +23,9 @@ CASES = {
                             "    root(id).layout->units_per_block;\n", "a boundary written by hand"),
     "boundary of a member": ("tiering/k.cc", "bool b = object.units / step * step == parent;\n",
                              "a boundary written by hand"),
+    "inside of the cache": ("tests/ssd/o.cc", "auto n = d.cache().store().counters().spans;\n",
+                            "looks into the cache"),
+    "inside from a bench": ("bench/p.cc", "const cache::NodeStore& s = f();\n", "looks into the cache"),
     "numerics alone": ("model/reference/h.cc", '#include "model/layout.h"\n', "knows nothing of"),
 }
 
