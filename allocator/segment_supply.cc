@@ -1,20 +1,18 @@
 #include "allocator/segment_supply.h"
 
-#include <pthread.h>
-#include <signal.h>
-
 #include <algorithm>
 #include <chrono>
-#include <condition_variable>
 #include <mutex>
 #include <stop_token>
-#include <system_error>
-#include <thread>
 #include <utility>
 #include <vector>
 
+#include "model/helper_thread.h"
+
 namespace quire::allocator {
 namespace {
+
+using model::HelperThread;
 
 constexpr uint64_t kMinSegmentBytes = 2ull << 20;  // one huge page
 // What a client keeps is looked at again so often: a system call for each.
@@ -65,7 +63,7 @@ struct SegmentSupply::State {
     stock.gone.reserve(max_segments);
   }
 
-  void run(const std::stop_token& stop);
+  std::chrono::milliseconds step(const std::stop_token& stop);
   bool can_make() const {
     return (stock.failure.empty() || stock.may_retry) && stock.alive < max_segments;
   }
@@ -79,31 +77,26 @@ struct SegmentSupply::State {
   const SegmentSupplyOptions options;
   const uint32_t max_segments;
   mutable std::mutex mutex;
-  std::condition_variable_any changed;  // stock has work for the private thread
-  Stock stock;                          // under mutex
-  std::jthread thread;                  // last: joined before what it uses goes away
+  Stock stock;          // under mutex
+  HelperThread thread;  // last: joined before what it uses goes away
 };
 
-void SegmentSupply::State::run(const std::stop_token& stop) {
-  sigset_t all;
-  sigfillset(&all);
-  ::pthread_sigmask(SIG_BLOCK, &all, nullptr);  // signals are the core's; none interrupts fallocate
-  ::pthread_setname_np(::pthread_self(), "quire-supply");
+// What is left at the end is closed with the stock, and nothing is made any more.
+std::chrono::milliseconds SegmentSupply::State::step(const std::stop_token& stop) {
+  if (stop.stop_requested()) return HelperThread::kUntilWoken;
   std::unique_lock lock(mutex);
-  const auto has_work = [this] { return !stock.closing.empty() || can_make(); };
-  while (!stop.stop_requested()) {
-    if (stock.kept.empty()) {
-      changed.wait(lock, stop, has_work);
-    } else if (!changed.wait_for(lock, stop, kKeptInterval, has_work)) {
-      look_at_kept();
-      continue;
-    }
-    if (!stock.closing.empty()) {
-      close_one(lock);
-    } else if (can_make() && !stop.stop_requested()) {
-      make_one(lock, stop);
-    }
+  // First: what is closed is room for what is made.
+  if (!stock.closing.empty()) {
+    close_one(lock);
+    return HelperThread::kAtOnce;
   }
+  if (can_make()) {
+    make_one(lock, stop);
+    return HelperThread::kAtOnce;
+  }
+  look_at_kept();
+  if (can_make()) return HelperThread::kAtOnce;  // of the share of one that is gone
+  return stock.kept.empty() ? HelperThread::kUntilWoken : kKeptInterval;
 }
 
 void SegmentSupply::State::make_one(std::unique_lock<std::mutex>& lock,
@@ -161,13 +154,12 @@ void SegmentSupply::State::fail(std::string text) {
   stock.retry_at_ns = 0;
 }
 
-// Under the mutex, which the new thread waits for.
+// Under the mutex, which the new thread waits for. Keeps its share of the processor: a client waits
+// for what it makes.
 void SegmentSupply::State::start_thread() {
-  try {
-    thread = std::jthread([this](const std::stop_token& stop) { run(stop); });
-  } catch (const std::system_error& error) {
-    fail(std::string("no thread for the segment supply: ") + error.what());
-  }
+  auto started = thread.start({.name = "quire-supply"},
+                              [this](const std::stop_token& stop) { return step(stop); });
+  if (!started.ok()) fail(std::move(started).error().text);
 }
 
 SegmentSupply::SegmentSupply(SegmentSupplyOptions options)
@@ -205,7 +197,7 @@ void SegmentSupply::give_back(std::unique_ptr<Segment> segment, uint16_t owner) 
     --state_->stock.given_out;
     state_->stock.closing.push_back({owner, huge_bytes, SegmentRemains(std::move(segment))});
   }
-  state_->changed.notify_one();
+  state_->thread.wake();
 }
 
 std::vector<uint16_t> SegmentSupply::take_gone() {
@@ -226,9 +218,9 @@ void SegmentSupply::tick(int64_t now_ns) {
     }
     if (now_ns < stock.retry_at_ns) return;
     stock.may_retry = true;
-    if (!state_->thread.joinable()) state_->start_thread();
+    if (!state_->thread.started()) state_->start_thread();
   }
-  state_->changed.notify_one();
+  state_->thread.wake();
 }
 
 SupplyStatus SegmentSupply::status() const {

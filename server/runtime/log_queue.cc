@@ -1,16 +1,14 @@
 #include "server/runtime/log_queue.h"
 
 #include <poll.h>
-#include <pthread.h>
-#include <signal.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <chrono>
-#include <system_error>
 #include <utility>
 
 namespace quire::server {
+
+using model::HelperThread;
 
 namespace {
 
@@ -19,12 +17,9 @@ constexpr int kLookAgainMs = 100;  // whether the queue was closed, while nobody
 }  // namespace
 
 LogQueue::LogQueue(int fd) : fd_(fd) {
-  try {
-    thread_ = std::thread([this] { run(); });
-  } catch (const std::system_error&) {
-    closing_ = true;
-    ended_ = true;
-  }
+  const auto started = thread_.start({.name = "quire-log"},
+                                     [this](const std::stop_token& stop) { return step(stop); });
+  closing_ = !started.ok();
 }
 
 bool LogQueue::push(std::string line) {
@@ -40,37 +35,36 @@ bool LogQueue::push(std::string line) {
     }
     lines_.push_back(std::move(line));
   }
-  changed_.notify_all();
+  thread_.wake();
   return true;
 }
 
-void LogQueue::run() {
-  sigset_t all;
-  sigfillset(&all);
-  ::pthread_sigmask(SIG_BLOCK, &all, nullptr);
-  ::pthread_setname_np(::pthread_self(), "quire-log");
+// One line. While nobody reads, it keeps its place in the queue, and what the queue cannot hold is
+// dropped by push().
+std::chrono::milliseconds LogQueue::step(const std::stop_token& stop) {
+  const bool last_try = stop.stop_requested();
   std::unique_lock lock(mutex_);
-  while (true) {
-    changed_.wait(lock, [this] { return closing_ || !lines_.empty(); });
-    if (lines_.empty()) break;
-    const bool last_try = closing_;
-    lock.unlock();
-    const bool writable = wait_writable();
-    lock.lock();
-    if (!writable && last_try) break;  // nobody reads, and the process wants to end
-    if (!writable) continue;           // the line keeps its place in the queue
-    const std::string line = std::move(lines_.front());
-    lines_.pop_front();
-    lock.unlock();
-    const bool written = write_all(line);
-    lock.lock();
-    if (!written) ++dropped_;
+  if (lines_.empty()) return HelperThread::kUntilWoken;
+  lock.unlock();
+  if (!wait_writable()) {
+    if (!last_try) return HelperThread::kAtOnce;
+    drop_all();  // nobody reads, and the process wants to end
+    return HelperThread::kUntilWoken;
   }
+  lock.lock();
+  const std::string line = std::move(lines_.front());
+  lines_.pop_front();
+  lock.unlock();
+  const bool written = write_all(line);
+  lock.lock();
+  if (!written) ++dropped_;
+  return HelperThread::kAtOnce;
+}
+
+void LogQueue::drop_all() {
+  const std::lock_guard lock(mutex_);
   dropped_ += lines_.size();
   lines_.clear();
-  ended_ = true;
-  lock.unlock();
-  changed_.notify_all();
 }
 
 // True also for a descriptor that can only fail: the write says so.
@@ -94,19 +88,11 @@ bool LogQueue::write_all(const std::string& line) const {
 }
 
 bool LogQueue::close(uint32_t timeout_ms) {
-  std::unique_lock lock(mutex_);
-  closing_ = true;
-  changed_.notify_all();
-  const bool ended =
-      changed_.wait_for(lock, std::chrono::milliseconds(timeout_ms), [this] { return ended_; });
-  lock.unlock();
-  if (!thread_.joinable()) return ended;
-  if (ended) {
-    thread_.join();
-  } else {
-    thread_.detach();
+  {
+    const std::lock_guard lock(mutex_);
+    closing_ = true;
   }
-  return ended;
+  return thread_.stop_within(std::chrono::milliseconds(timeout_ms));
 }
 
 uint64_t LogQueue::dropped() const {

@@ -6,12 +6,14 @@
 // write is then left behind, so the object must live until the process ends.
 #pragma once
 
-#include <condition_variable>
+#include <chrono>
 #include <cstdint>
 #include <deque>
 #include <mutex>
+#include <stop_token>
 #include <string>
-#include <thread>
+
+#include "model/helper_thread.h"
 
 namespace quire::server {
 
@@ -36,18 +38,17 @@ class LogQueue {
   uint64_t dropped() const;
 
  private:
-  void run();
+  std::chrono::milliseconds step(const std::stop_token& stop);
+  void drop_all();
   bool wait_writable() const;
   bool write_all(const std::string& line) const;
 
   const int fd_;
   mutable std::mutex mutex_;
-  mutable std::condition_variable changed_;
   std::deque<std::string> lines_;  // these under mutex_
   uint64_t dropped_ = 0;
   bool closing_ = false;
-  bool ended_ = false;
-  std::thread thread_;
+  model::HelperThread thread_;
 };
 
 }  // namespace quire::server

@@ -6,7 +6,7 @@
 namespace quire::server {
 
 model::Result<OffCoreCloser> OffCoreCloser::create() {
-  return OffCoreCloser(QUIRE_TRY(Line::create(close_all)));
+  return OffCoreCloser(QUIRE_TRY(Line::create("quire-close", close_all)));
 }
 
 // On the thread. Descriptors first: the last thing that holds a file is then its mapping.

@@ -7,6 +7,10 @@
 // and nobody waits for it at the end: it is detached, and ends when the line does and its last task
 // is done. What finds the pipe full waits in the line and is handed over by take(); whoever gives
 // tasks bounds them. Threads: core only, but for `work`.
+//
+// Not model::HelperThread, of which it has the start alone: that loop sleeps on a word of its
+// owner's memory, and its owner waits for its end. A close that lingers may take for ever, and
+// read() is the one sleep that the end of a pipe ends.
 #pragma once
 
 #include <fcntl.h>
@@ -18,13 +22,12 @@
 #include <csignal>
 #include <deque>
 #include <optional>
-#include <string>
-#include <system_error>
 #include <thread>
 #include <type_traits>
 
 #include "model/fd_guard.h"
 #include "model/give_way.h"
+#include "model/helper_thread.h"
 #include "model/result.h"
 
 namespace quire::server {
@@ -40,8 +43,8 @@ class OffCoreLine {
  public:
   using Work = Receipt (*)(const Task&);
 
-  // kIoError, kResourceExhausted.
-  static model::Result<OffCoreLine> create(Work work) {
+  // `name`: of the thread, at most 15 bytes. kIoError, kResourceExhausted.
+  static model::Result<OffCoreLine> create(const char* name, Work work) {
     struct sigaction nothing {};
     nothing.sa_handler = [](int) {};
     if (::sigaction(kHurrySignal, &nothing, nullptr) != 0) return model::errno_error("sigaction");
@@ -59,14 +62,12 @@ class OffCoreLine {
         ::fcntl(line.done_.get(), F_SETFL, O_NONBLOCK) != 0) {
       return model::errno_error("fcntl");
     }
-    try {
-      std::thread thread(run, work, task_reader.get(), done_writer.get());
-      line.thread_ = thread.native_handle();
-      thread.detach();
-    } catch (const std::system_error& error) {
-      return model::make_error(model::Errc::kResourceExhausted,
-                               std::string("cannot start a thread: ") + error.what());
-    }
+    // SIGPIPE is blocked: the end of the core's side is an error of write().
+    std::thread thread = QUIRE_TRY(model::start_helper(
+        {.name = name, .niceness = model::kBesideTheCore, .signal = kHurrySignal},
+        [work, from = task_reader.get(), to = done_writer.get()] { run(work, from, to); }));
+    line.thread_ = thread.native_handle();
+    thread.detach();
     task_reader.release();  // the thread's now
     done_writer.release();
     return line;
@@ -113,11 +114,6 @@ class OffCoreLine {
   static void run(Work work, int tasks, int done) {
     const model::FdGuard task_reader(tasks);
     const model::FdGuard done_writer(done);
-    model::give_way(model::kBesideTheCore);
-    sigset_t others;
-    sigfillset(&others);
-    sigdelset(&others, kHurrySignal);
-    pthread_sigmask(SIG_SETMASK, &others, nullptr);  // the main thread's; and EPIPE is an error
     Task task;
     const auto next = [&] { return ::read(task_reader.get(), &task, sizeof(task)); };
     while (uninterrupted(next) == sizeof(task)) {

@@ -51,6 +51,9 @@ BENCHED_TESTS = ("tests/attacks/", "tests/support/inspector.h", "tests/support/m
 # The decoder's numerics know nothing of Quire; only its engine includes them.
 REFERENCE_USERS = ("model/reference/", "client/engines/reference/", "tests/", "bench/")
 
+# The library that engines link starts no thread of its own.
+DAEMON_ONLY = ("model/helper_thread.h", "model/give_way.h")
+
 LIBRARIES = {
     r"spdlog/": {"server/runtime/log.cc"},
     r"gflags/": {"server/flags.cc"},
@@ -120,6 +123,8 @@ def check_includes(name, lines, faults):
             if folder in FOLDERS and not includes_by_law(name, target) and not benched:
                 faults.append(
                     f"{name}:{number}: {room_of(name)}/ must not include {room_of(target)}/ ({target})")
+            if top == "client" and target in DAEMON_ONLY:
+                faults.append(f"{name}:{number}: {target} is the daemon's")
             if "/" not in target:
                 faults.append(f"{name}:{number}: include with the path from the root ({target})")
             if target.startswith("model/reference/") and not name.startswith(REFERENCE_USERS):

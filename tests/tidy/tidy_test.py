@@ -13,6 +13,7 @@ CASES = {
     "a room and its folder": ("server/rings/m.h", '#include "server/core.h"\n', "must not include server/"),
     "a room that knows less": ("tiering/io/n.h", '#include "cache/cache.h"\n', "must not include cache/"),
     "client stays outside": ("client/b.cc", '#include "allocator/pool.h"\n', "must not include allocator/"),
+    "client starts no thread": ("client/n.cc", '#include "model/helper_thread.h"\n', "is the daemon's"),
     "library": ("cache/c.cc", "#include <spdlog/spdlog.h>\n", "is included by"),
     "long function": ("cache/d.cc", f"int f(int a) {{\n{LONG_BODY}\n}}\n", "a function of"),
     "long file": ("cache/e.cc", "\n" * 601, "lines; at most 600"),

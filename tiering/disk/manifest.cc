@@ -3,8 +3,7 @@
 // places [finished, submitted), writes those whose work succeeded as one RocksDB batch, leaves the
 // results in them, and stores finished_ (release); the core loads that (acquire) and takes them
 // back. So each place has one owner at a time. While finished_ == submitted_ the writer touches
-// nothing, and the core may use the database itself: that is how reads and resume() do it. Sleeping
-// as in tiering/io/copy_workers.cc.
+// nothing, and the core may use the database itself: that is how reads and resume() do it.
 #include "tiering/disk/manifest.h"
 
 #include <rocksdb/db.h>
@@ -21,9 +20,9 @@
 #include <exception>
 #include <mutex>
 #include <optional>
-#include <thread>
 
 #include "model/check.h"
+#include "model/helper_thread.h"
 #include "tiering/disk/manifest_count.h"
 #include "tiering/disk/manifest_scan.h"
 
@@ -231,6 +230,7 @@ class Manifest::Writer {
   ~Writer();
 
   // Core's side.
+  Result<void> start();
   bool submit(ManifestBatch&& batch);
   bool poll(ManifestDone& done);
   Result<void> resume();
@@ -241,9 +241,8 @@ class Manifest::Writer {
   Result<void> read(Scan&& scan);
 
  private:
-  void ring();
   void drain();
-  void run();
+  std::chrono::milliseconds step();
   Result<void> check_writable() const;
   void write_group(uint32_t first, uint32_t last);
   Result<void> write(uint32_t first, uint32_t last);
@@ -266,10 +265,7 @@ class Manifest::Writer {
   uint32_t polled_ = 0;  // core only; all three run freely
   alignas(64) std::atomic<uint32_t> submitted_{0};
   alignas(64) std::atomic<uint32_t> finished_{0};
-  // Core stores before it rings; the writer loads before it looks at submitted_.
-  std::atomic<bool> stopping_{false};
-  std::atomic<uint32_t> signal_{0};
-  std::thread thread_;  // last: starts when the rest is there
+  model::HelperThread thread_;  // last: ends before what it uses goes away
 };
 
 Manifest::Writer::Writer(ManifestOptions options, std::shared_ptr<Listener> listener,
@@ -280,13 +276,14 @@ Manifest::Writer::Writer(ManifestOptions options, std::shared_ptr<Listener> list
       counted_(read_manifest_count(env_of(options_), options_.path).value_or(0)) {
   const uint64_t found = database_->GetLatestSequenceNumber();
   missing_writes_ = counted_ > found ? counted_ - found : 0;
-  thread_ = std::thread([this] { run(); });
+}
+
+Result<void> Manifest::Writer::start() {
+  return thread_.start({.name = "quire-manifest"}, [this](const auto&) { return step(); });
 }
 
 Manifest::Writer::~Writer() {
-  stopping_.store(true, std::memory_order_release);
-  ring();
-  thread_.join();
+  thread_.stop();
   write_count();
   close();
 }
@@ -296,7 +293,7 @@ bool Manifest::Writer::submit(ManifestBatch&& batch) {
   if (number - polled_ == kMaxQueuedBatches) return false;
   place(number).batch = std::move(batch);
   submitted_.store(number + 1, std::memory_order_release);
-  ring();
+  thread_.wake();
   return true;
 }
 
@@ -304,11 +301,6 @@ bool Manifest::Writer::poll(ManifestDone& done) {
   if (polled_ == finished_.load(std::memory_order_acquire)) return false;
   done = std::exchange(place(polled_++), ManifestDone{});
   return true;
-}
-
-void Manifest::Writer::ring() {
-  signal_.fetch_add(1, std::memory_order_seq_cst);
-  signal_.notify_one();
 }
 
 // Returns when the writer has nothing to do.
@@ -321,24 +313,15 @@ void Manifest::Writer::drain() {
   }
 }
 
-void Manifest::Writer::run() {
-  uint32_t finished = 0;
-  while (true) {
-    const uint32_t seen = signal_.load(std::memory_order_acquire);
-    const bool stop = stopping_.load(std::memory_order_acquire);
-    const uint32_t submitted = submitted_.load(std::memory_order_acquire);
-    if (submitted != finished) {
-      write_group(finished, submitted);
-      finished = submitted;
-      finished_.store(finished, std::memory_order_release);
-      finished_.notify_all();
-      if (options_.on_done) options_.on_done();
-    } else if (stop) {
-      return;
-    } else {
-      signal_.wait(seen, std::memory_order_acquire);
-    }
-  }
+std::chrono::milliseconds Manifest::Writer::step() {
+  const uint32_t finished = finished_.load(std::memory_order_relaxed);  // the writer's own
+  const uint32_t submitted = submitted_.load(std::memory_order_acquire);
+  if (submitted == finished) return model::HelperThread::kUntilWoken;
+  write_group(finished, submitted);
+  finished_.store(submitted, std::memory_order_release);
+  finished_.notify_all();
+  if (options_.on_done) options_.on_done();
+  return model::HelperThread::kAtOnce;
 }
 
 Result<void> Manifest::Writer::check_writable() const {
@@ -470,8 +453,9 @@ Result<void> Manifest::Writer::read(Scan&& scan) {
 Result<std::unique_ptr<Manifest>> Manifest::open(const ManifestOptions& options) {
   auto listener = std::make_shared<Listener>(options.path);
   std::unique_ptr<rocksdb::DB> database = QUIRE_TRY(open_database(options, listener));
-  return std::unique_ptr<Manifest>(
-      new Manifest(std::make_unique<Writer>(options, std::move(listener), std::move(database))));
+  auto writer = std::make_unique<Writer>(options, std::move(listener), std::move(database));
+  QUIRE_TRY(writer->start());
+  return std::unique_ptr<Manifest>(new Manifest(std::move(writer)));
 }
 
 Manifest::Manifest(std::unique_ptr<Writer> writer) : writer_(std::move(writer)) {}

@@ -8,20 +8,19 @@
 #include <atomic>
 #include <bit>
 #include <cerrno>
-#include <condition_variable>
 #include <cstring>
 #include <mutex>
 #include <string>
-#include <system_error>
-#include <thread>
 #include <utility>
 
 #include "model/check.h"
+#include "model/helper_thread.h"
 
 namespace quire::tiering {
 namespace {
 
 using model::Errc;
+using model::HelperThread;
 using model::make_error;
 using model::Result;
 
@@ -99,40 +98,37 @@ class ThreadEngine::Pool {
   int wake_fd() const { return wake_.get(); }
 
  private:
-  void run();
+  std::chrono::milliseconds step();
   void finish(IoOp* op);
   bool next_task(Task* task);
 
   const model::FdGuard wake_;
-  std::mutex mutex_;  // over all that follows up to threads_, and writing finished_count_
-  std::condition_variable has_work_;
+  std::mutex mutex_;          // over all that follows up to signal_, and writing finished_count_
   std::vector<Task> queued_;  // a ring of queue_depth: nothing more is ever in flight
   uint64_t queued_head_ = 0;
   uint64_t queued_tail_ = 0;
   std::vector<IoOp*> finished_;
-  bool stopping_ = false;
   // finished_.size(), for the core to look at without the lock. Acquire on its side is not needed:
   // when it is not zero, the core takes the lock.
   std::atomic<size_t> finished_count_{0};
-  std::vector<std::thread> threads_;
+  model::WakeSignal signal_;  // queued_ has something; all threads sleep on it
+  std::vector<std::unique_ptr<HelperThread>> threads_;
 };
 
+// Abandons what no thread has begun; each thread finishes what it is at.
 ThreadEngine::Pool::~Pool() {
   {
     std::lock_guard lock(mutex_);
-    stopping_ = true;
+    queued_head_ = queued_tail_;
   }
-  has_work_.notify_all();
-  for (std::thread& thread : threads_) thread.join();
+  threads_.clear();
 }
 
 Result<void> ThreadEngine::Pool::start(uint32_t threads) {
-  try {
-    for (uint32_t i = 0; i < threads; ++i) threads_.emplace_back([this] { run(); });
-  } catch (const std::system_error& error) {
-    return make_error(Errc::kResourceExhausted,
-                      std::string("start I/O threads: ") + error.what() +
-                          "; raise the limit of tasks or ask for fewer threads");
+  for (uint32_t i = 0; i < threads; ++i) {
+    auto thread = std::make_unique<HelperThread>(&signal_);
+    QUIRE_TRY(thread->start({.name = "quire-io"}, [this](const auto&) { return step(); }));
+    threads_.push_back(std::move(thread));
   }
   return {};
 }
@@ -144,9 +140,9 @@ void ThreadEngine::Pool::push(std::span<const Task> tasks) {
     QUIRE_CHECK(queued_tail_ - queued_head_ <= queued_.size());
   }
   if (tasks.size() == 1) {
-    has_work_.notify_one();
+    signal_.wake();
   } else {
-    has_work_.notify_all();
+    signal_.wake_all();
   }
 }
 
@@ -163,9 +159,8 @@ size_t ThreadEngine::Pool::take(std::span<IoOp*> done) {
 }
 
 bool ThreadEngine::Pool::next_task(Task* task) {
-  std::unique_lock lock(mutex_);
-  has_work_.wait(lock, [this] { return stopping_ || queued_head_ != queued_tail_; });
-  if (stopping_) return false;
+  std::lock_guard lock(mutex_);
+  if (queued_head_ == queued_tail_) return false;
   *task = queued_[queued_head_++ % queued_.size()];
   return true;
 }
@@ -177,12 +172,12 @@ void ThreadEngine::Pool::finish(IoOp* op) {
   if (finished_.size() == 1) QUIRE_CHECK(::eventfd_write(wake_.get(), 1) == 0);
 }
 
-void ThreadEngine::Pool::run() {
+std::chrono::milliseconds ThreadEngine::Pool::step() {
   Task task;
-  while (next_task(&task)) {
-    run_op(*task.op, task.fd);
-    finish(task.op);
-  }
+  if (!next_task(&task)) return HelperThread::kUntilWoken;
+  run_op(*task.op, task.fd);
+  finish(task.op);
+  return HelperThread::kAtOnce;
 }
 
 Result<std::unique_ptr<IoEngine>> ThreadEngine::create(const ThreadOptions& options) {

@@ -1,0 +1,164 @@
+// Not std::atomic::wait: before it sleeps it yields the processor, and where the core polls on that
+// one the thread is not seen as somebody to wake elsewhere. A copy then took a tick of the kernel.
+#include "model/helper_thread.h"
+
+#include <linux/futex.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <string>
+#include <system_error>
+#include <utility>
+
+#include "model/check.h"
+#include "model/give_way.h"
+
+namespace quire::model {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+void relax_cpu() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#endif
+}
+
+void call_futex(std::atomic<uint32_t>& word, int operation, uint32_t value, const timespec* time) {
+  static_assert(sizeof(word) == sizeof(uint32_t) && std::atomic<uint32_t>::is_always_lock_free);
+  ::syscall(SYS_futex, &word, operation, value, time, nullptr, 0);
+}
+
+// All but those that a thread's own faults raise: blocked, they would end the process unseen by
+// whoever reports them (a sanitizer, a core dump's handler).
+sigset_t blocked_signals(int open_signal) {
+  sigset_t blocked;
+  sigfillset(&blocked);
+  for (const int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT}) {
+    sigdelset(&blocked, fault);
+  }
+  if (open_signal != 0) sigdelset(&blocked, open_signal);
+  return blocked;
+}
+
+// Of the calling thread; a thread that it starts meanwhile inherits the mask, from its first
+// instruction on.
+class SignalMask {
+ public:
+  explicit SignalMask(const sigset_t& mask) { ::pthread_sigmask(SIG_SETMASK, &mask, &before_); }
+  SignalMask(const SignalMask&) = delete;
+  SignalMask& operator=(const SignalMask&) = delete;
+  ~SignalMask() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+
+ private:
+  sigset_t before_{};
+};
+
+}  // namespace
+
+Result<std::thread> start_helper(const HelperOptions& options, std::function<void()> body) {
+  const SignalMask mask(blocked_signals(options.signal));
+  try {
+    return std::thread([options, run = std::move(body)] {
+      ::pthread_setname_np(::pthread_self(), options.name);
+      if (options.niceness) give_way(*options.niceness);
+      run();
+    });
+  } catch (const std::system_error& error) {
+    return make_error(Errc::kResourceExhausted,
+                      std::string("start the thread ") + options.name + ": " + error.what() +
+                          "; raise the limit of tasks (ulimit -u, RLIMIT_NPROC)");
+  }
+}
+
+void WakeSignal::wake(int32_t count) {
+  value_.fetch_add(1, std::memory_order_seq_cst);
+  if (sleepers_.load(std::memory_order_seq_cst) == 0) return;
+  call_futex(value_, FUTEX_WAKE_PRIVATE, static_cast<uint32_t>(count), nullptr);
+}
+
+bool WakeSignal::spin(uint32_t seen, std::chrono::microseconds time) const {
+  const Clock::time_point end = Clock::now() + time;
+  while (Clock::now() < end) {
+    // Reading the clock costs as much as some looks.
+    for (int i = 0; i < 16; ++i) {
+      if (this->seen() != seen) return true;
+      relax_cpu();
+    }
+  }
+  return false;
+}
+
+void WakeSignal::sleep(uint32_t seen, std::chrono::milliseconds at_most) {
+  const timespec time{.tv_sec = at_most.count() / 1000,
+                      .tv_nsec = at_most.count() % 1000 * 1'000'000};
+  sleepers_.fetch_add(1, std::memory_order_seq_cst);
+  if (value_.load(std::memory_order_seq_cst) == seen) {
+    call_futex(value_, FUTEX_WAIT_PRIVATE, seen, at_most == kUntilWoken ? nullptr : &time);
+  }
+  sleepers_.fetch_sub(1, std::memory_order_relaxed);
+}
+
+Result<void> HelperThread::start(const HelperOptions& options, Step step) {
+  QUIRE_CHECK(!started() && !stop_.stop_requested());
+  options_ = options;
+  step_ = std::move(step);
+  thread_ = QUIRE_TRY(start_helper(options_, [this] { run(); }));
+  return {};
+}
+
+void HelperThread::run() {
+  const std::stop_token stop = stop_.get_token();
+  Clock::time_point busy_since = Clock::now();  // or since others had a turn
+  while (true) {
+    // Both before the step: what comes after it is seen by the next one, and a queue that is empty
+    // then stays empty.
+    const uint32_t seen = signal_->seen();
+    const bool last = stop.stop_requested();
+    const std::chrono::milliseconds nap = step_(stop);
+    if (nap == kAtOnce) {
+      // Where processors are few the core or a client may wait for this one, and without this does
+      // so for several milliseconds.
+      if (options_.yield_after.count() == 0) continue;
+      if (Clock::now() - busy_since < options_.yield_after) continue;
+      ::sched_yield();
+    } else if (last) {
+      break;
+    } else if (!signal_->spin(seen, options_.spin)) {
+      signal_->sleep(seen, nap);
+    }
+    busy_since = Clock::now();
+  }
+  ended_.wake_all();
+}
+
+void HelperThread::stop() {
+  if (!started()) return;
+  stop_.request_stop();
+  signal_->wake_all();  // on a shared one, whoever wakes may be another
+  thread_.join();
+}
+
+bool HelperThread::stop_within(std::chrono::milliseconds time) {
+  if (!started()) return true;
+  stop_.request_stop();
+  signal_->wake_all();
+  const Clock::time_point end = Clock::now() + time;
+  while (ended_.seen() == 0) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - Clock::now());
+    if (left.count() <= 0) {
+      thread_.detach();
+      return false;
+    }
+    ended_.sleep(0, left);
+  }
+  thread_.join();
+  return true;
+}
+
+}  // namespace quire::model
