@@ -53,6 +53,7 @@ bool SsdDemoter::wanted(NodeId node) const {
 }
 
 bool SsdDemoter::step(int64_t now_ns) {
+  room_.step(now_ns);
   take_finished(now_ns);
   take_fresh(now_ns);
   sweep(now_ns);

@@ -62,7 +62,6 @@ class SsdDemoter {
   bool step(int64_t now_ns);
   // A finished object of a demotion.
   void on_settled(Transfer& transfer);
-  void on_allocated(IoOp& op, int64_t now_ns) { room_.on_allocated(op, now_ns); }
   // Queues a node again, for example because its copy turned out to be bad.
   void enqueue(model::NodeId node, int64_t now_ns) { enqueue({node, false, now_ns}); }
   // The node, and what of its path has no copy, before everything else and without delay.

@@ -42,6 +42,7 @@ uint32_t region_count(const SsdTierOptions& options, uint64_t region_bytes) {
 SsdTier::SsdTier(const SsdTierParts& parts, const SsdTierOptions& options)
     : parts_(parts),
       options_(options),
+      io_(parts.engine, parts.clock),
       health_(options.health),
       estimator_(EstimatorOptions{}),
       roots_(parts.cache) {}
@@ -57,7 +58,7 @@ model::Result<std::unique_ptr<SsdTier>> SsdTier::open(const SsdTierParts& parts,
   tier->shrinker_ = std::make_unique<SsdShrinker>(ShrinkerParts{.committer = tier->committer_.get(),
                                                                 .space = tier->space_.get(),
                                                                 .files = tier->files_.get(),
-                                                                .mover = tier->mover_.get(),
+                                                                .io = &tier->io_,
                                                                 .health = &tier->health_,
                                                                 .clock = parts.clock});
   if (!tier->directory_->read_only()) tier->make_probe();
@@ -140,6 +141,7 @@ model::Result<void> SsdTier::open_parts() {
   files_ = std::make_unique<SsdFiles>(directory_.get(), space_.get(), parts_.engine);
   mover_ = QUIRE_TRY(SsdMover::create({.cache = parts_.cache,
                                        .engine = parts_.engine,
+                                       .io = &io_,
                                        .checks = parts_.checks,
                                        .files = files_.get(),
                                        .health = &health_,
@@ -232,6 +234,7 @@ model::Result<void> SsdTier::clean_manifest() {
 void SsdTier::build_movers() {
   const CommitterParts parts{.cache = parts_.cache,
                              .mover = mover_.get(),
+                             .io = &io_,
                              .manifest = manifest_.get(),
                              .directory = directory_.get(),
                              .files = files_.get(),
@@ -259,7 +262,7 @@ uint64_t SsdTier::first_generation() const { return directory_->superblock().sta
 
 // When it cannot be made now it is made when it is needed.
 void SsdTier::make_probe() {
-  auto made = SsdProbe::create(directory_.get(), mover_.get(), parts_.engine);
+  auto made = SsdProbe::create(directory_.get(), &io_, parts_.engine);
   if (made.ok()) probe_ = std::move(made).value();
 }
 
@@ -307,22 +310,10 @@ void SsdTier::route() {
         break;
     }
   }
-  others_.clear();
-  others_.swap(mover_->others());
-  for (IoOp* op : others_) {
-    if (op->tag & SsdCommitter::kSyncTag) {
-      committer_->on_sync(*op);
-    } else if (op->tag & SsdRoom::kAllocateTag) {
-      demoter_->on_allocated(*op, now);
-    } else if (op->tag & SsdShrinker::kTag) {
-      shrinker_->on_done(*op);
-    } else {
-      probe_done_ = probe_->on_done(*op) || probe_done_;
-    }
-  }
 }
 
 void SsdTier::finish_probe(int64_t now_ns) {
+  if (probe_ != nullptr && probe_->step()) probe_done_ = true;
   // Files that were opened for reading are opened anew: nothing may be under way in them.
   if (!probe_done_ || (not_writable_ && probe_->write_worked() && !mover_->idle())) return;
   probe_done_ = false;
@@ -367,7 +358,8 @@ model::Result<void> SsdTier::drop_kept(std::optional<KeptReason> reason) {
 bool SsdTier::step(bool quiet) {
   const int64_t now = parts_.clock->now_ns();
   mover_->set_quiet(quiet);
-  bool worked = mover_->poll();
+  bool worked = io_.poll();
+  worked = mover_->poll() || worked;
   route();
   cache::NodeStore& store = parts_.cache->store();
   committer_->take_releases();

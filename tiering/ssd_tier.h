@@ -22,6 +22,7 @@
 #include "tiering/disk/ssd_directory.h"
 #include "tiering/io/copy_engine.h"
 #include "tiering/io/io_engine.h"
+#include "tiering/io/io_port.h"
 #include "tiering/io/load_estimator.h"
 #include "tiering/ssd/ssd_committer.h"
 #include "tiering/ssd/ssd_health.h"
@@ -159,6 +160,7 @@ class SsdTier {
 
   SsdTierParts parts_;
   SsdTierOptions options_;
+  IoPort io_;
   SsdHealth health_;
   LoadEstimator estimator_;
   SsdRoots roots_;
@@ -177,7 +179,6 @@ class SsdTier {
   std::unique_ptr<SsdShrinker> shrinker_;
   std::unique_ptr<SsdProbe> probe_;
   std::vector<SsdMover::Settled> settled_;  // scratch of route()
-  std::vector<IoOp*> others_;               // likewise
   int64_t last_look_ns_ = 0;
   bool probe_done_ = false;  // its verdict waits until the mover is idle
 };

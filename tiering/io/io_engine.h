@@ -30,13 +30,17 @@ enum class IoKind : uint8_t {
   kDeallocate = 4,  // gives the blocks of [offset, offset + bytes) back; the file keeps its size
 };
 
+class IoClient;  // tiering/io/io_port.h
+
 struct IoOp {
   IoKind kind = IoKind::kRead;
   FileIndex file;
   uint64_t offset = 0;        // reads and writes: offset, data and bytes are multiples of 4096
   std::byte* data = nullptr;  // kWrite only reads it
   uint64_t bytes = 0;         // at most kMaxIoBytes for reads and writes
-  uint64_t tag = 0;           // the submitter's
+  uint64_t tag = 0;           // the submitter's; nobody else reads it
+  // Where it waits for its submitter once it is done; engines do not look at it.
+  IoClient* client = nullptr;
   // Out. errno; 0: all of it was transferred. ENODATA: short, `transferred` says how much.
   int error = 0;
   uint64_t transferred = 0;

@@ -81,6 +81,10 @@ void SsdCommitter::erase_run(const RunKey& key, uint32_t count) {
 
 bool SsdCommitter::step(bool hurry, bool coming) {
   bool worked = false;
+  for (const IoOp* op : client_.take()) {
+    worked = true;
+    finish_sync(*op);
+  }
   for (ManifestDone& done : parts_.manifest->poll()) {
     worked = true;
     batch_in_flight_ = false;
@@ -136,7 +140,7 @@ void SsdCommitter::begin_cycle() {
   begin_syncs();
 }
 
-// Goes on in on_sync(), when the last of them is back.
+// Goes on in finish_sync(), when the last of them is back.
 void SsdCommitter::begin_syncs() {
   std::set<uint32_t> numbers;
   for (const Transfer* transfer : cycle_) {
@@ -151,16 +155,17 @@ void SsdCommitter::begin_syncs() {
     IoOp& op = syncs_[i++];
     op.kind = IoKind::kSync;
     op.file = parts_.files->index_of(number);
-    op.tag = kSyncTag | number;
+    op.tag = number;
+    op.client = &client_;
     ++counters_.syncs;
-    parts_.mover->submit_other(&op);
+    parts_.io->submit_first(&op);
   }
 }
 
-void SsdCommitter::on_sync(IoOp& op) {
+void SsdCommitter::finish_sync(const IoOp& op) {
   --syncs_in_flight_;
   if (op.error != 0) {
-    const auto number = static_cast<uint32_t>(op.tag & ~kSyncTag);
+    const auto number = static_cast<uint32_t>(op.tag);
     parts_.files->seal(number);
     parts_.health->sync_failed(op.error,
                                "fdatasync of a data file: " + std::string(std::strerror(op.error)),

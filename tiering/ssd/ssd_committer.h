@@ -36,6 +36,7 @@ namespace quire::tiering {
 struct CommitterParts {
   cache::Cache* cache = nullptr;
   SsdMover* mover = nullptr;
+  IoPort* io = nullptr;
   Manifest* manifest = nullptr;
   const SsdDirectory* directory = nullptr;  // outlives the manifest, as the cache does
   SsdFiles* files = nullptr;
@@ -57,8 +58,6 @@ struct CommitterCounters {
 
 class SsdCommitter {
  public:
-  static constexpr uint64_t kSyncTag = 1ull << 62;  // in IoOp::tag, with the file's number
-
   explicit SsdCommitter(const CommitterParts& parts) : parts_(parts) {}
 
   // A demotion whose objects [0, run.keys.size()) are all written.
@@ -73,7 +72,6 @@ class SsdCommitter {
   // One step: takes results, starts the next cycle. While more is `coming` a cycle waits for
   // company: each costs the device a flush. `hurry`: also for releases alone.
   bool step(bool hurry, bool coming);
-  void on_sync(IoOp& op);
   // Finished demotions since the last call; the taker gives the transfers back.
   std::vector<Transfer*>& durable() { return durable_; }
   std::vector<Transfer*>& failed() { return failed_; }
@@ -96,6 +94,7 @@ class SsdCommitter {
   void fail_unnamed(Transfer* transfer);
   void begin_cycle();
   void begin_syncs();
+  void finish_sync(const IoOp& op);
   void submit_batch();
   void make_names_durable(ManifestBatch& batch);
   void finish_batch(bool ok);
@@ -127,7 +126,8 @@ class SsdCommitter {
   uint32_t cycle_files_ = 0;                 // made when its batch was submitted
   std::vector<StoredLayout> cycle_layouts_;  // that its batch stores
   bool cycle_large_ = false;                 // its batch has the superblock say so
-  std::vector<IoOp> syncs_;
+  std::vector<IoOp> syncs_;                  // tag: the file's number
+  IoClient client_;
   uint32_t syncs_in_flight_ = 0;
   bool batch_in_flight_ = false;
   std::vector<Transfer*> durable_;

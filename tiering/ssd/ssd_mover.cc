@@ -288,7 +288,8 @@ void SsdMover::plan_ops(Transfer& transfer) {
   }
   const auto priority = static_cast<size_t>(transfer.priority);
   for (size_t i = 0; i < transfer.ops.size(); ++i) {
-    transfer.ops[i].io.tag = kTransferTag | uint64_t{transfer.index} << 32 | i;
+    transfer.ops[i].io.tag = uint64_t{transfer.index} << 32 | i;
+    transfer.ops[i].io.client = &client_;
     transfer.stored_bytes += transfer.ops[i].io.bytes;
   }
   queued_bytes_[priority] += transfer.stored_bytes;
@@ -359,17 +360,10 @@ void SsdMover::finish_op(Transfer& transfer, TransferOp& op) {
 }
 
 bool SsdMover::poll() {
-  std::array<IoOp*, 64> done;
-  const size_t finished = parts_.engine->poll(done);
-  for (size_t i = 0; i < finished; ++i) {
-    const uint64_t tag = done[i]->tag;
-    if ((tag & kTransferTag) == 0) {
-      std::erase_if(others_in_flight_, [&](const Other& other) { return other.op == done[i]; });
-      others_.push_back(done[i]);
-      continue;
-    }
-    Transfer& transfer = transfers_[(tag & ~kTransferTag) >> 32];
-    finish_op(transfer, transfer.ops[static_cast<uint32_t>(tag)]);
+  const std::span<IoOp* const> finished = client_.take();
+  for (const IoOp* op : finished) {
+    Transfer& transfer = transfers_[op->tag >> 32];
+    finish_op(transfer, transfer.ops[static_cast<uint32_t>(op->tag)]);
   }
   std::array<CopyTask*, 64> checked;
   const size_t checks = parts_.checks->poll(checked);
@@ -377,7 +371,7 @@ bool SsdMover::poll() {
     finish_check(transfers_[checked[i]->id / kMaxRunObjects],
                  static_cast<uint32_t>(checked[i]->id % kMaxRunObjects));
   }
-  return finished + checks > 0;
+  return !finished.empty() || checks > 0;
 }
 
 bool SsdMover::may_issue(const Transfer& transfer, uint64_t bytes) const {
@@ -405,7 +399,7 @@ bool SsdMover::issue_from(Transfer& transfer) {
   for (; transfer.next_op < transfer.ops.size(); ++transfer.next_op) {
     IoOp& io = transfer.ops[transfer.next_op].io;
     if (issued_ == kOpsPerCall || !may_issue(transfer, io.bytes)) return false;
-    if (!parts_.engine->submit(&io)) return false;
+    if (!parts_.io->submit(&io)) return false;
     ++issued_;
     if (transfer.ops_in_flight++ == 0) transfer.progress_ns = parts_.clock->now_ns();
     bytes_in_flight_ += io.bytes;
@@ -419,22 +413,13 @@ bool SsdMover::issue_from(Transfer& transfer) {
   return true;
 }
 
-// A sync that had to wait for transfers to leave it a place would hold up all that it stands for.
-void SsdMover::issue_others() {
-  while (!others_waiting_.empty() && parts_.engine->submit(others_waiting_.front())) {
-    others_in_flight_.push_back(
-        {.op = others_waiting_.front(), .since_ns = parts_.clock->now_ns()});
-    others_waiting_.pop_front();
-  }
-}
-
 bool SsdMover::issue() {
-  issue_others();
+  parts_.io->hand_over();
   issued_ = 0;
   for (std::deque<Transfer*>& queue : queues_) {
     while (!queue.empty() && issue_from(*queue.front())) queue.pop_front();
   }
-  parts_.engine->flush();
+  parts_.io->flush();
   return issued_ == kOpsPerCall;
 }
 
@@ -448,12 +433,10 @@ void SsdMover::find_hangs(int64_t now_ns, int64_t hang_ns) {
                             std::to_string((now_ns - transfer.progress_ns) / 1'000'000) + " ms",
                         now_ns);
   }
-  for (Other& other : others_in_flight_) {
-    if (other.hung_reported || now_ns - other.since_ns < hang_ns) continue;
-    other.hung_reported = true;
-    parts_.health->hung("a sync or allocation has not come back for " +
-                            std::to_string((now_ns - other.since_ns) / 1'000'000) + " ms",
-                        now_ns);
+  while (const auto since = parts_.io->next_hung(now_ns, hang_ns)) {
+    parts_.health->hung(
+        "a sync or allocation has not come back for " + std::to_string(*since / 1'000'000) + " ms",
+        now_ns);
   }
 }
 

@@ -19,6 +19,7 @@
 #include "model/clock.h"
 #include "tiering/disk/ssd_files.h"
 #include "tiering/io/copy_engine.h"
+#include "tiering/io/io_port.h"
 #include "tiering/io/load_estimator.h"
 #include "tiering/ssd/bounce_buffers.h"
 #include "tiering/ssd/ssd_health.h"
@@ -41,7 +42,8 @@ struct MoverOptions {
 
 struct MoverParts {
   cache::Cache* cache = nullptr;
-  IoEngine* engine = nullptr;
+  IoEngine* engine = nullptr;    // for the registration of memory
+  IoPort* io = nullptr;          // to that engine
   CopyEngine* checks = nullptr;  // takes kMaxTransfers * kMaxRunObjects tasks
   SsdFiles* files = nullptr;
   SsdHealth* health = nullptr;
@@ -92,8 +94,8 @@ class SsdMover {
   // Nobody waits for the core: checks of what an interactive load waits for are made on this
   // thread, which spares two wake-ups.
   void set_quiet(bool quiet) { quiet_ = quiet; }
-  // Polls engine and checks. Objects that reached a final state since the last call are in
-  // settled(); a transfer with none left is the caller's again.
+  // Takes what the port and the checks brought. Objects that reached a final state since the last
+  // call are in settled(); a transfer with none left is the caller's again.
   bool poll();
   struct Settled {
     Transfer* transfer = nullptr;
@@ -103,12 +105,6 @@ class SsdMover {
   // Hands a few operations to the engine, in one system call: with small pages under the pool each
   // costs the kernel tens of microseconds. True when more could go.
   bool issue();
-
-  // Operations that belong to no transfer (a sync a file, an allocation, a hole, a probe). tag: the
-  // submitter's, without kTransferTag. One that finds the engine full waits for a place and goes
-  // before every transfer.
-  void submit_other(IoOp* op) { others_waiting_.push_back(op); }
-  std::vector<IoOp*>& others() { return others_; }
 
   // A segment goes away: it is no longer registered.
   void forget_segment(const std::byte* data);
@@ -125,8 +121,6 @@ class SsdMover {
   const MoverCounters& counters() const { return counters_; }
 
  private:
-  static constexpr uint64_t kTransferTag = 1ull << 63;
-
   SsdMover(const MoverParts& parts, const MoverOptions& options,
            const std::array<uint8_t, 16>& instance)
       : parts_(parts), options_(options), instance_(instance), transfers_(kMaxTransfers) {}
@@ -151,7 +145,6 @@ class SsdMover {
   void settle(Transfer& transfer, uint32_t object, ObjectState state);
   bool may_issue(const Transfer& transfer, uint64_t bytes) const;
   bool issue_from(Transfer& transfer);
-  void issue_others();
   void learn(const Transfer& transfer, const IoOp& io);
 
   MoverParts parts_;
@@ -169,20 +162,13 @@ class SsdMover {
   bool quiet_ = false;
   uint32_t issued_ = 0;  // in this call of issue()
   std::vector<Settled> settled_;
-  std::vector<IoOp*> others_;
   std::vector<const std::byte*> registered_;  // segments, sorted by address
   // The device has been reading without a pause since then; for the estimate of its bandwidth.
   int64_t busy_since_ns_ = 0;
   uint64_t busy_bytes_ = 0;
   uint64_t reads_in_flight_ = 0;
   MoverCounters counters_;
-  struct Other {
-    const IoOp* op = nullptr;
-    int64_t since_ns = 0;
-    bool hung_reported = false;
-  };
-  std::deque<IoOp*> others_waiting_;     // not handed to the engine yet
-  std::vector<Other> others_in_flight_;  // a sync a file, an allocation, a probe
+  IoClient client_;  // tag: transfer << 32 | operation
 };
 
 }  // namespace quire::tiering

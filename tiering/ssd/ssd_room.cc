@@ -127,12 +127,16 @@ void SsdRoom::allocate_next() {
                      .file = place.file,
                      .offset = place.offset,
                      .bytes = parts_.space->region_bytes(),
-                     .tag = kAllocateTag};
-  parts_.mover->submit_other(&allocation_);
+                     .client = &client_};
+  parts_.io->submit_first(&allocation_);
 }
 
-void SsdRoom::on_allocated(IoOp& op, int64_t now_ns) {
-  if (op.error != 0) return allocation_failed(op.error, now_ns);
+void SsdRoom::step(int64_t now_ns) {
+  for (const IoOp* op : client_.take()) finish_allocation(op->error, now_ns);
+}
+
+void SsdRoom::finish_allocation(int error, int64_t now_ns) {
+  if (error != 0) return allocation_failed(error, now_ns);
   if (!limited_by_.empty()) ++relieved_count_;
   limited_by_.clear();
   grow_interval_ns_ = 0;

@@ -20,8 +20,6 @@ namespace quire::tiering {
 
 class SsdRoom {
  public:
-  static constexpr uint64_t kAllocateTag = 1ull << 61;  // in IoOp::tag
-
   SsdRoom(const CommitterParts& parts, SsdCommitter* committer)
       : parts_(parts), committer_(committer) {}
 
@@ -39,7 +37,8 @@ class SsdRoom {
   // That `count` slots of this size take when they lie as close as they can.
   uint64_t regions_of(uint64_t slot_bytes, uint64_t count) const;
 
-  void on_allocated(IoOp& op, int64_t now_ns);
+  // Goes on with an allocation that came back.
+  void step(int64_t now_ns);
   bool allocating() const { return made_.has_value(); }
   // Why make() could not; empty: it could.
   const std::string& blocked_by() const { return blocked_by_; }
@@ -53,6 +52,7 @@ class SsdRoom {
  private:
   bool begin_allocating(SsdSpace::NewRegion made, int64_t now_ns);
   void allocate_next();
+  void finish_allocation(int error, int64_t now_ns);
   void allocation_failed(int error, int64_t now_ns);
   uint64_t usable_regions(uint64_t unusable, int64_t now_ns) const;
   void evict(uint64_t enough_bytes);
@@ -64,6 +64,7 @@ class SsdRoom {
   bool stuck_ = false;
   std::optional<SsdSpace::NewRegion> made_;  // its blocks are being allocated, absent.back() now
   IoOp allocation_;
+  IoClient client_;
   int64_t grow_at_ns_ = 0;  // not tried before
   int64_t grow_interval_ns_ = 0;
   uint64_t relieved_count_ = 0;

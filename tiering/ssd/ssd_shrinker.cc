@@ -13,6 +13,7 @@ constexpr int64_t kRetryNs = 60'000'000'000;
 }  // namespace
 
 bool SsdShrinker::step() {
+  for (const IoOp* op : client_.take()) finish_hole(op->error);
   if (!parts_.health->may_write()) return false;
   const bool evicted = evict();
   return give_region_back() || evicted;
@@ -45,22 +46,22 @@ bool SsdShrinker::give_region_back() {
              .file = place.file,
              .offset = place.offset,
              .bytes = parts_.space->region_bytes(),
-             .tag = kTag};
+             .client = &client_};
   running_ = true;
-  parts_.mover->submit_other(&op_);
+  parts_.io->submit_first(&op_);
   return true;
 }
 
-void SsdShrinker::on_done(const IoOp& op) {
+void SsdShrinker::finish_hole(int error) {
   running_ = false;
-  parts_.space->given_back(op.error == 0);
-  if (op.error == 0) {
+  parts_.space->given_back(error == 0);
+  if (error == 0) {
     ++regions_given_back_;
     blocked_by_.clear();
     return;
   }
   retry_at_ns_ = parts_.clock->now_ns() + kRetryNs;
-  blocked_by_ = "the file system takes no blocks back: " + std::string(std::strerror(op.error));
+  blocked_by_ = "the file system takes no blocks back: " + std::string(std::strerror(error));
 }
 
 }  // namespace quire::tiering

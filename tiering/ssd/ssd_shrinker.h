@@ -9,9 +9,9 @@
 
 #include "tiering/disk/ssd_files.h"
 #include "tiering/disk/ssd_space.h"
+#include "tiering/io/io_port.h"
 #include "tiering/ssd/ssd_committer.h"
 #include "tiering/ssd/ssd_health.h"
-#include "tiering/ssd/ssd_mover.h"
 
 namespace quire::tiering {
 
@@ -19,19 +19,16 @@ struct ShrinkerParts {
   SsdCommitter* committer = nullptr;
   SsdSpace* space = nullptr;
   SsdFiles* files = nullptr;
-  SsdMover* mover = nullptr;
+  IoPort* io = nullptr;
   SsdHealth* health = nullptr;
   const model::Clock* clock = nullptr;
 };
 
 class SsdShrinker {
  public:
-  static constexpr uint64_t kTag = 1ull << 59;  // in IoOp::tag
-
   explicit SsdShrinker(const ShrinkerParts& parts) : parts_(parts) {}
 
   bool step();
-  void on_done(const IoOp& op);
   bool idle() const { return !running_ && !parts_.space->is_over_capacity(); }
   uint64_t regions_given_back() const { return regions_given_back_; }
   // Why it does not go on; empty: it does, or has nothing to do.
@@ -40,9 +37,11 @@ class SsdShrinker {
  private:
   bool evict();
   bool give_region_back();
+  void finish_hole(int error);
 
   ShrinkerParts parts_;
   IoOp op_;
+  IoClient client_;
   bool running_ = false;
   int64_t retry_at_ns_ = 0;  // after a file system refused to take blocks back
   uint64_t regions_given_back_ = 0;
