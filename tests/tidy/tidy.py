@@ -59,7 +59,7 @@ LIBRARIES = {
     r"gflags/": {"server/flags.cc"},
     r"openssl/": {"model/chain_hash.cc"},
     r"toml\+\+/": {"model/layout_toml.cc"},
-    r"rocksdb/": {"tiering/disk/manifest.cc", "tiering/disk/manifest_count.cc", "tiering/disk/manifest_scan.cc"},
+    r"rocksdb/": {"tiering/io/database.cc"},
     r"liburing": {"tiering/io/uring_engine.cc", "bench/ssd_bench_raw.cc"},
     r"lz4": {"tiering/io/byte_plane_codec.cc"},
     r"isa-l": {"tiering/io/crc_copy.cc", "client/quire_client.cc"},

@@ -1,5 +1,5 @@
-// The manifest: which slots of the data files hold what. RocksDB, statically linked, on a thread of
-// its own.
+// The manifest: which slots of the data files hold what. Records in a database
+// (tiering/io/database.h) whose thread makes them durable.
 //
 //   "e" domain 0 namespace 0 tenant  -> weights epoch           (a namespace never goes back)
 //   "r" root                         -> RootRecord
@@ -10,19 +10,9 @@
 // from its end only (leaf first); what is left is the smaller of its own count and its "t" record.
 //
 // Law 8: the caller submits a batch after the data it names is on the device; a batch is durable
-// (WAL synced) when poll() returns it; slots that a batch frees are reused after that, not before.
-// Batches that wait are written together (group commit). A failed write is not retried: RocksDB
-// refuses writes from then on, and so does the manifest, until resume() succeeds. What a batch
-// needs on the device before, and may block, is done by the writer: ManifestBatch::first().
-//
-// Loss: a log that was emptied looks like one that never held more. How far the manifest has come
-// stands in a file beside it (tiering/disk/manifest_count.h), written a second late at most: a
-// manifest that opens with less says so (missing_writes).
-//
-// Settings (reliability: on-disk rules): paranoid_checks, kPointInTimeRecovery,
-// track_and_verify_wals_in_manifest, protection_bytes_per_key 8. Exceptions do not leave
-// manifest.cc. Threads: everything by the core but the private writer, which runs the work of
-// batches and on_done; that must only wake. Bounds: kMaxQueuedBatches.
+// when poll() returns it; slots that a batch frees are reused after that, not before. What a batch
+// needs on the device before, and may block, is done by the database's writer:
+// ManifestBatch::first(). Failures, resuming, loss, threads and bounds are the database's.
 #pragma once
 
 #include <cstdint>
@@ -36,14 +26,10 @@
 #include "model/hash256.h"
 #include "model/result.h"
 #include "tiering/disk/ssd_format.h"
-
-namespace rocksdb {
-class Env;
-}
+#include "tiering/io/database.h"
 
 namespace quire::tiering {
 
-inline constexpr uint32_t kMaxQueuedBatches = 64;
 inline constexpr uint32_t kMaxRunObjects = 16;  // = the slots of one chunk in RAM
 
 // One prefix tree. `id` is the manifest's own number, dense, never reused within a directory.
@@ -91,10 +77,8 @@ class ManifestBatch {
   void put_run(const RunRecord& run);
   // `left` objects of the run remain; 0 erases it.
   void truncate_run(const RunKey& run, uint32_t left);
-  // Work that must be done before any of the changes is written (law 8): the writer runs it, once.
-  // Its error fails this batch alone, changes nothing in RocksDB, and is no failure() of the
-  // manifest. Not run when the manifest takes no writes. Replaces earlier work.
-  void first(std::function<model::Result<void>()> work) { work_ = std::move(work); }
+  // As DatabaseBatch::first().
+  void first(std::function<model::Result<void>()> work) { changes_.first(std::move(work)); }
 
   bool empty() const { return changes_.empty(); }  // of changes
   size_t size() const { return changes_.size(); }
@@ -102,13 +86,7 @@ class ManifestBatch {
 
  private:
   friend class Manifest;
-  struct Change {
-    bool erase = false;
-    std::string key;
-    std::string value;
-  };
-  std::vector<Change> changes_;
-  std::function<model::Result<void>()> work_;
+  DatabaseBatch changes_;
 };
 
 struct ManifestContents {
@@ -132,12 +110,9 @@ struct ManifestDone {
 
 class Manifest {
  public:
-  // kCorrupt (run `quirectl rebuild`), kIoError, kBusy (another process holds it),
-  // kResourceExhausted (no space), kNotFound (read_only, and there is none). read_only changes
-  // nothing on the device, takes no lock, and fails every batch.
+  // As Database::open(); what kCorrupt asks for is `quirectl rebuild`. Finishes what was submitted
+  // before it goes.
   static model::Result<std::unique_ptr<Manifest>> open(const ManifestOptions& options);
-  // Finishes what was submitted, then closes.
-  ~Manifest();
 
   // At start, before the first submit. Roots and epochs; then each run that is left, truncated, in
   // key order: parents before children. `visit` returns false to stop; the record lives for the
@@ -150,33 +125,21 @@ class Manifest {
   bool submit(ManifestBatch&& batch);
   // Batches that are durable, or failed, in the order of submission. Never blocks.
   std::vector<ManifestDone> poll();
-  size_t in_flight() const { return in_flight_; }
+  size_t in_flight() const { return database_->in_flight(); }
 
-  // Of one that was opened read_only: opens it anew for writing. Blocks. When it cannot, it is as
-  // after a failure, and batches fail; nothing is done when it is open for writing.
-  model::Result<void> make_writable();
-  // After a failure: closes RocksDB, opens it anew and writes and syncs its log. What was submitted
-  // before fails first; without a failure nothing is done. kIoError, kResourceExhausted, kCorrupt
-  // when it still cannot: failure() stays, and batches fail. Blocks, tens of milliseconds; rare.
-  // A batch that failed may yet be on the device: from then on its records are there or not, whole.
-  model::Result<void> resume();
-  // The write or background error that stopped writes; empty = none.
-  std::string failure() const;
-  // Changes that were durable once and are not there; 0 when nothing is known to be missing. Found
-  // when it is opened.
-  uint64_t missing_writes() const;
-  // Bytes RocksDB wrote to its files (WAL, flush, compaction) since it was opened.
-  uint64_t bytes_written() const;
-
-  // Destroys and re-creates a manifest; offline (rebuild). Cut short, it leaves one that open()
-  // calls corrupt, or none.
+  // As the database's, each. A batch that failed may yet be on the device: from resume() on its
+  // records are there or not, whole.
+  model::Result<void> make_writable() { return database_->make_writable(); }
+  model::Result<void> resume() { return database_->resume(); }
+  std::string failure() const { return database_->failure(); }
+  uint64_t missing_writes() const { return database_->missing_writes(); }
+  uint64_t bytes_written() const { return database_->bytes_written(); }
+  // For a rebuild.
   static model::Result<void> destroy(const ManifestOptions& options);
 
  private:
-  class Writer;  // RocksDB and the thread
-  explicit Manifest(std::unique_ptr<Writer> writer);
-  std::unique_ptr<Writer> writer_;
-  size_t in_flight_ = 0;
+  explicit Manifest(std::unique_ptr<Database> database) : database_(std::move(database)) {}
+  std::unique_ptr<Database> database_;
 };
 
 }  // namespace quire::tiering

@@ -254,26 +254,26 @@ bool parse_run(std::string_view key, std::string_view value, RunRecord& run) {
 
 void ManifestBatch::put_epoch(std::string_view domain, std::string_view namespace_name,
                               uint64_t epoch) {
-  changes_.push_back({false, epoch_key(domain, namespace_name), epoch_value(epoch)});
+  changes_.put(epoch_key(domain, namespace_name), epoch_value(epoch));
 }
 
 void ManifestBatch::put_root(const RootRecord& root) {
-  changes_.push_back({false, root_key(root.id), root_value(root)});
+  changes_.put(root_key(root.id), root_value(root));
 }
 
-void ManifestBatch::erase_root(uint32_t id) { changes_.push_back({true, root_key(id), {}}); }
+void ManifestBatch::erase_root(uint32_t id) { changes_.erase(root_key(id)); }
 
 void ManifestBatch::put_run(const RunRecord& run) {
-  changes_.push_back({false, run_key(kRunPrefix, run.key), run_value(run)});
+  changes_.put(run_key(kRunPrefix, run.key), run_value(run));
 }
 
 void ManifestBatch::truncate_run(const RunKey& run, uint32_t left) {
   if (left > 0) {
-    changes_.push_back({false, run_key(kTruncationPrefix, run), truncation_value(left)});
+    changes_.put(run_key(kTruncationPrefix, run), truncation_value(left));
     return;
   }
-  changes_.push_back({true, run_key(kRunPrefix, run), {}});
-  changes_.push_back({true, run_key(kTruncationPrefix, run), {}});
+  changes_.erase(run_key(kRunPrefix, run));
+  changes_.erase(run_key(kTruncationPrefix, run));
 }
 
 }  // namespace quire::tiering

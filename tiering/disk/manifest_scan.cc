@@ -1,55 +1,22 @@
 #include "tiering/disk/manifest_scan.h"
 
-#include <rocksdb/db.h>
-
 #include <algorithm>
-#include <memory>
 #include <optional>
-#include <string>
 #include <string_view>
 
 #include "tiering/disk/manifest_records.h"
 
 namespace quire::tiering {
 
-using rocksdb::Slice;
-using rocksdb::Status;
+using model::Result;
 
 namespace {
-
-constexpr size_t kReadaheadBytes = 2 << 20;
-
-std::string_view view(const Slice& slice) { return {slice.data(), slice.size()}; }
-
-// One pass over the records of a prefix, oldest key first.
-class PrefixScan {
- public:
-  PrefixScan(rocksdb::DB& database, char prefix) : prefix_(1, prefix), end_(1, prefix + 1) {
-    upper_bound_ = Slice(end_);
-    rocksdb::ReadOptions options;
-    options.fill_cache = false;
-    options.readahead_size = kReadaheadBytes;
-    options.iterate_upper_bound = &upper_bound_;
-    iterator_.reset(database.NewIterator(options));
-    iterator_->Seek(prefix_);
-  }
-  bool valid() const { return iterator_->Valid(); }
-  void next() { iterator_->Next(); }
-  std::string_view key() const { return view(iterator_->key()); }
-  std::string_view value() const { return view(iterator_->value()); }
-  Status status() const { return iterator_->status(); }
-
- private:
-  const std::string prefix_;
-  const std::string end_;
-  Slice upper_bound_;
-  std::unique_ptr<rocksdb::Iterator> iterator_;
-};
 
 // Truncations have the keys of their runs after the first letter, so both passes go side by side.
 class TruncationScan {
  public:
-  explicit TruncationScan(rocksdb::DB& database) : scan_(database, kTruncationPrefix) {}
+  explicit TruncationScan(const DatabaseReader& reader)
+      : scan_(reader.scan_prefix(kTruncationPrefix)) {}
 
   // Objects left of the run, at most `count`; 0 when its truncation does not parse. Keys ascend.
   uint32_t left_of(std::string_view run, uint32_t count) {
@@ -60,19 +27,19 @@ class TruncationScan {
     return std::min(count, left.value_or(0));
   }
   uint64_t rejected() const { return rejected_; }
-  Status status() const { return scan_.status(); }
+  Result<void> result() const { return scan_.result(); }
 
  private:
-  PrefixScan scan_;
+  DatabaseScan scan_;
   uint64_t rejected_ = 0;
 };
 
 }  // namespace
 
-Status scan_runs(rocksdb::DB& database, const std::function<bool(const RunRecord&)>& visit,
-                 uint64_t& rejected) {
-  PrefixScan runs(database, kRunPrefix);
-  TruncationScan truncations(database);
+Result<void> scan_runs(const DatabaseReader& reader,
+                       const std::function<bool(const RunRecord&)>& visit, uint64_t& rejected) {
+  DatabaseScan runs = reader.scan_prefix(kRunPrefix);
+  TruncationScan truncations(reader);
   RunRecord run;
   for (bool more = true; more && runs.valid(); runs.next()) {
     if (!parse_run(runs.key(), runs.value(), run)) {
@@ -84,11 +51,12 @@ Status scan_runs(rocksdb::DB& database, const std::function<bool(const RunRecord
     if (left > 0) more = visit(run);
   }
   rejected += truncations.rejected();
-  return runs.status().ok() ? truncations.status() : runs.status();
+  QUIRE_TRY(runs.result());
+  return truncations.result();
 }
 
-Status scan_roots(rocksdb::DB& database, ManifestContents& contents) {
-  PrefixScan epochs(database, kEpochPrefix);
+Result<void> scan_roots(const DatabaseReader& reader, ManifestContents& contents) {
+  DatabaseScan epochs = reader.scan_prefix(kEpochPrefix);
   for (; epochs.valid(); epochs.next()) {
     auto names = parse_epoch_key(epochs.key());
     const std::optional<uint64_t> epoch = parse_epoch_value(epochs.value());
@@ -98,8 +66,8 @@ Status scan_roots(rocksdb::DB& database, ManifestContents& contents) {
       ++contents.rejected;
     }
   }
-  if (!epochs.status().ok()) return epochs.status();
-  PrefixScan roots(database, kRootPrefix);
+  QUIRE_TRY(epochs.result());
+  DatabaseScan roots = reader.scan_prefix(kRootPrefix);
   for (; roots.valid(); roots.next()) {
     if (auto root = parse_root(roots.key(), roots.value())) {
       contents.roots.push_back(std::move(*root));
@@ -107,7 +75,7 @@ Status scan_roots(rocksdb::DB& database, ManifestContents& contents) {
       ++contents.rejected;
     }
   }
-  return roots.status();
+  return roots.result();
 }
 
 }  // namespace quire::tiering

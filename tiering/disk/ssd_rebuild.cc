@@ -18,9 +18,9 @@
 #include "model/fd_guard.h"
 #include "model/limits.h"
 #include "tiering/disk/manifest.h"
-#include "tiering/disk/manifest_count.h"
 #include "tiering/disk/manifest_records.h"
 #include "tiering/disk/ssd_rebuild_scan.h"
+#include "tiering/io/database_count.h"
 #include "tiering/io/durable_file.h"
 
 namespace quire::tiering {
@@ -333,7 +333,7 @@ class ManifestNames {
  private:
   explicit ManifestNames(std::string path) : path_(std::move(path)) {}
   static std::string count_of(std::string_view name) {
-    return std::string(name) + kManifestCountSuffix;
+    return std::string(name) + kDatabaseCountSuffix;
   }
   Result<void> rename(std::string_view from, std::string_view to) const {
     if (::renameat(directory_.get(), std::string(from).c_str(), directory_.get(),
