@@ -25,6 +25,7 @@ namespace quire::model {
 inline constexpr uint32_t kFrameMagic = 0x52495551;  // "QUIR"
 inline constexpr uint16_t kProtocolVersion = 1;
 
+// What a client may send, who may, and what for: the table in model/socket_verbs.h.
 enum class FrameType : uint16_t {
   kHello = 1,
   kRegisterLayout = 2,  // payload: encode(layout)
@@ -35,8 +36,8 @@ enum class FrameType : uint16_t {
   kUnmappedSegment = 7,  // acknowledges kSegmentRetired; no reply
   kPing = 8,
   kStatus = 9,  // reply: JSON text after ReplyStatus
-  kEvict = 10,  // administrators only; so are the next ones, whose replies are like kStatus's
-  kVerify = 11,
+  kEvict = 10,
+  kVerify = 11,  // the replies of this one and the next are like kStatus's
   kScrub = 12,
   kKept = 13,
   // Events, daemon -> client.

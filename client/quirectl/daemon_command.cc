@@ -10,12 +10,14 @@
 
 #include "client/quire.h"
 #include "client/quirectl/status_output.h"
+#include "model/socket_verbs.h"
 
 namespace quire::client {
 
 namespace {
 
 using model::Errc;
+using model::FrameType;
 using model::KeptAction;
 using model::Result;
 using model::ScrubAction;
@@ -126,17 +128,26 @@ int run_with_output(DaemonCommandLine& line, std::ostream& err, Run run) {
   return run();
 }
 
+// What the table of verbs says of it: name and help, and for a destructive one --yes.
+CLI::App* add_verb(CLI::App& app, DaemonCommandLine& line, FrameType type) {
+  const model::SocketVerb& verb = *model::find_verb(type);
+  CLI::App* command = app.add_subcommand(std::string(verb.name), std::string(verb.help));
+  if (verb.destructive) {
+    command->add_flag("--yes", line.yes, "do it; without: only tell what would go");
+  }
+  return command;
+}
+
 void add_verify_and_scrub(CLI::App& app, DaemonCommandLine& line, std::ostream& out,
                           std::ostream& err) {
-  CLI::App* verify =
-      app.add_subcommand("verify", "Read what the daemon holds and check it; waits for it");
+  CLI::App* verify = add_verb(app, line, FrameType::kVerify);
   verify->add_flag("--headers", line.verify_headers,
                    "all that lies on the SSD against the index, instead of memory");
   verify->callback([&] {
     line.exit_code = run_with_output(line, err, [&] { return run_verify(line, out, err); });
   });
 
-  CLI::App* scrub = app.add_subcommand("scrub", "Read the SSD tier through, looking for damage");
+  CLI::App* scrub = add_verb(app, line, FrameType::kScrub);
   scrub->add_option("ACTION", line.scrub_action, "start, stop or status")
       ->required()
       ->check(CLI::IsMember({"start", "stop", "status"}));
@@ -148,13 +159,11 @@ void add_verify_and_scrub(CLI::App& app, DaemonCommandLine& line, std::ostream& 
 }
 
 void add_kept(CLI::App& app, DaemonCommandLine& line, std::ostream& out, std::ostream& err) {
-  CLI::App* kept = app.add_subcommand(
-      "kept", "Show, or drop, what the SSD tier holds and this start cannot serve");
+  CLI::App* kept = add_verb(app, line, FrameType::kKept);
   kept->add_option("ACTION", line.kept_action, "show or drop")
       ->check(CLI::IsMember({"show", "drop"}))
       ->capture_default_str();
   kept->add_option("--reason", line.kept_reason, "with drop: only what is kept for this reason");
-  kept->add_flag("--yes", line.yes, "with drop: do it; without: only tell what is kept");
   kept->callback([&] {
     line.exit_code = run_with_output(line, err, [&] { return run_kept(line, out, err); });
   });
@@ -232,9 +241,9 @@ void add_daemon_commands(CLI::App& app, DaemonCommandLine& line, std::ostream& o
   app.add_option("--timeout_ms", line.timeout_ms, "How long to wait for the daemon")
       ->capture_default_str()
       ->envname("QUIRECTL_TIMEOUT_MS");
-  CLI::App* ping = app.add_subcommand("ping", "Check that the daemon answers");
+  CLI::App* ping = add_verb(app, line, FrameType::kPing);
   ping->callback([&] { line.exit_code = run_ping(line, out, err); });
-  CLI::App* status = app.add_subcommand("status", "Show the daemon's state");
+  CLI::App* status = add_verb(app, line, FrameType::kStatus);
   status->callback([&] {
     line.exit_code = run_with_output(line, err, [&] { return run_status(line, out, err); });
   });

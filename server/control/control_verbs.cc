@@ -1,11 +1,12 @@
 #include "server/control/control_verbs.h"
 
 #include <algorithm>
+#include <array>
 #include <span>
 #include <utility>
 
 #include "model/clean_text.h"
-#include "server/control/verb_roles.h"
+#include "model/socket_verbs.h"
 #include "server/runtime/log.h"
 #include "server/status/status.h"
 
@@ -58,61 +59,52 @@ model::Result<ControlVerbs> ControlVerbs::create(Parts parts) {
   return verbs;
 }
 
+// One line a verb. That each row of the table has one, and nothing else, is checked when this is
+// compiled.
+const ControlVerbs::Handler& ControlVerbs::handler_of(FrameType type) {
+  static constexpr std::array kHandlers{
+      Handler{FrameType::kHello, [](auto& v, auto& c) { return v.hello(c); }},
+      Handler{FrameType::kRegisterLayout, [](auto& v, auto& c) { return v.register_layout(c); }},
+      Handler{FrameType::kOpenSession, [](auto& v, auto& c) { return v.open_session(c); }},
+      Handler{FrameType::kJoinSession, [](auto& v, auto& c) { return v.join_session(c); }},
+      Handler{FrameType::kCloseSession, [](auto& v, auto& c) { return v.close_session(c); }},
+      Handler{FrameType::kMapSegment, [](auto& v, auto& c) { return v.map_segment(c); }},
+      Handler{FrameType::kUnmappedSegment, [](auto& v, auto& c) { return v.unmapped_segment(c); }},
+      Handler{FrameType::kPing, [](auto& v, auto& c) { return v.ping(c); }},
+      Handler{FrameType::kStatus, [](auto& v, auto& c) { return v.status(c); }},
+      Handler{FrameType::kEvict, [](auto& v, auto& c) { return v.maintenance_.evict(c); }},
+      Handler{FrameType::kVerify, [](auto& v, auto& c) { return v.maintenance_.verify(c); }},
+      Handler{FrameType::kScrub, [](auto& v, auto& c) { return v.maintenance_.scrub(c); }},
+      Handler{FrameType::kKept, [](auto& v, auto& c) { return v.maintenance_.kept(c); }},
+  };
+  static_assert(std::equal(kHandlers.begin(), kHandlers.end(), model::kSocketVerbs.begin(),
+                           model::kSocketVerbs.end(),
+                           [](const Handler& handler, const model::SocketVerb& verb) {
+                             return handler.type == verb.type;
+                           }));
+  return *std::find_if(kHandlers.begin(), kHandlers.end(),
+                       [type](const Handler& handler) { return handler.type == type; });
+}
+
 model::Result<void> ControlVerbs::on_frame(Connection& connection, const model::FrameHeader& header,
                                            std::string_view payload) {
-  const auto type = static_cast<FrameType>(header.type);
-  const VerbRole* verb = find_verb(type);
+  const VerbCall call{connection, static_cast<FrameType>(header.type), header.sequence, payload};
+  const model::SocketVerb* verb = model::find_verb(call.type);
   if (verb == nullptr) return make_error(Errc::kMalformedFrame, "unknown frame type");
-  if (!connection.greeted && verb->role != Role::kStranger) {
+  if (!connection.greeted && verb->role != model::VerbRole::kAnyone) {
     return make_error(Errc::kMalformedFrame, "the first frame must be a hello");
   }
-  const auto allowed = authorise(*verb, connection.peer().uid, ::geteuid());
-  if (allowed.ok() && type == FrameType::kUnmappedSegment) {
-    return unmapped_segment(connection, payload);
-  }
-  const auto done = allowed.ok() ? run_verb(connection, type, header.sequence, payload) : allowed;
-  if (done.ok()) return {};
-  connection.send_error(type, header.sequence, done.error());
-  if (done.code() == Errc::kMalformedFrame || type == FrameType::kHello) return done;
+  const auto allowed = model::authorise(*verb, UidShares::is_administrator(connection.peer().uid));
+  const auto done = allowed.ok() ? handler_of(call.type).handle(*this, call) : allowed;
+  if (done.ok() || !verb->replies) return done;
+  connection.send_error(call.type, call.sequence, done.error());
+  if (done.code() == Errc::kMalformedFrame || call.type == FrameType::kHello) return done;
   return {};
 }
 
-model::Result<void> ControlVerbs::run_verb(Connection& connection, FrameType type,
-                                           uint32_t sequence, std::string_view payload) {
-  switch (type) {
-    case FrameType::kHello:
-      return hello(connection, sequence, payload);
-    case FrameType::kRegisterLayout:
-      return register_layout(connection, sequence, payload);
-    case FrameType::kOpenSession:
-      return open_session(connection, sequence, payload);
-    case FrameType::kJoinSession:
-      return join_session(connection, sequence, payload);
-    case FrameType::kCloseSession:
-      return close_session(connection, sequence, payload);
-    case FrameType::kMapSegment:
-      return map_segment(connection, sequence, payload);
-    case FrameType::kStatus:
-      return status(connection, sequence);
-    case FrameType::kEvict:
-      return evict(connection, sequence, payload);
-    case FrameType::kVerify:
-      return verify(connection, sequence, payload);
-    case FrameType::kScrub:
-      return scrub(connection, sequence, payload);
-    case FrameType::kKept:
-      return kept(connection, sequence, payload);
-    case FrameType::kPing:
-      connection.send(type, true, sequence, struct_bytes(model::ReplyStatus{}));
-      return {};
-    default:
-      return make_error(Errc::kMalformedFrame, "not a client's frame");
-  }
-}
-
-model::Result<void> ControlVerbs::hello(Connection& connection, uint32_t sequence,
-                                        std::string_view payload) {
-  const auto request = QUIRE_TRY(read_struct<model::HelloRequest>(payload));
+model::Result<void> ControlVerbs::hello(const VerbCall& call) {
+  Connection& connection = call.connection;
+  const auto request = QUIRE_TRY(read_struct<model::HelloRequest>(call.payload));
   if (connection.greeted) return make_error(Errc::kMalformedFrame, "a second hello");
   if (request.min_version > model::kProtocolVersion ||
       request.max_version < model::kProtocolVersion) {
@@ -139,14 +131,14 @@ model::Result<void> ControlVerbs::hello(Connection& connection, uint32_t sequenc
   reply.domain = QUIRE_TRY(model::to_wire_name(domain));
   std::string bytes(struct_bytes(reply));
   for (const model::SegmentInfo& info : told.infos) bytes.append(struct_bytes(info));
-  connection.send(FrameType::kHello, true, sequence, bytes, told.descriptors);
+  call.reply(bytes, told.descriptors);
   return {};
 }
 
-model::Result<void> ControlVerbs::register_layout(Connection& connection, uint32_t sequence,
-                                                  std::string_view payload) {
-  model::Layout layout =
-      QUIRE_TRY(model::decode_layout(std::as_bytes(std::span(payload.data(), payload.size()))));
+model::Result<void> ControlVerbs::register_layout(const VerbCall& call) {
+  Connection& connection = call.connection;
+  model::Layout layout = QUIRE_TRY(
+      model::decode_layout(std::as_bytes(std::span(call.payload.data(), call.payload.size()))));
   for (const model::Group& group : layout.groups) {
     if (group.page_bytes > parts_.options->segment_bytes) {
       return make_error(Errc::kInvalidLayout,
@@ -172,7 +164,7 @@ model::Result<void> ControlVerbs::register_layout(Connection& connection, uint32
     reply.status = model::make_status(Errc::kOk, warning);
     if (parts_.cache->layouts().size() > known_before) log(LogLevel::kWarning, warning);
   }
-  connection.send(FrameType::kRegisterLayout, true, sequence, struct_bytes(reply));
+  call.reply(struct_bytes(reply));
   return {};
 }
 
@@ -196,9 +188,9 @@ model::Result<SessionIdentity> ControlVerbs::identify(
   return identity;
 }
 
-model::Result<void> ControlVerbs::open_session(Connection& connection, uint32_t sequence,
-                                               std::string_view payload) {
-  const auto request = QUIRE_TRY(read_struct<model::OpenSessionRequest>(payload));
+model::Result<void> ControlVerbs::open_session(const VerbCall& call) {
+  Connection& connection = call.connection;
+  const auto request = QUIRE_TRY(read_struct<model::OpenSessionRequest>(call.payload));
   const SessionIdentity identity = QUIRE_TRY(identify(connection, request));
   if (!connection.layouts.contains(request.layout)) {
     return make_error(Errc::kUnknownLayout, "register the layout first");
@@ -214,15 +206,14 @@ model::Result<void> ControlVerbs::open_session(Connection& connection, uint32_t 
   attachment->session().cached.batch_class =
       request.load_class == static_cast<uint8_t>(model::LoadClass::kBatch);
   attachment->session().cached.tail_tokens = request.tail_tokens;
-  make_memory(connection, *attachment, FrameType::kOpenSession, sequence);
+  make_memory(connection, *attachment, FrameType::kOpenSession, call.sequence);
   return {};
 }
 
-model::Result<void> ControlVerbs::join_session(Connection& connection, uint32_t sequence,
-                                               std::string_view payload) {
-  const auto request = QUIRE_TRY(read_struct<model::JoinSessionRequest>(payload));
-  Attachment* attachment = QUIRE_TRY(parts_.registry->join(connection, request));
-  make_memory(connection, *attachment, FrameType::kJoinSession, sequence);
+model::Result<void> ControlVerbs::join_session(const VerbCall& call) {
+  const auto request = QUIRE_TRY(read_struct<model::JoinSessionRequest>(call.payload));
+  Attachment* attachment = QUIRE_TRY(parts_.registry->join(call.connection, request));
+  make_memory(call.connection, *attachment, FrameType::kJoinSession, call.sequence);
   return {};
 }
 
@@ -287,10 +278,9 @@ model::Result<void> ControlVerbs::reply_with_session(Connection& connection, uin
   return {};
 }
 
-model::Result<void> ControlVerbs::close_session(Connection& connection, uint32_t sequence,
-                                                std::string_view payload) {
-  const auto request = QUIRE_TRY(read_struct<model::CloseSessionRequest>(payload));
-  const auto& attachments = connection.attachments;
+model::Result<void> ControlVerbs::close_session(const VerbCall& call) {
+  const auto request = QUIRE_TRY(read_struct<model::CloseSessionRequest>(call.payload));
+  const auto& attachments = call.connection.attachments;
   const auto found =
       std::find_if(attachments.begin(), attachments.end(),
                    [&](Attachment* attachment) { return attachment->id == request.session; });
@@ -298,31 +288,36 @@ model::Result<void> ControlVerbs::close_session(Connection& connection, uint32_t
     return make_error(Errc::kNotFound, "this connection has no such session");
   }
   parts_.end_attachment(**found);
-  connection.send(FrameType::kCloseSession, true, sequence, struct_bytes(model::ReplyStatus{}));
+  call.reply(struct_bytes(model::ReplyStatus{}));
   return {};
 }
 
-model::Result<void> ControlVerbs::map_segment(Connection& connection, uint32_t sequence,
-                                              std::string_view payload) {
-  const auto request = QUIRE_TRY(read_struct<model::MapSegmentRequest>(payload));
+model::Result<void> ControlVerbs::map_segment(const VerbCall& call) {
+  const auto request = QUIRE_TRY(read_struct<model::MapSegmentRequest>(call.payload));
   const SegmentShare::Told told =
-      QUIRE_TRY(parts_.segments->tell(connection, model::SegmentId{request.segment}));
+      QUIRE_TRY(parts_.segments->tell(call.connection, model::SegmentId{request.segment}));
   model::MapSegmentReply reply;
   reply.info = told.infos.front();
-  connection.send(FrameType::kMapSegment, true, sequence, struct_bytes(reply), told.descriptors);
+  call.reply(struct_bytes(reply), told.descriptors);
   return {};
 }
 
-model::Result<void> ControlVerbs::unmapped_segment(Connection& connection,
-                                                   std::string_view payload) {
-  const auto request = QUIRE_TRY(read_struct<model::MapSegmentRequest>(payload));
-  parts_.segments->acknowledged(connection, model::SegmentId{request.segment});
+model::Result<void> ControlVerbs::unmapped_segment(const VerbCall& call) {
+  const auto request = QUIRE_TRY(read_struct<model::MapSegmentRequest>(call.payload));
+  parts_.segments->acknowledged(call.connection, model::SegmentId{request.segment});
   return {};
 }
 
-model::Result<void> ControlVerbs::status(Connection& connection, uint32_t sequence) {
+model::Result<void> ControlVerbs::ping(const VerbCall& call) {
+  call.reply(struct_bytes(model::ReplyStatus{}));
+  return {};
+}
+
+model::Result<void> ControlVerbs::status(const VerbCall& call) {
+  Connection& connection = call.connection;
   const bool everything = UidShares::is_administrator(connection.peer().uid);
-  status_waiters_.push_back({&connection, sequence, everything ? kEverything : connection.domain});
+  status_waiters_.push_back(
+      {&connection, call.sequence, everything ? kEverything : connection.domain});
   connection.suspend();
   answer_status(parts_.clock->now_ns());
   return {};
@@ -371,96 +366,11 @@ void ControlVerbs::forget(Connection& connection) {
   if (connection.greeted) parts_.cache->names().release_domain(connection.domain);
 }
 
-model::Result<void> ControlVerbs::evict(Connection& connection, uint32_t sequence,
-                                        std::string_view payload) {
-  const auto request = QUIRE_TRY(read_struct<model::EvictRequest>(payload));
-  model::EvictReply reply;
-  // 0 = all that may go: in steps, like any other number beyond the bound.
-  const uint64_t wanted = request.count == 0 ? model::kMaxEvictedPerFrame : request.count;
-  reply.evicted = parts_.cache->store().evict(std::min(wanted, model::kMaxEvictedPerFrame));
-  connection.send(FrameType::kEvict, true, sequence, struct_bytes(reply));
-  return {};
-}
-
 void ControlVerbs::send_text(Connection& connection, FrameType type, uint32_t sequence,
                              std::string_view text) {
   std::string bytes(struct_bytes(model::ReplyStatus{}));
   bytes += text;
   connection.send(type, true, sequence, bytes);
-}
-
-// Starts to read; the client asks again until the pass is over.
-model::Result<void> ControlVerbs::verify(Connection& connection, uint32_t sequence,
-                                         std::string_view payload) {
-  const auto request = QUIRE_TRY(read_struct<model::VerifyRequest>(payload));
-  std::string text;
-  switch (static_cast<model::VerifyScope>(request.scope)) {
-    case model::VerifyScope::kMemory:
-      parts_.memory_check->start(parts_.clock->now_ns());
-      [[fallthrough]];
-    case model::VerifyScope::kMemoryStatus:
-      text = make_memory_check_json(parts_.memory_check->status());
-      break;
-    case model::VerifyScope::kIndexAndHeaders:
-      if (parts_.tier == nullptr) {
-        return make_error(Errc::kNotFound, "there is no SSD tier whose headers could be read");
-      }
-      parts_.tier->start_scrub(0);
-      text = make_scrub_json(*parts_.tier);
-      break;
-    default:
-      return make_error(Errc::kInvalidArgument,
-                        "scope must be 0 (memory), 1 (headers) or 2 (status of memory)");
-  }
-  send_text(connection, FrameType::kVerify, sequence, text);
-  return {};
-}
-
-model::Result<void> ControlVerbs::scrub(Connection& connection, uint32_t sequence,
-                                        std::string_view payload) {
-  const auto request = QUIRE_TRY(read_struct<model::ScrubRequest>(payload));
-  if (parts_.tier == nullptr) {
-    return make_error(Errc::kNotFound, "there is no SSD tier; start with --ssd_path");
-  }
-  switch (static_cast<model::ScrubAction>(request.action)) {
-    case model::ScrubAction::kStatus:
-      break;
-    case model::ScrubAction::kStart:
-      parts_.tier->start_scrub(request.bytes_per_second);
-      break;
-    case model::ScrubAction::kStop:
-      parts_.tier->stop_scrub();
-      break;
-    default:
-      return make_error(Errc::kInvalidArgument, "action must be 0 (status), 1 (start) or 2 (stop)");
-  }
-  send_text(connection, FrameType::kScrub, sequence, make_scrub_json(*parts_.tier));
-  return {};
-}
-
-model::Result<void> ControlVerbs::kept(Connection& connection, uint32_t sequence,
-                                       std::string_view payload) {
-  const auto request = QUIRE_TRY(read_struct<model::KeptRequest>(payload));
-  if (parts_.tier == nullptr) {
-    return make_error(Errc::kNotFound, "there is no SSD tier; start with --ssd_path");
-  }
-  const std::string_view name = QUIRE_TRY(model::from_wire_name(request.reason));
-  const auto reason = tiering::parse_kept_reason(name);
-  if (!name.empty() && !reason) {
-    return make_error(Errc::kInvalidArgument,
-                      "nothing is kept for the reason \"" + std::string(name) + "\"");
-  }
-  switch (static_cast<model::KeptAction>(request.action)) {
-    case model::KeptAction::kShow:
-      break;
-    case model::KeptAction::kDrop:
-      QUIRE_TRY(parts_.tier->drop_kept(reason));
-      break;
-    default:
-      return make_error(Errc::kInvalidArgument, "action must be 0 (show) or 1 (drop)");
-  }
-  send_text(connection, FrameType::kKept, sequence, make_kept_json(*parts_.tier));
-  return {};
 }
 
 }  // namespace quire::server

@@ -1,8 +1,8 @@
 // Verbs of the socket: hello, layouts, sessions, segments, status. Rare; may allocate.
-// One authorisation point: on_frame() looks a verb up in one table (server/control/verb_roles.h)
-// and compares its role with the connection's before it calls it; no verb checks a role itself.
-// What a uid may name inside a verb it may call (tenants, sessions, its domain's segments) is the
-// verb's to check. Threads: core only.
+// One authorisation point: on_frame() looks a verb up in one table (model/socket_verbs.h) and
+// compares its role with the connection's before it calls it; no verb checks a role itself. What a
+// uid may name inside a verb it may call (tenants, sessions, its domain's segments) is the verb's
+// to check. Threads: core only.
 #pragma once
 
 #include <cstdint>
@@ -16,6 +16,8 @@
 #include "cache/cache.h"
 #include "model/clock.h"
 #include "model/wire.h"
+#include "server/control/maintenance_verbs.h"
+#include "server/control/verb_call.h"
 #include "server/options.h"
 #include "server/rings/memory_check.h"
 #include "server/runtime/region_maker.h"
@@ -67,31 +69,33 @@ class ControlVerbs {
   // A document, of everything or of one domain, is made at most so often, however many ask.
   static constexpr int64_t kStatusIntervalNs = 10'000'000;
   static constexpr model::DomainId kEverything{cache::kMaxDomains};
-  explicit ControlVerbs(Parts parts) : parts_(std::move(parts)) {}
+  explicit ControlVerbs(Parts parts)
+      : parts_(std::move(parts)),
+        maintenance_({.cache = parts_.cache,
+                      .tier = parts_.tier,
+                      .memory_check = parts_.memory_check,
+                      .clock = parts_.clock}) {}
+
+  struct Handler {
+    model::FrameType type;
+    model::Result<void> (*handle)(ControlVerbs& verbs, const VerbCall& call);
+  };
+  // Precondition: a row of the table.
+  static const Handler& handler_of(model::FrameType type);
 
   // Each sends its own reply; an error becomes the reply's status.
-  model::Result<void> hello(Connection& connection, uint32_t sequence, std::string_view payload);
-  model::Result<void> register_layout(Connection& connection, uint32_t sequence,
-                                      std::string_view payload);
-  model::Result<void> open_session(Connection& connection, uint32_t sequence,
-                                   std::string_view payload);
-  model::Result<void> join_session(Connection& connection, uint32_t sequence,
-                                   std::string_view payload);
-  model::Result<void> close_session(Connection& connection, uint32_t sequence,
-                                    std::string_view payload);
-  model::Result<void> map_segment(Connection& connection, uint32_t sequence,
-                                  std::string_view payload);
-  model::Result<void> unmapped_segment(Connection& connection, std::string_view payload);
-  model::Result<void> status(Connection& connection, uint32_t sequence);
-  model::Result<void> evict(Connection& connection, uint32_t sequence, std::string_view payload);
-  model::Result<void> verify(Connection& connection, uint32_t sequence, std::string_view payload);
-  model::Result<void> scrub(Connection& connection, uint32_t sequence, std::string_view payload);
-  model::Result<void> kept(Connection& connection, uint32_t sequence, std::string_view payload);
+  model::Result<void> hello(const VerbCall& call);
+  model::Result<void> register_layout(const VerbCall& call);
+  model::Result<void> open_session(const VerbCall& call);
+  model::Result<void> join_session(const VerbCall& call);
+  model::Result<void> close_session(const VerbCall& call);
+  model::Result<void> map_segment(const VerbCall& call);
+  model::Result<void> unmapped_segment(const VerbCall& call);
+  model::Result<void> ping(const VerbCall& call);
+  model::Result<void> status(const VerbCall& call);
   void send_text(Connection& connection, model::FrameType type, uint32_t sequence,
                  std::string_view text);
 
-  model::Result<void> run_verb(Connection& connection, model::FrameType type, uint32_t sequence,
-                               std::string_view payload);
   void make_memory(Connection& connection, Attachment& attachment, model::FrameType type,
                    uint32_t sequence);
   void finish_opening(uint64_t attachment, bool made);
@@ -106,6 +110,7 @@ class ControlVerbs {
   };
 
   Parts parts_;
+  MaintenanceVerbs maintenance_;
   TenantRules tenants_;
   PeerUids peer_uids_ = PeerUids::read();
   // A session whose memory is being made; its connection is suspended.

@@ -1,0 +1,13 @@
+#include "model/socket_verbs.h"
+
+#include <string>
+
+namespace quire::model {
+
+Result<void> authorise(const SocketVerb& verb, bool administrator) {
+  if (verb.role != VerbRole::kAdministrator || administrator) return {};
+  return make_error(Errc::kPermissionDenied,
+                    std::string(verb.name) + " needs root or the daemon's own uid");
+}
+
+}  // namespace quire::model

@@ -1,0 +1,36 @@
+// What operators make the daemon do: evict, verify, scrub, kept. All of them are administrators' by
+// the table of verbs (model/socket_verbs.h), which was asked before. Threads: core only.
+#pragma once
+
+#include "cache/cache.h"
+#include "model/clock.h"
+#include "model/result.h"
+#include "server/control/verb_call.h"
+#include "server/rings/memory_check.h"
+#include "tiering/ssd_tier.h"
+
+namespace quire::server {
+
+class MaintenanceVerbs {
+ public:
+  struct Parts {
+    cache::Cache* cache = nullptr;
+    tiering::SsdTier* tier = nullptr;  // null: none
+    MemoryCheck* memory_check = nullptr;
+    const model::Clock* clock = nullptr;
+  };
+  explicit MaintenanceVerbs(const Parts& parts) : parts_(parts) {}
+
+  // Each sends its own reply; an error becomes the reply's status. kInvalidArgument for an action
+  // or scope that is none; kNotFound where there is no SSD tier.
+  model::Result<void> evict(const VerbCall& call);
+  // Starts to read; the client asks again until the pass is over.
+  model::Result<void> verify(const VerbCall& call);
+  model::Result<void> scrub(const VerbCall& call);
+  model::Result<void> kept(const VerbCall& call);
+
+ private:
+  Parts parts_;
+};
+
+}  // namespace quire::server
