@@ -33,6 +33,7 @@
 #include "allocator/segment.h"
 #include "allocator/segment_supply.h"
 #include "model/ids.h"
+#include "model/metrics.h"
 #include "model/result.h"
 
 namespace quire::allocator {
@@ -46,11 +47,12 @@ struct SlotPlace {
 };
 
 struct DomainUsage {
-  uint64_t segment_bytes = 0;   // segments held
-  uint64_t retiring_bytes = 0;  // taken away, but not yet gone: charged all the same
-  uint64_t slot_bytes = 0;      // slots in use, rounded size
-  uint64_t page_bytes = 0;      // slots in use, true size
-  uint64_t slots = 0;
+  model::Gauge segment_bytes{"segment_bytes", "Segments that the domain holds"};
+  model::Gauge retiring_bytes{"retiring_bytes",
+                              "Segments taken away but not yet gone: charged all the same"};
+  model::Gauge slot_bytes{"slot_bytes", "Slots in use, rounded size"};
+  model::Gauge page_bytes{"page_bytes", "Slots in use, true size"};
+  model::Gauge slots{"pages", "Slots in use"};
 };
 
 struct SegmentView {

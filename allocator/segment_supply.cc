@@ -226,12 +226,14 @@ void SegmentSupply::tick(int64_t now_ns) {
 SupplyStatus SegmentSupply::status() const {
   std::lock_guard lock(state_->mutex);
   const Stock& stock = state_->stock;
-  return SupplyStatus{.max_segments = state_->max_segments,
-                      .spare = static_cast<uint32_t>(stock.spare.size()),
-                      .given_out = stock.given_out,
-                      .kept = static_cast<uint32_t>(stock.kept.size()),
-                      .huge_bytes = stock.huge_bytes,
-                      .failure = stock.failure};
+  SupplyStatus status;
+  status.max_segments = state_->max_segments;
+  status.spare = stock.spare.size();
+  status.given_out = stock.given_out;
+  status.kept = stock.kept.size();
+  status.huge_bytes = stock.huge_bytes;
+  status.failure = stock.failure;
+  return status;
 }
 
 uint64_t SegmentSupply::segment_bytes() const { return state_->options.segment_bytes; }

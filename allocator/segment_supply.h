@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "allocator/segment.h"
+#include "model/metrics.h"
 
 namespace quire::allocator {
 
@@ -35,13 +36,16 @@ struct SegmentSupplyOptions {
   std::function<void()> on_ready;   // a spare became available, or creation failed
 };
 
-struct SupplyStatus {
-  uint32_t max_segments = 0;
-  uint32_t spare = 0;
-  uint32_t given_out = 0;
-  uint32_t kept = 0;        // given back, but another process holds the memory
-  uint64_t huge_bytes = 0;  // of all alive, backed by 2 MiB pages
-  std::string failure;      // why the last attempt failed; empty since one succeeded
+struct SupplyFigures {
+  model::Gauge max_segments{"segments_max", "Segments that the budget allows"};
+  model::Gauge spare{"segments_spare", "Segments made ahead of need"};
+  model::Gauge given_out{"segments_given_out", "Segments that domains hold"};
+  model::Gauge kept{"segments_kept", "Segments given back whose memory another process holds"};
+  model::Gauge huge_bytes{"huge_page_bytes",
+                          "Memory of all segments that is backed by 2 MiB pages"};
+};
+struct SupplyStatus : SupplyFigures {
+  std::string failure;  // why the last attempt failed; empty since one succeeded
 };
 
 enum class SupplyState : uint8_t {

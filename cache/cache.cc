@@ -95,6 +95,17 @@ void Cache::close_session(CacheSession& session) {
   store_->maybe_forget_root(session.root);
 }
 
+void Cache::describe(model::MetricSink& sink) const {
+  model::describe(sink, static_cast<const PresenceCounters&>(store_->counters()));
+  sink.gauge("leases", lease_count(), "Rights of clients to what was announced to them");
+  sink.gauge("fills", fill_count(), "Objects that clients are writing");
+  sink.gauge("layouts", layouts_.size(), "Page layouts known");
+  sink.gauge("roots", names_.root_count(), "Roots of prefix trees");
+  sink.counter("roots_given_up", names_.given_up_count(), "Roots that made way for others");
+  model::describe(sink, writer_->counters());
+  model::describe(sink, reader_->counters());
+}
+
 void Cache::check_invariants() const {
   store_->check_invariants();
   fills_.check_invariants();

@@ -15,6 +15,7 @@
 #include "cache/serve/prefix_reader.h"
 #include "cache/tree/layout_table.h"
 #include "cache/tree/namespace_table.h"
+#include "model/metrics.h"
 
 namespace quire::cache {
 
@@ -49,6 +50,8 @@ class Cache {
   // Precondition: the session's fills have ended.
   void close_session(CacheSession& session);
 
+  // What it holds and did; not of tiers and domains.
+  void describe(model::MetricSink& sink) const;
   void check_invariants() const;
 
  private:

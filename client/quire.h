@@ -267,6 +267,8 @@ class Client {
 
   model::Result<void> ping();
   model::Result<std::string> status_json();
+  // In another form; kJson: the same.
+  model::Result<std::string> status_text(model::StatusFormat format);
   model::Result<uint64_t> evict(uint64_t count);  // administrators; 0 = all that may go
   // Administrators. Both give the daemon's JSON text, at once: a pass that was started goes on.
   model::Result<std::string> verify_json(model::VerifyScope scope);

@@ -48,6 +48,12 @@ Result<std::string> Client::status_json() {
   return json_reply(impl_->attachment().call(FrameType::kStatus, {}));
 }
 
+Result<std::string> Client::status_text(model::StatusFormat format) {
+  model::StatusRequest request;
+  request.format = static_cast<uint8_t>(format);
+  return json_reply(impl_->attachment().call(FrameType::kStatus, model::struct_bytes(request)));
+}
+
 Result<std::string> Client::verify_json(model::VerifyScope scope) {
   model::VerifyRequest request;
   request.scope = static_cast<uint8_t>(scope);

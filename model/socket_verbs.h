@@ -21,6 +21,7 @@ enum class VerbRole : uint8_t {
   kAdministrator,  // root, or the daemon's own uid: reaches what is everybody's
 };
 
+// A row. Names are those of the log, of quirectl and of error texts.
 struct SocketVerb {
   FrameType type;
   std::string_view name;
@@ -30,32 +31,35 @@ struct SocketVerb {
   bool replies = true;       // false: an acknowledgement, which no frame answers
 };
 
+// In the order of their frame types, which are part of the protocol and never used again for
+// something else.
 inline constexpr std::array kSocketVerbs{
-    SocketVerb{FrameType::kHello, "hello", VerbRole::kAnyone, "Say who connects, and agree on a version"},
+    SocketVerb{FrameType::kHello, "hello", VerbRole::kAnyone,
+               "Say who connects, and agree on a version"},
     SocketVerb{FrameType::kRegisterLayout, "register_layout", VerbRole::kOwnDomain,
-         "Declare the page layout of a model"},
+               "Declare the page layout of a model"},
     SocketVerb{FrameType::kOpenSession, "open_session", VerbRole::kOwnDomain,
-         "Begin a session with rings of its own"},
+               "Begin a session with rings of its own"},
     SocketVerb{FrameType::kJoinSession, "join_session", VerbRole::kOwnDomain,
-         "Take part in another process's session"},
+               "Take part in another process's session"},
     SocketVerb{FrameType::kCloseSession, "close_session", VerbRole::kOwnDomain,
-         "End a session, and give back what it held"},
+               "End a session, and give back what it held"},
     SocketVerb{FrameType::kMapSegment, "map_segment", VerbRole::kOwnDomain,
-         "Receive the descriptor of a segment"},
+               "Receive the descriptor of a segment"},
     SocketVerb{FrameType::kUnmappedSegment, "unmapped_segment", VerbRole::kOwnDomain,
-         "Acknowledge that a segment is unmapped", false, /*replies=*/false},
+               "Acknowledge that a segment is unmapped", false, /*replies=*/false},
     SocketVerb{FrameType::kPing, "ping", VerbRole::kOwnDomain, "Check that the daemon answers"},
     // What it shows depends on who asks: everything, or what is of the asker's own domain.
     SocketVerb{FrameType::kStatus, "status", VerbRole::kOwnDomain, "Show the daemon's state"},
     SocketVerb{FrameType::kEvict, "evict", VerbRole::kAdministrator,
-         "Evict from memory what the policy would drop next", /*destructive=*/true},
+               "Evict from memory what the policy would drop next", /*destructive=*/true},
     SocketVerb{FrameType::kVerify, "verify", VerbRole::kAdministrator,
-         "Read what the daemon holds and check it; waits for it"},
+               "Read what the daemon holds and check it; waits for it"},
     SocketVerb{FrameType::kScrub, "scrub", VerbRole::kAdministrator,
-         "Read the SSD tier through, looking for damage"},
+               "Read the SSD tier through, looking for damage"},
     SocketVerb{FrameType::kKept, "kept", VerbRole::kAdministrator,
-         "Show, or drop, what the SSD tier holds and this start cannot serve",
-         /*destructive=*/true},
+               "Show, or drop, what the SSD tier holds and this start cannot serve",
+               /*destructive=*/true},
 };
 
 // Null for what no client may send.

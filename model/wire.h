@@ -35,7 +35,7 @@ enum class FrameType : uint16_t {
   kMapSegment = 6,
   kUnmappedSegment = 7,  // acknowledges kSegmentRetired; no reply
   kPing = 8,
-  kStatus = 9,  // reply: JSON text after ReplyStatus
+  kStatus = 9,  // reply: text after ReplyStatus
   kEvict = 10,
   kVerify = 11,  // the replies of this one and the next are like kStatus's
   kScrub = 12,
@@ -161,6 +161,15 @@ static_assert(sizeof(JoinSessionRequest) == 32);
 struct CloseSessionRequest {
   uint64_t session = 0;
 };
+
+// Of a status. An empty payload asks for JSON.
+enum class StatusFormat : uint8_t { kJson = 0, kPrometheus = 1 };
+inline constexpr size_t kStatusFormats = 2;
+struct StatusRequest {
+  uint8_t format = 0;  // StatusFormat
+  std::array<uint8_t, 7> reserved{};
+};
+static_assert(sizeof(StatusRequest) == 8);
 
 struct MapSegmentRequest {
   uint32_t segment = 0;

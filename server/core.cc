@@ -7,7 +7,6 @@
 #include <optional>
 
 #include "server/runtime/log.h"
-#include "server/status/status.h"
 
 namespace quire::server {
 
@@ -67,6 +66,7 @@ model::Result<void> Core::wire() {
       std::make_unique<SegmentShare>(parts_.cache, [tier = parts_.tier](const std::byte* segment) {
         if (tier != nullptr) tier->forget_segment(segment);
       });
+  desk_ = QUIRE_TRY(StatusDesk::create(status_sources()));
   verbs_ = std::make_unique<ControlVerbs>(QUIRE_TRY(ControlVerbs::create(
       {.cache = parts_.cache,
        .registry = registry_.get(),
@@ -77,10 +77,8 @@ model::Result<void> Core::wire() {
        .clock = parts_.clock,
        .shares = shares_.get(),
        .maker = &maker_,
+       .desk = desk_.get(),
        .daemon_epoch = parts_.daemon_epoch,
-       .status_json = [this] { return status_json(); },
-       .own_status_json = [this](Connection& asker) { return own_status_json(asker); },
-       .resume = [this](Connection& connection) { on_input(connection); },
        .watch_doorbell = [this](Attachment& attachment) { return watch_doorbell(attachment); },
        .end_attachment =
            [this](Attachment& attachment) {
@@ -92,7 +90,7 @@ model::Result<void> Core::wire() {
     QUIRE_TRY(loop_.add(parts_.tier->wake_fd(), EPOLLIN, &wake_only_));
   }
   for (const int fd : {maker_.done_fd(), closers_.sockets.done_fd(), closers_.sessions.done_fd(),
-                       closers_.sockets_with_descriptors.done_fd()}) {
+                       closers_.sockets_with_descriptors.done_fd(), desk_->done_fd()}) {
     QUIRE_TRY(loop_.add(fd, EPOLLIN | EPOLLET, &wake_only_));
   }
   listener_ =
@@ -152,7 +150,7 @@ bool Core::serve_connections() {
       on_input(connection);
     }
   }
-  return verbs_->answer_status(now_ns_) || turns > 0 || opened > 0;
+  return desk_->step(now_ns_) || turns > 0 || opened > 0;
 }
 
 // The first of them has waited longest, and all wait for the same time.
@@ -161,7 +159,6 @@ void Core::resume_paced() {
     Connection& connection = *paced_.front();
     paced_.pop_front();
     connection.resume();
-    on_input(connection);
   }
 }
 
@@ -400,13 +397,13 @@ void Core::sleep() {
 }
 
 int Core::sleep_ms() const {
-  if (!to_serve_.empty()) return 0;
+  if (!to_serve_.empty() || desk_->is_filling()) return 0;
   // Deadlines of loads and commits, and what the tier put off, are looked at again soon.
   const bool tier_waits = parts_.tier != nullptr && !parts_.tier->idle();
   const bool commits_wait = dispatcher_->waiting_commits() > 0;
   const bool closing = closers_.sockets_with_descriptors.open_count() > 0;
   const bool waits = tier_waits || commits_wait || closing || dispatcher_->has_background() ||
-                     verbs_->status_waits() || !paced_.empty();
+                     desk_->waits() || !paced_.empty();
   return active_.empty() && !waits ? kIdleTimeoutMs : kParkedTimeoutMs;
 }
 
@@ -442,7 +439,7 @@ void Core::drain_tier(int64_t start_ns) {
     loop_.turn(1);
   }
   log(LogLevel::kWarning, "stopped with work left for the SSD tier: " +
-                              std::to_string(parts_.tier->status().queued) + " objects queued");
+                              std::to_string(parts_.tier->queued()) + " objects queued");
 }
 
 void Core::options_changed() {
@@ -472,17 +469,15 @@ StatusSources Core::status_sources() const {
           .tier = parts_.tier,
           .tier_failure = parts_.tier_failure,
           .shares = shares_.get(),
-          .counters = counters_,
-          .connected = connections_.size(),
+          .segments = segments_.get(),
+          .clients = &counters_,
+          .connections = &connections_,
+          .sockets = &closers_.sockets,
+          .sockets_with_descriptors = &closers_.sockets_with_descriptors,
+          .session_memory = &closers_.sessions,
+          .maker = &maker_,
           .options = parts_.options,
-          .retiring_segments = segments_->retiring_count(),
           .daemon_epoch = parts_.daemon_epoch};
-}
-
-std::string Core::status_json() const { return make_status_json(status_sources()); }
-
-std::string Core::own_status_json(const Connection& connection) const {
-  return make_own_status_json(status_sources(), connection.domain, connection.peer().uid);
 }
 
 }  // namespace quire::server

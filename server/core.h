@@ -26,12 +26,13 @@
 #include "server/runtime/event_loop.h"
 #include "server/runtime/off_core_closer.h"
 #include "server/runtime/region_maker.h"
+#include "server/sessions/client_counters.h"
 #include "server/sessions/connection.h"
 #include "server/sessions/listener.h"
 #include "server/sessions/segment_share.h"
 #include "server/sessions/session_registry.h"
 #include "server/sessions/uid_shares.h"
-#include "server/status/status.h"
+#include "server/status/status_desk.h"
 #include "tiering/ssd_tier.h"
 
 namespace quire::server {
@@ -63,15 +64,13 @@ class Core final : public ConnectionOwner {
   void options_changed();  // reads again what it had parsed of them
   SessionRegistry& registry() { return *registry_; }
   const std::vector<std::unique_ptr<Connection>>& connections() const { return connections_; }
-  const CoreCounters& counters() const { return counters_; }
+  const ClientCounters& counters() const { return counters_; }
   MemoryCheckStatus memory_check() const { return dispatcher_->memory_check().status(); }
   size_t paused_count() const { return dispatcher_->paused_count(); }
   const UidShares& shares() const { return *shares_; }
   uint64_t copied_bytes() const { return dispatcher_->counters().copied_bytes; }
   size_t waiting_commits() const { return dispatcher_->waiting_commits(); }
   uint64_t largest_steps() const { return dispatcher_->counters().largest_steps; }
-  std::string status_json() const;
-  std::string own_status_json(const Connection& connection) const;
 
   void on_input(Connection& connection) override;
   model::Result<void> on_frame(Connection& connection, const model::FrameHeader& header,
@@ -125,6 +124,7 @@ class Core final : public ConnectionOwner {
   std::unique_ptr<Dispatcher> dispatcher_;
   std::unique_ptr<SessionRegistry> registry_;
   std::unique_ptr<SegmentShare> segments_;
+  std::unique_ptr<StatusDesk> desk_;
   std::unique_ptr<ControlVerbs> verbs_;
   std::unique_ptr<Listener> listener_;
   std::vector<std::unique_ptr<Connection>> connections_;
@@ -134,7 +134,7 @@ class Core final : public ConnectionOwner {
   std::deque<Connection*> to_serve_;  // by whose turn it is; each is marked in_turn
   std::deque<Connection*> paced_;     // had their turns of this while; each is suspended
   std::vector<Attachment*> active_;   // polled each turn
-  CoreCounters counters_;
+  ClientCounters counters_;
   // Of each domain in this turn: its attachments share them.
   std::array<uint32_t, cache::kMaxDomains> steps_left_{};
   size_t first_served_ = 0;  // in active_; moves on to whoever had to wait

@@ -1,6 +1,7 @@
 #include "tiering/codec_chooser.h"
 
 #include <algorithm>
+#include <array>
 
 namespace quire::tiering {
 
@@ -106,18 +107,42 @@ void CodecChooser::forget(const cache::KnownLayout& layout) {
   slots_.erase(&layout.checkpoint_tail_plan);
 }
 
-std::vector<CodecGroupStatus> CodecChooser::status() const {
-  std::vector<CodecGroupStatus> status;
+template <typename Visit>
+void CodecChooser::for_each_tried(Visit&& visit) const {
   for (const auto& [layout, groups] : samplers_) {
     for (size_t g = 0; g < groups.size(); ++g) {
-      if (groups[g].observed() == 0) continue;
-      status.push_back({.layout = layout->layout.name,
-                        .group = layout->layout.groups[g].name,
-                        .ratio = groups[g].ratio(),
-                        .worthwhile = groups[g].worthwhile()});
+      if (groups[g].observed() > 0) visit(layout->layout, layout->layout.groups[g], groups[g]);
     }
   }
+}
+
+std::vector<CodecGroupStatus> CodecChooser::status() const {
+  std::vector<CodecGroupStatus> status;
+  for_each_tried(
+      [&](const model::Layout& layout, const model::Group& group, const CodecSampler& sampler) {
+        status.push_back({.layout = layout.name,
+                          .group = group.name,
+                          .ratio = sampler.ratio(),
+                          .worthwhile = sampler.worthwhile()});
+      });
   return status;
+}
+
+void CodecChooser::describe(model::MetricSink& sink) const {
+  size_t total = 0;
+  for_each_tried([&](const auto&, const auto&, const auto&) { ++total; });
+  sink.gauge("groups_total", total, "Groups whose pages were tried");
+  const auto list = sink.list({.key = "groups", .prefix = "group"});
+  size_t rows = 0;
+  for_each_tried(
+      [&](const model::Layout& layout, const model::Group& group, const CodecSampler& sampler) {
+        if (++rows > model::kMaxMetricRows) return;
+        const std::array<model::MetricLabel, 2> labels{
+            {{.name = "layout", .text = layout.name}, {.name = "group", .text = group.name}}};
+        const auto row = sink.row(labels);
+        sink.ratio("ratio", sampler.ratio(), "Stored by plain bytes, of what was tried");
+        sink.flag("pays", sampler.worthwhile(), "Pages of the group are stored encoded");
+      });
 }
 
 }  // namespace quire::tiering

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "cache/tree/layout_table.h"
+#include "model/metrics.h"
 #include "tiering/disk/stored_pages.h"
 #include "tiering/io/byte_plane_codec.h"
 
@@ -55,7 +56,9 @@ class CodecChooser {
 
   // The layout is about to go.
   void forget(const cache::KnownLayout& layout);
-  std::vector<CodecGroupStatus> status() const;  // of groups that were tried
+  // Of groups that were tried; describe() tells of the first kMaxMetricRows.
+  std::vector<CodecGroupStatus> status() const;
+  void describe(model::MetricSink& sink) const;
 
  private:
   struct Slot {
@@ -66,6 +69,9 @@ class CodecChooser {
   std::vector<CodecSampler>& samplers(const cache::KnownLayout& layout);
   static void forget_misfits(Slot& slot, uint32_t objects);
   uint64_t expected_bytes(const cache::KnownLayout& layout, const model::PagePlan& plan);
+  // Calls visit(layout, group, sampler) for each group that was tried.
+  template <typename Visit>
+  void for_each_tried(Visit&& visit) const;
 
   CodecOptions options_;
   std::map<const cache::KnownLayout*, std::vector<CodecSampler>> samplers_;  // by group

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "model/hash256.h"
+#include "model/metrics.h"
 #include "model/result.h"
 
 namespace quire::tiering {
@@ -37,10 +38,12 @@ struct AdmissionOptions {
 };
 
 struct AdmissionCounters {
-  uint64_t admitted = 0;
-  uint64_t admitted_bytes = 0;
-  uint64_t refused_by_rule = 0;
-  uint64_t refused_by_budget = 0;
+  model::Counter admitted{"admitted", "Objects let onto the device"};
+  model::Counter admitted_bytes{"admitted_bytes", "Bytes of these"};
+  model::Counter refused_by_rule{"refused_by_rule",
+                                 "Objects that the admission rule kept off the device"};
+  model::Counter refused_by_budget{"refused_by_budget",
+                                   "Objects that the write budget kept off the device"};
 };
 
 class SsdAdmission {

@@ -233,7 +233,7 @@ bool SsdDemoter::can_hold(const Candidate& candidate) {
   const uint64_t slot_bytes = slot_bytes_of(candidate.node, candidate.as_it_is);
   if (!room_.can_hold(slot_bytes, now_ns)) {
     ++counters_.too_large;
-    counters_.largest_refused = std::max(counters_.largest_refused, slot_bytes);
+    counters_.largest_refused.raise_to(slot_bytes);
     return false;
   }
   const bool whole_path =
@@ -534,14 +534,6 @@ void SsdDemoter::note_lag(int64_t lag_ns) {
     return;
   }
   lags_ns_[next_lag_++ % kLags] = lag_ns;
-}
-
-double SsdDemoter::durable_lag_ms(double quantile) const {
-  if (lags_ns_.empty()) return 0;
-  std::vector<int64_t> sorted = lags_ns_;
-  const auto at = static_cast<size_t>(quantile * static_cast<double>(sorted.size() - 1));
-  std::nth_element(sorted.begin(), sorted.begin() + static_cast<std::ptrdiff_t>(at), sorted.end());
-  return static_cast<double>(sorted[at]) / kNsPerMs;
 }
 
 // Deepest first: what leaves RAM has no child there.

@@ -17,6 +17,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "model/metrics.h"
 #include "tiering/codec_chooser.h"
 #include "tiering/ssd/ssd_committer.h"
 #include "tiering/ssd/ssd_room.h"
@@ -37,19 +38,29 @@ struct DemoterOptions {
   CodecOptions codec;
 };
 
-struct DemoterCounters {
-  uint64_t started = 0;               // objects
-  uint64_t failed = 0;                // not written, or not made durable
-  uint64_t corrupt_in_ram = 0;        // law 4: failed its checksum on the way out
-  uint64_t set_aside = 0;             // candidates beyond max_queued: the sweep finds them
-  uint64_t found_again = 0;           // by the sweep
-  uint64_t too_large = 0;             // refused: the tier cannot hold an object of their size
-  uint64_t too_deep = 0;              // refused: nor with all that is before them on their path
-  uint64_t largest_refused = 0;       // of the too large ones, bytes of a slot
-  uint64_t encoded_objects = 0;       // written, not yet durable perhaps
-  uint64_t encoded_plain_bytes = 0;   // what these would have taken as they are
-  uint64_t encoded_stored_bytes = 0;  // their slots
-  uint64_t encoded_misfits = 0;       // did not fit their slot: written as they are
+struct DemotedCounters {
+  model::Counter started{"started_objects", "Objects whose demotion began"};
+  model::Counter failed{"failed_objects", "Objects not written, or not made durable"};
+  model::Counter set_aside{"set_aside",
+                           "Candidates that the queue had no place for; the sweep finds them"};
+  model::Counter found_again{"found_again", "Candidates that the sweep found"};
+  model::Counter too_large{"too_large_objects", "Objects refused: larger than the tier can hold"};
+  model::Counter too_deep{
+      "too_deep_objects",
+      "Objects refused: the tier cannot hold them with all before them on their path"};
+  model::Gauge largest_refused{"largest_refused_bytes", "Slot of the largest object refused"};
+};
+struct EncodedCounters {
+  model::Counter encoded_objects{"objects", "Objects written encoded"};
+  model::Counter encoded_plain_bytes{"plain_bytes", "What these would have taken as they are"};
+  model::Counter encoded_stored_bytes{"stored_bytes", "Slots that these took"};
+  model::Counter encoded_misfits{
+      "misfits", "Objects that did not fit their slot encoded: written as they are"};
+};
+struct DemoterCounters : DemotedCounters, EncodedCounters {
+  // Law 4.
+  model::Counter corrupt_in_ram{"corrupt_in_ram",
+                                "Objects that failed their checksum on the way out of RAM"};
 };
 
 class SsdDemoter {
@@ -81,11 +92,11 @@ class SsdDemoter {
   bool short_of_ram() const { return short_of_ram_; }
   const DemoterCounters& counters() const { return counters_; }
   void forget_layout(const cache::KnownLayout& layout) { codec_.forget(layout); }
-  std::vector<CodecGroupStatus> codec_groups() const { return codec_.status(); }
+  const CodecChooser& codec() const { return codec_; }
   const std::string& blocked_by() const { return blocked_by_; }
   const SsdRoom& room() const { return room_; }
-  // From becoming a candidate to being durable, over the last kLags objects; 0 before the first.
-  double durable_lag_ms(double quantile) const;
+  // From becoming a candidate to being durable, of the last kLags objects in no order.
+  std::span<const int64_t> durable_lags_ns() const { return lags_ns_; }
 
  private:
   struct Candidate {

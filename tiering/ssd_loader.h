@@ -26,6 +26,7 @@
 
 #include "cache/cache.h"
 #include "model/clock.h"
+#include "model/metrics.h"
 #include "model/ring_frames.h"
 #include "tiering/disk/ssd_files.h"
 #include "tiering/io/load_estimator.h"
@@ -53,13 +54,14 @@ struct FinishedLoad {
 };
 
 struct LoaderCounters {
-  uint64_t started = 0;
-  uint64_t finished = 0;
-  uint64_t deadline_exceeded = 0;
-  uint64_t failed = 0;
-  uint64_t read_failures = 0;  // objects
-  uint64_t corrupt = 0;        // objects whose header or bytes were not what they should be
-  uint64_t shared = 0;         // objects another load was bringing already
+  model::Counter started{"loads", "Loads that had something to bring from the device"};
+  model::Counter finished{"loads_finished", "Of these, loads that ended, well or not"};
+  model::Counter deadline_exceeded{"loads_past_deadline",
+                                   "Of these, loads whose deadline came first"};
+  model::Counter failed{"loads_failed", "Of these, loads that the device or RAM failed"};
+  model::Counter read_failures{"failed_objects", "Objects that could not be read"};
+  model::Counter corrupt{"corrupt", "Objects whose header or bytes were not what they should be"};
+  model::Counter shared{"shared_objects", "Objects that another load was bringing already"};
 };
 
 struct LoaderParts {

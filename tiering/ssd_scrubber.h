@@ -9,20 +9,22 @@
 
 #include "allocator/flat_array.h"
 #include "cache/cache.h"
+#include "model/metrics.h"
 #include "tiering/ssd/ssd_mover.h"
 #include "tiering/ssd_demoter.h"
 
 namespace quire::tiering {
 
 struct ScrubStatus {
-  bool running = false;
-  uint64_t bytes_per_second = 0;
-  uint64_t passes = 0;      // whole ones
-  uint64_t objects = 0;     // checked
-  uint64_t bytes = 0;       // read
-  uint64_t bad = 0;         // not what they should be
-  uint64_t unreadable = 0;  // the device failed
-  double progress = 0;      // of the present pass, 0..1
+  model::Flag running{"running", "A pass over what lies on the device is under way"};
+  model::Gauge bytes_per_second{"bytes_per_second",
+                                "How fast the pass may read; 0 = as the device can"};
+  model::Counter passes{"passes", "Whole passes"};
+  model::Ratio progress{"progress", "Of the present pass, 0 to 1"};
+  model::Counter objects{"objects", "Objects checked"};
+  model::Counter bytes{"bytes", "Bytes read to check"};
+  model::Counter bad{"bad", "Objects that are not what they should be"};
+  model::Counter unreadable{"unreadable", "Objects that the device failed to read"};
 };
 
 class SsdScrubber {

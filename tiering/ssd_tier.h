@@ -19,6 +19,7 @@
 
 #include "cache/cache.h"
 #include "model/clock.h"
+#include "model/metrics.h"
 #include "tiering/disk/ssd_directory.h"
 #include "tiering/io/copy_engine.h"
 #include "tiering/io/io_engine.h"
@@ -57,6 +58,8 @@ struct SsdTierParts {
   const model::Clock* clock = nullptr;
 };
 
+// What the tier's own tests, benches and the start of the daemon look at. What people see is
+// describe()'s, and needs no field here.
 struct SsdTierStatus {
   SsdState state = SsdState::kOff;
   std::string reason;
@@ -66,7 +69,6 @@ struct SsdTierStatus {
   SsdSpaceUsage space;
   uint64_t table_bytes = 0;
   uint64_t stale_completions = 0;
-  uint64_t registered_bytes = 0;
   SsdHealthCounters health;
   MoverCounters mover;
   CommitterCounters committer;
@@ -78,25 +80,17 @@ struct SsdTierStatus {
   std::string repaired;  // what was wrong with a copy of the superblock at the start
   KeptCounts kept;
   bool dropping_kept = false;
-  std::string kept_reason;  // why content is kept and not served; empty: none is, or duplicates
   std::string kept_action;
-  uint64_t roots = 0;  // with runs in the manifest
-  uint64_t regions_given_back = 0;
   std::string blocked_by;
   std::string limited_by;             // why the tier is smaller than it may be
   uint64_t largest_object_bytes = 0;  // of a slot: a larger object is never on SSD
   uint64_t manifest_bytes_written = 0;
   std::vector<CodecGroupStatus> codec_groups;
-  uint64_t codec_memory_bytes = 0;
   uint64_t queued = 0;     // candidates for demotion
   uint64_t transfers = 0;  // under way
   uint64_t checks = 0;     // objects of them that a worker has
   uint64_t loads = 0;      // under way
   uint32_t sealed_files = 0;
-  double bytes_per_us = 0;  // the estimate of the device
-  double latency_us = 0;
-  uint64_t estimates = 0;
-  double estimate_error = 0;      // mean |estimated - actual| / actual
   double durable_lag_ms_p50 = 0;  // from candidate to durable, over the last 4,096 objects
   double durable_lag_ms_p99 = 0;
 };
@@ -132,11 +126,17 @@ class SsdTier {
   // A segment is about to be unmapped: precondition, none of its slots is in use.
   void forget_segment(const std::byte* data) { mover_->forget_segment(data); }
   SsdState state() const { return health_.state(); }
+  size_t queued() const { return demoter_->queued(); }  // candidates for demotion
   // It works, and all that is on the device is served.
   bool is_whole() const { return state() == SsdState::kOk && !kept_.worst(); }
   // Of a slot: an object that takes more is never on SSD.
   uint64_t largest_object_bytes() const { return space_->largest_slot_bytes(); }
   SsdTierStatus status() const;
+  // A row of the list of tiers.
+  void describe(model::MetricSink& sink) const;
+  // What is kept and not served, by reason, and whether that is being dropped.
+  void describe_kept(model::MetricSink& sink) const;
+  ScrubStatus scrub() const { return scrubber_->status(); }
   void check_invariants() const { space_->check_invariants(); }
 
  private:
@@ -155,6 +155,12 @@ class SsdTier {
   void finish_probe(int64_t now_ns);
   void make_probe();
   bool drop_some_kept();
+  const std::string& blocked_by() const;
+  void describe_itself(model::MetricSink& sink) const;
+  void describe_written(model::MetricSink& sink) const;
+  void describe_read(model::MetricSink& sink) const;
+  void describe_codec(model::MetricSink& sink) const;
+  void describe_errors(model::MetricSink& sink) const;
   void route();
   void step_probe(int64_t now_ns);
 

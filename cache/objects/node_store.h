@@ -29,28 +29,38 @@
 #include "cache/tree/namespace_table.h"
 #include "cache/tree/prefix_tree.h"
 #include "model/ids.h"
+#include "model/metrics.h"
 #include "model/result.h"
 
 namespace quire::cache {
 
 using PolicyFactory = std::function<model::Result<std::unique_ptr<EvictionPolicy>>()>;
 
-struct StoreCounters {
-  uint64_t spans = 0;        // present
-  uint64_t checkpoints = 0;  // present
-  uint64_t evicted_spans = 0;
-  uint64_t evicted_checkpoints = 0;
-  uint64_t superseded_checkpoints = 0;
-  uint64_t quarantined = 0;
-  uint64_t stale_dropped = 0;         // of dead roots
-  uint64_t resident_spans = 0;        // with pages in RAM
-  uint64_t resident_checkpoints = 0;  // with pages in RAM
-  uint64_t ssd_spans = 0;             // with a durable copy on SSD
-  uint64_t ssd_checkpoints = 0;       // with a durable copy on SSD
-  uint64_t left_ram = 0;              // spans and checkpoints that stay on SSD only
-  uint64_t promoted = 0;
-  uint64_t ssd_evicted = 0;   // copies given up to make room on SSD
-  uint64_t fresh_missed = 0;  // nodes that fresh() had no place for
+struct PresenceCounters {
+  model::Gauge spans{"spans", "Spans that can be hit, in whatever tier"};
+  model::Gauge checkpoints{"checkpoints", "Checkpoints that can be hit, in whatever tier"};
+  model::Counter evicted_spans{"evicted_spans", "Spans dropped for good to make room"};
+  model::Counter evicted_checkpoints{"evicted_checkpoints",
+                                     "Checkpoints dropped for good to make room"};
+  model::Counter superseded_checkpoints{
+      "superseded_checkpoints", "Checkpoints that later ones of their conversation replaced"};
+  model::Counter quarantined{"quarantined", "Objects dropped because a page failed its checksum"};
+  model::Counter stale_dropped{"stale_dropped", "Objects dropped with the roots they belonged to"};
+  model::Counter fresh_missed{"fresh_missed",
+                              "New objects that the queue to the SSD had no place for"};
+};
+struct ResidentCounters {
+  model::Gauge resident_spans{"spans", "Spans with pages in RAM"};
+  model::Gauge resident_checkpoints{"checkpoints", "Checkpoints with pages in RAM"};
+  model::Counter left_ram{"left_for_ssd", "Objects whose pages left RAM and stay on SSD"};
+};
+struct CopyCounters {
+  model::Gauge ssd_spans{"spans", "Spans with a durable copy on SSD"};
+  model::Gauge ssd_checkpoints{"checkpoints", "Checkpoints with a durable copy on SSD"};
+};
+struct StoreCounters : PresenceCounters, ResidentCounters, CopyCounters {
+  model::Counter promoted{"promoted", "Objects brought back to RAM"};
+  model::Counter ssd_evicted{"evicted_copies", "Copies given up to make room on the device"};
 };
 
 // Where the copy of a node lies. `slot` is tiering::SsdSlot::value, 30 bits.

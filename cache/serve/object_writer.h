@@ -20,16 +20,17 @@
 #include "cache/serve/cache_session.h"
 #include "cache/serve/fill_table.h"
 #include "cache/tree/chain_view.h"
+#include "model/metrics.h"
 #include "model/ring_frames.h"
 
 namespace quire::cache {
 
 struct WriterCounters {
-  uint64_t committed_spans = 0;
-  uint64_t committed_checkpoints = 0;
-  uint64_t committed_bytes = 0;  // page bytes, true size
-  uint64_t duplicates = 0;
-  uint64_t aborted = 0;
+  model::Counter committed_spans{"committed_spans", "Spans that became visible"};
+  model::Counter committed_checkpoints{"committed_checkpoints", "Checkpoints that became visible"};
+  model::Counter committed_bytes{"committed_bytes", "Page bytes of what became visible, true size"};
+  model::Counter duplicates{"duplicates", "Fills refused because the object was there already"};
+  model::Counter aborted{"aborted_fills", "Fills that ended without a commit"};
 };
 
 struct BeginOutcome {

@@ -17,19 +17,22 @@
 #include "cache/serve/load_cut.h"
 #include "cache/serve/match.h"
 #include "cache/tree/chain_view.h"
+#include "model/metrics.h"
 #include "model/ring_frames.h"
 
 namespace quire::cache {
 
 struct ReaderCounters {
-  uint64_t matches = 0;
-  uint64_t prompt_tokens = 0;          // asked for
-  uint64_t hit_tokens = 0;             // exact, announced
-  uint64_t ssd_hit_tokens = 0;         // of these, on SSD only when they were announced
-  uint64_t no_checkpoint_matches = 0;  // shorter than their spans allowed
-  uint64_t no_checkpoint_tokens = 0;   // by so much
-  uint64_t loads = 0;
-  uint64_t delivered_pages = 0;
+  model::Counter matches{"matches", "Prompts matched"};
+  model::Counter prompt_tokens{"prompt_tokens", "Tokens of the prompts matched"};
+  model::Counter hit_tokens{"hit_tokens", "Tokens announced as exact hits"};
+  model::Counter ssd_hit_tokens{"ssd_hit_tokens", "Of these, tokens that were on SSD only"};
+  model::Counter no_checkpoint_matches{
+      "no_checkpoint_matches", "Hits shorter than their spans allowed, for want of a checkpoint"};
+  model::Counter no_checkpoint_tokens{"no_checkpoint_tokens", "Tokens by which these were shorter"};
+  model::Counter loads{"loads", "Loads taken"};
+  model::Counter delivered_pages{"delivered_pages",
+                                 "Pages whose descriptors were written to clients"};
 };
 
 // A load that was taken: its range is pinned.

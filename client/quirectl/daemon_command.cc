@@ -57,6 +57,12 @@ Result<std::string> answer_text(const DaemonCommandLine& line, Ask ask) {
   return printed(line, QUIRE_TRY(ask(*client)));
 }
 
+// As a scraper takes it, unchanged.
+Result<std::string> prometheus_text(const DaemonCommandLine& line) {
+  const std::unique_ptr<Client> client = QUIRE_TRY(connect(line));
+  return client->status_text(model::StatusFormat::kPrometheus);
+}
+
 template <typename Ask>
 int print_answer(const DaemonCommandLine& line, std::ostream& out, std::ostream& err, Ask ask) {
   const Result<std::string> text = answer_text(line, ask);
@@ -201,7 +207,13 @@ int run_ping(const DaemonCommandLine& line, std::ostream& out, std::ostream& err
 }
 
 int run_status(const DaemonCommandLine& line, std::ostream& out, std::ostream& err) {
-  return print_answer(line, out, err, [](Client& client) { return client.status_json(); });
+  if (line.status_format.empty()) {
+    return print_answer(line, out, err, [](Client& client) { return client.status_json(); });
+  }
+  const Result<std::string> text = prometheus_text(line);
+  if (!text.ok()) return report(text.error(), err);
+  out << *text;
+  return kExitOk;
 }
 
 int run_verify(const DaemonCommandLine& line, std::ostream& out, std::ostream& err) {
@@ -244,6 +256,10 @@ void add_daemon_commands(CLI::App& app, DaemonCommandLine& line, std::ostream& o
   CLI::App* ping = add_verb(app, line, FrameType::kPing);
   ping->callback([&] { line.exit_code = run_ping(line, out, err); });
   CLI::App* status = add_verb(app, line, FrameType::kStatus);
+  status
+      ->add_option("--format", line.status_format,
+                   "prometheus: the text that a scraper takes, whatever --output says")
+      ->check(CLI::IsMember({"prometheus"}));
   status->callback([&] {
     line.exit_code = run_with_output(line, err, [&] { return run_status(line, out, err); });
   });

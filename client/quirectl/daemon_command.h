@@ -26,7 +26,8 @@ inline constexpr int kExitDegraded = 6;
 struct DaemonCommandLine {
   std::string socket_path;  // empty: the library's default
   uint32_t timeout_ms = 5000;
-  std::string output;  // "table", "json"; empty: $QUIRECTL_OUTPUT, else "table"
+  std::string output;         // "table", "json"; empty: $QUIRECTL_OUTPUT, else "table"
+  std::string status_format;  // "prometheus"; empty: as `output` says
   bool verify_headers = false;
   std::string scrub_action;          // "start", "stop" or "status"
   uint64_t bytes_per_second = 0;     // of "start"; 0 = as the daemon is configured

@@ -8,7 +8,6 @@
 #include "model/clean_text.h"
 #include "model/socket_verbs.h"
 #include "server/runtime/log.h"
-#include "server/status/status.h"
 
 namespace quire::server {
 
@@ -91,11 +90,13 @@ model::Result<void> ControlVerbs::on_frame(Connection& connection, const model::
   const VerbCall call{connection, static_cast<FrameType>(header.type), header.sequence, payload};
   const model::SocketVerb* verb = model::find_verb(call.type);
   if (verb == nullptr) return make_error(Errc::kMalformedFrame, "unknown frame type");
+  // Before the role: who the peer is, is known, but not yet whether it speaks this protocol.
   if (!connection.greeted && verb->role != model::VerbRole::kAnyone) {
     return make_error(Errc::kMalformedFrame, "the first frame must be a hello");
   }
   const auto allowed = model::authorise(*verb, UidShares::is_administrator(connection.peer().uid));
   const auto done = allowed.ok() ? handler_of(call.type).handle(*this, call) : allowed;
+  // An acknowledgement has no reply that could carry an error: a wrong one ends the connection.
   if (done.ok() || !verb->replies) return done;
   connection.send_error(call.type, call.sequence, done.error());
   if (done.code() == Errc::kMalformedFrame || call.type == FrameType::kHello) return done;
@@ -250,7 +251,6 @@ void ControlVerbs::finish_opening(uint64_t attachment, bool made) {
     done = make_error(Errc::kResourceExhausted, "no memory for a session's shared region");
   }
   if (!done.ok()) connection.send_error(opening.type, opening.sequence, done.error());
-  parts_.resume(connection);
 }
 
 model::Result<void> ControlVerbs::reply_with_session(Connection& connection, uint32_t sequence,
@@ -314,43 +314,18 @@ model::Result<void> ControlVerbs::ping(const VerbCall& call) {
 }
 
 model::Result<void> ControlVerbs::status(const VerbCall& call) {
-  Connection& connection = call.connection;
-  const bool everything = UidShares::is_administrator(connection.peer().uid);
-  status_waiters_.push_back(
-      {&connection, call.sequence, everything ? kEverything : connection.domain});
-  connection.suspend();
-  answer_status(parts_.clock->now_ns());
+  model::StatusRequest request;
+  if (!call.payload.empty()) request = QUIRE_TRY(read_struct<model::StatusRequest>(call.payload));
+  if (request.format >= model::kStatusFormats) {
+    return make_error(Errc::kInvalidArgument, "format must be 0 (JSON) or 1 (Prometheus)");
+  }
+  parts_.desk->ask(call.connection, call.sequence,
+                   static_cast<model::StatusFormat>(request.format));
   return {};
 }
 
-bool ControlVerbs::answer_status(int64_t now_ns) {
-  const auto due =
-      std::find_if(status_waiters_.begin(), status_waiters_.end(), [&](const StatusWaiter& waiter) {
-        const auto made = status_made_ns_.find(waiter.scope.value);
-        return made == status_made_ns_.end() || now_ns - made->second >= kStatusIntervalNs;
-      });
-  if (due == status_waiters_.end()) return false;
-  const model::DomainId scope = due->scope;
-  status_made_ns_[scope.value] = now_ns;
-  const std::string text =
-      scope == kEverything ? parts_.status_json() : parts_.own_status_json(*due->connection);
-  QUIRE_CHECK(text.size() + sizeof(model::ReplyStatus) <= model::kMaxFrameBytes);
-  const auto first =
-      std::stable_partition(status_waiters_.begin(), status_waiters_.end(),
-                            [&](const StatusWaiter& waiter) { return waiter.scope != scope; });
-  const std::vector<StatusWaiter> told(first, status_waiters_.end());
-  status_waiters_.erase(first, status_waiters_.end());
-  for (const StatusWaiter& waiter : told) {
-    waiter.connection->resume();
-    send_text(*waiter.connection, FrameType::kStatus, waiter.sequence, text);
-    parts_.resume(*waiter.connection);
-  }
-  return true;
-}
-
 void ControlVerbs::forget(Connection& connection) {
-  std::erase_if(status_waiters_,
-                [&](const StatusWaiter& waiter) { return waiter.connection == &connection; });
+  parts_.desk->forget(connection);
   std::erase_if(openings_, [&](const auto& opening) {
     if (opening.second.connection != &connection) return false;
     parts_.maker->forget(opening.first);
@@ -364,13 +339,6 @@ void ControlVerbs::forget(Connection& connection) {
   }
   connection.layouts.clear();
   if (connection.greeted) parts_.cache->names().release_domain(connection.domain);
-}
-
-void ControlVerbs::send_text(Connection& connection, FrameType type, uint32_t sequence,
-                             std::string_view text) {
-  std::string bytes(struct_bytes(model::ReplyStatus{}));
-  bytes += text;
-  connection.send(type, true, sequence, bytes);
 }
 
 }  // namespace quire::server

@@ -25,6 +25,7 @@
 #include "server/sessions/peer_uids.h"
 #include "server/sessions/segment_share.h"
 #include "server/sessions/session_registry.h"
+#include "server/status/status_desk.h"
 #include "tiering/ssd_tier.h"
 
 namespace quire::server {
@@ -41,10 +42,8 @@ class ControlVerbs {
     const model::Clock* clock = nullptr;
     UidShares* shares = nullptr;
     RegionMaker* maker = nullptr;
+    StatusDesk* desk = nullptr;
     uint64_t daemon_epoch = 0;
-    std::function<std::string()> status_json;                 // of everything, for administrators
-    std::function<std::string(Connection&)> own_status_json;  // of the asker's own domain
-    std::function<void(Connection&)> resume;                  // it may have frames that waited
     std::function<model::Result<void>(Attachment&)>
         watch_doorbell;  // before its descriptors go out
     std::function<void(Attachment&)> end_attachment;
@@ -59,22 +58,17 @@ class ControlVerbs {
                                std::string_view payload);
   // Replies to those whose session's memory has been made. Returns how many there were.
   size_t finish_openings();
-  // Answers all who wait for the same status, when it is time to look anew. True when it did.
-  bool answer_status(int64_t now_ns);
-  bool status_waits() const { return !status_waiters_.empty(); }
   // The connection ended, and its attachments.
   void forget(Connection& connection);
 
  private:
-  // A document, of everything or of one domain, is made at most so often, however many ask.
-  static constexpr int64_t kStatusIntervalNs = 10'000'000;
-  static constexpr model::DomainId kEverything{cache::kMaxDomains};
   explicit ControlVerbs(Parts parts)
       : parts_(std::move(parts)),
         maintenance_({.cache = parts_.cache,
                       .tier = parts_.tier,
                       .memory_check = parts_.memory_check,
-                      .clock = parts_.clock}) {}
+                      .clock = parts_.clock,
+                      .desk = parts_.desk}) {}
 
   struct Handler {
     model::FrameType type;
@@ -93,8 +87,6 @@ class ControlVerbs {
   model::Result<void> unmapped_segment(const VerbCall& call);
   model::Result<void> ping(const VerbCall& call);
   model::Result<void> status(const VerbCall& call);
-  void send_text(Connection& connection, model::FrameType type, uint32_t sequence,
-                 std::string_view text);
 
   void make_memory(Connection& connection, Attachment& attachment, model::FrameType type,
                    uint32_t sequence);
@@ -103,12 +95,6 @@ class ControlVerbs {
                                          model::FrameType type, Attachment& attachment);
   model::Result<SessionIdentity> identify(const Connection& connection,
                                           const model::OpenSessionRequest& request) const;
-  struct StatusWaiter {
-    Connection* connection = nullptr;
-    uint32_t sequence = 0;
-    model::DomainId scope;
-  };
-
   Parts parts_;
   MaintenanceVerbs maintenance_;
   TenantRules tenants_;
@@ -121,8 +107,6 @@ class ControlVerbs {
     uint32_t sequence = 0;
   };
   std::unordered_map<uint64_t, Opening> openings_;  // by attachment; at most one a connection
-  std::vector<StatusWaiter> status_waiters_;        // each suspended: at most one a connection
-  std::unordered_map<uint32_t, int64_t> status_made_ns_;  // by scope: one a domain, and one
   std::unordered_set<std::string> shared_namespaces_;
 };
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <string>
 
-#include "server/status/status.h"
+#include "model/metrics.h"
 
 namespace quire::server {
 
@@ -11,16 +11,6 @@ using model::Errc;
 using model::make_error;
 using model::read_struct;
 using model::struct_bytes;
-
-namespace {
-
-void reply_with_text(const VerbCall& call, std::string_view text) {
-  std::string bytes(struct_bytes(model::ReplyStatus{}));
-  bytes += text;
-  call.reply(bytes);
-}
-
-}  // namespace
 
 model::Result<void> MaintenanceVerbs::evict(const VerbCall& call) {
   const auto request = QUIRE_TRY(read_struct<model::EvictRequest>(call.payload));
@@ -34,27 +24,27 @@ model::Result<void> MaintenanceVerbs::evict(const VerbCall& call) {
 
 model::Result<void> MaintenanceVerbs::verify(const VerbCall& call) {
   const auto request = QUIRE_TRY(read_struct<model::VerifyRequest>(call.payload));
-  std::string text;
   switch (static_cast<model::VerifyScope>(request.scope)) {
     case model::VerifyScope::kMemory:
+      // One under way goes on: who waits for a whole pass may have to wait for the next.
       parts_.memory_check->start(parts_.clock->now_ns());
       [[fallthrough]];
     case model::VerifyScope::kMemoryStatus:
-      text = make_memory_check_json(parts_.memory_check->status());
-      break;
+      parts_.desk->answer(call.connection, call.type, call.sequence, [this](auto& sink) {
+        model::describe(sink, parts_.memory_check->status());
+      });
+      return {};
     case model::VerifyScope::kIndexAndHeaders:
       if (parts_.tier == nullptr) {
         return make_error(Errc::kNotFound, "there is no SSD tier whose headers could be read");
       }
-      parts_.tier->start_scrub(0);
-      text = make_scrub_json(*parts_.tier);
-      break;
+      parts_.tier->start_scrub(0);  // as fast as the daemon is configured
+      reply_with_scrub(call);
+      return {};
     default:
       return make_error(Errc::kInvalidArgument,
                         "scope must be 0 (memory), 1 (headers) or 2 (status of memory)");
   }
-  reply_with_text(call, text);
-  return {};
 }
 
 model::Result<void> MaintenanceVerbs::scrub(const VerbCall& call) {
@@ -74,7 +64,7 @@ model::Result<void> MaintenanceVerbs::scrub(const VerbCall& call) {
     default:
       return make_error(Errc::kInvalidArgument, "action must be 0 (status), 1 (start) or 2 (stop)");
   }
-  reply_with_text(call, make_scrub_json(*parts_.tier));
+  reply_with_scrub(call);
   return {};
 }
 
@@ -98,8 +88,16 @@ model::Result<void> MaintenanceVerbs::kept(const VerbCall& call) {
     default:
       return make_error(Errc::kInvalidArgument, "action must be 0 (show) or 1 (drop)");
   }
-  reply_with_text(call, make_kept_json(*parts_.tier));
+  // Dropping goes on in the tier's steps: the answer says that it is under way.
+  parts_.desk->answer(call.connection, call.type, call.sequence,
+                      [this](auto& sink) { parts_.tier->describe_kept(sink); });
   return {};
+}
+
+// How far the scrub is, and what it found.
+void MaintenanceVerbs::reply_with_scrub(const VerbCall& call) {
+  parts_.desk->answer(call.connection, call.type, call.sequence,
+                      [this](auto& sink) { model::describe(sink, parts_.tier->scrub()); });
 }
 
 }  // namespace quire::server

@@ -7,6 +7,7 @@
 #include "model/result.h"
 #include "server/control/verb_call.h"
 #include "server/rings/memory_check.h"
+#include "server/status/status_desk.h"
 #include "tiering/ssd_tier.h"
 
 namespace quire::server {
@@ -18,18 +19,24 @@ class MaintenanceVerbs {
     tiering::SsdTier* tier = nullptr;  // null: none
     MemoryCheck* memory_check = nullptr;
     const model::Clock* clock = nullptr;
+    StatusDesk* desk = nullptr;  // prints what parts say
   };
   explicit MaintenanceVerbs(const Parts& parts) : parts_(parts) {}
 
   // Each sends its own reply; an error becomes the reply's status. kInvalidArgument for an action
   // or scope that is none; kNotFound where there is no SSD tier.
+  // Leaves, in the policy's order; at most kMaxEvictedPerFrame, which bounds its part of a turn.
   model::Result<void> evict(const VerbCall& call);
   // Starts to read; the client asks again until the pass is over.
   model::Result<void> verify(const VerbCall& call);
+  // Starts, stops or tells of a pass over the device.
   model::Result<void> scrub(const VerbCall& call);
+  // Shows what the tier keeps and does not serve, or begins to drop it.
   model::Result<void> kept(const VerbCall& call);
 
  private:
+  void reply_with_scrub(const VerbCall& call);
+
   Parts parts_;
 };
 

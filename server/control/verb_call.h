@@ -10,6 +10,8 @@
 
 namespace quire::server {
 
+// Lent to a handler for the call; nothing of it outlives it but the connection, until that ends.
+// Threads: core only.
 struct VerbCall {
   Connection& connection;
   model::FrameType type;

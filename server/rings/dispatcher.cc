@@ -103,7 +103,7 @@ Dispatcher::Step Dispatcher::handle_counted(Attachment& attachment, const Submis
   const uint64_t before = cache_->store().work().steps();
   const Step step = handle(attachment, submission, deadline, steps_left);
   const uint64_t steps = cache_->store().work().steps() - before;
-  counters_.largest_steps = std::max(counters_.largest_steps, steps);
+  counters_.largest_steps.raise_to(steps);
   steps_left -= static_cast<uint32_t>(std::min<uint64_t>(steps_left, 1 + steps));
   return step;
 }
@@ -583,6 +583,13 @@ bool Dispatcher::step_end(Attachment& attachment, uint32_t& budget) {
       !checks_.holds(attachment) && cache_->reader().release_some(attachment.leases, budget);
   const bool session_waits = last_one && session.cached.fill_count > 0;
   return attachment.fills_ended && released && !session_waits && attachment.copies_in_flight == 0;
+}
+
+void Dispatcher::describe(model::MetricSink& sink) const {
+  model::describe(sink, counters_);
+  sink.gauge("waiting_commits", waiting_commits(), "Commits that wait for a parent or a copy");
+  sink.counter("checksum_failures", checksum_failures(), "Pages that were not what was sealed");
+  sink.gauge("paused", paused_count(), "Sessions whose pages are to be back at a time");
 }
 
 }  // namespace quire::server

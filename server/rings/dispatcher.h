@@ -19,6 +19,7 @@
 
 #include "cache/cache.h"
 #include "model/clock.h"
+#include "model/metrics.h"
 #include "server/rings/advisor.h"
 #include "server/rings/copy_jobs.h"
 #include "server/rings/hit_checks.h"
@@ -36,11 +37,11 @@ struct DispatcherOptions {
 };
 
 struct DispatcherCounters {
-  uint64_t submissions = 0;
-  uint64_t parked = 0;
-  uint64_t deadline_exceeded = 0;
-  uint64_t copied_bytes = 0;
-  uint64_t largest_steps = 0;  // of the cache, for one submission
+  model::Counter submissions{"submissions", "Requests taken from rings"};
+  model::Counter parked{"parked", "Requests that had to wait for memory"};
+  model::Counter deadline_exceeded{"deadline_exceeded", "Requests whose deadline came first"};
+  model::Counter copied_bytes{"copied_bytes", "Bytes copied from staging areas"};
+  model::Gauge largest_steps{"largest_steps", "Steps of the cache that the dearest request took"};
 };
 
 class Dispatcher {
@@ -83,6 +84,7 @@ class Dispatcher {
   size_t paused_count() const { return advisor_.pause_count(); }
 
   const DispatcherCounters& counters() const { return counters_; }
+  void describe(model::MetricSink& sink) const;
   uint64_t checksum_failures() const { return checks_.failures() + memory_check_.status().bad; }
 
  private:

@@ -12,19 +12,20 @@
 #include <cstdint>
 
 #include "cache/cache.h"
+#include "model/metrics.h"
 #include "server/rings/copy_jobs.h"
 #include "tiering/io/copy_engine.h"
 
 namespace quire::server {
 
 struct MemoryCheckStatus {
-  bool running = false;
-  uint64_t bytes_per_second = 0;
-  uint64_t passes = 0;   // whole ones
-  uint64_t objects = 0;  // checked
-  uint64_t bytes = 0;    // read
-  uint64_t bad = 0;      // objects that are not what was sealed
-  double progress = 0;   // of the present pass, 0..1
+  model::Flag running{"running", "A pass over the pages in memory is under way"};
+  model::Gauge bytes_per_second{"bytes_per_second", "How fast the pass reads"};
+  model::Counter passes{"passes", "Whole passes"};
+  model::Ratio progress{"progress", "Of the present pass, 0 to 1"};
+  model::Counter objects{"objects", "Objects checked"};
+  model::Counter bytes{"bytes", "Bytes read to check"};
+  model::Counter bad{"bad", "Objects that are not what was sealed"};
 };
 
 class MemoryCheck {

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <string>
 
+#include "model/metrics.h"
 #include "server/runtime/log_limiter.h"
 
 namespace quire::server {
@@ -27,8 +28,8 @@ void log(LogLevel level, const std::string& message);
 void log(LogKind kind, LogLevel level, const std::string& message);
 
 struct LogCounters {
-  uint64_t dropped = 0;   // standard error did not take them
-  uint64_t left_out = 0;  // too many of their kind
+  model::Counter dropped{"dropped_lines", "Lines of the log that standard error did not take"};
+  model::Counter left_out{"left_out_lines", "Lines of the log left out: too many of their kind"};
 };
 LogCounters log_counters();
 

@@ -65,4 +65,10 @@ void RegionMaker::collect(const std::function<void(uint64_t id, bool made)>& vis
   }
 }
 
+size_t RegionMaker::open_count() const {
+  size_t count = line_.open_count();
+  for (const Queue& queue : queues_) count += queue.requests.size();
+  return count;
+}
+
 }  // namespace quire::server

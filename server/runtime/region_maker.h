@@ -26,6 +26,8 @@ class RegionMaker {
   void forget(uint64_t id);
   // Calls visit(id, made) for what is done by now; not made: there is no memory.
   void collect(const std::function<void(uint64_t id, bool made)>& visit);
+  // What the thread has, and what waits for its uid's turn.
+  size_t open_count() const;
   // Readable when there is something to collect.
   int done_fd() const { return line_.done_fd(); }
 

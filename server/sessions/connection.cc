@@ -114,8 +114,9 @@ void Connection::watch() {
 
 void Connection::resume() {
   suspended_ = false;
-  if (ended_ || !std::exchange(muted_, false)) return;
-  watch();
+  if (ended_) return;
+  if (std::exchange(muted_, false)) watch();
+  owner_->on_input(*this);  // frames may have come meanwhile
 }
 
 bool Connection::may_take_turn(int64_t now_ns) {

@@ -74,7 +74,7 @@ class Connection final : public EventHandler {
   // is here already; what waits in the socket is told by on_input().
   bool serve();
   // Its next frame waits, for an answer that is under way or for its time; nothing that it sends
-  // wakes the core meanwhile. The owner calls on_input() after resume().
+  // wakes the core meanwhile. resume() calls on_input().
   void suspend() { suspended_ = true; }
   void resume();
   bool suspended() const { return suspended_; }

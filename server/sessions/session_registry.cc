@@ -177,4 +177,10 @@ bool SessionRegistry::sweep() {
   return budget == 0;
 }
 
+void SessionRegistry::describe(model::MetricSink& sink) const {
+  sink.gauge("sessions", session_count(), "Sessions open");
+  sink.gauge("attachments", order_.size(), "Processes attached to these");
+  sink.gauge("draining", draining_count(), "Attachments that ended and still hold something");
+}
+
 }  // namespace quire::server

@@ -52,6 +52,7 @@ class SessionRegistry {
   uint64_t shared_bytes() const { return options_.shares->used(Shared::kSessionBytes); }
   size_t session_count() const { return sessions_.size(); }
   size_t draining_count() const { return draining_.size(); }
+  void describe(model::MetricSink& sink) const;
   template <typename Visit>
   void for_each_session(Visit&& visit) const {
     for (const auto& [id, session] : sessions_) visit(*session);

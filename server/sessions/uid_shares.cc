@@ -20,12 +20,17 @@ constexpr uint32_t kReservedPart = 16;  // one in so many is kept for administra
 struct Name {
   const char* noun;
   const char* bound;
+  const char* key;  // of the figure, and of what it may be at most
+  const char* max_key;
 };
-constexpr std::array<Name, kSharedCount> kNames{{{"connections", "--max_connections"},
-                                                 {"sessions", "--max_sessions"},
-                                                 {"session memory", "--session_memory_bytes"},
-                                                 {"descriptors", "the limit of open files"},
-                                                 {"layouts", "the table of layouts"}}};
+constexpr std::array<Name, kSharedCount> kNames{
+    {{"connections", "--max_connections", "connections", "connections_max"},
+     {"sessions", "--max_sessions", "sessions", "sessions_max"},
+     {"session memory", "--session_memory_bytes", "session_bytes", "session_bytes_max"},
+     {"descriptors", "the limit of open files", "descriptors", "descriptors_max"},
+     {"layouts", "the table of layouts", "layouts", "layouts_max"}}};
+constexpr const char* kHeldHelp = "What the uid holds of it";
+constexpr const char* kMostHelp = "What the uid may hold of it at most";
 
 size_t index(Shared what) { return static_cast<size_t>(what); }
 
@@ -109,6 +114,18 @@ cache::HolderShare* UidShares::holders(uint32_t uid) { return &use_of(uid).holde
 const UidShares::Use* UidShares::find(uint32_t uid) const {
   const auto found = uses_.find(uid);
   return found == uses_.end() ? nullptr : &found->second;
+}
+
+void UidShares::describe(model::MetricSink& sink, uint32_t uid) const {
+  const auto row = sink.row({.name = "uid", .number = uid});
+  const Use* use = find(uid);
+  if (use == nullptr) return;
+  for (size_t i = 0; i < kSharedCount; ++i) {
+    sink.gauge(kNames[i].key, use->amounts[i], kHeldHelp);
+    sink.gauge(kNames[i].max_key, largest(uid, static_cast<Shared>(i)), kMostHelp);
+  }
+  sink.gauge("leases", use->holders.leases, kHeldHelp);
+  sink.gauge("leases_max", use->holders.max_leases, kMostHelp);
 }
 
 }  // namespace quire::server

@@ -11,6 +11,7 @@
 #include <unordered_map>
 
 #include "cache/serve/cache_session.h"
+#include "model/metrics.h"
 #include "model/result.h"
 
 namespace quire::server {
@@ -42,6 +43,8 @@ class UidShares {
   uint64_t used(Shared what) const { return used_[static_cast<size_t>(what)]; }
   uint64_t largest(uint32_t uid, Shared what) const;  // what this uid may hold at most
   size_t uid_count() const { return uses_.size(); }
+  // A row: what the uid holds, and what it may.
+  void describe(model::MetricSink& sink, uint32_t uid) const;
   template <typename Visit>
   void for_each_uid(Visit&& visit) const {
     for (const auto& [uid, use] : uses_) visit(uid);

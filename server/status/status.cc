@@ -1,112 +1,103 @@
 #include "server/status/status.h"
 
-#include <boost/json/src.hpp>
-
 #include "server/rings/dispatcher.h"
 #include "server/runtime/log.h"
+#include "server/runtime/off_core_closer.h"
+#include "server/runtime/region_maker.h"
+#include "server/sessions/segment_share.h"
 #include "server/sessions/session_registry.h"
 
 namespace quire::server {
 
-namespace json = boost::json;
+using model::kMaxMetricRows;
+using model::MetricLabel;
+using model::MetricSink;
 
 namespace {
 
 constexpr std::string_view kMemoryAction =
     "make room as the reason says, or start with less --ram_bytes; it is tried again by itself";
 
-json::object memory_of(const StatusSources& sources) {
+// "degraded" when any tier is; the tier says why.
+void say_state(const StatusSources& sources, MetricSink& sink) {
+  const bool ram = sources.supply->status().failure.empty();
+  const bool wanted = !sources.options->ssd_path.empty();
+  const bool ssd = !wanted || (sources.tier != nullptr && sources.tier->is_whole());
+  sink.state("state", ram && ssd ? "ok" : "degraded", "Whether every tier does what it should");
+  sink.gauge("daemon_epoch", sources.daemon_epoch, "Of this start: handles of others are misses");
+}
+
+// Who is connected, and what became of those who were.
+void say_clients(const StatusSources& sources, MetricSink& sink) {
+  const auto section = sink.section("clients");
+  sink.gauge("connected", sources.connections->size(), "Connections open");
+  model::describe(sink, *sources.clients);
+  sources.registry->describe(sink);
+}
+
+void say_memory(const StatusSources& sources, MetricSink& sink) {
   const allocator::SupplyStatus supply = sources.supply->status();
-  json::object memory;
-  memory["budget_bytes"] = sources.options->ram_bytes;
-  memory["segment_bytes"] = sources.options->segment_bytes;
-  memory["segments_max"] = supply.max_segments;
-  memory["segments_spare"] = supply.spare;
-  memory["segments_given_out"] = supply.given_out;
-  memory["segments_retiring"] = sources.retiring_segments;
-  memory["segments_kept"] = supply.kept;
-  memory["huge_page_bytes"] = supply.huge_bytes;
-  memory["huge_pages_asked"] = allocator::huge_pages_name(sources.options->huge_pages);
-  memory["failure"] = supply.failure;
-  memory["table_bytes"] = sources.cache->store().table_bytes();
-  memory["session_shared_bytes"] = sources.registry->shared_bytes();
-  return memory;
+  const auto section = sink.section("memory");
+  sink.gauge("budget_bytes", sources.options->ram_bytes, "What pages may take: --ram_bytes");
+  sink.gauge("segment_bytes", sources.options->segment_bytes, "Of each segment");
+  model::describe(sink, static_cast<const allocator::SupplyFigures&>(supply));
+  sink.gauge("segments_retiring", sources.segments->retiring_count(),
+             "Segments that clients are still to unmap");
+  sink.text("huge_pages_asked", allocator::huge_pages_name(sources.options->huge_pages));
+  sink.text("failure", supply.failure);
+  sink.gauge("table_bytes", sources.cache->store().table_bytes(), "Tables of the cache");
+  sink.gauge("session_shared_bytes", sources.registry->shared_bytes(),
+             "Memory that sessions share with their clients");
 }
 
-json::object domain_of(const StatusSources& sources, model::DomainId id) {
-  const allocator::DomainUsage usage = sources.cache->store().pool().usage(id);
-  return {{"domain", sources.cache->names().domain_name(id)},
-          {"segment_bytes", usage.segment_bytes},
-          {"retiring_bytes", usage.retiring_bytes},
-          {"slot_bytes", usage.slot_bytes},
-          {"page_bytes", usage.page_bytes},
-          {"pages", usage.slots},
-          {"roots", sources.cache->names().root_count(id)},
-          {"roots_max", uint64_t{cache::kMaxRootsPerDomain}}};
+// Its size stands under "memory", for that is shared out to domains; here is what it holds.
+void say_ram_tier(const StatusSources& sources, MetricSink& sink) {
+  const std::string failure = sources.supply->status().failure;
+  const auto row = sink.row({.name = "tier", .text = "ram"});
+  sink.state("state", failure.empty() ? "ok" : "degraded", "What the tier can do now");
+  sink.text("reason", failure);
+  sink.text("action", failure.empty() ? "" : kMemoryAction);
+  model::describe(sink,
+                  static_cast<const cache::ResidentCounters&>(sources.cache->store().counters()));
+  const auto section = sink.section("verify");
+  model::describe(sink, sources.dispatcher->memory_check().status());
 }
 
-json::array domains_of(const StatusSources& sources) {
-  static_assert(cache::kMaxDomains <= kMaxStatusRows);
-  json::array domains;
-  for (uint16_t d = 0; d < sources.cache->names().domain_count(); ++d) {
-    domains.push_back(domain_of(sources, model::DomainId{d}));
+// One was asked for, and could not be had at start.
+void say_missing_ssd(const StatusSources& sources, MetricSink& sink) {
+  const auto row = sink.row({.name = "tier", .text = "ssd"});
+  sink.state("state", "off", "What the tier can do now");
+  sink.text("reason", sources.tier_failure);
+  sink.text("action", "stop, do what the reason says or replace the device, then start");
+}
+
+void say_tiers(const StatusSources& sources, MetricSink& sink) {
+  const auto list = sink.list({.key = "tiers", .prefix = "tier"});
+  say_ram_tier(sources, sink);
+  if (sources.tier != nullptr) {
+    sources.tier->describe(sink);
+  } else if (!sources.options->ssd_path.empty()) {
+    say_missing_ssd(sources, sink);
   }
-  return domains;
 }
 
-// What a uid holds of what all share, and how much it may.
-json::object share_of(const UidShares& shares, uint32_t uid) {
-  static constexpr std::string_view kNames[kSharedCount] = {
-      "connections", "sessions", "session_bytes", "descriptors", "layouts"};
-  json::object share{{"uid", uid}};
-  const UidShares::Use* use = shares.find(uid);
-  if (use == nullptr) return share;
-  for (size_t i = 0; i < kSharedCount; ++i) {
-    share[kNames[i]] = use->amounts[i];
-    share[std::string(kNames[i]) + "_max"] = shares.largest(uid, static_cast<Shared>(i));
-  }
-  share["leases"] = use->holders.leases;
-  share["leases_max"] = use->holders.max_leases;
-  return share;
+// A row: what the domain's memory holds, however many users look at it.
+void say_domain(const StatusSources& sources, model::DomainId id, MetricSink& sink) {
+  const auto row = sink.row({.name = "domain", .text = sources.cache->names().domain_name(id)});
+  model::describe(sink, sources.cache->store().pool().usage(id));
+  sink.gauge("roots", sources.cache->names().root_count(id), "Roots of the domain's prefix trees");
+  sink.gauge("roots_max", cache::kMaxRootsPerDomain, "Roots that it may have at most");
 }
 
-json::array shares_of(const UidShares& shares) {
-  json::array list;
-  shares.for_each_uid([&](uint32_t uid) {
-    if (list.size() < kMaxStatusRows) list.push_back(share_of(shares, uid));
-  });
-  return list;
-}
-
-json::object cache_of(const StatusSources& sources) {
-  const cache::StoreCounters& store = sources.cache->store().counters();
-  const cache::WriterCounters& writer = sources.cache->writer().counters();
-  const cache::ReaderCounters& reader = sources.cache->reader().counters();
-  return {{"spans", store.spans},
-          {"checkpoints", store.checkpoints},
-          {"leases", sources.cache->lease_count()},
-          {"fills", sources.cache->fill_count()},
-          {"layouts", sources.cache->layouts().size()},
-          {"roots", sources.cache->names().root_count()},
-          {"roots_given_up", sources.cache->names().given_up_count()},
-          {"evicted_spans", store.evicted_spans},
-          {"evicted_checkpoints", store.evicted_checkpoints},
-          {"superseded_checkpoints", store.superseded_checkpoints},
-          {"stale_dropped", store.stale_dropped},
-          {"quarantined", store.quarantined},
-          {"committed_spans", writer.committed_spans},
-          {"committed_checkpoints", writer.committed_checkpoints},
-          {"committed_bytes", writer.committed_bytes},
-          {"duplicates", writer.duplicates},
-          {"aborted_fills", writer.aborted},
-          {"matches", reader.matches},
-          {"prompt_tokens", reader.prompt_tokens},
-          {"hit_tokens", reader.hit_tokens},
-          {"ssd_hit_tokens", reader.ssd_hit_tokens},
-          {"no_checkpoint_matches", reader.no_checkpoint_matches},
-          {"no_checkpoint_tokens", reader.no_checkpoint_tokens},
-          {"loads", reader.loads},
-          {"delivered_pages", reader.delivered_pages}};
+// Threads beside the core: what each was given and has not yet done.
+void say_off_core(const StatusSources& sources, MetricSink& sink) {
+  const auto section = sink.section("off_core");
+  sink.gauge("sockets", sources.sockets->open_count(), "Sockets to be closed");
+  sink.gauge("sockets_with_descriptors", sources.sockets_with_descriptors->open_count(),
+             "Sockets to be closed in which descriptors may wait");
+  sink.gauge("session_memory", sources.session_memory->open_count(),
+             "Sessions whose memory is to be freed");
+  sink.gauge("session_making", sources.maker->open_count(), "Sessions whose memory is being made");
 }
 
 std::string_view kind_name(model::GroupKind kind) {
@@ -121,278 +112,127 @@ std::string_view kind_name(model::GroupKind kind) {
   return "unknown";
 }
 
-json::object scrub_of(const tiering::ScrubStatus& scrub) {
-  return {{"running", scrub.running}, {"bytes_per_second", scrub.bytes_per_second},
-          {"passes", scrub.passes},   {"progress", scrub.progress},
-          {"objects", scrub.objects}, {"bytes", scrub.bytes},
-          {"bad", scrub.bad},         {"unreadable", scrub.unreadable}};
-}
-
-json::object memory_check_of(const MemoryCheckStatus& check) {
-  return {{"running", check.running}, {"bytes_per_second", check.bytes_per_second},
-          {"passes", check.passes},   {"progress", check.progress},
-          {"objects", check.objects}, {"bytes", check.bytes},
-          {"bad", check.bad}};
-}
-
-// What each group of each layout holds in RAM, at true page size. Those that hold nothing are left
-// out when there are more than rows.
-struct Groups {
-  json::array rows;
-  size_t total = 0;
-};
-Groups groups_of(const StatusSources& sources) {
-  Groups groups;
-  json::array empty;
-  for (uint32_t l = 0; l < sources.cache->layouts().size(); ++l) {
-    const model::Layout& layout = sources.cache->layouts().find(model::LayoutId{l})->layout;
-    for (model::GroupIndex g = 0; g < layout.groups.size(); ++g) {
-      const model::Group& group = layout.groups[g];
-      const uint64_t pages = sources.cache->store().resident_pages(model::LayoutId{l}, g);
-      ++groups.total;
-      json::array& rows = pages > 0 ? groups.rows : empty;
-      if (rows.size() >= kMaxStatusRows) continue;
-      rows.push_back({{"layout", layout.name},
-                      {"group", group.name},
-                      {"kind", kind_name(group.kind)},
-                      {"page_bytes", group.page_bytes},
-                      {"pages", pages},
-                      {"bytes", pages * group.page_bytes}});
-    }
-  }
-  for (json::value& row : empty) {
-    if (groups.rows.size() >= kMaxStatusRows) break;
-    groups.rows.push_back(std::move(row));
-  }
-  return groups;
-}
-
-json::object restored_of(const tiering::RestoreReport& restored) {
-  return {{"spans", restored.spans}, {"checkpoints", restored.checkpoints},
-          {"runs", restored.runs},   {"orphans", restored.orphans},
-          {"stale", restored.stale}, {"rejected", restored.rejected}};
-}
-
-json::object count_of(const tiering::KeptCount& count) {
-  return {{"runs", count.runs}, {"objects", count.objects}, {"bytes", count.bytes}};
-}
-
-// What this start cannot serve and does not touch, by reason.
-json::object kept_of(const tiering::SsdTierStatus& ssd) {
-  tiering::KeptCount all;
-  json::object reasons;
-  for (size_t i = 0; i < tiering::kKeptReasons; ++i) {
-    const tiering::KeptCount& count = ssd.kept[i];
-    all.runs += count.runs;
-    all.objects += count.objects;
-    all.bytes += count.bytes;
-    if (count.runs == 0) continue;
-    const auto reason = static_cast<tiering::KeptReason>(i);
-    json::object entry = count_of(count);
-    entry["why"] = tiering::kept_reason_text(reason);
-    reasons[tiering::kept_reason_name(reason)] = std::move(entry);
-  }
-  json::object kept = count_of(all);
-  kept["held_regions"] = ssd.space.held_regions;
-  kept["dropping"] = ssd.dropping_kept;
-  kept["reasons"] = std::move(reasons);
-  return kept;
-}
-
-json::object ssd_written(const tiering::SsdTierStatus& ssd, const cache::StoreCounters& store) {
-  return {{"bytes", ssd.mover.written_bytes},
-          {"operations", ssd.mover.write_ops},
-          {"manifest_bytes", ssd.manifest_bytes_written},
-          {"durable_objects", ssd.committer.durable_objects},
-          {"erased_objects", ssd.committer.erased_objects},
-          {"failed_objects", ssd.demoter.failed},
-          {"set_aside", ssd.demoter.set_aside + store.fresh_missed},
-          {"found_again", ssd.demoter.found_again},
-          {"too_large_objects", ssd.demoter.too_large},
-          {"too_deep_objects", ssd.demoter.too_deep},
-          {"largest_refused_bytes", ssd.demoter.largest_refused},
-          {"failed_batches", ssd.committer.failed_batches},
-          {"refused_by_rule", ssd.admission.refused_by_rule},
-          {"refused_by_budget", ssd.admission.refused_by_budget},
-          {"evicted_copies", store.ssd_evicted},
-          {"durable_lag_ms_p50", ssd.durable_lag_ms_p50},
-          {"durable_lag_ms_p99", ssd.durable_lag_ms_p99}};
-}
-
-json::object ssd_codec(const tiering::SsdTierStatus& ssd, bool enabled) {
-  json::array groups;
-  for (const tiering::CodecGroupStatus& group : ssd.codec_groups) {
-    if (groups.size() >= kMaxStatusRows) break;
-    groups.push_back({{"layout", group.layout},
-                      {"group", group.group},
-                      {"ratio", group.ratio},
-                      {"pays", group.worthwhile}});
-  }
-  return {{"mode", enabled ? "auto" : "off"},
-          {"objects", ssd.demoter.encoded_objects},
-          {"plain_bytes", ssd.demoter.encoded_plain_bytes},
-          {"stored_bytes", ssd.demoter.encoded_stored_bytes},
-          {"misfits", ssd.demoter.encoded_misfits},
-          {"memory_bytes", ssd.codec_memory_bytes},
-          {"groups_total", ssd.codec_groups.size()},
-          {"groups", groups}};
-}
-
-json::object ssd_read(const tiering::SsdTierStatus& ssd, const cache::StoreCounters& store) {
-  return {
-      {"bytes", ssd.mover.read_bytes},     {"operations", ssd.mover.read_ops},
-      {"promoted", store.promoted},        {"loads", ssd.loader.started},
-      {"loads_failed", ssd.loader.failed}, {"loads_past_deadline", ssd.loader.deadline_exceeded},
-      {"corrupt", ssd.loader.corrupt},     {"bytes_per_us", ssd.bytes_per_us},
-      {"estimates", ssd.estimates},        {"estimate_error", ssd.estimate_error}};
-}
-
-json::object ssd_errors(const tiering::SsdTierStatus& ssd) {
-  return {{"read", ssd.health.read_errors},
-          {"write", ssd.health.write_errors},
-          {"sync", ssd.health.sync_errors},
-          {"space", ssd.health.space_errors},
-          {"hangs", ssd.health.hangs},
-          {"probes", ssd.health.probes},
-          {"recoveries", ssd.health.recoveries},
-          {"corrupt_in_ram", ssd.demoter.corrupt_in_ram},
-          {"stale_completions", ssd.stale_completions}};
-}
-
-json::object ssd_of(const StatusSources& sources) {
-  if (sources.tier == nullptr) {
-    return {{"tier", "ssd"},
-            {"state", "off"},
-            {"reason", sources.tier_failure},
-            {"action", "stop, do what the reason says or replace the device, then start"}};
-  }
-  const tiering::SsdTierStatus ssd = sources.tier->status();
-  const cache::StoreCounters& store = sources.cache->store().counters();
-  const std::string kept =
-      ssd.kept_reason.empty() ? "" : "content is kept and not served: " + ssd.kept_reason;
-  const std::string& reason = ssd.reason.empty() ? kept : ssd.reason;
-  json::object tier{{"tier", "ssd"},
-                    {"state", tiering::ssd_state_name(ssd.state)},
-                    {"reason", reason},
-                    {"action", ssd.reason.empty() ? ssd.kept_action : ssd.action},
-                    {"engine", ssd.engine},
-                    {"direct_io", ssd.direct_io},
-                    {"capacity_bytes", ssd.space.capacity_bytes},
-                    {"allocated_bytes", ssd.space.allocated_bytes},
-                    {"used_bytes", ssd.space.used_bytes},
-                    {"given_back_regions", ssd.regions_given_back},
-                    {"used_slots", ssd.space.used_slots},
-                    {"freeing_slots", ssd.space.freeing_slots},
-                    {"spans", store.ssd_spans},
-                    {"checkpoints", store.ssd_checkpoints},
-                    {"roots", ssd.roots},
-                    {"only_here", sources.cache->store().nonresident_count()},
-                    {"queued", ssd.queued},
-                    {"transfers", ssd.transfers},
-                    {"checks", ssd.checks},
-                    {"loads", ssd.loads},
-                    {"waits_for", ssd.blocked_by},
-                    {"limited_by", ssd.limited_by},
-                    {"largest_object_bytes", ssd.largest_object_bytes},
-                    {"sealed_files", ssd.sealed_files},
-                    {"registered_bytes", ssd.registered_bytes},
-                    {"table_bytes", ssd.table_bytes}};
-  tier["written"] = ssd_written(ssd, store);
-  tier["codec"] = ssd_codec(ssd, sources.options->ssd_codec == "auto");
-  tier["read"] = ssd_read(ssd, store);
-  tier["errors"] = ssd_errors(ssd);
-  tier["restored"] = restored_of(ssd.restored);
-  tier["kept"] = kept_of(ssd);
-  tier["scrub"] = scrub_of(ssd.scrub);
-  return tier;
-}
-
-json::array tiers_of(const StatusSources& sources) {
-  const cache::StoreCounters& store = sources.cache->store().counters();
-  const std::string failure = sources.supply->status().failure;
-  json::array tiers;
-  tiers.push_back({{"tier", "ram"},
-                   {"state", failure.empty() ? "ok" : "degraded"},
-                   {"reason", failure},
-                   {"action", failure.empty() ? "" : kMemoryAction},
-                   {"spans", store.resident_spans},
-                   {"checkpoints", store.resident_checkpoints},
-                   {"left_for_ssd", store.left_ram},
-                   {"verify", memory_check_of(sources.dispatcher->memory_check().status())}});
-  if (!sources.options->ssd_path.empty()) tiers.push_back(ssd_of(sources));
-  return tiers;
-}
-
-// "degraded" when any tier is; the tier says why.
-std::string_view overall_state(const StatusSources& sources) {
-  const bool ram = sources.supply->status().failure.empty();
-  const bool wanted = !sources.options->ssd_path.empty();
-  const bool ssd = !wanted || (sources.tier != nullptr && sources.tier->is_whole());
-  return ram && ssd ? "ok" : "degraded";
-}
-
 }  // namespace
 
-std::string make_scrub_json(const tiering::SsdTier& tier) {
-  return json::serialize(scrub_of(tier.status().scrub));
+// One stage a step, in the order of the document; the groups' takes as many steps as it needs.
+bool WholeStatus::step() {
+  switch (stage_) {
+    case Stage::kHead:
+      say_head();
+      break;
+    case Stage::kDomains:
+      say_domains();
+      break;
+    case Stage::kChooseGroups:
+      if (!choose_groups()) return false;
+      break;
+    case Stage::kGroups:
+      say_groups();
+      break;
+    case Stage::kUsers:
+      say_users();
+      break;
+    case Stage::kEnd:
+      say_end();
+      return true;
+  }
+  stage_ = static_cast<Stage>(static_cast<uint8_t>(stage_) + 1);
+  return false;
 }
 
-std::string make_memory_check_json(const MemoryCheckStatus& check) {
-  return json::serialize(memory_check_of(check));
+void WholeStatus::say_head() {
+  sink_->text("schema", "quire.status.v1");
+  sink_->text("scope", "all");
+  say_state(*sources_, *sink_);
+  say_clients(*sources_, *sink_);
+  say_memory(*sources_, *sink_);
+  say_tiers(*sources_, *sink_);
 }
 
-std::string make_kept_json(const tiering::SsdTier& tier) {
-  return json::serialize(kept_of(tier.status()));
+void WholeStatus::say_domains() {
+  static_assert(cache::kMaxDomains <= kMaxMetricRows);
+  {
+    const auto list = sink_->list({.key = "domains", .prefix = "domain"});
+    for (uint16_t d = 0; d < sources_->cache->names().domain_count(); ++d) {
+      say_domain(*sources_, model::DomainId{d}, *sink_);
+    }
+  }
+  const auto section = sink_->section("cache");
+  sources_->cache->describe(*sink_);
 }
 
-std::string make_own_status_json(const StatusSources& sources, model::DomainId domain,
-                                 uint32_t uid) {
-  json::object status;
-  status["schema"] = "quire.status.v1";
-  status["scope"] = "own";
-  status["state"] = overall_state(sources);
-  status["daemon_epoch"] = sources.daemon_epoch;
-  status["domains"] = json::array{domain_of(sources, domain)};
-  status["uids"] = json::array{share_of(*sources.shares, uid)};
-  return json::serialize(status);
+// Some layouts' groups; true when there are no more. Those that hold nothing are left out when
+// there are more than rows.
+bool WholeStatus::choose_groups() {
+  const cache::LayoutTable& layouts = sources_->cache->layouts();
+  const uint32_t end =
+      std::min<uint32_t>(static_cast<uint32_t>(layouts.size()), next_layout_ + kLayoutsPerStep);
+  for (; next_layout_ < end; ++next_layout_) {
+    const model::LayoutId id{next_layout_};
+    const size_t count = layouts.find(id)->layout.groups.size();
+    group_count_ += count;
+    for (model::GroupIndex g = 0; g < count; ++g) {
+      const bool holds = sources_->cache->store().resident_pages(id, g) > 0;
+      std::vector<GroupPlace>& places = holds ? groups_ : empty_;
+      if (places.size() < kMaxMetricRows) places.push_back({id, g});
+    }
+  }
+  if (end < layouts.size()) return false;
+  const size_t room = std::min(empty_.size(), kMaxMetricRows - groups_.size());
+  groups_.insert(groups_.end(), empty_.begin(), empty_.begin() + static_cast<ptrdiff_t>(room));
+  return true;
 }
 
-std::string make_status_json(const StatusSources& sources) {
-  const CoreCounters& core = sources.counters;
-  const DispatcherCounters& dispatcher = sources.dispatcher->counters();
-  json::object status;
-  status["schema"] = "quire.status.v1";
-  status["scope"] = "all";
-  status["state"] = overall_state(sources);
-  status["daemon_epoch"] = sources.daemon_epoch;
-  status["clients"] = {{"connected", sources.connected},
-                       {"accepted", core.connections_accepted},
-                       {"refused", core.connections_refused},
-                       {"reaped", core.clients_reaped},
-                       {"sessions", sources.registry->session_count()},
-                       {"attachments", sources.registry->attachments().size()},
-                       {"draining", sources.registry->draining_count()},
-                       {"sessions_ended_by_fault", core.sessions_ended_by_fault}};
-  status["memory"] = memory_of(sources);
-  status["tiers"] = tiers_of(sources);
-  status["domains"] = domains_of(sources);
-  status["cache"] = cache_of(sources);
-  Groups groups = groups_of(sources);
-  status["groups_total"] = groups.total;
-  status["groups"] = std::move(groups.rows);
-  status["uids_total"] = sources.shares->uid_count();
-  status["uids"] = shares_of(*sources.shares);
-  status["requests"] = {{"submissions", dispatcher.submissions},
-                        {"parked", dispatcher.parked},
-                        {"deadline_exceeded", dispatcher.deadline_exceeded},
-                        {"waiting_commits", sources.dispatcher->waiting_commits()},
-                        {"largest_steps", dispatcher.largest_steps},
-                        {"checksum_failures", sources.dispatcher->checksum_failures()},
-                        {"copied_bytes", dispatcher.copied_bytes},
-                        {"paused", sources.dispatcher->paused_count()}};
-  const LogCounters lines = log_counters();
-  status["log"] = {{"dropped_lines", lines.dropped}, {"left_out_lines", lines.left_out}};
-  return json::serialize(status);
+void WholeStatus::say_groups() {
+  sink_->gauge("groups_total", group_count_, "Groups of all layouts");
+  const auto list = sink_->list({.key = "groups", .prefix = "group"});
+  for (const GroupPlace& place : groups_) {
+    // Another layout may have taken the place of the one that was looked at.
+    const model::Layout& layout = sources_->cache->layouts().find(place.layout)->layout;
+    if (place.group >= layout.groups.size()) continue;
+    const model::Group& group = layout.groups[place.group];
+    const uint64_t pages = sources_->cache->store().resident_pages(place.layout, place.group);
+    const std::array<MetricLabel, 3> labels{{{.name = "layout", .text = layout.name},
+                                             {.name = "group", .text = group.name},
+                                             {.name = "kind", .text = kind_name(group.kind)}}};
+    const auto row = sink_->row(labels);
+    sink_->gauge("page_bytes", group.page_bytes, "Of each page, true size");
+    sink_->gauge("pages", pages, "Pages in RAM");
+    sink_->gauge("bytes", pages * group.page_bytes, "Of these, true size");
+  }
+}
+
+void WholeStatus::say_users() {
+  sink_->gauge("uids_total", sources_->shares->uid_count(), "Users that hold something");
+  const auto list = sink_->list({.key = "uids", .prefix = "uid"});
+  // In no order: who has a row may change from one status to the next when there are more.
+  size_t rows = 0;
+  sources_->shares->for_each_uid([&](uint32_t uid) {
+    if (++rows <= kMaxMetricRows) sources_->shares->describe(*sink_, uid);
+  });
+}
+
+void WholeStatus::say_end() {
+  {
+    const auto section = sink_->section("requests");
+    sources_->dispatcher->describe(*sink_);
+  }
+  say_off_core(*sources_, *sink_);
+  const auto section = sink_->section("log");
+  model::describe(*sink_, log_counters());
+}
+
+void say_own_status(const StatusSources& sources, model::DomainId domain, uint32_t uid,
+                    MetricSink& sink) {
+  sink.text("schema", "quire.status.v1");
+  sink.text("scope", "own");
+  say_state(sources, sink);
+  {
+    const auto list = sink.list({.key = "domains", .prefix = "domain"});
+    say_domain(sources, domain, sink);
+  }
+  const auto list = sink.list({.key = "uids", .prefix = "uid"});
+  sources.shares->describe(sink, uid);
 }
 
 }  // namespace quire::server

@@ -1,57 +1,93 @@
-// The status document: what quirectl shows and scripts read. Raw numbers in base units.
+// The status: what the daemon says of itself, as parts describe it, under the names of the schema
+// quire.status.v1. Raw numbers in base units. Lists end at model::kMaxMetricRows, and "..._total"
+// says how long they are. Core thread only.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
+#include <vector>
 
 #include "cache/cache.h"
+#include "model/metrics.h"
 #include "server/options.h"
+#include "server/sessions/client_counters.h"
+#include "server/sessions/connection.h"
 #include "tiering/ssd_tier.h"
 
 namespace quire::server {
 
 class Dispatcher;
-struct MemoryCheckStatus;
+class OffCoreCloser;
+class RegionMaker;
+class SegmentShare;
 class SessionRegistry;
 class UidShares;
 
-inline constexpr size_t kMaxStatusRows = 256;
-
-struct CoreCounters {
-  uint64_t connections_accepted = 0;
-  uint64_t connections_refused = 0;
-  uint64_t sessions_ended_by_fault = 0;  // law 11
-  uint64_t clients_reaped = 0;           // law 5
-};
-
+// The parts that have something to say. All outlive whoever holds this.
 struct StatusSources {
   cache::Cache* cache = nullptr;
   const allocator::SegmentSupply* supply = nullptr;
   const SessionRegistry* registry = nullptr;
   const Dispatcher* dispatcher = nullptr;
-  const tiering::SsdTier* tier = nullptr;
+  const tiering::SsdTier* tier = nullptr;  // null: none, for the reason in tier_failure
   std::string tier_failure;
   const UidShares* shares = nullptr;
-  CoreCounters counters;
-  size_t connected = 0;
+  const SegmentShare* segments = nullptr;
+  const ClientCounters* clients = nullptr;
+  const std::vector<std::unique_ptr<Connection>>* connections = nullptr;
+  // Threads beside the core.
+  const OffCoreCloser* sockets = nullptr;
+  const OffCoreCloser* sockets_with_descriptors = nullptr;
+  const OffCoreCloser* session_memory = nullptr;
+  const RegionMaker* maker = nullptr;
   const Options* options = nullptr;
-  size_t retiring_segments = 0;
   uint64_t daemon_epoch = 0;
 };
 
-// One JSON object, `schema` = "quire.status.v1", of bounded size: lists end at kMaxStatusRows, and
-// `..._total` says how long they are. Core thread only.
-std::string make_status_json(const StatusSources& sources);
+// Of everything, for administrators. A step takes a bounded part of a turn, however many layouts,
+// users and domains there are; figures of different steps may be of different turns.
+class WholeStatus {
+ public:
+  // What it names outlives it.
+  WholeStatus(const StatusSources* sources, model::MetricSink* sink)
+      : sources_(sources), sink_(sink) {}
+
+  // True: all was said.
+  bool step();
+
+ private:
+  // Each is a step, but for kChooseGroups, which goes on until all layouts were looked at.
+  enum class Stage : uint8_t { kHead, kDomains, kChooseGroups, kGroups, kUsers, kEnd };
+  // What a group of a layout holds in RAM has a row of its own.
+  struct GroupPlace {
+    model::LayoutId layout;
+    model::GroupIndex group = 0;
+  };
+  static constexpr uint32_t kLayoutsPerStep = 16;  // of up to kMaxGroups groups each
+
+  // Each opens and closes its own scopes: between two steps the sink is at the top.
+  void say_head();
+  void say_domains();
+  bool choose_groups();
+  void say_groups();
+  void say_users();
+  void say_end();
+
+  const StatusSources* sources_;
+  model::MetricSink* sink_;
+  Stage stage_ = Stage::kHead;
+  uint32_t next_layout_ = 0;
+  size_t group_count_ = 0;
+  std::vector<GroupPlace> groups_;  // with pages; when there are fewer than rows, others behind
+  std::vector<GroupPlace> empty_;
+};
+
 // What one user sees: its own domain, what it holds of what all share, and whether all is well.
 // Nothing in it tells what others do (law 13).
-std::string make_own_status_json(const StatusSources& sources, model::DomainId domain,
-                                 uint32_t uid);
-// One JSON object: how far the scrub is and what it found.
-std::string make_scrub_json(const tiering::SsdTier& tier);
-// The same of the pages in memory.
-std::string make_memory_check_json(const MemoryCheckStatus& check);
-// One JSON object: what the tier keeps and does not serve, and whether that is being dropped.
-std::string make_kept_json(const tiering::SsdTier& tier);
+void say_own_status(const StatusSources& sources, model::DomainId domain, uint32_t uid,
+                    model::MetricSink& sink);
 
 }  // namespace quire::server

@@ -135,6 +135,11 @@ TEST(Quirectl, ExitCodesTellWhatHappened) {
   EXPECT_EQ(json.exit_code, 0);
   EXPECT_TRUE(json.text.starts_with("{\"schema\":\"quire.status.v1\"")) << json.text;
   EXPECT_EQ(run_program("quirectl", {socket, "status", "-o", "xml"}).exit_code, kUsage);
+  const Output scraped = run_program("quirectl", {socket, "status", "--format", "prometheus"});
+  EXPECT_EQ(scraped.exit_code, 0);
+  EXPECT_TRUE(contains(scraped.text, "\n# TYPE quire_clients_accepted_total counter\n"))
+      << scraped.text;
+  EXPECT_EQ(run_program("quirectl", {socket, "status", "--format", "xml"}).exit_code, kUsage);
   EXPECT_EQ(run_program("quirectl", {socket, "dance"}).exit_code, kUsage);
   EXPECT_EQ(run_program("quirectl", {}).exit_code, kUsage);
 }

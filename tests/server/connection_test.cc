@@ -137,8 +137,9 @@ TEST_F(ConnectionTest, Law06_WhatASuspendedPeerSendsDoesNotWakeTheCore) {
   EXPECT_EQ(loop_.turn(0), 0);
   EXPECT_EQ(owner_.inputs, 0);
   connection_->resume();
+  EXPECT_EQ(owner_.inputs, 1) << "whatever came meanwhile has its turn";
   EXPECT_EQ(loop_.turn(0), 1) << "it was there all the time";
-  EXPECT_EQ(owner_.inputs, 1);
+  EXPECT_EQ(owner_.inputs, 2);
   EXPECT_TRUE(connection_->serve());
   EXPECT_EQ(owner_.frames, 1);
 }

@@ -63,7 +63,7 @@ LIBRARIES = {
     r"liburing": {"tiering/io/uring_engine.cc", "bench/ssd_bench_raw.cc"},
     r"lz4": {"tiering/io/byte_plane_codec.cc"},
     r"isa-l": {"tiering/io/crc_copy.cc", "client/quire_client.cc"},
-    r"boost/json": {"server/status/status.cc", "client/quirectl/config_json.cc",
+    r"boost/json": {"server/status/status_json.cc", "client/quirectl/config_json.cc",
                     "client/quirectl/status_output.cc",
                     "client/engines/reference/resident_table.cc"},
     r"CLI/": {"client/quirectl/command_line.cc", "client/quirectl/layout_command.cc",

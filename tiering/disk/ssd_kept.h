@@ -15,6 +15,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "model/metrics.h"
 #include "tiering/disk/manifest.h"
 #include "tiering/disk/ssd_space.h"
 
@@ -38,9 +39,9 @@ std::string_view kept_reason_action(KeptReason reason);  // what an operator can
 std::optional<KeptReason> parse_kept_reason(std::string_view name);
 
 struct KeptCount {
-  uint64_t runs = 0;
-  uint64_t objects = 0;
-  uint64_t bytes = 0;  // of their slots, where those are known
+  model::Gauge runs{"runs", "Runs of the manifest that are kept and not served"};
+  model::Gauge objects{"objects", "Objects of these"};
+  model::Gauge bytes{"bytes", "Their slots, where those are known"};
 };
 using KeptCounts = std::array<KeptCount, kKeptReasons>;
 

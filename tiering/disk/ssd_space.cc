@@ -429,13 +429,15 @@ uint64_t SsdSpace::data_offset(SsdSlot slot) const {
 }
 
 SsdSpaceUsage SsdSpace::usage() const {
-  return {.capacity_bytes = max_regions_ * region_bytes_,
-          .allocated_bytes = allocated_regions_ * region_bytes_,
-          .used_bytes = occupied_bytes_,
-          .freeing_slots = freeing_slots_,
-          .freeing_bytes = freeing_bytes_,
-          .used_slots = used_slots_,
-          .held_regions = held_regions_};
+  SsdSpaceUsage usage;
+  usage.capacity_bytes = max_regions_ * region_bytes_;
+  usage.allocated_bytes = allocated_regions_ * region_bytes_;
+  usage.used_bytes = occupied_bytes_;
+  usage.used_slots = used_slots_;
+  usage.freeing_slots = freeing_slots_;
+  usage.freeing_bytes = freeing_bytes_;
+  usage.held_regions = held_regions_;
+  return usage;
 }
 
 uint64_t SsdSpace::table_bytes() const {

@@ -31,6 +31,7 @@
 #include <span>
 #include <vector>
 
+#include "model/metrics.h"
 #include "model/result.h"
 #include "tiering/disk/slot_bits.h"
 #include "tiering/disk/ssd_format.h"
@@ -44,14 +45,16 @@ struct SsdRun {
   uint32_t count = 0;
 };
 
-struct SsdSpaceUsage {
-  uint64_t capacity_bytes = 0;   // what the operator allows, whole regions
-  uint64_t allocated_bytes = 0;  // of regions that exist
-  uint64_t used_bytes = 0;       // slots used or freeing, with their headers
-  uint64_t freeing_slots = 0;
-  uint64_t freeing_bytes = 0;  // of them, with their headers
-  uint64_t used_slots = 0;
-  uint32_t held_regions = 0;
+struct SsdSpaceFigures {
+  model::Gauge capacity_bytes{"capacity_bytes", "What the operator allows, in whole regions"};
+  model::Gauge allocated_bytes{"allocated_bytes", "Regions that exist"};
+  model::Gauge used_bytes{"used_bytes", "Slots used or being freed, with their headers"};
+  model::Gauge used_slots{"used_slots", "Slots used"};
+  model::Gauge freeing_slots{"freeing_slots", "Slots whose entry is not yet durably gone"};
+  model::Gauge freeing_bytes{"freeing_bytes", "Of these, with their headers"};
+};
+struct SsdSpaceUsage : SsdSpaceFigures {
+  model::Gauge held_regions{"held_regions", "Regions held as a whole for what is kept"};
 };
 
 class SsdSpace {

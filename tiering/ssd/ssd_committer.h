@@ -22,6 +22,7 @@
 
 #include "cache/cache.h"
 #include "model/clock.h"
+#include "model/metrics.h"
 #include "tiering/disk/manifest.h"
 #include "tiering/disk/ssd_directory.h"
 #include "tiering/disk/ssd_files.h"
@@ -49,11 +50,11 @@ struct CommitterParts {
 };
 
 struct CommitterCounters {
-  uint64_t cycles = 0;
-  uint64_t durable_objects = 0;
-  uint64_t erased_objects = 0;
-  uint64_t failed_batches = 0;
-  uint64_t syncs = 0;
+  model::Counter cycles{"commit_cycles", "Batches begun"};
+  model::Counter durable_objects{"durable_objects", "Objects made durable"};
+  model::Counter erased_objects{"erased_objects", "Objects durably gone from the manifest"};
+  model::Counter failed_batches{"failed_batches", "Batches that the manifest failed"};
+  model::Counter syncs{"syncs", "Data files synced"};
 };
 
 class SsdCommitter {

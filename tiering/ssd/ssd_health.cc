@@ -61,7 +61,7 @@ void SsdHealth::read_failed(int error, std::string_view what, int64_t now_ns) {
           action_for(error), now_ns);
 }
 
-void SsdHealth::count_write_error(int error, uint64_t& counter) {
+void SsdHealth::count_write_error(int error, model::Counter& counter) {
   ++(is_space_error(error) ? counters_.space_errors : counter);
 }
 

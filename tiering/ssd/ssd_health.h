@@ -19,6 +19,7 @@
 #include <string>
 #include <string_view>
 
+#include "model/metrics.h"
 #include "model/result.h"
 
 namespace quire::tiering {
@@ -34,13 +35,13 @@ struct SsdHealthOptions {
 };
 
 struct SsdHealthCounters {
-  uint64_t read_errors = 0;
-  uint64_t write_errors = 0;
-  uint64_t sync_errors = 0;
-  uint64_t space_errors = 0;  // ENOSPC, EDQUOT
-  uint64_t hangs = 0;
-  uint64_t probes = 0;
-  uint64_t recoveries = 0;
+  model::Counter read_errors{"read", "Reads that the device failed"};
+  model::Counter write_errors{"write", "Writes, allocations and manifest writes that failed"};
+  model::Counter sync_errors{"sync", "Syncs that failed"};
+  model::Counter space_errors{"space", "Writes for which there was no space: ENOSPC, EDQUOT"};
+  model::Counter hangs{"hangs", "Operations that did not come back in time"};
+  model::Counter probes{"probes", "Looks whether a failed device works again"};
+  model::Counter recoveries{"recoveries", "Times that it did"};
 };
 
 class SsdHealth {
@@ -76,7 +77,7 @@ class SsdHealth {
   const SsdHealthCounters& counters() const { return counters_; }
 
  private:
-  void count_write_error(int error, uint64_t& counter);
+  void count_write_error(int error, model::Counter& counter);
   void degrade(SsdState state, std::string reason, std::string_view action, int64_t now_ns);
 
   SsdHealthOptions options_;

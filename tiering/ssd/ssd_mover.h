@@ -17,6 +17,7 @@
 #include "allocator/flat_array.h"
 #include "cache/cache.h"
 #include "model/clock.h"
+#include "model/metrics.h"
 #include "tiering/disk/ssd_files.h"
 #include "tiering/io/copy_engine.h"
 #include "tiering/io/io_port.h"
@@ -51,12 +52,17 @@ struct MoverParts {
   const model::Clock* clock = nullptr;
 };
 
-struct MoverCounters {
-  uint64_t read_bytes = 0;
-  uint64_t written_bytes = 0;
-  uint64_t read_ops = 0;
-  uint64_t write_ops = 0;
-  uint64_t unregistered_segments = 0;
+struct WrittenCounters {
+  model::Counter written_bytes{"bytes", "Bytes written to the data files"};
+  model::Counter write_ops{"operations", "Writes of these"};
+};
+struct ReadCounters {
+  model::Counter read_bytes{"bytes", "Bytes read from the data files"};
+  model::Counter read_ops{"operations", "Reads of these"};
+};
+struct MoverCounters : WrittenCounters, ReadCounters {
+  model::Counter unregistered_segments{"unregistered_segments",
+                                       "Segments that the I/O engine could not register"};
 };
 
 class SsdMover {

@@ -133,7 +133,7 @@ class Restorer {
     return report_.cleaning.back();
   }
 
-  void erase(const RunRecord& run, uint64_t& counter) {
+  void erase(const RunRecord& run, model::Counter& counter) {
     counter += run.keys.size();
     batch().truncate_run(run.key, 0);
   }

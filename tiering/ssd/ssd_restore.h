@@ -23,13 +23,15 @@
 
 namespace quire::tiering {
 
-struct RestoreReport {
-  uint64_t spans = 0;
-  uint64_t checkpoints = 0;
-  uint64_t runs = 0;
-  uint64_t orphans = 0;   // objects that were erased: their parent is not there
-  uint64_t stale = 0;     // objects that were erased: of namespaces that moved to a later epoch
-  uint64_t rejected = 0;  // records that do not parse
+struct RestoredCounters {
+  model::Counter spans{"spans", "Spans restored at start"};
+  model::Counter checkpoints{"checkpoints", "Checkpoints restored at start"};
+  model::Counter runs{"runs", "Runs of the manifest that these stand in"};
+  model::Counter orphans{"orphans", "Objects erased at start: their parent is not there"};
+  model::Counter stale{"stale", "Objects erased at start: their namespace moved to a later epoch"};
+  model::Counter rejected{"rejected", "Records of the manifest that do not parse"};
+};
+struct RestoreReport : RestoredCounters {
   KeptCounts kept;
   // What the manifest must forget. Its slots are free here already: the batches must be durable
   // before the first write to the directory (law 8).

@@ -1,0 +1,110 @@
+#include "server/status/status_desk.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "server/sessions/uid_shares.h"
+
+namespace quire::server {
+
+using model::Errc;
+using model::StatusFormat;
+
+model::Result<std::unique_ptr<StatusDesk>> StatusDesk::create(StatusSources sources) {
+  StatusPrinter printer = QUIRE_TRY(StatusPrinter::create());
+  return std::unique_ptr<StatusDesk>(new StatusDesk(std::move(sources), std::move(printer)));
+}
+
+void StatusDesk::ask(Connection& connection, uint32_t sequence, StatusFormat format) {
+  const bool everything = UidShares::is_administrator(connection.peer().uid);
+  waiting_.push_back({.reader = {&connection, sequence, model::FrameType::kStatus, format},
+                      .scope = everything ? kEverything : connection.domain});
+  connection.suspend();
+}
+
+bool StatusDesk::step(int64_t now_ns) {
+  const bool delivered = deliver_printed();
+  // What was begun is finished first, so that its steps are of turns close to each other.
+  if (!whole_) return begin_due(now_ns) || delivered;
+  if (!whole_->status.step()) return true;
+  print(std::move(whole_->document), std::move(whole_->readers));
+  whole_.reset();
+  return true;
+}
+
+bool StatusDesk::begin_due(int64_t now_ns) {
+  // A printer that gets no processor makes readers wait; it must not make documents pile up.
+  if (printing_.size() >= kMaxPrinted) return false;
+  const auto due = std::find_if(waiting_.begin(), waiting_.end(), [&](const Waiting& one) {
+    const auto begun = begun_ns_.find(one.scope.value);
+    return begun == begun_ns_.end() || now_ns - begun->second >= kIntervalNs;
+  });
+  if (due == waiting_.end()) return false;
+  // The time is that of the values, not of the answer: a slow printer makes nobody wait longer.
+  const model::DomainId scope = due->scope;
+  begun_ns_[scope.value] = now_ns;
+  ++made_count_;
+  auto document = std::make_unique<Document>();
+  Readers readers = take_readers(scope);
+  MetricTape* tape = &document->tape;
+  if (scope == kEverything) {
+    whole_.emplace(std::move(document), WholeStatus(&sources_, tape), std::move(readers));
+    return true;
+  }
+  say_own_status(sources_, scope, readers.front().connection->peer().uid, *tape);
+  print(std::move(document), std::move(readers));
+  return true;
+}
+
+StatusDesk::Readers StatusDesk::take_readers(model::DomainId scope) {
+  Readers readers;
+  std::erase_if(waiting_, [&](const Waiting& one) {
+    if (one.scope != scope) return false;
+    readers.push_back(one.reader);
+    return true;
+  });
+  return readers;
+}
+
+// What nobody waits for any more is not printed; who does not wait any more is not told.
+void StatusDesk::print(std::unique_ptr<Document> document, Readers readers) {
+  if (readers.empty()) return;
+  for (const Reader& reader : readers) document->wanted[static_cast<size_t>(reader.format)] = true;
+  printing_.push_back(std::move(readers));
+  printer_.give(std::move(document));
+}
+
+bool StatusDesk::deliver_printed() {
+  bool any = false;
+  while (const std::unique_ptr<Document> document = printer_.take()) {
+    const Readers readers = std::move(printing_.front());
+    printing_.pop_front();
+    for (const Reader& reader : readers) reply(reader, *document);
+    any = true;
+  }
+  return any;
+}
+
+// Sending may end the connection.
+void StatusDesk::reply(const Reader& reader, const Document& document) {
+  const std::string& text = document.texts[static_cast<size_t>(reader.format)];
+  reader.connection->resume();
+  if (text.size() + sizeof(model::ReplyStatus) > model::kMaxFrameBytes) {
+    return reader.connection->send_error(
+        reader.type, reader.sequence,
+        model::make_error(Errc::kFrameTooLarge, "the answer does not fit a frame"));
+  }
+  std::string bytes(model::struct_bytes(model::ReplyStatus{}));
+  bytes += text;
+  reader.connection->send(reader.type, true, reader.sequence, bytes);
+}
+
+void StatusDesk::forget(const Connection& connection) {
+  const auto is_its = [&](const Reader& reader) { return reader.connection == &connection; };
+  std::erase_if(waiting_, [&](const Waiting& one) { return is_its(one.reader); });
+  // Documents without readers are finished all the same: printing_ has one entry for each.
+  if (whole_) std::erase_if(whole_->readers, is_its);
+  for (Readers& readers : printing_) std::erase_if(readers, is_its);
+}
+
+}  // namespace quire::server

@@ -1,0 +1,93 @@
+// Answers who asks how things are: fills a document in bounded steps of the core's turns, has it
+// printed elsewhere, and replies when it comes back.
+//
+// Whoever asks is suspended until then. A status, of everything or of one user's own, is made anew
+// at most each kIntervalNs, however many ask: those who asked before it was begun share it, and
+// nobody is told of a time before its question. Threads: core only. Bound: one question a
+// connection, kMaxPrinted statuses with the printer.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <optional>
+#include <unordered_map>
+#include <vector>
+
+#include "model/metrics.h"
+#include "model/result.h"
+#include "model/wire.h"
+#include "server/sessions/connection.h"
+#include "server/status/status.h"
+#include "server/status/status_printer.h"
+
+namespace quire::server {
+
+class StatusDesk {
+ public:
+  static constexpr int64_t kIntervalNs = 10'000'000;
+  static constexpr size_t kMaxPrinted = 8;
+
+  // kIoError, kResourceExhausted.
+  static model::Result<std::unique_ptr<StatusDesk>> create(StatusSources sources);
+
+  // Replies with the status of everything to administrators, else with what is the asker's own.
+  void ask(Connection& connection, uint32_t sequence, model::StatusFormat format);
+  // Replies to a frame of this type with what one part says now.
+  template <typename Say>
+  void answer(Connection& connection, model::FrameType type, uint32_t sequence, Say&& say) {
+    auto document = std::make_unique<Document>();
+    say(document->tape);
+    print(std::move(document), {{&connection, sequence, type, model::StatusFormat::kJson}});
+    connection.suspend();
+  }
+  // One bounded step. True when it did something; the next one may have more to do.
+  bool step(int64_t now_ns);
+  // The next step has something to do already.
+  bool is_filling() const { return whole_.has_value(); }
+  // Somebody waits for the time of a status.
+  bool waits() const { return !waiting_.empty(); }
+  // The connection ended.
+  void forget(const Connection& connection);
+  // Readable when something is printed.
+  int done_fd() const { return printer_.done_fd(); }
+  uint64_t made_count() const { return made_count_; }  // statuses begun so far
+  size_t printing_count() const { return printing_.size(); }
+
+ private:
+  struct Reader {
+    Connection* connection = nullptr;
+    uint32_t sequence = 0;
+    model::FrameType type{};
+    model::StatusFormat format{};
+  };
+  using Readers = std::vector<Reader>;
+  struct Waiting {
+    Reader reader;
+    model::DomainId scope;
+  };
+  // A status of everything that is being filled.
+  struct Whole {
+    std::unique_ptr<Document> document;
+    WholeStatus status;
+    Readers readers;
+  };
+  static constexpr model::DomainId kEverything{cache::kMaxDomains};
+
+  StatusDesk(StatusSources sources, StatusPrinter printer)
+      : sources_(std::move(sources)), printer_(std::move(printer)) {}
+  bool begin_due(int64_t now_ns);
+  Readers take_readers(model::DomainId scope);
+  void print(std::unique_ptr<Document> document, Readers readers);
+  bool deliver_printed();
+  static void reply(const Reader& reader, const Document& document);
+
+  StatusSources sources_;
+  StatusPrinter printer_;
+  std::vector<Waiting> waiting_;                     // in the order in which they asked
+  std::optional<Whole> whole_;                       // at most one at a time
+  std::deque<Readers> printing_;                     // of each document with the printer, in order
+  std::unordered_map<uint32_t, int64_t> begun_ns_;   // by scope: one a domain, and one
+  uint64_t made_count_ = 0;
+};
+
+}  // namespace quire::server

@@ -1,0 +1,157 @@
+// The tape and what is printed from it.
+#include <gtest/gtest.h>
+
+#include <array>
+#include <boost/json.hpp>
+#include <string>
+
+#include "server/status/metric_tape.h"
+#include "server/status/prometheus_text.h"
+#include "server/status/status_json.h"
+
+namespace quire::server {
+namespace {
+
+using model::MetricLabel;
+using model::MetricSink;
+
+struct Written {
+  model::Counter bytes{"bytes", "Bytes written"};
+  model::Gauge largest{"largest_bytes", "The largest of them"};
+};
+
+// Some of everything that a sink can be told.
+void say_all(MetricSink& sink) {
+  sink.text("schema", "test.v1");
+  sink.state("state", "ok", "How it is");
+  sink.gauge("epoch", ~uint64_t{0}, "Which start");
+  {
+    const auto list = sink.list({.key = "tiers", .prefix = "tier"});
+    for (const char* name : {"ram", "ssd"}) {
+      const auto row = sink.row({.name = "tier", .text = name});
+      sink.flag("direct", true, "Past the page cache");
+      const auto section = sink.section("written");
+      Written written;
+      written.bytes = 7;
+      written.largest = 5;
+      model::describe(sink, written);
+      const std::array<int64_t, 3> lags{1'000'000, 2'500'000, 4'000'000};
+      sink.summary({.key = "lag", .help = "From here to there"}, lags);
+    }
+  }
+  sink.gauge("uids_total", 1, "Users");
+  {
+    const auto list = sink.list({.key = "uids", .prefix = "uid"});
+    const auto row = sink.row({.name = "uid", .number = 1000});
+    sink.ratio("bytes_per_us", 0.25, "Speed", model::MetricUnit::kBytesPerMicrosecond);
+  }
+  { const auto list = sink.list({.key = "none", .prefix = "none"}); }
+  const auto list = sink.list({.key = "reasons", .prefix = "reason", .by_label = true});
+  const auto row = sink.row({.name = "reason", .text = "no_data"});
+  sink.gauge("runs", 2, "Runs");
+}
+
+MetricTape recorded(void (*say)(MetricSink&)) {
+  MetricTape tape;
+  say(tape);
+  return tape;
+}
+
+TEST(MetricTape, TellsAnotherTapeTheSame) {
+  const MetricTape tape = recorded(say_all);
+  MetricTape again;
+  tape.replay(again);
+  EXPECT_EQ(json_of(again), json_of(tape));
+  EXPECT_EQ(prometheus_of(again), prometheus_of(tape));
+}
+
+TEST(MetricTape, HoldsNothingOfWhatItWasTold) {
+  MetricTape tape;
+  {
+    std::string reason = "a text that does not fit into a string's own room";
+    std::array<int64_t, 2> samples{1'000'000, 1'000'000};
+    const auto list = tape.list({.key = "rows", .prefix = "row"});
+    const auto row = tape.row({.name = "name", .text = reason});
+    tape.text("why", reason);
+    tape.summary({.key = "lag", .help = ""}, samples);
+    reason.assign(reason.size(), 'x');
+    samples.fill(0);
+  }
+  EXPECT_EQ(json_of(tape),
+            R"({"rows":[{"name":"a text that does not fit into a string's own room",)"
+            R"("why":"a text that does not fit into a string's own room",)"
+            R"("lag_ms_p50":1E0,"lag_ms_p99":1E0}]})");
+}
+
+TEST(MetricTape, IsEmptyOnceCleared) {
+  MetricTape tape = recorded(say_all);
+  EXPECT_FALSE(tape.empty());
+  tape.clear();
+  EXPECT_TRUE(tape.empty());
+  EXPECT_EQ(json_of(tape), "{}");
+  EXPECT_EQ(prometheus_of(tape), "");
+}
+
+TEST(StatusJson, NestsAsScopesDo) {
+  EXPECT_EQ(json_of(recorded(say_all)),
+            R"({"schema":"test.v1","state":"ok","epoch":18446744073709551615,"tiers":[)"
+            R"({"tier":"ram","direct":true,"written":{"bytes":7,"largest_bytes":5,)"
+            R"("lag_ms_p50":2.5E0,"lag_ms_p99":2.5E0}},)"
+            R"({"tier":"ssd","direct":true,"written":{"bytes":7,"largest_bytes":5,)"
+            R"("lag_ms_p50":2.5E0,"lag_ms_p99":2.5E0}}],)"
+            R"("uids_total":1,"uids":[{"uid":1000,"bytes_per_us":2.5E-1}],"none":[],)"
+            R"("reasons":{"no_data":{"runs":2}}})");
+}
+
+TEST(PrometheusText, HasOneFamilyANameWithARowEachLabel) {
+  EXPECT_EQ(prometheus_of(recorded(say_all)),
+            "# HELP quire_state How it is\n"
+            "# TYPE quire_state gauge\n"
+            "quire_state{state=\"ok\"} 1\n"
+            "# HELP quire_epoch Which start\n"
+            "# TYPE quire_epoch gauge\n"
+            "quire_epoch 18446744073709551615\n"
+            "# HELP quire_tier_direct Past the page cache\n"
+            "# TYPE quire_tier_direct gauge\n"
+            "quire_tier_direct{tier=\"ram\"} 1\n"
+            "quire_tier_direct{tier=\"ssd\"} 1\n"
+            "# HELP quire_tier_written_bytes_total Bytes written\n"
+            "# TYPE quire_tier_written_bytes_total counter\n"
+            "quire_tier_written_bytes_total{tier=\"ram\"} 7\n"
+            "quire_tier_written_bytes_total{tier=\"ssd\"} 7\n"
+            "# HELP quire_tier_written_largest_bytes The largest of them\n"
+            "# TYPE quire_tier_written_largest_bytes gauge\n"
+            "quire_tier_written_largest_bytes{tier=\"ram\"} 5\n"
+            "quire_tier_written_largest_bytes{tier=\"ssd\"} 5\n"
+            "# HELP quire_tier_written_lag_seconds From here to there\n"
+            "# TYPE quire_tier_written_lag_seconds gauge\n"
+            "quire_tier_written_lag_seconds{tier=\"ram\",quantile=\"0.5\"} 0.0025\n"
+            "quire_tier_written_lag_seconds{tier=\"ram\",quantile=\"0.99\"} 0.0025\n"
+            "quire_tier_written_lag_seconds{tier=\"ssd\",quantile=\"0.5\"} 0.0025\n"
+            "quire_tier_written_lag_seconds{tier=\"ssd\",quantile=\"0.99\"} 0.0025\n"
+            "# HELP quire_uids Users\n"
+            "# TYPE quire_uids gauge\n"
+            "quire_uids 1\n"
+            "# HELP quire_uid_bytes_per_second Speed\n"
+            "# TYPE quire_uid_bytes_per_second gauge\n"
+            "quire_uid_bytes_per_second{uid=\"1000\"} 250000\n"
+            "# HELP quire_reason_runs Runs\n"
+            "# TYPE quire_reason_runs gauge\n"
+            "quire_reason_runs{reason=\"no_data\"} 2\n");
+}
+
+TEST(PrometheusText, EscapesWhatClientsNamed) {
+  MetricTape tape;
+  {
+    const auto list = tape.list({.key = "groups", .prefix = "group"});
+    const auto row = tape.row({.name = "group", .text = "a\"b\\c\nd"});
+    tape.counter("pages_total", 1, "One \\ line\nor \"two\"");
+  }
+  EXPECT_EQ(prometheus_of(tape),
+            "# HELP quire_group_pages_total One \\\\ line\\nor \"two\"\n"
+            "# TYPE quire_group_pages_total counter\n"
+            "quire_group_pages_total{group=\"a\\\"b\\\\c\\nd\"} 1\n");
+}
+
+}  // namespace
+}  // namespace quire::server

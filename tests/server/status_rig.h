@@ -1,0 +1,103 @@
+// Every part that a status tells of, without a core: the test steps the desk itself.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cache/cache.h"
+#include "cache/eviction/lru_policy.h"
+#include "model/check.h"
+#include "server/rings/copy_jobs.h"
+#include "server/rings/dispatcher.h"
+#include "server/runtime/off_core_closer.h"
+#include "server/runtime/region_maker.h"
+#include "server/sessions/segment_share.h"
+#include "server/sessions/session_registry.h"
+#include "server/sessions/uid_shares.h"
+#include "server/status/status.h"
+#include "tests/support/manual_clock.h"
+
+namespace quire::server {
+
+class StatusRig {
+ public:
+  static constexpr uint64_t kMaxNodes = 1 << 10;
+
+  StatusRig()
+      : supply_({.budget_bytes = 4 << 20,
+                 .segment_bytes = 4 << 20,
+                 .huge_pages = allocator::HugePages::kOff,
+                 .population = allocator::Population::kLazy}),
+        pool_(allocator::Pool::create(&supply_, 1 << 10).value()),
+        cache_(cache::Cache::create({.max_nodes = kMaxNodes, .policy_factory = lru}, pool_.get())
+                   .value()),
+        copies_(kMaxCopyJobs),
+        dispatcher_(Dispatcher::create(cache_.get(), &copies_, nullptr, &clock_, {}).value()),
+        shares_({1000, 1000, 1 << 30, 1000, 1000}, 25),
+        sockets_(OffCoreCloser::create().value()),
+        maker_(RegionMaker::create().value()),
+        registry_(cache_.get(), dispatcher_.get(), {.shares = &shares_, .closer = &sockets_}),
+        segments_(cache_.get(), [](const std::byte*) {}) {}
+
+  // Outlived by the rig.
+  StatusSources sources() {
+    return {.cache = cache_.get(),
+            .supply = &supply_,
+            .registry = &registry_,
+            .dispatcher = dispatcher_.get(),
+            .tier = nullptr,
+            .tier_failure = {},
+            .shares = &shares_,
+            .segments = &segments_,
+            .clients = &clients_,
+            .connections = &connections_,
+            .sockets = &sockets_,
+            .sockets_with_descriptors = &sockets_,
+            .session_memory = &sockets_,
+            .maker = &maker_,
+            .options = &options_,
+            .daemon_epoch = 42};
+  }
+  cache::Cache& cache() { return *cache_; }
+  UidShares& shares() { return shares_; }
+  ClientCounters& clients() { return clients_; }
+  tests::ManualClock& clock() { return clock_; }
+
+  // A layout of so many append groups of one page size.
+  static model::Layout layout(const std::string& name, uint32_t groups) {
+    model::Layout layout;
+    layout.name = name;
+    layout.unit_tokens = 4;
+    layout.block_tokens = 8;
+    for (uint32_t g = 0; g < groups; ++g) {
+      layout.groups.push_back({.name = "group" + std::to_string(g),
+                               .kind = model::GroupKind::kAppend,
+                               .page_bytes = 4096});
+    }
+    return layout;
+  }
+
+ private:
+  static model::Result<std::unique_ptr<cache::EvictionPolicy>> lru() {
+    return model::Result<std::unique_ptr<cache::EvictionPolicy>>(
+        cache::LruPolicy::create(kMaxNodes).value());
+  }
+
+  tests::ManualClock clock_;
+  Options options_;
+  allocator::SegmentSupply supply_;
+  std::unique_ptr<allocator::Pool> pool_;
+  std::unique_ptr<cache::Cache> cache_;
+  tiering::InlineCopyEngine copies_;
+  std::unique_ptr<Dispatcher> dispatcher_;
+  UidShares shares_;
+  ClientCounters clients_;
+  std::vector<std::unique_ptr<Connection>> connections_;
+  OffCoreCloser sockets_;
+  RegionMaker maker_;
+  SessionRegistry registry_;
+  SegmentShare segments_;
+};
+
+}  // namespace quire::server
