@@ -75,20 +75,12 @@ class WholeMetric : public Metric {
   WholeMetric& operator=(uint64_t value) { return bits_ = value, *this; }
   WholeMetric& operator++() { return ++bits_, *this; }
   WholeMetric& operator+=(uint64_t more) { return bits_ += more, *this; }
-  WholeMetric& operator--()
-    requires(kKind == MetricKind::kGauge)
-  {
-    return --bits_, *this;
-  }
-  WholeMetric& operator-=(uint64_t less)
-    requires(kKind == MetricKind::kGauge)
-  {
+  WholeMetric& operator--() requires(kKind == MetricKind::kGauge) { return --bits_, *this; }
+  WholeMetric& operator-=(uint64_t less) requires(kKind == MetricKind::kGauge) {
     return bits_ -= less, *this;
   }
   // The largest that was ever seen.
-  void raise_to(uint64_t value)
-    requires(kKind == MetricKind::kGauge)
-  {
+  void raise_to(uint64_t value) requires(kKind == MetricKind::kGauge) {
     if (value > bits_) bits_ = value;
   }
 };
@@ -118,7 +110,7 @@ class Ratio : public Metric {
 // A row's name among those of its list: text, or a number.
 struct MetricLabel {
   const char* name = nullptr;
-  std::string_view text = {};  // lent for the call
+  std::string_view text = {};           // lent for the call
   std::optional<uint64_t> number = {};  // instead of a text
 };
 

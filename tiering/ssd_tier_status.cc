@@ -83,8 +83,7 @@ void SsdTier::describe_itself(MetricSink& sink) const {
   // A tier that works and keeps content back says so where a failure would stand.
   sink.state("state", ssd_state_name(health_.state()), "What the tier can do now");
   if (healthy && worst) {
-    sink.text("reason",
-              "content is kept and not served: " + std::string(kept_reason_text(*worst)));
+    sink.text("reason", "content is kept and not served: " + std::string(kept_reason_text(*worst)));
     sink.text("action", kept_reason_action(*worst));
   } else {
     sink.text("reason", health_.reason());
@@ -126,9 +125,9 @@ void SsdTier::describe_written(MetricSink& sink) const {
   model::describe(sink, demoter_->admission().counters());
   sink.metric(store.ssd_evicted);
   // Of a window, so that an operator sees today's device and not last month's.
-  sink.summary({.key = "durable_lag",
-                .help = "From candidate to durable, over the last 4,096 objects"},
-               demoter_->durable_lags_ns());
+  sink.summary(
+      {.key = "durable_lag", .help = "From candidate to durable, over the last 4,096 objects"},
+      demoter_->durable_lags_ns());
 }
 
 void SsdTier::describe_codec(MetricSink& sink) const {

@@ -50,19 +50,22 @@ bool UidShares::Use::empty() const {
          std::all_of(amounts.begin(), amounts.end(), [](uint64_t amount) { return amount == 0; });
 }
 
+UidShares::UidShares(const Amounts& totals, uint32_t percent)
+    : totals_(totals), percent_(percent), own_uid_(::geteuid()) {}
+
 bool UidShares::is_administrator(uint32_t uid) { return uid == 0 || uid == ::geteuid(); }
 
 // All that is there for anyone of this kind of user. Administrators may have the daemon's own
 // descriptors, too: the kernel's limit is theirs.
 uint64_t UidShares::open_to(uint32_t uid, Shared what) const {
   const uint64_t total = totals_[index(what)];
-  if (!is_administrator(uid)) return for_others(total);
+  if (!may_have_all(uid)) return for_others(total);
   return what == Shared::kDescriptors ? std::numeric_limits<uint64_t>::max() : total;
 }
 
 uint64_t UidShares::largest(uint32_t uid, Shared what) const {
   const uint64_t open = open_to(uid, what);
-  return is_administrator(uid) ? open : std::min(part_of(totals_[index(what)], percent_), open);
+  return may_have_all(uid) ? open : std::min(part_of(totals_[index(what)], percent_), open);
 }
 
 model::Result<void> UidShares::check(uint32_t uid, Shared what, uint64_t amount) const {
@@ -86,7 +89,7 @@ model::Result<void> UidShares::check(uint32_t uid, Shared what, uint64_t amount)
 UidShares::Use& UidShares::use_of(uint32_t uid) {
   const auto [found, added] = uses_.try_emplace(uid);
   if (added) {
-    const bool administrator = is_administrator(uid);
+    const bool administrator = may_have_all(uid);
     const uint64_t share =
         std::min(part_of(cache::kMaxLeases, percent_), for_others(cache::kMaxLeases));
     found->second.holders = {

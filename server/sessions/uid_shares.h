@@ -28,7 +28,7 @@ class UidShares {
     bool empty() const;
   };
 
-  UidShares(const Amounts& totals, uint32_t percent) : totals_(totals), percent_(percent) {}
+  UidShares(const Amounts& totals, uint32_t percent);
 
   // Root and the daemon's own uid.
   static bool is_administrator(uint32_t uid);
@@ -51,11 +51,15 @@ class UidShares {
   }
 
  private:
+  bool may_have_all(uint32_t uid) const { return uid == 0 || uid == own_uid_; }
   Use& use_of(uint32_t uid);
   uint64_t open_to(uint32_t uid, Shared what) const;
 
   Amounts totals_;
   uint32_t percent_;
+  // The daemon's. A status asks for every figure, and asking the kernel each time took longer than
+  // all else of it.
+  uint32_t own_uid_;
   Amounts used_{};
   std::unordered_map<uint32_t, Use> uses_;  // by uid; entries do not move
 };

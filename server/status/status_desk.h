@@ -35,7 +35,7 @@ class StatusDesk {
   // Replies to a frame of this type with what one part says now.
   template <typename Say>
   void answer(Connection& connection, model::FrameType type, uint32_t sequence, Say&& say) {
-    auto document = std::make_unique<Document>();
+    std::unique_ptr<Document> document = blank_document();
     say(document->tape);
     print(std::move(document), {{&connection, sequence, type, model::StatusFormat::kJson}});
     connection.suspend();
@@ -76,6 +76,7 @@ class StatusDesk {
   StatusDesk(StatusSources sources, StatusPrinter printer)
       : sources_(std::move(sources)), printer_(std::move(printer)) {}
   bool begin_due(int64_t now_ns);
+  std::unique_ptr<Document> blank_document();
   Readers take_readers(model::DomainId scope);
   void print(std::unique_ptr<Document> document, Readers readers);
   bool deliver_printed();
@@ -83,10 +84,11 @@ class StatusDesk {
 
   StatusSources sources_;
   StatusPrinter printer_;
-  std::vector<Waiting> waiting_;                     // in the order in which they asked
-  std::optional<Whole> whole_;                       // at most one at a time
-  std::deque<Readers> printing_;                     // of each document with the printer, in order
-  std::unordered_map<uint32_t, int64_t> begun_ns_;   // by scope: one a domain, and one
+  std::vector<Waiting> waiting_;                    // in the order in which they asked
+  std::optional<Whole> whole_;                      // at most one at a time
+  std::deque<Readers> printing_;                    // of each document with the printer, in order
+  std::unordered_map<uint32_t, int64_t> begun_ns_;  // by scope: one a domain, and one
+  std::unique_ptr<Document> spare_;  // the last one that came back: its memory serves the next
   uint64_t made_count_ = 0;
 };
 

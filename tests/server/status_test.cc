@@ -161,7 +161,8 @@ TEST_F(Status, PrometheusTextIsWellFormed) {
   std::set<std::string> samples;
   std::string family;
   const std::regex type(R"(# TYPE (quire_[a-z0-9_]+) (counter|gauge))");
-  const std::regex sample(R"re((quire_[a-z0-9_]+)(\{[a-z]+="[^"]*"(,[a-z]+="[^"]*")*\})? [0-9.e+-]+)re");
+  const std::regex sample(
+      R"re((quire_[a-z0-9_]+)(\{[a-z]+="[^"]*"(,[a-z]+="[^"]*")*\})? [0-9.e+-]+)re");
   std::smatch match;
   for (std::string line; std::getline(lines, line);) {
     if (line.starts_with("# HELP ")) continue;
