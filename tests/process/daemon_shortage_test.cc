@@ -138,7 +138,7 @@ TEST(DaemonShortage, AddressSpaceThatIsTooSmallIsRefusedWithWhatItTakes) {
 TEST(DaemonShortage, StartWithFewDescriptorsServesOrNamesTheLimit) {
   uint32_t refused = 0;
   uint32_t served = 0;
-  for (uint32_t spare = 0; spare <= 24; spare += 2) {
+  for (uint32_t spare = 0; spare <= 32; spare += 2) {
     const std::string answer = create_after([spare] {
       {
         const auto before = server::Daemon::create(plain_options());
