@@ -13,14 +13,13 @@
 #include <vector>
 
 #include "allocator/flat_array.h"
-#include "cache/eviction/lru_policy.h"
+#include "cache/eviction/policy.h"
 #include "cache/tree/prefix_tree.h"
 #include "model/check.h"
 
 namespace quire::bench {
 namespace {
 
-using cache::LruPolicy;
 using cache::NodeKind;
 using cache::PrefixTree;
 using model::Hash256;
@@ -99,17 +98,33 @@ double quantile(std::vector<T>& samples, double q) {
   return static_cast<double>(samples[static_cast<size_t>(q * last)]);
 }
 
+// The order of eviction, as RAM has it.
+struct Order {
+  cache::EntryTable entries;
+  cache::UseClock clock;
+  std::unique_ptr<cache::EvictionPolicy> policy;
+
+  static model::Result<std::unique_ptr<Order>> create(uint64_t max_nodes) {
+    auto order =
+        std::make_unique<Order>(Order{.entries = QUIRE_TRY(cache::EntryTable::create(max_nodes))});
+    order->policy = QUIRE_TRY(cache::find_policy("lru")->make(
+        {.entries = &order->entries, .clock = &order->clock, .max_entries = max_nodes}));
+    return order;
+  }
+  void use(NodeId node) { entries.set_last_use(cache::EntryId{node.value}, clock.next_use()); }
+  void offer(NodeId node) { policy->offered(cache::EntryId{node.value}); }
+  uint64_t held_bytes() const { return entries.held_bytes() + policy->held_bytes(); }
+};
+
 // The index of one size, with as many sessions as it takes.
 class Subject {
  public:
-  Subject(std::unique_ptr<PrefixTree> tree, std::unique_ptr<LruPolicy> lru, uint64_t spans)
-      : tree_(std::move(tree)), lru_(std::move(lru)), spans_(spans), random_(spans) {}
+  Subject(std::unique_ptr<PrefixTree> tree, std::unique_ptr<Order> order, uint64_t spans)
+      : tree_(std::move(tree)), order_(std::move(order)), spans_(spans), random_(spans) {}
 
   void fill(Measured& measured);
   double median_match_us(bool warm);
-  double bytes_per_span() const {
-    return per_span(tree_->resident_bytes() + lru_->resident_bytes());
-  }
+  double bytes_per_span() const { return per_span(tree_->resident_bytes() + order_->held_bytes()); }
   double index_bytes_per_span() const { return per_span(tree_->index().resident_bytes()); }
 
  private:
@@ -121,7 +136,7 @@ class Subject {
   }
 
   std::unique_ptr<PrefixTree> tree_;
-  std::unique_ptr<LruPolicy> lru_;
+  std::unique_ptr<Order> order_;
   uint64_t spans_;
   Random random_;
   std::vector<uint32_t> lengths_;  // by session
@@ -153,11 +168,11 @@ void Subject::add_session(NodeId root, uint32_t length, std::vector<float>& samp
     const Hash256 key = key_of(lengths_.size(), i);
     const auto start = std::chrono::steady_clock::now();
     tip = tree_->add(tip, NodeKind::kSpan, key, (i + 1) * kBlockUnits).value();
-    lru_->on_use(tip);
+    order_->use(tip);
     const float spent = static_cast<float>(elapsed_ns(start));
     (spent > kSlowNs && was_preempted() ? preempted_ : samples).push_back(spent);
   }
-  lru_->on_evictable(tip);
+  order_->offer(tip);
   lengths_.push_back(length);
 }
 
@@ -223,8 +238,8 @@ model::Result<Measured> measure(uint64_t spans) {
   Measured measured;
   measured.spans = spans;
   auto tree = QUIRE_TRY(PrefixTree::create(spans + 1, 1));
-  auto lru = QUIRE_TRY(LruPolicy::create(spans + 1));
-  Subject subject(std::move(tree), std::move(lru), spans);
+  auto order = QUIRE_TRY(Order::create(spans + 17));
+  Subject subject(std::move(tree), std::move(order), spans);
   subject.fill(measured);
   measured.match_warm_us = subject.median_match_us(true);
   measured.match_us = subject.median_match_us(false);

@@ -6,22 +6,39 @@ using model::Errc;
 
 model::Result<std::unique_ptr<Cache>> Cache::create(const CacheOptions& options,
                                                     allocator::Pool* pool) {
-  LeaseTable leases = QUIRE_TRY(LeaseTable::create());
   FillTable fills = QUIRE_TRY(FillTable::create(options.seed));
   auto tree = QUIRE_TRY(PrefixTree::create(options.max_nodes, options.seed));
-  std::unique_ptr<Cache> cache(new Cache(std::move(leases), std::move(fills)));
-  cache->store_ =
-      std::make_unique<NodeStore>(std::move(tree), pool, &cache->names_, options.policy_factory);
-  cache->reader_ =
-      std::make_unique<PrefixReader>(cache->store_.get(), &cache->names_, &cache->leases_);
-  cache->writer_ =
-      std::make_unique<ObjectWriter>(cache->store_.get(), &cache->names_, &cache->fills_);
-  return cache;
+  std::unique_ptr<Cache> made(new Cache(std::move(fills)));
+  Cache& cache = *made;
+  cache.store_ = std::make_unique<ObjectStore>(std::move(tree), pool, &cache.names_);
+  ObjectStore* store = cache.store_.get();
+  cache.board_ = std::make_unique<EvictionBoard>(&store->tree(), &store->presence(), &cache.names_,
+                                                 options.max_nodes);
+  store->listen(cache.board_.get());
+  QUIRE_TRY(cache.board_->open_tier(
+      {.tier = model::TierId::kRam, .policy = options.ram_policy, .by_domain = true}));
+  cache.evictor_ = std::make_unique<Evictor>(store, cache.board_.get());
+  cache.room_ = std::make_unique<RamRoom>(store, cache.evictor_.get());
+  cache.reader_ =
+      std::make_unique<PrefixReader>(store, cache.board_.get(), &cache.names_, &cache.leases_);
+  cache.writer_ = std::make_unique<ObjectWriter>(ObjectWriter::Parts{.store = store,
+                                                                     .board = cache.board_.get(),
+                                                                     .room = cache.room_.get(),
+                                                                     .names = &cache.names_,
+                                                                     .fills = &cache.fills_});
+  return made;
+}
+
+// A lower tier holds far more than RAM: its entries are runs.
+model::Result<void> Cache::attach_tier(model::TierId tier, std::string_view policy) {
+  QUIRE_TRY(board_->open_tier({.tier = tier, .policy = policy, .by_run = true}));
+  store_->attach_lower_tier();
+  return {};
 }
 
 model::Result<model::DomainId> Cache::add_domain(std::string_view name) {
   const model::DomainId domain = QUIRE_TRY(intern_domain(name));
-  QUIRE_TRY(store_->add_domain(domain));
+  QUIRE_TRY(board_->add_domain(domain));
   return domain;
 }
 
@@ -67,8 +84,9 @@ model::Result<void> Cache::open_session(const RootKey& key, uint32_t owner_tag,
     }
   }
   names_.hold(id);
-  store_->taker().note_session(key.domain, true);
+  room_->taker().note_session(key.domain, true);
   session.root = id;
+  session.payer = names_.tenants().hold(key.domain, key.tenant);
   session.owner_tag = owner_tag;
   session.number = ++last_session_;
   return {};
@@ -86,17 +104,27 @@ model::Result<model::RootId> Cache::restore_root(const RootKey& key, const model
   return id;
 }
 
+void Cache::set_payer(CacheSession& session, std::string_view tenant) {
+  const model::TenantId payer = names_.tenants().hold(names_.root(session.root).key.domain, tenant);
+  names_.tenants().release(session.payer);
+  session.payer = payer;
+}
+
 void Cache::close_session(CacheSession& session) {
   QUIRE_CHECK(session.fill_count == 0);
-  if (session.tip.valid()) store_->unpin(session.tip);
-  session.tip = model::NodeId{};
-  store_->taker().note_session(names_.root(session.root).key.domain, false);
+  session.tip.reset();
+  room_->taker().note_session(names_.root(session.root).key.domain, false);
+  names_.tenants().release(session.payer);
   names_.release(session.root);
-  store_->maybe_forget_root(session.root);
+  store_->dead_roots().maybe_forget(session.root);
+}
+
+uint64_t Cache::table_bytes() const {
+  return store_->tree().resident_bytes() + store_->pool().table_bytes() + board_->held_bytes();
 }
 
 void Cache::describe(model::MetricSink& sink) const {
-  model::describe(sink, static_cast<const PresenceCounters&>(store_->counters()));
+  model::describe(sink, static_cast<const ObjectCounters&>(store_->counters()));
   sink.gauge("leases", lease_count(), "Rights of clients to what was announced to them");
   sink.gauge("fills", fill_count(), "Objects that clients are writing");
   sink.gauge("layouts", layouts_.size(), "Page layouts known");
@@ -108,6 +136,7 @@ void Cache::describe(model::MetricSink& sink) const {
 
 void Cache::check_invariants() const {
   store_->check_invariants();
+  board_->check_invariants();
   fills_.check_invariants();
 }
 

@@ -1,5 +1,5 @@
-// The cache as the server sees it: owns the tree, roots, leases and fills, and hands out the three
-// faces reader(), writer() and store().
+// The cache as the server sees it: owns the tree, roots, leases and fills, and hands out its
+// faces: reader(), writer(), store(), and who makes room.
 //
 // Threads: core only. Lifetime: the pool outlives it; sessions and holders are the server's and
 // must be closed and released before they go.
@@ -7,9 +7,14 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
+#include <string_view>
 
 #include "allocator/pool.h"
-#include "cache/objects/node_store.h"
+#include "cache/eviction/eviction_board.h"
+#include "cache/eviction/evictor.h"
+#include "cache/eviction/ram_room.h"
+#include "cache/objects/object_store.h"
 #include "cache/serve/lease_table.h"
 #include "cache/serve/object_writer.h"
 #include "cache/serve/prefix_reader.h"
@@ -22,7 +27,7 @@ namespace quire::cache {
 struct CacheOptions {
   uint64_t max_nodes = 1ull << 27;  // address space only: 64 B + index a node
   uint64_t seed = 0;                // secret of this process
-  PolicyFactory policy_factory;     // one policy a domain
+  std::string ram_policy = "lru";   // a name of all_policies(); one policy a domain
 };
 
 class Cache {
@@ -32,8 +37,13 @@ class Cache {
 
   LayoutTable& layouts() { return layouts_; }
   NamespaceTable& names() { return names_; }
-  NodeStore& store() { return *store_; }
-  const NodeStore& store() const { return *store_; }
+  ObjectStore& store() { return *store_; }
+  const ObjectStore& store() const { return *store_; }
+  EvictionBoard& board() { return *board_; }
+  const EvictionBoard& board() const { return *board_; }
+  Evictor& evictor() { return *evictor_; }
+  const Evictor& evictor() const { return *evictor_; }
+  RamRoom& room() { return *room_; }
   PrefixReader& reader() { return *reader_; }
   ObjectWriter& writer() { return *writer_; }
   uint32_t lease_count() const { return leases_.count(); }
@@ -45,18 +55,26 @@ class Cache {
   // Fills in `session`; the root's size classes exist afterwards. Errors of
   // NamespaceTable::open_root, Pool::size_class; kBusy when the node table is full.
   model::Result<void> open_session(const RootKey& key, uint32_t owner_tag, CacheSession& session);
+  // Who pays for an open session, where that is not the tenant whose hits its root serves: in a
+  // shared namespace.
+  void set_payer(CacheSession& session, std::string_view tenant);
   // At start: a root of an earlier life, known by its hash. Errors as open_session.
   model::Result<model::RootId> restore_root(const RootKey& key, const model::Hash256& hash);
   // Precondition: the session's fills have ended.
   void close_session(CacheSession& session);
 
+  // Objects that are written are told to a lower tier from now on, whose copies are ordered by this
+  // policy. Errors of EvictionBoard::open_tier.
+  model::Result<void> attach_tier(model::TierId tier, std::string_view policy);
+
+  // Memory of tree, page table and policies.
+  uint64_t table_bytes() const;
   // What it holds and did; not of tiers and domains.
   void describe(model::MetricSink& sink) const;
   void check_invariants() const;
 
  private:
-  Cache(LeaseTable leases, FillTable fills)
-      : leases_(std::move(leases)), fills_(std::move(fills)) {}
+  explicit Cache(FillTable fills) : fills_(std::move(fills)) {}
   model::Result<void> complete_root(model::RootId id);
   model::Result<model::DomainId> intern_domain(std::string_view name);
 
@@ -65,7 +83,10 @@ class Cache {
   LeaseTable leases_;
   FillTable fills_;
   uint32_t last_session_ = 0;  // number of the session that was opened last
-  std::unique_ptr<NodeStore> store_;
+  std::unique_ptr<ObjectStore> store_;
+  std::unique_ptr<EvictionBoard> board_;
+  std::unique_ptr<Evictor> evictor_;
+  std::unique_ptr<RamRoom> room_;
   std::unique_ptr<PrefixReader> reader_;
   std::unique_ptr<ObjectWriter> writer_;
 };

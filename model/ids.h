@@ -1,7 +1,9 @@
 // Strong ids: an index of one thing is never an index of another. Default value = "none".
 #pragma once
 
+#include <array>
 #include <compare>
+#include <cstddef>
 #include <cstdint>
 
 namespace quire::model {
@@ -24,8 +26,16 @@ using SlotId = Id<struct SlotTag, uint32_t>;  // place of one page; index into t
 using SegmentId =
     Id<struct SegmentTag, uint32_t>;  // one memfd; never reused within a daemon's life
 using SessionId = Id<struct SessionTag, uint64_t>;
-using LeaseId = Id<struct LeaseTag, uint64_t>;  // carries a generation: a released one stays dead
-using FillId = Id<struct FillTag, uint64_t>;    // likewise
-using GroupIndex = uint8_t;                     // position in Layout::groups; at most 64
+using LeaseId = Id<struct LeaseTag, uint64_t>;    // carries a generation: a released one stays dead
+using FillId = Id<struct FillTag, uint64_t>;      // likewise
+using TenantId = Id<struct TenantTag, uint32_t>;  // whose hits and bytes it is; interned
+using GroupIndex = uint8_t;                       // position in Layout::groups; at most 64
+
+// Where copies of an object may lie, fastest first. An index, never part of a name.
+enum class TierId : uint8_t { kRam = 0, kSsd = 1, kCluster = 2 };
+inline constexpr size_t kTierCount = 3;
+constexpr size_t index_of(TierId tier) { return static_cast<size_t>(tier); }
+inline constexpr std::array<TierId, kTierCount> kTiers{TierId::kRam, TierId::kSsd,
+                                                       TierId::kCluster};
 
 }  // namespace quire::model

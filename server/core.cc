@@ -237,8 +237,8 @@ bool Core::turn() {
   clients = dispatcher_->finish_loads() > 0 || clients;
   clients = serve_active() || clients;
   const bool background_work = dispatcher_->background(now_ns_);
-  if (parts_.cache->store().taker().is_busy()) {
-    parts_.cache->store().taker().step();
+  if (parts_.cache->room().taker().is_busy()) {
+    parts_.cache->room().taker().step();
     clients = true;
   }
   const bool look_at_sockets = ++turns_ % kTurnsBetweenSockets == 0;
@@ -290,7 +290,7 @@ bool Core::background() {
   bool left = false;
   segments_->retire_pending(connections_, now_ns_);
   if (!parts_.cache->names().dead_roots().empty()) {
-    left = parts_.cache->store().reclaim_dead(kReclaimStepsPerTurn);
+    left = parts_.cache->store().dead_roots().reclaim(kReclaimStepsPerTurn);
   }
   if (registry_->draining_count() > 0) left = registry_->sweep() || left;
   if (connections_ended_) {

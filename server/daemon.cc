@@ -5,8 +5,6 @@
 #include <algorithm>
 
 #include "allocator/pool.h"
-#include "cache/eviction/coarse_lru_policy.h"
-#include "cache/eviction/lru_policy.h"
 #include "server/machine_check.h"
 #include "server/runtime/log.h"
 #include "server/table_caps.h"
@@ -116,9 +114,7 @@ model::Result<void> Daemon::open_tier(Parts& parts, const DaemonSeams& seams) {
                                   .spin_us = 0,  // a device's pace leaves nothing to spin for
                                   .background = true,
                                   .on_done = [waker] { waker->wake(); }});
-  std::unique_ptr<cache::EvictionPolicy> policy =
-      QUIRE_TRY(cache::CoarseLruPolicy::create(parts.caps.nodes));
-  parts.cache->store().attach_ssd(std::move(policy));
+  QUIRE_TRY(parts.cache->attach_tier(model::TierId::kSsd, "lru"));
   tiering::SsdTierOptions tier = tier_options(options);
   tier.manifest_env = seams.manifest_env;
   if (seams.adjust_tier) seams.adjust_tier(tier);
@@ -164,15 +160,9 @@ model::Result<std::unique_ptr<Daemon>> Daemon::create(const Options& options,
                                       .memory_limit_bytes = options.memory_limit_bytes,
                                       .on_ready = [waker] { waker->wake(); }});
   parts->pool = QUIRE_TRY(allocator::Pool::create(parts->supply.get(), parts->caps.slots));
-  const uint64_t max_nodes = parts->caps.nodes;
   cache::CacheOptions cache_options;
-  cache_options.max_nodes = max_nodes;
+  cache_options.max_nodes = parts->caps.nodes;
   cache_options.seed = QUIRE_TRY(random_number());
-  cache_options.policy_factory =
-      [max_nodes]() -> model::Result<std::unique_ptr<cache::EvictionPolicy>> {
-    std::unique_ptr<cache::EvictionPolicy> policy = QUIRE_TRY(cache::LruPolicy::create(max_nodes));
-    return policy;
-  };
   parts->cache = QUIRE_TRY(cache::Cache::create(cache_options, parts->pool.get()));
   parts->copies = std::make_unique<tiering::CopyWorkers>(tiering::CopyWorkersOptions{
       .threads = options.copy_workers, .queue_entries = kMaxCopyJobs, .on_done = [waker] {

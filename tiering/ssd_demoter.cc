@@ -10,8 +10,8 @@
 
 namespace quire::tiering {
 
+using cache::Node;
 using cache::NodeKind;
-using cache::NodeLink;
 using model::NodeId;
 
 namespace {
@@ -46,10 +46,11 @@ uint64_t SsdDemoter::free_ram_bytes() const {
 }
 
 bool SsdDemoter::wanted(NodeId node) const {
-  const NodeLink& link = parts_.cache->store().tree().link(node);
-  if (!is_object(kind_of(link))) return false;
-  return link.resident && !link.on_ssd && !link.moving && !link.quarantined && !link.superseded &&
-         !parts_.cache->names().root(model::RootId{link.root}).dead;
+  const Node& link = parts_.cache->store().tree().node(node);
+  if (!link.is_object()) return false;
+  return link.is_in_ram() && !link.is_in(model::TierId::kSsd) && !link.is_moving() &&
+         !link.is_quarantined() && !link.is_superseded() &&
+         !parts_.cache->names().root(link.root()).dead;
 }
 
 bool SsdDemoter::step(int64_t now_ns) {
@@ -74,7 +75,7 @@ bool SsdDemoter::step(int64_t now_ns) {
 }
 
 void SsdDemoter::take_fresh(int64_t now_ns) {
-  cache::NodeStore& store = parts_.cache->store();
+  cache::ObjectStore& store = parts_.cache->store();
   std::vector<cache::FreshNode>& fresh = store.fresh();
   if (options_.policy == WritePolicy::kThrough) {
     for (const cache::FreshNode& node : fresh) enqueue({node.node, node.batch, now_ns});
@@ -128,23 +129,22 @@ bool SsdDemoter::gather_shortage() {
       static_cast<uint64_t>(options_.low_watermark * static_cast<double>(options_.ram_bytes));
   short_of_ram_ = options_.policy == WritePolicy::kBack && free_ram_bytes() < low;
   if (!short_of_ram_) return false;
-  cache::NodeStore& store = parts_.cache->store();
-  std::vector<NodeId> offered_again;
+  cache::ObjectStore& store = parts_.cache->store();
+  std::vector<cache::Pin> offered_again;  // when they go
   bool left = false;
   for (uint16_t d = 0; d < store.pool().domain_count(); ++d) {
     for (size_t i = 0; i < kVictimsPerStep; ++i) {
-      const NodeId node = store.take_ram_victim(model::DomainId{d});
+      const NodeId node = parts_.cache->evictor().take_ram_victim(model::DomainId{d});
       if (!node.valid()) break;
-      if (store.leave_ram(node)) {
+      if (store.tree().node(node).has_copy_below(model::TierId::kRam)) {
+        store.leave_ram(node);
         left = true;
         continue;
       }
-      store.pin(node);
-      offered_again.push_back(node);
+      offered_again.emplace_back(&store, node, cache::PinKind::kResidency);
       add_candidate({node, false, parts_.clock->now_ns()});
     }
   }
-  for (const NodeId node : offered_again) store.unpin(node);
   return left;
 }
 
@@ -165,7 +165,7 @@ void SsdDemoter::add_candidate(const Candidate& candidate) {
 void SsdDemoter::append(NodeId node) {
   const cache::PrefixTree& tree = parts_.cache->store().tree();
   in_runs_.insert(node.value);
-  const bool span = kind_of(tree.link(node)) == NodeKind::kSpan;
+  const bool span = tree.node(node).is_span();
   if (span) {
     const auto end = run_ends_.find(tree.parent(node).value);
     if (end != run_ends_.end() && runs_[end->second].nodes.size() < kMaxRunObjects &&
@@ -202,7 +202,7 @@ bool SsdDemoter::start_runs(int64_t now_ns) {
 model::Hash256 SsdDemoter::first_span_of(NodeId node) const {
   const cache::PrefixTree& tree = parts_.cache->store().tree();
   NodeId up = node;
-  while (kind_of(tree.link(tree.parent(up))) == NodeKind::kSpan) {
+  while (tree.node(tree.parent(up)).is_span()) {
     up = tree.parent(up);
   }
   return tree.key(up);
@@ -221,8 +221,8 @@ uint64_t SsdDemoter::regions_of_path(NodeId node, uint64_t slot_bytes) const {
   const cache::PrefixTree& tree = parts_.cache->store().tree();
   const NodeId parent = tree.parent(node);
   const uint32_t step = layout_of(node).units_per_block;
-  const uint64_t before = tree.link(parent).units / step;
-  if (kind_of(tree.link(node)) == NodeKind::kSpan) return room_.regions_of(slot_bytes, before + 1);
+  const uint64_t before = tree.node(parent).units() / step;
+  if (tree.node(node).is_span()) return room_.regions_of(slot_bytes, before + 1);
   const uint64_t spans =
       before == 0 ? 0 : room_.regions_of(parts_.mover->object_bytes(parent), before);
   return room_.regions_of(slot_bytes, 1) + spans;
@@ -246,12 +246,11 @@ bool SsdDemoter::can_hold(const Candidate& candidate) {
 // slots had another size before. In regions of this size slots beside it may become free, until
 // nothing more can go.
 bool SsdDemoter::path_leaves_room(NodeId node, uint64_t slot_bytes, int64_t now_ns) const {
-  const cache::NodeStore& store = parts_.cache->store();
+  const cache::ObjectStore& store = parts_.cache->store();
   const cache::PrefixTree& tree = store.tree();
   std::unordered_set<uint32_t> regions;
-  for (NodeId up = tree.parent(node); kind_of(tree.link(up)) != NodeKind::kRoot;
-       up = tree.parent(up)) {
-    const auto place = store.ssd_place(up);
+  for (NodeId up = tree.parent(node); !tree.node(up).is_root(); up = tree.parent(up)) {
+    const auto place = store.presence().place(up);
     if (!place) continue;
     const uint32_t region = SsdSlot{place->slot}.region();
     const bool shared = !room_.stuck() && parts_.space->slot_bytes(region) == slot_bytes &&
@@ -265,13 +264,10 @@ bool SsdDemoter::path_leaves_room(NodeId node, uint64_t slot_bytes, int64_t now_
 
 // Not of the parent's place: its child's copy would be lost with it.
 bool SsdDemoter::make_room(NodeId node, uint64_t slot_bytes, int64_t now_ns) {
-  cache::NodeStore& store = parts_.cache->store();
+  cache::ObjectStore& store = parts_.cache->store();
   const NodeId parent = store.tree().parent(node);
-  const bool root = kind_of(store.tree().link(parent)) == NodeKind::kRoot;
-  if (!root) store.pin(parent);
-  const bool made = room_.make(slot_bytes, now_ns);
-  if (!root) store.unpin(parent);
-  return made;
+  const cache::Pin stays(&store, parent, cache::PinKind::kPresence);
+  return room_.make(slot_bytes, now_ns);
 }
 
 // The walk to the top is paid before anything makes way, and again where nothing can.
@@ -292,12 +288,12 @@ SsdDemoter::Started SsdDemoter::start_run(Run& run, int64_t now_ns) {
     return Started::kLater;
   }
   const uint64_t slot_bytes = slot_bytes_of(run.nodes.front(), run.as_it_is);
-  cache::NodeStore& store = parts_.cache->store();
+  cache::ObjectStore& store = parts_.cache->store();
   // The parent's own demotion was refused or failed: without it this copy could not be found.
   const NodeId parent = store.tree().parent(run.nodes.front());
-  const NodeLink& above = store.tree().link(parent);
-  const bool root = kind_of(above) == NodeKind::kRoot;
-  if (!root && !above.on_ssd && !above.moving) return Started::kRefused;
+  const Node& above = store.tree().node(parent);
+  const bool root = above.is_root();
+  if (!root && !above.is_in(model::TierId::kSsd) && !above.is_moving()) return Started::kRefused;
   Transfer* transfer = parts_.mover->take(TransferKind::kDemote, TransferClass::kDemote);
   if (transfer == nullptr) return Started::kLater;
   const bool encode = slot_bytes != parts_.mover->object_bytes(run.nodes.front());
@@ -309,7 +305,7 @@ SsdDemoter::Started SsdDemoter::start_run(Run& run, int64_t now_ns) {
       return Started::kLater;
     }
   }
-  const auto place = root ? std::nullopt : store.ssd_place(parent);
+  const auto place = root ? std::nullopt : store.presence().place(parent);
   const auto slots = room_.take(slot_bytes, count, place ? SsdSlot{place->slot} : SsdSlot{});
   if (!slots) {
     parts_.mover->give_back(transfer);
@@ -333,14 +329,14 @@ SsdDemoter::Started SsdDemoter::start_run(Run& run, int64_t now_ns) {
 }
 
 const cache::KnownLayout& SsdDemoter::layout_of(NodeId node) const {
-  const NodeLink& link = parts_.cache->store().tree().link(node);
-  return *parts_.cache->names().root(model::RootId{link.root}).layout;
+  const Node& link = parts_.cache->store().tree().node(node);
+  return *parts_.cache->names().root(link.root()).layout;
 }
 
 uint64_t SsdDemoter::slot_bytes_of(NodeId node, bool as_it_is) {
   const uint64_t plain = parts_.mover->object_bytes(node);
   if (as_it_is || plain > kMaxEncodedBytes) return plain;
-  return codec_.slot_size(layout_of(node), parts_.cache->store().plan_of(node));
+  return codec_.slot_size(layout_of(node), parts_.cache->store().presence().plan_of(node));
 }
 
 void SsdDemoter::choose_codec(Transfer& transfer, uint32_t index) {
@@ -352,7 +348,7 @@ void SsdDemoter::choose_codec(Transfer& transfer, uint32_t index) {
       transfer.headers[index].pages[p].element_bytes = codec_.element_bytes(layout, page.group);
     }
   } else if (const auto trial =
-                 codec_.next_trial(layout, parts_.cache->store().plan_of(object.node))) {
+                 codec_.next_trial(layout, parts_.cache->store().presence().plan_of(object.node))) {
     object.check.sampled_page = trial->page;
     object.check.sample = trial->sample;
   }
@@ -384,7 +380,8 @@ void SsdDemoter::learn_codec(const Transfer& transfer, uint32_t written) {
   }
   if (!encoded) return;
   const NodeId first = transfer.objects[0].node;
-  codec_.observe_fit(parts_.cache->store().plan_of(first), transfer.object_count, fitted);
+  codec_.observe_fit(parts_.cache->store().presence().plan_of(first), transfer.object_count,
+                     fitted);
   counters_.encoded_objects += written;
   counters_.encoded_plain_bytes += written * parts_.mover->object_bytes(first);
   counters_.encoded_stored_bytes += written * transfer.stored_slot_bytes;
@@ -393,17 +390,17 @@ void SsdDemoter::learn_codec(const Transfer& transfer, uint32_t written) {
 void SsdDemoter::describe(Transfer& transfer, uint32_t object) {
   const cache::PrefixTree& tree = parts_.cache->store().tree();
   const NodeId node = transfer.objects[object].node;
-  const NodeLink& link = tree.link(node);
-  const NodeLink& above = tree.link(tree.parent(node));
-  const cache::Root& root = parts_.cache->names().root(model::RootId{link.root});
-  const bool below_root = kind_of(above) == NodeKind::kRoot;
+  const Node& link = tree.node(node);
+  const Node& above = tree.node(tree.parent(node));
+  const cache::Root& root = parts_.cache->names().root(link.root());
+  const bool below_root = above.is_root();
   ExtentHeader& header = transfer.headers[object];
   header = ExtentHeader{};
-  header.kind = static_cast<uint8_t>(link.kind);
+  header.kind = static_cast<uint8_t>(link.kind());
   header.generation = transfer.run.generation + object;
   header.slot = transfer.first.value + object;
-  header.units = link.units;
-  header.parent_units = above.units;
+  header.units = link.units();
+  header.parent_units = above.units();
   header.owner_tag = transfer.run.owner_tag;
   header.kept = transfer.run.kept ? 1 : 0;
   header.more_count = static_cast<uint32_t>(transfer.run.more.size());
@@ -423,39 +420,38 @@ void SsdDemoter::describe(Transfer& transfer, uint32_t object) {
 }
 
 void SsdDemoter::start_transfer(Transfer& transfer, const Run& run, const SsdRun& slots) {
-  cache::NodeStore& store = parts_.cache->store();
-  const NodeLink& link = store.tree().link(run.nodes.front());
-  const NodeLink& above = store.tree().link(store.tree().parent(run.nodes.front()));
-  const cache::Root& root = parts_.cache->names().root(model::RootId{link.root});
-  const bool checkpoint = kind_of(link) == NodeKind::kCheckpoint;
+  cache::ObjectStore& store = parts_.cache->store();
+  const Node& link = store.tree().node(run.nodes.front());
+  const Node& above = store.tree().node(store.tree().parent(run.nodes.front()));
+  const cache::Root& root = parts_.cache->names().root(link.root());
+  const bool checkpoint = link.is_checkpoint();
   transfer.first = slots.first;
   transfer.since_ns = run.since_ns;
-  transfer.run.key = {.root = parts_.roots->number(model::RootId{link.root}),
-                      .units = link.units,
-                      .kind = static_cast<uint8_t>(link.kind),
+  transfer.run.key = {.root = parts_.roots->number(link.root()),
+                      .units = link.units(),
+                      .kind = static_cast<uint8_t>(link.kind()),
                       .slot = slots.first};
   transfer.run.generation = next_generation_;
   transfer.run.unit_step = root.layout->units_per_block;
-  transfer.run.parent_units = above.units;
-  transfer.run.owner_tag = checkpoint ? link.first_child : 0;
-  transfer.run.kept = checkpoint && link.kept;
+  transfer.run.parent_units = above.units();
+  transfer.run.owner_tag = link.owner_tag();
+  transfer.run.kept = checkpoint && link.is_kept();
   transfer.run.slot_bytes = transfer.stored_slot_bytes;
   const auto more = parts_.space->more_regions(slots.first.region());
   transfer.run.more.assign(more.begin(), more.end());
   next_generation_ += slots.count;
-  // Its copy stays: the child's would be lost with it. Until the first object is let go.
-  const NodeId parent = store.tree().parent(run.nodes.front());
-  if (kind_of(above) != NodeKind::kRoot) store.pin(parent);
+  transfer.parent_pin = cache::Pin(&store, link.parent(), cache::PinKind::kPresence);
   std::vector<model::SlotId> pages;
   for (uint32_t i = 0; i < slots.count; ++i) {
     const NodeId node = run.nodes[i];
     pages.clear();
-    for (model::SlotId slot = store.first_page(node); slot.valid(); slot = store.next_page(slot)) {
+    for (model::SlotId slot = store.presence().first_page(node); slot.valid();
+         slot = store.presence().next_page(slot)) {
       pages.push_back(slot);
     }
     parts_.mover->add_object(transfer, node, pages);
-    store.pin(node);
-    store.tree().link(node).moving = 1;
+    transfer.objects[i].pin = cache::Pin(&store, node, cache::PinKind::kResidency);
+    store.tree().marks().set_moving(node, true);
     describe(transfer, i);
     choose_codec(transfer, i);
     transfer.run.keys.push_back(store.tree().key(node));
@@ -489,7 +485,7 @@ void SsdDemoter::on_settled(Transfer& transfer) {
     const NodeId node = transfer.objects[i - 1].node;
     if (corrupt) {
       ++counters_.corrupt_in_ram;
-      if (!parts_.cache->store().tree().link(node).quarantined) {
+      if (!parts_.cache->store().tree().node(node).is_quarantined()) {
         parts_.cache->store().quarantine(node);
       }
     }
@@ -507,13 +503,9 @@ void SsdDemoter::on_settled(Transfer& transfer) {
 }
 
 void SsdDemoter::let_go(Transfer& transfer, uint32_t object) {
-  cache::NodeStore& store = parts_.cache->store();
-  const NodeId node = transfer.objects[object].node;
-  const NodeId parent = store.tree().parent(node);
-  const bool holds = object == 0 && kind_of(store.tree().link(parent)) != NodeKind::kRoot;
-  store.tree().link(node).moving = 0;
-  store.unpin(node);
-  if (holds) store.unpin(parent);
+  parts_.cache->store().tree().marks().set_moving(transfer.objects[object].node, false);
+  transfer.objects[object].pin.reset();
+  if (object == 0) transfer.parent_pin.reset();
 }
 
 void SsdDemoter::take_finished(int64_t now_ns) {
@@ -538,18 +530,19 @@ void SsdDemoter::note_lag(int64_t lag_ns) {
 
 // Deepest first: what leaves RAM has no child there.
 void SsdDemoter::finish(Transfer& transfer, bool durable) {
-  cache::NodeStore& store = parts_.cache->store();
+  cache::ObjectStore& store = parts_.cache->store();
   const auto high =
       static_cast<uint64_t>(options_.high_watermark * static_cast<double>(options_.ram_bytes));
   for (uint32_t i = 0; i < transfer.object_count && durable; ++i) {
-    store.set_on_ssd(transfer.objects[i].node,
-                     {.slot = transfer.first.value + i,
-                      .generation = static_cast<uint16_t>(transfer.run.generation + i)});
+    store.gain_copy(transfer.objects[i].node, model::TierId::kSsd,
+                    {.slot = transfer.first.value + i,
+                     .generation = static_cast<uint16_t>(transfer.run.generation + i)});
   }
   for (uint32_t i = transfer.object_count; i > 0; --i) {
     const NodeId node = transfer.objects[i - 1].node;
     // A node that is dropped with its last pin is not there afterwards.
-    const bool stays = !store.tree().link(node).quarantined && !store.tree().link(node).superseded;
+    const bool stays =
+        !store.tree().node(node).is_quarantined() && !store.tree().node(node).is_superseded();
     let_go(transfer, i - 1);
     if (durable) {
       note_lag(parts_.clock->now_ns() - transfer.since_ns);
@@ -557,7 +550,9 @@ void SsdDemoter::finish(Transfer& transfer, bool durable) {
       ++counters_.failed;
     }
     const bool short_of_ram = options_.policy == WritePolicy::kBack && free_ram_bytes() < high;
-    if (durable && stays && short_of_ram) store.leave_ram(node);
+    const bool leaves =
+        durable && stays && short_of_ram && store.presence().may_leave(node, model::TierId::kRam);
+    if (leaves) store.leave_ram(node);
   }
   end(transfer);
 }

@@ -7,9 +7,9 @@
 
 namespace quire::tiering {
 
+using cache::Node;
 using cache::NodeKind;
-using cache::NodeLink;
-using cache::NodeStore;
+using cache::ObjectStore;
 using model::Errc;
 using model::NodeId;
 using model::SlotId;
@@ -71,9 +71,9 @@ model::Result<void> SsdLoader::check_bounds(const LoadRequest& request,
 }
 
 model::Result<void> SsdLoader::check_fits(model::DomainId domain, uint64_t bytes) const {
-  NodeStore& store = parts_.cache->store();
+  ObjectStore& store = parts_.cache->store();
   if (bytes <= store.pool().usage(domain).segment_bytes) return {};
-  const uint64_t reach = store.taker().reach_bytes(domain);
+  const uint64_t reach = parts_.cache->room().taker().reach_bytes(domain);
   if (bytes <= reach) return {};
   return model::make_error(Errc::kResourceExhausted,
                            "this load takes " + std::to_string(bytes) +
@@ -85,8 +85,8 @@ model::Result<void> SsdLoader::start(const LoadRequest& request) {
   if (!parts_.health->may_read()) {
     return model::make_error(Errc::kUnavailable, "the SSD tier is off: " + parts_.health->reason());
   }
-  NodeStore& store = parts_.cache->store();
-  const model::RootId root{store.tree().link(request.nodes.front()).root};
+  ObjectStore& store = parts_.cache->store();
+  const model::RootId root{store.tree().node(request.nodes.front()).root()};
   const model::DomainId domain = parts_.cache->names().root(root).key.domain;
   QUIRE_TRY(check_bounds(request, domain));
   uint64_t bytes = 0;
@@ -99,8 +99,10 @@ model::Result<void> SsdLoader::start(const LoadRequest& request) {
   load->order = request.order;
   load->started_ns = parts_.clock->now_ns();
   load->deadline_ns = request.deadline_ns;
-  load->nodes.assign(request.nodes.begin(), request.nodes.end());
-  for (const NodeId node : load->nodes) store.pin(node);
+  load->nodes.reserve(request.nodes.size());
+  for (const NodeId node : request.nodes) {
+    load->nodes.emplace_back(&store, node, cache::PinKind::kResidency);
+  }
   load->estimated_us = estimate_us(bytes);
   set_bytes_left(*load, bytes);
   Queue& queue = queues_[domain.value];
@@ -122,12 +124,12 @@ model::Result<void> SsdLoader::start(const LoadRequest& request) {
 NodeId SsdLoader::next_missing(uint64_t tag) const {
   const auto found = loads_.find(tag);
   if (found == loads_.end() || found->second->head == found->second->nodes.size()) return {};
-  return found->second->nodes[found->second->head];
+  return found->second->nodes[found->second->head].node();
 }
 
 bool SsdLoader::needs_slots(NodeId node) const {
-  const NodeLink& link = parts_.cache->store().tree().link(node);
-  return !link.resident && !link.moving;
+  const Node& link = parts_.cache->store().tree().node(node);
+  return !link.is_in_ram() && !link.is_moving();
 }
 
 std::span<const SlotId> SsdLoader::slots_of(const Load& load, size_t index) const {
@@ -137,9 +139,9 @@ std::span<const SlotId> SsdLoader::slots_of(const Load& load, size_t index) cons
 
 // Slots behind those of the node before, so that a run lies adjacent in RAM too.
 bool SsdLoader::reserve_node(Load& load, NodeId node, Reserved& outcome) {
-  NodeStore& store = parts_.cache->store();
-  const cache::Root& root = parts_.cache->names().root(model::RootId{store.tree().link(node).root});
-  const std::vector<model::PlannedPage>& plan = store.plan_of(node).pages;
+  ObjectStore& store = parts_.cache->store();
+  const cache::Root& root = parts_.cache->names().root(store.tree().node(node).root());
+  const std::vector<model::PlannedPage>& plan = store.presence().plan_of(node).pages;
   const std::span<const SlotId> before =
       load.reserved == 0 ? std::span<const SlotId>() : slots_of(load, load.reserved - 1);
   const size_t start = load.slots.size();
@@ -147,13 +149,13 @@ bool SsdLoader::reserve_node(Load& load, NodeId node, Reserved& outcome) {
     const SlotId after =
         before.size() == plan.size() ? load.slots[start - plan.size() + i] : SlotId{};
     SlotId slot;
-    const NodeStore::Room room =
-        store.allocate(root.classes[plan[i].group], root.key.domain, after, slot);
-    if (room == NodeStore::Room::kHave) {
+    const cache::Room room =
+        parts_.cache->room().allocate(root.classes[plan[i].group], root.key.domain, after, slot);
+    if (room == cache::Room::kHave) {
       load.slots.push_back(slot);
       continue;
     }
-    outcome = room == NodeStore::Room::kPending ? Reserved::kWaiting : Reserved::kNoRoom;
+    outcome = room == cache::Room::kPending ? Reserved::kWaiting : Reserved::kNoRoom;
     for (size_t s = start; s < load.slots.size(); ++s) store.pool().free(load.slots[s]);
     load.slots.resize(start);
     return false;
@@ -164,7 +166,7 @@ bool SsdLoader::reserve_node(Load& load, NodeId node, Reserved& outcome) {
 SsdLoader::Reserved SsdLoader::reserve(Load& load, uint32_t nodes) {
   for (uint32_t step = 0; step < nodes; ++step) {
     if (load.is_reserved()) return Reserved::kDone;
-    const NodeId node = load.nodes[load.reserved];
+    const NodeId node = load.nodes[load.reserved].node();
     Reserved outcome = Reserved::kMore;
     if (needs_slots(node)) {
       if (!reserve_node(load, node, outcome)) return outcome;
@@ -180,15 +182,15 @@ SsdLoader::Reserved SsdLoader::reserve(Load& load, uint32_t nodes) {
 // Nodes from load.issued on that lie in adjacent slots of the device and need reading, all of them
 // encoded or none.
 uint32_t SsdLoader::run_length(const Load& load) const {
-  const NodeStore& store = parts_.cache->store();
+  const ObjectStore& store = parts_.cache->store();
   uint32_t count = 0;
   uint32_t first = 0;
   uint64_t encoded = 0;
   while (load.issued + count < load.nodes.size() && count < kMaxRunObjects) {
     const size_t index = load.issued + count;
-    const NodeId node = load.nodes[index];
+    const NodeId node = load.nodes[index].node();
     if (!needs_slots(node) || slots_of(load, index).empty()) break;
-    const uint32_t slot = store.ssd_place(node)->slot;
+    const uint32_t slot = store.presence().place(node)->slot;
     const uint64_t slot_bytes = parts_.mover->encoded_slot_bytes(node);
     if (count == 0) {
       first = slot;
@@ -201,24 +203,24 @@ uint32_t SsdLoader::run_length(const Load& load) const {
 }
 
 void SsdLoader::issue_run(Load& load, Transfer& transfer, uint32_t count) {
-  NodeStore& store = parts_.cache->store();
-  transfer.first = {store.ssd_place(load.nodes[load.issued])->slot};
+  ObjectStore& store = parts_.cache->store();
+  transfer.first = {store.presence().place(load.nodes[load.issued].node())->slot};
   for (uint32_t i = 0; i < count; ++i) {
-    const NodeId node = load.nodes[load.issued + i];
+    const NodeId node = load.nodes[load.issued + i].node();
     parts_.mover->add_object(transfer, node, slots_of(load, load.issued + i));
-    store.pin(node);
-    store.tree().link(node).moving = 1;
+    transfer.objects[i].pin = cache::Pin(&store, node, cache::PinKind::kResidency);
+    store.tree().marks().set_moving(node, true);
   }
   load.issued += count;
   transfer.load = load.tag;
-  transfer.load_bytes = count * parts_.mover->object_bytes(load.nodes[load.issued - 1]);
+  transfer.load_bytes = count * parts_.mover->object_bytes(load.nodes[load.issued - 1].node());
   load.bytes_under_way += transfer.load_bytes;
   transfer.layer_major = load.order == model::LoadOrder::kLayerMajor;
   parts_.mover->start(transfer);
 }
 
 void SsdLoader::issue(Load& load) {
-  NodeStore& store = parts_.cache->store();
+  ObjectStore& store = parts_.cache->store();
   while (load.issued < load.nodes.size() && load.bytes_under_way < kLoadBytes) {
     uint32_t count = run_length(load);
     if (count == 0) {
@@ -227,8 +229,8 @@ void SsdLoader::issue(Load& load) {
       ++load.issued;
       continue;
     }
-    const NodeId first = load.nodes[load.issued];
-    const auto region = SsdSlot{store.ssd_place(first)->slot}.region();
+    const NodeId first = load.nodes[load.issued].node();
+    const auto region = SsdSlot{store.presence().place(first)->slot}.region();
     Transfer* transfer = parts_.mover->take(TransferKind::kPromote, class_of(load.load_class));
     if (transfer == nullptr) return;
     if (const auto opened = parts_.files->open(region, false); !opened.ok()) {
@@ -282,13 +284,13 @@ bool SsdLoader::may_get_room(const Queue& queue, const Load& load) const {
 }
 
 void SsdLoader::on_settled(Transfer& transfer, uint32_t index) {
-  NodeStore& store = parts_.cache->store();
+  ObjectStore& store = parts_.cache->store();
   TransferObject& object = transfer.objects[index];
   std::vector<SlotId> slots;
   for (uint32_t p = 0; p < object.page_count; ++p) {
     slots.push_back(transfer.pages[object.first_page + p].slot);
   }
-  store.tree().link(object.node).moving = 0;
+  store.tree().marks().set_moving(object.node, false);
   if (object.state == ObjectState::kGood) {
     for (uint32_t p = 0; p < object.page_count; ++p) {
       store.pool().page(slots[p]).crc32c = transfer.checks[object.first_page + p].crc32c;
@@ -302,9 +304,9 @@ void SsdLoader::on_settled(Transfer& transfer, uint32_t index) {
       unreadable_[object.node.value] = store.tree().key(object.node);
     }
     // Out of the index before anyone is answered, or the next match would promise it again.
-    if (!store.tree().link(object.node).quarantined) store.quarantine(object.node);
+    if (!store.tree().node(object.node).is_quarantined()) store.quarantine(object.node);
   }
-  store.unpin(object.node);
+  object.pin.reset();
   if (++transfer.handled < transfer.object_count) return;
   if (const auto found = loads_.find(transfer.load); found != loads_.end()) {
     Load& load = *found->second;
@@ -320,14 +322,17 @@ bool SsdLoader::is_unreadable(NodeId node) const {
 }
 
 std::optional<Errc> SsdLoader::outcome(Load& load, int64_t now_ns) {
-  const NodeStore& store = parts_.cache->store();
-  while (load.head < load.nodes.size() && store.is_resident(load.nodes[load.head])) ++load.head;
+  const ObjectStore& store = parts_.cache->store();
+  while (load.head < load.nodes.size() &&
+         store.tree().node(load.nodes[load.head].node()).is_in_ram()) {
+    ++load.head;
+  }
   if (load.head == load.nodes.size()) return Errc::kOk;
-  const NodeId next = load.nodes[load.head];
-  const NodeLink& link = store.tree().link(next);
+  const NodeId next = load.nodes[load.head].node();
+  const Node& link = store.tree().node(next);
   if (load.failure != Errc::kOk) return load.failure;
-  if (link.quarantined) return is_unreadable(next) ? Errc::kIoError : Errc::kCorrupt;
-  if (load.head < load.issued && !link.moving) return Errc::kIoError;
+  if (link.is_quarantined()) return is_unreadable(next) ? Errc::kIoError : Errc::kCorrupt;
+  if (load.head < load.issued && !link.is_moving()) return Errc::kIoError;
   if (now_ns >= load.deadline_ns) return Errc::kDeadlineExceeded;
   if (!parts_.health->may_read()) return Errc::kIoError;
   return std::nullopt;
@@ -347,7 +352,7 @@ void SsdLoader::leave(Queues::iterator queue, Load& load) {
 // Slots of nodes that were issued belong to their transfers. Deepest first: a quarantined node goes
 // with its last pin, and then its parent may.
 bool SsdLoader::let_go(uint32_t nodes) {
-  NodeStore& store = parts_.cache->store();
+  ObjectStore& store = parts_.cache->store();
   if (leaving_.empty()) return false;
   while (nodes > 0 && !leaving_.empty()) {
     Load& load = *leaving_.front();
@@ -357,7 +362,6 @@ bool SsdLoader::let_go(uint32_t nodes) {
       for (const SlotId slot : slots_of(load, load.reserved)) store.pool().free(slot);
     }
     for (; nodes > 0 && !load.nodes.empty(); --nodes) {
-      store.unpin(load.nodes.back());
       load.nodes.pop_back();
       --queue.nodes;
     }

@@ -103,7 +103,7 @@ class SsdLoader {
     int64_t started_ns = 0;
     int64_t deadline_ns = 0;
     uint64_t estimated_us = 0;
-    std::vector<model::NodeId> nodes;
+    std::vector<cache::Pin> nodes;
     std::vector<model::SlotId> slots;  // reserved, of nodes [issued, reserved), flattened
     std::vector<uint32_t> slot_ends;   // in `slots`, by node
     size_t reserved = 0;               // nodes with slots, or that need none

@@ -4,8 +4,8 @@
 
 namespace quire::tiering {
 
+using cache::Node;
 using cache::NodeKind;
-using cache::NodeLink;
 using model::NodeId;
 
 namespace {
@@ -43,8 +43,8 @@ bool SsdScrubber::step(int64_t now_ns) {
       status_.running = forever_;
       return true;
     }
-    const NodeLink& link = cache_->store().tree().link(NodeId{next_node_});
-    if (link.on_ssd && !link.moving && !link.quarantined) {
+    const Node& link = cache_->store().tree().node(NodeId{next_node_});
+    if (link.is_in(model::TierId::kSsd) && !link.is_moving() && !link.is_quarantined()) {
       if (!check_next()) return false;  // no record free: later
       next_at_ns_ = now_ns;
       return true;
@@ -63,9 +63,9 @@ std::byte* SsdScrubber::scratch_for(uint64_t bytes) {
 }
 
 bool SsdScrubber::check_next() {
-  cache::NodeStore& store = cache_->store();
+  cache::ObjectStore& store = cache_->store();
   const NodeId node{next_node_};
-  const SsdSlot slot{store.ssd_place(node)->slot};
+  const SsdSlot slot{store.presence().place(node)->slot};
   const auto opened = files_->open(slot.region(), false);
   if (opened.code() == model::Errc::kResourceExhausted) return false;
   if (!opened.ok()) {
@@ -90,7 +90,7 @@ bool SsdScrubber::check_next() {
   ++next_node_;
   transfer->first = slot;
   mover_->add_scratch_object(*transfer, node, scratch);
-  store.pin(node);
+  transfer->objects[0].pin = cache::Pin(&store, node, cache::PinKind::kPresence);
   reading_ = true;
   mover_->start(*transfer);
   return true;
@@ -99,25 +99,27 @@ bool SsdScrubber::check_next() {
 // A run is given up from its end only: with the copies behind this one. While one of those is the
 // only one there is, the bad copy stays, and is met again when its page has left RAM.
 void SsdScrubber::write_again(NodeId node, int64_t now_ns) {
-  cache::NodeStore& store = cache_->store();
+  cache::ObjectStore& store = cache_->store();
   std::vector<NodeId> run;
   for (NodeId next = node; next.valid();) {
-    if (!store.is_resident(next)) return;
+    if (!store.tree().node(next).is_in_ram()) return;
     run.push_back(next);
-    const uint32_t slot = store.ssd_place(next)->slot + 1;
+    const uint32_t slot = store.presence().place(next)->slot + 1;
     next = NodeId{};
-    store.tree().for_each_child(run.back(), [&](NodeId child) {
-      const auto place = store.ssd_place(child);
+    store.tree().children(run.back()).for_each([&](NodeId child) {
+      const auto place = store.presence().place(child);
       if (place && place->slot == slot) next = child;
     });
   }
-  for (auto last = run.rbegin(); last != run.rend(); ++last) store.forget_ssd(*last);
+  for (auto last = run.rbegin(); last != run.rend(); ++last) {
+    store.lose_copy(*last, model::TierId::kSsd, cache::Why::kDropped);
+  }
   for (const NodeId again : run) demoter_->enqueue(again, now_ns);
 }
 
 void SsdScrubber::on_settled(Transfer& transfer, int64_t now_ns) {
-  cache::NodeStore& store = cache_->store();
-  const TransferObject& object = transfer.objects[0];
+  cache::ObjectStore& store = cache_->store();
+  TransferObject& object = transfer.objects[0];
   reading_ = false;
   ++status_.objects;
   status_.bytes += transfer.stored_bytes;
@@ -125,16 +127,16 @@ void SsdScrubber::on_settled(Transfer& transfer, int64_t now_ns) {
     next_at_ns_ += static_cast<int64_t>(static_cast<double>(transfer.stored_bytes) * 1e9 /
                                         static_cast<double>(status_.bytes_per_second));
   }
-  const NodeLink& link = store.tree().link(object.node);
+  const Node& link = store.tree().node(object.node);
   if (object.state != ObjectState::kGood) {
     ++(object.state == ObjectState::kCorrupt ? status_.bad : status_.unreadable);
-    if (link.resident && link.on_ssd) {
+    if (link.is_in_ram() && link.is_in(model::TierId::kSsd)) {
       write_again(object.node, now_ns);
-    } else if (!link.quarantined) {
+    } else if (!link.is_quarantined()) {
       store.quarantine(object.node);
     }
   }
-  store.unpin(object.node);
+  object.pin.reset();
   mover_->give_back(&transfer);
   large_.reset();
 }

@@ -65,7 +65,7 @@ model::Result<std::unique_ptr<SsdTier>> SsdTier::open(const SsdTierParts& parts,
   if (options.scrub_bytes_per_second > 0) {
     tier->scrubber_->start(options.scrub_bytes_per_second, true, parts.clock->now_ns());
   }
-  parts.cache->store().set_ssd_readable(true);
+  parts.cache->store().presence().set_state(model::TierId::kSsd, {.readable = true});
   SsdLoader* loader = tier->loader_.get();
   parts.cache->reader().set_load_time(
       [loader](uint64_t bytes) { return loader->estimate_us(bytes); });
@@ -159,11 +159,11 @@ model::Result<void> SsdTier::restore() {
                                          .roots = &roots_,
                                          .kept = &kept_});
   if (!restored.ok()) {
-    cache::NodeStore& store = parts_.cache->store();
+    cache::ObjectStore& store = parts_.cache->store();
     store.offer_restored();
-    while (store.evict_one_from_ssd()) {
+    while (parts_.cache->evictor().evict_copy(model::TierId::kSsd)) {
     }
-    store.ssd_releases().clear();
+    store.given_up().clear();
     return std::move(restored).error();
   }
   restored_ = std::move(restored).value();
@@ -288,7 +288,7 @@ model::Result<void> SsdTier::make_writable() {
 SsdTier::~SsdTier() {
   if (loader_ == nullptr) return;
   parts_.cache->layouts().on_forget({});
-  parts_.cache->store().set_ssd_readable(false);
+  parts_.cache->store().presence().set_state(model::TierId::kSsd, {});
   parts_.cache->reader().set_load_time([](uint64_t) { return uint64_t{0}; });
 }
 
@@ -361,7 +361,7 @@ bool SsdTier::step(bool quiet) {
   bool worked = io_.poll();
   worked = mover_->poll() || worked;
   route();
-  cache::NodeStore& store = parts_.cache->store();
+  cache::ObjectStore& store = parts_.cache->store();
   committer_->take_releases();
   // RAM that is needed does not wait for company.
   const bool coming =
@@ -376,7 +376,10 @@ bool SsdTier::step(bool quiet) {
   finish_probe(now);
   step_probe(now);
   worked = mover_->issue() || worked;
-  store.set_ssd_readable(health_.may_read());
+  store.presence().set_state(
+      model::TierId::kSsd,
+      {.readable = health_.may_read(),
+       .writes_soon = health_.may_write() && options_.demoter.policy == WritePolicy::kThrough});
   return worked;
 }
 

@@ -1,8 +1,8 @@
 // The SSD tier as the server sees it (DESIGN sections 2, 4 and 6).
 //
-//   NodeStore.fresh() ---> SsdDemoter ---> SsdMover ---> IoEngine ---> data files
+//   ObjectStore.fresh() ---> SsdDemoter ---> SsdMover ---> IoEngine ---> data files
 //   loads -------------> SsdLoader  ---^       \---> SsdCommitter ---> fdatasync, Manifest
-//   NodeStore.ssd_releases() ------------------------^
+//   ObjectStore.ssd_releases() ------------------------^
 //
 // One step a turn of the core; nothing blocks but opening, resuming a manifest that had failed, and
 // beginning to write to a directory that could only be read.
@@ -52,7 +52,7 @@ struct SsdTierOptions {
 };
 
 struct SsdTierParts {
-  cache::Cache* cache = nullptr;  // with attach_ssd() done
+  cache::Cache* cache = nullptr;  // with attach_tier() done
   IoEngine* engine = nullptr;
   CopyEngine* checks = nullptr;  // its own: takes kMaxTransfers * kMaxRunObjects tasks
   const model::Clock* clock = nullptr;

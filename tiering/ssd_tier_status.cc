@@ -91,13 +91,13 @@ void SsdTier::describe_itself(MetricSink& sink) const {
   }
   sink.text("engine", parts_.engine->name());
   sink.flag("direct_io", directory_->direct_io(), "The page cache of the kernel is left out");
-  const cache::NodeStore& store = parts_.cache->store();
+  const cache::ObjectStore& store = parts_.cache->store();
   model::describe(sink, static_cast<const SsdSpaceFigures&>(space_->usage()));
   sink.gauge("given_back_regions", shrinker_->regions_given_back(),
              "Empty regions whose blocks the file system has again");
-  model::describe(sink, static_cast<const cache::CopyCounters&>(store.counters()));
+  model::describe(sink, store.presence().counts(model::TierId::kSsd));
   sink.gauge("roots", roots_.count(), "Roots with runs in the manifest");
-  sink.gauge("only_here", store.nonresident_count(), "Objects without pages in RAM");
+  sink.gauge("only_here", store.presence().count_below_ram(), "Objects without pages in RAM");
   sink.gauge("queued", demoter_->queued(), "Candidates for demotion");
   sink.gauge("transfers", mover_->in_use_count(), "Transfers under way");
   sink.gauge("checks", parts_.checks->in_flight(), "Objects of these that a worker has");
@@ -123,7 +123,7 @@ void SsdTier::describe_written(MetricSink& sink) const {
   demoted.set_aside += store.fresh_missed;  // the queue before the demoter's is one with it
   model::describe(sink, demoted);
   model::describe(sink, demoter_->admission().counters());
-  sink.metric(store.ssd_evicted);
+  sink.metric(parts_.cache->evictor().evicted_copies());
   // Of a window, so that an operator sees today's device and not last month's.
   sink.summary(
       {.key = "durable_lag", .help = "From candidate to durable, over the last 4,096 objects"},

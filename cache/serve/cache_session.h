@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 
+#include "cache/objects/pin.h"
 #include "model/hash256.h"
 #include "model/ids.h"
 #include "model/limits.h"
@@ -21,7 +22,8 @@ struct HolderShare {
 // always finds its parent. Owned by the server's session; the cache writes it.
 struct CacheSession {
   model::RootId root;
-  model::NodeId tip;         // pinned; none at first
+  Pin tip;                   // none at first
+  model::TenantId payer;     // who pays for what it does; held while it is open
   bool batch_class = false;  // model::LoadClass::kBatch
   uint32_t owner_tag = 0;    // same for all turns of one conversation; never 0
   bool has_previous_checkpoint = false;

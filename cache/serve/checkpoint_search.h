@@ -8,6 +8,7 @@
 
 #include <cstdint>
 
+#include "cache/objects/presence.h"
 #include "cache/tree/chain_view.h"
 #include "cache/tree/prefix_tree.h"
 #include "model/ids.h"
@@ -20,9 +21,12 @@ class CheckpointSearch {
   // thousands of checkpoints that are not its own.
   static constexpr uint32_t kMaxSteps = 1024;
 
-  // `ram_only`: what is not in RAM counts as absent.
-  CheckpointSearch(const PrefixTree& tree, const ChainView& chain, bool ram_only)
-      : tree_(tree), chain_(chain), ram_only_(ram_only) {}
+  // What is on a tier only that cannot be read counts as absent.
+  CheckpointSearch(const Presence& presence, const PrefixTree& tree, const ChainView& chain)
+      : presence_(presence),
+        tree_(tree),
+        chain_(chain),
+        all_reachable_(!presence.has_unreachable()) {}
 
   // At most at position `reach`. Invalid: none.
   model::NodeId below(model::NodeId span, uint32_t reach);
@@ -30,11 +34,12 @@ class CheckpointSearch {
 
  private:
   bool is_usable(model::NodeId checkpoint) const;
-  model::NodeId probe(const NodeLink& span, uint32_t above, uint32_t reach);
+  model::NodeId probe(const Node& span, uint32_t above, uint32_t reach);
 
+  const Presence& presence_;
   const PrefixTree& tree_;
   const ChainView& chain_;
-  const bool ram_only_;
+  const bool all_reachable_;
   uint32_t steps_ = 0;
 };
 

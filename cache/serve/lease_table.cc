@@ -1,5 +1,8 @@
 #include "cache/serve/lease_table.h"
 
+#include <utility>
+
+#include "model/check.h"
 #include "model/limits.h"
 
 namespace quire::cache {
@@ -15,12 +18,6 @@ uint32_t index_of(LeaseId id) { return static_cast<uint32_t>(id.value); }
 uint32_t generation_of(LeaseId id) { return static_cast<uint32_t>(id.value >> 32); }
 }  // namespace
 
-model::Result<LeaseTable> LeaseTable::create() {
-  LeaseTable table;
-  table.leases_ = QUIRE_TRY(allocator::FlatArray<Lease>::reserve(kMaxLeases));
-  return table;
-}
-
 model::Result<LeaseId> LeaseTable::add(LeaseHolder& holder) {
   if (holder.lease_count >= model::kMaxLeasesPerAttachment || count_ >= kMaxLeases) {
     return model::make_error(Errc::kBusy, "too many leases; release some");
@@ -34,12 +31,12 @@ model::Result<LeaseId> LeaseTable::add(LeaseHolder& holder) {
     }
     ++share->leases;
   }
-  uint32_t index = used_end_;
+  auto index = static_cast<uint32_t>(leases_.size());
   if (free_head_ != 0) {
     index = free_head_ - 1;
     free_head_ = leases_[index].next;
   } else {
-    ++used_end_;
+    leases_.emplace_back();
   }
   const uint32_t generation = leases_[index].generation + 1;
   Lease& lease = leases_[index];
@@ -56,7 +53,7 @@ model::Result<LeaseId> LeaseTable::add(LeaseHolder& holder) {
 
 Lease* LeaseTable::find(LeaseId id, const LeaseHolder& holder) {
   const uint32_t index = index_of(id);
-  if (index >= used_end_) return nullptr;
+  if (index >= leases_.size()) return nullptr;
   Lease& lease = leases_[index];
   const bool live = (lease.generation & 1) != 0 && lease.generation == generation_of(id);
   return live && lease.holder == &holder ? &lease : nullptr;
@@ -65,7 +62,7 @@ Lease* LeaseTable::find(LeaseId id, const LeaseHolder& holder) {
 void LeaseTable::remove(LeaseId id) {
   const uint32_t index = index_of(id);
   Lease& lease = leases_[index];
-  QUIRE_CHECK(index < used_end_ && lease.generation == generation_of(id));
+  QUIRE_CHECK(index < leases_.size() && lease.generation == generation_of(id));
   LeaseHolder& holder = *lease.holder;
   if (lease.previous != 0) {
     leases_[lease.previous - 1].next = lease.next;
@@ -75,9 +72,9 @@ void LeaseTable::remove(LeaseId id) {
   if (lease.next != 0) leases_[lease.next - 1].previous = lease.previous;
   --holder.lease_count;
   if (holder.share != nullptr) --holder.share->leases;
-  ++lease.generation;
-  lease.holder = nullptr;
-  lease.previous = 0;
+  // Pins go last: the lease is nobody's when they tell that something may leave.
+  Lease ended = std::exchange(lease, Lease{});
+  lease.generation = ended.generation + 1;
   lease.next = free_head_;
   free_head_ = index + 1;
   --count_;

@@ -1,12 +1,13 @@
-// Leases: clients' rights to pinned pages. Fixed records in flat memory, found by an id that
+// Leases: clients' rights to pinned pages. Records are reused, and found by an id that
 // carries a generation, so that a released or foreign id is kNotFound and a double release
 // harmless. Threads: core only.
 #pragma once
 
 #include <array>
 #include <cstdint>
+#include <deque>
 
-#include "allocator/flat_array.h"
+#include "cache/objects/pin.h"
 #include "cache/serve/cache_session.h"
 #include "model/ids.h"
 #include "model/result.h"
@@ -16,19 +17,14 @@ namespace quire::cache {
 inline constexpr uint32_t kMaxLeases = 1 << 16;    // of the daemon
 inline constexpr uint32_t kMaxLoadsPerLease = 16;  // pieces an engine asks for one by one
 
-// So many spans of the leased path, up to `last`, each pinned once more.
-struct LoadRange {
-  model::NodeId last;
-  uint32_t block_count = 0;
-};
-
 struct Lease {
-  model::NodeId span_node;        // pinned: keeps the whole path present
-  model::NodeId exact_node;       // on that path, where the hit ends
-  model::NodeId checkpoint_node;  // pinned when valid
+  Pin span;                  // keeps the whole path present
+  model::NodeId exact_node;  // on that path, where the hit ends
+  Pin checkpoint;
+  Pin checkpoint_pages;  // from its load on
   uint32_t load_count = 0;
-  bool ending = false;  // being released, in pieces
-  std::array<LoadRange, kMaxLoadsPerLease> loads{};
+  bool ending = false;                              // being released, in pieces
+  std::array<PathPins, kMaxLoadsPerLease> loads{};  // spans that were loaded
 
   uint32_t generation = 0;  // odd while in use
   uint32_t previous = 0;    // index + 1, holder's list
@@ -38,8 +34,6 @@ struct Lease {
 
 class LeaseTable {
  public:
-  static model::Result<LeaseTable> create();
-
   // kBusy at a bound.
   model::Result<model::LeaseId> add(LeaseHolder& holder);
   // Null unless the id is live and the holder's own.
@@ -50,9 +44,8 @@ class LeaseTable {
   uint32_t count() const { return count_; }
 
  private:
-  allocator::FlatArray<Lease> leases_;
-  uint32_t free_head_ = 0;  // index + 1
-  uint32_t used_end_ = 0;   // places never used are behind it
+  std::deque<Lease> leases_;  // grows to the most that there were; records stay where they are
+  uint32_t free_head_ = 0;    // index + 1
   uint32_t count_ = 0;
 };
 

@@ -13,14 +13,14 @@ namespace {
 
 class Weigher {
  public:
-  Weigher(const NodeStore& store, const Root& root, uint32_t have_tokens)
+  Weigher(const ObjectStore& store, const Root& root, uint32_t have_tokens)
       : store_(store),
         tree_(store.tree()),
         root_node_(root.node),
         have_units_(have_tokens / root.layout->layout.unit_tokens) {}
 
   uint64_t span_bytes(NodeId node) const {
-    if (node == root_node_ || tree_.link(node).units <= have_units_) return 0;
+    if (node == root_node_ || tree_.node(node).units() <= have_units_) return 0;
     return missing_bytes(node);
   }
 
@@ -28,13 +28,14 @@ class Weigher {
 
  private:
   uint64_t missing_bytes(NodeId node) const {
-    if (store_.is_resident(node)) return 0;
+    if (tree_.node(node).is_in_ram()) return 0;
     uint64_t bytes = 0;
-    for (const model::PlannedPage& page : store_.plan_of(node).pages) bytes += page.bytes;
+    for (const model::PlannedPage& page : store_.presence().plan_of(node).pages)
+      bytes += page.bytes;
     return bytes;
   }
 
-  const NodeStore& store_;
+  const ObjectStore& store_;
   const PrefixTree& tree_;
   const NodeId root_node_;
   const uint32_t have_units_;
@@ -54,11 +55,11 @@ double prefill_us(const PrefillCost& cost, uint32_t from, uint32_t to) {
          1e3;
 }
 
-HitTiers weigh_hit(const NodeStore& store, const Root& root, const PrefixMatch& match,
+HitTiers weigh_hit(const ObjectStore& store, const Root& root, const PrefixMatch& match,
                    const ChainView& chain, uint32_t prompt_tokens, uint32_t have_tokens,
                    const PrefillCost& cost, const LoadTime& load_time) {
   const Weigher weigher(store, root, have_tokens);
-  CheckpointSearch checkpoints(store.tree(), chain, false);
+  CheckpointSearch checkpoints(store.presence(), store.tree(), chain);
   const PrefixTree& tree = store.tree();
   const uint32_t unit_tokens = root.layout->layout.unit_tokens;
   HitTiers tiers;
@@ -67,11 +68,11 @@ HitTiers weigh_hit(const NodeStore& store, const Root& root, const PrefixMatch& 
   for (NodeId node = match.exact_node; node != root.node; node = tree.parent(node)) {
     span_bytes += weigher.span_bytes(node);
     ++tiers.steps;
-    if (!store.is_resident(node)) tiers.ssd_tokens += root.layout->layout.block_tokens;
+    if (!tree.node(node).is_in_ram()) tiers.below_tokens += root.layout->layout.block_tokens;
   }
-  tiers.ssd_bytes = span_bytes + weigher.checkpoint_bytes(match.checkpoint_node);
-  tiers.load_us = clamp_us(load_time(tiers.ssd_bytes));
-  if (!cost.known() || tiers.ssd_bytes == 0) return tiers;
+  tiers.below_bytes = span_bytes + weigher.checkpoint_bytes(match.checkpoint_node);
+  tiers.load_us = clamp_us(load_time(tiers.below_bytes));
+  if (!cost.known() || tiers.below_bytes == 0) return tiers;
 
   double best = tiers.load_us + prefill_us(cost, tiers.cut_tokens, prompt_tokens);
   const auto consider = [&](uint32_t tokens, uint64_t bytes) {
@@ -83,12 +84,13 @@ HitTiers weigh_hit(const NodeStore& store, const Root& root, const PrefixMatch& 
   };
   uint32_t last_units = match.exact_units;
   for (NodeId node = match.exact_node;; node = tree.parent(node)) {
-    const uint32_t units = tree.link(node).units;
+    const uint32_t units = tree.node(node).units();
     ++tiers.steps;
     if (!root.layout->needs_checkpoint) {
       consider(units * unit_tokens, span_bytes);
     } else if (const NodeId found = checkpoints.below(node, last_units); found.valid()) {
-      consider(tree.link(found).units * unit_tokens, span_bytes + weigher.checkpoint_bytes(found));
+      consider(tree.node(found).units() * unit_tokens,
+               span_bytes + weigher.checkpoint_bytes(found));
     }
     if (node == root.node) break;
     span_bytes -= weigher.span_bytes(node);

@@ -14,14 +14,14 @@ namespace {
 
 class Finder {
  public:
-  Finder(const PrefixTree& tree, model::RootId root_id, const Root& root, const ChainView& chain,
-         uint32_t prompt_tokens, bool ram_only)
-      : tree_(tree),
+  Finder(const Presence& presence, const PrefixTree& tree, model::RootId root_id, const Root& root,
+         const ChainView& chain, uint32_t prompt_tokens)
+      : presence_(presence),
+        tree_(tree),
         root_id_(root_id),
         root_(root),
         chain_(chain),
-        ram_only_(ram_only),
-        checkpoints_(tree, chain, ram_only),
+        checkpoints_(presence, tree, chain),
         unit_tokens_(root.layout->layout.unit_tokens),
         per_block_(root.layout->units_per_block),
         known_units_(std::min(chain.count(), prompt_tokens / unit_tokens_)),
@@ -31,8 +31,8 @@ class Finder {
 
   PrefixMatch find() {
     PrefixMatch match;
-    match.span_node = ram_only_ ? resident_part(deepest_span()) : deepest_span();
-    match.span_units = tree_.link(match.span_node).units;
+    match.span_node = reachable_part(deepest_span());
+    match.span_units = tree_.node(match.span_node).units();
     match.exact_node = match.span_node;
     if (root_.layout->needs_checkpoint) {
       find_checkpoint(match);
@@ -50,7 +50,7 @@ class Finder {
     ++steps_;
     const uint32_t units = blocks * per_block_;
     const auto node = tree_.find(root_id_, NodeKind::kSpan, chain_.after(units));
-    return node && tree_.link(*node).units == units ? *node : NodeId{};
+    return node && tree_.node(*node).units() == units ? *node : NodeId{};
   }
 
   NodeId deepest_span() {
@@ -77,21 +77,22 @@ class Finder {
     return tree_.parent(node);
   }
 
-  // The deepest node of the path to `end` whose whole path is in RAM.
-  NodeId resident_part(NodeId end) {
+  // The deepest node of the path to `end` whose whole path can be delivered. As a rule all can.
+  NodeId reachable_part(NodeId end) {
+    if (!presence_.has_unreachable()) return end;
     NodeId deepest = end;
     for (NodeId node = end; node != root_.node; node = parent(node)) {
-      if (!tree_.link(node).resident) deepest = tree_.parent(node);
+      if (!presence_.is_reachable(node)) deepest = tree_.parent(node);
     }
     return deepest;
   }
 
   // Append-only layouts resume at block ends; one token at least is left to compute.
   void cut_to_last(PrefixMatch& match) {
-    while (tree_.link(match.exact_node).units > last_units_) {
+    while (tree_.node(match.exact_node).units() > last_units_) {
       match.exact_node = parent(match.exact_node);
     }
-    match.exact_units = tree_.link(match.exact_node).units;
+    match.exact_units = tree_.node(match.exact_node).units();
     const bool whole = match.exact_units == last_units_;
     match.limit = whole ? MatchLimit::kEndOfPrompt : MatchLimit::kNoSpan;
     match.limit_units = match.exact_units;
@@ -101,13 +102,14 @@ class Finder {
     // The best position that the spans allow: inside the block behind the deepest one.
     const uint32_t reach = std::min(last_units_, match.span_units + per_block_ - 1);
     NodeId node = match.span_node;
-    while (tree_.link(node).units > reach) node = parent(node);
+    while (tree_.node(node).units() > reach) node = parent(node);
     for (;; node = parent(node)) {
       match.checkpoint_node = checkpoints_.below(node, reach);
       if (match.checkpoint_node.valid() || node == root_.node) break;
     }
     match.exact_node = match.checkpoint_node.valid() ? node : root_.node;
-    match.exact_units = match.checkpoint_node.valid() ? tree_.link(match.checkpoint_node).units : 0;
+    match.exact_units =
+        match.checkpoint_node.valid() ? tree_.node(match.checkpoint_node).units() : 0;
     set_checkpoint_limit(match);
     set_branch(match);
   }
@@ -133,15 +135,15 @@ class Finder {
     if (match.span_units == 0 || match.span_units <= match.exact_units) return;
     if (match.span_units > last_units_) return;
     const bool block_behind = model::block_floor_units(known_units_, per_block_) > match.span_units;
-    const bool diverged = tree_.has_span_child(match.span_node);
+    const bool diverged = tree_.children(match.span_node).has_span();
     if (diverged && block_behind) match.branch_units = match.span_units;
   }
 
+  const Presence& presence_;
   const PrefixTree& tree_;
   const model::RootId root_id_;
   const Root& root_;
   const ChainView& chain_;
-  const bool ram_only_;
   CheckpointSearch checkpoints_;
   uint32_t steps_ = 0;
   const uint32_t unit_tokens_;
@@ -152,9 +154,9 @@ class Finder {
 
 }  // namespace
 
-PrefixMatch find_prefix(const PrefixTree& tree, model::RootId root_id, const Root& root,
-                        const ChainView& chain, uint32_t prompt_tokens, bool ram_only) {
-  return Finder(tree, root_id, root, chain, prompt_tokens, ram_only).find();
+PrefixMatch find_prefix(const Presence& presence, const PrefixTree& tree, model::RootId root_id,
+                        const Root& root, const ChainView& chain, uint32_t prompt_tokens) {
+  return Finder(presence, tree, root_id, root, chain, prompt_tokens).find();
 }
 
 }  // namespace quire::cache

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 
+#include "cache/objects/presence.h"
 #include "cache/tree/chain_view.h"
 #include "cache/tree/namespace_table.h"
 #include "cache/tree/prefix_tree.h"
@@ -27,8 +28,8 @@ struct PrefixMatch {
   uint32_t steps = 0;  // nodes looked at and probes: what it cost
 };
 
-// `prompt_tokens` >= 1. `ram_only`: what is not in RAM counts as absent (the SSD cannot be read).
-PrefixMatch find_prefix(const PrefixTree& tree, model::RootId root_id, const Root& root,
-                        const ChainView& chain, uint32_t prompt_tokens, bool ram_only = false);
+// `prompt_tokens` >= 1. What is on a tier only that cannot be read counts as absent.
+PrefixMatch find_prefix(const Presence& presence, const PrefixTree& tree, model::RootId root_id,
+                        const Root& root, const ChainView& chain, uint32_t prompt_tokens);
 
 }  // namespace quire::cache

@@ -70,8 +70,8 @@ model::Result<ObjectWriter::Position> ObjectWriter::locate(const Root& root, con
 bool ObjectWriter::note_duplicate(CacheSession& session, const model::Hash256& key, NodeKind kind) {
   const auto node = store_->tree().find(session.root, kind, key);
   // What the SSD cannot deliver now is worth writing again.
-  if (!node || !store_->is_reachable(*node)) return false;
-  store_->use(*node);
+  if (!node || !store_->presence().is_reachable(*node)) return false;
+  board_->used(*node);
   if (kind == NodeKind::kSpan) advance_tip(session, *node);
   ++counters_.duplicates;
   return true;
@@ -87,12 +87,13 @@ bool ObjectWriter::parent_known(CacheSession& session, const Position& position)
   if (position.parent_units == 0) return true;
   const PrefixTree& tree = store_->tree();
   // The session's own tip is the usual parent: no probe.
-  if (session.tip.valid() && tree.link(session.tip).units == position.parent_units &&
-      tree.key(session.tip) == position.parent_key) {
+  const NodeId tip = session.tip.node();
+  if (tip.valid() && tree.node(tip).units() == position.parent_units &&
+      tree.key(tip) == position.parent_key) {
     return true;
   }
   const auto present = tree.find(session.root, NodeKind::kSpan, position.parent_key);
-  if (present && tree.link(*present).units == position.parent_units) return true;
+  if (present && tree.node(*present).units() == position.parent_units) return true;
   return fill_of_parent(session, position.parent_key, position.parent_units) != nullptr;
 }
 
@@ -122,19 +123,21 @@ model::Result<void> ObjectWriter::claim(Fill& fill, HolderTag holder, model::Gro
   return {};
 }
 
+// Without a lower tier the path to the session's tip cannot leave RAM.
+uint64_t ObjectWriter::immovable_bytes(const CacheSession& session, const Root& root) const {
+  if (store_->has_lower_tier() || !session.tip.valid()) return 0;
+  const uint32_t units = store_->tree().node(session.tip.node()).units();
+  return units / root.layout->units_per_block * slot_bytes(root.layout->span_plan);
+}
+
 // What can never be had is refused before anything is evicted for it.
 model::Result<void> ObjectWriter::check_fits(const Fill& fill, const CacheSession& session,
                                              const Root& root) const {
   const uint64_t needed = slot_bytes(plan_of(fill));
-  // Without a lower tier the path to the session's tip cannot leave RAM.
-  uint64_t pinned = 0;
-  if (!store_->has_ssd() && session.tip.valid()) {
-    const uint32_t spans = store_->tree().link(session.tip).units / root.layout->units_per_block;
-    pinned = spans * slot_bytes(root.layout->span_plan);
-  }
+  const uint64_t pinned = immovable_bytes(session, root);
   const uint64_t own = store_->pool().usage(root.key.domain).segment_bytes;
   if (needed + pinned <= own) return {};
-  const uint64_t reach = store_->taker().reach_bytes(root.key.domain);
+  const uint64_t reach = room_->taker().reach_bytes(root.key.domain);
   if (needed + pinned <= reach) return {};
   return make_error(Errc::kResourceExhausted,
                     "this object takes " + std::to_string(needed) + " bytes beside " +
@@ -142,33 +145,34 @@ model::Result<void> ObjectWriter::check_fits(const Fill& fill, const CacheSessio
                         "share of --ram_bytes is " + std::to_string(reach));
 }
 
-NodeStore::Room ObjectWriter::reserve(Fill& fill, CacheSession& session, const Root& root) {
+Room ObjectWriter::reserve(Fill& fill, CacheSession& session, const Root& root) {
   const std::vector<model::PlannedPage>& plan = plan_of(fill).pages;
   QUIRE_CHECK(plan.size() <= kMaxPagesPerObject);
   store_->work().add(plan.size());
-  const uint64_t evictions = store_->evictions();
+  const uint64_t evictions = store_->counters().made_room();
   for (const model::PlannedPage& page : plan) {
     auto& hints =
         fill.kind == FillKind::kSpan ? session.last_span_slot : session.last_checkpoint_slot;
     SlotId slot;
-    NodeStore::Room room =
-        store_->allocate(root.classes[page.group], root.key.domain, hints[page.group], slot);
-    if (room == NodeStore::Room::kNone && store_->thin_path(session.tip) > 0) {
-      room = store_->allocate(root.classes[page.group], root.key.domain, hints[page.group], slot);
-    }
-    if (room != NodeStore::Room::kHave) {
+    Room room = room_->allocate(root.classes[page.group], root.key.domain, hints[page.group], slot);
+    // The session's own path leaves RAM from its end on, once that has its copy.
+    const bool path_leaves_soon =
+        session.tip.valid() && store_->presence().gets_copy_soon(session.tip.node());
+    if (room == Room::kNone && path_leaves_soon) room = Room::kPending;
+    if (room != Room::kHave) {
       give_back(fill);
       return room;
     }
     hints[page.group] = slot;
     fill.slots[fill.page_count++] = slot;
-    if (fill.page_count < plan.size() && store_->evictions() - evictions > kMaxEvictionsPerFill) {
+    if (fill.page_count < plan.size() &&
+        store_->counters().made_room() - evictions > kMaxEvictionsPerFill) {
       give_back(fill);  // what was evicted for it is free when it is asked for again
-      return NodeStore::Room::kPending;
+      return Room::kPending;
     }
   }
   fill.pages_missing = fill.page_count;
-  return NodeStore::Room::kHave;
+  return Room::kHave;
 }
 
 void ObjectWriter::give_back(Fill& fill) {
@@ -210,10 +214,10 @@ model::Result<BeginOutcome> ObjectWriter::begin(CacheSession& session, HolderTag
     end(fill);
     return std::move(fits).error();
   }
-  const NodeStore::Room room = reserve(fill, session, root);
-  if (room == NodeStore::Room::kHave) return BeginOutcome{BeginOutcome::Kind::kGranted, id};
+  const Room room = reserve(fill, session, root);
+  if (room == Room::kHave) return BeginOutcome{BeginOutcome::Kind::kGranted, id};
   end(fill);
-  if (room == NodeStore::Room::kPending) return BeginOutcome{BeginOutcome::Kind::kPending, {}};
+  if (room == Room::kPending) return BeginOutcome{BeginOutcome::Kind::kPending, {}};
   return make_error(Errc::kResourceExhausted,
                     "no memory for this object: everything present is pinned or in use");
 }
@@ -346,7 +350,8 @@ FillOutcome ObjectWriter::try_link(Fill& fill, bool& superseded) {
   const NodeKind kind = node_kind(fill.kind);
   if (root.dead) return FillOutcome::kNoParent;
   if (const auto present = store_->tree().find(session.root, kind, fill.key)) {
-    const bool useful = !store_->is_reachable(*present) && !store_->tree().link(*present).moving;
+    const bool useful =
+        !store_->presence().is_reachable(*present) && !store_->tree().node(*present).is_moving();
     if (useful) return serve_from_ram(fill, *present);
     note_duplicate(session, fill.key, kind);
     return FillOutcome::kDuplicate;
@@ -360,11 +365,12 @@ FillOutcome ObjectWriter::try_link(Fill& fill, bool& superseded) {
       fills_->wait(fill, *parent_fill);
       return FillOutcome::kWaiting;
     }
-    if (store_->tree().link(*found).units != fill.parent_units) return FillOutcome::kNoParent;
+    if (store_->tree().node(*found).units() != fill.parent_units) return FillOutcome::kNoParent;
     parent = *found;
   }
-  const auto node = store_->add(parent, kind, fill.key, fill.end_units,
-                                std::span(fill.slots.data(), fill.page_count), session.batch_class);
+  const auto node =
+      store_->add({.parent = parent, .kind = kind, .key = fill.key, .units = fill.end_units},
+                  std::span(fill.slots.data(), fill.page_count), session.batch_class);
   if (!node) return FillOutcome::kNoNode;
   fill.page_count = 0;  // the node has them
   count_committed(fill);
@@ -385,31 +391,24 @@ void ObjectWriter::count_committed(const Fill& fill) {
 
 void ObjectWriter::advance_tip(CacheSession& session, NodeId node) {
   const PrefixTree& tree = store_->tree();
-  if (session.tip.valid() && tree.link(session.tip).units >= tree.link(node).units) return;
-  store_->pin(node);
-  if (session.tip.valid()) store_->unpin(session.tip);
-  session.tip = node;
+  const NodeId tip = session.tip.node();
+  if (tip.valid() && tree.node(tip).units() >= tree.node(node).units()) return;
+  session.tip = Pin(store_, node, PinKind::kPresence);
 }
 
-void ObjectWriter::let_tip_go(CacheSession& session) {
-  if (!session.tip.valid()) return;
-  const NodeId tip = session.tip;
-  session.tip = NodeId{};
-  store_->unpin(tip);
-}
+void ObjectWriter::let_tip_go(CacheSession& session) { session.tip.reset(); }
 
 bool ObjectWriter::replaceable(const CacheSession& session, NodeId checkpoint) const {
   const PrefixTree& tree = store_->tree();
-  const NodeLink& link = tree.link(checkpoint);
-  return link.first_child == session.owner_tag && !link.kept &&
-         !tree.is_branch(tree.parent(checkpoint));
+  const Node& node = tree.node(checkpoint);
+  return node.owner_tag() == session.owner_tag && !node.is_kept() &&
+         !tree.children(node.parent()).is_branch();
 }
 
 bool ObjectWriter::supersede_previous(CacheSession& session, const Fill& fill, NodeId node) {
-  NodeLink& link = store_->tree().link(node);
-  link.first_child = session.owner_tag;
-  link.kept =
-      fill.reason == CheckpointReason::kInterval || fill.reason == CheckpointReason::kBranch;
+  store_->tree().marks().set_owner_tag(node, session.owner_tag);
+  store_->tree().marks().set_kept(
+      node, fill.reason == CheckpointReason::kInterval || fill.reason == CheckpointReason::kBranch);
   // What lies before a tail drops nothing: the turn end that goes with it is still to come.
   if (fill.reason != CheckpointReason::kTurnEnd) return false;
   bool superseded = false;
@@ -434,16 +433,16 @@ bool ObjectWriter::thin_turn_ends(const CacheSession& session, NodeId turn_end) 
   const PrefixTree& tree = store_->tree();
   const Root& root = names_->root(session.root);
   const uint32_t before_tail = model::tail_units(
-      tree.link(turn_end).units, root.layout->layout.unit_tokens, session.tail_tokens);
+      tree.node(turn_end).units(), root.layout->layout.unit_tokens, session.tail_tokens);
   bool superseded = false;
   uint32_t beside_units = 0;  // of the one that stays; 0: not met yet
   NodeId beside;
-  const auto thin = [&](NodeId node) {
-    const NodeLink& link = tree.link(node);
-    if (node == turn_end || link.superseded || !replaceable(session, node)) return;
-    NodeId goes = node;
-    if (link.units <= before_tail && link.units > beside_units) {
-      beside_units = link.units;
+  const auto thin = [&](NodeId id) {
+    const Node& node = tree.node(id);
+    if (id == turn_end || node.is_superseded() || !replaceable(session, id)) return;
+    NodeId goes = id;
+    if (node.units() <= before_tail && node.units() > beside_units) {
+      beside_units = node.units();
       std::swap(goes, beside);
     }
     if (!goes.valid()) return;
@@ -453,7 +452,7 @@ bool ObjectWriter::thin_turn_ends(const CacheSession& session, NodeId turn_end) 
   uint32_t budget = kLookedAtForTurnEnds;
   for (NodeId span = tree.parent(turn_end); budget > 0; span = tree.parent(span)) {
     --budget;
-    if (tree.link(span).has_checkpoints) tree.for_each_checkpoint(span, budget, thin);
+    if (tree.node(span).has_checkpoints()) tree.children(span).for_each_checkpoint(budget, thin);
     if (span == root.node) break;
   }
   return superseded;
@@ -463,7 +462,7 @@ bool ObjectWriter::supersede(CacheSession& session, const ChainView& chain, uint
   if (end_units == 0 || end_units > chain.count()) return false;
   const auto node =
       store_->tree().find(session.root, NodeKind::kCheckpoint, chain.after(end_units));
-  if (!node || !replaceable(session, *node) || store_->tree().link(*node).pins > 0) return false;
+  if (!node || !replaceable(session, *node) || store_->tree().node(*node).is_pinned()) return false;
   store_->supersede(*node);
   return true;
 }

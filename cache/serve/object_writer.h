@@ -16,7 +16,9 @@
 #include <span>
 #include <vector>
 
-#include "cache/objects/node_store.h"
+#include "cache/eviction/eviction_board.h"
+#include "cache/eviction/ram_room.h"
+#include "cache/objects/object_store.h"
 #include "cache/serve/cache_session.h"
 #include "cache/serve/fill_table.h"
 #include "cache/tree/chain_view.h"
@@ -67,8 +69,19 @@ struct Linked {
 
 class ObjectWriter {
  public:
-  ObjectWriter(NodeStore* store, NamespaceTable* names, FillTable* fills)
-      : store_(store), names_(names), fills_(fills) {}
+  struct Parts {
+    ObjectStore* store = nullptr;
+    EvictionBoard* board = nullptr;
+    RamRoom* room = nullptr;
+    NamespaceTable* names = nullptr;
+    FillTable* fills = nullptr;
+  };
+  explicit ObjectWriter(const Parts& parts)
+      : store_(parts.store),
+        board_(parts.board),
+        room_(parts.room),
+        names_(parts.names),
+        fills_(parts.fills) {}
 
   // An object that another process of the session began is shared: each claims groups of its own.
   // kInvalidArgument: position not legal for the kind, hashes missing, unknown groups. kNoParent:
@@ -128,7 +141,7 @@ class ObjectWriter {
   model::Result<void> claim(Fill& fill, HolderTag holder, model::GroupMask groups);
   model::Result<void> check_fits(const Fill& fill, const CacheSession& session,
                                  const Root& root) const;
-  NodeStore::Room reserve(Fill& fill, CacheSession& session, const Root& root);
+  Room reserve(Fill& fill, CacheSession& session, const Root& root);
   void give_back(Fill& fill);
   Linked settle(Fill& fill);
   void end(Fill& fill);
@@ -139,12 +152,15 @@ class ObjectWriter {
   FillOutcome serve_from_ram(Fill& fill, model::NodeId present);
   void count_committed(const Fill& fill);
   void advance_tip(CacheSession& session, model::NodeId node);
+  uint64_t immovable_bytes(const CacheSession& session, const Root& root) const;
   bool supersede_previous(CacheSession& session, const Fill& fill, model::NodeId node);
   bool thin_turn_ends(const CacheSession& session, model::NodeId turn_end);
   bool replaceable(const CacheSession& session, model::NodeId checkpoint) const;
   const model::PagePlan& plan_of(const Fill& fill) const;
 
-  NodeStore* store_;
+  ObjectStore* store_;
+  EvictionBoard* board_;
+  RamRoom* room_;
   NamespaceTable* names_;
   FillTable* fills_;
   CacheSession* first_settling_ = nullptr;  // queue of sessions, through next_settling

@@ -16,7 +16,7 @@ using model::PageDescriptor;
 using model::SlotId;
 
 const Root& PrefixReader::root_of(NodeId node) const {
-  return names_->root(model::RootId{store_->tree().link(node).root});
+  return names_->root(store_->tree().node(node).root());
 }
 
 model::Result<model::MatchResult> PrefixReader::match(CacheSession& session, LeaseHolder& holder,
@@ -26,9 +26,8 @@ model::Result<model::MatchResult> PrefixReader::match(CacheSession& session, Lea
   if (prompt_tokens == 0) return make_error(Errc::kInvalidArgument, "prompt_tokens is 0");
   const Root& root = names_->root(session.root);
   if (root.dead) return make_error(Errc::kStaleHandle, "the namespace moved to a later epoch");
-  const bool on_ssd = store_->nonresident_count() > 0;
-  const PrefixMatch found = find_prefix(store_->tree(), session.root, root, chain, prompt_tokens,
-                                        on_ssd && !store_->ssd_readable());
+  const PrefixMatch found =
+      find_prefix(store_->presence(), store_->tree(), session.root, root, chain, prompt_tokens);
   store_->work().add(found.steps);
   ++counters_.matches;
   counters_.prompt_tokens += prompt_tokens;
@@ -38,22 +37,22 @@ model::Result<model::MatchResult> PrefixReader::match(CacheSession& session, Lea
   }
   const LeaseId id = QUIRE_TRY(leases_->add(holder));
   Lease& lease = *leases_->find(id, holder);
-  lease.span_node = found.span_node;
+  lease.span = Pin(store_, found.span_node, PinKind::kPresence);
   lease.exact_node = found.exact_node;
-  lease.checkpoint_node = found.checkpoint_node;
-  store_->pin(lease.span_node);
-  if (lease.checkpoint_node.valid()) store_->pin(lease.checkpoint_node);
+  if (found.checkpoint_node.valid()) {
+    lease.checkpoint = Pin(store_, found.checkpoint_node, PinKind::kPresence);
+  }
   model::MatchResult result = announce(session, found, root, lease);
   result.lease = id.value;
-  if (on_ssd) {
+  if (store_->presence().count_below_ram() > 0) {
     const HitTiers tiers =
         weigh_hit(*store_, root, found, chain, prompt_tokens, have_tokens, cost, load_time_);
     store_->work().add(tiers.steps);
-    result.tokens_ssd = std::min(tiers.ssd_tokens, result.exact_tokens);
+    result.tokens_ssd = std::min(tiers.below_tokens, result.exact_tokens);
     result.tokens_ram = result.exact_tokens - result.tokens_ssd;
     result.load_estimate_us = tiers.load_us;
     result.cut_tokens = tiers.cut_tokens;
-    counters_.ssd_hit_tokens += result.tokens_ssd;
+    counters_.below_hit_tokens += result.tokens_ssd;
   }
   return result;
 }
@@ -74,8 +73,8 @@ model::MatchResult PrefixReader::announce(CacheSession& session, const PrefixMat
     result.replay_tokens = std::min(root.layout->replay_tokens, result.span_tokens);
     result.replay_exact = root.layout->replay_exact ? 1 : 0;
   }
-  if (lease.span_node.valid()) store_->use(lease.span_node);
-  if (lease.checkpoint_node.valid()) note_checkpoint_hit(session, lease.checkpoint_node);
+  if (lease.span.valid()) board_->used(lease.span.node());
+  if (lease.checkpoint.valid()) note_checkpoint_hit(session, lease.checkpoint.node());
   counters_.hit_tokens += result.exact_tokens;
   if (match.limit == model::MatchLimit::kNoCheckpoint) {
     ++counters_.no_checkpoint_matches;
@@ -87,9 +86,8 @@ model::MatchResult PrefixReader::announce(CacheSession& session, const PrefixMat
 // A conversation that comes back to its own checkpoint will supersede it; a checkpoint that
 // somebody else resumes from is a branch point from now on.
 void PrefixReader::note_checkpoint_hit(CacheSession& session, NodeId checkpoint) {
-  store_->use(checkpoint);
-  NodeLink& link = store_->tree().link(checkpoint);
-  if (link.first_child == session.owner_tag) {
+  board_->used(checkpoint);
+  if (store_->tree().node(checkpoint).owner_tag() == session.owner_tag) {
     const model::Hash256& key = store_->tree().key(checkpoint);
     if (session.tail_tokens == 0) {
       session.has_previous_checkpoint = true;
@@ -98,15 +96,15 @@ void PrefixReader::note_checkpoint_hit(CacheSession& session, NodeId checkpoint)
       session.has_previous_checkpoint = false;  // a new turn: this is where it begins
     }
   } else {
-    link.kept = 1;
+    store_->tree().marks().set_kept(checkpoint, true);
   }
 }
 
 model::Result<PrefixReader::Range> PrefixReader::check_range(const Lease& lease,
                                                              const model::LoadArgs& args) const {
   const uint32_t per_block = root_of(lease.exact_node).layout->units_per_block;
-  const uint32_t blocks = store_->tree().link(lease.span_node).units / per_block;
-  const uint32_t exact_blocks = store_->tree().link(lease.exact_node).units / per_block;
+  const uint32_t blocks = store_->tree().node(lease.span.node()).units() / per_block;
+  const uint32_t exact_blocks = store_->tree().node(lease.exact_node).units() / per_block;
   Range range{args.first_block, args.block_count};
   if (range.block_count == 0 && range.first_block <= exact_blocks) {
     range.block_count = exact_blocks - range.first_block;
@@ -132,46 +130,51 @@ PageDescriptor PrefixReader::describe(SlotId slot, model::GroupIndex group, bool
 
 void PrefixReader::write_span(const Load& load, NodeId node, size_t index,
                               std::span<PageDescriptor> out, std::vector<SlotId>* slots) const {
-  SlotId slot = store_->first_page(node);
+  SlotId slot = store_->presence().first_page(node);
   for (const model::PlannedPage& planned : root_of(node).layout->span_plan.pages) {
     if (load.groups >> planned.group & 1) {
       if (slots != nullptr) (*slots)[index] = slot;
       out[index++] = describe(slot, planned.group, false);
     }
-    slot = SlotId{store_->pool().page(slot).next - 1};
+    slot = store_->presence().next_page(slot);
   }
 }
 
 // Goes up to where the range ends, then pins every span of it, and describes those in RAM. True
 // when none is left.
-bool PrefixReader::pin_spans(PendingLoad& pending, LoadRange& range, std::span<PageDescriptor> out,
+bool PrefixReader::pin_spans(PendingLoad& pending, PathPins& pins, std::span<PageDescriptor> out,
                              uint32_t budget) {
   const PrefixTree& tree = store_->tree();
   const Load& load = pending.load;
-  NodeId& node = pending.next;
   uint64_t steps = 0;
-  for (; tree.link(node).units > pending.end_units && steps < budget; ++steps) {
-    node = tree.parent(node);
+  for (; tree.node(pending.next).units() > pending.end_units && steps < budget; ++steps) {
+    pending.next = tree.parent(pending.next);
   }
-  if (tree.link(node).units == pending.end_units) pending.load.last = range.last = node;
-  for (; pending.blocks_left > 0 && steps < budget; steps += 1 + load.pages_per_span) {
-    store_->pin(node);
-    ++range.block_count;
-    const uint32_t block = --pending.blocks_left;
-    if (store_->is_resident(node)) {
-      write_span(load, node, size_t{block} * load.pages_per_span, out, pending.wanted_slots());
+  if (tree.node(pending.next).units() > pending.end_units) {
+    store_->work().add(steps);
+    return false;
+  }
+  if (!load.last.valid()) pending.load.last = pending.next;
+  const uint64_t step = 1 + load.pages_per_span;
+  const uint64_t left = budget > steps ? (budget - steps + step - 1) / step : 0;
+  const auto count = static_cast<uint32_t>(std::min<uint64_t>(pending.blocks_left, left));
+  for (const auto [block, span] : Path(tree, pending.next, count)) {
+    pins.add(span);
+    if (tree.node(span).is_in_ram()) {
+      const size_t index = size_t{pending.blocks_left} - 1;
+      write_span(load, span, index * load.pages_per_span, out, pending.wanted_slots());
     } else {
-      pending.missing.push_back(node);
+      pending.missing.push_back(span);
     }
-    node = tree.parent(node);
+    --pending.blocks_left;
+    pending.next = tree.parent(span);
   }
-  store_->work().add(steps);
-  return pending.load.last.valid() && pending.blocks_left == 0;
+  store_->work().add(steps + count * step);
+  return pending.blocks_left == 0;
 }
 
 size_t PrefixReader::count_checkpoint_pages(NodeId checkpoint, model::GroupMask groups) const {
-  const uint32_t units = store_->tree().link(checkpoint).units;
-  const auto& pages = root_of(checkpoint).layout->plan(FillKind::kCheckpoint, units).pages;
+  const auto& pages = store_->presence().plan_of(checkpoint).pages;
   return static_cast<size_t>(std::count_if(
       pages.begin(), pages.end(),
       [&](const model::PlannedPage& page) { return (groups >> page.group & 1) != 0; }));
@@ -180,16 +183,15 @@ size_t PrefixReader::count_checkpoint_pages(NodeId checkpoint, model::GroupMask 
 uint32_t PrefixReader::write_checkpoint(NodeId checkpoint, model::GroupMask groups,
                                         std::span<PageDescriptor> out,
                                         std::vector<SlotId>* slots) const {
-  const NodeLink& link = store_->tree().link(checkpoint);
-  const model::PagePlan& plan = root_of(checkpoint).layout->plan(FillKind::kCheckpoint, link.units);
-  SlotId slot = store_->first_page(checkpoint);
+  const model::PagePlan& plan = store_->presence().plan_of(checkpoint);
+  SlotId slot = store_->presence().first_page(checkpoint);
   uint32_t count = 0;
   for (const model::PlannedPage& planned : plan.pages) {
     if (groups >> planned.group & 1) {
       if (slots != nullptr) slots->push_back(slot);
       out[count++] = describe(slot, planned.group, true);
     }
-    slot = SlotId{store_->pool().page(slot).next - 1};
+    slot = store_->presence().next_page(slot);
   }
   return count;
 }
@@ -214,12 +216,12 @@ model::Result<void> PrefixReader::begin_load(LeaseHolder& holder, const model::L
     return make_error(Errc::kBusy, "16 loads of one lease; release it and match again");
   }
   const Range range = QUIRE_TRY(check_range(*lease, args));
-  const KnownLayout& layout = *root_of(lease->span_node).layout;
+  const KnownLayout& layout = *root_of(lease->span.node()).layout;
   Load load;
   load.groups = args.groups == 0 ? ~uint64_t{0} : args.groups;
   load.pages_per_span = static_cast<uint32_t>(std::popcount(load.groups & layout.append));
   load.block_count = range.block_count;
-  if (args.include_checkpoint != 0) load.checkpoint = lease->checkpoint_node;
+  if (args.include_checkpoint != 0) load.checkpoint = lease->checkpoint.node();
   const size_t span_pages = size_t{range.block_count} * load.pages_per_span;
   const size_t needed =
       span_pages +
@@ -231,15 +233,18 @@ model::Result<void> PrefixReader::begin_load(LeaseHolder& holder, const model::L
   load.lease = LeaseId{args.lease};
   load.result.descriptor_count = static_cast<uint32_t>(needed);
   load.range_index = lease->load_count++;
-  lease->loads[load.range_index] = {};
+  lease->loads[load.range_index] = PathPins(store_);
+  if (load.checkpoint.valid() && !lease->checkpoint_pages.valid()) {
+    lease->checkpoint_pages = Pin(store_, load.checkpoint, PinKind::kResidency);
+  }
   pending.load = load;
   pending.missing.clear();
   pending.slots_wanted = want_slots;
   pending.slots.assign(want_slots ? span_pages : 0, SlotId{});
   pending.blocks_left = range.block_count;
   pending.end_units = (range.first_block + range.block_count) * layout.units_per_block;
-  const bool within_hit = store_->tree().link(lease->exact_node).units >= pending.end_units;
-  pending.next = within_hit ? lease->exact_node : lease->span_node;
+  const bool within_hit = store_->tree().node(lease->exact_node).units() >= pending.end_units;
+  pending.next = within_hit ? lease->exact_node : lease->span.node();
   return {};
 }
 
@@ -250,7 +255,7 @@ bool PrefixReader::step_load(LeaseHolder& holder, PendingLoad& pending,
   QUIRE_CHECK(lease != nullptr && load.range_index < lease->load_count);
   if (!pin_spans(pending, lease->loads[load.range_index], out, budget)) return false;
   std::reverse(pending.missing.begin(), pending.missing.end());
-  if (load.checkpoint.valid() && !store_->is_resident(load.checkpoint)) {
+  if (load.checkpoint.valid() && !store_->tree().node(load.checkpoint).is_in_ram()) {
     pending.missing.push_back(load.checkpoint);
   }
   load.missing_count = pending.missing.size();
@@ -271,50 +276,40 @@ bool PrefixReader::step_load(LeaseHolder& holder, PendingLoad& pending,
 
 // Blocks from the start of the range that could be delivered now.
 uint32_t PrefixReader::ready_blocks(const Load& load) const {
-  const PrefixTree& tree = store_->tree();
   uint32_t ready = load.block_count;
-  NodeId node = load.last;
-  for (uint32_t block = load.block_count; block > 0; --block, node = tree.parent(node)) {
-    if (!store_->is_resident(node) || tree.link(node).quarantined) ready = block - 1;
+  for (const auto [block, span] : Path(store_->tree(), load.last, load.block_count)) {
+    const Node& node = store_->tree().node(span);
+    if (!node.is_in_ram() || node.is_quarantined()) ready = block;
   }
   return ready;
 }
 
 void PrefixReader::describe_blocks(const Load& load, NodeId last, uint32_t first, uint32_t count,
                                    std::span<PageDescriptor> out) const {
-  NodeId node = last;
-  for (uint32_t block = first + count; block > first; --block) {
-    write_span(load, node, size_t{block - 1} * load.pages_per_span, out, nullptr);
-    node = store_->tree().parent(node);
+  for (const auto [block, span] : Path(store_->tree(), last, count)) {
+    write_span(load, span, size_t{first + block} * load.pages_per_span, out, nullptr);
   }
 }
 
+// What did not come is let go first: it is the deep end of the range.
 model::LoadResult PrefixReader::deliver(LeaseHolder& holder, const Load& load,
                                         std::span<PageDescriptor> out, std::vector<SlotId>* slots) {
   Lease* lease = leases_->find(load.lease, holder);
   QUIRE_CHECK(lease != nullptr && load.range_index < lease->load_count);
   const uint32_t ready = ready_blocks(load);
+  PathPins& pins = lease->loads[load.range_index];
   store_->work().add(uint64_t{load.block_count} * (2 + load.pages_per_span));
   model::LoadResult result{};
   result.block_count = ready;
   size_t count = size_t{ready} * load.pages_per_span;
   if (slots != nullptr) slots->resize(count);
-  NodeId node = load.last;
-  NodeId last_ready;
-  for (uint32_t block = load.block_count; block > 0; --block) {
-    const NodeId parent = store_->tree().parent(node);
-    if (block == ready) last_ready = node;
-    if (block <= ready) {
-      write_span(load, node, size_t{block - 1} * load.pages_per_span, out, slots);
-    } else {
-      store_->unpin(node);
-    }
-    node = parent;
+  pins.release(load.block_count - ready);
+  for (const auto [block, span] : Path(store_->tree(), pins.last(), ready)) {
+    write_span(load, span, size_t{block} * load.pages_per_span, out, slots);
   }
-  lease->loads[load.range_index] = {last_ready, ready};
   const bool with_checkpoint = load.checkpoint.valid() && ready == load.block_count &&
-                               store_->is_resident(load.checkpoint) &&
-                               !store_->tree().link(load.checkpoint).quarantined;
+                               store_->tree().node(load.checkpoint).is_in_ram() &&
+                               !store_->tree().node(load.checkpoint).is_quarantined();
   if (with_checkpoint) {
     result.checkpoint_count =
         write_checkpoint(load.checkpoint, load.groups, out.subspan(count), slots);
@@ -327,16 +322,10 @@ model::LoadResult PrefixReader::deliver(LeaseHolder& holder, const Load& load,
 
 // Of the end of the range, so many spans at most. Returns how many there were.
 uint32_t PrefixReader::release_last_range(Lease& lease, uint32_t budget) {
-  LoadRange& range = lease.loads[lease.load_count - 1];
-  const uint32_t count = std::min(range.block_count, budget);
+  PathPins& pins = lease.loads[lease.load_count - 1];
+  const uint32_t count = pins.release(budget);
   store_->work().add(count);
-  for (uint32_t i = 0; i < count; ++i) {
-    const NodeId parent = store_->tree().parent(range.last);
-    store_->unpin(range.last);
-    range.last = parent;
-  }
-  range.block_count -= count;
-  if (range.block_count == 0) --lease.load_count;
+  if (pins.count() == 0) --lease.load_count;
   return count;
 }
 
@@ -352,11 +341,7 @@ model::Result<bool> PrefixReader::release_part(LeaseHolder& holder, LeaseId id, 
   lease->ending = true;
   while (lease->load_count > 0 && budget > 0) budget -= release_last_range(*lease, budget);
   if (lease->load_count > 0) return false;
-  const NodeId checkpoint = lease->checkpoint_node;
-  const NodeId span = lease->span_node;
   leases_->remove(id);
-  if (checkpoint.valid()) store_->unpin(checkpoint);
-  store_->unpin(span);
   return true;
 }
 

@@ -3,7 +3,7 @@
 // match pins before it answers (law 3). load pins each span again while it writes its descriptors,
 // in one walk from the end of the range towards its start; release takes every pin back. Both may
 // be done in pieces, for a path may have millions of spans. A load of pages that are not in RAM has
-// two halves: its first one pins the range and names what is missing, the SSD tier brings it,
+// two halves: its first one pins the range and names what is missing, a lower tier brings it,
 // deliver() writes the descriptors of what came. Threads: core only. No allocation per request.
 #pragma once
 
@@ -11,7 +11,9 @@
 #include <span>
 #include <vector>
 
-#include "cache/objects/node_store.h"
+#include "cache/eviction/eviction_board.h"
+#include "cache/objects/object_store.h"
+#include "cache/objects/path.h"
 #include "cache/serve/cache_session.h"
 #include "cache/serve/lease_table.h"
 #include "cache/serve/load_cut.h"
@@ -26,7 +28,8 @@ struct ReaderCounters {
   model::Counter matches{"matches", "Prompts matched"};
   model::Counter prompt_tokens{"prompt_tokens", "Tokens of the prompts matched"};
   model::Counter hit_tokens{"hit_tokens", "Tokens announced as exact hits"};
-  model::Counter ssd_hit_tokens{"ssd_hit_tokens", "Of these, tokens that were on SSD only"};
+  model::Counter below_hit_tokens{"ssd_hit_tokens",
+                                  "Of these, tokens that were on a lower tier only"};
   model::Counter no_checkpoint_matches{
       "no_checkpoint_matches", "Hits shorter than their spans allowed, for want of a checkpoint"};
   model::Counter no_checkpoint_tokens{"no_checkpoint_tokens", "Tokens by which these were shorter"};
@@ -65,8 +68,8 @@ struct PendingLoad {
 
 class PrefixReader {
  public:
-  PrefixReader(NodeStore* store, NamespaceTable* names, LeaseTable* leases)
-      : store_(store), names_(names), leases_(leases) {}
+  PrefixReader(ObjectStore* store, EvictionBoard* board, NamespaceTable* names, LeaseTable* leases)
+      : store_(store), board_(board), names_(names), leases_(leases) {}
 
   // A lease even when only spans (no resume point) were found; none when nothing was.
   // kStaleHandle: the namespace moved to a later epoch. kInvalidArgument: prompt_tokens is 0.
@@ -96,7 +99,7 @@ class PrefixReader {
   // `last` is the span of the last of them.
   void describe_blocks(const Load& load, model::NodeId last, uint32_t first, uint32_t count,
                        std::span<model::PageDescriptor> out) const;
-  // How long loads from the SSD take; set by its tier.
+  // How long loads from lower tiers take; set by them.
   void set_load_time(LoadTime load_time) { load_time_ = std::move(load_time); }
 
   // kNotFound when it is not held (any more).
@@ -119,7 +122,7 @@ class PrefixReader {
                               Lease& lease);
   void note_checkpoint_hit(CacheSession& session, model::NodeId checkpoint);
   model::Result<Range> check_range(const Lease& lease, const model::LoadArgs& args) const;
-  bool pin_spans(PendingLoad& pending, LoadRange& range, std::span<model::PageDescriptor> out,
+  bool pin_spans(PendingLoad& pending, PathPins& pins, std::span<model::PageDescriptor> out,
                  uint32_t budget);
   void write_span(const Load& load, model::NodeId node, size_t index,
                   std::span<model::PageDescriptor> out, std::vector<model::SlotId>* slots) const;
@@ -132,7 +135,8 @@ class PrefixReader {
                                  bool checkpoint) const;
   const Root& root_of(model::NodeId node) const;
 
-  NodeStore* store_;
+  ObjectStore* store_;
+  EvictionBoard* board_;
   NamespaceTable* names_;
   LeaseTable* leases_;
   LoadTime load_time_ = [](uint64_t) { return uint64_t{0}; };

@@ -237,6 +237,7 @@ model::Result<RootId> NamespaceTable::add_root(const RootKey& key, const KnownLa
   root = Root{};
   root.key = key;
   root.hash = hash;
+  root.tenant = tenant_ids_.hold(key.domain, key.tenant);
   root.layout = &layout;
   root.in_use = true;
   by_hash_.emplace(hash, id);
@@ -272,6 +273,7 @@ void NamespaceTable::forget(RootId id) {
     leave_live(root, id);
   }
   layouts_->release(root.key.layout);
+  tenant_ids_.release(root.tenant);
   const auto tenant = tenants_.find(tenant_key(root.key));
   if (--tenant->second.root_count == 0) tenants_.erase(tenant);
   root = Root{};

@@ -24,6 +24,7 @@
 #include <vector>
 
 #include "allocator/pool.h"
+#include "cache/accounts/tenant_table.h"
 #include "cache/tree/layout_table.h"
 #include "model/chain_hash.h"
 #include "model/ids.h"
@@ -32,7 +33,7 @@
 namespace quire::cache {
 
 inline constexpr size_t kMaxDomains = 256;
-inline constexpr size_t kMaxRoots = 65536;  // NodeLink::root has 16 bits
+inline constexpr size_t kMaxRoots = 65536;  // a Node has 16 bits for it
 inline constexpr size_t kMaxRootsPerDomain = kMaxRoots / 2;
 // Of these, so many are kept for dead ones, so that giving one up makes room at once.
 inline constexpr size_t kDeadRootsPerDomain = 1024;
@@ -51,6 +52,7 @@ struct RootKey {
 struct Root {
   RootKey key;
   model::Hash256 hash;
+  model::TenantId tenant;  // whose hits it serves, and whose bytes its nodes are
   const KnownLayout* layout = nullptr;
   model::NodeId node;                       // kRoot in the prefix tree
   std::vector<allocator::ClassId> classes;  // by group
@@ -98,6 +100,10 @@ class NamespaceTable {
   // Precondition: no session and no node belongs to it any more.
   void forget(model::RootId id);
 
+  // Held by roots, and by sessions for who pays.
+  TenantTable& tenants() { return tenant_ids_; }
+  const TenantTable& tenants() const { return tenant_ids_; }
+
   // Dead roots that may still hold nodes; the reclaimer pops what it has emptied.
   std::vector<model::RootId>& dead_roots() { return dead_roots_; }
 
@@ -143,6 +149,7 @@ class NamespaceTable {
   LayoutTable* layouts_;
   std::vector<Domain> domains_;
   std::vector<Root> roots_;
+  TenantTable tenant_ids_;
   std::vector<model::RootId> free_roots_;
   std::unordered_map<model::Hash256, model::RootId, HashOfHash> by_hash_;
   std::unordered_map<std::string, Tenant> tenants_;        // "domain id 0 tenant"

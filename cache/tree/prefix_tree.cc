@@ -15,19 +15,17 @@ using model::RootId;
 
 namespace {
 
-bool is_visible_span(const NodeLink& link) {
-  return kind_of(link) == NodeKind::kSpan && link.quarantined == 0;
-}
+model::NodeId decode(uint32_t plus_one) { return NodeId{plus_one - 1}; }
+uint32_t encode(NodeId node) { return node.value + 1; }
+bool is_visible_span(const Node& node) { return ChildList::is_visible_span(node); }
 
-bool may_have_children(const NodeLink& link) {
-  return kind_of(link) == NodeKind::kRoot || kind_of(link) == NodeKind::kSpan;
-}
+bool may_have_children(const Node& link) { return link.is_root() || link.is_span(); }
 
 }  // namespace
 
-PrefixTree::PrefixTree(FlatArray<NodeLink> links, FlatArray<Hash256> keys, ChainIndex index,
+PrefixTree::PrefixTree(FlatArray<Node> nodes, FlatArray<Hash256> keys, ChainIndex index,
                        NodeRuns runs)
-    : links_(std::move(links)),
+    : nodes_(std::move(nodes)),
       keys_(std::move(keys)),
       index_(std::move(index)),
       runs_(std::move(runs)) {}
@@ -37,41 +35,41 @@ Result<std::unique_ptr<PrefixTree>> PrefixTree::create(uint64_t max_nodes, uint6
   ChainIndex index = QUIRE_TRY(ChainIndex::create(max_nodes, seed));
   // Ids stay below max_nodes rounded up to whole runs.
   const uint64_t places = runs.max_id_count();
-  FlatArray<NodeLink> links = QUIRE_TRY(FlatArray<NodeLink>::reserve(places));
+  FlatArray<Node> nodes = QUIRE_TRY(FlatArray<Node>::reserve(places));
   FlatArray<Hash256> keys = QUIRE_TRY(FlatArray<Hash256>::reserve(places));
   return std::unique_ptr<PrefixTree>(
-      new PrefixTree(std::move(links), std::move(keys), std::move(index), std::move(runs)));
+      new PrefixTree(std::move(nodes), std::move(keys), std::move(index), std::move(runs)));
 }
 
 std::optional<NodeId> PrefixTree::add_root(RootId root) {
   const std::optional<NodeId> node = runs_.take_filler();
   if (!node) return std::nullopt;
-  NodeLink& added = links_[node->value];
-  added = NodeLink{};
+  Node& added = nodes_[node->value];
+  added = Node{};
   QUIRE_CHECK(root.value <= UINT16_MAX);  // kMaxRoots
-  added.root = static_cast<uint16_t>(root.value);
-  added.kind = static_cast<uint32_t>(NodeKind::kRoot);
+  added.root_ = static_cast<uint16_t>(root.value);
+  added.kind_ = static_cast<uint32_t>(NodeKind::kRoot);
   return node;
 }
 
 std::optional<NodeId> PrefixTree::add(NodeId parent, NodeKind kind, const Hash256& key,
                                       uint32_t units) {
   QUIRE_CHECK(kind == NodeKind::kSpan || kind == NodeKind::kCheckpoint);
-  NodeLink& above = links_[parent.value];
+  Node& above = nodes_[parent.value];
   QUIRE_CHECK(may_have_children(above));
-  QUIRE_CHECK(units >= above.units && units < model::kMaxUnits);
+  QUIRE_CHECK(units >= above.units_ && units < model::kMaxUnits);
   const std::optional<NodeId> node = take_place(parent, kind);
   if (!node) return std::nullopt;
-  NodeLink& added = links_[node->value];
-  added = NodeLink{};
-  added.root = above.root;
-  added.kind = static_cast<uint32_t>(kind) & 3;
-  added.units = units & (model::kMaxUnits - 1);
+  Node& added = nodes_[node->value];
+  added = Node{};
+  added.root_ = above.root_;
+  added.kind_ = static_cast<uint32_t>(kind) & 3;
+  added.units_ = units & (model::kMaxUnits - 1);
   keys_[node->value] = key;
   if (kind == NodeKind::kSpan) {
     link_first(parent, *node);
   } else {
-    above.has_checkpoints = 1;
+    above.has_checkpoints_ = 1;
     link_last(parent, *node);
   }
   index_.insert(table_hash(*node), *node);
@@ -79,23 +77,23 @@ std::optional<NodeId> PrefixTree::add(NodeId parent, NodeKind kind, const Hash25
 }
 
 void PrefixTree::remove(NodeId node) {
-  NodeLink& link = links_[node.value];
-  QUIRE_CHECK(kind_of(link) != NodeKind::kFree);
-  QUIRE_CHECK(is_leaf(node) && link.pins == 0);
-  if (kind_of(link) != NodeKind::kRoot) {
-    if (link.quarantined == 0) QUIRE_CHECK(index_.erase(table_hash(node), node));
+  Node& link = nodes_[node.value];
+  QUIRE_CHECK(link.kind() != NodeKind::kFree);
+  QUIRE_CHECK(is_leaf(node) && !link.is_pinned());
+  if (link.kind() != NodeKind::kRoot) {
+    if (link.quarantined_ == 0) QUIRE_CHECK(index_.erase(table_hash(node), node));
     unlink(node);
   }
-  link = NodeLink{};
+  link = Node{};
   runs_.release(node);
 }
 
 void PrefixTree::hide(NodeId node) {
-  NodeLink& link = links_[node.value];
-  QUIRE_CHECK(kind_of(link) == NodeKind::kSpan || kind_of(link) == NodeKind::kCheckpoint);
-  QUIRE_CHECK(link.quarantined == 0);
+  Node& link = nodes_[node.value];
+  QUIRE_CHECK(link.kind() == NodeKind::kSpan || link.kind() == NodeKind::kCheckpoint);
+  QUIRE_CHECK(link.quarantined_ == 0);
   QUIRE_CHECK(index_.erase(table_hash(node), node));
-  link.quarantined = 1;
+  link.quarantined_ = 1;
   const NodeId above = parent(node);
   unlink(node);
   link_last(above, node);
@@ -103,9 +101,9 @@ void PrefixTree::hide(NodeId node) {
 
 std::optional<NodeId> PrefixTree::find(RootId root, NodeKind kind, const Hash256& key) const {
   return index_.find(table_hash(root.value, kind, key), [&](NodeId node) {
-    const NodeLink& link = links_[node.value];
+    const Node& link = nodes_[node.value];
     __builtin_prefetch(&link);  // its miss overlaps with the key's
-    return keys_[node.value] == key && link.root == root.value && kind_of(link) == kind;
+    return keys_[node.value] == key && link.root_ == root.value && link.kind() == kind;
   });
 }
 
@@ -113,36 +111,8 @@ void PrefixTree::prefetch(RootId root, NodeKind kind, const Hash256& key) const 
   index_.prefetch(table_hash(root.value, kind, key));
 }
 
-bool PrefixTree::is_leaf(NodeId node) const {
-  const NodeLink& link = links_[node.value];
-  return link.first_child == 0 || kind_of(link) == NodeKind::kCheckpoint;
-}
-
-// Constant time: spans that can be found stand first in the list.
-bool PrefixTree::is_branch(NodeId node) const {
-  if (is_leaf(node)) return false;
-  const NodeLink& first = links_[links_[node.value].first_child - 1];
-  if (!is_visible_span(first) || first.next_sibling == 0) return false;
-  return is_visible_span(links_[first.next_sibling - 1]);
-}
-
-bool PrefixTree::has_span_child(NodeId node) const {
-  return !is_leaf(node) && is_visible_span(links_[links_[node.value].first_child - 1]);
-}
-
-NodeId PrefixTree::last_child(NodeId node) const {
-  if (is_leaf(node)) return {};
-  return decode(links_[links_[node.value].first_child - 1].previous_sibling);
-}
-
-NodeId PrefixTree::sibling_before(NodeId child) const {
-  const NodeLink& link = links_[child.value];
-  if (links_[link.parent - 1].first_child == encode(child)) return {};
-  return decode(link.previous_sibling);
-}
-
 uint64_t PrefixTree::resident_bytes() const {
-  return links_.held_bytes(end_of_nodes()) + keys_.held_bytes(end_of_nodes()) +
+  return nodes_.held_bytes(end_of_nodes()) + keys_.held_bytes(end_of_nodes()) +
          index_.resident_bytes() + runs_.resident_bytes();
 }
 
@@ -151,8 +121,8 @@ uint64_t PrefixTree::table_hash(uint32_t root, NodeKind kind, const Hash256& key
 }
 
 uint64_t PrefixTree::table_hash(NodeId node) const {
-  const NodeLink& link = links_[node.value];
-  return table_hash(link.root, kind_of(link), keys_[node.value]);
+  const Node& link = nodes_[node.value];
+  return table_hash(link.root_, link.kind(), keys_[node.value]);
 }
 
 std::optional<NodeId> PrefixTree::take_place(NodeId parent, NodeKind kind) {
@@ -165,42 +135,43 @@ std::optional<NodeId> PrefixTree::take_place(NodeId parent, NodeKind kind) {
 }
 
 void PrefixTree::link_first(NodeId parent, NodeId child) {
-  NodeLink& above = links_[parent.value];
-  NodeLink& link = links_[child.value];
-  link.parent = encode(parent);
-  link.next_sibling = above.first_child;
-  link.previous_sibling = encode(child);
-  if (above.first_child != 0) {
-    NodeLink& second = links_[above.first_child - 1];
-    link.previous_sibling = second.previous_sibling;
-    second.previous_sibling = encode(child);
+  Node& above = nodes_[parent.value];
+  Node& link = nodes_[child.value];
+  link.parent_ = encode(parent);
+  link.next_sibling_ = above.first_child_;
+  link.previous_sibling_ = encode(child);
+  if (above.first_child_ != 0) {
+    Node& second = nodes_[above.first_child_ - 1];
+    link.previous_sibling_ = second.previous_sibling_;
+    second.previous_sibling_ = encode(child);
   }
-  above.first_child = encode(child);
+  above.first_child_ = encode(child);
 }
 
 void PrefixTree::link_last(NodeId parent, NodeId child) {
-  NodeLink& above = links_[parent.value];
-  if (above.first_child == 0) return link_first(parent, child);
-  NodeLink& first = links_[above.first_child - 1];
-  NodeLink& link = links_[child.value];
-  link.parent = encode(parent);
-  link.next_sibling = 0;
-  link.previous_sibling = first.previous_sibling;
-  links_[first.previous_sibling - 1].next_sibling = encode(child);
-  first.previous_sibling = encode(child);
+  Node& above = nodes_[parent.value];
+  if (above.first_child_ == 0) return link_first(parent, child);
+  Node& first = nodes_[above.first_child_ - 1];
+  Node& link = nodes_[child.value];
+  link.parent_ = encode(parent);
+  link.next_sibling_ = 0;
+  link.previous_sibling_ = first.previous_sibling_;
+  nodes_[first.previous_sibling_ - 1].next_sibling_ = encode(child);
+  first.previous_sibling_ = encode(child);
 }
 
 void PrefixTree::unlink(NodeId child) {
-  const NodeLink& link = links_[child.value];
-  NodeLink& above = links_[link.parent - 1];
-  const bool is_first = above.first_child == encode(child);
-  const bool is_last = link.next_sibling == 0;
-  if (!is_last) links_[link.next_sibling - 1].previous_sibling = link.previous_sibling;
-  if (is_last && !is_first) links_[above.first_child - 1].previous_sibling = link.previous_sibling;
+  const Node& link = nodes_[child.value];
+  Node& above = nodes_[link.parent_ - 1];
+  const bool is_first = above.first_child_ == encode(child);
+  const bool is_last = link.next_sibling_ == 0;
+  if (!is_last) nodes_[link.next_sibling_ - 1].previous_sibling_ = link.previous_sibling_;
+  if (is_last && !is_first)
+    nodes_[above.first_child_ - 1].previous_sibling_ = link.previous_sibling_;
   if (is_first) {
-    above.first_child = link.next_sibling;
+    above.first_child_ = link.next_sibling_;
   } else {
-    links_[link.previous_sibling - 1].next_sibling = link.next_sibling;
+    nodes_[link.previous_sibling_ - 1].next_sibling_ = link.next_sibling_;
   }
 }
 
@@ -211,39 +182,39 @@ void PrefixTree::check_invariants() const {
   uint64_t below_root = 0;
   uint64_t visible = 0;
   for (uint32_t id = 0; id < end_of_nodes(); ++id) {
-    const NodeLink& link = links_[id];
-    QUIRE_CHECK(runs_.in_use(NodeId{id}) == (kind_of(link) != NodeKind::kFree));
-    if (kind_of(link) == NodeKind::kFree) continue;
+    const Node& link = nodes_[id];
+    QUIRE_CHECK(runs_.in_use(NodeId{id}) == (link.kind() != NodeKind::kFree));
+    if (link.kind() == NodeKind::kFree) continue;
     check_node(NodeId{id});
     linked += check_children(NodeId{id});
-    if (kind_of(link) == NodeKind::kRoot) continue;
+    if (link.kind() == NodeKind::kRoot) continue;
     ++below_root;
-    visible += link.quarantined == 0 ? 1 : 0;
+    visible += link.quarantined_ == 0 ? 1 : 0;
   }
   QUIRE_CHECK(linked == below_root);
   QUIRE_CHECK(visible == index_.size());
 }
 
 void PrefixTree::check_node(NodeId node) const {
-  const NodeLink& link = links_[node.value];
-  if (kind_of(link) == NodeKind::kRoot) {
-    QUIRE_CHECK(link.units == 0 && link.parent == 0);
+  const Node& link = nodes_[node.value];
+  if (link.kind() == NodeKind::kRoot) {
+    QUIRE_CHECK(link.units_ == 0 && link.parent_ == 0);
     return;
   }
-  QUIRE_CHECK(link.parent != 0 && runs_.in_use(decode(link.parent)));
-  const NodeLink& above = links_[link.parent - 1];
-  QUIRE_CHECK(may_have_children(above) && above.root == link.root);
-  if (kind_of(link) == NodeKind::kSpan) {
-    QUIRE_CHECK(link.units > above.units);
-    if (kind_of(above) == NodeKind::kSpan) {
-      const NodeLink& before = links_[above.parent - 1];
-      QUIRE_CHECK(link.units + before.units == 2 * above.units);
+  QUIRE_CHECK(link.parent_ != 0 && runs_.in_use(decode(link.parent_)));
+  const Node& above = nodes_[link.parent_ - 1];
+  QUIRE_CHECK(may_have_children(above) && above.root_ == link.root_);
+  if (link.kind() == NodeKind::kSpan) {
+    QUIRE_CHECK(link.units_ > above.units_);
+    if (above.kind() == NodeKind::kSpan) {
+      const Node& before = nodes_[above.parent_ - 1];
+      QUIRE_CHECK(link.units_ + before.units_ == 2 * above.units_);
     }
   } else {
-    QUIRE_CHECK(link.units >= above.units);
+    QUIRE_CHECK(link.units_ >= above.units_);
   }
-  if (link.quarantined == 0) {
-    QUIRE_CHECK(find(RootId{link.root}, kind_of(link), keys_[node.value]) == node);
+  if (link.quarantined_ == 0) {
+    QUIRE_CHECK(find(RootId{link.root_}, link.kind(), keys_[node.value]) == node);
   }
 }
 
@@ -252,18 +223,18 @@ uint64_t PrefixTree::check_children(NodeId node) const {
   uint64_t count = 0;
   bool spans_ended = false;
   NodeId last{};
-  for_each_child(node, [&](NodeId child) {
-    const NodeLink& link = links_[child.value];
-    QUIRE_CHECK(decode(link.parent) == node);
-    QUIRE_CHECK(count == 0 || decode(link.previous_sibling) == last);
+  children(node).for_each([&](NodeId child) {
+    const Node& link = nodes_[child.value];
+    QUIRE_CHECK(decode(link.parent_) == node);
+    QUIRE_CHECK(count == 0 || decode(link.previous_sibling_) == last);
     QUIRE_CHECK(!(spans_ended && is_visible_span(link)));
     spans_ended = !is_visible_span(link);
     last = child;
     ++count;
   });
   if (count > 0) {
-    const NodeLink& first = links_[links_[node.value].first_child - 1];
-    QUIRE_CHECK(decode(first.previous_sibling) == last);
+    const Node& first = nodes_[nodes_[node.value].first_child_ - 1];
+    QUIRE_CHECK(decode(first.previous_sibling_) == last);
   }
   return count;
 }

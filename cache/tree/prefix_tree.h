@@ -4,7 +4,7 @@
 //     \         \        \--- checkpoint     a checkpoint is a child of the span that ends at
 //      \         \--- span ...               floor(h / B) * B and never has children
 //
-// 64 bytes a node in two flat arrays: the key (32 B, touched by probes only) and the link (32 B,
+// 64 bytes a node in two flat arrays: the key (32 B, touched by probes only) and the node (32 B,
 // touched by walks). Spans of one run are allocated adjacent, so that a walk over a million tokens
 // reads adjacent memory; checkpoints and roots fill the gaps.
 //
@@ -21,52 +21,15 @@
 
 #include "allocator/flat_array.h"
 #include "cache/tree/chain_index.h"
+#include "cache/tree/child_list.h"
+#include "cache/tree/node.h"
+#include "cache/tree/node_marks.h"
 #include "cache/tree/node_runs.h"
 #include "model/hash256.h"
 #include "model/ids.h"
 #include "model/result.h"
-#include "model/ring_frames.h"
 
 namespace quire::cache {
-
-enum class NodeKind : uint8_t { kFree = 0, kRoot = 1, kSpan = 2, kCheckpoint = 3 };
-
-// All fields zero = a free node. "+1" fields: value + 1, 0 = none.
-struct NodeLink {
-  uint16_t root;              // RootId value
-  uint16_t ssd_generation;    // on_ssd: low bits of the copy's generation
-  uint32_t parent;            // NodeId + 1
-  uint32_t first_child;       // NodeId + 1; a checkpoint keeps its owner tag here instead
-  uint32_t next_sibling;      // NodeId + 1
-  uint32_t previous_sibling;  // NodeId + 1; the first child's names the last one
-  uint32_t first_page;        // resident: SlotId + 1; else the slot of its SSD copy + 1
-  uint32_t pins : 22;  // leases, session tips, transfers; 0 <=> may leave RAM, or go when a leaf
-  uint32_t resident_children : 6;  // children with pages in RAM; 63: NodeStore has the number
-  uint32_t resident : 1;           // its pages are in RAM
-  uint32_t on_ssd : 1;             // a durable copy is on the SSD
-  uint32_t in_ssd_policy : 1;      // the SSD's eviction policy knows it as a candidate
-  uint32_t moving : 1;             // a transfer to or from the SSD is under way (and pins it)
-  uint32_t units : 24;             // position of its end, in units
-  uint32_t kind : 2;               // NodeKind
-  uint32_t quarantined : 1;        // out of the index; its pages go when the last pin does
-  uint32_t has_checkpoints : 1;    // hint: a checkpoint child was added (may be gone)
-  uint32_t kept : 1;               // checkpoint: interval or branch, never superseded
-  uint32_t in_policy : 1;          // RAM's eviction policy knows it as a candidate
-  uint32_t superseded : 1;         // checkpoint: goes when its last pin does
-  uint32_t ssd_child : 1;          // a child has a copy; NodeStore counts them from two on
-};
-// 2^22 pins: 16,384 sessions' tips, and 65,536 leases of at most 17 pins on one node.
-inline constexpr uint32_t kMaxPins = (1u << 22) - 1;
-static_assert(sizeof(NodeLink) == 32);
-
-inline NodeKind kind_of(const NodeLink& link) { return static_cast<NodeKind>(link.kind); }
-// Spans and checkpoints: what holds pages.
-inline bool is_object(NodeKind kind) {
-  return kind == NodeKind::kSpan || kind == NodeKind::kCheckpoint;
-}
-inline model::FillKind fill_kind(NodeKind kind) {
-  return kind == NodeKind::kSpan ? model::FillKind::kSpan : model::FillKind::kCheckpoint;
-}
 
 class PrefixTree {
  public:
@@ -92,29 +55,13 @@ class PrefixTree {
                                     const model::Hash256& key) const;
   void prefetch(model::RootId root, NodeKind kind, const model::Hash256& key) const;
 
-  NodeLink& link(model::NodeId node) { return links_[node.value]; }
-  const NodeLink& link(model::NodeId node) const { return links_[node.value]; }
+  const Node& node(model::NodeId node) const { return nodes_[node.value]; }
   const model::Hash256& key(model::NodeId node) const { return keys_[node.value]; }
-  model::NodeId parent(model::NodeId node) const { return decode(links_[node.value].parent); }
-  // kNone id from a "+1" field.
-  static model::NodeId decode(uint32_t plus_one) { return model::NodeId{plus_one - 1}; }
-  static uint32_t encode(model::NodeId node) { return node.value + 1; }
-
-  bool is_leaf(model::NodeId node) const;  // no children
-  // Two or more span children that can be found: an earlier session diverged behind this node.
-  bool is_branch(model::NodeId node) const;
-  // A span that can be found is among the children.
-  bool has_span_child(model::NodeId node) const;
-  // Children from the last to the first: none id when there are no (more).
-  model::NodeId last_child(model::NodeId node) const;
-  model::NodeId sibling_before(model::NodeId child) const;
-  // Calls visit(NodeId) for each direct child; visit must not change the list.
-  template <typename Visit>
-  void for_each_child(model::NodeId node, Visit&& visit) const;
-  // Checkpoints directly below, from the end of the list, where they stand; each node looked at
-  // takes one of `budget`. visit(NodeId) may remove the node it is given.
-  template <typename Visit>
-  void for_each_checkpoint(model::NodeId node, uint32_t& budget, Visit&& visit) const;
+  model::NodeId parent(model::NodeId node) const { return nodes_[node.value].parent(); }
+  ChildList children(model::NodeId node) const { return {nodes_, node}; }
+  bool is_leaf(model::NodeId node) const { return children(node).empty(); }
+  NodeMarks& marks() { return marks_; }
+  const NodeMarks& marks() const { return marks_; }
 
   uint64_t node_count() const { return runs_.used_count(); }    // roots included
   uint32_t end_of_nodes() const { return runs_.end_of_ids(); }  // ids in use are below; for sweeps
@@ -123,7 +70,7 @@ class PrefixTree {
   void check_invariants() const;
 
  private:
-  PrefixTree(allocator::FlatArray<NodeLink> links, allocator::FlatArray<model::Hash256> keys,
+  PrefixTree(allocator::FlatArray<Node> nodes, allocator::FlatArray<model::Hash256> keys,
              ChainIndex index, NodeRuns runs);
 
   uint64_t table_hash(uint32_t root, NodeKind kind, const model::Hash256& key) const;
@@ -135,34 +82,11 @@ class PrefixTree {
   void check_node(model::NodeId node) const;
   uint64_t check_children(model::NodeId node) const;
 
-  allocator::FlatArray<NodeLink> links_;
+  allocator::FlatArray<Node> nodes_;
   allocator::FlatArray<model::Hash256> keys_;
   ChainIndex index_;
   NodeRuns runs_;
+  NodeMarks marks_{&nodes_};
 };
-
-template <typename Visit>
-void PrefixTree::for_each_child(model::NodeId node, Visit&& visit) const {
-  if (is_leaf(node)) return;
-  for (uint32_t child = links_[node.value].first_child; child != 0;
-       child = links_[child - 1].next_sibling) {
-    visit(decode(child));
-  }
-}
-
-template <typename Visit>
-void PrefixTree::for_each_checkpoint(model::NodeId node, uint32_t& budget, Visit&& visit) const {
-  if (is_leaf(node)) return;
-  uint32_t child = links_[links_[node.value].first_child - 1].previous_sibling;
-  for (bool more = true; more && budget > 0; --budget) {
-    const NodeLink& link = links_[child - 1];
-    const bool hidden = link.quarantined != 0;
-    if (kind_of(link) == NodeKind::kSpan && !hidden) return;  // only such spans stand before it
-    more = child != links_[node.value].first_child;
-    const model::NodeId current = decode(child);
-    child = link.previous_sibling;
-    if (kind_of(link) == NodeKind::kCheckpoint && !hidden) visit(current);
-  }
-}
 
 }  // namespace quire::cache

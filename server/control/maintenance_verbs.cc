@@ -17,7 +17,7 @@ model::Result<void> MaintenanceVerbs::evict(const VerbCall& call) {
   model::EvictReply reply;
   // 0 = all that may go: in steps, like any other number beyond the bound.
   const uint64_t wanted = request.count == 0 ? model::kMaxEvictedPerFrame : request.count;
-  reply.evicted = parts_.cache->store().evict(std::min(wanted, model::kMaxEvictedPerFrame));
+  reply.evicted = parts_.cache->evictor().evict(std::min(wanted, model::kMaxEvictedPerFrame));
   call.reply(struct_bytes(reply));
   return {};
 }

@@ -55,29 +55,29 @@ void Advisor::take(cache::CacheSession& session, const cache::ChainView& chain,
 }
 
 void Advisor::use(const Place& place) {
-  if (place.span) cache_->store().use(*place.span);
-  if (place.checkpoint) cache_->store().use(*place.checkpoint);
+  if (place.span) cache_->board().used(*place.span);
+  if (place.checkpoint) cache_->board().used(*place.checkpoint);
 }
 
 void Advisor::done_with(const Place& place) {
-  if (place.span) cache_->store().done_with(*place.span);
-  if (place.checkpoint) cache_->store().done_with(*place.checkpoint);
+  if (place.span) cache_->board().done_with(*place.span);
+  if (place.checkpoint) cache_->board().done_with(*place.checkpoint);
 }
 
 // The path up to a position and the checkpoint there, as far as they are on SSD only.
 void Advisor::prefetch(model::RootId root, const Place& place) {
-  const cache::NodeStore& store = cache_->store();
-  if (tier_ == nullptr || store.nonresident_count() == 0) return;
+  const cache::ObjectStore& store = cache_->store();
+  if (tier_ == nullptr || store.presence().count_below_ram() == 0) return;
   std::vector<NodeId> missing;
   if (place.span) {
     const NodeId top = cache_->names().root(root).node;
     for (NodeId node = *place.span; node != top; node = store.tree().parent(node)) {
-      if (!store.is_resident(node)) missing.push_back(node);
+      if (!store.tree().node(node).is_in_ram()) missing.push_back(node);
       cache_->store().work().add(1);
     }
     std::reverse(missing.begin(), missing.end());
   }
-  if (place.checkpoint && !store.is_resident(*place.checkpoint)) {
+  if (place.checkpoint && !store.tree().node(*place.checkpoint).is_in_ram()) {
     missing.push_back(*place.checkpoint);
   }
   loads_->prefetch(missing, clock_->now_ns() + deadline_ms_ * kNsPerMs);
@@ -86,13 +86,13 @@ void Advisor::prefetch(model::RootId root, const Place& place) {
 void Advisor::pause(cache::CacheSession& session, const Place& place,
                     const model::AdviseArgs& args) {
   if (!place.span && !place.checkpoint) return;
-  cache::NodeStore& store = cache_->store();
+  cache::ObjectStore& store = cache_->store();
   // Its pin would hold the path in RAM; the next commit finds its parent by its key.
   cache_->writer().let_tip_go(session);
   const int64_t now_ns = clock_->now_ns();
   // The checkpoint hangs below the span: its path is all there is.
   const NodeId end = place.checkpoint ? *place.checkpoint : *place.span;
-  store.pause(end);
+  cache_->board().pause_path(end);
   if (tier_ != nullptr) tier_->demote_now(end, now_ns);
   if (tier_ == nullptr) return;  // what RAM alone holds can only be evicted, or stay
   const cache::Root& root = cache_->names().root(session.root);

@@ -122,7 +122,7 @@ void Dispatcher::park(Attachment& attachment, const Submission& submission, Step
 
 // Tries the first of each verb, and the next one when that is done. True when anything came of it.
 bool Dispatcher::retry_parked(Attachment& attachment, uint32_t& steps_left) {
-  const uint64_t evictions = cache_->store().evictions();
+  const uint64_t evictions = cache_->store().counters().made_room();
   const bool expired = clock_->now_ns() >= attachment.next_deadline_ns;
   uint32_t stuck = 0;
   bool any_done = false;
@@ -144,7 +144,7 @@ bool Dispatcher::retry_parked(Attachment& attachment, uint32_t& steps_left) {
     }
     attachment.publish();
   }
-  return any_done || any_more || cache_->store().evictions() != evictions;
+  return any_done || any_more || cache_->store().counters().made_room() != evictions;
 }
 
 // kDone: it was completed. `stuck`: verbs of which one waits on.
@@ -539,7 +539,7 @@ void Dispatcher::update_progress(Session& session) {
   if (!session.cached.tip.valid()) return;
   const cache::KnownLayout& layout = *cache_->layouts().find(session.layout);
   const uint32_t tokens =
-      cache_->store().tree().link(session.cached.tip).units * layout.layout.unit_tokens;
+      cache_->store().tree().node(session.cached.tip.node()).units() * layout.layout.unit_tokens;
   model::ProgressHeader& progress = session.progress_header();
   if (progress.committed_tokens.load(std::memory_order_relaxed) == tokens) return;
   const uint32_t layers = std::min(layout.layer_count, model::kProgressLayers);

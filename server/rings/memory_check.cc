@@ -4,7 +4,7 @@
 
 namespace quire::server {
 
-using cache::NodeLink;
+using cache::Node;
 using model::NodeId;
 using model::SlotId;
 
@@ -28,12 +28,12 @@ void MemoryCheck::start(int64_t now_ns) {
 bool MemoryCheck::step(int64_t now_ns) {
   if (!status_.running) return false;
   next_at_ns_ = std::max(next_at_ns_, now_ns - kMaxCatchUpNs);
-  const cache::NodeStore& store = cache_->store();
+  const cache::ObjectStore& store = cache_->store();
   bool worked = false;
   for (uint32_t i = 0; i < kNodesPerStep; ++i) {
     if (next_node_ >= store.tree().end_of_nodes()) break;
-    const NodeLink& link = store.tree().link(NodeId{next_node_});
-    if (is_object(kind_of(link)) && link.resident && !link.quarantined) {
+    const Node& link = store.tree().node(NodeId{next_node_});
+    if (link.is_object() && link.is_in_ram() && !link.is_quarantined()) {
       if (in_flight_ >= kInFlight || now_ns < next_at_ns_ || !check(NodeId{next_node_})) break;
       worked = true;
     }
@@ -47,8 +47,8 @@ bool MemoryCheck::step(int64_t now_ns) {
 
 // False when no job is free: later.
 bool MemoryCheck::check(NodeId node) {
-  cache::NodeStore& store = cache_->store();
-  const model::RootId root{store.tree().link(node).root};
+  cache::ObjectStore& store = cache_->store();
+  const model::RootId root = store.tree().node(node).root();
   CopyJob* job = jobs_->take(cache_->names().root(root).key.domain);
   if (job == nullptr) return false;
   job->purpose = CopyPurpose::kMemory;
@@ -56,13 +56,16 @@ bool MemoryCheck::check(NodeId node) {
   job->node = node;
   job->page_count = 0;
   uint64_t bytes = 0;
-  for (SlotId slot = store.first_page(node); slot.valid(); slot = store.next_page(slot)) {
+  const cache::Presence& presence = store.presence();
+  for (SlotId slot = presence.first_page(node); slot.valid(); slot = presence.next_page(slot)) {
     tiering::CopyPage& page = job->pages[job->page_count++];
     page = {.source = store.pool().place(slot).data, .bytes = store.pool().page_bytes(slot)};
     bytes += page.bytes;
   }
   job->task.pages = std::span(job->pages.data(), job->page_count);
-  store.pin(node);  // its pages stay in place while a worker reads them
+  pins_[job->task.id] =
+      cache::Pin(&store, node,
+                 cache::PinKind::kResidency);  // its pages stay in place while a worker reads them
   ++in_flight_;
   status_.bytes += bytes;
   next_at_ns_ +=
@@ -72,23 +75,26 @@ bool MemoryCheck::check(NodeId node) {
 }
 
 void MemoryCheck::finish(CopyJob* job) {
-  cache::NodeStore& store = cache_->store();
+  cache::ObjectStore& store = cache_->store();
   const NodeId node = job->node;
   bool good = true;
   uint32_t i = 0;
-  for (SlotId slot = store.first_page(node); slot.valid(); slot = store.next_page(slot), ++i) {
+  const cache::Presence& presence = store.presence();
+  for (SlotId slot = presence.first_page(node); slot.valid();
+       slot = presence.next_page(slot), ++i) {
     good = good && job->pages[i].crc32c == store.pool().page(slot).crc32c;
   }
   QUIRE_CHECK(i == job->page_count);
+  // Goes when what is bad is out of the index.
+  const auto pin = pins_.extract(job->task.id);
   jobs_->give_back(job);
   --in_flight_;
   ++status_.objects;
   if (!good) {
     ++status_.bad;
     // Found by somebody else meanwhile, perhaps.
-    if (!store.tree().link(node).quarantined) store.quarantine(node);
+    if (!store.tree().node(node).is_quarantined()) store.quarantine(node);
   }
-  store.unpin(node);
 }
 
 MemoryCheckStatus MemoryCheck::status() const {

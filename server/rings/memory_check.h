@@ -10,6 +10,7 @@
 #pragma once
 
 #include <cstdint>
+#include <unordered_map>
 
 #include "cache/cache.h"
 #include "model/metrics.h"
@@ -52,6 +53,7 @@ class MemoryCheck {
   uint32_t next_node_ = 0;
   uint32_t in_flight_ = 0;
   int64_t next_at_ns_ = 0;
+  std::unordered_map<uint64_t, cache::Pin> pins_;  // by task
 };
 
 }  // namespace quire::server

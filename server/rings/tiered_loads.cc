@@ -32,9 +32,10 @@ void TieredLoads::publish_progress(uint64_t tag, WaitingLoad& waiting) {
   uint32_t ready = waiting.load.block_count;
   model::NodeId last_ready = waiting.load.last;
   if (missing.valid() && missing != waiting.load.checkpoint) {
-    const cache::NodeLink& last = tree.link(waiting.load.last);
-    const cache::Root& root = cache_->names().root(model::RootId{last.root});
-    const uint32_t behind = (last.units - tree.link(missing).units) / root.layout->units_per_block;
+    const cache::Node& last = tree.node(waiting.load.last);
+    const cache::Root& root = cache_->names().root(last.root());
+    const uint32_t behind =
+        (last.units() - tree.node(missing).units()) / root.layout->units_per_block;
     ready = waiting.load.block_count - 1 - behind;
     last_ready = tree.parent(missing);
   }

@@ -41,7 +41,7 @@ model::Result<SegmentShare::Told> SegmentShare::tell(Connection& connection, Seg
 
 void SegmentShare::retire_pending(const std::vector<std::unique_ptr<Connection>>& connections,
                                   int64_t now_ns) {
-  for (cache::RetiredFrom& from : cache_->store().taker().take_retired()) {
+  for (cache::RetiredFrom& from : cache_->room().taker().take_retired()) {
     announce(std::move(from), connections, now_ns);
   }
   for (Retiring& retiring : retiring_) {
@@ -50,10 +50,10 @@ void SegmentShare::retire_pending(const std::vector<std::unique_ptr<Connection>>
     log(LogLevel::kWarning, cache_->names().domain_name(retiring.from.donor) + ": segment " +
                                 std::to_string(retiring.from.retired.id.value) +
                                 " is asked back, and a client has not unmapped it within 1 s");
-    cache_->store().taker().note_late(retiring.from.asker);
+    cache_->room().taker().note_late(retiring.from.asker);
   }
   release_if_unmapped();
-  cache_->store().taker().settle();
+  cache_->room().taker().settle();
 }
 
 void SegmentShare::announce(cache::RetiredFrom from,

@@ -45,7 +45,7 @@ void say_memory(const StatusSources& sources, MetricSink& sink) {
              "Segments that clients are still to unmap");
   sink.text("huge_pages_asked", allocator::huge_pages_name(sources.options->huge_pages));
   sink.text("failure", supply.failure);
-  sink.gauge("table_bytes", sources.cache->store().table_bytes(), "Tables of the cache");
+  sink.gauge("table_bytes", sources.cache->table_bytes(), "Tables of the cache");
   sink.gauge("session_shared_bytes", sources.registry->shared_bytes(),
              "Memory that sessions share with their clients");
 }
@@ -57,8 +57,9 @@ void say_ram_tier(const StatusSources& sources, MetricSink& sink) {
   sink.state("state", failure.empty() ? "ok" : "degraded", "What the tier can do now");
   sink.text("reason", failure);
   sink.text("action", failure.empty() ? "" : kMemoryAction);
-  model::describe(sink,
-                  static_cast<const cache::ResidentCounters&>(sources.cache->store().counters()));
+  const cache::ObjectStore& store = sources.cache->store();
+  model::describe(sink, store.presence().counts(model::TierId::kRam));
+  model::describe(sink, static_cast<const cache::RamCounters&>(store.counters()));
   const auto section = sink.section("verify");
   model::describe(sink, sources.dispatcher->memory_check().status());
 }
@@ -172,7 +173,7 @@ bool WholeStatus::choose_groups() {
     const size_t count = layouts.find(id)->layout.groups.size();
     group_count_ += count;
     for (model::GroupIndex g = 0; g < count; ++g) {
-      const bool holds = sources_->cache->store().resident_pages(id, g) > 0;
+      const bool holds = sources_->cache->store().presence().pages_in_ram(id, g) > 0;
       std::vector<GroupPlace>& places = holds ? groups_ : empty_;
       if (places.size() < kMaxMetricRows) places.push_back({id, g});
     }
@@ -191,7 +192,8 @@ void WholeStatus::say_groups() {
     const model::Layout& layout = sources_->cache->layouts().find(place.layout)->layout;
     if (place.group >= layout.groups.size()) continue;
     const model::Group& group = layout.groups[place.group];
-    const uint64_t pages = sources_->cache->store().resident_pages(place.layout, place.group);
+    const uint64_t pages =
+        sources_->cache->store().presence().pages_in_ram(place.layout, place.group);
     const std::array<MetricLabel, 3> labels{{{.name = "layout", .text = layout.name},
                                              {.name = "group", .text = group.name},
                                              {.name = "kind", .text = kind_name(group.kind)}}};

@@ -24,6 +24,7 @@ class CheckpointSearchTest : public testing::Test {
     layout.unit_tokens = 1;
     layout.block_tokens = block_tokens;
     tree_ = PrefixTree::create(1 << 17, 7).value();
+    presence_ = std::make_unique<Presence>(tree_.get(), nullptr, &names_, &work_);
     root_.layout = layouts_.find(*layouts_.add(layout));
     root_.node = *tree_->add_root(kRoot);
     // A unit more than the spans hold: one token is always left to compute.
@@ -48,12 +49,15 @@ class CheckpointSearchTest : public testing::Test {
   }
   PrefixMatch match() const {
     const ChainView chain(hashes_.data(), static_cast<uint32_t>(hashes_.size()));
-    return find_prefix(*tree_, kRoot, root_, chain, chain.count());
+    return find_prefix(*presence_, *tree_, kRoot, root_, chain, chain.count());
   }
 
   static constexpr RootId kRoot{0};
   LayoutTable layouts_;
   std::unique_ptr<PrefixTree> tree_;
+  NamespaceTable names_{&layouts_};
+  WorkMeter work_;
+  std::unique_ptr<Presence> presence_;
   Root root_;
   std::vector<model::Hash256> hashes_;
   std::vector<NodeId> spans_;

@@ -32,26 +32,26 @@ TEST(EvictionCount, OneAllocationEvictsABoundedNumber) {
   constexpr uint32_t kSpans = 1000;
   constexpr uint32_t kMostInACall = 256;
   StoreRig rig;
-  NodeStore& store = rig.store();
+  ObjectStore& store = rig.store();
   rig.add_chain(kSpans, 1);
   const auto domain = rig.root().key.domain;
   const auto large = store.pool().size_class(domain, 2 << 20);
   ASSERT_TRUE(large.ok());
   SlotId slot;
   uint64_t evicted = 0;
-  auto room = NodeStore::Room::kPending;
-  for (uint32_t call = 0; call < kSpans && room == NodeStore::Room::kPending; ++call) {
-    room = store.allocate(*large, domain, {}, slot);
+  auto room = Room::kPending;
+  for (uint32_t call = 0; call < kSpans && room == Room::kPending; ++call) {
+    room = rig.cache().room().allocate(*large, domain, {}, slot);
     EXPECT_LE(rig.inspect().counters().evictions - evicted, kMostInACall);
     EXPECT_GT(rig.inspect().counters().evictions, evicted);
     evicted = rig.inspect().counters().evictions;
   }
-  ASSERT_EQ(room, NodeStore::Room::kHave);
+  ASSERT_EQ(room, Room::kHave);
   EXPECT_GT(evicted, kMostInACall) << "or nothing was bounded";
   EXPECT_EQ(rig.inspect().counters().evicted_spans, evicted);
   EXPECT_EQ(rig.inspect().counters().spans, kSpans - evicted);
   store.pool().free(slot);
-  store.check_invariants();
+  rig.cache().check_invariants();
 }
 
 }  // namespace

@@ -26,14 +26,19 @@ class LoadCut : public testing::Test {
       rig_.meddle().put_on_ssd(parent, block);
       nodes_.push_back(parent);
     }
+    set_readable(true);
     for (uint32_t block = kBlocks; block > first_on_ssd; --block) {
       QUIRE_CHECK(rig_.meddle().leave_ram(nodes_[block - 1]));
     }
   }
   ChainView chain() const { return {hashes_.data(), static_cast<uint32_t>(hashes_.size())}; }
-  PrefixMatch match(bool ram_only = false) {
-    return find_prefix(rig_.store().tree(), rig_.session().root, rig_.root(), chain(), kPrompt,
-                       ram_only);
+  // Whether what is on the SSD only can be read.
+  void set_readable(bool readable) {
+    rig_.store().presence().set_state(model::TierId::kSsd, {.readable = readable});
+  }
+  PrefixMatch match() {
+    return find_prefix(rig_.store().presence(), rig_.store().tree(), rig_.session().root,
+                       rig_.root(), chain(), kPrompt);
   }
   HitTiers weigh(const PrefillCost& cost, double us_per_page, uint32_t have_tokens = 0) {
     return weigh_hit(
@@ -65,15 +70,15 @@ class LoadCut : public testing::Test {
 TEST_F(LoadCut, TellsWhatEachTierHolds) {
   build(4);
   const HitTiers tiers = weigh({}, 10);
-  EXPECT_EQ(tiers.ssd_tokens, 6u * 8);
-  EXPECT_EQ(tiers.ssd_bytes, 6u * 4096);
+  EXPECT_EQ(tiers.below_tokens, 6u * 8);
+  EXPECT_EQ(tiers.below_bytes, 6u * 4096);
   EXPECT_EQ(tiers.load_us, 60u);
   EXPECT_EQ(tiers.cut_tokens, kBlocks * 8) << "no curve, no cut";
 }
 
 TEST_F(LoadCut, WhatTheEngineHoldsIsNotLoaded) {
   build(4);
-  EXPECT_EQ(weigh({}, 10, 6 * 8).ssd_bytes, 4u * 4096);
+  EXPECT_EQ(weigh({}, 10, 6 * 8).below_bytes, 4u * 4096);
 }
 
 TEST_F(LoadCut, CutsWhereComputingIsCheaperThanLoading) {
@@ -112,8 +117,9 @@ TEST_F(LoadCut, PrefillCostIsTheIntegralOfTheCurve) {
 TEST_F(LoadCut, Law09_WithoutTheSsdAHitEndsWhereRamDoes) {
   build(4);
   EXPECT_EQ(match().exact_units, 2 * kBlocks);
-  EXPECT_EQ(match(true).exact_units, 2u * 4);
-  EXPECT_EQ(match(true).span_node, nodes_[3]);
+  set_readable(false);
+  EXPECT_EQ(match().exact_units, 2u * 4);
+  EXPECT_EQ(match().span_node, nodes_[3]);
 }
 
 }  // namespace

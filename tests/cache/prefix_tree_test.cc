@@ -32,7 +32,7 @@ Hash256 numbered_key(uint64_t number) {
 
 std::vector<NodeId> children(const PrefixTree& tree, NodeId node) {
   std::vector<NodeId> found;
-  tree.for_each_child(node, [&](NodeId child) { found.push_back(child); });
+  tree.children(node).for_each([&](NodeId child) { found.push_back(child); });
   return found;
 }
 
@@ -109,20 +109,20 @@ TEST(PrefixTree, Law13_EqualTableHashOfAnotherRootIsNoHit) {
 TEST(PrefixTree, BranchNeedsTwoSpansThatCanBeFound) {
   const auto tree = make_tree(100);
   const NodeId root = *tree->add_root(RootId{0});
-  EXPECT_FALSE(tree->is_branch(root));
+  EXPECT_FALSE(tree->children(root).is_branch());
   const NodeId left = *tree->add(root, NodeKind::kSpan, numbered_key(0), kBlockUnits);
   ASSERT_TRUE(tree->add(root, NodeKind::kCheckpoint, numbered_key(1), 1));
   ASSERT_TRUE(tree->add(root, NodeKind::kCheckpoint, numbered_key(2), 1));
-  EXPECT_FALSE(tree->is_branch(root));
+  EXPECT_FALSE(tree->children(root).is_branch());
   const NodeId right = *tree->add(root, NodeKind::kSpan, numbered_key(3), kBlockUnits);
-  EXPECT_TRUE(tree->is_branch(root));
+  EXPECT_TRUE(tree->children(root).is_branch());
   tree->hide(left);
-  EXPECT_FALSE(tree->is_branch(root));
+  EXPECT_FALSE(tree->children(root).is_branch());
   tree->check_invariants();
   ASSERT_TRUE(tree->add(root, NodeKind::kSpan, numbered_key(0), kBlockUnits));
-  EXPECT_TRUE(tree->is_branch(root));
+  EXPECT_TRUE(tree->children(root).is_branch());
   tree->remove(right);
-  EXPECT_FALSE(tree->is_branch(root));
+  EXPECT_FALSE(tree->children(root).is_branch());
   tree->check_invariants();
 }
 
@@ -148,7 +148,7 @@ TEST(PrefixTree, CheckpointWithOwnerTagIsALeaf) {
   const NodeId checkpoint = *tree->add(span, NodeKind::kCheckpoint, numbered_key(0), 3);
   TreeInspector(*tree).set_owner_tag(checkpoint, 12345);
   EXPECT_TRUE(tree->is_leaf(checkpoint));
-  EXPECT_FALSE(tree->is_branch(checkpoint));
+  EXPECT_FALSE(tree->children(checkpoint).is_branch());
   EXPECT_TRUE(children(*tree, checkpoint).empty());
   tree->check_invariants();
   tree->remove(checkpoint);
@@ -209,7 +209,7 @@ class TreeModel {
       RC_ASSERT(tree_->is_leaf(NodeId{node}) == (entry.children == 0));
       RC_ASSERT(TreeInspector(*tree_).object(NodeId{node}).units == entry.units);
       RC_ASSERT(children(*tree_, NodeId{node}).size() == entry.children);
-      RC_ASSERT(tree_->is_branch(NodeId{node}) == (visible_spans(node) >= 2));
+      RC_ASSERT(tree_->children(NodeId{node}).is_branch() == (visible_spans(node) >= 2));
       if (entry.kind == NodeKind::kRoot) continue;
       const auto found = tree_->find(RootId{entry.root}, entry.kind, numbered_key(entry.key));
       RC_ASSERT(found.has_value() == !entry.hidden);

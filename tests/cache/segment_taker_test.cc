@@ -1,5 +1,5 @@
 // Shares of RAM between domains: what one of them may cost the others.
-#include "cache/objects/segment_taker.h"
+#include "cache/eviction/segment_taker.h"
 
 #include <gtest/gtest.h>
 
@@ -45,7 +45,7 @@ class Domains {
     }
   }
 
-  SegmentTaker& taker() { return cache_->store().taker(); }
+  SegmentTaker& taker() { return cache_->room().taker(); }
   tests::Inspector inspect() { return tests::Inspector(*cache_); }
   tests::Meddler meddle() { return tests::Meddler(*cache_); }
   Cache& cache() { return *cache_; }

@@ -48,7 +48,7 @@ class StoreRig {
   }
   ~StoreRig() { cache_->close_session(session_); }
 
-  NodeStore& store() { return cache_->store(); }  // for tests whose subject it is
+  ObjectStore& store() { return cache_->store(); }  // for tests whose subject it is
   Cache& cache() { return *cache_; }
   CacheSession& session() { return session_; }
   const Root& root() { return cache_->names().root(session_.root); }

@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "cache/cache.h"
-#include "cache/eviction/lru_policy.h"
 #include "model/check.h"
 #include "server/rings/copy_jobs.h"
 #include "server/rings/dispatcher.h"
@@ -30,8 +29,7 @@ class StatusRig {
                  .huge_pages = allocator::HugePages::kOff,
                  .population = allocator::Population::kLazy}),
         pool_(allocator::Pool::create(&supply_, 1 << 10).value()),
-        cache_(cache::Cache::create({.max_nodes = kMaxNodes, .policy_factory = lru}, pool_.get())
-                   .value()),
+        cache_(cache::Cache::create({.max_nodes = kMaxNodes}, pool_.get()).value()),
         copies_(kMaxCopyJobs),
         dispatcher_(Dispatcher::create(cache_.get(), &copies_, nullptr, &clock_, {}).value()),
         shares_({1000, 1000, 1 << 30, 1000, 1000}, 25),
@@ -79,11 +77,6 @@ class StatusRig {
   }
 
  private:
-  static model::Result<std::unique_ptr<cache::EvictionPolicy>> lru() {
-    return model::Result<std::unique_ptr<cache::EvictionPolicy>>(
-        cache::LruPolicy::create(kMaxNodes).value());
-  }
-
   tests::ManualClock clock_;
   Options options_;
   allocator::SegmentSupply supply_;

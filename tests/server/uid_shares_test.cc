@@ -62,19 +62,18 @@ TEST(UidShares, NothingIsKeptOfAUidThatHoldsNothing) {
 }
 
 TEST(UidShares, LeasesAreCountedForAllSessionsOfAUid) {
-  auto table = cache::LeaseTable::create();
-  ASSERT_TRUE(table.ok());
+  cache::LeaseTable table;
   cache::HolderShare share{.max_leases = 3};
   cache::LeaseHolder first{.share = &share};
   cache::LeaseHolder second{.share = &share};
-  ASSERT_TRUE(table->add(first).ok());
-  ASSERT_TRUE(table->add(first).ok());
-  const auto third = table->add(second);
+  ASSERT_TRUE(table.add(first).ok());
+  ASSERT_TRUE(table.add(first).ok());
+  const auto third = table.add(second);
   ASSERT_TRUE(third.ok());
-  EXPECT_EQ(table->add(second).code(), Errc::kBusy);
-  table->remove(*third);
+  EXPECT_EQ(table.add(second).code(), Errc::kBusy);
+  table.remove(*third);
   EXPECT_EQ(share.leases, 2u);
-  EXPECT_TRUE(table->add(second).ok());
+  EXPECT_TRUE(table.add(second).ok());
 }
 
 }  // namespace

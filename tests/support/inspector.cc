@@ -24,16 +24,18 @@ std::vector<NodeId> Inspector::objects() const { return tree_.objects(); }
 ObjectState Inspector::object(NodeId node) const { return tree_.object(node); }
 
 std::optional<SsdCopy> Inspector::ssd_copy(NodeId node) const {
-  const auto place = cache_.store().ssd_place(node);
+  const auto place = cache_.store().presence().place(node);
   if (!place) return std::nullopt;
   return SsdCopy{.slot = place->slot, .generation = place->generation};
 }
 
 std::vector<RamPage> Inspector::pages(NodeId node) const {
-  const cache::NodeStore& store = cache_.store();
+  const cache::ObjectStore& store = cache_.store();
+  const cache::Presence& presence = store.presence();
   const allocator::Pool& pool = store.pool();
   std::vector<RamPage> pages;
-  for (model::SlotId slot = store.first_page(node); slot.valid(); slot = store.next_page(slot)) {
+  for (model::SlotId slot = presence.first_page(node); slot.valid();
+       slot = presence.next_page(slot)) {
     const allocator::SlotPlace place = pool.place(slot);
     pages.push_back({.segment = place.segment,
                      .generation = pool.page(slot).generation(),
@@ -44,21 +46,23 @@ std::vector<RamPage> Inspector::pages(NodeId node) const {
 }
 
 CacheCounters Inspector::counters() const {
-  const cache::NodeStore& store = cache_.store();
-  const cache::StoreCounters& counters = store.counters();
+  const cache::Presence& presence = cache_.store().presence();
+  const cache::TierCounts& ram = presence.counts(model::TierId::kRam);
+  const cache::TierCounts& ssd = presence.counts(model::TierId::kSsd);
+  const cache::StoreCounters& counters = cache_.store().counters();
   return {.spans = counters.spans,
           .checkpoints = counters.checkpoints,
-          .ram_spans = counters.resident_spans,
-          .ram_checkpoints = counters.resident_checkpoints,
-          .ssd_spans = counters.ssd_spans,
-          .ssd_checkpoints = counters.ssd_checkpoints,
-          .ssd_only = store.nonresident_count(),
+          .ram_spans = ram.spans,
+          .ram_checkpoints = ram.checkpoints,
+          .ssd_spans = ssd.spans,
+          .ssd_checkpoints = ssd.checkpoints,
+          .ssd_only = presence.count_below_ram(),
           .evicted_spans = counters.evicted_spans,
           .evicted_checkpoints = counters.evicted_checkpoints,
           .left_ram = counters.left_ram,
-          .evictions = store.evictions(),
+          .evictions = counters.made_room(),
           .promoted = counters.promoted,
-          .ssd_evicted = counters.ssd_evicted,
+          .ssd_evicted = cache_.evictor().evicted_copies(),
           .quarantined = counters.quarantined,
           .stale_dropped = counters.stale_dropped};
 }
@@ -91,7 +95,7 @@ std::vector<allocator::SegmentView> Inspector::segments(model::DomainId domain) 
 
 const allocator::SegmentSupply& Inspector::supply() const { return cache_.store().pool().supply(); }
 
-uint64_t Inspector::table_bytes() const { return cache_.store().table_bytes(); }
+uint64_t Inspector::table_bytes() const { return cache_.table_bytes(); }
 
 uint64_t Inspector::steps() const { return cache_.store().work().steps(); }
 

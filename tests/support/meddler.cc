@@ -6,9 +6,9 @@ namespace quire::tests {
 
 using model::NodeId;
 
-uint64_t Meddler::evict(uint64_t count) { return cache_.store().evict(count); }
+uint64_t Meddler::evict(uint64_t count) { return cache_.evictor().evict(count); }
 
-bool Meddler::evict_from_ssd() { return cache_.store().evict_one_from_ssd(); }
+bool Meddler::evict_from_ssd() { return cache_.evictor().evict_copy(model::TierId::kSsd); }
 
 uint64_t Meddler::empty_ssd() {
   uint64_t count = 0;
@@ -18,11 +18,17 @@ uint64_t Meddler::empty_ssd() {
 
 bool Meddler::drop(NodeId node) { return cache_.store().drop(node, cache::DropReason::kEvicted); }
 
-void Meddler::use(NodeId node) { cache_.store().use(node); }
+void Meddler::use(NodeId node) { cache_.board().used(node); }
 
-void Meddler::pin(NodeId node) { cache_.store().pin(node); }
+// Pins are objects; by hand they are counts.
+void Meddler::pin(NodeId node) {
+  cache_.store().tree().marks().add_pin(node, cache::PinKind::kResidency);
+}
 
-void Meddler::unpin(NodeId node) { cache_.store().unpin(node); }
+void Meddler::unpin(NodeId node) {
+  const cache::Pin last(&cache_.store(), node, cache::PinKind::kResidency);
+  cache_.store().tree().marks().remove_pin(node, cache::PinKind::kResidency);
+}
 
 void Meddler::corrupt(NodeId node, uint64_t offset, size_t page) {
   Inspector(cache_).pages(node).at(page).bytes[offset] ^= std::byte{1};
@@ -35,20 +41,25 @@ void Meddler::set_checksum(NodeId node, uint32_t crc32c, size_t page) {
 }
 
 void Meddler::put_on_ssd(NodeId node, uint32_t slot) {
-  cache_.store().set_on_ssd(node, {.slot = slot, .generation = 0});
+  cache_.store().gain_copy(node, model::TierId::kSsd, {.slot = slot, .generation = 0});
 }
 
-bool Meddler::leave_ram(NodeId node) { return cache_.store().leave_ram(node); }
+bool Meddler::leave_ram(NodeId node) {
+  const bool has_copy = cache_.store().tree().node(node).has_copy_below(model::TierId::kRam);
+  if (!has_copy || !cache_.store().presence().may_leave(node, model::TierId::kRam)) return false;
+  cache_.store().leave_ram(node);
+  return true;
+}
 
 allocator::Pool::Growth Meddler::grow(model::DomainId domain) {
   return cache_.store().pool().grow(domain);
 }
 
-bool Meddler::reclaim_dead(uint32_t budget) { return cache_.store().reclaim_dead(budget); }
+bool Meddler::reclaim_dead(uint32_t budget) { return cache_.store().dead_roots().reclaim(budget); }
 
 allocator::PageEntry& Meddler::entry(NodeId node, size_t page) {
-  model::SlotId slot = cache_.store().first_page(node);
-  for (; page > 0 && slot.valid(); --page) slot = cache_.store().next_page(slot);
+  model::SlotId slot = cache_.store().presence().first_page(node);
+  for (; page > 0 && slot.valid(); --page) slot = cache_.store().presence().next_page(slot);
   QUIRE_CHECK(slot.valid());
   return cache_.store().pool().page(slot);
 }

@@ -17,7 +17,7 @@ struct CacheChoice {
   uint64_t seed = 0;
   bool ssd = false;  // copies on an SSD may be told of; a tier is not there
 };
-// LRU in RAM and, if asked for, the coarse one on SSD.
+// LRU in RAM and, if asked for, by runs on SSD.
 std::unique_ptr<cache::Cache> make_cache(allocator::Pool& pool, const CacheChoice& choice = {});
 
 struct NewObject {
@@ -28,7 +28,7 @@ struct NewObject {
   uint32_t units = 0;  // position of its end
 };
 
-enum class Room : uint8_t { kHave, kPending, kNone };
+using cache::Room;
 
 class ObjectMaker {
  public:

@@ -16,7 +16,7 @@ NodeKind node_kind(model::FillKind kind) {
 template <typename Visit>
 void TreeInspector::for_each_node(Visit&& visit) const {
   for (uint32_t i = 0; i < tree_.end_of_nodes(); ++i) {
-    const NodeKind kind = cache::kind_of(tree_.link(NodeId{i}));
+    const NodeKind kind = tree_.node(NodeId{i}).kind();
     if (kind != NodeKind::kFree) visit(NodeId{i}, kind);
   }
 }
@@ -42,15 +42,17 @@ std::vector<NodeId> TreeInspector::objects() const {
   return found;
 }
 
-ObjectState TreeInspector::object(NodeId node) const {
-  const cache::NodeLink& link = tree_.link(node);
-  return {.units = link.units,
-          .pins = link.pins,
-          .in_ram = link.resident != 0,
-          .on_ssd = link.on_ssd != 0,
-          .moving = link.moving != 0,
-          .quarantined = link.quarantined != 0,
-          .may_have_checkpoints = link.has_checkpoints != 0};
+ObjectState TreeInspector::object(NodeId id) const {
+  const cache::Node& node = tree_.node(id);
+  const cache::NodeMarks& marks = tree_.marks();
+  return {.units = node.units(),
+          .pins = marks.pins(id, cache::PinKind::kPresence) +
+                  marks.pins(id, cache::PinKind::kResidency),
+          .in_ram = node.is_in_ram(),
+          .on_ssd = node.is_in(model::TierId::kSsd),
+          .moving = node.is_moving(),
+          .quarantined = node.is_quarantined(),
+          .may_have_checkpoints = node.has_checkpoints()};
 }
 
 uint64_t TreeInspector::pin_count() const {
@@ -65,11 +67,11 @@ uint64_t TreeInspector::moving_count() const {
   return count;
 }
 
-void TreeInspector::pin(NodeId node) { ++tree_.link(node).pins; }
+void TreeInspector::pin(NodeId node) { tree_.marks().add_pin(node, cache::PinKind::kPresence); }
 
 // A checkpoint has no children, and keeps its owner where spans name their first one.
 void TreeInspector::set_owner_tag(NodeId checkpoint, uint32_t tag) {
-  tree_.link(checkpoint).first_child = tag;
+  tree_.marks().set_owner_tag(checkpoint, tag);
 }
 
 }  // namespace quire::tests

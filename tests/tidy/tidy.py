@@ -28,10 +28,11 @@ FOLDERS = {
 # Rooms of a folder: each includes itself and what stands on its list, and nothing of the folder's
 # top, which may include them all, but for the leaves.
 ROOMS = {
-    "cache/tree": set(),
-    "cache/eviction": set(),
-    "cache/objects": {"cache/tree", "cache/eviction"},
-    "cache/serve": {"cache/tree", "cache/objects"},
+    "cache/accounts": set(),
+    "cache/tree": {"cache/accounts"},
+    "cache/objects": {"cache/accounts", "cache/tree"},
+    "cache/eviction": {"cache/accounts", "cache/tree", "cache/objects"},
+    "cache/serve": {"cache/accounts", "cache/tree", "cache/objects", "cache/eviction"},
     "tiering/io": set(),
     "tiering/disk": {"tiering/io"},
     "tiering/ssd": {"tiering/disk", "tiering/io"},
@@ -78,7 +79,7 @@ HAND_ROUNDED = re.compile(
 BOUNDARY_HOME = "model/boundary.cc"
 # Tests and benches ask what is in a cache through tests/support/inspector.h, but for the unit tests
 # of the cache's parts.
-INSIDE_OF_CACHE = re.compile(r"\bcache\(\)\.store\(\)|->store\(\)|\bNodeStore\b|\bNodeLink\b|\bStoreCounters\b")
+INSIDE_OF_CACHE = re.compile(r"\bcache\(\)\.store\(\)|->store\(\)|\bObjectStore\b|\bcache::Node\b|\bStoreCounters\b")
 INSIDERS = ("tests/cache/", "tests/support/inspector", "tests/support/meddler",
             "tests/support/object_maker", "tests/support/tree_inspector")
 INCLUDE = re.compile(r'^\s*#include\s+(["<])([^">]+)[">]')

@@ -26,7 +26,7 @@ CASES = {
                              "a boundary written by hand"),
     "inside of the cache": ("tests/ssd/o.cc", "auto n = d.cache().store().counters().spans;\n",
                             "looks into the cache"),
-    "inside from a bench": ("bench/p.cc", "const cache::NodeStore& s = f();\n", "looks into the cache"),
+    "inside from a bench": ("bench/p.cc", "const cache::ObjectStore& s = f();\n", "looks into the cache"),
     "numerics alone": ("model/reference/h.cc", '#include "model/layout.h"\n', "knows nothing of"),
 }
 

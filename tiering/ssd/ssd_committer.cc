@@ -33,18 +33,18 @@ void SsdCommitter::merge(Erasure&& erasure) {
 }
 
 void SsdCommitter::take_releases() {
-  std::vector<cache::SsdRelease>& releases = parts_.cache->store().ssd_releases();
-  for (const cache::SsdRelease& release : releases) add_release(release);
+  std::vector<cache::GivenUpCopy>& releases = parts_.cache->store().given_up();
+  for (const cache::GivenUpCopy& release : releases) add_release(release);
   releases.clear();
 }
 
 bool SsdCommitter::evict_one() {
-  if (!parts_.cache->store().evict_one_from_ssd()) return false;
+  if (!parts_.cache->evictor().evict_copy(model::TierId::kSsd)) return false;
   take_releases();
   return true;
 }
 
-void SsdCommitter::add_release(const cache::SsdRelease& release) {
+void SsdCommitter::add_release(const cache::GivenUpCopy& release) {
   const SsdSlot slot{release.slot};
   const SsdSlot first = parts_.space->run_start(slot);
   const uint32_t offset = slot.value - first.value;
@@ -182,7 +182,7 @@ void SsdCommitter::finish_sync(const IoOp& op) {
 
 // Its nodes are pinned, so their root is there.
 model::RootId SsdCommitter::root_of(const Transfer& transfer) const {
-  return model::RootId{parts_.cache->store().tree().link(transfer.objects[0].node).root};
+  return parts_.cache->store().tree().node(transfer.objects[0].node).root();
 }
 
 void SsdCommitter::submit_batch() {

@@ -89,7 +89,7 @@ class SsdCommitter {
     std::vector<SsdSlot> slots;
     std::vector<uint32_t> held;  // regions that are, for this run
   };
-  void add_release(const cache::SsdRelease& release);
+  void add_release(const cache::GivenUpCopy& release);
   model::RootId root_of(const Transfer& transfer) const;
   bool drop_hopeless();
   void fail_unnamed(Transfer* transfer);

@@ -11,8 +11,8 @@
 
 namespace quire::tiering {
 
+using cache::Node;
 using cache::NodeKind;
-using cache::NodeLink;
 using model::NodeId;
 
 namespace {
@@ -61,7 +61,7 @@ bool SsdMover::moves_for(model::DomainId domain) const {
   const cache::PrefixTree& tree = parts_.cache->store().tree();
   return std::any_of(transfers_.begin(), transfers_.end(), [&](const Transfer& transfer) {
     if (!transfer.in_use || transfer.object_count == 0) return false;
-    const model::RootId root{tree.link(transfer.objects[0].node).root};
+    const model::RootId root{tree.node(transfer.objects[0].node).root()};
     return parts_.cache->names().root(root).key.domain == domain;
   });
 }
@@ -98,11 +98,11 @@ void SsdMover::give_back(Transfer* transfer) {
 }
 
 uint64_t SsdMover::object_bytes(NodeId node) const {
-  return slot_bytes(parts_.cache->store().plan_of(node));
+  return slot_bytes(parts_.cache->store().presence().plan_of(node));
 }
 
 uint64_t SsdMover::encoded_slot_bytes(NodeId node) const {
-  const auto place = parts_.cache->store().ssd_place(node);
+  const auto place = parts_.cache->store().presence().place(node);
   const uint64_t slot = parts_.files->slot_bytes(SsdSlot{place->slot}.region());
   return slot == object_bytes(node) ? 0 : slot;
 }
@@ -149,7 +149,8 @@ void SsdMover::forget_segment(const std::byte* data) {
 }
 
 void SsdMover::add_object(Transfer& transfer, NodeId node, std::span<const model::SlotId> slots) {
-  const std::vector<model::PlannedPage>& plan = parts_.cache->store().plan_of(node).pages;
+  const std::vector<model::PlannedPage>& plan =
+      parts_.cache->store().presence().plan_of(node).pages;
   QUIRE_CHECK(transfer.object_count < kMaxRunObjects && plan.size() == slots.size());
   TransferObject& object = transfer.objects[transfer.object_count++];
   object = TransferObject{.node = node,
@@ -170,8 +171,8 @@ void SsdMover::add_object(Transfer& transfer, NodeId node, std::span<const model
 }
 
 uint32_t SsdMover::first_layer_of(NodeId node, model::GroupIndex group) const {
-  const NodeLink& link = parts_.cache->store().tree().link(node);
-  const cache::Root& root = parts_.cache->names().root(model::RootId{link.root});
+  const Node& link = parts_.cache->store().tree().node(node);
+  const cache::Root& root = parts_.cache->names().root(link.root());
   const auto& layers = root.layout->layout.groups[group].layers;
   return layers.empty() ? 0 : layers.front().layer;
 }
@@ -180,7 +181,7 @@ void SsdMover::add_scratch_object(Transfer& transfer, NodeId node, std::byte* sc
   TransferObject& object = transfer.objects[transfer.object_count++];
   object = TransferObject{.node = node, .first_page = static_cast<uint32_t>(transfer.pages.size())};
   uint64_t slot_offset = 0;
-  for (const model::PlannedPage& page : parts_.cache->store().plan_of(node).pages) {
+  for (const model::PlannedPage& page : parts_.cache->store().presence().plan_of(node).pages) {
     transfer.pages.push_back({.data = scratch + slot_offset,
                               .bytes = page.bytes,
                               .slot_offset = slot_offset,

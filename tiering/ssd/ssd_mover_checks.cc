@@ -8,7 +8,7 @@
 
 namespace quire::tiering {
 
-using cache::NodeLink;
+using cache::Node;
 
 namespace {
 
@@ -81,14 +81,15 @@ bool SsdMover::header_matches(const Transfer& transfer, uint32_t object_index) c
   const TransferObject& object = transfer.objects[object_index];
   const ExtentHeader& header = transfer.headers[object_index];
   const cache::PrefixTree& tree = parts_.cache->store().tree();
-  const NodeLink& link = tree.link(object.node);
-  const cache::Root& root = parts_.cache->names().root(model::RootId{link.root});
+  const Node& link = tree.node(object.node);
+  const cache::Root& root = parts_.cache->names().root(link.root());
   const std::span<const uint16_t> more = parts_.files->more_regions(transfer.first.region());
   const bool identity =
       check(header).ok() && header.instance == instance_ &&
       header.slot == transfer.first.value + object_index && header.key == tree.key(object.node) &&
-      header.root == root.hash && header.kind == link.kind && header.units == link.units &&
-      static_cast<uint16_t>(header.generation) == link.ssd_generation &&
+      header.root == root.hash && header.kind == static_cast<uint8_t>(link.kind()) &&
+      header.units == link.units() &&
+      static_cast<uint16_t>(header.generation) == tree.marks().copy_generation(object.node) &&
       header.layout_digest == root.layout->digest && header.page_count == object.page_count &&
       header.more_count == more.size() && std::equal(more.begin(), more.end(), header.more.begin());
   return identity && header_fits_pages(transfer, object_index);

@@ -317,7 +317,7 @@ class Restorer {
     const cache::Root& root = parts_.cache->names().root(known.id);
     if (run.parent_units == 0) return run.parent_key == root.hash ? root.node : NodeId{};
     const auto found = parts_.cache->store().tree().find(known.id, NodeKind::kSpan, run.parent_key);
-    if (!found || parts_.cache->store().tree().link(*found).units != run.parent_units) return {};
+    if (!found || parts_.cache->store().tree().node(*found).units() != run.parent_units) return {};
     return *found;
   }
 
@@ -329,19 +329,22 @@ class Restorer {
 
   Placed restore_objects(const RunRecord& run, const KnownRoot& root) {
     const auto kind = static_cast<NodeKind>(run.key.kind);
-    cache::NodeStore& store = parts_.cache->store();
+    cache::ObjectStore& store = parts_.cache->store();
     NodeId parent = parent_of(run, root);
     Placed placed;
     // The misses of a run overlap: most of a restart is waiting for memory.
     for (const Hash256& key : run.keys) store.tree().prefetch(root.id, kind, key);
     for (; placed.end < run.keys.size(); ++placed.end) {
       const uint32_t i = placed.end;
-      const cache::SsdPlace place{.slot = run.key.slot.value + i,
-                                  .generation = static_cast<uint16_t>(run.generation + i)};
+      const cache::CopyPlace place{.slot = run.key.slot.value + i,
+                                   .generation = static_cast<uint16_t>(run.generation + i)};
       auto node = store.tree().find(root.id, kind, run.keys[i]);
       if (!node) {
-        node =
-            store.add_on_ssd(parent, kind, run.keys[i], run.key.units + i * run.unit_step, place);
+        node = store.restore({.parent = parent,
+                              .kind = kind,
+                              .key = run.keys[i],
+                              .units = run.key.units + i * run.unit_step},
+                             model::TierId::kSsd, place);
         placed.full = !node;
         if (placed.full) break;
         placed.served |= 1u << i;
@@ -358,9 +361,9 @@ class Restorer {
       return;
     }
     ++report_.checkpoints;
-    cache::NodeLink& link = parts_.cache->store().tree().link(node);
-    link.first_child = run.owner_tag;
-    link.kept = run.kept ? 1 : 0;
+    cache::NodeMarks& marks = parts_.cache->store().tree().marks();
+    marks.set_owner_tag(node, run.owner_tag);
+    marks.set_kept(node, run.kept);
   }
 
   // What the manifest says of positions agrees with the layout.

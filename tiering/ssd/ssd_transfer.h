@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "cache/objects/pin.h"
 #include "model/ids.h"
 #include "tiering/disk/manifest.h"
 #include "tiering/disk/ssd_format.h"
@@ -47,6 +48,7 @@ struct ObjectTask : CopyTask {
 
 struct TransferObject {
   model::NodeId node;
+  cache::Pin pin;           // until its owner has taken note of its end
   uint32_t first_page = 0;  // in Transfer::pages
   uint32_t page_count = 0;
   uint32_t ops_left = 0;
@@ -96,6 +98,8 @@ struct Transfer {
   uint64_t stored_slot_bytes = 0;
   int64_t progress_ns = 0;  // of those in flight: the first was issued, or one came back
   bool hung_reported = false;
+  // Demote only: the parent's copy stays, or the child's would be lost with it.
+  cache::Pin parent_pin;
   // Demote only, for the manifest.
   RunRecord run;
   int64_t since_ns = 0;       // its oldest object became a candidate

@@ -1,4 +1,4 @@
-// What is in RAM, on SSD, or both (cache/objects/node_residency.cc).
+// What is in RAM, on SSD, or both (cache/objects/presence.h, object_store.h).
 #include <gtest/gtest.h>
 
 #include <map>
@@ -12,14 +12,16 @@ namespace {
 
 using model::NodeId;
 
-TEST(NodeResidency, CopyKeepsItsPlaceInRamAndOnSsd) {
+constexpr model::TierId kSsd = model::TierId::kSsd;
+
+TEST(Presence, CopyKeepsItsPlaceInRamAndOnSsd) {
   StoreRig rig;
   const auto chain = rig.add_chain(2, 1);
-  NodeStore& store = rig.store();
+  ObjectStore& store = rig.store();
   EXPECT_FALSE(rig.inspect().ssd_copy(chain[1]));
-  store.set_on_ssd(chain[1], {.slot = 0x3fff'fffd, .generation = 77});
+  store.gain_copy(chain[1], kSsd, {.slot = 0x3fff'fffd, .generation = 77});
   EXPECT_EQ(rig.inspect().ssd_copy(chain[1])->slot, 0x3fff'fffdu);
-  ASSERT_TRUE(store.leave_ram(chain[1]));
+  ASSERT_TRUE(rig.meddle().leave_ram(chain[1]));
   EXPECT_FALSE(rig.inspect().in_ram(chain[1]));
   EXPECT_TRUE(rig.inspect().pages(chain[1]).empty());
   EXPECT_EQ(rig.inspect().ssd_copy(chain[1])->slot, 0x3fff'fffdu);
@@ -30,146 +32,160 @@ TEST(NodeResidency, CopyKeepsItsPlaceInRamAndOnSsd) {
   store.make_resident(chain[1], rig.slots(model::FillKind::kSpan, 4));
   EXPECT_TRUE(rig.inspect().in_ram(chain[1]));
   EXPECT_EQ(rig.inspect().ssd_copy(chain[1])->slot, 0x3fff'fffdu);
-  store.check_invariants();
+  rig.cache().check_invariants();
 }
 
-TEST(NodeResidency, WhatHasNoCopyOrAPinOrAChildInRamStays) {
+TEST(Presence, WhatHasNoCopyOrAPinOrAChildInRamStays) {
   StoreRig rig;
   const auto chain = rig.add_chain(3, 1);
-  NodeStore& store = rig.store();
-  EXPECT_FALSE(store.leave_ram(chain[2])) << "no copy";
-  for (uint32_t i = 0; i < 3; ++i) store.set_on_ssd(chain[i], {.slot = i, .generation = 0});
-  EXPECT_FALSE(store.leave_ram(chain[1])) << "a child in RAM";
-  store.pin(chain[2]);
-  EXPECT_FALSE(store.leave_ram(chain[2])) << "pinned";
-  store.unpin(chain[2]);
-  EXPECT_TRUE(store.leave_ram(chain[2]));
-  EXPECT_TRUE(store.leave_ram(chain[1]));
-  EXPECT_TRUE(store.leave_ram(chain[0]));
-  store.check_invariants();
+  ObjectStore& store = rig.store();
+  EXPECT_FALSE(rig.meddle().leave_ram(chain[2])) << "no copy";
+  for (uint32_t i = 0; i < 3; ++i) store.gain_copy(chain[i], kSsd, {.slot = i, .generation = 0});
+  EXPECT_FALSE(rig.meddle().leave_ram(chain[1])) << "a child in RAM";
+  rig.meddle().pin(chain[2]);
+  EXPECT_FALSE(rig.meddle().leave_ram(chain[2])) << "pinned";
+  rig.meddle().unpin(chain[2]);
+  EXPECT_TRUE(rig.meddle().leave_ram(chain[2]));
+  EXPECT_TRUE(rig.meddle().leave_ram(chain[1]));
+  EXPECT_TRUE(rig.meddle().leave_ram(chain[0]));
+  rig.cache().check_invariants();
 }
 
 // Memory is made without losing what the SSD holds, deepest first.
-TEST(NodeResidency, EvictionLeavesWhatIsOnSsdPresent) {
+TEST(Presence, EvictionLeavesWhatIsOnSsdPresent) {
   StoreRig rig;
   const auto chain = rig.add_chain(4, 1);
-  NodeStore& store = rig.store();
-  for (uint32_t i = 0; i < 2; ++i) store.set_on_ssd(chain[i], {.slot = i, .generation = 0});
-  EXPECT_EQ(store.evict(0), 4u);
+  ObjectStore& store = rig.store();
+  for (uint32_t i = 0; i < 2; ++i) store.gain_copy(chain[i], kSsd, {.slot = i, .generation = 0});
+  EXPECT_EQ(rig.meddle().evict(), 4u);
   EXPECT_EQ(rig.inspect().counters().spans, 2u) << "the head stays, on SSD";
   EXPECT_EQ(rig.inspect().counters().ram_spans, 0u);
   EXPECT_EQ(rig.inspect().counters().evicted_spans, 2u);
   EXPECT_EQ(rig.inspect().counters().left_ram, 2u);
-  EXPECT_TRUE(store.ssd_releases().empty());
-  store.check_invariants();
+  EXPECT_TRUE(store.given_up().empty());
+  rig.cache().check_invariants();
 }
 
-TEST(NodeResidency, DropReportsTheCopyOnce) {
+TEST(Presence, DropReportsTheCopyOnce) {
   StoreRig rig;
   const auto chain = rig.add_chain(2, 1);
-  NodeStore& store = rig.store();
-  store.set_on_ssd(chain[0], {.slot = 5, .generation = 1});
-  store.set_on_ssd(chain[1], {.slot = 6, .generation = 2});
-  ASSERT_TRUE(store.leave_ram(chain[1]));
+  ObjectStore& store = rig.store();
+  store.gain_copy(chain[0], kSsd, {.slot = 5, .generation = 1});
+  store.gain_copy(chain[1], kSsd, {.slot = 6, .generation = 2});
+  ASSERT_TRUE(rig.meddle().leave_ram(chain[1]));
   ASSERT_TRUE(store.drop(chain[1], DropReason::kEvicted));
-  ASSERT_EQ(store.ssd_releases().size(), 1u);
-  EXPECT_EQ(store.ssd_releases()[0].slot, 6u);
-  EXPECT_EQ(store.ssd_releases()[0].units, 4u);
-  EXPECT_EQ(store.ssd_releases()[0].unit_step, 2u);
+  ASSERT_EQ(store.given_up().size(), 1u);
+  EXPECT_EQ(store.given_up()[0].slot, 6u);
+  EXPECT_EQ(store.given_up()[0].units, 4u);
+  EXPECT_EQ(store.given_up()[0].unit_step, 2u);
   EXPECT_EQ(rig.inspect().counters().ssd_spans, 1u);
-  store.check_invariants();
+  rig.cache().check_invariants();
 }
 
-TEST(NodeResidency, SsdEvictionTakesTheLeastRecentlyUsedLeaf) {
+TEST(Presence, SsdEvictionTakesTheLeastRecentlyUsedLeaf) {
   StoreRig rig;
-  NodeStore& store = rig.store();
+  ObjectStore& store = rig.store();
   const auto old_chain = rig.add_chain(40, 1);
   const auto new_chain = rig.add_chain(40, 100);
   uint32_t slot = 0;
   for (const auto& chain : {new_chain, old_chain}) {
-    for (const NodeId node : chain) store.set_on_ssd(node, {.slot = slot++, .generation = 0});
+    for (const NodeId node : chain) store.gain_copy(node, kSsd, {.slot = slot++, .generation = 0});
   }
-  store.evict(0);
-  store.use(old_chain.front());
-  store.use(new_chain.back());
-  for (int i = 0; i < 40; ++i) ASSERT_TRUE(store.evict_one_from_ssd());
+  rig.meddle().evict();
+  rig.meddle().use(old_chain.front());
+  rig.meddle().use(new_chain.back());
+  for (int i = 0; i < 40; ++i) ASSERT_TRUE(rig.meddle().evict_from_ssd());
   EXPECT_EQ(rig.inspect().counters().spans, 40u);
   EXPECT_TRUE(rig.inspect().find(model::FillKind::kSpan, rig.key(139)));
   EXPECT_FALSE(rig.inspect().find(model::FillKind::kSpan, rig.key(1)));
-  store.check_invariants();
+  rig.cache().check_invariants();
 }
 
-TEST(NodeResidency, CopyOfWhatIsInRamIsGivenUpAndTheNodeStays) {
+TEST(Presence, CopyOfWhatIsInRamIsGivenUpAndTheNodeStays) {
   StoreRig rig;
   const auto chain = rig.add_chain(1, 1);
-  NodeStore& store = rig.store();
-  store.set_on_ssd(chain[0], {.slot = 9, .generation = 0});
-  ASSERT_TRUE(store.evict_one_from_ssd());
+  ObjectStore& store = rig.store();
+  store.gain_copy(chain[0], kSsd, {.slot = 9, .generation = 0});
+  ASSERT_TRUE(rig.meddle().evict_from_ssd());
   EXPECT_EQ(rig.inspect().counters().spans, 1u);
   EXPECT_TRUE(rig.inspect().in_ram(chain[0]));
   EXPECT_FALSE(rig.inspect().ssd_copy(chain[0]));
-  EXPECT_EQ(store.ssd_releases().size(), 1u);
-  store.check_invariants();
+  EXPECT_EQ(store.given_up().size(), 1u);
+  rig.cache().check_invariants();
 }
 
 // A full SSD takes room from contexts that are wholly in RAM, too.
-TEST(NodeResidency, CopiesOfAChainInRamGoDeepestFirst) {
+TEST(Presence, CopiesOfAChainInRamGoDeepestFirst) {
   StoreRig rig;
   const auto chain = rig.add_chain(5, 1);
-  NodeStore& store = rig.store();
-  for (uint32_t i = 0; i < 5; ++i) store.set_on_ssd(chain[i], {.slot = i, .generation = 0});
+  ObjectStore& store = rig.store();
+  for (uint32_t i = 0; i < 5; ++i) store.gain_copy(chain[i], kSsd, {.slot = i, .generation = 0});
   for (uint32_t i = 5; i > 0; --i) {
-    store.ssd_releases().clear();
-    ASSERT_TRUE(store.evict_one_from_ssd());
-    EXPECT_EQ(store.ssd_releases().at(0).slot, i - 1);
-    store.check_invariants();
+    store.given_up().clear();
+    ASSERT_TRUE(rig.meddle().evict_from_ssd());
+    EXPECT_EQ(store.given_up().at(0).slot, i - 1);
+    rig.cache().check_invariants();
   }
-  EXPECT_FALSE(store.evict_one_from_ssd());
+  EXPECT_FALSE(rig.meddle().evict_from_ssd());
   EXPECT_EQ(rig.inspect().counters().ram_spans, 5u);
 }
 
-// What a session's pinned end keeps from the policy leaves RAM all the same when it is durable.
-TEST(NodeResidency, PathIsThinnedButForItsEnd) {
+// Who pins a node's presence does not care where it is: a session's end keeps no path in RAM.
+TEST(Presence, PathOfAPinnedEndLeavesRamFromItsEndOn) {
   StoreRig rig;
-  NodeStore& store = rig.store();
-  const auto chain = rig.add_chain(400, 1);
-  const NodeId tip = chain.back();
-  store.pin(tip);
-  store.pin(chain[100]);
-  for (uint32_t i = 0; i < 400; ++i) {
-    if (i != 200) store.set_on_ssd(chain[i], {.slot = i, .generation = 0});
+  ObjectStore& store = rig.store();
+  const auto chain = rig.add_chain(40, 1);
+  const Pin tip(&store, chain.back(), PinKind::kPresence);
+  EXPECT_EQ(rig.meddle().evict(), 0u) << "no copy, and it must stay present";
+  for (uint32_t i = 0; i < 40; ++i) {
+    if (i != 20) store.gain_copy(chain[i], kSsd, {.slot = i, .generation = 0});
   }
-  EXPECT_FALSE(store.evict_one(rig.root().key.domain)) << "the policy knows none of them";
-  EXPECT_EQ(store.thin_path(tip), 256u);
-  store.check_invariants();
-  EXPECT_EQ(store.thin_path(tip), 400u - 16 - 256 - 2);
-  EXPECT_EQ(store.thin_path(tip), 0u);
-  EXPECT_TRUE(rig.inspect().in_ram(chain[100])) << "pinned";
-  EXPECT_TRUE(rig.inspect().in_ram(chain[200])) << "without a copy";
-  EXPECT_TRUE(rig.inspect().in_ram(chain[384])) << "the end of the path";
-  EXPECT_EQ(rig.inspect().counters().spans, 400u);
-  store.check_invariants();
-  store.unpin(chain[100]);
-  store.unpin(tip);
+  Pin resident(&store, chain[30], PinKind::kResidency);
+  EXPECT_EQ(rig.meddle().evict(), 9u) << "down to what somebody reads";
+  EXPECT_TRUE(rig.inspect().in_ram(chain[30]));
+  resident.reset();
+  EXPECT_EQ(rig.meddle().evict(), 10u) << "down to what has no copy";
+  EXPECT_TRUE(rig.inspect().in_ram(chain[20]));
+  EXPECT_TRUE(rig.inspect().in_ram(chain[0]));
+  EXPECT_EQ(rig.inspect().counters().spans, 40u);
+  rig.cache().check_invariants();
 }
 
-TEST(NodeResidency, ManyChildrenInRamAreCountedExactly) {
+// More than the bits of a node hold.
+TEST(Presence, ManyPinsAreCountedExactly) {
+  StoreRig rig;
+  const auto chain = rig.add_chain(1, 1);
+  std::vector<Pin> pins;
+  for (int i = 0; i < 300; ++i) {
+    pins.emplace_back(&rig.store(), chain[0],
+                      i % 2 == 0 ? PinKind::kPresence : PinKind::kResidency);
+    ASSERT_EQ(rig.inspect().object(chain[0]).pins, pins.size());
+  }
+  while (!pins.empty()) {
+    EXPECT_EQ(rig.meddle().evict(), 0u);
+    pins.pop_back();
+    ASSERT_EQ(rig.inspect().object(chain[0]).pins, pins.size());
+  }
+  EXPECT_EQ(rig.meddle().evict(), 1u);
+}
+
+TEST(Presence, ManyChildrenInRamAreCountedExactly) {
   StoreRig rig;
   const auto head = rig.add_chain(1, 1);
-  NodeStore& store = rig.store();
-  store.set_on_ssd(head[0], {.slot = 0, .generation = 0});
+  ObjectStore& store = rig.store();
+  store.gain_copy(head[0], kSsd, {.slot = 0, .generation = 0});
   std::vector<NodeId> children;
   for (uint32_t i = 0; i < 130; ++i) {
     children.push_back(rig.add_span(head[0], 10 + i));
-    store.set_on_ssd(children.back(), {.slot = 1 + i, .generation = 0});
+    store.gain_copy(children.back(), kSsd, {.slot = 1 + i, .generation = 0});
   }
-  store.check_invariants();
+  rig.cache().check_invariants();
   for (const NodeId child : children) {
-    EXPECT_FALSE(store.leave_ram(head[0]));
-    ASSERT_TRUE(store.leave_ram(child));
-    store.check_invariants();
+    EXPECT_FALSE(rig.meddle().leave_ram(head[0]));
+    ASSERT_TRUE(rig.meddle().leave_ram(child));
+    rig.cache().check_invariants();
   }
-  EXPECT_TRUE(store.leave_ram(head[0]));
+  EXPECT_TRUE(rig.meddle().leave_ram(head[0]));
 }
 
 // Every node a plain record; every call that may move one is compared with it.
@@ -200,8 +216,7 @@ class Model {
   }
 
   void check() {
-    NodeStore& store = rig_.store();
-    store.check_invariants();
+    rig_.cache().check_invariants();
     uint64_t resident = 0;
     uint64_t copies = 0;
     for (const auto& [id, state] : nodes_) {
@@ -222,13 +237,13 @@ class Model {
 
   void finish() {
     for (const auto& [id, state] : nodes_) {
-      for (uint32_t i = 0; i < state.pins; ++i) rig_.store().unpin(NodeId{id});
+      for (uint32_t i = 0; i < state.pins; ++i) rig_.meddle().unpin(NodeId{id});
     }
     // A node without a copy goes when what the SSD holds below it has gone.
-    while (rig_.store().evict(0) > 0 || rig_.store().evict_one_from_ssd()) {
+    while (rig_.meddle().evict() > 0 || rig_.meddle().evict_from_ssd()) {
     }
     EXPECT_EQ(rig_.inspect().counters().spans, 0u);
-    rig_.store().check_invariants();
+    rig_.cache().check_invariants();
   }
 
  private:
@@ -278,7 +293,7 @@ class Model {
     State& state = nodes_.at(node.value);
     if (!state.resident || state.slot != 0) return;
     state.slot = next_slot_++;
-    rig_.store().set_on_ssd(node, {.slot = state.slot, .generation = 0});
+    rig_.store().gain_copy(node, kSsd, {.slot = state.slot, .generation = 0});
   }
   void leave() {
     const NodeId node = any();
@@ -286,7 +301,7 @@ class Model {
     State& state = nodes_.at(node.value);
     const bool may =
         state.resident && state.slot != 0 && state.pins == 0 && !has_child_in_ram(node);
-    ASSERT_EQ(rig_.store().leave_ram(node), may);
+    ASSERT_EQ(rig_.meddle().leave_ram(node), may);
     if (may) state.resident = false;
   }
   void bring_back() {
@@ -302,7 +317,7 @@ class Model {
     if (!node.valid()) return;
     State& state = nodes_.at(node.value);
     if (!state.resident || state.slot == 0) return;
-    rig_.store().forget_ssd(node);
+    rig_.store().lose_copy(node, kSsd, Why::kDropped);
     state.slot = 0;
   }
   void drop() {
@@ -319,18 +334,18 @@ class Model {
     State& state = nodes_.at(node.value);
     if (state.pins > 0 && random_() % 2 == 0) {
       --state.pins;
-      rig_.store().unpin(node);
+      rig_.meddle().unpin(node);
     } else {
       ++state.pins;
-      rig_.store().pin(node);
+      rig_.meddle().pin(node);
     }
   }
   void give_up_copy() {
-    rig_.store().ssd_releases().clear();
-    const bool gone = rig_.store().evict_one_from_ssd();
-    ASSERT_EQ(rig_.store().ssd_releases().size(), gone ? 1u : 0u);
+    rig_.store().given_up().clear();
+    const bool gone = rig_.meddle().evict_from_ssd();
+    ASSERT_EQ(rig_.store().given_up().size(), gone ? 1u : 0u);
     if (!gone) return;
-    const uint32_t slot = rig_.store().ssd_releases()[0].slot;
+    const uint32_t slot = rig_.store().given_up()[0].slot;
     for (auto& [id, state] : nodes_) {
       if (state.slot != slot) continue;
       ASSERT_EQ(state.pins, 0u);
@@ -350,7 +365,7 @@ class Model {
   uint32_t next_slot_ = 1;
 };
 
-TEST(NodeResidency, RandomMovesAgreeWithPlainRecords) {
+TEST(Presence, RandomMovesAgreeWithPlainRecords) {
   for (uint64_t seed = 1; seed <= 12; ++seed) {
     Model model(seed);
     for (int i = 0; i < 1200; ++i) {

@@ -26,7 +26,7 @@
 
 namespace quire::cache {
 
-class NodeStore;
+class ObjectStore;
 
 // The server tells the donor's clients to unmap it, then gives it back to the pool.
 struct RetiredFrom {
@@ -37,7 +37,7 @@ struct RetiredFrom {
 
 class SegmentTaker {
  public:
-  explicit SegmentTaker(NodeStore* store) : store_(store) {}
+  explicit SegmentTaker(ObjectStore* store) : store_(store) {}
 
   // For a domain that has nothing of its own left to evict. True: a segment is on its way to it.
   bool ask(model::DomainId asker);
@@ -103,16 +103,19 @@ class SegmentTaker {
   void finish_weighing();
   void empty();
   bool empty_node(model::NodeId node, uint32_t& budget);
+  bool stays_below(model::NodeId node) const;
+  bool may_go(model::NodeId node) const;
   bool lies_here(model::NodeId node) const;
   void finish_emptying();
   void give_up_donor();
 
-  NodeStore* store_;
+  ObjectStore* store_;
   Job job_;
   std::deque<Claim> claims_;  // in the order in which they are served; late ones last
   std::vector<RetiredFrom> retired_;
-  std::vector<uint32_t> sessions_;    // by domain: how many are open
-  std::vector<uint64_t> refused_at_;  // by asker: NodeStore::offers() + 1 when no donor could give
+  std::vector<uint32_t> sessions_;  // by domain: how many are open
+  std::vector<uint64_t>
+      refused_at_;  // by asker: StoreCounters::offers + 1 when no donor could give
 };
 
 }  // namespace quire::cache

@@ -1,10 +1,10 @@
-#include "cache/objects/segment_taker.h"
+#include "cache/eviction/segment_taker.h"
 
 #include <algorithm>
 #include <limits>
 #include <utility>
 
-#include "cache/objects/node_store.h"
+#include "cache/objects/object_store.h"
 
 namespace quire::cache {
 
@@ -90,7 +90,7 @@ bool SegmentTaker::ask(DomainId asker) {
   if (claims_of(asker, false) > 0) return true;
   if (is_busy()) return claimed || job_.asker == asker || is_entitled(asker);
   const bool refused =
-      asker.value < refused_at_.size() && refused_at_[asker.value] == store_->offers() + 1;
+      asker.value < refused_at_.size() && refused_at_[asker.value] == store_->counters().offers + 1;
   if (refused || !is_entitled(asker)) return claimed;
   return start(asker) || claimed;
 }
@@ -221,13 +221,22 @@ void SegmentTaker::weigh() {
   }
 }
 
+bool SegmentTaker::stays_below(NodeId node) const {
+  return store_->tree().node(node).has_copy_below(model::TierId::kRam);
+}
+
+// Whoever pins a node's presence does not care where it is; what has no copy is gone, though.
+bool SegmentTaker::may_go(NodeId id) const {
+  const Node& node = store_->tree().node(id);
+  return stays_below(id) ? !node.is_pinned(PinKind::kResidency) : !node.is_pinned();
+}
+
 // False: it may not go. What has no copy takes with it all that depends on it.
 bool SegmentTaker::weigh_node(NodeId node) {
   const PrefixTree& tree = store_->tree();
-  const NodeLink& link = tree.link(node);
-  if (link.pins > 0) return false;
-  if (!is_object(kind_of(link)) || link.on_ssd) return true;
-  tree.for_each_child(node, [&](NodeId child) {
+  if (!may_go(node)) return false;
+  if (!tree.node(node).is_object() || stays_below(node)) return true;
+  tree.children(node).for_each([&](NodeId child) {
     if (job_.seen.insert(child.value).second) job_.open.push_back(child);
   });
   return true;
@@ -243,8 +252,9 @@ void SegmentTaker::finish_weighing() {
 
 // Since it was gathered the node may have gone, and its id may be another's.
 bool SegmentTaker::lies_here(NodeId node) const {
-  if (!is_object(kind_of(store_->tree().link(node)))) return false;
-  for (SlotId slot = store_->first_page(node); slot.valid(); slot = store_->next_page(slot)) {
+  if (!store_->tree().node(node).is_object()) return false;
+  const Presence& presence = store_->presence();
+  for (SlotId slot = presence.first_page(node); slot.valid(); slot = presence.next_page(slot)) {
     if (store_->pool().place(slot).segment == job_.segment) return true;
   }
   return false;
@@ -272,18 +282,18 @@ void SegmentTaker::empty() {
 // Leaf first. False: something was pinned meanwhile.
 bool SegmentTaker::empty_node(NodeId node, uint32_t& budget) {
   const PrefixTree& tree = store_->tree();
-  if (tree.link(node).on_ssd) {
-    if (tree.link(node).pins > 0) return false;
+  if (stays_below(node)) {
+    if (!may_go(node)) return false;
     --budget;
-    store_->leave_ram_out_of_order(node);
+    store_->leave_ram(node);
     return true;
   }
   job_.open.assign(1, node);
   while (!job_.open.empty() && budget > 0) {
     const NodeId top = job_.open.back();
-    if (tree.link(top).pins > 0) return false;
+    if (!may_go(top)) return false;
     if (!tree.is_leaf(top)) {
-      job_.open.push_back(PrefixTree::decode(tree.link(top).first_child));
+      job_.open.push_back(tree.children(top).first());
       continue;
     }
     --budget;
@@ -311,7 +321,7 @@ void SegmentTaker::give_up_donor() {
   const DomainId asker = job_.asker;
   job_ = Job{};
   if (refused_at_.size() <= asker.value) refused_at_.resize(asker.value + size_t{1});
-  refused_at_[asker.value] = store_->offers() + 1;
+  refused_at_[asker.value] = store_->counters().offers + 1;
 }
 
 }  // namespace quire::cache

@@ -1,0 +1,50 @@
+#include "cache/accounts/account_table.h"
+
+namespace quire::cache {
+
+using model::TenantId;
+using model::TierId;
+
+Account& AccountTable::at(TenantId tenant, TierId tier) {
+  if (accounts_.size() <= tenant.value) accounts_.resize(tenant.value + size_t{1});
+  return accounts_[tenant.value][model::index_of(tier)];
+}
+
+const Account& AccountTable::of(TenantId tenant, TierId tier) const {
+  static const Account kNone;
+  if (tenant.value >= accounts_.size()) return kNone;
+  return accounts_[tenant.value][model::index_of(tier)];
+}
+
+void AccountTable::charge(TenantId tenant, TierId tier, uint64_t bytes) {
+  at(tenant, tier).used_bytes += bytes;
+}
+
+void AccountTable::refund(TenantId tenant, TierId tier, uint64_t bytes) {
+  Account& account = at(tenant, tier);
+  QUIRE_CHECK(account.used_bytes >= bytes);
+  account.used_bytes -= bytes;
+}
+
+Reservation::Reservation(AccountTable* accounts, TenantId tenant, TierId tier, uint64_t bytes)
+    : accounts_(accounts), tenant_(tenant), tier_(tier), bytes_(bytes) {
+  accounts_->at(tenant, tier).reserved_bytes += bytes;
+}
+
+void Reservation::shrink(uint64_t bytes) {
+  QUIRE_CHECK(bytes <= bytes_);
+  if (bytes == 0) return;
+  bytes_ -= bytes;
+  Account& account = accounts_->at(tenant_, tier_);
+  QUIRE_CHECK(account.reserved_bytes >= bytes);
+  account.reserved_bytes -= bytes;
+}
+
+void Reservation::swap(Reservation& other) noexcept {
+  std::swap(accounts_, other.accounts_);
+  std::swap(tenant_, other.tenant_);
+  std::swap(tier_, other.tier_);
+  std::swap(bytes_, other.bytes_);
+}
+
+}  // namespace quire::cache

@@ -1,0 +1,44 @@
+// Tenants by number: whose hits a root serves, and who pays for a session (DESIGN section 12.2).
+//
+// A tenant belongs to a domain; the same name in two domains is two tenants. The empty name stands
+// for what the domain's tenants share. An id is held by the roots and sessions that name it and is
+// given to another tenant when the last of them let go. Bounded by them.
+// Threads: core only. Rare calls; allocates.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "model/ids.h"
+
+namespace quire::cache {
+
+class TenantTable {
+ public:
+  // Finds or makes it, and holds it once more.
+  model::TenantId hold(model::DomainId domain, std::string_view name);
+  void release(model::TenantId tenant);
+  model::DomainId domain_of(model::TenantId tenant) const;
+  const std::string& name_of(model::TenantId tenant) const;
+  size_t count() const { return by_name_.size(); }
+  // Ids in use are below; for sweeps. Some below are not in use.
+  uint32_t end_of_ids() const { return static_cast<uint32_t>(tenants_.size()); }
+  bool in_use(model::TenantId tenant) const { return tenants_[tenant.value].holders > 0; }
+
+ private:
+  struct Tenant {
+    model::DomainId domain;
+    std::string name;
+    uint32_t holders = 0;  // 0: the place is free
+  };
+  static std::string key_of(model::DomainId domain, std::string_view name);
+
+  std::vector<Tenant> tenants_;
+  std::vector<model::TenantId> free_;
+  std::unordered_map<std::string, model::TenantId> by_name_;  // "domain id 0 name"
+};
+
+}  // namespace quire::cache

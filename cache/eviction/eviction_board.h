@@ -1,0 +1,134 @@
+// Who is a candidate on which tier, and which policy orders them (DESIGN section 12.3).
+//
+//   ObjectStore --added, used, offered, left--> board: facts by entry, history --> policy of the
+//   scope Evictor     --choose()-->  the policy's entry, of it the deepest node that may leave
+//
+// A scope is what one policy orders: on a tier whose memory belongs to domains (RAM) each domain is
+// one, else the tier is. A switch of policies goes in steps: the new one has the entries below a
+// hand, the old one those above, which answers first; no fact is copied, for they are the tier's.
+// Threads: core only.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "cache/eviction/entry_table.h"
+#include "cache/eviction/history.h"
+#include "cache/eviction/policy.h"
+#include "cache/objects/candidate_listener.h"
+#include "cache/objects/presence.h"
+#include "cache/tree/namespace_table.h"
+#include "cache/tree/prefix_tree.h"
+#include "model/ids.h"
+#include "model/result.h"
+
+namespace quire::cache {
+
+struct TierOrder {
+  model::TierId tier = model::TierId::kRam;
+  std::string_view policy;  // of every scope at first
+  bool by_domain = false;   // a scope a domain
+  bool by_run = false;      // an entry is a run of 16 node ids
+};
+
+class EvictionBoard final : public CandidateListener {
+ public:
+  // `max_nodes` bounds address space only.
+  EvictionBoard(const PrefixTree* tree, const Presence* presence, const NamespaceTable* names,
+                uint64_t max_nodes)
+      : tree_(tree), presence_(presence), names_(names), max_nodes_(max_nodes) {}
+
+  // What comes to the tier is ordered from now on. kInvalidArgument: no such policy.
+  // kResourceExhausted: its tables cannot be had.
+  model::Result<void> open_tier(const TierOrder& order);
+  bool is_open(model::TierId tier) const { return of(tier).open; }
+  // Prepares the scopes of a domain; more than once does nothing.
+  model::Result<void> add_domain(model::DomainId domain);
+  // Begins a switch; step() ends it. `domain` counts on tiers by domain. kInvalidArgument: no such
+  // policy. kBusy: a switch of this scope is under way.
+  model::Result<void> set_policy(model::TierId tier, model::DomainId domain,
+                                 std::string_view policy);
+  // The one that was set last.
+  std::string_view policy_of(model::TierId tier, model::DomainId domain) const;
+  // Switches go on, about so many entries. True while one is under way.
+  bool step(uint32_t budget);
+  // So that times of use are times where uses come slower than microseconds.
+  void set_now(int64_t now_us) { clock_.advance_to(now_us); }
+
+  // The next node to leave; only looks. None: nothing may.
+  model::NodeId choose(model::TierId tier, model::DomainId domain);
+  // It was chosen and stays for now: offered again when it may leave after it could not.
+  void withdraw(model::NodeId node, model::TierId tier);
+
+  // Matched, loaded or advised.
+  void used(model::NodeId node);
+  // Not needed again: first to go, on every tier.
+  void done_with(model::NodeId node);
+  // Not needed for a while: the path that ends here is the next to leave RAM, as far as nobody else
+  // uses it; lower tiers keep what they have. Of a bounded part of the path, deepest first.
+  void pause_path(model::NodeId end);
+
+  void added(model::NodeId node, model::TierId tier) override;
+  void restored(model::NodeId node, model::TierId tier) override;
+  void offered(model::NodeId node, model::TierId tier) override;
+  void left(model::NodeId node, model::TierId tier, Why why, model::NodeId heir) override;
+
+  uint64_t held_bytes() const;
+  void check_invariants() const;
+
+ private:
+  static constexpr uint32_t kRunNodes = 16;
+
+  struct Scope {
+    std::string_view name;
+    std::unique_ptr<EvictionPolicy> policy;
+    std::unique_ptr<EvictionPolicy> next;  // of a switch: has the entries below the hand
+    uint32_t hand = 0;
+  };
+  struct Tier {
+    bool open = false;
+    TierOrder order;
+    std::unique_ptr<EntryTable> entries;
+    History history;
+    std::vector<Scope> scopes;
+    uint64_t count = 0;  // entries that hold something
+  };
+
+  Tier& of(model::TierId tier) { return tiers_[model::index_of(tier)]; }
+  const Tier& of(model::TierId tier) const { return tiers_[model::index_of(tier)]; }
+  static EntryId entry_of(const Tier& tier, model::NodeId node) {
+    return EntryId{tier.order.by_run ? node.value / kRunNodes : node.value};
+  }
+  static size_t scope_index(const Tier& tier, model::DomainId domain) {
+    return tier.order.by_domain ? domain.value : 0;
+  }
+  size_t scope_index(const Tier& tier, const Node& node) const {
+    return scope_index(tier, names_->root(node.root()).key.domain);
+  }
+  EvictionPolicy& policy_for(Tier& tier, model::NodeId node);
+  static EvictionPolicy& policy_for(Scope& scope, EntryId entry);
+  model::Result<std::unique_ptr<EvictionPolicy>> make(Tier& tier, std::string_view name) const;
+  uint64_t max_entries(const Tier& tier) const;
+  // Nodes of the entry that the tier has a copy of; the first that `accept` takes.
+  template <typename Accept>
+  model::NodeId find_node(const Tier& tier, EntryId entry, Accept&& accept) const;
+  bool is_alone(const Tier& tier, model::NodeId node) const;
+  void insert(model::NodeId node, model::TierId tier);
+  void set_done(model::NodeId node, model::TierId tier);
+  model::NodeId choose_from(Tier& tier, EvictionPolicy& policy);
+  void move_entry(Tier& tier, size_t scope, EntryId entry);
+  bool step_switch(Tier& tier, size_t scope, uint32_t& budget);
+
+  const PrefixTree* tree_;
+  const Presence* presence_;
+  const NamespaceTable* names_;
+  const uint64_t max_nodes_;
+  UseClock clock_;
+  std::array<Tier, model::kTierCount> tiers_;
+};
+
+}  // namespace quire::cache

@@ -1,0 +1,12 @@
+#include "cache/eviction/policy.h"
+
+namespace quire::cache {
+
+const NamedPolicy* find_policy(std::string_view name) {
+  for (const NamedPolicy& policy : all_policies()) {
+    if (policy.name == name) return &policy;
+  }
+  return nullptr;
+}
+
+}  // namespace quire::cache

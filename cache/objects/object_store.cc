@@ -1,0 +1,204 @@
+#include "cache/objects/object_store.h"
+
+#include "model/check.h"
+
+namespace quire::cache {
+
+using model::NodeId;
+using model::SlotId;
+using model::TierId;
+
+void ObjectStore::offer(NodeId id) {
+  ++counters_.offers;
+  for (const TierId tier : model::kTiers) {
+    if (presence_.may_leave(id, tier)) listener_->offered(id, tier);
+  }
+}
+
+void ObjectStore::unpin(NodeId id, PinKind kind) {
+  tree_->marks().remove_pin(id, kind);
+  const Node& node = tree_->node(id);
+  if (!node.is_pinned()) {
+    dead_roots_.note_unpinned(node.root());
+    if (node.is_quarantined() && drop(id, DropReason::kQuarantined)) return;
+    if (node.is_superseded() && drop(id, DropReason::kSuperseded)) return;
+  }
+  if (!node.is_pinned(kind)) offer(id);
+}
+
+std::optional<NodeId> ObjectStore::add_node(const NewObject& object) {
+  const auto node = tree_->add(object.parent, object.kind, object.key, object.units);
+  if (node) ++(object.kind == NodeKind::kSpan ? counters_.spans : counters_.checkpoints);
+  return node;
+}
+
+std::optional<NodeId> ObjectStore::add(const NewObject& object, std::span<const SlotId> slots,
+                                       bool batch) {
+  const auto node = add_node(object);
+  if (!node) return std::nullopt;
+  presence_.set_pages(*node, slots);
+  listener_->added(*node, TierId::kRam);
+  offer(*node);
+  if (has_lower_tier_) note_fresh({*node, batch});
+  return node;
+}
+
+void ObjectStore::note_fresh(const FreshNode& fresh) {
+  if (fresh_.size() < kMaxFresh) {
+    fresh_.push_back(fresh);
+  } else {
+    ++counters_.fresh_missed;
+  }
+}
+
+std::optional<NodeId> ObjectStore::restore(const NewObject& object, TierId tier, CopyPlace place) {
+  const auto node = add_node(object);
+  if (!node) return std::nullopt;
+  presence_.set_copy(*node, tier, place);
+  listener_->restored(*node, tier);
+  return node;
+}
+
+void ObjectStore::offer_restored() {
+  for (uint32_t i = 0; i < tree_->end_of_nodes(); ++i) {
+    if (tree_->node(NodeId{i}).is_object()) offer(NodeId{i});
+  }
+}
+
+void ObjectStore::gain_copy(NodeId node, TierId tier, CopyPlace place) {
+  QUIRE_CHECK(tree_->node(node).is_in_ram());
+  presence_.set_copy(node, tier, place);
+  listener_->added(node, tier);
+  offer(node);
+}
+
+// The slot of the copy goes to its tier.
+void ObjectStore::give_up(NodeId id) {
+  const std::optional<CopyPlace> place = presence_.place(id);
+  if (!place) return;
+  const Node& node = tree_->node(id);
+  given_up_.push_back({.slot = place->slot,
+                       .root = node.root(),
+                       .units = node.units(),
+                       .unit_step = names_->root(node.root()).layout->units_per_block,
+                       .kind = node.kind()});
+}
+
+void ObjectStore::lose_copy(NodeId node, TierId tier, Why why) {
+  if (tier == Presence::kPlacedTier) give_up(node);
+  listener_->left(node, tier, why, heir_of(node));
+  presence_.clear_copy(node, tier);
+  offer(tree_->parent(node));
+}
+
+void ObjectStore::make_resident(NodeId node, std::span<const SlotId> slots) {
+  presence_.set_pages(node, slots);
+  ++counters_.promoted;
+  listener_->added(node, TierId::kRam);
+  offer(node);
+}
+
+void ObjectStore::leave_ram(NodeId node) {
+  listener_->left(node, TierId::kRam, Why::kEvicted, heir_of(node));
+  presence_.clear_pages(node);
+  ++counters_.left_ram;
+  offer(tree_->parent(node));
+}
+
+NodeId ObjectStore::heir_of(NodeId node) const {
+  const NodeId parent = tree_->parent(node);
+  return tree_->node(parent).is_span() ? parent : NodeId{};
+}
+
+void ObjectStore::count_drop(NodeKind kind, DropReason reason) {
+  const bool span = kind == NodeKind::kSpan;
+  --(span ? counters_.spans : counters_.checkpoints);
+  switch (reason) {
+    case DropReason::kEvicted:
+      ++(span ? counters_.evicted_spans : counters_.evicted_checkpoints);
+      break;
+    case DropReason::kSuperseded:
+      ++counters_.superseded_checkpoints;
+      break;
+    case DropReason::kQuarantined:
+      break;  // counted when it was found
+    case DropReason::kStale:
+      ++counters_.stale_dropped;
+      break;
+  }
+}
+
+// From every tier, and from the tree.
+void ObjectStore::remove(NodeId id, DropReason reason) {
+  const Node& node = tree_->node(id);
+  count_drop(node.kind(), reason);
+  give_up(id);  // before its pages go: the last of them knows where the copy lies
+  const Why why = reason == DropReason::kEvicted ? Why::kEvicted : Why::kDropped;
+  for (const TierId tier : model::kTiers) {
+    if (node.is_in(tier)) listener_->left(id, tier, why, heir_of(id));
+  }
+  if (node.is_in_ram()) presence_.clear_pages(id);
+  for (const TierId tier : model::kTiers) {
+    if (node.is_in(tier)) presence_.clear_copy(id, tier);
+  }
+  dead_roots_.note_leaving(id);
+  tree_->remove(id);
+}
+
+bool ObjectStore::drop(NodeId node, DropReason reason) {
+  // A quarantined parent goes with its last dependant, and so on up the path.
+  for (;;) {
+    if (!presence_.may_drop(node)) return false;
+    work_.add(1);
+    const NodeId parent = tree_->parent(node);
+    const model::RootId root = tree_->node(node).root();
+    remove(node, reason);
+    if (tree_->node(parent).is_root()) {
+      dead_roots_.maybe_forget(root);
+      return true;
+    }
+    if (!tree_->node(parent).is_quarantined() || !presence_.may_drop(parent)) {
+      offer(parent);
+      return true;
+    }
+    node = parent;
+    reason = DropReason::kQuarantined;
+  }
+}
+
+void ObjectStore::supersede(NodeId checkpoint) {
+  tree_->marks().set_superseded(checkpoint);
+  drop(checkpoint, DropReason::kSuperseded);
+}
+
+void ObjectStore::quarantine(NodeId top) {
+  // Hide the whole subtree first, deepest last; then let go what nobody holds, deepest first.
+  std::vector<NodeId> subtree{top};
+  for (size_t i = 0; i < subtree.size(); ++i) {
+    if (!tree_->node(subtree[i]).is_quarantined()) {
+      tree_->hide(subtree[i]);
+      ++counters_.quarantined;
+    }
+    tree_->children(subtree[i]).for_each([&](NodeId child) { subtree.push_back(child); });
+    work_.add(1);
+  }
+  for (auto node = subtree.rbegin(); node != subtree.rend(); ++node) {
+    const bool still_there = tree_->node(*node).is_quarantined();
+    if (still_there && presence_.may_drop(*node)) drop(*node, DropReason::kQuarantined);
+  }
+}
+
+void ObjectStore::check_invariants() const {
+  tree_->check_invariants();
+  pool_->check_invariants();
+  presence_.check_invariants();
+  uint64_t spans = 0;
+  uint64_t checkpoints = 0;
+  for (uint32_t i = 0; i < tree_->end_of_nodes(); ++i) {
+    spans += tree_->node(NodeId{i}).is_span() ? 1 : 0;
+    checkpoints += tree_->node(NodeId{i}).is_checkpoint() ? 1 : 0;
+  }
+  QUIRE_CHECK(spans == counters_.spans && checkpoints == counters_.checkpoints);
+}
+
+}  // namespace quire::cache

@@ -1,0 +1,60 @@
+// The spans of a path, from a deep one towards the root: the one way to walk them.
+//
+//   for (const auto [block, span] : Path(tree, last, count)) ...    block = count - 1 ... 0
+//
+// The tree may lose a span that the walk stands at: the next one was looked up before.
+#pragma once
+
+#include <cstdint>
+
+#include "cache/tree/prefix_tree.h"
+#include "model/ids.h"
+
+namespace quire::cache {
+
+struct PathStep {
+  uint32_t block = 0;  // counted from the top of the walk
+  model::NodeId span;
+};
+
+class Path {
+ public:
+  // `count` spans that end with `last`; the path must have as many.
+  Path(const PrefixTree& tree, model::NodeId last, uint32_t count)
+      : tree_(tree), last_(last), count_(count) {}
+
+  class Iterator {
+   public:
+    Iterator(const PrefixTree& tree, model::NodeId span, uint32_t left)
+        : tree_(&tree), span_(span), left_(left) {
+      look_up();
+    }
+    PathStep operator*() const { return {left_ - 1, span_}; }
+    Iterator& operator++() {
+      --left_;
+      span_ = parent_;
+      look_up();
+      return *this;
+    }
+    bool operator!=(const Iterator& other) const { return left_ != other.left_; }
+
+   private:
+    void look_up() {
+      if (left_ > 0) parent_ = tree_->parent(span_);
+    }
+
+    const PrefixTree* tree_;
+    model::NodeId span_;
+    model::NodeId parent_;
+    uint32_t left_;
+  };
+  Iterator begin() const { return {tree_, last_, count_}; }
+  Iterator end() const { return {tree_, last_, 0}; }
+
+ private:
+  const PrefixTree& tree_;
+  model::NodeId last_;
+  uint32_t count_;
+};
+
+}  // namespace quire::cache

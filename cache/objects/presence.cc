@@ -1,0 +1,231 @@
+#include "cache/objects/presence.h"
+
+#include <algorithm>
+#include <map>
+
+#include "model/check.h"
+
+namespace quire::cache {
+
+using allocator::kLastPageTag;
+using allocator::PageEntry;
+using allocator::PageState;
+using model::NodeId;
+using model::SlotId;
+using model::TierId;
+
+namespace {
+
+uint64_t plan_bytes(const model::PagePlan& plan) {
+  uint64_t bytes = 0;
+  for (const model::PlannedPage& page : plan.pages) bytes += page.bytes;
+  return bytes;
+}
+
+bool is_below_ram(const Node& node) {
+  return !node.is_in_ram() && node.has_copy_below(TierId::kRam);
+}
+
+}  // namespace
+
+// What check_invariants() counts anew.
+struct Presence::Tally {
+  std::array<TierCounts, model::kTierCount> counts{};
+  std::map<std::pair<uint32_t, size_t>, uint64_t> bytes;  // by tenant and tier
+  uint64_t below_ram = 0;
+};
+
+SlotId Presence::first_page(NodeId node) const {
+  return tree_->node(node).is_in_ram() ? SlotId{tree_->marks().place(node)} : SlotId{};
+}
+
+SlotId Presence::next_page(SlotId slot) const {
+  const uint32_t next = pool_->page(slot).next;
+  return (next & kLastPageTag) != 0 ? SlotId{} : SlotId{next - 1};
+}
+
+PageEntry& Presence::last_page(NodeId node) const {
+  SlotId slot = first_page(node);
+  for (SlotId next = next_page(slot); next.valid(); next = next_page(slot)) slot = next;
+  return pool_->page(slot);
+}
+
+const model::PagePlan& Presence::plan_of(NodeId id) const {
+  const Node& node = tree_->node(id);
+  return names_->root(node.root()).layout->plan(fill_kind(node.kind()), node.units());
+}
+
+void Presence::set_pages(NodeId node, std::span<const SlotId> slots) {
+  QUIRE_CHECK(!tree_->node(node).is_in_ram() && !slots.empty());
+  const std::optional<CopyPlace> copy = place(node);
+  uint32_t next = copy ? kLastPageTag | (copy->slot + 1) : 0;
+  for (auto slot = slots.rbegin(); slot != slots.rend(); ++slot) {
+    PageEntry& page = pool_->page(*slot);
+    page.owner = node.value + 1;
+    page.next = next;
+    page.set_state(PageState::kSealed);
+    next = slot->value + 1;
+  }
+  tree_->marks().set_place(node, next - 1);
+  count(node, TierId::kRam, true);
+}
+
+void Presence::clear_pages(NodeId node) {
+  const std::optional<CopyPlace> copy = place(node);
+  for (SlotId slot = first_page(node); slot.valid();) {
+    const SlotId next = next_page(slot);
+    work_->add(1);
+    pool_->free(slot);
+    slot = next;
+  }
+  tree_->marks().set_place(node, copy ? copy->slot : SlotId::kNone);
+  count(node, TierId::kRam, false);
+}
+
+std::optional<CopyPlace> Presence::place(NodeId id) const {
+  const Node& node = tree_->node(id);
+  if (!node.is_in(kPlacedTier)) return std::nullopt;
+  const uint32_t slot =
+      node.is_in_ram() ? (last_page(id).next & ~kLastPageTag) - 1 : tree_->marks().place(id);
+  return CopyPlace{.slot = slot, .generation = tree_->marks().copy_generation(id)};
+}
+
+void Presence::set_copy(NodeId node, TierId tier, CopyPlace place) {
+  if (tier == kPlacedTier) {
+    QUIRE_CHECK(place.slot + 1 < kLastPageTag / 2);
+    tree_->marks().set_copy_generation(node, place.generation);
+    if (tree_->node(node).is_in_ram()) {
+      last_page(node).next = kLastPageTag | (place.slot + 1);
+    } else {
+      tree_->marks().set_place(node, place.slot);
+    }
+  }
+  count(node, tier, true);
+}
+
+void Presence::clear_copy(NodeId node, TierId tier) {
+  if (tier == kPlacedTier) {
+    if (tree_->node(node).is_in_ram()) {
+      last_page(node).next = 0;
+    } else {
+      tree_->marks().set_place(node, SlotId::kNone);
+    }
+  }
+  count(node, tier, false);
+}
+
+bool Presence::has_unreachable() const {
+  return std::any_of(model::kTiers.begin(), model::kTiers.end(), [&](TierId tier) {
+    const bool empty = counts(tier).spans + counts(tier).checkpoints == 0;
+    return !empty && !states_[model::index_of(tier)].readable;
+  });
+}
+
+bool Presence::is_reachable(NodeId id) const {
+  const Node& node = tree_->node(id);
+  for (const TierId tier : model::kTiers) {
+    if (node.is_in(tier) && states_[model::index_of(tier)].readable) return true;
+  }
+  return false;
+}
+
+bool Presence::gets_copy_soon(NodeId id) const {
+  const Node& node = tree_->node(id);
+  if (!node.is_in_ram() || node.has_copy_below(TierId::kRam)) return false;
+  return std::any_of(states_.begin(), states_.end(),
+                     [](const TierState& state) { return state.writes_soon; });
+}
+
+// The bit, and all that is counted by it.
+void Presence::count(NodeId id, TierId tier, bool present) {
+  const Node& node = tree_->node(id);
+  below_ram_ -= is_below_ram(node) ? 1 : 0;
+  tree_->marks().set_copy(id, tier, present);
+  below_ram_ += is_below_ram(node) ? 1 : 0;
+  const Root& root = names_->root(node.root());
+  const model::PagePlan& plan = plan_of(id);
+  TierCounts& counts = counts_[model::index_of(tier)];
+  model::Gauge& objects = node.is_span() ? counts.spans : counts.checkpoints;
+  if (present) {
+    ++objects;
+    accounts_.charge(root.tenant, tier, plan_bytes(plan));
+  } else {
+    --objects;
+    accounts_.refund(root.tenant, tier, plan_bytes(plan));
+  }
+  if (tier == TierId::kRam) count_pages(root, plan, present);
+}
+
+void Presence::count_pages(const Root& root, const model::PagePlan& plan, bool present) {
+  const uint32_t layout = root.key.layout.value;
+  if (pages_by_layout_.size() <= layout) pages_by_layout_.resize(layout + size_t{1});
+  for (const model::PlannedPage& page : plan.pages) {
+    pages_by_layout_[layout][page.group] += present ? 1 : ~uint64_t{0};
+  }
+}
+
+uint64_t Presence::pages_in_ram(model::LayoutId layout, model::GroupIndex group) const {
+  return layout.value < pages_by_layout_.size() ? pages_by_layout_[layout.value][group] : 0;
+}
+
+bool Presence::may_drop(NodeId id) const {
+  const Node& node = tree_->node(id);
+  return node.is_object() && !node.is_pinned() && tree_->is_leaf(id);
+}
+
+bool Presence::may_leave(NodeId id, TierId tier) const {
+  const Node& node = tree_->node(id);
+  if (!node.is_object() || !node.is_in(tier) || node.has_child_in(tier)) return false;
+  const bool in_ram = tier == TierId::kRam;
+  // Who pins a node's presence does not care where it is, as long as it is durable somewhere.
+  if (in_ram ? node.is_pinned(PinKind::kResidency) : node.is_pinned()) return false;
+  const bool elsewhere = node.has_copy_below(tier) || (!in_ram && node.is_in_ram());
+  return elsewhere || may_drop(id);
+}
+
+void Presence::check_node(NodeId id, Tally& tally) const {
+  const Node& node = tree_->node(id);
+  if (node.is_span() || node.is_root()) {
+    std::array<uint32_t, model::kTierCount> children{};
+    tree_->children(id).for_each([&](NodeId child) {
+      for (const TierId tier : model::kTiers) {
+        children[model::index_of(tier)] += tree_->node(child).is_in(tier) ? 1 : 0;
+      }
+    });
+    for (const TierId tier : model::kTiers) {
+      QUIRE_CHECK(tree_->marks().children_in(id, tier) == children[model::index_of(tier)]);
+    }
+  }
+  if (!node.is_object()) return;
+  QUIRE_CHECK(node.is_in_ram() || node.has_copy_below(TierId::kRam));
+  for (SlotId slot = first_page(id); slot.valid(); slot = next_page(slot)) {
+    QUIRE_CHECK(pool_->page(slot).owner == id.value + 1);
+    QUIRE_CHECK(pool_->page(slot).state() == PageState::kSealed);
+  }
+  tally.below_ram += is_below_ram(node) ? 1 : 0;
+  for (const TierId tier : model::kTiers) {
+    if (!node.is_in(tier)) continue;
+    TierCounts& counts = tally.counts[model::index_of(tier)];
+    ++(node.is_span() ? counts.spans : counts.checkpoints);
+    tally.bytes[{names_->root(node.root()).tenant.value, model::index_of(tier)}] +=
+        plan_bytes(plan_of(id));
+  }
+}
+
+void Presence::check_invariants() const {
+  Tally tally;
+  for (uint32_t i = 0; i < tree_->end_of_nodes(); ++i) check_node(NodeId{i}, tally);
+  QUIRE_CHECK(below_ram_ == tally.below_ram);
+  for (const TierId tier : model::kTiers) {
+    const TierCounts& counted = tally.counts[model::index_of(tier)];
+    QUIRE_CHECK(counts(tier).spans == counted.spans);
+    QUIRE_CHECK(counts(tier).checkpoints == counted.checkpoints);
+    for (uint32_t tenant = 0; tenant < names_->tenants().end_of_ids(); ++tenant) {
+      const auto bytes = tally.bytes.find({tenant, model::index_of(tier)});
+      QUIRE_CHECK(accounts_.of(model::TenantId{tenant}, tier).used_bytes ==
+                  (bytes == tally.bytes.end() ? 0 : bytes->second));
+    }
+  }
+}
+
+}  // namespace quire::cache

@@ -1,0 +1,101 @@
+// On which tiers an object is, and the one writer of it (DESIGN section 12.1).
+//
+// The rule of every tier: a copy may leave it when the node is not pinned there, has no child on
+// that tier, and is on another tier or a leaf. So what a tier holds of a path is prefix-closed, and
+// what is nowhere else is present for as long as something depends on it.
+//
+// A copy below RAM costs no memory: its place is in the node while that is not in RAM, else in the
+// link of its last page, behind kLastPageTag. Accounts are charged here. Threads: core only.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "allocator/pool.h"
+#include "cache/accounts/account_table.h"
+#include "cache/objects/work_meter.h"
+#include "cache/tree/namespace_table.h"
+#include "cache/tree/prefix_tree.h"
+#include "model/ids.h"
+#include "model/metrics.h"
+
+namespace quire::cache {
+
+// What a lower tier does at present; the tier sets it.
+struct TierState {
+  bool readable = false;     // what is there only can be brought to RAM
+  bool writes_soon = false;  // what is added gets a copy there, without being asked for
+};
+
+struct TierCounts {
+  model::Gauge spans{"spans", "Spans with a copy on this tier"};
+  model::Gauge checkpoints{"checkpoints", "Checkpoints with a copy on this tier"};
+};
+
+class Presence {
+ public:
+  // The tier whose copies have a place: a node has room for one.
+  static constexpr model::TierId kPlacedTier{1};
+
+  Presence(PrefixTree* tree, allocator::Pool* pool, NamespaceTable* names, WorkMeter* work)
+      : tree_(tree), pool_(pool), names_(names), work_(work) {}
+
+  // The node is in RAM, in these filled slots in plan order, which are sealed and its own from now
+  // on. Precondition: not in RAM.
+  void set_pages(model::NodeId node, std::span<const model::SlotId> slots);
+  // Frees them. Precondition: in RAM; the caller sees to a node that is nowhere then.
+  void clear_pages(model::NodeId node);
+  // A copy below RAM. `place` counts on kPlacedTier.
+  void set_copy(model::NodeId node, model::TierId tier, CopyPlace place);
+  void clear_copy(model::NodeId node, model::TierId tier);
+
+  bool may_leave(model::NodeId node, model::TierId tier) const;
+  // A leaf without pins: may go from every tier.
+  bool may_drop(model::NodeId node) const;
+  // nullopt: no copy on kPlacedTier.
+  std::optional<CopyPlace> place(model::NodeId node) const;
+  // Page slots of a node in RAM in plan order; none after the last one, or when it is not there.
+  model::SlotId first_page(model::NodeId node) const;
+  model::SlotId next_page(model::SlotId slot) const;
+  // Which pages the node has, wherever it is.
+  const model::PagePlan& plan_of(model::NodeId node) const;
+
+  void set_state(model::TierId tier, TierState state) { states_[model::index_of(tier)] = state; }
+  // Whether it is in RAM, or can be brought there.
+  bool is_reachable(model::NodeId node) const;
+  // Something may be on a tier only that cannot be read now.
+  bool has_unreachable() const;
+  // A path that ends here may leave RAM soon: when this node has its copy.
+  bool gets_copy_soon(model::NodeId node) const;
+  // Objects with nothing in RAM.
+  uint64_t count_below_ram() const { return below_ram_; }
+
+  const TierCounts& counts(model::TierId tier) const { return counts_[model::index_of(tier)]; }
+  // Pages in RAM of one group of a layout, tail pages included.
+  uint64_t pages_in_ram(model::LayoutId layout, model::GroupIndex group) const;
+  const AccountTable& accounts() const { return accounts_; }
+  AccountTable& accounts() { return accounts_; }
+  void check_invariants() const;
+
+ private:
+  struct Tally;
+  void count(model::NodeId node, model::TierId tier, bool present);
+  void count_pages(const Root& root, const model::PagePlan& plan, bool present);
+  allocator::PageEntry& last_page(model::NodeId node) const;
+  void check_node(model::NodeId node, Tally& tally) const;
+
+  PrefixTree* tree_;
+  allocator::Pool* pool_;
+  NamespaceTable* names_;
+  WorkMeter* work_;
+  AccountTable accounts_;
+  std::array<TierCounts, model::kTierCount> counts_{};
+  std::array<TierState, model::kTierCount> states_{{{.readable = true}}};
+  uint64_t below_ram_ = 0;
+  std::vector<std::array<uint64_t, model::kMaxGroups>> pages_by_layout_;
+};
+
+}  // namespace quire::cache
