@@ -113,7 +113,7 @@ std::vector<double> time_ram_hits(client::Session& session, uint64_t samples) {
     const auto match = or_exit(session.match(kRamHitTokens + 1), "match");
     const auto loaded = or_exit(session.load(match.lease), "load");
     times.push_back(watch.us());
-    QUIRE_CHECK(match.exact_tokens == kRamHitTokens && match.tokens_ssd == 0);
+    QUIRE_CHECK(match.exact_tokens == kRamHitTokens && match.tokens[model::TierId::kSsd] == 0);
     QUIRE_CHECK(loaded.limited_by == model::Errc::kOk);
     or_exit(session.release(match.lease), "release");
     if (i % 8 == 7) ::usleep(1000);  // over some seconds, not in one burst

@@ -62,7 +62,7 @@ double write_raw(RawDevice& raw, const std::string& path, std::vector<RawOp> ops
 
 double PromoteBench::load_once(client::Session& session, uint32_t tokens) {
   const auto match = or_exit(session.match(tokens + 1), "match");
-  QUIRE_CHECK(match.span_tokens == tokens && match.tokens_ram == 0);
+  QUIRE_CHECK(match.span_tokens == tokens && match.tokens[model::TierId::kRam] == 0);
   const Stopwatch watch;
   const auto loaded = or_exit(
       session.load(match.lease, {.include_checkpoint = false, .deadline_ms = 120'000}), "load");

@@ -155,10 +155,10 @@ namespace {
     std::fprintf(stderr,
                  "bench: the SSD tier does not settle: %lu of %lu spans, %lu of %lu checkpoints "
                  "durable; %lu queued, %lu transfers, state %s %s %s\n",
-                 counters.ssd_spans, counters.spans,
-                 counters.ssd_checkpoints, counters.checkpoints, status.queued,
-                 status.transfers, std::string(tiering::ssd_state_name(status.state)).c_str(),
-                 status.reason.c_str(), status.blocked_by.c_str());
+                 counters.ssd_spans, counters.spans, counters.ssd_checkpoints, counters.checkpoints,
+                 status.queued, status.transfers,
+                 std::string(tiering::ssd_state_name(status.state)).c_str(), status.reason.c_str(),
+                 status.blocked_by.c_str());
   });
   std::_Exit(1);
 }

@@ -49,7 +49,13 @@ Attachment::Attachment(ForkGuard fork_guard, FrameSocket socket, AttachOptions o
     : fork_guard_(std::move(fork_guard)),
       options_(std::move(options)),
       socket_fd_(socket.fd()),
+      segments_(options_.observer),
       wire_(Wire{std::move(socket), 0, {}}) {}
+
+// A forked child has none of the mappings, and registered nothing.
+Attachment::~Attachment() {
+  if (forked()) segments_.forget_observer();
+}
 
 Result<void> Attachment::hello() {
   model::HelloRequest request;
@@ -62,9 +68,12 @@ Result<void> Attachment::adopt_hello(const Frame& reply) {
   const auto hello = QUIRE_TRY(model::read_struct<model::HelloReply>(reply.payload));
   if (hello.version != model::kProtocolVersion) {
     return make_error(Errc::kUnsupportedVersion,
-                      "the daemon chose protocol " + std::to_string(hello.version));
+                      "the daemon chose protocol version " + std::to_string(hello.version) +
+                          ", this library speaks " + std::to_string(model::kProtocolVersion) +
+                          ": run quired and libquire of one release");
   }
   epoch_ = hello.daemon_epoch;
+  segments_.set_epoch(epoch_);
   domain_ = QUIRE_TRY(model::from_wire_name(hello.domain));
   // Segments without a descriptor here are mapped on first sight.
   std::string_view rest = std::string_view(reply.payload).substr(sizeof hello);

@@ -32,6 +32,7 @@ struct AttachOptions {
   std::string client_name;
   uint32_t verb_timeout_ms = 5000;  // connecting, and each call
   bool populate_segments = true;
+  SegmentObserver* observer = nullptr;  // may be null
 };
 
 class Attachment {
@@ -40,6 +41,7 @@ class Attachment {
   static model::Result<std::shared_ptr<Attachment>> attach(const AttachOptions& options);
   // For attach() and tests, which hand in a connected socket. Says nothing yet.
   Attachment(ForkGuard fork_guard, FrameSocket socket, AttachOptions options);
+  ~Attachment();
   Attachment(const Attachment&) = delete;
   Attachment& operator=(const Attachment&) = delete;
   // kUnsupportedVersion when the daemon and this library share no protocol version.

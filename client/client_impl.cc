@@ -54,6 +54,13 @@ Result<uint64_t> staging_bytes(const SessionOptions& options) {
           ": set staging_bytes to what the groups of this process need");
 }
 
+// The error says which of a session's names it is.
+Result<model::WireName> wire_name(std::string_view what, std::string_view name) {
+  Result<model::WireName> wire = model::to_wire_name(name);
+  if (wire.ok()) return wire;
+  return make_error(wire.code(), std::string(what) + ": " + wire.error().text);
+}
+
 Result<model::OpenSessionRequest> open_request(const SessionOptions& options, uint32_t layout) {
   model::OpenSessionRequest request;
   request.layout = layout;
@@ -65,9 +72,9 @@ Result<model::OpenSessionRequest> open_request(const SessionOptions& options, ui
   request.conversation = options.conversation;
   request.load_class = static_cast<uint8_t>(options.load_class);
   request.tail_tokens = options.tail_tokens;
-  request.tenant = QUIRE_TRY(model::to_wire_name(options.tenant));
-  request.namespace_name = QUIRE_TRY(model::to_wire_name(options.namespace_name));
-  request.salt = QUIRE_TRY(model::to_wire_name(options.salt));
+  request.tenant = QUIRE_TRY(wire_name("tenant", options.tenant));
+  request.namespace_name = QUIRE_TRY(wire_name("namespace", options.namespace_name));
+  request.salt = QUIRE_TRY(wire_name("salt", options.salt));
   return request;
 }
 
@@ -90,6 +97,7 @@ Result<void> ClientImpl::attach() {
   options.client_name = options_.client_name;
   options.verb_timeout_ms = options_.connect_timeout_ms;
   options.populate_segments = options_.populate_segments;
+  options.observer = options_.observer;
   std::shared_ptr<Attachment> fresh = QUIRE_TRY(Attachment::attach(options));
   epoll_event event{};
   event.events = EPOLLIN | EPOLLRDHUP;

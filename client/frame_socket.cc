@@ -153,9 +153,10 @@ Result<void> FrameSocket::accept_header() {
     return model::make_error(Errc::kMalformedFrame, "the peer does not speak Quire's protocol");
   }
   if (header.version != model::kProtocolVersion) {
-    return model::make_error(Errc::kUnsupportedVersion,
-                             "the daemon speaks protocol " + std::to_string(header.version) +
-                                 ", this library " + std::to_string(model::kProtocolVersion));
+    return model::make_error(
+        Errc::kUnsupportedVersion,
+        "the daemon speaks protocol version " + std::to_string(header.version) + ", this library " +
+            std::to_string(model::kProtocolVersion) + ": run quired and libquire of one release");
   }
   if (header.payload_bytes > model::kMaxFrameBytes) {
     return model::make_error(Errc::kFrameTooLarge, "the daemon announced a frame above 1 MiB");

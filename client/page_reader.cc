@@ -48,8 +48,10 @@ Result<void> PageReader::read(std::span<const PageDescriptor> descriptors, HeldL
                      .bytes = page.bytes,
                      .crc32c = page.crc32c,
                      .generation = page.generation,
+                     .segment = page.segment,
                      .group = static_cast<model::GroupIndex>(page.group),
-                     .of_checkpoint = (page.flags & kCheckpointFlag) != 0});
+                     .of_checkpoint = (page.flags & kCheckpointFlag) != 0,
+                     .offset = page.offset});
   }
   return {};
 }

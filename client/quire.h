@@ -37,11 +37,13 @@
 #include <string_view>
 #include <vector>
 
+#include "client/segment_observer.h"
 #include "model/boundary.h"
 #include "model/layout.h"
 #include "model/page_plan.h"
 #include "model/result.h"
 #include "model/ring_frames.h"
+#include "model/unit_keys.h"
 #include "model/wire.h"
 
 namespace quire::client {
@@ -56,6 +58,7 @@ struct ClientOptions {
   // How long connect, open_session and join_session wait, with back-off, for a daemon that is not
   // there or has no room for a connection. 0: not at all.
   uint32_t daemon_wait_ms = 0;
+  SegmentObserver* observer = nullptr;  // outlives the client and its sessions
 };
 
 struct SessionOptions {
@@ -86,8 +89,12 @@ struct PageView {
   uint64_t bytes = 0;
   uint32_t crc32c = 0;
   uint32_t generation = 0;
+  uint32_t segment = 0;  // what it lies in, for a device that the segment was registered with
   model::GroupIndex group = 0;
   bool of_checkpoint = false;
+  uint16_t reserved = 0;
+  uint64_t offset = 0;  // in the segment
+  uint64_t room = 0;
 };
 
 // What computing costs the engine: a thousand tokens at position p take us_per_ktoken +
@@ -125,6 +132,8 @@ struct LoadOptions {
 struct Fill {
   uint64_t id = 0;
   bool duplicate = false;  // present already: nothing to write, nothing to commit
+  // A duplicate of which other processes of the session have not written their groups yet.
+  bool incomplete = false;
   model::FillKind kind = model::FillKind::kSpan;
   uint32_t end_tokens = 0;
   uint64_t groups = 0;
@@ -136,6 +145,31 @@ struct Fill {
 struct FillOptions {
   uint64_t groups = 0;  // of this process (its shard); 0 = all
   model::CheckpointReason reason = model::CheckpointReason::kTurnEnd;
+  // kBusy while another session fills the same object: for engines whose sessions hold equal bytes
+  // and would rather wait than write them twice. (Of processes of one session it is always so.)
+  bool unless_begun = false;
+};
+
+// Where the engine really went on (Session::resumed).
+struct Resumed {
+  model::ResumedHow how = model::ResumedHow::kExact;
+  uint32_t resumed_tokens = 0;
+  uint32_t replayed_tokens = 0;  // of these; with kSpan only
+  uint32_t output_tokens = 0;    // so far
+  uint64_t request_id = 0;       // as in the match; 0: whichever turn is present
+};
+
+struct PositionsOptions {
+  uint32_t have_tokens = 0;      // held by the engine: not counted into load estimates
+  uint32_t max_positions = 256;  // at most model::kMaxPositions
+  bool every_block = false;      // also block ends that take a replay, where the layout allows one
+};
+// The deepest first.
+struct Positions {
+  std::vector<model::ResumePosition> positions;
+  uint32_t span_tokens = 0;
+  uint32_t exact_tokens = 0;
+  bool complete = false;  // false: there may be more
 };
 
 // How far the session's commits have come, from shared memory; no call to the daemon.
@@ -169,7 +203,12 @@ class Session {
   // position scaling) goes into the hash of every unit that it overlaps (append_unit_hashes), or,
   // when it holds for the whole context, into SessionOptions::salt or namespace_name. What is left
   // out can be answered with another context's pages; no check of Quire's can notice.
-  model::Result<void> append_tokens(std::span<const uint32_t> tokens);
+  //
+  // Or it is given here: `keys` are folded into each unit that they overlap, wherever they begin
+  // (model/unit_keys.h; positions count from the start of the context). kInvalidArgument for one
+  // that begins in a unit whose last token was appended before.
+  model::Result<void> append_tokens(std::span<const uint32_t> tokens,
+                                    std::span<const model::UnitKey> keys = {});
   // Instead of tokens: the engine's own hashes, one per unit (16..32 bytes, zero-padded), each of
   // all that the unit's pages depend on beyond the units before it. After append_tokens that ended
   // inside a unit the first hash completes that unit: it and the tokens given are hashed together.
@@ -185,9 +224,10 @@ class Session {
 
   // --- blocking ---
   // prompt_tokens: at most the whole units appended and a part of one more. kInvalidArgument
-  // beyond.
+  // beyond. `request_id`: the engine's own number of this request, under which the turn is
+  // metered; all processes of a session give the same one. 0: none.
   model::Result<model::MatchResult> match(uint32_t prompt_tokens, uint32_t have_tokens = 0,
-                                          const PrefillCost& cost = {});
+                                          const PrefillCost& cost = {}, uint64_t request_id = 0);
   // An error only when nothing was delivered; otherwise see LoadedPages::limited_by.
   model::Result<LoadedPages> load(uint64_t lease, const LoadOptions& options = {});
   // kBusy while a submitted load of the lease is in flight.
@@ -204,28 +244,43 @@ class Session {
   model::Result<bool> supersede(uint32_t end_tokens);
   model::Result<void> advise(model::Advice advice, uint32_t end_tokens, uint32_t pause_ms = 0);
   model::Result<void> noop();
+  // Where the engine really went on in the present turn, and how many tokens it put out so far: the
+  // turn's record counts hits by it. As often as there is something new to say, by any process of
+  // the session; the last word wins. kNotFound: no match was made, or that turn is over.
+  // kInvalidArgument: further than the match and have_tokens allow.
+  model::Result<void> resumed(const Resumed& word);
+  // All positions at which a prompt of so many tokens could be resumed, with what each would
+  // deliver. Pins nothing, so a match made for one of them may find less.
+  model::Result<Positions> positions(uint32_t prompt_tokens, const PositionsOptions& options = {});
+  // How much of the first `tokens` tokens is here, per tier. Pins nothing and is no use of it.
+  model::Result<model::LocateResult> locate(uint32_t tokens);
 
   // --- asynchronous: queue, then flush() makes everything queued visible at once ---
   // kBusy when the ring or the staging area is full.
   model::Result<RequestId> submit_match(uint32_t prompt_tokens, uint32_t have_tokens = 0,
-                                        const PrefillCost& cost = {});
+                                        const PrefillCost& cost = {}, uint64_t request_id = 0);
   model::Result<RequestId> submit_load(uint64_t lease, const LoadOptions& options = {});
   model::Result<RequestId> submit_release(uint64_t lease);
   model::Result<RequestId> submit_begin_fill(model::FillKind kind, uint32_t end_tokens,
                                              const FillOptions& options = {});
   model::Result<RequestId> submit_commit(const Fill& fill);
+  model::Result<RequestId> submit_resumed(const Resumed& word);
+  model::Result<RequestId> submit_positions(uint32_t prompt_tokens,
+                                            const PositionsOptions& options = {});
+  model::Result<RequestId> submit_locate(uint32_t tokens);
   model::Result<RequestId> submit_noop();
   void flush();
   // Finished requests, oldest first; at most completions.size(). Never blocks.
   model::Result<size_t> poll_completions(std::span<model::Completion> completions);
   // Waits until at least one completion is ready or timeout_ms passed (then kDeadlineExceeded).
   model::Result<void> wait(uint32_t timeout_ms);
-  // What a completed begin_fill or load stands for. kNotFound for other ids; each once. Until then
-  // they hold their part of the staging or descriptor area and a request slot, pages at the longest
-  // until the lease's release. A load whose completion has a code has pages too when it delivered
-  // some: take_pages() fails only when it did not.
+  // What a completed begin_fill, load or positions stands for. kNotFound for other ids; each once.
+  // Until then they hold their part of the staging or descriptor area and a request slot, pages at
+  // the longest until the lease's release. A load whose completion has a code has pages too when it
+  // delivered some: take_pages() fails only when it did not.
   model::Result<Fill> take_fill(RequestId request, const model::Completion& completion);
   model::Result<LoadedPages> take_pages(RequestId request, const model::Completion& completion);
+  model::Result<Positions> take_positions(RequestId request, const model::Completion& completion);
   // Of a load submitted with LoadOptions::progress: how many of its pages are ready, in the order
   // of LoadedPages, and their views, which stay until the lease's release. Never blocks. While it
   // is in flight the count only grows; from its completion on it is what the load delivered.
@@ -236,6 +291,8 @@ class Session {
   // closed. From the first call on the daemon writes a wake-up per batch of completions.
   int fd() const;
 
+  // Memory that fills are written to, for registration with a device. Empty when closed.
+  std::span<std::byte> staging() const;
   Progress progress() const;
   uint32_t layer_ready_tokens(uint32_t layer) const;
   // Until committed_tokens >= tokens or checkpoint_tokens >= tokens; kDeadlineExceeded. Looks at

@@ -147,7 +147,13 @@ quire_status quire_connect(const quire_client_options* options, quire_client** c
     *client = nullptr;
     const quire_client_options given = QUIRE_TRY(read_options(options));
     auto handle = std::make_unique<quire_client>();
-    handle->client = QUIRE_TRY(quire::client::Client::connect(to_client_options(given)));
+    ClientOptions wanted = to_client_options(given);
+    if (given.observer != nullptr) {
+      const quire_segment_observer observer = QUIRE_TRY(read_options(given.observer));
+      handle->observer = std::make_shared<quire::client::CSegmentObserver>(observer);
+      wanted.observer = handle->observer.get();
+    }
+    handle->client = QUIRE_TRY(quire::client::Client::connect(wanted));
     *client = handle.release();
     return {};
   });
@@ -192,6 +198,7 @@ quire_status quire_open_session(quire_client* client, const quire_session_option
     *session = nullptr;
     const SessionOptions given = QUIRE_TRY(to_session_options(options));
     auto handle = std::make_unique<quire_session>();
+    handle->observer = client->observer;
     handle->session = QUIRE_TRY(client->client->open_session(given));
     *session = handle.release();
     return {};
@@ -207,6 +214,7 @@ quire_status quire_join_session(quire_client* client, const uint8_t token[QUIRE_
     static_assert(sizeof bytes == QUIRE_TOKEN_BYTES);
     std::memcpy(bytes.data(), token, sizeof bytes);
     auto handle = std::make_unique<quire_session>();
+    handle->observer = client->observer;
     handle->session = QUIRE_TRY(client->client->join_session(bytes, given));
     *session = handle.release();
     return {};

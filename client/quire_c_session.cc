@@ -1,8 +1,8 @@
 // C ABI: what a session does.
+#include <algorithm>
 #include <cstddef>
 #include <cstring>
 #include <span>
-#include <type_traits>
 #include <utility>
 
 #include "client/c_support.h"
@@ -10,68 +10,45 @@
 
 namespace {
 
-using quire::client::ErrorSink;
+using quire::client::call;
+using quire::client::check_result;
 using quire::client::Fill;
 using quire::client::FillOptions;
-using quire::client::guarded_call;
+using quire::client::from_c;
 using quire::client::LoadedPages;
 using quire::client::LoadOptions;
 using quire::client::null_argument;
 using quire::client::PageView;
 using quire::client::read_options;
 using quire::client::Session;
+using quire::client::submit;
+using quire::client::write_result;
 using quire::model::Completion;
 using quire::model::FillKind;
 using quire::model::Hash256;
 using quire::model::Result;
 
-// Views, results and completions go to C as they are.
+// Views go to C as they are; results are copied field by field.
 static_assert(sizeof(quire_page_view) == sizeof(PageView));
 static_assert(offsetof(quire_page_view, bytes) == offsetof(PageView, bytes));
 static_assert(offsetof(quire_page_view, crc32c) == offsetof(PageView, crc32c));
 static_assert(offsetof(quire_page_view, generation) == offsetof(PageView, generation));
+static_assert(offsetof(quire_page_view, segment) == offsetof(PageView, segment));
 static_assert(offsetof(quire_page_view, group) == offsetof(PageView, group));
 static_assert(offsetof(quire_page_view, of_checkpoint) == offsetof(PageView, of_checkpoint));
-static_assert(sizeof(quire_match_result) == sizeof(quire::model::MatchResult));
-static_assert(offsetof(quire_match_result, tokens_ssd) ==
-              offsetof(quire::model::MatchResult, tokens_ssd));
-static_assert(offsetof(quire_match_result, limit) == offsetof(quire::model::MatchResult, limit));
-static_assert(offsetof(quire_match_result, cut_tokens) ==
-              offsetof(quire::model::MatchResult, cut_tokens));
-static_assert(sizeof(quire_commit_result) == sizeof(quire::model::CommitResult));
-static_assert(sizeof(quire_completion) == sizeof(Completion));
-static_assert(offsetof(quire_completion, words) == offsetof(Completion, result));
+static_assert(offsetof(quire_page_view, offset) == offsetof(PageView, offset));
+static_assert(sizeof(quire_completion::words) == sizeof(Completion::result));
+static_assert(QUIRE_TIER_PLACES == quire::model::kTierPlaces);
+static_assert(QUIRE_TIER_CLUSTER == static_cast<int>(quire::model::TierId::kCluster));
 static_assert(QUIRE_MAX_OBJECT_PAGES == quire::model::kMaxGroups);
 static_assert(QUIRE_HASH_BYTES == sizeof(Hash256));
 static_assert(QUIRE_FILL_CHECKPOINT == static_cast<int>(FillKind::kCheckpoint));
 static_assert(QUIRE_BATCH == static_cast<int>(quire::model::LoadClass::kBatch));
 static_assert(QUIRE_DONE_WITH == static_cast<int>(quire::model::Advice::kDoneWith));
 static_assert(QUIRE_BRANCH == static_cast<int>(quire::model::CheckpointReason::kBranch));
+static_assert(QUIRE_MAX_POSITIONS == quire::model::kMaxPositions);
+static_assert(QUIRE_RESUMED_NOTHING == static_cast<int>(quire::model::ResumedHow::kNothing));
 static_assert(QUIRE_LIMIT_DEADLINE == static_cast<int>(quire::model::MatchLimit::kDeadline));
-
-template <typename To, typename From>
-To copy_as(const From& from) {
-  static_assert(sizeof(To) == sizeof(From) && std::is_trivially_copyable_v<From>);
-  To to;
-  std::memcpy(static_cast<void*>(&to), &from, sizeof to);
-  return to;
-}
-
-template <typename Body>
-quire_status call(quire_session* handle, Body body) {
-  return guarded_call(ErrorSink(handle->error),
-                      [&]() -> Result<void> { return body(*handle->session); });
-}
-
-// A submission: its id goes to `request`.
-template <typename Submit>
-quire_status submit(quire_session* handle, uint64_t* request, Submit submit_one) {
-  return call(handle, [&](Session& session) -> Result<void> {
-    if (request == nullptr) return null_argument();
-    *request = QUIRE_TRY(submit_one(session));
-    return {};
-  });
-}
 
 quire::client::PrefillCost prefill_cost(const quire_match_options& given) {
   return {given.prefill_us_per_ktoken, given.prefill_us_per_ktoken_per_mtoken};
@@ -99,27 +76,74 @@ Result<FillOptions> to_fill_options(const quire_fill_options* pointer) {
   FillOptions options;
   options.groups = given.groups;
   options.reason = static_cast<quire::model::CheckpointReason>(given.reason);
+  options.unless_begun = given.unless_begun != 0;
   return options;
 }
 
-quire_pages to_c(const LoadedPages& loaded) {
-  return {reinterpret_cast<const quire_page_view*>(loaded.pages.data()),
-          loaded.pages.size(),
-          loaded.block_count,
-          loaded.checkpoint_count,
-          static_cast<quire_status>(loaded.limited_by),
-          0};
+quire_match_result to_c(const quire::model::MatchResult& match) {
+  quire_match_result out{};
+  out.lease = match.lease;
+  out.exact_tokens = match.exact_tokens;
+  out.span_tokens = match.span_tokens;
+  out.replay_tokens = match.replay_tokens;
+  out.branch_tokens = match.branch_tokens;
+  out.limit_tokens = match.limit_tokens;
+  out.cut_tokens = match.cut_tokens;
+  out.load_estimate_us = match.load_estimate_us;
+  std::copy(match.tokens.of.begin(), match.tokens.of.end(), out.tier_tokens);
+  out.limit = match.limit;
+  out.limit_group = match.limit_group;
+  out.replay_exact = match.replay_exact;
+  return out;
 }
 
-void to_c(const Fill& fill, quire_fill& out) {
-  out = {};
+quire_commit_result to_c(const quire::model::CommitResult& commit) {
+  quire_commit_result out{};
+  out.visible = commit.visible;
+  out.duplicate = commit.duplicate;
+  out.superseded = commit.superseded;
+  return out;
+}
+
+quire_pages to_c(const LoadedPages& loaded) {
+  quire_pages out{};
+  out.pages = reinterpret_cast<const quire_page_view*>(loaded.pages.data());
+  out.page_count = loaded.pages.size();
+  out.block_count = loaded.block_count;
+  out.checkpoint_count = loaded.checkpoint_count;
+  out.limited_by = static_cast<quire_status>(loaded.limited_by);
+  return out;
+}
+
+quire_fill to_c(const Fill& fill) {
+  quire_fill out{};
   out.id = fill.id;
   out.staging_offset = fill.staging_offset;
   out.duplicate = fill.duplicate;
+  out.incomplete = fill.incomplete;
   for (const quire::model::PlannedPage& page : fill.plan.pages) {
     out.pages[out.page_count++] = {fill.staging + page.staging_offset, page.bytes, page.group,
                                    page.tail};
   }
+  return out;
+}
+
+quire_completion to_c(const Completion& completion) {
+  quire_completion out{};
+  out.request = completion.user_data;
+  out.status = completion.code;
+  out.verb = completion.verb;
+  out.flags = completion.flags;
+  std::memcpy(out.words, &completion.result, sizeof out.words);
+  return out;
+}
+
+// The next one of a caller's array, whose entries are as large as its first one says.
+quire_completion* entry_of(quire_completion* completions, size_t size, size_t index) {
+  auto* entry =
+      reinterpret_cast<quire_completion*>(reinterpret_cast<char*>(completions) + index * size);
+  entry->size = size;
+  return entry;
 }
 
 // A commit or abort needs no more than this.
@@ -128,6 +152,7 @@ Fill from_c(const quire_fill& given) {
   fill.id = given.id;
   fill.staging_offset = given.staging_offset;
   fill.duplicate = given.duplicate != 0;
+  fill.incomplete = given.incomplete != 0;
   return fill;
 }
 
@@ -157,8 +182,8 @@ uint32_t quire_token_count(const quire_session* session) { return session->sessi
 quire_status quire_match(quire_session* session, uint32_t prompt_tokens, uint32_t have_tokens,
                          quire_match_result* result) {
   return call(session, [&](Session& s) -> Result<void> {
-    if (result == nullptr) return null_argument();
-    *result = copy_as<quire_match_result>(QUIRE_TRY(s.match(prompt_tokens, have_tokens)));
+    QUIRE_TRY(check_result(result));
+    write_result(to_c(QUIRE_TRY(s.match(prompt_tokens, have_tokens))), result);
     return {};
   });
 }
@@ -166,10 +191,11 @@ quire_status quire_match(quire_session* session, uint32_t prompt_tokens, uint32_
 quire_status quire_match_with(quire_session* session, uint32_t prompt_tokens,
                               const quire_match_options* options, quire_match_result* result) {
   return call(session, [&](Session& s) -> Result<void> {
-    if (result == nullptr) return null_argument();
+    QUIRE_TRY(check_result(result));
     const quire_match_options given = QUIRE_TRY(read_options(options));
-    *result = copy_as<quire_match_result>(
-        QUIRE_TRY(s.match(prompt_tokens, given.have_tokens, prefill_cost(given))));
+    const auto match =
+        QUIRE_TRY(s.match(prompt_tokens, given.have_tokens, prefill_cost(given), given.request_id));
+    write_result(to_c(match), result);
     return {};
   });
 }
@@ -177,15 +203,17 @@ quire_status quire_match_with(quire_session* session, uint32_t prompt_tokens,
 quire_status quire_load(quire_session* session, uint64_t lease, const quire_load_options* options,
                         quire_pages* pages) {
   return call(session, [&](Session& s) -> Result<void> {
-    if (pages == nullptr) return null_argument();
+    QUIRE_TRY(check_result(pages));
     const LoadOptions given = QUIRE_TRY(to_load_options(options));
-    *pages = to_c(QUIRE_TRY(s.load(lease, given)));
+    write_result(to_c(QUIRE_TRY(s.load(lease, given))), pages);
     return {};
   });
 }
 
 int quire_verify_page(const quire_page_view* page) {
-  return quire::client::verify_page(copy_as<PageView>(*page)) ? 1 : 0;
+  PageView view;
+  std::memcpy(static_cast<void*>(&view), page, sizeof view);
+  return quire::client::verify_page(view) ? 1 : 0;
 }
 
 quire_status quire_release(quire_session* session, uint64_t lease) {
@@ -195,9 +223,10 @@ quire_status quire_release(quire_session* session, uint64_t lease) {
 quire_status quire_begin_fill(quire_session* session, quire_fill_kind kind, uint32_t end_tokens,
                               const quire_fill_options* options, quire_fill* fill) {
   return call(session, [&](Session& s) -> Result<void> {
-    if (fill == nullptr) return null_argument();
+    QUIRE_TRY(check_result(fill));
     const FillOptions given = QUIRE_TRY(to_fill_options(options));
-    to_c(QUIRE_TRY(s.begin_fill(static_cast<FillKind>(kind), end_tokens, given)), *fill);
+    const Fill begun = QUIRE_TRY(s.begin_fill(static_cast<FillKind>(kind), end_tokens, given));
+    write_result(to_c(begun), fill);
     return {};
   });
 }
@@ -205,8 +234,9 @@ quire_status quire_begin_fill(quire_session* session, quire_fill_kind kind, uint
 quire_status quire_commit(quire_session* session, const quire_fill* fill,
                           quire_commit_result* result) {
   return call(session, [&](Session& s) -> Result<void> {
+    if (result != nullptr) QUIRE_TRY(check_result(result));
     const quire::model::CommitResult committed = QUIRE_TRY(s.commit(from_c(*fill)));
-    if (result != nullptr) *result = copy_as<quire_commit_result>(committed);
+    if (result != nullptr) write_result(to_c(committed), result);
     return {};
   });
 }
@@ -244,7 +274,7 @@ quire_status quire_submit_match_with(quire_session* session, uint32_t prompt_tok
                                      const quire_match_options* options, uint64_t* request) {
   return submit(session, request, [&](Session& s) -> Result<uint64_t> {
     const quire_match_options given = QUIRE_TRY(read_options(options));
-    return s.submit_match(prompt_tokens, given.have_tokens, prefill_cost(given));
+    return s.submit_match(prompt_tokens, given.have_tokens, prefill_cost(given), given.request_id);
   });
 }
 
@@ -283,7 +313,11 @@ void quire_flush(quire_session* session) { session->session->flush(); }
 quire_status quire_poll(quire_session* session, quire_completion* completions, size_t capacity,
                         size_t* count) {
   return call(session, [&](Session& s) -> Result<void> {
+    if (count == nullptr) return null_argument();
     *count = 0;
+    if (capacity == 0) return {};
+    QUIRE_TRY(check_result(completions));
+    const size_t entry_bytes = completions->size;
     Completion piece[16];
     while (*count < capacity) {
       const size_t wanted = std::min(capacity - *count, std::size(piece));
@@ -291,7 +325,7 @@ quire_status quire_poll(quire_session* session, quire_completion* completions, s
       if (!got.ok() && *count > 0) break;  // told again by the next call
       const size_t taken = QUIRE_TRY(std::move(got));
       for (size_t i = 0; i < taken; ++i) {
-        completions[(*count)++] = copy_as<quire_completion>(piece[i]);
+        write_result(to_c(piece[i]), entry_of(completions, entry_bytes, (*count)++));
       }
       if (taken < wanted) break;
     }
@@ -303,18 +337,25 @@ quire_status quire_wait(quire_session* session, uint32_t timeout_ms) {
   return call(session, [&](Session& s) { return s.wait(timeout_ms); });
 }
 
-quire_match_result quire_completion_match(const quire_completion* completion) {
-  return copy_as<quire_match_result>(copy_as<Completion>(*completion).result.match);
+quire_status quire_completion_match(const quire_completion* completion,
+                                    quire_match_result* result) {
+  if (completion == nullptr || !check_result(result).ok()) return QUIRE_INVALID_ARGUMENT;
+  write_result(to_c(from_c(*completion).result.match), result);
+  return QUIRE_OK;
 }
 
-quire_commit_result quire_completion_commit(const quire_completion* completion) {
-  return copy_as<quire_commit_result>(copy_as<Completion>(*completion).result.commit);
+quire_status quire_completion_commit(const quire_completion* completion,
+                                     quire_commit_result* result) {
+  if (completion == nullptr || !check_result(result).ok()) return QUIRE_INVALID_ARGUMENT;
+  write_result(to_c(from_c(*completion).result.commit), result);
+  return QUIRE_OK;
 }
 
 quire_status quire_take_fill(quire_session* session, const quire_completion* completion,
                              quire_fill* fill) {
   return call(session, [&](Session& s) -> Result<void> {
-    to_c(QUIRE_TRY(s.take_fill(completion->request, copy_as<Completion>(*completion))), *fill);
+    QUIRE_TRY(check_result(fill));
+    write_result(to_c(QUIRE_TRY(s.take_fill(completion->request, from_c(*completion)))), fill);
     return {};
   });
 }
@@ -322,24 +363,31 @@ quire_status quire_take_fill(quire_session* session, const quire_completion* com
 quire_status quire_take_pages(quire_session* session, const quire_completion* completion,
                               quire_pages* pages) {
   return call(session, [&](Session& s) -> Result<void> {
-    *pages = to_c(QUIRE_TRY(s.take_pages(completion->request, copy_as<Completion>(*completion))));
+    QUIRE_TRY(check_result(pages));
+    write_result(to_c(QUIRE_TRY(s.take_pages(completion->request, from_c(*completion)))), pages);
     return {};
   });
 }
 
 quire_status quire_pages_so_far(quire_session* session, uint64_t request, quire_pages* pages) {
   return call(session, [&](Session& s) -> Result<void> {
-    if (pages == nullptr) return null_argument();
-    *pages = to_c(LoadedPages{QUIRE_TRY(s.pages_so_far(request))});
+    QUIRE_TRY(check_result(pages));
+    write_result(to_c(LoadedPages{QUIRE_TRY(s.pages_so_far(request))}), pages);
     return {};
   });
 }
 
 int quire_session_fd(quire_session* session) { return session->session->fd(); }
 
-quire_progress quire_session_progress(const quire_session* session) {
-  const quire::client::Progress progress = session->session->progress();
-  return {progress.committed_tokens, progress.checkpoint_tokens, progress.members};
+quire_status quire_session_progress(const quire_session* session, quire_progress* progress) {
+  if (!check_result(progress).ok()) return QUIRE_INVALID_ARGUMENT;
+  const quire::client::Progress now = session->session->progress();
+  quire_progress out{};
+  out.committed_tokens = now.committed_tokens;
+  out.checkpoint_tokens = now.checkpoint_tokens;
+  out.members = now.members;
+  write_result(out, progress);
+  return QUIRE_OK;
 }
 
 uint32_t quire_layer_ready_tokens(const quire_session* session, uint32_t layer) {

@@ -15,8 +15,9 @@ uint64_t Session::id() const { return impl_->reply().session; }
 SessionToken Session::token() const { return impl_->reply().token; }
 const model::Hash256& Session::root() const { return impl_->reply().root; }
 
-Result<void> Session::append_tokens(std::span<const uint32_t> tokens) {
-  return impl_->append_tokens(tokens);
+Result<void> Session::append_tokens(std::span<const uint32_t> tokens,
+                                    std::span<const model::UnitKey> keys) {
+  return impl_->append_tokens(tokens, keys);
 }
 Result<void> Session::append_unit_hashes(std::span<const model::Hash256> leaves) {
   return impl_->append_leaves(leaves);
@@ -31,8 +32,8 @@ uint32_t Session::token_count() const { return impl_->tokens().token_count(); }
 const std::vector<model::Hash256>& Session::chain() const { return impl_->tokens().chain(); }
 
 Result<model::MatchResult> Session::match(uint32_t prompt_tokens, uint32_t have_tokens,
-                                          const PrefillCost& cost) {
-  const RequestId id = QUIRE_TRY(impl_->submit_match(prompt_tokens, have_tokens, cost));
+                                          const PrefillCost& cost, uint64_t request_id) {
+  const RequestId id = QUIRE_TRY(impl_->submit_match(prompt_tokens, have_tokens, cost, request_id));
   return QUIRE_TRY(impl_->await(id)).result.match;
 }
 
@@ -57,7 +58,7 @@ Result<Fill> Session::begin_fill(model::FillKind kind, uint32_t end_tokens,
 Result<model::CommitResult> Session::commit(const Fill& fill) {
   if (fill.duplicate) {
     model::CommitResult nothing_to_do{};
-    nothing_to_do.visible = 1;
+    nothing_to_do.visible = fill.incomplete ? 0 : 1;
     nothing_to_do.duplicate = 1;
     return nothing_to_do;
   }
@@ -86,9 +87,25 @@ Result<void> Session::noop() {
   return {};
 }
 
+Result<void> Session::resumed(const Resumed& word) {
+  QUIRE_TRY(impl_->await(impl_->submit_resumed(word)));
+  return {};
+}
+
+Result<Positions> Session::positions(uint32_t prompt_tokens, const PositionsOptions& options) {
+  const RequestId id = QUIRE_TRY(impl_->submit_positions(prompt_tokens, options));
+  const Completion completion = QUIRE_TRY(impl_->await(id));
+  return impl_->take_positions(id, completion);
+}
+
+Result<model::LocateResult> Session::locate(uint32_t tokens) {
+  const RequestId id = QUIRE_TRY(impl_->submit_locate(tokens));
+  return QUIRE_TRY(impl_->await(id)).result.locate;
+}
+
 Result<RequestId> Session::submit_match(uint32_t prompt_tokens, uint32_t have_tokens,
-                                        const PrefillCost& cost) {
-  return impl_->submit_match(prompt_tokens, have_tokens, cost);
+                                        const PrefillCost& cost, uint64_t request_id) {
+  return impl_->submit_match(prompt_tokens, have_tokens, cost, request_id);
 }
 Result<RequestId> Session::submit_load(uint64_t lease, const LoadOptions& options) {
   return impl_->submit_load(lease, options);
@@ -99,6 +116,14 @@ Result<RequestId> Session::submit_begin_fill(model::FillKind kind, uint32_t end_
   return impl_->submit_begin_fill(kind, end_tokens, options);
 }
 Result<RequestId> Session::submit_commit(const Fill& fill) { return impl_->submit_commit(fill); }
+Result<RequestId> Session::submit_resumed(const Resumed& word) {
+  return impl_->submit_resumed(word);
+}
+Result<RequestId> Session::submit_positions(uint32_t prompt_tokens,
+                                            const PositionsOptions& options) {
+  return impl_->submit_positions(prompt_tokens, options);
+}
+Result<RequestId> Session::submit_locate(uint32_t tokens) { return impl_->submit_locate(tokens); }
 Result<RequestId> Session::submit_noop() { return impl_->submit_noop(); }
 void Session::flush() { impl_->flush(); }
 
@@ -112,12 +137,16 @@ Result<Fill> Session::take_fill(RequestId request, const Completion& completion)
 Result<LoadedPages> Session::take_pages(RequestId request, const Completion& completion) {
   return impl_->take_pages(request, completion);
 }
+Result<Positions> Session::take_positions(RequestId request, const Completion& completion) {
+  return impl_->take_positions(request, completion);
+}
 Result<uint32_t> Session::loaded_so_far(RequestId load) { return impl_->loaded_so_far(load); }
 Result<std::span<const PageView>> Session::pages_so_far(RequestId load) {
   return impl_->pages_so_far(load);
 }
 int Session::fd() const { return impl_->fd(); }
 
+std::span<std::byte> Session::staging() const { return impl_->staging(); }
 Progress Session::progress() const { return impl_->progress(); }
 uint32_t Session::layer_ready_tokens(uint32_t layer) const {
   return impl_->layer_ready_tokens(layer);

@@ -58,15 +58,34 @@ std::vector<SegmentMap::Entry>::iterator SegmentMap::find(Table& table, uint32_t
                           [](const Entry& entry, uint32_t id) { return entry.segment < id; });
 }
 
+SegmentMap::~SegmentMap() {
+  if (observer_ == nullptr) return;
+  for (const Entry& entry : table_.lock()->entries) observer_->unmapping(memory_of(entry));
+}
+
+SegmentMemory SegmentMap::memory_of(const Entry& entry) const {
+  return {epoch_, entry.segment, entry.mapping.data(), entry.mapping.bytes()};
+}
+
 Result<void> SegmentMap::insert(uint32_t segment, model::Mapping mapping) {
-  auto table = table_.lock();
-  const auto place = find(*table, segment);
-  if (place != table->entries.end() && place->segment == segment) return {};
-  if (table->entries.size() == kMaxSegments) {
-    return model::make_error(Errc::kResourceExhausted, "too many segments are mapped");
+  Entry fresh{segment, 0, false, std::move(mapping)};
+  // Told first: from the moment that it is in the table another thread may hand out views of it.
+  if (observer_ != nullptr) observer_->mapped(memory_of(fresh));
+  Result<void> done;
+  {
+    auto table = table_.lock();
+    const auto place = find(*table, segment);
+    const bool known = place != table->entries.end() && place->segment == segment;
+    if (!known && table->entries.size() < kMaxSegments) {
+      table->entries.insert(place, std::move(fresh));
+      return {};
+    }
+    if (!known) {
+      done = model::make_error(Errc::kResourceExhausted, "too many segments are mapped");
+    }
   }
-  table->entries.insert(place, Entry{segment, 0, false, std::move(mapping)});
-  return {};
+  if (observer_ != nullptr) observer_->unmapping(memory_of(fresh));
+  return done;
 }
 
 std::optional<SegmentView> SegmentMap::acquire(uint32_t segment) {
@@ -114,6 +133,8 @@ void SegmentMap::retire(uint32_t segment) {
 
 void SegmentMap::unmap(std::vector<Entry> gone) {
   for (Entry& entry : gone) {
+    const bool was_mapped = entry.mapping.data() != nullptr;
+    if (was_mapped && observer_ != nullptr) observer_->unmapping(memory_of(entry));
     entry.mapping.reset();
     table_.lock()->unmapped.push_back(entry.segment);
     unmapped_count_.fetch_add(1, std::memory_order_relaxed);

@@ -4,7 +4,8 @@
 // 2. A retired segment is unmapped at once or with its last user; then, and only then, its id comes
 //    out of take_unmapped() to be acknowledged: the daemon reuses the memory after that.
 // 3. Segment ids are never reused in a daemon's life, so a retired id never comes back.
-// Threads: any (one short lock; mapping and unmapping happen outside it).
+// 4. The observer hears of a mapping before anyone can find it, and again before it goes.
+// Threads: any (one short lock; mapping, unmapping and the observer's calls happen outside it).
 #pragma once
 
 #include <atomic>
@@ -15,6 +16,7 @@
 #include <vector>
 
 #include "client/guarded.h"
+#include "client/segment_observer.h"
 #include "model/fd_guard.h"
 #include "model/result.h"
 #include "model/wire.h"
@@ -31,6 +33,16 @@ inline constexpr size_t kMaxSegments = 1 << 20;
 
 class SegmentMap {
  public:
+  // `observer` may be null; it is told of every mapping that insert() takes, until it goes.
+  explicit SegmentMap(SegmentObserver* observer = nullptr) : observer_(observer) {}
+  ~SegmentMap();
+  SegmentMap(const SegmentMap&) = delete;
+  SegmentMap& operator=(const SegmentMap&) = delete;
+  // Ids are this epoch's. Before the first insert().
+  void set_epoch(uint64_t daemon_epoch) { epoch_ = daemon_epoch; }
+  // In a forked child: nothing is told any more.
+  void forget_observer() { observer_ = nullptr; }
+
   // Maps what a daemon sent. kCorrupt unless the descriptor has at least info.bytes and is sealed
   // against shrinking, growing and new writable mappings: without the seals a read could be killed
   // by SIGBUS or see bytes change.
@@ -63,7 +75,10 @@ class SegmentMap {
   };
   static std::vector<Entry>::iterator find(Table& table, uint32_t segment);
   void unmap(std::vector<Entry> gone);
+  SegmentMemory memory_of(const Entry& entry) const;
 
+  SegmentObserver* observer_;
+  uint64_t epoch_ = 0;
   Guarded<Table> table_;
   std::atomic<size_t> unmapped_count_{0};  // a hint that spares the lock; relaxed
 };

@@ -35,6 +35,12 @@ std::string_view verb_name(Verb verb) {
       return "supersede";
     case Verb::kAdvise:
       return "advise";
+    case Verb::kResumed:
+      return "resumed";
+    case Verb::kPositions:
+      return "positions";
+    case Verb::kLocate:
+      return "locate";
   }
   return "request";
 }
@@ -76,6 +82,9 @@ void SessionImpl::apply(Request& request) {
     case Verb::kRelease:
     case Verb::kSupersede:
     case Verb::kAdvise:
+    case Verb::kResumed:
+    case Verb::kPositions:
+    case Verb::kLocate:
       return;
   }
 }
@@ -116,7 +125,7 @@ void SessionImpl::end_load(Request& request) {
 void SessionImpl::undo_discarded(Request& request) {
   const Completion completion = request.completion;
   const Verb verb = request.verb;
-  if (verb == Verb::kLoad) free_descriptors(request.run);
+  free_descriptors_of(request);
   requests_.remove(request);
   if (!succeeded(completion) || ended_) return;
   model::Submission::Args args{};
@@ -163,6 +172,11 @@ void SessionImpl::drop_lease(HeldLease& lease) {
 void SessionImpl::free_staging(AreaRun& run) {
   if (run.length > 0) staging_.free(run.offset, run.length);
   run = {};
+}
+
+void SessionImpl::free_descriptors_of(Request& request) {
+  const bool has_run = request.verb == Verb::kLoad || request.verb == Verb::kPositions;
+  if (has_run) free_descriptors(request.run);
 }
 
 void SessionImpl::free_descriptors(AreaRun& run) {

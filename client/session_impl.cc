@@ -76,9 +76,10 @@ Result<void> SessionImpl::check() {
   return {};
 }
 
-Result<void> SessionImpl::append_tokens(std::span<const uint32_t> tokens) {
+Result<void> SessionImpl::append_tokens(std::span<const uint32_t> tokens,
+                                        std::span<const model::UnitKey> keys) {
   QUIRE_TRY(check());
-  return tokens_.append_tokens(tokens);
+  return tokens_.append_tokens(tokens, keys);
 }
 
 Result<void> SessionImpl::append_leaves(std::span<const model::Hash256> leaves) {
@@ -136,13 +137,14 @@ void SessionImpl::pick_up(Request& request) {
   const bool ok = completion.code == static_cast<int32_t>(Errc::kOk);
   if (ok && request.verb == model::Verb::kBeginFill && completion.result.begin_fill.duplicate) {
     requests_.settle(request);
-  } else if (ok && request.verb == model::Verb::kBeginFill) {
+  } else if (ok &&
+             (request.verb == model::Verb::kBeginFill || request.verb == model::Verb::kPositions)) {
     request.state = RequestState::kHeld;
   } else if (HeldLease* lease = has_pages(completion) ? leases_.find(request.object) : nullptr) {
     ++lease->untaken;
     request.state = RequestState::kHeld;
   } else {
-    if (request.verb == model::Verb::kLoad) free_descriptors(request.run);
+    free_descriptors_of(request);
     requests_.remove(request);
   }
 }
@@ -269,6 +271,11 @@ int SessionImpl::fd() {
     refresh_fd();
   }
   return ready_fd_->get();
+}
+
+std::span<std::byte> SessionImpl::staging() const {
+  if (!channel_) return {};
+  return {channel_->staging(), channel_->staging_bytes()};
 }
 
 Progress SessionImpl::progress() const {

@@ -54,13 +54,14 @@ class SessionImpl {
   const TokenChain& tokens() const { return tokens_; }
   uint32_t tail_tokens() const { return tail_tokens_; }
 
-  model::Result<void> append_tokens(std::span<const uint32_t> tokens);
+  model::Result<void> append_tokens(std::span<const uint32_t> tokens,
+                                    std::span<const model::UnitKey> keys);
   model::Result<void> append_leaves(std::span<const model::Hash256> leaves);
 
   // session_requests.cc: one submission each. Errors before submission leave nothing behind.
   model::Result<RequestId> submit_noop();
   model::Result<RequestId> submit_match(uint32_t prompt_tokens, uint32_t have_tokens,
-                                        const PrefillCost& cost);
+                                        const PrefillCost& cost, uint64_t request_id);
   model::Result<RequestId> submit_load(uint64_t lease, const LoadOptions& options);
   model::Result<RequestId> submit_release(uint64_t lease);
   model::Result<RequestId> submit_begin_fill(model::FillKind kind, uint32_t end_tokens,
@@ -70,6 +71,12 @@ class SessionImpl {
   model::Result<RequestId> submit_supersede(uint32_t end_tokens);
   model::Result<RequestId> submit_advise(model::Advice advice, uint32_t end_tokens,
                                          uint32_t pause_ms);
+  // session_queries.cc: the same, of what changes nothing.
+  model::Result<RequestId> submit_resumed(const Resumed& word);
+  model::Result<RequestId> submit_positions(uint32_t prompt_tokens,
+                                            const PositionsOptions& options);
+  model::Result<RequestId> submit_locate(uint32_t tokens);
+  model::Result<Positions> take_positions(RequestId id, const model::Completion& completion);
   model::Result<Fill> take_fill(RequestId id, const model::Completion& completion);
   model::Result<LoadedPages> take_pages(RequestId id, const model::Completion& completion);
   model::Result<uint32_t> loaded_so_far(RequestId id);
@@ -83,6 +90,7 @@ class SessionImpl {
   model::Result<size_t> poll_completions(std::span<model::Completion> completions);
   model::Result<void> wait(uint32_t timeout_ms);
   int fd();
+  std::span<std::byte> staging() const;
   Progress progress() const;
   uint32_t layer_ready_tokens(uint32_t layer) const;
   model::Result<void> wait_for_tokens(uint32_t tokens, uint32_t timeout_ms);
@@ -98,6 +106,7 @@ class SessionImpl {
                                   uint32_t deadline_ms = 0);
   model::Result<void> check_fill(model::FillKind kind, uint32_t end_tokens, uint64_t groups) const;
   model::Result<OpenFill*> find_ending_fill(const Fill& fill);
+  model::Result<void> check_hashed(std::string_view verb, uint32_t tokens) const;
   uint64_t count_descriptors(const HeldLease& lease, const LoadOptions& options);
   model::Result<LoadedPages> read_pages(Request& request);
   // Views of a load's first `count` descriptors; those read before are kept.
@@ -128,6 +137,7 @@ class SessionImpl {
   void drop_untaken(HeldLease& lease);
   void free_staging(AreaRun& run);
   void free_descriptors(AreaRun& run);
+  void free_descriptors_of(Request& request);  // of a load or positions
 
   const std::shared_ptr<Attachment> attachment_;
   const ClientOptions client_options_;

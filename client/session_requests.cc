@@ -61,21 +61,25 @@ Result<RequestId> SessionImpl::submit_noop() {
   return submit(*QUIRE_TRY(add_request(Verb::kNoop)), {});
 }
 
+// The last unit of a prompt may be partial: it has no hash, also where the engine hashes itself.
+Result<void> SessionImpl::check_hashed(std::string_view verb, uint32_t tokens) const {
+  if (tokens / layout_.unit_tokens <= tokens_.chain().size()) return {};
+  return invalid(std::string(verb) + ": " + std::to_string(tokens) + " tokens, but hashes of " +
+                 std::to_string(tokens_.chain().size() * layout_.unit_tokens) +
+                 ": append the rest first");
+}
+
 Result<RequestId> SessionImpl::submit_match(uint32_t prompt_tokens, uint32_t have_tokens,
-                                            const PrefillCost& cost) {
+                                            const PrefillCost& cost, uint64_t request_id) {
   if (prompt_tokens == 0 || have_tokens > prompt_tokens) {
     return invalid("match: prompt_tokens is 0, or have_tokens above it");
   }
-  // The last unit of a prompt may be partial: it has no hash, also where the engine hashes itself.
-  if (prompt_tokens / layout_.unit_tokens > tokens_.chain().size()) {
-    return invalid("match: " + std::to_string(prompt_tokens) + " tokens, but hashes of " +
-                   std::to_string(tokens_.chain().size() * layout_.unit_tokens) +
-                   ": append the rest first");
-  }
+  QUIRE_TRY(check_hashed("match", prompt_tokens));
   if (leases_.count() >= kMaxHeldLeases) {
     return make_error(Errc::kBusy, "too many leases are held: release some");
   }
   Submission::Args args{};
+  args.match.request_id = request_id;
   args.match.unit_count = prompt_tokens / layout_.unit_tokens;
   args.match.prompt_tokens = prompt_tokens;
   args.match.have_tokens = have_tokens;
@@ -194,6 +198,7 @@ Result<RequestId> SessionImpl::submit_begin_fill(FillKind kind, uint32_t end_tok
   args.begin_fill.end_units = end_tokens / layout_.unit_tokens;
   args.begin_fill.kind = static_cast<uint8_t>(kind);
   args.begin_fill.reason = static_cast<uint8_t>(options.reason);
+  args.begin_fill.unless_begun = options.unless_begun ? 1 : 0;
   Result<RequestId> id = submit(**request, args);
   if (!id.ok()) free_staging(run);
   return id;
@@ -260,6 +265,7 @@ Result<Fill> SessionImpl::take_fill(RequestId id, const Completion& completion) 
   Fill fill;
   fill.id = result.fill;
   fill.duplicate = result.duplicate != 0;
+  fill.incomplete = result.incomplete != 0;
   fill.kind = request->kind;
   fill.end_tokens = request->end_tokens;
   fill.groups = request->groups;

@@ -29,8 +29,31 @@ Result<void> TokenChain::check_room(uint64_t more_tokens) const {
   return {};
 }
 
-Result<void> TokenChain::append_tokens(std::span<const uint32_t> tokens) {
+Result<void> TokenChain::check_keys(std::span<const model::UnitKey> keys) const {
+  for (const model::UnitKey& key : keys) {
+    if (key.first_token >= hashed_tokens()) continue;
+    return model::make_error(Errc::kInvalidArgument,
+                             "a key at token " + std::to_string(key.first_token) +
+                                 ", but the units up to " + std::to_string(hashed_tokens()) +
+                                 " are hashed: give it with its tokens or before them");
+  }
+  if (keys_.size() + keys.size() > kMaxOpenKeys) {
+    return model::make_error(Errc::kInvalidArgument, "more than 4096 keys that have not ended");
+  }
+  return {};
+}
+
+void TokenChain::add_keys(std::span<const model::UnitKey> keys) {
+  if (keys.empty()) return;
+  keys_.insert(keys_.end(), keys.begin(), keys.end());
+  model::sort_unit_keys(keys_);
+}
+
+Result<void> TokenChain::append_tokens(std::span<const uint32_t> tokens,
+                                       std::span<const model::UnitKey> keys) {
   QUIRE_TRY(check_room(tokens.size()));
+  QUIRE_TRY(check_keys(keys));
+  add_keys(keys);
   const size_t unit = options_.unit_tokens;
   if (!begun_.empty()) {
     const size_t taken = std::min(unit - begun_.size(), tokens.size());
@@ -50,7 +73,14 @@ Result<void> TokenChain::append_tokens(std::span<const uint32_t> tokens) {
 void TokenChain::hash_units(std::span<const uint32_t> tokens) {
   const size_t before = chain_.size();
   const Hash256 previous = last();
-  model::extend_chain(previous, tokens, options_.unit_tokens, chain_);
+  if (keys_.empty()) {
+    model::extend_chain(previous, tokens, options_.unit_tokens, chain_);
+  } else {
+    model::extend_chain_with_keys(previous, {hashed_tokens(), tokens, keys_}, options_.unit_tokens,
+                                  chain_);
+    std::erase_if(keys_,
+                  [this](const model::UnitKey& key) { return key.end_token() <= hashed_tokens(); });
+  }
   write_arena(before);
 }
 

@@ -10,6 +10,7 @@
 
 #include "model/hash256.h"
 #include "model/result.h"
+#include "model/unit_keys.h"
 
 namespace quire::client {
 
@@ -22,20 +23,27 @@ class TokenChain {
   };
   TokenChain(const Options& options, std::span<model::Hash256> arena);
 
-  // kInvalidArgument, and nothing appended, beyond max_tokens or the arena.
-  model::Result<void> append_tokens(std::span<const uint32_t> tokens);
+  // kInvalidArgument, and nothing appended, beyond max_tokens or the arena. `keys` are folded into
+  // the units that they overlap; one may begin in a unit that was begun, or ahead of what is
+  // appended, and goes on until its end. kInvalidArgument for one that begins in a unit that is
+  // hashed already, or when more than kMaxOpenKeys wait for their end.
+  static constexpr size_t kMaxOpenKeys = 4096;
+  model::Result<void> append_tokens(std::span<const uint32_t> tokens,
+                                    std::span<const model::UnitKey> keys = {});
   // The same from ready leaves. The first one completes a unit that tokens began, and is folded
   // with them: the unit then stands for both.
   model::Result<void> append_leaves(std::span<const model::Hash256> leaves);
 
-  uint32_t token_count() const {
-    return static_cast<uint32_t>(chain_.size()) * options_.unit_tokens +
-           static_cast<uint32_t>(begun_.size());
-  }
+  uint32_t token_count() const { return hashed_tokens() + static_cast<uint32_t>(begun_.size()); }
   const std::vector<model::Hash256>& chain() const { return chain_; }
 
  private:
   model::Result<void> check_room(uint64_t more_tokens) const;
+  model::Result<void> check_keys(std::span<const model::UnitKey> keys) const;
+  void add_keys(std::span<const model::UnitKey> keys);
+  uint32_t hashed_tokens() const {
+    return static_cast<uint32_t>(chain_.size()) * options_.unit_tokens;
+  }
   void hash_units(std::span<const uint32_t> tokens);
   const model::Hash256& last() const { return chain_.empty() ? options_.root : chain_.back(); }
   void write_arena(size_t from);
@@ -43,7 +51,8 @@ class TokenChain {
   Options options_;
   std::span<model::Hash256> arena_;
   std::vector<model::Hash256> chain_;
-  std::vector<uint32_t> begun_;  // fewer than unit_tokens
+  std::vector<uint32_t> begun_;       // fewer than unit_tokens
+  std::vector<model::UnitKey> keys_;  // end behind what is hashed; in the order of folding
 };
 
 }  // namespace quire::client

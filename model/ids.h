@@ -38,4 +38,7 @@ constexpr size_t index_of(TierId tier) { return static_cast<size_t>(tier); }
 inline constexpr std::array<TierId, kTierCount> kTiers{TierId::kRam, TierId::kSsd,
                                                        TierId::kCluster};
 
+// Arrays by tier in results: the last entry is nobody's yet.
+inline constexpr size_t kTierPlaces = 4;
+
 }  // namespace quire::model

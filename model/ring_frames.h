@@ -1,9 +1,15 @@
-// The hot verbs: one 64-byte submission each, and exactly one 64-byte completion each, also on
+// The hot verbs: one 64-byte submission each, and exactly one 128-byte completion each, also on
 // failure. Fixed little-endian structs; no pointers, only indexes into areas of
 // model/session_shm.h. A client writes submissions; the daemon copies each once into a local,
 // checks it, then uses it.
+//
+// Why 128: a match answers with tokens for four tiers and has room to grow, which 48 bytes do not
+// hold. A result area beside the ring would need an index, a bound and a lifetime of its own for
+// the sake of one verb; the second cache line of a completion lies beside the first and costs some
+// nanoseconds. What is a list (page descriptors, positions) goes to the descriptor area.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <type_traits>
@@ -23,10 +29,17 @@ enum class Verb : uint16_t {
   kAbortFill = 6,
   kSupersede = 7,
   kAdvise = 8,
+  kResumed = 9,
+  kPositions = 10,
+  kLocate = 11,
 };
+inline constexpr uint16_t kVerbCount = static_cast<uint16_t>(Verb::kLocate) + 1;
 
 // Longest prefix that can be resumed, pinned under a lease before it is announced (law 3).
 struct MatchArgs {
+  // The engine's number of its request: opens the turn that is metered under it, or joins it when
+  // another process of the session did. 0: the engine gives none.
+  uint64_t request_id;
   uint32_t unit_count;     // chain hashes 1..unit_count stand in the hash arena from entry 0
   uint32_t prompt_tokens;  // P; at least one token is always left to compute
   // Prefix the engine already holds in device memory: pinned like the rest; a load leaves it out by
@@ -37,7 +50,7 @@ struct MatchArgs {
   // curve, nothing is cut.
   uint32_t prefill_us_per_ktoken;
   uint32_t prefill_us_per_ktoken_per_mtoken;
-  uint32_t reserved[7];
+  uint32_t reserved[5];
 };
 
 // How loads of a session are scheduled against others'; given when it is opened.
@@ -82,7 +95,10 @@ struct BeginFillArgs {
   uint32_t end_units;  // position in units
   uint8_t kind;        // FillKind
   uint8_t reason;      // CheckpointReason
-  uint8_t reserved[34];
+  // 1: kBusy while another session fills this object too. 0: each fills its own, and who commits
+  // second is told that it was a duplicate.
+  uint8_t unless_begun;
+  uint8_t reserved[33];
 };
 
 // Bytes of the groups lie in the staging area one after the other as model/page_plan.h says.
@@ -119,6 +135,48 @@ struct AdviseArgs {
   uint8_t reserved[39];
 };
 
+// Where the engine really went on: what a receipt's hit, replayed and missed tokens follow.
+enum class ResumedHow : uint8_t {
+  kUnsaid = 0,   // never sent: the daemon goes by what it delivered
+  kExact = 1,    // at the checkpoint or block end that match named
+  kSpan = 2,     // at the end of the spans, after replaying some tokens
+  kCut = 3,      // earlier, where loading more did not pay or did not come in time
+  kNothing = 4,  // computed from the first token on
+};
+
+// Of the session's present turn. May be sent more than once, by any of its processes; the last word
+// wins, and the output tokens are those so far.
+struct ResumedArgs {
+  uint64_t request_id;       // as in the match; another one is kNotFound. 0: whichever is present
+  uint32_t resumed_tokens;   // tokens before it were not computed, but for replayed_tokens
+  uint32_t replayed_tokens;  // of these; with kSpan only
+  uint32_t output_tokens;    // so far
+  uint8_t how;               // ResumedHow
+  uint8_t reserved[27];
+};
+
+// All positions at which a prompt could be resumed, the deepest first; nothing is pinned.
+struct PositionsArgs {
+  uint32_t unit_count;     // as in MatchArgs
+  uint32_t prompt_tokens;  // P
+  uint32_t have_tokens;    // held by the engine: not counted into load estimates
+  // ResumePosition entries go to descriptor_index.. of the descriptor area: at most
+  // max_positions, at least 1 and at most kMaxPositions.
+  uint32_t descriptor_index;
+  uint32_t max_positions;
+  // 0: exact positions, and the spans' end where the layout allows a replay. 1: every block end,
+  // with what it takes to replay.
+  uint8_t every_block;
+  uint8_t reserved[27];
+};
+inline constexpr uint32_t kMaxPositions = 4096;
+
+// How much of a chain is here; nothing is pinned and nothing counts as used.
+struct LocateArgs {
+  uint32_t unit_count;  // chain hashes 1..unit_count stand in the hash arena
+  uint32_t reserved[11];
+};
+
 struct Submission {
   uint64_t user_data;    // returned in the completion
   uint16_t verb;         // Verb
@@ -133,12 +191,16 @@ struct Submission {
     AbortFillArgs abort_fill;
     SupersedeArgs supersede;
     AdviseArgs advise;
+    ResumedArgs resumed;
+    PositionsArgs positions;
+    LocateArgs locate;
     uint64_t words[6];
   } args;
 };
 static_assert(sizeof(Submission) == 64 && std::is_trivially_copyable_v<Submission>);
 static_assert(sizeof(MatchArgs) == 48 && sizeof(LoadArgs) == 48 && sizeof(BeginFillArgs) == 48);
 static_assert(sizeof(CommitArgs) == 48 && sizeof(AdviseArgs) == 48 && sizeof(SupersedeArgs) == 48);
+static_assert(sizeof(ResumedArgs) == 48 && sizeof(PositionsArgs) == 48 && sizeof(LocateArgs) == 48);
 
 // What kept the hit from being longer.
 enum class MatchLimit : uint8_t {
@@ -151,6 +213,13 @@ enum class MatchLimit : uint8_t {
   kDeadline = 4,
 };
 
+// Tokens by TierId; a place without a tier stays 0.
+struct TierTokens {
+  std::array<uint32_t, kTierPlaces> of;
+  uint32_t& operator[](TierId tier) { return of[static_cast<size_t>(tier)]; }
+  uint32_t operator[](TierId tier) const { return of[static_cast<size_t>(tier)]; }
+};
+
 struct MatchResult {
   uint64_t lease;          // 0 when nothing was found
   uint32_t exact_tokens;   // resume here: bit-exact
@@ -158,16 +227,15 @@ struct MatchResult {
   uint32_t replay_tokens;  // to resume at s instead: tokens to replay; 0 = not allowed
   uint32_t branch_tokens;  // a checkpoint is wanted here: an earlier session diverged; 0 = none
   uint32_t limit_tokens;   // where the limit bit: exact_tokens, or a position up to span_tokens
-  uint32_t tokens_ram;     // of exact_tokens, per tier
-  uint32_t tokens_ssd;
-  uint32_t load_estimate_us;
-  uint8_t limit;  // MatchLimit
-  uint8_t limit_group;
-  uint8_t replay_exact;  // 1: a replay reproduces the bytes
-  uint8_t reserved[1];
   // Resume here for the earliest first token: loading up to here costs less than computing, by the
   // prefill curve and load_estimate_us. At most exact_tokens, and equal to it without a curve.
   uint32_t cut_tokens;
+  uint32_t load_estimate_us;
+  TierTokens tokens;  // of exact_tokens: the nearest tier that has them
+  uint8_t limit;      // MatchLimit
+  uint8_t limit_group;
+  uint8_t replay_exact;  // 1: a replay reproduces the bytes
+  uint8_t reserved[53];
 };
 
 // With kDeadlineExceeded, kIoError and kCorrupt the completion carries the usable head all the same
@@ -179,25 +247,49 @@ struct LoadResult {
   uint32_t descriptor_count;  // written from LoadArgs::descriptor_index on
   uint32_t block_count;       // blocks whose pages are all delivered (the usable head)
   uint32_t checkpoint_count;  // descriptors at the end that belong to the checkpoint
-  uint32_t reserved[9];
+  uint32_t reserved[25];
 };
 
 struct BeginFillResult {
   uint64_t fill;      // 0 when duplicate
   uint8_t duplicate;  // 1: present already, nothing to write
-  uint8_t reserved[39];
+  // With duplicate. 1: the groups asked for are written, but not yet those of other processes: the
+  // object becomes visible with them.
+  uint8_t incomplete;
+  uint8_t reserved[102];
 };
 
 struct CommitResult {
   uint8_t visible;     // 1: all groups are in, the object can be hit; 0: peers' groups are missing
   uint8_t duplicate;   // 1: another session's commit came first; its bytes serve
   uint8_t superseded;  // 1: the session's previous checkpoint was dropped
-  uint8_t reserved[45];
+  uint8_t reserved[109];
 };
 
 struct SupersedeResult {
   uint8_t dropped;  // 0: pinned, a branch point, or not there
-  uint8_t reserved[47];
+  uint8_t reserved[111];
+};
+
+struct ResumedResult {
+  uint32_t turn;  // in its session, from 1 on
+  uint32_t reserved[27];
+};
+
+struct PositionsResult {
+  uint32_t count;        // entries written
+  uint32_t span_tokens;  // as in MatchResult
+  uint32_t exact_tokens;
+  uint8_t complete;  // 0: there may be more: max_positions, or the bound of one search, was hit
+  uint8_t reserved[99];
+};
+
+struct LocateResult {
+  uint32_t span_tokens;   // present from token 0 on, in whichever tier
+  uint32_t exact_tokens;  // of these can be resumed: a block end, or a checkpoint
+  TierTokens tokens;      // of span_tokens: the nearest tier that has them
+  uint32_t load_estimate_us;
+  uint32_t reserved[21];
 };
 
 struct Completion {
@@ -211,13 +303,19 @@ struct Completion {
     BeginFillResult begin_fill;
     CommitResult commit;
     SupersedeResult supersede;
-    uint64_t words[6];
+    ResumedResult resumed;
+    PositionsResult positions;
+    LocateResult locate;
+    uint64_t words[14];
   } result;
 };
-static_assert(sizeof(Completion) == 64 && std::is_trivially_copyable_v<Completion>);
-static_assert(sizeof(MatchResult) == 48 && sizeof(LoadResult) == 48 && sizeof(CommitResult) == 48);
-static_assert(offsetof(MatchResult, limit) == 40 && offsetof(MatchResult, cut_tokens) == 44);
-static_assert(offsetof(MatchArgs, prefill_us_per_ktoken) == 12);
+static_assert(sizeof(Completion) == 128 && std::is_trivially_copyable_v<Completion>);
+static_assert(sizeof(MatchResult) == 112 && sizeof(LoadResult) == 112);
+static_assert(sizeof(CommitResult) == 112 && sizeof(BeginFillResult) == 112);
+static_assert(sizeof(PositionsResult) == 112 && sizeof(LocateResult) == 112);
+static_assert(offsetof(MatchResult, tokens) == 36 && offsetof(MatchResult, limit) == 52);
+static_assert(offsetof(MatchArgs, unit_count) == 8);
+static_assert(offsetof(MatchArgs, prefill_us_per_ktoken) == 20);
 static_assert(offsetof(LoadArgs, progress_slot) == 34);
 
 // Where one page lies and what it must look like.
@@ -231,5 +329,17 @@ struct PageDescriptor {
   uint16_t flags;  // bit 0: page of a checkpoint
 };
 static_assert(sizeof(PageDescriptor) == 32);
+
+// One entry of a positions answer, in the place of a PageDescriptor.
+struct ResumePosition {
+  uint32_t tokens;         // resume here
+  uint32_t replay_tokens;  // to be replayed for it; 0 with kExact
+  TierTokens tier_tokens;  // of `tokens`: the nearest tier that has them
+  uint32_t load_estimate_us;
+  uint8_t how;           // ResumedHow: kExact or kSpan
+  uint8_t replay_exact;  // 1: the replay reproduces the bytes
+  uint16_t reserved;
+};
+static_assert(sizeof(ResumePosition) == sizeof(PageDescriptor));
 
 }  // namespace quire::model

@@ -2,8 +2,8 @@
 // adapter, a cache's salt. An engine names where such a key lies and its bytes; the key is folded
 // into the leaf of every unit that it overlaps, wherever in the unit it begins.
 //
-//   plain unit    leaf = SHA-256(token ids, 4 bytes little-endian each)           model/chain_hash.h
-//   keyed unit    leaf = SHA-256("quire-keyed-unit-v1" || part(token ids as above) ||
+//   plain unit    leaf = SHA-256(token ids, 4 bytes little-endian each) model/chain_hash.h keyed
+//   unit    leaf = SHA-256("quire-keyed-unit-v1" || part(token ids as above) ||
 //                                for each key that overlaps the unit, in order:
 //                                    part(begin, end, progress) || part(digest))
 //   part(x)       = length of x in bytes (8 bytes little-endian) || x
@@ -28,8 +28,9 @@ namespace quire::model {
 
 struct UnitKey {
   uint32_t first_token = 0;  // from the start of the context
-  uint32_t token_count = 0;  // at least 1; beyond 2^32 - 1 there is nothing: UINT32_MAX = to the end
-  Hash256 digest;            // of its bytes
+  uint32_t token_count =
+      0;           // at least 1; beyond 2^32 - 1 there is nothing: UINT32_MAX = to the end
+  Hash256 digest;  // of its bytes
 
   uint64_t end_token() const { return uint64_t{first_token} + token_count; }
   friend bool operator==(const UnitKey&, const UnitKey&) = default;

@@ -25,6 +25,15 @@ Result<std::string_view> from_wire_name(const WireName& name) {
   return std::string_view(name.data(), static_cast<size_t>(end - name.begin()));
 }
 
+std::string version_refusal(uint16_t peer_version) {
+  const std::string ours = "this daemon speaks protocol version " +
+                           std::to_string(kProtocolVersion) + ", the client " +
+                           std::to_string(peer_version) + ": ";
+  return ours + (peer_version < kProtocolVersion
+                     ? "update libquire in the engine to this daemon's release"
+                     : "update quired to the client's release");
+}
+
 ReplyStatus make_status(Errc code, std::string_view text) {
   ReplyStatus status;
   status.code = static_cast<int32_t>(code);

@@ -23,7 +23,12 @@
 namespace quire::model {
 
 inline constexpr uint32_t kFrameMagic = 0x52495551;  // "QUIR"
-inline constexpr uint16_t kProtocolVersion = 1;
+// 2: completions of 128 bytes, turns, tokens for four tiers. There is no talk between versions: a
+// daemon and its clients are of one release, and who is not is refused with a text that says so, in
+// a frame of its own version, so that it can be read.
+inline constexpr uint16_t kProtocolVersion = 2;
+// What the refusal says: which side is older, and what to do.
+std::string version_refusal(uint16_t peer_version);
 
 // What a client may send, who may, and what for: the table in model/socket_verbs.h.
 enum class FrameType : uint16_t {
@@ -119,8 +124,9 @@ struct OpenSessionRequest {
   WireName tenant{};
   WireName namespace_name{};
   WireName salt{};
+  std::array<uint64_t, 8> room{};  // 0: for what is asked of a session later
 };
-static_assert(sizeof(OpenSessionRequest) == 240);
+static_assert(sizeof(OpenSessionRequest) == 304);
 
 // Carries 6 descriptors in the order of SessionDescriptor.
 enum class SessionDescriptor : uint8_t {
@@ -147,16 +153,18 @@ struct OpenSessionReply {
   uint64_t staging_bytes = 0;
   uint64_t control_bytes = 0;
   uint64_t reply_bytes = 0;
+  std::array<uint64_t, 4> room{};
 };
-static_assert(sizeof(OpenSessionReply) == 352);
+static_assert(sizeof(OpenSessionReply) == 384);
 
 struct JoinSessionRequest {
   std::array<uint8_t, 16> token{};
   uint32_t ring_entries = 256;
   uint32_t max_load_pages = 8192;
   uint64_t staging_bytes = 16ull << 20;
+  std::array<uint64_t, 4> room{};
 };
-static_assert(sizeof(JoinSessionRequest) == 32);
+static_assert(sizeof(JoinSessionRequest) == 64);
 
 struct CloseSessionRequest {
   uint64_t session = 0;

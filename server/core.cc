@@ -55,9 +55,10 @@ model::Result<std::unique_ptr<Core>> Core::create(const CoreParts& parts) {
 
 model::Result<void> Core::wire() {
   const Options& options = *parts_.options;
-  dispatcher_ = QUIRE_TRY(Dispatcher::create(
-      parts_.cache, parts_.copies, parts_.tier, parts_.clock,
-      {.verify_hits = options.verify_hits, .default_deadline_ms = options.default_deadline_ms}));
+  dispatcher_ = QUIRE_TRY(Dispatcher::create(parts_.cache, parts_.copies, parts_.tier, parts_.clock,
+                                             {.verify_hits = options.verify_hits,
+                                              .default_deadline_ms = options.default_deadline_ms,
+                                              .turn_sink = parts_.turn_sink}));
   shares_ = std::make_unique<UidShares>(shared_totals(options), options.uid_share_percent);
   registry_ = std::make_unique<SessionRegistry>(
       parts_.cache, dispatcher_.get(),

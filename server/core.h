@@ -47,6 +47,7 @@ struct CoreParts {
   Waker* waker = nullptr;  // also rung by copy workers, the segment supply and the SSD tier
   const Options* options = nullptr;
   uint64_t daemon_epoch = 0;
+  TurnSink* turn_sink = nullptr;  // may be null
 };
 
 class Core final : public ConnectionOwner {

@@ -178,7 +178,8 @@ model::Result<std::unique_ptr<Daemon>> Daemon::create(const Options& options,
                                         .clock = parts->clock,
                                         .waker = waker,
                                         .options = &parts->options,
-                                        .daemon_epoch = daemon_epoch}));
+                                        .daemon_epoch = daemon_epoch,
+                                        .turn_sink = seams.turn_sink}));
   return std::unique_ptr<Daemon>(new Daemon(std::move(parts)));
 }
 

@@ -19,6 +19,7 @@ struct DaemonSeams {
   const model::Clock* clock = nullptr;  // null: the system's. Outlives the daemon
   // Bounds that no flag sets.
   std::function<void(tiering::SsdTierOptions&)> adjust_tier;
+  TurnSink* turn_sink = nullptr;  // outlives the daemon
 };
 
 class Daemon {

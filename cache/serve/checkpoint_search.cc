@@ -25,7 +25,7 @@ NodeId CheckpointSearch::below(NodeId span, uint32_t reach) {
     const Node& below = tree_.node(child);
     // Spans that can be found stand before all others.
     if (ChildList::is_visible_span(below)) return best;
-    if (steps_ == kMaxSteps) return best;
+    if (is_spent()) return best;
     if (looked_at > last - first) {
       const NodeId probed = probe(node, best_units, last);
       return probed.valid() ? probed : best;
@@ -43,7 +43,7 @@ NodeId CheckpointSearch::below(NodeId span, uint32_t reach) {
 
 // At positions (above, reach], the deepest first.
 NodeId CheckpointSearch::probe(const Node& span, uint32_t above, uint32_t reach) {
-  for (uint32_t units = reach; units > above && steps_ < kMaxSteps; --units) {
+  for (uint32_t units = reach; units > above && !is_spent(); --units) {
     ++steps_;
     const auto found = tree_.find(span.root(), NodeKind::kCheckpoint, chain_.after(units));
     if (found && tree_.node(*found).units() == units && is_usable(*found)) return *found;

@@ -21,16 +21,20 @@ class CheckpointSearch {
   // thousands of checkpoints that are not its own.
   static constexpr uint32_t kMaxSteps = 1024;
 
-  // What is on a tier only that cannot be read counts as absent.
-  CheckpointSearch(const Presence& presence, const PrefixTree& tree, const ChainView& chain)
+  // What is on a tier only that cannot be read counts as absent. `max_steps`: of all spans
+  // together.
+  CheckpointSearch(const Presence& presence, const PrefixTree& tree, const ChainView& chain,
+                   uint32_t max_steps = kMaxSteps)
       : presence_(presence),
         tree_(tree),
         chain_(chain),
-        all_reachable_(!presence.has_unreachable()) {}
+        all_reachable_(!presence.has_unreachable()),
+        max_steps_(max_steps) {}
 
   // At most at position `reach`. Invalid: none.
   model::NodeId below(model::NodeId span, uint32_t reach);
   uint32_t steps() const { return steps_; }
+  bool is_spent() const { return steps_ >= max_steps_; }
 
  private:
   bool is_usable(model::NodeId checkpoint) const;
@@ -40,6 +44,7 @@ class CheckpointSearch {
   const PrefixTree& tree_;
   const ChainView& chain_;
   const bool all_reachable_;
+  const uint32_t max_steps_;
   uint32_t steps_ = 0;
 };
 

@@ -17,13 +17,14 @@ bool is_live(const Fill& fill) {
 
 }  // namespace
 
-FillTable::FillTable(allocator::FlatArray<Fill> fills, ChainIndex places)
-    : fills_(std::move(fills)), places_(std::move(places)) {}
+FillTable::FillTable(allocator::FlatArray<Fill> fills, ChainIndex places, ChainIndex objects)
+    : fills_(std::move(fills)), places_(std::move(places)), objects_(std::move(objects)) {}
 
 model::Result<FillTable> FillTable::create(uint64_t seed) {
   auto fills = QUIRE_TRY(allocator::FlatArray<Fill>::reserve(kMaxFills));
   ChainIndex places = QUIRE_TRY(ChainIndex::create(kMaxFills, seed));
-  return FillTable(std::move(fills), std::move(places));
+  ChainIndex objects = QUIRE_TRY(ChainIndex::create(kMaxFills, seed));
+  return FillTable(std::move(fills), std::move(places), std::move(objects));
 }
 
 // Sessions may fill the same object, each its own: their number tells them apart. The products only
@@ -31,6 +32,25 @@ model::Result<FillTable> FillTable::create(uint64_t seed) {
 uint64_t FillTable::hash_of(const CacheSession& session, const FillPlace& place) const {
   const uint32_t position = place.end_units << 1 | static_cast<uint32_t>(place.kind);
   return places_.hash(place.key, session.number * 0x9e3779b1u ^ position);
+}
+
+uint64_t FillTable::hash_of_object(const CacheSession& session, const FillPlace& place) const {
+  const uint32_t position = place.end_units << 1 | static_cast<uint32_t>(place.kind);
+  return objects_.hash(place.key, ~(session.root.value * 0x9e3779b1u ^ position));
+}
+
+Fill* FillTable::find_first(const CacheSession& session, const FillPlace& place) {
+  const auto found = objects_.find(hash_of_object(session, place), [&](model::NodeId index) {
+    const Fill& fill = fills_[index.value];
+    return fill.session->root == session.root && fill.kind == place.kind &&
+           fill.end_units == place.end_units && fill.key == place.key;
+  });
+  return found ? &fills_[found->value] : nullptr;
+}
+
+Fill* FillTable::find_foreign(const CacheSession& session, const FillPlace& place) {
+  Fill* first = find_first(session, place);
+  return first != nullptr && first->session != &session ? first : nullptr;
 }
 
 model::Result<FillId> FillTable::add(CacheSession& session, model::DomainId domain,
@@ -56,6 +76,10 @@ model::Result<FillId> FillTable::add(CacheSession& session, model::DomainId doma
   fill.end_units = place.end_units;
   fill.state = FillState::kOpen;
   places_.insert(hash_of(session, place), model::NodeId{index});
+  if (find_first(session, place) == nullptr) {
+    fill.known_by_object = true;
+    objects_.insert(hash_of_object(session, place), model::NodeId{index});
+  }
   ++session.fill_count;
   ++by_domain_[domain.value];
   ++count_;
@@ -96,8 +120,13 @@ FillId FillTable::id_of(const Fill& fill) const {
 
 void FillTable::end(Fill& fill) {
   QUIRE_CHECK(is_live(fill));
-  const uint64_t hash = hash_of(*fill.session, {fill.key, fill.kind, fill.end_units});
-  QUIRE_CHECK(places_.erase(hash, model::NodeId{encode(fill) - 1}));
+  const FillPlace place{fill.key, fill.kind, fill.end_units};
+  const model::NodeId index{encode(fill) - 1};
+  QUIRE_CHECK(places_.erase(hash_of(*fill.session, place), index));
+  if (fill.known_by_object) {
+    QUIRE_CHECK(objects_.erase(hash_of_object(*fill.session, place), index));
+    fill.known_by_object = false;
+  }
   fill.state = FillState::kEnded;
 }
 
@@ -162,18 +191,21 @@ void FillTable::dequeue_ended(CacheSession& session) {
 void FillTable::check_invariants() const {
   uint64_t used = 0;
   uint64_t live = 0;
+  uint64_t known = 0;
   for (uint32_t index = 0; index < used_end_; ++index) {
     const Fill& fill = fills_[index];
     if (fill.state == FillState::kFree) continue;
     ++used;
     live += is_live(fill) ? 1 : 0;
+    known += fill.known_by_object ? 1 : 0;
+    QUIRE_CHECK(is_live(fill) || !fill.known_by_object);
     if (fill.waits_for == 0) continue;
     const Fill& parent = fills_[fill.waits_for - 1];
     QUIRE_CHECK(fill.state == FillState::kSealed && parent.session == fill.session);
     QUIRE_CHECK(parent.kind == model::FillKind::kSpan && parent.end_units == fill.parent_units);
     QUIRE_CHECK(is_live(parent) || parent.in_ended_queue);
   }
-  QUIRE_CHECK(used == count_ && live == places_.size());
+  QUIRE_CHECK(used == count_ && live == places_.size() && known == objects_.size());
 }
 
 }  // namespace quire::cache

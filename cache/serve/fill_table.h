@@ -8,7 +8,9 @@
 // Several processes of one session may fill one object together, each its own groups. A session has
 // at most one fill of an object that is open or sealed: found by position and key (find). A sealed
 // object whose parent span is such a fill waits in that fill's list. Position grows from a parent
-// to what waits for it, so nothing waits in a circle.
+// to what waits for it, so nothing waits in a circle. Several sessions may fill one object, each
+// its own; one of them, the first, is known by the object (find_foreign), for those who would
+// rather not write it twice.
 //
 // Bounds: kMaxFills, kMaxFillsPerSession, and a domain gets no more than it leaves free, so that
 // one always remains for another domain. Threads: core only. Fixed records in flat memory.
@@ -69,6 +71,7 @@ struct Fill {
   uint32_t last_waiting = 0;
   uint32_t next_ended = 0;  // the session's queue
   bool in_ended_queue = false;
+  bool known_by_object = false;  // find_foreign() finds it
   std::array<model::SlotId, kMaxPagesPerObject> slots{};
   std::array<HolderTag, kMaxPagesPerObject> claimed_by{};  // 0 = nobody yet
   std::array<uint8_t, kMaxPagesPerObject> page_state{};    // PageFill
@@ -88,6 +91,8 @@ class FillTable {
   Fill* find(model::FillId id, const CacheSession& session);
   // The fill of this object that is open or sealed; null: none.
   Fill* find(const CacheSession& session, const FillPlace& place);
+  // A fill of this object by another session of the root, open or sealed; null: none is known.
+  Fill* find_foreign(const CacheSession& session, const FillPlace& place);
   Fill& at(model::FillId id);
   model::FillId id_of(const Fill& fill) const;
   // Not open or sealed any more: the object may be begun anew.
@@ -111,15 +116,18 @@ class FillTable {
   void check_invariants() const;
 
  private:
-  FillTable(allocator::FlatArray<Fill> fills, ChainIndex places);
+  FillTable(allocator::FlatArray<Fill> fills, ChainIndex places, ChainIndex objects);
   Fill* from(uint32_t plus_one) { return plus_one == 0 ? nullptr : &fills_[plus_one - 1]; }
   uint32_t encode(const Fill& fill) const {
     return static_cast<uint32_t>(&fill - fills_.data()) + 1;
   }
   uint64_t hash_of(const CacheSession& session, const FillPlace& place) const;
+  uint64_t hash_of_object(const CacheSession& session, const FillPlace& place) const;
+  Fill* find_first(const CacheSession& session, const FillPlace& place);
 
   allocator::FlatArray<Fill> fills_;
-  ChainIndex places_;  // of fills that are open or sealed, by index
+  ChainIndex places_;   // of fills that are open or sealed, by index
+  ChainIndex objects_;  // of these one an object, so that equal ones do not pile up in a bucket
   std::array<uint32_t, kMaxDomains> by_domain_{};
   uint32_t free_head_ = 0;
   uint32_t used_end_ = 0;

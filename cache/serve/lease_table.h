@@ -24,6 +24,7 @@ struct Lease {
   Pin checkpoint_pages;  // from its load on
   uint32_t load_count = 0;
   bool ending = false;                              // being released, in pieces
+  uint32_t turn = 0;                                // the caller's: to whom loads of it are counted
   std::array<PathPins, kMaxLoadsPerLease> loads{};  // spans that were loaded
 
   uint32_t generation = 0;  // odd while in use

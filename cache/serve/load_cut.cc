@@ -9,43 +9,28 @@ namespace quire::cache {
 
 using model::NodeId;
 
-namespace {
-
-class Weigher {
- public:
-  Weigher(const ObjectStore& store, const Root& root, uint32_t have_tokens)
-      : store_(store),
-        tree_(store.tree()),
-        root_node_(root.node),
-        have_units_(have_tokens / root.layout->layout.unit_tokens) {}
-
-  uint64_t span_bytes(NodeId node) const {
-    if (node == root_node_ || tree_.node(node).units() <= have_units_) return 0;
-    return missing_bytes(node);
-  }
-
-  uint64_t checkpoint_bytes(NodeId node) const { return node.valid() ? missing_bytes(node) : 0; }
-
- private:
-  uint64_t missing_bytes(NodeId node) const {
-    if (tree_.node(node).is_in_ram()) return 0;
-    uint64_t bytes = 0;
-    for (const model::PlannedPage& page : store_.presence().plan_of(node).pages)
-      bytes += page.bytes;
-    return bytes;
-  }
-
-  const ObjectStore& store_;
-  const PrefixTree& tree_;
-  const NodeId root_node_;
-  const uint32_t have_units_;
-};
-
 uint32_t clamp_us(uint64_t us) {
   return static_cast<uint32_t>(std::min<uint64_t>(us, std::numeric_limits<uint32_t>::max()));
 }
 
-}  // namespace
+MissingBytes::MissingBytes(const ObjectStore& store, const Root& root, uint32_t have_tokens)
+    : store_(store),
+      root_node_(root.node),
+      have_units_(have_tokens / root.layout->layout.unit_tokens) {}
+
+uint64_t MissingBytes::of_span(NodeId node) const {
+  if (node == root_node_ || store_.tree().node(node).units() <= have_units_) return 0;
+  return of(node);
+}
+
+uint64_t MissingBytes::of_checkpoint(NodeId node) const { return node.valid() ? of(node) : 0; }
+
+uint64_t MissingBytes::of(NodeId node) const {
+  if (store_.tree().node(node).is_in_ram()) return 0;
+  uint64_t bytes = 0;
+  for (const model::PlannedPage& page : store_.presence().plan_of(node).pages) bytes += page.bytes;
+  return bytes;
+}
 
 double prefill_us(const PrefillCost& cost, uint32_t from, uint32_t to) {
   const double first = from;
@@ -58,7 +43,7 @@ double prefill_us(const PrefillCost& cost, uint32_t from, uint32_t to) {
 HitTiers weigh_hit(const ObjectStore& store, const Root& root, const PrefixMatch& match,
                    const ChainView& chain, uint32_t prompt_tokens, uint32_t have_tokens,
                    const PrefillCost& cost, const LoadTime& load_time) {
-  const Weigher weigher(store, root, have_tokens);
+  const MissingBytes missing(store, root, have_tokens);
   CheckpointSearch checkpoints(store.presence(), store.tree(), chain);
   const PrefixTree& tree = store.tree();
   const uint32_t unit_tokens = root.layout->layout.unit_tokens;
@@ -66,11 +51,11 @@ HitTiers weigh_hit(const ObjectStore& store, const Root& root, const PrefixMatch
   tiers.cut_tokens = match.exact_units * unit_tokens;
   uint64_t span_bytes = 0;
   for (NodeId node = match.exact_node; node != root.node; node = tree.parent(node)) {
-    span_bytes += weigher.span_bytes(node);
+    span_bytes += missing.of_span(node);
     ++tiers.steps;
     if (!tree.node(node).is_in_ram()) tiers.below_tokens += root.layout->layout.block_tokens;
   }
-  tiers.below_bytes = span_bytes + weigher.checkpoint_bytes(match.checkpoint_node);
+  tiers.below_bytes = span_bytes + missing.of_checkpoint(match.checkpoint_node);
   tiers.load_us = clamp_us(load_time(tiers.below_bytes));
   if (!cost.known() || tiers.below_bytes == 0) return tiers;
 
@@ -89,11 +74,10 @@ HitTiers weigh_hit(const ObjectStore& store, const Root& root, const PrefixMatch
     if (!root.layout->needs_checkpoint) {
       consider(units * unit_tokens, span_bytes);
     } else if (const NodeId found = checkpoints.below(node, last_units); found.valid()) {
-      consider(tree.node(found).units() * unit_tokens,
-               span_bytes + weigher.checkpoint_bytes(found));
+      consider(tree.node(found).units() * unit_tokens, span_bytes + missing.of_checkpoint(found));
     }
     if (node == root.node) break;
-    span_bytes -= weigher.span_bytes(node);
+    span_bytes -= missing.of_span(node);
     last_units = units;
   }
   consider(0, 0);

@@ -29,6 +29,24 @@ double prefill_us(const PrefillCost& cost, uint32_t from, uint32_t to);
 // Microseconds until so many bytes are brought to RAM.
 using LoadTime = std::function<uint64_t(uint64_t bytes)>;
 
+uint32_t clamp_us(uint64_t us);
+
+// What the SSD has to deliver of nodes; 0 for those in RAM.
+class MissingBytes {
+ public:
+  // `have_tokens`: what the engine holds already is not loaded.
+  MissingBytes(const ObjectStore& store, const Root& root, uint32_t have_tokens);
+  uint64_t of_span(model::NodeId node) const;
+  uint64_t of_checkpoint(model::NodeId node) const;  // an invalid one: 0
+
+ private:
+  uint64_t of(model::NodeId node) const;
+
+  const ObjectStore& store_;
+  const model::NodeId root_node_;
+  const uint32_t have_units_;
+};
+
 struct HitTiers {
   uint32_t below_tokens = 0;  // of the hit, not in RAM
   uint64_t below_bytes = 0;   // to be loaded for all of it, the checkpoint included

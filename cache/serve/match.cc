@@ -89,6 +89,7 @@ class Finder {
 
   // Append-only layouts resume at block ends; one token at least is left to compute.
   void cut_to_last(PrefixMatch& match) {
+    match.reach_units = std::min(last_units_, match.span_units);
     while (tree_.node(match.exact_node).units() > last_units_) {
       match.exact_node = parent(match.exact_node);
     }
@@ -101,6 +102,7 @@ class Finder {
   void find_checkpoint(PrefixMatch& match) {
     // The best position that the spans allow: inside the block behind the deepest one.
     const uint32_t reach = std::min(last_units_, match.span_units + per_block_ - 1);
+    match.reach_units = reach;
     NodeId node = match.span_node;
     while (tree_.node(node).units() > reach) node = parent(node);
     for (;; node = parent(node)) {

@@ -22,6 +22,7 @@ struct PrefixMatch {
   model::NodeId checkpoint_node;  // at exact; none for layouts without checkpoints
   uint32_t span_units = 0;
   uint32_t exact_units = 0;
+  uint32_t reach_units = 0;   // the deepest position that the prompt and its spans allow
   uint32_t branch_units = 0;  // a checkpoint is wanted here; 0 = none
   model::MatchLimit limit = model::MatchLimit::kNoSpan;
   uint32_t limit_units = 0;

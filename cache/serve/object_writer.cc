@@ -130,6 +130,34 @@ uint64_t ObjectWriter::immovable_bytes(const CacheSession& session, const Root& 
   return units / root.layout->units_per_block * slot_bytes(root.layout->span_plan);
 }
 
+// Whether every page of these groups is copied, whoever did it and whether that one is still there:
+// what was copied counts until somebody claims it anew.
+bool ObjectWriter::is_written(const Fill& fill, model::GroupMask groups) const {
+  const std::vector<model::PlannedPage>& plan = plan_of(fill).pages;
+  const model::GroupMask wanted = groups == 0 ? ~uint64_t{0} : groups;
+  bool any = false;
+  for (size_t i = 0; i < plan.size(); ++i) {
+    if ((wanted >> plan[i].group & 1) == 0) continue;
+    if (fill.page_state[i] != static_cast<uint8_t>(PageFill::kCopied)) return false;
+    any = true;
+  }
+  return any;
+}
+
+// An object that a process of the same session began.
+model::Result<BeginOutcome> ObjectWriter::share(Fill& fill, HolderTag holder,
+                                                model::GroupMask groups) {
+  if (fill.state == FillState::kSealed) {
+    return make_error(Errc::kBusy, "this object is complete and waits for the span before it");
+  }
+  if (is_written(fill, groups)) {
+    ++counters_.duplicates;
+    return BeginOutcome{BeginOutcome::Kind::kWritten, {}};
+  }
+  QUIRE_TRY(claim(fill, holder, groups));
+  return BeginOutcome{BeginOutcome::Kind::kGranted, fills_->id_of(fill)};
+}
+
 // What can never be had is refused before anything is evicted for it.
 model::Result<void> ObjectWriter::check_fits(const Fill& fill, const CacheSession& session,
                                              const Root& root) const {
@@ -190,11 +218,12 @@ model::Result<BeginOutcome> ObjectWriter::begin(CacheSession& session, HolderTag
     return BeginOutcome{BeginOutcome::Kind::kDuplicate, {}};
   }
   if (Fill* shared = fills_->find(session, position.place); shared != nullptr) {
-    if (shared->state == FillState::kSealed) {
-      return make_error(Errc::kBusy, "this object is complete and waits for the span before it");
-    }
-    QUIRE_TRY(claim(*shared, holder, args.groups));
-    return BeginOutcome{BeginOutcome::Kind::kGranted, fills_->id_of(*shared)};
+    return share(*shared, holder, args.groups);
+  }
+  if (args.unless_begun != 0 && fills_->find_foreign(session, position.place) != nullptr) {
+    return make_error(Errc::kBusy,
+                      "another session is writing this object; begin it again when "
+                      "that one ended, it may be a duplicate then");
   }
   if (!parent_known(session, position)) {
     return make_error(Errc::kNoParent, "the span before this position is not present; commit it");

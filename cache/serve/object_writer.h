@@ -36,7 +36,8 @@ struct WriterCounters {
 };
 
 struct BeginOutcome {
-  enum class Kind : uint8_t { kGranted, kDuplicate, kPending } kind;
+  // kWritten: the groups asked for are, by another process of the session; others are missing yet.
+  enum class Kind : uint8_t { kGranted, kDuplicate, kWritten, kPending } kind;
   model::FillId fill;  // kGranted
 };
 
@@ -84,6 +85,10 @@ class ObjectWriter {
         fills_(parts.fills) {}
 
   // An object that another process of the session began is shared: each claims groups of its own.
+  // Ranks that hold equal bytes all ask for the same groups: one is granted them, the others are
+  // told kBusy while it writes and kWritten or kDuplicate afterwards; when it ends without having
+  // written them, the next one that asks is granted them. args.unless_begun asks the same of the
+  // root's other sessions.
   // kInvalidArgument: position not legal for the kind, hashes missing, unknown groups. kNoParent:
   // the span before it is neither present nor being filled at the position before it.
   // kResourceExhausted: no memory even by evicting; nothing is evicted for what is larger than the
@@ -138,6 +143,8 @@ class ObjectWriter {
   bool note_duplicate(CacheSession& session, const model::Hash256& key, NodeKind kind);
   bool parent_known(CacheSession& session, const Position& position);
   Fill* fill_of_parent(const CacheSession& session, const model::Hash256& key, uint32_t units);
+  model::Result<BeginOutcome> share(Fill& fill, HolderTag holder, model::GroupMask groups);
+  bool is_written(const Fill& fill, model::GroupMask groups) const;
   model::Result<void> claim(Fill& fill, HolderTag holder, model::GroupMask groups);
   model::Result<void> check_fits(const Fill& fill, const CacheSession& session,
                                  const Root& root) const;

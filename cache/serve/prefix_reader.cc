@@ -14,21 +14,58 @@ using model::make_error;
 using model::NodeId;
 using model::PageDescriptor;
 using model::SlotId;
+using model::TierId;
 
 const Root& PrefixReader::root_of(NodeId node) const {
   return names_->root(store_->tree().node(node).root());
 }
 
-model::Result<model::MatchResult> PrefixReader::match(CacheSession& session, LeaseHolder& holder,
-                                                      const ChainView& chain,
-                                                      uint32_t prompt_tokens, uint32_t have_tokens,
-                                                      const PrefillCost& cost) {
+// The one search behind match, positions and locate.
+model::Result<PrefixMatch> PrefixReader::find(const CacheSession& session, const ChainView& chain,
+                                              uint32_t prompt_tokens) const {
   if (prompt_tokens == 0) return make_error(Errc::kInvalidArgument, "prompt_tokens is 0");
   const Root& root = names_->root(session.root);
   if (root.dead) return make_error(Errc::kStaleHandle, "the namespace moved to a later epoch");
   const PrefixMatch found =
       find_prefix(store_->presence(), store_->tree(), session.root, root, chain, prompt_tokens);
   store_->work().add(found.steps);
+  return found;
+}
+
+void PrefixReader::set_turn(LeaseHolder& holder, LeaseId lease, uint32_t turn) {
+  leases_->find(lease, holder)->turn = turn;
+}
+
+model::Result<model::PositionsResult> PrefixReader::positions(
+    const CacheSession& session, const ChainView& chain, const PositionsQuery& query,
+    std::span<model::ResumePosition> out) {
+  const PrefixMatch found = QUIRE_TRY(find(session, chain, query.prompt_tokens));
+  const PositionSearch search(*store_, names_->root(session.root), chain, load_time_);
+  const FoundPositions all = search.list(found, query, out);
+  store_->work().add(all.steps);
+  return all.result;
+}
+
+model::Result<model::LocateResult> PrefixReader::locate(const CacheSession& session,
+                                                        const ChainView& chain) {
+  const Root& root = names_->root(session.root);
+  // A token behind the chain, so that all of it may be resumed.
+  const uint64_t tokens = uint64_t{chain.count()} * root.layout->layout.unit_tokens + 1;
+  const auto prompt_tokens =
+      static_cast<uint32_t>(std::min<uint64_t>(tokens, std::numeric_limits<uint32_t>::max()));
+  const PrefixMatch found = QUIRE_TRY(find(session, chain, prompt_tokens));
+  const PositionSearch search(*store_, root, chain, load_time_);
+  const Located located = search.locate(found);
+  store_->work().add(located.steps);
+  return located.result;
+}
+
+model::Result<model::MatchResult> PrefixReader::match(CacheSession& session, LeaseHolder& holder,
+                                                      const ChainView& chain,
+                                                      uint32_t prompt_tokens, uint32_t have_tokens,
+                                                      const PrefillCost& cost) {
+  const PrefixMatch found = QUIRE_TRY(find(session, chain, prompt_tokens));
+  const Root& root = names_->root(session.root);
   ++counters_.matches;
   counters_.prompt_tokens += prompt_tokens;
   if (found.span_node == root.node && !found.checkpoint_node.valid()) {
@@ -48,11 +85,12 @@ model::Result<model::MatchResult> PrefixReader::match(CacheSession& session, Lea
     const HitTiers tiers =
         weigh_hit(*store_, root, found, chain, prompt_tokens, have_tokens, cost, load_time_);
     store_->work().add(tiers.steps);
-    result.tokens_ssd = std::min(tiers.below_tokens, result.exact_tokens);
-    result.tokens_ram = result.exact_tokens - result.tokens_ssd;
+    const uint32_t below = std::min(tiers.below_tokens, result.exact_tokens);
+    result.tokens[TierId::kSsd] = below;
+    result.tokens[TierId::kRam] = result.exact_tokens - below;
     result.load_estimate_us = tiers.load_us;
     result.cut_tokens = tiers.cut_tokens;
-    counters_.below_hit_tokens += result.tokens_ssd;
+    counters_.below_hit_tokens += below;
   }
   return result;
 }
@@ -66,7 +104,7 @@ model::MatchResult PrefixReader::announce(CacheSession& session, const PrefixMat
   result.branch_tokens = match.branch_units * unit_tokens;
   result.limit = static_cast<uint8_t>(match.limit);
   result.limit_tokens = match.limit_units * unit_tokens;
-  result.tokens_ram = result.exact_tokens;
+  result.tokens[TierId::kRam] = result.exact_tokens;
   result.cut_tokens = result.exact_tokens;
   const bool worth_replaying = result.span_tokens > result.exact_tokens;
   if (worth_replaying && root.layout->replay_tokens > 0) {
@@ -232,6 +270,7 @@ model::Result<void> PrefixReader::begin_load(LeaseHolder& holder, const model::L
   }
   load.lease = LeaseId{args.lease};
   load.result.descriptor_count = static_cast<uint32_t>(needed);
+  load.turn = lease->turn;
   load.range_index = lease->load_count++;
   lease->loads[load.range_index] = PathPins(store_);
   if (load.checkpoint.valid() && !lease->checkpoint_pages.valid()) {

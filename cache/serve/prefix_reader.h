@@ -18,6 +18,7 @@
 #include "cache/serve/lease_table.h"
 #include "cache/serve/load_cut.h"
 #include "cache/serve/match.h"
+#include "cache/serve/positions.h"
 #include "cache/tree/chain_view.h"
 #include "model/metrics.h"
 #include "model/ring_frames.h"
@@ -46,6 +47,7 @@ struct Load {
   model::NodeId last;        // span that ends the range
   model::NodeId checkpoint;  // asked for, else none
   model::GroupMask groups = 0;
+  uint32_t turn = 0;         // of the lease
   uint32_t range_index = 0;  // in Lease::loads
   uint32_t block_count = 0;
   uint32_t pages_per_span = 0;
@@ -77,6 +79,18 @@ class PrefixReader {
   model::Result<model::MatchResult> match(CacheSession& session, LeaseHolder& holder,
                                           const ChainView& chain, uint32_t prompt_tokens,
                                           uint32_t have_tokens = 0, const PrefillCost& cost = {});
+
+  // The lease's loads will say so (Load::turn). Precondition: the holder's own.
+  void set_turn(LeaseHolder& holder, model::LeaseId lease, uint32_t turn);
+
+  // All positions at which a prompt could be resumed, the deepest first, and how much of a chain is
+  // here (cache/serve/positions.h). Nothing is pinned, counts as used or is announced.
+  // kStaleHandle; kInvalidArgument: prompt_tokens is 0.
+  model::Result<model::PositionsResult> positions(const CacheSession& session,
+                                                  const ChainView& chain,
+                                                  const PositionsQuery& query,
+                                                  std::span<model::ResumePosition> out);
+  model::Result<model::LocateResult> locate(const CacheSession& session, const ChainView& chain);
 
   // Descriptors into `out`, in block-major order. kNotFound: no such lease. kInvalidArgument: range
   // outside the hit, or `out` too small (the text says how many are needed). kBusy: more than
@@ -134,6 +148,8 @@ class PrefixReader {
   model::PageDescriptor describe(model::SlotId slot, model::GroupIndex group,
                                  bool checkpoint) const;
   const Root& root_of(model::NodeId node) const;
+  model::Result<PrefixMatch> find(const CacheSession& session, const ChainView& chain,
+                                  uint32_t prompt_tokens) const;
 
   ObjectStore* store_;
   EvictionBoard* board_;

@@ -109,7 +109,7 @@ model::Result<void> ControlVerbs::hello(const VerbCall& call) {
   if (connection.greeted) return make_error(Errc::kMalformedFrame, "a second hello");
   if (request.min_version > model::kProtocolVersion ||
       request.max_version < model::kProtocolVersion) {
-    return make_error(Errc::kUnsupportedVersion, "this daemon speaks protocol version 1 only");
+    return make_error(Errc::kUnsupportedVersion, model::version_refusal(request.max_version));
   }
   if (!peer_uids_.is_one_user(connection.peer().uid)) {
     return make_error(Errc::kPermissionDenied,

@@ -7,6 +7,8 @@
 #include <utility>
 
 #include "model/limits.h"
+#include "server/rings/prefix_queries.h"
+#include "server/rings/replies.h"
 
 namespace quire::server {
 
@@ -23,15 +25,6 @@ namespace {
 constexpr int64_t kNsPerMs = 1'000'000;
 constexpr int64_t kNoDeadline = std::numeric_limits<int64_t>::max();
 constexpr uint32_t kSettledPerTurn = 64;  // waiting commits that end in one turn, for each reason
-constexpr uint16_t kVerbCount = static_cast<uint16_t>(Verb::kAdvise) + 1;
-
-Completion reply_to(const Submission& submission, Errc code = Errc::kOk) {
-  Completion completion{};
-  completion.user_data = submission.user_data;
-  completion.code = static_cast<int32_t>(code);
-  completion.verb = submission.verb;
-  return completion;
-}
 
 Errc outcome_code(FillOutcome outcome) {
   switch (outcome) {
@@ -76,6 +69,7 @@ Dispatcher::Dispatcher(cache::Cache* cache, tiering::CopyEngine* copies, tiering
       checks_(cache, copies, &jobs_),
       memory_check_(cache, copies, &jobs_),
       advisor_(cache, tier, &loads_, clock, options.default_deadline_ms),
+      turns_(cache, clock, options.turn_sink),
       waiting_(std::move(waiting)) {}
 
 Dispatcher::Served Dispatcher::serve(Attachment& attachment, uint32_t& steps_left) {
@@ -87,7 +81,7 @@ Dispatcher::Served Dispatcher::serve(Attachment& attachment, uint32_t& steps_lef
     if (next == Attachment::Next::kScribbled) return Served::kScribbled;
     const Submission submission = attachment.take();
     ++counters_.submissions;
-    const bool known = submission.flags == 0 && submission.verb < kVerbCount;
+    const bool known = submission.flags == 0 && submission.verb < model::kVerbCount;
     if (!known) return Served::kScribbled;
     const bool behind = (attachment.parked_verbs >> submission.verb & 1) != 0;
     const Step step = behind ? Step::kPark : handle_counted(attachment, submission, 0, steps_left);
@@ -202,6 +196,15 @@ Dispatcher::Step Dispatcher::handle(Attachment& attachment, const Submission& su
     case Verb::kAdvise:
       advise(attachment, submission);
       return Step::kDone;
+    case Verb::kResumed:
+      resumed(attachment, submission);
+      return Step::kDone;
+    case Verb::kPositions:
+      attachment.complete(answer_positions(*cache_, attachment, submission));
+      return Step::kDone;
+    case Verb::kLocate:
+      attachment.complete(answer_locate(*cache_, attachment, submission));
+      return Step::kDone;
   }
   QUIRE_CHECK(false);  // serve() looked
 }
@@ -222,137 +225,18 @@ void Dispatcher::match(Attachment& attachment, const Submission& submission) {
     tier_->admission().note_use(chain.after(per_block));
   }
   Completion completion = reply_to(submission, matched.code());
-  if (matched.ok()) completion.result.match = *matched;
+  if (matched.ok()) {
+    completion.result.match = *matched;
+    turns_.matched(attachment, args, *matched);
+  }
   attachment.complete(completion);
 }
 
-Dispatcher::Step Dispatcher::load(Attachment& attachment, const Submission& submission,
-                                  uint32_t steps_left) {
-  if (options_.verify_hits && !jobs_.has_room(attachment.session().domain)) return Step::kPark;
-  if (!attachment.loading.is_under_way()) {
-    const Errc refused = begin_load(attachment, submission);
-    if (refused != Errc::kOk) {
-      attachment.complete(reply_to(submission, refused));
-      return Step::kDone;
-    }
-  }
-  const model::LoadArgs& args = submission.args.load;
-  const auto out =
-      attachment.descriptors().subspan(args.descriptor_index, args.descriptor_capacity);
-  if (!cache_->reader().step_load(attachment.leases, attachment.loading, out, steps_left)) {
-    return Step::kMore;
-  }
-  finish_load(attachment, submission, out);
-  return Step::kDone;
-}
-
-Errc Dispatcher::begin_load(Attachment& attachment, const Submission& submission) {
-  const model::LoadArgs& args = submission.args.load;
-  const uint32_t limit = attachment.shape().max_load_pages;
-  if (args.descriptor_index > limit || args.descriptor_capacity > limit - args.descriptor_index) {
-    return Errc::kInvalidArgument;
-  }
-  if (args.progress_slot > model::kLoadProgressSlots ||
-      args.order > static_cast<uint8_t>(model::LoadOrder::kLayerMajor)) {
-    return Errc::kInvalidArgument;
-  }
-  if (args.progress_slot != 0) attachment.publish_load_ready(args.progress_slot, 0);
-  return cache_->reader()
-      .begin_load(attachment.leases, args, args.descriptor_capacity, options_.verify_hits,
-                  attachment.loading)
-      .code();
-}
-
-// Its range is pinned.
-void Dispatcher::finish_load(Attachment& attachment, const Submission& submission,
-                             std::span<model::PageDescriptor> out) {
-  if (attachment.loading.load.missing_count > 0) {
-    wait_for_ssd(attachment, submission, out);
-    return;
-  }
-  const cache::Load loaded = std::exchange(attachment.loading.load, {});
-  if (attachment.loading.slots.empty()) {
-    complete_load(attachment, submission.user_data, Errc::kOk, loaded.result);
-    return;
-  }
-  QUIRE_CHECK(checks_.start({.attachment = &attachment,
-                             .user_data = submission.user_data,
-                             .lease = loaded.lease.value,
-                             .result = loaded.result,
-                             .slots = std::move(attachment.loading.slots)}));
-}
-
-void Dispatcher::complete_load(Attachment& attachment, uint64_t user_data, Errc code,
-                               const model::LoadResult& result) {
-  Completion completion{};
-  completion.user_data = user_data;
-  completion.code = static_cast<int32_t>(code);
-  completion.verb = static_cast<uint16_t>(Verb::kLoad);
-  completion.result.load = result;
+void Dispatcher::resumed(Attachment& attachment, const Submission& submission) {
+  const auto turn = turns_.resumed(attachment.session(), submission.args.resumed);
+  Completion completion = reply_to(submission, turn.code());
+  if (turn.ok()) completion.result.resumed.turn = *turn;
   attachment.complete(completion);
-}
-
-void Dispatcher::wait_for_ssd(Attachment& attachment, const Submission& submission,
-                              std::span<model::PageDescriptor> out) {
-  const WaitingLoad waiting{
-      .attachment = &attachment,
-      .user_data = submission.user_data,
-      .load = std::exchange(attachment.loading.load, {}),
-      .out = out,
-      .order = static_cast<model::LoadOrder>(submission.args.load.order),
-      .progress_slot = options_.verify_hits ? uint8_t{0} : submission.args.load.progress_slot};
-  const auto started =
-      loads_.start(waiting, attachment.loading.missing, clock_->now_ns() + deadline_ns(submission));
-  // What is in RAM is delivered all the same.
-  if (!started.ok()) {
-    deliver(waiting, started.code() == Errc::kUnavailable ? Errc::kIoError : started.code());
-  }
-}
-
-void Dispatcher::deliver(const WaitingLoad& waiting, Errc code) {
-  Attachment& attachment = *waiting.attachment;
-  if (waiting.progress_slot != 0) attachment.publish_load_ready(waiting.progress_slot, 0);
-  HitCheck check;
-  check.result = cache_->reader().deliver(attachment.leases, waiting.load, waiting.out,
-                                          options_.verify_hits ? &check.slots : nullptr);
-  const bool whole = check.result.block_count == waiting.load.block_count &&
-                     (check.result.checkpoint_count > 0 || !waiting.load.checkpoint.valid());
-  // Whatever stopped the load, all of it may have come. A head that is delivered has one of three
-  // reasons (LoadResult).
-  const bool head = check.result.descriptor_count > 0;
-  const bool named = code == Errc::kIoError || code == Errc::kCorrupt;
-  check.code = whole ? Errc::kOk : head && !named ? Errc::kDeadlineExceeded : code;
-  if (!check.slots.empty()) {
-    check.attachment = &attachment;
-    check.user_data = waiting.user_data;
-    check.lease = waiting.load.lease.value;
-    // Without a free job it is delivered as it was checked on its way from the SSD.
-    if (checks_.start(std::move(check))) return;
-  }
-  complete_load(attachment, waiting.user_data, check.code, check.result);
-  touched_.push_back(&attachment);
-}
-
-size_t Dispatcher::finish_loads() {
-  const size_t count =
-      loads_.step([this](const WaitingLoad& waiting, Errc code) { deliver(waiting, code); });
-  for (Attachment* attachment : touched_) attachment->publish();
-  touched_.clear();
-  return count;
-}
-
-Dispatcher::Step Dispatcher::release(Attachment& attachment, const Submission& submission,
-                                     uint32_t steps_left) {
-  const model::LeaseId lease{submission.args.release.lease};
-  if (checks_.holds(attachment, lease) || loads_.holds(attachment, lease) ||
-      (attachment.loading.is_under_way() && attachment.loading.load.lease == lease)) {
-    attachment.complete(reply_to(submission, Errc::kBusy));
-    return Step::kDone;
-  }
-  const auto gone = cache_->reader().release_part(attachment.leases, lease, steps_left);
-  if (gone.ok() && !*gone) return Step::kMore;
-  attachment.complete(reply_to(submission, gone.code()));
-  return Step::kDone;
 }
 
 Dispatcher::Step Dispatcher::begin_fill(Attachment& attachment, const Submission& submission) {
@@ -363,8 +247,10 @@ Dispatcher::Step Dispatcher::begin_fill(Attachment& attachment, const Submission
   Completion completion = reply_to(submission, begun.code());
   if (begun.ok()) {
     const bool duplicate = begun->kind == cache::BeginOutcome::Kind::kDuplicate;
-    completion.result.begin_fill.duplicate = duplicate ? 1 : 0;
-    completion.result.begin_fill.fill = duplicate ? 0 : begun->fill.value;
+    const bool written = begun->kind == cache::BeginOutcome::Kind::kWritten;
+    completion.result.begin_fill.duplicate = duplicate || written ? 1 : 0;
+    completion.result.begin_fill.incomplete = written ? 1 : 0;
+    completion.result.begin_fill.fill = duplicate || written ? 0 : begun->fill.value;
     if (duplicate) update_progress(session);
   }
   attachment.complete(completion);
@@ -509,6 +395,7 @@ size_t Dispatcher::expire_waiting() {
 // The session's other processes see its progress also when nobody is left to be told.
 void Dispatcher::deliver(const Linked& linked, const WaitingCommit& commit) {
   Session& session = *commit.session;
+  if (linked.outcome == FillOutcome::kVisible) turns_.wrote(session, linked.kind, linked.end_units);
   if (linked.outcome == FillOutcome::kVisible && linked.kind == FillKind::kCheckpoint) {
     const auto tokens =
         linked.end_units * cache_->layouts().find(session.layout)->layout.unit_tokens;
@@ -548,14 +435,6 @@ void Dispatcher::update_progress(Session& session) {
     progress.ready_tokens[i].store(tokens, std::memory_order_release);
   }
   progress.committed_tokens.store(tokens, std::memory_order_release);
-}
-
-void Dispatcher::finish_check(CopyJob* job) {
-  const std::optional<HitCheck> check = checks_.finish(job);
-  // An ended attachment's leases, kept for the workers' sake, go in step_end().
-  if (!check || check->attachment->ended) return;
-  complete_load(*check->attachment, check->user_data, check->code, check->result);
-  touched_.push_back(check->attachment);
 }
 
 void Dispatcher::end(Attachment& attachment) {

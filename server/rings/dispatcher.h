@@ -1,6 +1,7 @@
 // Serves the rings: one submission in, exactly one completion out, also on failure.
 //
-//   submission --match, load, release, begin_fill, supersede, advise--> completion at once
+//   submission --match, load, release, begin_fill, supersede, advise, resumed, positions, locate-->
+//                                  completion at once
 //              --commit--> copy job --copy workers--> finish_copies() --> completion
 //                          --parent span still being written--> WaitingCommits --> completion
 //              --load of what is on SSD--> TieredLoads --> completion, also with a usable head
@@ -26,6 +27,7 @@
 #include "server/rings/memory_check.h"
 #include "server/rings/session.h"
 #include "server/rings/tiered_loads.h"
+#include "server/rings/turn_meter.h"
 #include "server/rings/waiting_commits.h"
 #include "tiering/io/copy_engine.h"
 
@@ -34,6 +36,7 @@ namespace quire::server {
 struct DispatcherOptions {
   bool verify_hits = false;  // check every page's CRC32C before it is delivered
   uint32_t default_deadline_ms = 10'000;
+  TurnSink* turn_sink = nullptr;  // is told of each turn that ends; null: nobody is
 };
 
 struct DispatcherCounters {
@@ -74,6 +77,8 @@ class Dispatcher {
   // One step, which lowers `budget` by what it did. True when nothing is left of an ended
   // attachment: no lease or fill of it, and no copy that touches its memory.
   bool step_end(Attachment& attachment, uint32_t& budget);
+  // The last of the session's attachments is gone, and what it held.
+  void end_session(Session& session) { turns_.end(session); }
 
   // Work that no request waits for: one bounded step. True when something moved.
   bool background(int64_t now_ns);
@@ -85,6 +90,7 @@ class Dispatcher {
 
   const DispatcherCounters& counters() const { return counters_; }
   void describe(model::MetricSink& sink) const;
+  const TurnTotals& turn_totals() const { return turns_.totals(); }
   uint64_t checksum_failures() const { return checks_.failures() + memory_check_.status().bad; }
 
  private:
@@ -103,6 +109,7 @@ class Dispatcher {
                  uint32_t& steps_left);
   Step release(Attachment& attachment, const model::Submission& submission, uint32_t steps_left);
   void match(Attachment& attachment, const model::Submission& submission);
+  void resumed(Attachment& attachment, const model::Submission& submission);
   Step load(Attachment& attachment, const model::Submission& submission, uint32_t steps_left);
   model::Errc begin_load(Attachment& attachment, const model::Submission& submission);
   void finish_load(Attachment& attachment, const model::Submission& submission,
@@ -115,9 +122,9 @@ class Dispatcher {
 
   int64_t deadline_ns(const model::Submission& submission) const;
   void wait_for_ssd(Attachment& attachment, const model::Submission& submission,
-                    std::span<model::PageDescriptor> out);
+                    std::span<model::PageDescriptor> out, LoadFacts facts);
   void deliver(const WaitingLoad& waiting, model::Errc code);
-  void complete_load(Attachment& attachment, uint64_t user_data, model::Errc code,
+  void complete_load(Attachment& attachment, const LoadFacts& facts, model::Completion completion,
                      const model::LoadResult& result);
 
   void finish_check(CopyJob* job);
@@ -139,6 +146,7 @@ class Dispatcher {
   HitChecks checks_;
   MemoryCheck memory_check_;
   Advisor advisor_;
+  TurnMeter turns_;
   std::vector<cache::Linked> linked_;  // scratch of one call
   WaitingCommits waiting_;             // copied, but the parent span is still being written
   std::vector<Attachment*> touched_;   // have unpublished completions

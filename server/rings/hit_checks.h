@@ -25,6 +25,7 @@ struct HitCheck {
   std::vector<model::SlotId> slots;
   size_t next = 0;  // first slot not submitted yet
   uint32_t pages_per_span = 0;
+  LoadFacts facts;
 };
 
 class HitChecks {

@@ -19,6 +19,7 @@
 #include "model/session_shm.h"
 #include "model/wire.h"
 #include "server/rings/shared_region.h"
+#include "server/rings/turn.h"
 #include "server/runtime/event_loop.h"
 #include "server/runtime/off_core_closer.h"
 
@@ -40,6 +41,7 @@ struct Session {
   uint32_t draining_count = 0;  // attachments ended, with copies in flight or leases
   cache::HolderTag next_holder = 1;
   uint32_t uid = 0;  // charged for it
+  Turn turn;         // the present one; TurnMeter's
 
   model::ProgressHeader& progress_header() {
     return *reinterpret_cast<model::ProgressHeader*>(progress.data());
@@ -124,6 +126,7 @@ class Attachment final : public EventHandler {
   uint32_t parked_verbs = 0;     // bit v: one of verb v is parked
   int64_t next_deadline_ns = 0;  // the first of them; its time may be over earlier than its turn
   int64_t last_active_ns = 0;
+  uint32_t matched_turn = 0;          // number of the session's turn that it matched in last
   uint32_t copies_in_flight = 0;      // tasks that read staging or write for it
   uint32_t first_waiting_commit = 0;  // list of WaitingCommits
   uint32_t ended_fills_cursor = 0;    // of ObjectWriter::end_holder, once ended

@@ -25,6 +25,7 @@ struct WaitingLoad {
   model::LoadOrder order = model::LoadOrder::kBlockMajor;
   uint8_t progress_slot = 0;  // 0 = none
   uint32_t blocks_ready = 0;  // described already
+  LoadFacts facts;
 };
 
 class TieredLoads {

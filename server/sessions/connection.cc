@@ -35,8 +35,7 @@ model::Result<void> check_header(const FrameHeader& header) {
     return make_error(Errc::kMalformedFrame, "not a Quire frame: wrong magic");
   }
   if (header.version != model::kProtocolVersion) {
-    return make_error(Errc::kUnsupportedVersion,
-                      "this daemon speaks protocol version 1; use a client library that does");
+    return make_error(Errc::kUnsupportedVersion, model::version_refusal(header.version));
   }
   if (header.payload_bytes > model::kMaxFrameBytes) {
     return make_error(Errc::kFrameTooLarge, "a frame's payload is at most 1 MiB");
@@ -186,7 +185,10 @@ model::Result<void> Connection::take_frame() {
   if (!has_frame()) return {};
   FrameHeader header;
   std::memcpy(&header, inbox_.data() + inbox_used_, sizeof(header));
-  QUIRE_TRY(check_header(header));
+  const auto checked = check_header(header);
+  // Told in its own version, or it could not read why.
+  if (checked.code() == Errc::kUnsupportedVersion) reply_version_ = header.version;
+  QUIRE_TRY(checked);
   const std::string_view payload(inbox_.data() + inbox_used_ + sizeof(header),
                                  header.payload_bytes);
   inbox_used_ += sizeof(header) + header.payload_bytes;
@@ -209,6 +211,7 @@ void Connection::send(FrameType type, bool reply, uint32_t sequence, std::string
   if (ended_) return;
   QUIRE_CHECK(descriptors.size() <= model::kMaxDescriptorsPerFrame);
   FrameHeader header;
+  header.version = reply_version_;
   header.type =
       static_cast<uint16_t>(static_cast<uint16_t>(type) | (reply ? model::kReplyBit : uint16_t{0}));
   header.payload_bytes = static_cast<uint32_t>(payload.size());

@@ -148,6 +148,8 @@ class Connection final : public EventHandler {
   size_t outbox_bytes_ = 0;
   uint32_t turns_taken_ = 0;  // since pace_start_ns_
   int64_t pace_start_ns_ = 0;
+  uint16_t reply_version_ =
+      model::kProtocolVersion;  // of frames sent; another's once, to refuse it
   bool suspended_ = false;
   bool muted_ = false;  // sent something while suspended: not watched for more
   bool want_write_ = false;

@@ -80,6 +80,7 @@ model::Result<Attachment*> SessionRegistry::open(Connection& connection,
   options_.shares->take(uid, Shared::kSessions, 1);
   options_.shares->take(uid, Shared::kDescriptors, kDescriptorsOfASession);
   Session& placed = *session;
+  placed.turn = TurnMeter::first_turn(*cache_->layouts().find(placed.layout));
   placed.progress_header().layer_count.store(
       std::min(cache_->layouts().find(placed.layout)->layer_count, model::kProgressLayers));
   sessions_.emplace(placed.id.value, std::move(session));
@@ -154,6 +155,7 @@ void SessionRegistry::finish(Attachment& attachment) {
 
 void SessionRegistry::maybe_close(Session& session) {
   if (session.member_count > 0 || session.draining_count > 0) return;
+  dispatcher_->end_session(session);
   cache_->close_session(session.cached);
   Remains remains;
   remains.descriptors[0] = session.progress.take_fd();

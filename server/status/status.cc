@@ -219,6 +219,10 @@ void WholeStatus::say_end() {
     const auto section = sink_->section("requests");
     sources_->dispatcher->describe(*sink_);
   }
+  {
+    const auto section = sink_->section("turns");
+    model::describe(*sink_, sources_->dispatcher->turn_totals());
+  }
   say_off_core(*sources_, *sink_);
   const auto section = sink_->section("log");
   model::describe(*sink_, log_counters());

@@ -126,6 +126,91 @@ TEST_F(ObjectWriterTest, WaitEndsAtItsDeadlineWithoutItsParent) {
   EXPECT_FALSE(writer().has_settling());
 }
 
+// Sessions of one root that hold equal bytes.
+class TwoSessionsTest : public ObjectWriterTest {
+ protected:
+  TwoSessionsTest() { QUIRE_CHECK(rig_.cache().open_session(rig_.root().key, 2, other_).ok()); }
+  ~TwoSessionsTest() override { rig_.cache().close_session(other_); }
+  model::Result<BeginOutcome> offer(CacheSession& session, bool unless_begun) {
+    model::BeginFillArgs args{};
+    args.end_units = 2;
+    args.unless_begun = unless_begun ? 1 : 0;
+    return writer().begin(session, kHolder, {hashes_.data(), 2}, args);
+  }
+  CacheSession other_;
+};
+
+TEST_F(TwoSessionsTest, WhoWouldRatherWaitIsToldThatAnotherSessionWrites) {
+  const model::FillId first = begin(1);
+  EXPECT_EQ(offer(other_, true).code(), model::Errc::kBusy);
+  ASSERT_TRUE(writer().abort(rig_.session(), first).ok());
+  const auto taken_over = offer(other_, true);
+  ASSERT_TRUE(taken_over.ok());
+  EXPECT_EQ(taken_over->kind, BeginOutcome::Kind::kGranted);
+  ASSERT_TRUE(writer().abort(other_, taken_over->fill).ok());
+}
+
+TEST_F(TwoSessionsTest, OthersWriteTheirOwnAndTheSecondIsADuplicate) {
+  const model::FillId first = begin(1);
+  const auto second = offer(other_, false);
+  ASSERT_TRUE(second.ok());
+  ASSERT_EQ(second->kind, BeginOutcome::Kind::kGranted);
+  EXPECT_EQ(commit(first).outcome, FillOutcome::kVisible);
+  std::array<PageCopy, kMaxPagesPerObject> copies;
+  model::CommitArgs args{};
+  args.fill = second->fill.value;
+  ASSERT_TRUE(writer().take(other_, kHolder, args, 4096, copies).ok());
+  const uint8_t page = copies[0].page_index;
+  const uint32_t checksum = 0;
+  const auto done = writer().copied(second->fill, std::span(&page, 1), std::span(&checksum, 1));
+  EXPECT_EQ(done.outcome, FillOutcome::kDuplicate);
+  const auto late = offer(other_, true);
+  ASSERT_TRUE(late.ok());
+  EXPECT_EQ(late->kind, BeginOutcome::Kind::kDuplicate);
+  rig_.cache().check_invariants();
+}
+
+TEST_F(TwoSessionsTest, ItsOwnFillIsNoForeignOne) {
+  const model::FillId first = begin(1);
+  const auto again = offer(rig_.session(), true);
+  EXPECT_EQ(again.code(), model::Errc::kBusy) << "this process writes it already";
+  ASSERT_TRUE(writer().abort(rig_.session(), first).ok());
+  const auto mine = offer(rig_.session(), true);
+  ASSERT_TRUE(mine.ok());
+  ASSERT_TRUE(writer().abort(rig_.session(), mine->fill).ok());
+}
+
+// One of the fills of an object is known by it, so that many equal ones cost nothing more.
+TEST(FillTable, OneFillOfAnObjectIsKnownByIt) {
+  FillTable fills = FillTable::create(1).value();
+  std::vector<CacheSession> sessions(3);
+  for (uint32_t i = 0; i < sessions.size(); ++i) {
+    sessions[i].root = model::RootId{i == 2 ? 8u : 7u};
+    sessions[i].number = i + 1;
+  }
+  const FillPlace place{.key = StoreRig::key(1), .end_units = 2};
+  const auto add = [&](CacheSession& session) {
+    return fills.add(session, model::DomainId{0}, place).value();
+  };
+  const model::FillId first = add(sessions[0]);
+  EXPECT_EQ(fills.find_foreign(sessions[0], place), nullptr) << "its own";
+  EXPECT_EQ(fills.find_foreign(sessions[1], place), &fills.at(first));
+  EXPECT_EQ(fills.find_foreign(sessions[2], place), nullptr) << "another root's";
+  const model::FillId second = add(sessions[1]);
+  fills.check_invariants();
+  EXPECT_EQ(fills.find_foreign(sessions[0], place), nullptr) << "the first one is known";
+  fills.end(fills.at(first));
+  fills.remove(fills.at(first));
+  EXPECT_EQ(fills.find_foreign(sessions[0], place), nullptr);
+  fills.end(fills.at(second));
+  fills.remove(fills.at(second));
+  const model::FillId third = add(sessions[1]);
+  EXPECT_EQ(fills.find_foreign(sessions[0], place), &fills.at(third));
+  fills.end(fills.at(third));
+  fills.remove(fills.at(third));
+  fills.check_invariants();
+}
+
 // A domain that begins as many as it can leaves others their share.
 TEST(FillTable, Law06_DomainGetsNoMoreThanItLeavesFree) {
   FillTable fills = FillTable::create(1).value();

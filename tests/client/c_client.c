@@ -54,12 +54,12 @@ static void check_page(const quire_page_view* page, uint32_t end_tokens) {
 
 static void store(quire_session* session, enum quire_fill_kind kind, uint32_t end_tokens,
                   const char* step) {
-  quire_fill fill;
+  quire_fill fill = {.size = sizeof fill};
   step_done(quire_begin_fill(session, kind, end_tokens, NULL, &fill), step,
             quire_session_error(session));
   require(fill.duplicate == 0, step, "is there already: start with an empty daemon");
   write_pages(&fill, end_tokens);
-  quire_commit_result result;
+  quire_commit_result result = {.size = sizeof result};
   step_done(quire_commit(session, &fill, &result), "commit", quire_session_error(session));
   require(result.visible == 1, "commit", "not visible");
   require(quire_commit(session, &fill, NULL) == QUIRE_NOT_FOUND, "commit", "worked twice");
@@ -94,7 +94,7 @@ static void append(quire_session* session, uint32_t token_count) {
 }
 
 static int has_checkpoints(quire_session* session, uint32_t end_tokens) {
-  quire_fill fill;
+  quire_fill fill = {.size = sizeof fill};
   const quire_status status =
       quire_begin_fill(session, QUIRE_FILL_CHECKPOINT, end_tokens, NULL, &fill);
   if (status == QUIRE_INVALID_ARGUMENT) return 0; /* an append-only layout: no pages */
@@ -106,10 +106,10 @@ static int has_checkpoints(quire_session* session, uint32_t end_tokens) {
 
 static void read_back(quire_session* session, uint32_t prompt_tokens, uint32_t block_tokens,
                       uint32_t exact_tokens) {
-  quire_match_result hit;
+  quire_match_result hit = {.size = sizeof hit};
   step_done(quire_match(session, prompt_tokens, 0, &hit), "match", quire_session_error(session));
   require(hit.lease != 0 && hit.exact_tokens == exact_tokens, "match", "not the expected hit");
-  quire_pages pages;
+  quire_pages pages = {.size = sizeof pages};
   step_done(quire_load(session, hit.lease, NULL, &pages), "load", quire_session_error(session));
   require(pages.block_count == exact_tokens / block_tokens, "load", "not every block");
   const size_t span_pages = pages.page_count - pages.checkpoint_count;
@@ -126,7 +126,7 @@ static void read_back(quire_session* session, uint32_t prompt_tokens, uint32_t b
 
 static void read_asynchronously(quire_session* session, uint32_t prompt_tokens) {
   uint64_t request = 0;
-  quire_completion completion;
+  quire_completion completion = {.size = sizeof completion};
   size_t count = 0;
   struct pollfd ready = {quire_session_fd(session), POLLIN, 0};
   step_done(quire_submit_match(session, prompt_tokens, 0, &request), "submit match",
@@ -136,17 +136,42 @@ static void read_asynchronously(quire_session* session, uint32_t prompt_tokens) 
   step_done(quire_wait(session, 10000), "wait", quire_session_error(session));
   step_done(quire_poll(session, &completion, 1, &count), "poll", quire_session_error(session));
   require(count == 1 && completion.request == request, "poll", "not the completion");
-  const quire_match_result hit = quire_completion_match(&completion);
+  quire_match_result hit = {.size = sizeof hit};
+  require(quire_completion_match(&completion, &hit) == QUIRE_OK, "poll", "not a match");
   require(hit.lease != 0, "poll", "no hit");
   step_done(quire_submit_load(session, hit.lease, NULL, &request), "submit load",
             quire_session_error(session));
   quire_flush(session);
   step_done(quire_wait(session, 10000), "wait", quire_session_error(session));
   step_done(quire_poll(session, &completion, 1, &count), "poll", quire_session_error(session));
-  quire_pages pages;
+  quire_pages pages = {.size = sizeof pages};
   step_done(quire_take_pages(session, &completion, &pages), "take pages",
             quire_session_error(session));
   require(pages.page_count > 0, "take pages", "no pages");
+  step_done(quire_release(session, hit.lease), "release", quire_session_error(session));
+}
+
+/* What an engine asks that chooses by itself, and what it says afterwards. */
+static void ask(quire_session* session, uint32_t prompt_tokens, uint32_t exact_tokens) {
+  quire_locate_result located = {.size = sizeof located};
+  step_done(quire_locate(session, exact_tokens, &located), "locate", quire_session_error(session));
+  require(located.span_tokens == exact_tokens, "locate", "not every span");
+  require(located.tier_tokens[QUIRE_TIER_RAM] == exact_tokens, "locate", "not in RAM");
+  quire_position positions[8];
+  quire_positions_result found = {.size = sizeof found};
+  step_done(quire_positions(session, prompt_tokens, NULL, positions, 8, &found), "positions",
+            quire_session_error(session));
+  require(found.count > 0 && positions[0].tokens == exact_tokens, "positions", "not the deepest");
+  require(positions[0].how == QUIRE_RESUMED_EXACT, "positions", "not exact");
+  quire_match_options options = {.size = sizeof options, .request_id = 77};
+  quire_match_result hit = {.size = sizeof hit};
+  step_done(quire_match_with(session, prompt_tokens, &options, &hit), "match",
+            quire_session_error(session));
+  quire_resumed_word word = {.size = sizeof word, .request_id = 77, .how = QUIRE_RESUMED_EXACT};
+  word.resumed_tokens = exact_tokens;
+  step_done(quire_resumed(session, &word), "resumed", quire_session_error(session));
+  word.request_id = 78;
+  require(quire_resumed(session, &word) == QUIRE_NOT_FOUND, "resumed", "of another request");
   step_done(quire_release(session, hit.lease), "release", quire_session_error(session));
 }
 
@@ -158,12 +183,14 @@ static void use_session(quire_client* client, quire_session* session, const quir
   step_done(quire_noop(session), "noop", quire_session_error(session));
   for (uint32_t b = 1; b <= BLOCKS; ++b) store(session, QUIRE_FILL_SPAN, b * block, "begin span");
   const uint32_t exact = BLOCKS * block;
+  require(quire_block_floor(layout, exact + block - 1) == exact, "boundary", "not the block end");
   const int checkpoints = has_checkpoints(session, exact);
   if (checkpoints) store(session, QUIRE_FILL_CHECKPOINT, exact, "begin checkpoint");
   step_done(quire_wait_for_tokens(session, exact, 10000), "wait for tokens",
             quire_session_error(session));
   read_back(session, prompt, block, exact);
   read_asynchronously(session, prompt);
+  ask(session, prompt, exact);
 
   uint8_t token[QUIRE_TOKEN_BYTES];
   quire_session_token(session, token);

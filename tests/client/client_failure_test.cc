@@ -79,8 +79,10 @@ TEST_F(ClientFailure, DaemonWaitCoversConnectingAndOpening) {
 }
 
 TEST_F(ClientFailure, AnotherProtocolVersionIsRefused) {
-  start({.hello_version = 2});
-  EXPECT_EQ(Client::connect({.socket_path = path_}).code(), Errc::kUnsupportedVersion);
+  start({.hello_version = model::kProtocolVersion + 1});
+  const auto refused = Client::connect({.socket_path = path_});
+  EXPECT_EQ(refused.code(), Errc::kUnsupportedVersion);
+  EXPECT_NE(refused.error().text.find("of one release"), std::string::npos) << "says what to do";
 }
 
 TEST_F(ClientFailure, OneConnectionTooManyIsBusyAndSaysWhy) {

@@ -321,5 +321,13 @@ TEST_F(ClientSession, AFillBeyondTheStagingSaysWhatToDo) {
   EXPECT_NE(fill.error().text.find("more staging_bytes"), std::string::npos) << fill.error().text;
 }
 
+TEST_F(ClientSession, ANameThatIsTooLongIsNamed) {
+  auto options = session_options();
+  options.salt = std::string(64, 's');
+  const auto refused = client_->open_session(options);
+  EXPECT_EQ(refused.code(), model::Errc::kInvalidArgument);
+  EXPECT_EQ(refused.error().text.rfind("salt: ", 0), 0u) << refused.error().text;
+}
+
 }  // namespace
 }  // namespace quire::client

@@ -335,6 +335,16 @@ model::LoadArgs FakeDaemon::last_load() {
   return store_.last_load;
 }
 
+model::ResumedArgs FakeDaemon::last_resumed() {
+  std::lock_guard lock(mutex_);
+  return store_.last_resumed;
+}
+
+model::BeginFillArgs FakeDaemon::last_fill() {
+  std::lock_guard lock(mutex_);
+  return store_.last_fill;
+}
+
 Frame FakeDaemon::last_frame() {
   std::lock_guard lock(mutex_);
   Frame frame;

@@ -52,6 +52,8 @@ class FakeDaemon {
   model::OpenSessionRequest last_open();
   model::MatchArgs last_match();
   model::LoadArgs last_load();
+  model::ResumedArgs last_resumed();
+  model::BeginFillArgs last_fill();
   Frame last_frame();  // without descriptors
   size_t session_count();
   size_t lease_count();

@@ -165,6 +165,17 @@ model::Completion FakeSession::answer(const model::Submission& s) {
       c.result.supersede.dropped = static_cast<uint8_t>(store_.objects.erase(
           {FillKind::kCheckpoint, s.args.supersede.end_units * layout_.unit_tokens}));
       break;
+    case Verb::kResumed:
+      store_.last_resumed = s.args.resumed;
+      c.result.resumed.turn = 1;
+      break;
+    case Verb::kPositions:
+      code = positions(s.args.positions, c.result.positions);
+      break;
+    case Verb::kLocate:
+      c.result.locate.span_tokens = span_end(s.args.locate.unit_count * layout_.unit_tokens);
+      c.result.locate.tokens[model::TierId::kRam] = c.result.locate.span_tokens;
+      break;
     case Verb::kNoop:
     case Verb::kAdvise:
       break;
@@ -182,6 +193,28 @@ uint32_t FakeSession::span_end(uint32_t prompt_tokens) const {
   return end;
 }
 
+// Every checkpoint that the spans reach.
+Errc FakeSession::positions(const model::PositionsArgs& args, model::PositionsResult& result) {
+  result.span_tokens = span_end(args.prompt_tokens);
+  result.complete = 1;
+  for (uint32_t h = model::last_resume_point(layout_, args.prompt_tokens); h > 0;
+       h -= layout_.unit_tokens) {
+    if (model::block_floor(layout_, h) > result.span_tokens) continue;
+    if (!store_.objects.contains({FillKind::kCheckpoint, h})) continue;
+    if (result.count == args.max_positions) {
+      result.complete = 0;
+      break;
+    }
+    model::ResumePosition position{};
+    position.tokens = h;
+    position.how = static_cast<uint8_t>(model::ResumedHow::kExact);
+    position.tier_tokens[model::TierId::kRam] = h;
+    position.load_estimate_us = args.have_tokens;
+    std::memcpy(descriptors_ + args.descriptor_index + result.count++, &position, sizeof position);
+  }
+  return Errc::kOk;
+}
+
 Errc FakeSession::match(const model::MatchArgs& args, model::MatchResult& result) {
   store_.last_match = args;
   result.span_tokens = span_end(args.prompt_tokens);
@@ -195,6 +228,7 @@ Errc FakeSession::match(const model::MatchArgs& args, model::MatchResult& result
   if (result.span_tokens == 0 && result.exact_tokens == 0) return Errc::kOk;
   // Any curve makes half of it not worth its loading.
   result.cut_tokens = result.exact_tokens >> (args.prefill_us_per_ktoken != 0 ? 1 : 0);
+  result.tokens = {{10, 11, 12, 0}};
   result.lease = next_id_++;
   leases_.insert(result.lease);
   hits_[result.lease] = {result.exact_tokens, result.span_tokens};
@@ -260,6 +294,7 @@ void FakeSession::finish_held_loads() {
 
 Errc FakeSession::begin_fill(const model::BeginFillArgs& args, model::BeginFillResult& result) {
   const FakeStore::Key key{static_cast<FillKind>(args.kind), args.end_units * layout_.unit_tokens};
+  store_.last_fill = args;
   result.duplicate = store_.objects.contains(key);
   if (result.duplicate) return Errc::kOk;
   result.fill = next_id_++;

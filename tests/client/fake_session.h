@@ -44,6 +44,8 @@ struct FakeStore {
   model::OpenSessionRequest last_open;
   model::MatchArgs last_match{};
   model::LoadArgs last_load{};
+  model::ResumedArgs last_resumed{};
+  model::BeginFillArgs last_fill{};
 
   // Copies a page in, opening a segment when the last is full.
   model::PageDescriptor put(const std::byte* data, uint64_t bytes, uint16_t group);
@@ -71,6 +73,7 @@ class FakeSession {
 
  private:
   model::Completion answer(const model::Submission& submission);
+  model::Errc positions(const model::PositionsArgs& args, model::PositionsResult& result);
   model::Errc match(const model::MatchArgs& args, model::MatchResult& result);
   model::Errc load(const model::LoadArgs& args, model::LoadResult& result);
   std::vector<model::PageDescriptor> collect(const model::LoadArgs& args,

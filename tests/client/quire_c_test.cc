@@ -3,6 +3,7 @@
 
 #include <cstring>
 
+#include "model/boundary.h"
 #include "model/layout_toml.h"
 #include "tests/client/client_fixture.h"
 
@@ -39,7 +40,7 @@ class QuireC : public ClientFixture {
 
   void store_spans(uint32_t blocks) {
     for (uint32_t end = 32; end <= 32 * blocks; end += 32) {
-      quire_fill fill;
+      quire_fill fill = {.size = sizeof fill};
       ASSERT_EQ(quire_begin_fill(session_handle_, QUIRE_FILL_SPAN, end, nullptr, &fill), QUIRE_OK);
       for (uint32_t i = 0; i < fill.page_count; ++i) {
         std::memset(fill.pages[i].data, static_cast<int>(i), fill.pages[i].bytes);
@@ -107,19 +108,19 @@ TEST_F(QuireC, AFailureLeavesItsTextInTheHandle) {
 
 TEST_F(QuireC, WhatWasCommittedIsLoaded) {
   open_handle();
-  quire_fill fill;
+  quire_fill fill = {.size = sizeof fill};
   ASSERT_EQ(quire_begin_fill(session_handle_, QUIRE_FILL_SPAN, 32, nullptr, &fill), QUIRE_OK);
   ASSERT_EQ(fill.page_count, 2u);
   for (uint32_t i = 0; i < fill.page_count; ++i) {
     std::memset(fill.pages[i].data, static_cast<int>(i) + 1, fill.pages[i].bytes);
   }
-  quire_commit_result committed;
+  quire_commit_result committed = {.size = sizeof committed};
   ASSERT_EQ(quire_commit(session_handle_, &fill, &committed), QUIRE_OK);
   EXPECT_EQ(committed.visible, 1);
-  quire_match_result hit;
+  quire_match_result hit = {.size = sizeof hit};
   ASSERT_EQ(quire_match(session_handle_, 100, 0, &hit), QUIRE_OK);
   EXPECT_EQ(hit.span_tokens, 32u);
-  quire_pages pages;
+  quire_pages pages = {.size = sizeof pages};
   ASSERT_EQ(quire_load(session_handle_, hit.lease, nullptr, &pages), QUIRE_OK);
   ASSERT_EQ(pages.page_count, 2u);
   EXPECT_EQ(static_cast<const char*>(pages.pages[1].data)[999], 2);
@@ -130,10 +131,10 @@ TEST_F(QuireC, WhatWasCommittedIsLoaded) {
 TEST_F(QuireC, ACutLoadGivesItsHeadAndWhy) {
   open_handle();
   store_spans(2);
-  quire_match_result hit;
+  quire_match_result hit = {.size = sizeof hit};
   ASSERT_EQ(quire_match(session_handle_, 100, 0, &hit), QUIRE_OK);
   daemon_->cut_next_load({.code = model::Errc::kIoError, .blocks = 1, .checkpoint = false});
-  quire_pages pages;
+  quire_pages pages = {.size = sizeof pages};
   ASSERT_EQ(quire_load(session_handle_, hit.lease, nullptr, &pages), QUIRE_OK);
   EXPECT_EQ(pages.limited_by, QUIRE_IO_ERROR);
   EXPECT_EQ(pages.block_count, 1u);
@@ -147,7 +148,7 @@ TEST_F(QuireC, ACutLoadGivesItsHeadAndWhy) {
 TEST_F(QuireC, PagesOfALoadInFlightAreSeenBeforeItsCompletion) {
   open_handle();
   store_spans(2);
-  quire_match_result hit;
+  quire_match_result hit = {.size = sizeof hit};
   ASSERT_EQ(quire_match(session_handle_, 100, 0, &hit), QUIRE_OK);
   quire_load_options options{.size = sizeof options, .progress = 1};
   daemon_->hold_loads(true);
@@ -155,14 +156,14 @@ TEST_F(QuireC, PagesOfALoadInFlightAreSeenBeforeItsCompletion) {
   ASSERT_EQ(quire_submit_load(session_handle_, hit.lease, &options, &load), QUIRE_OK);
   ASSERT_EQ(quire_noop(session_handle_), QUIRE_OK);
   daemon_->advance_loads(3);
-  quire_pages pages;
+  quire_pages pages = {.size = sizeof pages};
   ASSERT_EQ(quire_pages_so_far(session_handle_, load, &pages), QUIRE_OK);
   ASSERT_EQ(pages.page_count, 3u);
   EXPECT_EQ(pages.block_count, 0u);
   EXPECT_EQ(quire_verify_page(&pages.pages[2]), 1);
   daemon_->hold_loads(false);
   ASSERT_EQ(quire_wait(session_handle_, 5000), QUIRE_OK);
-  quire_completion completion;
+  quire_completion completion = {.size = sizeof completion};
   size_t count = 0;
   ASSERT_EQ(quire_poll(session_handle_, &completion, 1, &count), QUIRE_OK);
   ASSERT_EQ(quire_take_pages(session_handle_, &completion, &pages), QUIRE_OK);
@@ -179,7 +180,7 @@ TEST_F(QuireC, ClassAndCostCurveGoOut) {
                               .have_tokens = 16,
                               .prefill_us_per_ktoken = 700,
                               .prefill_us_per_ktoken_per_mtoken = 8};
-  quire_match_result hit;
+  quire_match_result hit = {.size = sizeof hit};
   ASSERT_EQ(quire_match_with(session_handle_, 100, &options, &hit), QUIRE_OK);
   EXPECT_EQ(daemon_->last_match().have_tokens, 16u);
   EXPECT_EQ(daemon_->last_match().prefill_us_per_ktoken, 700u);
@@ -238,10 +239,239 @@ TEST_F(QuireC, CompletionsArePolledBeyondOnePiece) {
   for (int i = 0; i < 40; ++i) ASSERT_EQ(quire_submit_noop(session_handle_, &request), QUIRE_OK);
   ASSERT_EQ(quire_noop(session_handle_), QUIRE_OK);
   quire_completion completions[64];
+  completions[0].size = sizeof completions[0];
   size_t count = 0;
   ASSERT_EQ(quire_poll(session_handle_, completions, 64, &count), QUIRE_OK);
   EXPECT_EQ(count, 40u);
   EXPECT_EQ(completions[39].request, request);
+}
+
+// Sizes of callers built with an older and with a later header.
+TEST_F(QuireC, AResultIsAsLongAsItsCallerSays) {
+  open_handle();
+  store_spans(2);
+  struct {
+    quire_match_result hit;
+    uint8_t later[64];
+  } caller;
+  std::memset(&caller, 0xee, sizeof caller);
+  caller.hit.size = offsetof(quire_match_result, span_tokens);
+  ASSERT_EQ(quire_match(session_handle_, 100, 0, &caller.hit), QUIRE_OK);
+  EXPECT_NE(caller.hit.lease, 0xeeeeeeeeeeeeeeeeu);
+  EXPECT_EQ(caller.hit.span_tokens, 0xeeeeeeeeu) << "beyond an older caller's struct";
+  caller.hit.size = sizeof caller;
+  ASSERT_EQ(quire_match(session_handle_, 100, 0, &caller.hit), QUIRE_OK);
+  EXPECT_EQ(caller.hit.span_tokens, 64u);
+  EXPECT_EQ(caller.hit.size, sizeof caller);
+  for (const uint8_t byte : caller.later) EXPECT_EQ(byte, 0);
+}
+
+TEST_F(QuireC, AResultWithoutASizeIsRefusedBeforeTheCall) {
+  open_handle();
+  store_spans(1);
+  quire_match_result hit = {};
+  EXPECT_EQ(quire_match(session_handle_, 100, 0, &hit), QUIRE_INVALID_ARGUMENT);
+  std::memset(&hit, 0xee, sizeof hit);
+  EXPECT_EQ(quire_match(session_handle_, 100, 0, &hit), QUIRE_INVALID_ARGUMENT);
+  EXPECT_EQ(daemon_->lease_count(), 0u) << "no lease was made that nobody knows";
+}
+
+TEST_F(QuireC, CompletionsLieAsFarApartAsTheFirstOneSays) {
+  open_handle();
+  struct Later {
+    quire_completion completion;
+    uint64_t later[3];
+  };
+  Later completions[4];
+  std::memset(completions, 0xee, sizeof completions);
+  completions[0].completion.size = sizeof(Later);
+  uint64_t requests[3];
+  for (uint64_t& request : requests) ASSERT_EQ(quire_submit_noop(session_handle_, &request), 0);
+  ASSERT_EQ(quire_noop(session_handle_), QUIRE_OK);
+  size_t count = 0;
+  ASSERT_EQ(quire_poll(session_handle_, &completions[0].completion, 4, &count), QUIRE_OK);
+  ASSERT_EQ(count, 3u);
+  for (size_t i = 0; i < 3; ++i) EXPECT_EQ(completions[i].completion.request, requests[i]);
+  EXPECT_EQ(completions[2].later[2], 0u);
+  EXPECT_EQ(completions[3].completion.size, 0xeeeeeeeeeeeeeeeeu) << "not touched";
+}
+
+TEST_F(QuireC, TiersRequestIdAndPlacesOfPagesComeThrough) {
+  open_handle();
+  store_spans(2);
+  quire_match_options options{.size = sizeof options, .request_id = 77};
+  quire_match_result hit = {.size = sizeof hit};
+  ASSERT_EQ(quire_match_with(session_handle_, 100, &options, &hit), QUIRE_OK);
+  EXPECT_EQ(daemon_->last_match().request_id, 77u);
+  EXPECT_EQ(hit.tier_tokens[QUIRE_TIER_SSD], 11u);
+  EXPECT_EQ(hit.tier_tokens[QUIRE_TIER_CLUSTER], 12u);
+  quire_pages pages = {.size = sizeof pages};
+  ASSERT_EQ(quire_load(session_handle_, hit.lease, nullptr, &pages), QUIRE_OK);
+  ASSERT_EQ(pages.page_count, 4u);
+  const char* segment = static_cast<const char*>(pages.pages[0].data) - pages.pages[0].offset;
+  for (size_t i = 1; i < pages.page_count; ++i) {
+    EXPECT_EQ(pages.pages[i].segment, pages.pages[0].segment);
+    EXPECT_EQ(static_cast<const char*>(pages.pages[i].data) - pages.pages[i].offset, segment);
+  }
+}
+
+TEST_F(QuireC, LayoutTellsAllOfAGroup) {
+  quire_group_info info = {.size = sizeof info};
+  ASSERT_EQ(quire_layout_group(layout_, 2, &info), QUIRE_OK);
+  EXPECT_STREQ(info.name, "state");
+  EXPECT_EQ(info.kind, uint32_t{QUIRE_GROUP_STATE});
+  EXPECT_EQ(info.page_bytes, 512u);
+  EXPECT_EQ(info.layer_count, 1u);
+  EXPECT_EQ(info.shard_count, 1u);
+  EXPECT_EQ(quire_layout_group(layout_, 3, &info), QUIRE_NOT_FOUND);
+  info.size = 0;
+  EXPECT_EQ(quire_layout_group(layout_, 0, &info), QUIRE_INVALID_ARGUMENT);
+  quire_layer_range layer;
+  size_t count = 0;
+  ASSERT_EQ(quire_layout_layers(layout_, 1, &layer, 1, &count), QUIRE_OK);
+  EXPECT_EQ(count, 1u);
+  EXPECT_EQ(layer.bytes, 1000u);
+  ASSERT_EQ(quire_layout_layers(layout_, 1, nullptr, 0, &count), QUIRE_OK) << "how many";
+  EXPECT_EQ(quire_layout_append_groups(layout_), 3u);
+  EXPECT_EQ(quire_layout_checkpoint_groups(layout_), 4u);
+}
+
+TEST_F(QuireC, BoundariesAreThoseOfTheModel) {
+  const model::Layout layout = test_layout();
+  for (uint32_t tokens = 0; tokens < 200; ++tokens) {
+    EXPECT_EQ(quire_unit_floor(layout_, tokens), model::unit_floor(layout, tokens));
+    EXPECT_EQ(quire_block_floor(layout_, tokens), model::block_floor(layout, tokens));
+    EXPECT_EQ(quire_last_resume_point(layout_, tokens), model::last_resume_point(layout, tokens));
+    EXPECT_EQ(quire_has_tail(layout_, tokens) != 0, model::has_tail(layout, tokens));
+  }
+  quire_wanted_options options{.size = sizeof options, .end_tokens = 1000, .branch_tokens = 64};
+  quire_wanted_checkpoint wanted[8];
+  for (const uint32_t tail : {0u, 128u, QUIRE_NO_TAIL}) {
+    options.tail_tokens = tail;
+    size_t count = 0;
+    ASSERT_EQ(quire_wanted_checkpoints(layout_, &options, wanted, 8, &count), QUIRE_OK);
+    const uint32_t used = tail == 0 ? 256 : tail == QUIRE_NO_TAIL ? 0 : tail;
+    const auto expected = model::wanted_checkpoints(layout, 0, 1000, 64, used);
+    ASSERT_EQ(count, expected.size());
+    for (size_t i = 0; i < count; ++i) {
+      EXPECT_EQ(wanted[i].tokens, expected[i].tokens);
+      EXPECT_EQ(wanted[i].reason, static_cast<uint32_t>(expected[i].reason));
+    }
+  }
+}
+
+TEST_F(QuireC, PagePlanSaysWhereEachPageStands) {
+  quire_planned_page pages[QUIRE_MAX_OBJECT_PAGES];
+  size_t count = 0;
+  uint64_t bytes = 0;
+  ASSERT_EQ(quire_plan_pages(layout_, QUIRE_FILL_CHECKPOINT, 16, 0, pages, 64, &count, &bytes),
+            QUIRE_OK);
+  const auto plan = model::plan_pages(test_layout(), model::FillKind::kCheckpoint, 16, 0);
+  ASSERT_EQ(count, plan.pages.size());
+  EXPECT_EQ(bytes, plan.staging_bytes);
+  for (size_t i = 0; i < count; ++i) {
+    EXPECT_EQ(pages[i].group, plan.pages[i].group);
+    EXPECT_EQ(pages[i].tail != 0, plan.pages[i].tail);
+    EXPECT_EQ(pages[i].bytes, plan.pages[i].bytes);
+    EXPECT_EQ(pages[i].staging_offset, plan.pages[i].staging_offset);
+  }
+  pages[1].bytes = 77;
+  ASSERT_EQ(quire_plan_pages(layout_, QUIRE_FILL_CHECKPOINT, 16, 0, pages, 1, &count, nullptr),
+            QUIRE_OK);
+  EXPECT_EQ(count, plan.pages.size());
+  EXPECT_EQ(pages[1].bytes, 77u) << "beyond the caller's room";
+}
+
+TEST_F(QuireC, PositionsLocateAndTheWordOnTheResume) {
+  open_handle();
+  store_spans(2);
+  for (const uint32_t end : {16u, 64u}) {
+    quire_fill fill = {.size = sizeof fill};
+    ASSERT_EQ(quire_begin_fill(session_handle_, QUIRE_FILL_CHECKPOINT, end, nullptr, &fill), 0);
+    ASSERT_EQ(quire_commit(session_handle_, &fill, nullptr), QUIRE_OK);
+  }
+  quire_position positions[4];
+  quire_positions_result found = {.size = sizeof found};
+  ASSERT_EQ(quire_positions(session_handle_, 100, nullptr, positions, 4, &found), QUIRE_OK);
+  ASSERT_EQ(found.count, 2u);
+  EXPECT_EQ(found.complete, 1u);
+  EXPECT_EQ(positions[0].tokens, 64u);
+  EXPECT_EQ(positions[1].tier_tokens[QUIRE_TIER_RAM], 16u);
+  EXPECT_EQ(positions[0].how, uint8_t{QUIRE_RESUMED_EXACT});
+  EXPECT_EQ(quire_positions(session_handle_, 100, nullptr, positions, 0, &found),
+            QUIRE_INVALID_ARGUMENT);
+  quire_locate_result located = {.size = sizeof located};
+  ASSERT_EQ(quire_locate(session_handle_, 64, &located), QUIRE_OK);
+  EXPECT_EQ(located.span_tokens, 64u);
+  EXPECT_EQ(located.tier_tokens[QUIRE_TIER_RAM], 64u);
+  quire_resumed_word word = {.size = sizeof word, .request_id = 5, .resumed_tokens = 64};
+  word.how = QUIRE_RESUMED_CUT;
+  ASSERT_EQ(quire_resumed(session_handle_, &word), QUIRE_OK);
+  EXPECT_EQ(daemon_->last_resumed().request_id, 5u);
+  EXPECT_EQ(daemon_->last_resumed().how, QUIRE_RESUMED_CUT);
+  word.how = 300;
+  EXPECT_EQ(quire_resumed(session_handle_, &word), QUIRE_INVALID_ARGUMENT);
+}
+
+TEST_F(QuireC, KeyedChainsAreTheSameWithAndWithoutASession) {
+  open_handle();
+  uint8_t root[QUIRE_HASH_BYTES];
+  quire_session_root(session_handle_, root);
+  const std::vector<uint32_t> tokens(64, 9);
+  const quire_unit_key key = {"picture", 7, 260, 20};
+  // The session holds 256 tokens.
+  ASSERT_EQ(quire_append_keyed_tokens(session_handle_, tokens.data(), 64, &key, 1), QUIRE_OK);
+  size_t count = 0;
+  uint8_t chain[20][QUIRE_HASH_BYTES];
+  ASSERT_EQ(quire_session_chain(session_handle_, 15, chain[0], 20, &count), QUIRE_OK);
+  ASSERT_EQ(count, 5u);
+  quire_keyed_tokens from = {.size = sizeof from, .tokens = tokens.data(), .count = 64};
+  from.keys = &key;
+  from.key_count = 1;
+  from.first_token = 256;
+  from.unit_tokens = 16;
+  uint8_t hashes[4][QUIRE_HASH_BYTES];
+  ASSERT_EQ(quire_chain_hashes(chain[0], &from, hashes[0], 4, &count), QUIRE_OK);
+  ASSERT_EQ(count, 4u);
+  EXPECT_EQ(std::memcmp(hashes, chain[1], sizeof hashes), 0);
+  from.first_token = 250;
+  EXPECT_EQ(quire_chain_hashes(chain[0], &from, hashes[0], 4, &count), QUIRE_INVALID_ARGUMENT);
+  const quire_unit_key late = {"x", 1, 3, 1};
+  EXPECT_EQ(quire_append_keyed_tokens(session_handle_, nullptr, 0, &late, 1),
+            QUIRE_INVALID_ARGUMENT);
+}
+
+TEST_F(QuireC, AnObserverHearsOfSegmentsUntilTheLastHandleIsGone) {
+  int live = 0;
+  const quire_segment_observer observer = {
+      .size = sizeof observer,
+      .context = &live,
+      .mapped = [](void* context, const quire_segment*) { ++*static_cast<int*>(context); },
+      .unmapping = [](void* context, const quire_segment*) { --*static_cast<int*>(context); }};
+  open_handle();
+  store_spans(1);  // the daemon has a segment from here on
+  quire_client_options options;
+  quire_client_options_init(&options);
+  options.socket_path = path_.c_str();
+  options.observer = &observer;
+  quire_client* second = nullptr;
+  ASSERT_EQ(quire_connect(&options, &second, text_), QUIRE_OK);
+  EXPECT_EQ(live, 1);
+  quire_session_options session;
+  quire_session_options_init(&session);
+  session.layout = layout_;
+  session.max_tokens = 4096;
+  quire_session* outlives = nullptr;
+  ASSERT_EQ(quire_open_session(second, &session, &outlives), QUIRE_OK);
+  quire_disconnect(second);
+  EXPECT_EQ(live, 1) << "the session has it mapped";
+  void* staging = nullptr;
+  uint64_t bytes = 0;
+  quire_session_staging(outlives, &staging, &bytes);
+  EXPECT_NE(staging, nullptr);
+  EXPECT_EQ(bytes, 16u << 20);
+  EXPECT_EQ(quire_close_session(outlives), QUIRE_OK);
+  EXPECT_EQ(live, 0);
 }
 
 TEST_F(QuireC, StatusIsTextToBeFreed) {

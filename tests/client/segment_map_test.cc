@@ -5,6 +5,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <set>
+
 namespace quire::client {
 namespace {
 
@@ -76,6 +78,60 @@ TEST(SegmentMap, RetiringWhatWasNeverMappedIsAcknowledged) {
   SegmentMap map;
   map.retire(9);
   EXPECT_EQ(map.take_unmapped(), std::vector<uint32_t>{9});
+}
+
+// Registers what it hears of, as an engine does with its device.
+class Registry final : public SegmentObserver {
+ public:
+  void mapped(const SegmentMemory& memory) override {
+    EXPECT_EQ(memory.daemon_epoch, 5u);
+    EXPECT_TRUE(live.insert(memory.data).second);
+    EXPECT_EQ(memory.data[0], std::byte{0}) << "it is there";
+    last = memory;
+  }
+  void unmapping(const SegmentMemory& memory) override {
+    EXPECT_EQ(live.erase(memory.data), 1u);
+    EXPECT_EQ(memory.data[memory.bytes - 1], std::byte{0}) << "it is there still";
+  }
+  std::set<const std::byte*> live;
+  SegmentMemory last;
+};
+
+TEST(SegmentMap, ObserverHearsOfEachMappingOnceAndBeforeItGoes) {
+  Registry registry;
+  {
+    SegmentMap map(&registry);
+    map.set_epoch(5);
+    ASSERT_TRUE(map.insert(1, mapping()).ok());
+    EXPECT_EQ(registry.last.segment, 1u);
+    EXPECT_EQ(registry.last.bytes, 8192u);
+    EXPECT_EQ(registry.live.count(map.acquire(1)->data), 1u);
+    ASSERT_TRUE(map.insert(1, mapping()).ok());
+    EXPECT_EQ(registry.live.size(), 1u) << "the second mapping went at once";
+    ASSERT_TRUE(map.insert(2, mapping()).ok());
+    map.retire(2);
+    EXPECT_EQ(registry.live.size(), 1u);
+    map.retire(1);
+    EXPECT_EQ(registry.live.size(), 1u) << "it has a user";
+    const uint32_t used = 1;
+    map.release({&used, 1});
+    EXPECT_TRUE(registry.live.empty());
+    map.retire(9);  // never mapped
+    ASSERT_TRUE(map.insert(3, mapping()).ok());
+    EXPECT_EQ(registry.live.size(), 1u);
+  }
+  EXPECT_TRUE(registry.live.empty()) << "the rest goes with the map";
+}
+
+TEST(SegmentMap, AForkedChildTellsNobody) {
+  Registry registry;
+  {
+    SegmentMap map(&registry);
+    map.set_epoch(5);
+    ASSERT_TRUE(map.insert(1, mapping()).ok());
+    map.forget_observer();
+  }
+  EXPECT_EQ(registry.live.size(), 1u);
 }
 
 TEST(SegmentMap, SecondMappingOfASegmentIsDropped) {

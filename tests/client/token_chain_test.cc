@@ -92,5 +92,66 @@ TEST(TokenChain, NothingIsAppendedBeyondTheArena) {
   EXPECT_TRUE(chain.append_tokens(tokens(31)).ok());
 }
 
+model::UnitKey key(uint32_t first, uint32_t count) { return {first, count, Hash256{}}; }
+
+TEST(TokenChain, KeysGiveTheSameChainInPiecesOfAnySize) {
+  const std::vector<uint32_t> all = tokens(70);
+  const std::vector<model::UnitKey> keys = {key(3, 20), key(30, 1), key(40, UINT32_MAX)};
+  std::vector<Hash256> expected;
+  model::extend_chain_with_keys(Hash256{}, {0, all, keys}, 16, expected);
+  for (size_t piece = 1; piece <= 40; ++piece) {
+    std::vector<Hash256> arena(4);
+    TokenChain chain({Hash256{}, 16, 70}, arena);
+    size_t given = 0;
+    for (size_t at = 0; at < all.size(); at += piece) {
+      const size_t count = std::min(piece, all.size() - at);
+      // Each with the piece in which it begins.
+      std::vector<model::UnitKey> fresh;
+      while (given < keys.size() && keys[given].first_token < at + count) {
+        fresh.push_back(keys[given++]);
+      }
+      ASSERT_TRUE(chain.append_tokens(std::span(all).subspan(at, count), fresh).ok()) << piece;
+    }
+    EXPECT_EQ(chain.chain(), expected) << piece;
+    EXPECT_EQ(arena, expected) << piece;
+  }
+}
+
+TEST(TokenChain, AKeyMayBeGivenAheadOfItsTokensOrInABegunUnit) {
+  const std::vector<uint32_t> all = tokens(32);
+  const std::vector<model::UnitKey> keys = {key(2, 3), key(20, 4)};
+  std::vector<Hash256> expected;
+  model::extend_chain_with_keys(Hash256{}, {0, all, keys}, 16, expected);
+  std::vector<Hash256> arena(2);
+  TokenChain chain({Hash256{}, 16, 32}, arena);
+  ASSERT_TRUE(chain.append_tokens(std::span(all).first(10)).ok());
+  ASSERT_TRUE(chain.append_tokens({}, keys).ok()) << "the unit of token 2 is not hashed yet";
+  ASSERT_TRUE(chain.append_tokens(std::span(all).subspan(10)).ok());
+  EXPECT_EQ(chain.chain(), expected);
+}
+
+TEST(TokenChain, AKeyOfAHashedUnitIsRefusedAndNothingAppended) {
+  std::vector<Hash256> arena(4);
+  TokenChain chain({Hash256{}, 16, 64}, arena);
+  ASSERT_TRUE(chain.append_tokens(tokens(20)).ok());
+  const model::UnitKey late = key(15, 4);
+  EXPECT_EQ(chain.append_tokens(tokens(4), {&late, 1}).code(), Errc::kInvalidArgument);
+  EXPECT_EQ(chain.token_count(), 20u);
+  const model::UnitKey in_time = key(16, 4);
+  EXPECT_TRUE(chain.append_tokens(tokens(4), {&in_time, 1}).ok());
+}
+
+TEST(TokenChain, Law10_KeysThatHaveNotEndedAreBounded) {
+  std::vector<Hash256> arena(4);
+  TokenChain chain({Hash256{}, 16, 64}, arena);
+  const std::vector<model::UnitKey> many(TokenChain::kMaxOpenKeys, key(0, 16));
+  ASSERT_TRUE(chain.append_tokens({}, many).ok());
+  const model::UnitKey more = key(0, 1);
+  EXPECT_EQ(chain.append_tokens({}, {&more, 1}).code(), Errc::kInvalidArgument);
+  ASSERT_TRUE(chain.append_tokens(tokens(16)).ok()) << "they end with their unit";
+  const model::UnitKey next = key(16, 1);
+  EXPECT_TRUE(chain.append_tokens({}, {&next, 1}).ok());
+}
+
 }  // namespace
 }  // namespace quire::client

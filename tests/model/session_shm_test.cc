@@ -36,7 +36,7 @@ TEST(SessionShm, LargestSizesDoNotWrap) {
   const ControlGeometry control = control_geometry(kMaxRingEntries, kMaxUnits);
   EXPECT_EQ(control.bytes, 4096u + 4096u * 64 + (uint64_t{kMaxUnits} << 5));
   const ReplyGeometry reply = reply_geometry(kMaxRingEntries, kMaxLoadPages);
-  EXPECT_EQ(reply.bytes, 4096u + 4096u * 64 + (uint64_t{kMaxLoadPages} << 5));
+  EXPECT_EQ(reply.bytes, 4096u + 4096u * 128 + (uint64_t{kMaxLoadPages} << 5));
 }
 
 TEST(SessionShm, SmallestRingStillHasWholePages) {
@@ -61,12 +61,20 @@ TEST(SessionShm, LoadProgressFollowsTheRingsWordsAndStartsAtNothing) {
 }
 
 TEST(SessionShm, ArgumentsAndResultsOfTieredLoadsHaveTheirPlaces) {
-  EXPECT_EQ(offsetof(MatchArgs, prefill_us_per_ktoken), 12u);
-  EXPECT_EQ(offsetof(MatchArgs, prefill_us_per_ktoken_per_mtoken), 16u);
+  EXPECT_EQ(offsetof(MatchArgs, prefill_us_per_ktoken), 20u);
+  EXPECT_EQ(offsetof(MatchArgs, prefill_us_per_ktoken_per_mtoken), 24u);
   EXPECT_EQ(offsetof(LoadArgs, order), 32u);
   EXPECT_EQ(offsetof(LoadArgs, progress_slot), 34u);
-  EXPECT_EQ(offsetof(MatchResult, replay_exact), 42u);
-  EXPECT_EQ(offsetof(MatchResult, cut_tokens), 44u);
+  EXPECT_EQ(offsetof(MatchResult, cut_tokens), 28u);
+  EXPECT_EQ(offsetof(MatchResult, replay_exact), 54u);
+}
+
+TEST(SessionShm, TokensAreFoundByTheirTier) {
+  MatchResult match{};
+  match.tokens[TierId::kSsd] = 7;
+  EXPECT_EQ(match.tokens.of[1], 7u);
+  EXPECT_EQ(match.tokens[TierId::kRam] + match.tokens[TierId::kCluster], 0u);
+  EXPECT_EQ(match.tokens.of.size(), kTierPlaces);
 }
 
 }  // namespace

@@ -92,7 +92,8 @@ TEST(UnitKeys, DifferentKeysGiveDifferentLeaves) {
   for (uint32_t first = 0; first < 8; ++first) {
     for (uint32_t count = 1; count <= 4; ++count) {
       if (first + count <= 4) continue;
-      places.insert({std::max(first, 4u), std::min(first + count, 8u), std::max(first, 4u) - first});
+      places.insert(
+          {std::max(first, 4u), std::min(first + count, 8u), std::max(first, 4u) - first});
       seen.insert(hex(leaf(4, {key(first, count, "a")})));
       seen.insert(hex(leaf(4, {key(first, count, "b")})));
       seen.insert(hex(leaf(4, {key(first, count, "a"), key(first, count, "a")})));
@@ -110,9 +111,9 @@ TEST(UnitKeys, TheOrderOfTheListIsNoMatter) {
             [](const UnitKey& a, const UnitKey& b) { return a.digest.bytes < b.digest.bytes; });
   do {
     EXPECT_EQ(leaf(4, keys), expected);
-  } while (std::next_permutation(
-      keys.begin(), keys.end(),
-      [](const UnitKey& a, const UnitKey& b) { return a.digest.bytes < b.digest.bytes; }));
+  } while (std::next_permutation(keys.begin(), keys.end(), [](const UnitKey& a, const UnitKey& b) {
+    return a.digest.bytes < b.digest.bytes;
+  }));
 }
 
 TEST(UnitKeys, AKeyOfNoTokensCountsAsOne) {

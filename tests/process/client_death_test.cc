@@ -304,6 +304,41 @@ TEST_F(ClientDeath, Law05_SurvivorTakesOverWhatTheDeadRankWasWriting) {
   EXPECT_EQ(rank.wait(), -SIGKILL);
 }
 
+// The same of two sessions, as engines have them that open one a rank.
+TEST_F(ClientDeath, Law05_AnotherSessionTakesOverWhatTheDeadOneWasWriting) {
+  const auto options = session_options(small_hybrid_layout());
+  const auto tokens = context_tokens(kPromptTokens, 7);
+  const auto mine = open_session(*witness_, options);
+  ASSERT_TRUE(mine->append_tokens(tokens).ok());
+  const std::string socket_path = daemon_.socket_path();
+  TestProcess rank = TestProcess::call([&](Channel& channel) {
+    const auto client = Client::connect(patient_client(socket_path, "rank"));
+    const auto session = open_session(**client, options);
+    QUIRE_CHECK(session->append_tokens(tokens).ok());
+    QUIRE_CHECK(commit_object(*session, FillKind::kSpan, 8).ok());
+    QUIRE_CHECK(session->begin_fill(FillKind::kSpan, 16).ok());
+    channel.send("r");
+    ::pause();
+    return 0;
+  });
+  ASSERT_EQ(rank.channel().receive(), "r");
+  const auto committed = mine->begin_fill(FillKind::kSpan, 8, {.unless_begun = true});
+  ASSERT_TRUE(committed.ok());
+  EXPECT_TRUE(committed->duplicate);
+  EXPECT_EQ(mine->begin_fill(FillKind::kSpan, 16, {.unless_begun = true}).code(), Errc::kBusy);
+  rank.signal(SIGKILL);
+  model::Result<client::Fill> fill = model::make_error(Errc::kBusy, "");
+  EXPECT_TRUE(eventually([&] {
+    fill = mine->begin_fill(FillKind::kSpan, 16, {.unless_begun = true});
+    return fill.code() != Errc::kBusy;
+  }));
+  ASSERT_TRUE(fill.ok()) << fill.error().text;
+  EXPECT_FALSE(fill->duplicate);
+  ASSERT_TRUE(mine->abort(*fill).ok());
+  EXPECT_EQ(commit_object(*mine, FillKind::kSpan, 16)->visible, 1);
+  EXPECT_EQ(rank.wait(), -SIGKILL);
+}
+
 TEST_F(ClientDeath, Law06_StoppedClientDelaysNobodyAndContinues) {
   const std::string socket_path = daemon_.socket_path();
   TestProcess slow = TestProcess::call([&](Channel& channel) {

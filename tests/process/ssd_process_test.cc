@@ -174,8 +174,8 @@ class SsdProcess : public testing::Test {
       const auto match = session->match(kPromptTokens);
       ASSERT_TRUE(match.ok());
       EXPECT_EQ(match->exact_tokens, kExactTokens) << context;
-      EXPECT_EQ(match->tokens_ssd, kExactTokens) << context;
-      EXPECT_EQ(match->tokens_ram, 0u) << context;
+      EXPECT_EQ(match->tokens[model::TierId::kSsd], kExactTokens) << context;
+      EXPECT_EQ(match->tokens[model::TierId::kRam], 0u) << context;
       EXPECT_EQ(check_hit(*session, *match), kPagesPerHit) << context;
     }
     EXPECT_EQ(number(status(), "/cache/ssd_hit_tokens"), contexts * kExactTokens);

@@ -256,9 +256,9 @@ TEST(Laws, Law11_MalformedFramesEndOnlyThatConnection) {
   TestDaemon daemon;
   const auto witness = daemon.connect("witness");
   const std::string wrong_version = frame_bytes(1, 99, "");
-  const std::string no_hello = frame_bytes(8, 1, "");
-  const std::string short_hello = frame_bytes(1, 1, "x");
-  std::string too_large = frame_bytes(1, 1, "");
+  const std::string no_hello = frame_bytes(8, model::kProtocolVersion, "");
+  const std::string short_hello = frame_bytes(1, model::kProtocolVersion, "x");
+  std::string too_large = frame_bytes(1, model::kProtocolVersion, "");
   const uint32_t huge = 0xffffffff;
   std::memcpy(too_large.data() + 8, &huge, 4);
   EXPECT_EQ(send_and_read_error(daemon.socket_path(), "GET / HTTP/1.1\r\n\r\n"),
@@ -271,6 +271,27 @@ TEST(Laws, Law11_MalformedFramesEndOnlyThatConnection) {
   EXPECT_EQ(send_descriptors(daemon.socket_path(), 64), Errc::kUnexpectedDescriptors);
   EXPECT_TRUE(witness->ping().ok());
   expect_others_unharmed(daemon, 6);
+}
+
+// A client of the release before gets an answer that it can read, and that says what to do.
+TEST(Laws, AnOlderClientIsToldInItsOwnVersionToUpdate) {
+  TestDaemon daemon;
+  const model::FdGuard fd = connect_raw(daemon.socket_path());
+  const std::string hello = frame_bytes(1, 1, model::struct_bytes(model::HelloRequest{}));
+  ASSERT_EQ(::send(fd.get(), hello.data(), hello.size(), 0), static_cast<ssize_t>(hello.size()));
+  struct {
+    model::FrameHeader header;
+    model::ReplyStatus status;
+  } reply;
+  ASSERT_EQ(::recv(fd.get(), &reply, sizeof reply, MSG_WAITALL),
+            static_cast<ssize_t>(sizeof reply));
+  EXPECT_EQ(reply.header.version, 1);
+  EXPECT_EQ(reply.header.type & model::kReplyBit, model::kReplyBit);
+  const auto refused = model::check_status(reply.status);
+  EXPECT_EQ(refused.code(), Errc::kUnsupportedVersion);
+  EXPECT_NE(refused.error().text.find("update libquire"), std::string::npos)
+      << refused.error().text;
+  expect_others_unharmed(daemon, 7);
 }
 
 TEST(Laws, Law13_NothingCrossesATenant) {

@@ -144,6 +144,36 @@ TEST(WaitingCommits, ObjectThatAnotherRankWritesIsBusy) {
   EXPECT_TRUE(late->duplicate);
 }
 
+// Replicated groups: what another rank has written of an object is no more to be written, although
+// the object waits for the groups of a third.
+TEST(WaitingCommits, GroupThatAnotherRankWroteIsADuplicate) {
+  TestDaemon daemon;
+  const auto client = daemon.connect();
+  const auto options = session_options(small_sharded_layout());
+  const auto rank0 = open_session(*client, options);
+  auto joined = client->join_session(rank0->token(), options);
+  ASSERT_TRUE(joined.ok());
+  client::Session& rank1 = **joined;
+  for (client::Session* rank : {rank0.get(), &rank1}) {
+    ASSERT_TRUE(rank->append_tokens(context_tokens(40, 1)).ok());
+  }
+  const uint64_t replicated = 0b000001;
+  ASSERT_TRUE(commit_object(*rank0, FillKind::kSpan, 8, replicated).ok());
+  const auto same = rank1.begin_fill(FillKind::kSpan, 8, {.groups = replicated});
+  ASSERT_TRUE(same.ok()) << same.error().text;
+  EXPECT_TRUE(same->duplicate);
+  EXPECT_TRUE(same->incomplete);
+  EXPECT_EQ(rank1.commit(*same)->visible, 0) << "the other group is missing";
+  EXPECT_EQ(rank1.begin_fill(FillKind::kSpan, 8).code(), Errc::kBusy)
+      << "with a group of its own it must say which";
+  const auto rest = commit_object(rank1, FillKind::kSpan, 8, 0b001000);
+  ASSERT_TRUE(rest.ok());
+  EXPECT_EQ(rest->visible, 1);
+  const auto late = rank0->begin_fill(FillKind::kSpan, 8, {.groups = replicated});
+  ASSERT_TRUE(late.ok());
+  EXPECT_TRUE(late->duplicate && !late->incomplete);
+}
+
 // A rank that had committed its part of an object ends; the one that is left writes all of it.
 TEST(WaitingCommits, SurvivorTakesOverWhatADeadRankCommitted) {
   TestDaemon daemon;

@@ -415,7 +415,7 @@ void load_many_at_once(uint64_t codec_bytes) {
   for (uint64_t context = 1; context <= kContexts; ++context) {
     readers.push_back(rig.session(packed.client(), context, kShort, small_packing_layout()));
     matches.push_back(*readers.back()->match(kShort + 1));
-    EXPECT_EQ(matches.back().tokens_ssd, kShort);
+    EXPECT_EQ(matches.back().tokens[model::TierId::kSsd], kShort);
   }
   for (size_t i = 0; i < kContexts; ++i) {
     loads.push_back(*readers[i]->submit_load(matches[i].lease));

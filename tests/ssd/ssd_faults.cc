@@ -119,7 +119,8 @@ Hit try_hit(SsdRig& rig, client::Client& client, uint64_t context, uint32_t toke
   const auto reader = rig.session(client, context, tokens, layout);
   const auto match = reader->match(tokens + 1);
   QUIRE_CHECK(match.ok());
-  Hit hit{.announced_tokens = match->exact_tokens, .tokens_ssd = match->tokens_ssd};
+  Hit hit{.announced_tokens = match->exact_tokens,
+          .tokens_ssd = match->tokens[model::TierId::kSsd]};
   if (match->exact_tokens == 0) return hit;
   const auto loaded = reader->load(match->lease, options);
   if (loaded.ok()) {

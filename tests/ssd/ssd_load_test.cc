@@ -479,7 +479,7 @@ TEST(SsdLoad, CutFollowsThePriceOfPrefill) {
   EXPECT_GE(check_hit(*session, *dear), 0);
   const auto resident = session->match(kTokens + 1, 0, {.us_per_ktoken = 1});
   ASSERT_TRUE(resident.ok());
-  EXPECT_EQ(resident->tokens_ssd, 0u);
+  EXPECT_EQ(resident->tokens[model::TierId::kSsd], 0u);
   EXPECT_EQ(resident->cut_tokens, resident->exact_tokens);
 }
 

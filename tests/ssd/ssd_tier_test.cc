@@ -22,8 +22,8 @@ TEST(SsdTier, WhatWasCommittedIsDemotedAndComesBackBitExact) {
   const auto match = reader->match(kTokens + 1);
   ASSERT_TRUE(match.ok());
   EXPECT_EQ(match->exact_tokens, kTokens);
-  EXPECT_EQ(match->tokens_ssd, kTokens);
-  EXPECT_EQ(match->tokens_ram, 0u);
+  EXPECT_EQ(match->tokens[model::TierId::kSsd], kTokens);
+  EXPECT_EQ(match->tokens[model::TierId::kRam], 0u);
   EXPECT_GT(match->load_estimate_us, 0u);
   EXPECT_EQ(check_hit(*reader, *match), 50 + 2);
   ASSERT_TRUE(reader->release(match->lease).ok());

@@ -58,7 +58,7 @@ bool SteppedSsd::stands_still() {
 model::Errc SteppedSsd::load_that_hangs(client::Client& client, uint64_t context, uint32_t tokens) {
   const auto reader = rig().session(client, context, tokens);
   const auto match = reader->match(tokens + 1);
-  QUIRE_CHECK(match.ok() && match->tokens_ssd > 0);
+  QUIRE_CHECK(match.ok() && match->tokens[model::TierId::kSsd] > 0);
   QUIRE_CHECK(reader->submit_load(match->lease, {.deadline_ms = kForeverMs}).ok());
   reader->flush();
   QUIRE_CHECK(wait_for_held(1));

@@ -104,7 +104,7 @@ ChildReport to_report(const RunOutcome& outcome, const EngineTask& task) {
   ChildReport report;
   report.prompt_tokens = static_cast<uint32_t>(task.prompt.size());
   report.hit_tokens = outcome.hit_tokens;
-  report.ssd_tokens = std::min(outcome.match.tokens_ssd, outcome.hit_tokens);
+  report.ssd_tokens = std::min(outcome.match.tokens[model::TierId::kSsd], outcome.hit_tokens);
   report.pages_read = outcome.pages_read;
   report.spans_committed = outcome.spans_committed;
   report.logits = outcome.logits;

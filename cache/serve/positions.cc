@@ -1,0 +1,149 @@
+#include "cache/serve/positions.h"
+
+#include <algorithm>
+
+namespace quire::cache {
+
+using model::NodeId;
+using model::ResumedHow;
+using model::ResumePosition;
+using model::TierId;
+
+// One walk from the deepest span towards the root, writing what can be resumed on its way.
+class PositionSearch::Lister {
+ public:
+  Lister(const PositionSearch& search, const PrefixMatch& match, const PositionsQuery& query,
+         std::span<ResumePosition> out)
+      : search_(search),
+        tree_(search.store_.tree()),
+        layout_(*search.root_.layout),
+        match_(match),
+        query_(query),
+        out_(out),
+        missing_(search.store_, search.root_, query.have_tokens),
+        checkpoints_(search.store_.presence(), tree_, search.chain_, kMaxSteps) {}
+
+  FoundPositions run() {
+    FoundPositions found;
+    NodeId node = match_.span_node;
+    for (; tree_.node(node).units() > match_.reach_units; node = tree_.parent(node)) ++steps_;
+    // Weighed whole first: what lies below a position is what is left of it there.
+    left_ = search_.weigh(node, missing_);
+    const bool all = walk(node);
+    found.result.count = static_cast<uint32_t>(count_);
+    found.result.span_tokens = match_.span_units * layout_.layout.unit_tokens;
+    found.result.exact_tokens = match_.exact_units * layout_.layout.unit_tokens;
+    found.result.complete = all && !checkpoints_.is_spent() ? 1 : 0;
+    found.steps = steps_ + left_.steps + checkpoints_.steps();
+    return found;
+  }
+
+ private:
+  // False: `out` was full.
+  bool walk(NodeId node) {
+    uint32_t reach = match_.reach_units;
+    for (;; node = tree_.parent(node)) {
+      ++steps_;
+      const uint32_t units = tree_.node(node).units();
+      if (!list_below(node, reach)) return false;
+      if (node == search_.root_.node) return true;
+      leave(node);
+      // What lies at this span's end is below it, and listed; a probe would find it again.
+      reach = units - 1;
+    }
+  }
+
+  // What can be resumed between this span's end and the next one's.
+  bool list_below(NodeId node, uint32_t reach) {
+    const uint32_t units = tree_.node(node).units();
+    if (!layout_.needs_checkpoint) return units == 0 || put(node, {}, ResumedHow::kExact);
+    bool exact_at_end = units == 0;
+    while (reach >= std::max(units, 1u)) {
+      const NodeId checkpoint = checkpoints_.below(node, reach);
+      if (!checkpoint.valid()) break;
+      if (!put(node, checkpoint, ResumedHow::kExact)) return false;
+      reach = tree_.node(checkpoint).units() - 1;
+      exact_at_end = exact_at_end || reach < units;
+    }
+    const bool wanted = query_.every_block || node == match_.span_node;
+    if (exact_at_end || layout_.replay_tokens == 0 || !wanted) return true;
+    return put(node, {}, ResumedHow::kSpan);
+  }
+
+  bool put(NodeId span, NodeId checkpoint, ResumedHow how) {
+    if (count_ == out_.size()) return false;
+    const uint32_t unit_tokens = layout_.layout.unit_tokens;
+    const uint32_t span_tokens = tree_.node(span).units() * unit_tokens;
+    ResumePosition& position = out_[count_++];
+    position = {};
+    position.tokens = span_tokens;
+    position.how = static_cast<uint8_t>(how);
+    uint32_t below = left_.below_tokens;
+    if (checkpoint.valid()) {
+      position.tokens = tree_.node(checkpoint).units() * unit_tokens;
+      // Behind the last block end: its tail pages are the checkpoint's.
+      if (!tree_.node(checkpoint).is_in_ram()) below += position.tokens - span_tokens;
+    }
+    if (how == ResumedHow::kSpan) {
+      position.replay_tokens = std::min(layout_.replay_tokens, span_tokens);
+      position.replay_exact = layout_.replay_exact ? 1 : 0;
+    }
+    position.tier_tokens[TierId::kSsd] = below;
+    position.tier_tokens[TierId::kRam] = position.tokens - below;
+    const uint64_t bytes = left_.missing_bytes + missing_.of_checkpoint(checkpoint);
+    position.load_estimate_us = clamp_us(search_.load_time_(bytes));
+    return true;
+  }
+
+  void leave(NodeId node) {
+    if (!search_.reads_below()) return;
+    left_.missing_bytes -= missing_.of_span(node);
+    if (!tree_.node(node).is_in_ram()) left_.below_tokens -= layout_.layout.block_tokens;
+  }
+
+  const PositionSearch& search_;
+  const PrefixTree& tree_;
+  const KnownLayout& layout_;
+  const PrefixMatch& match_;
+  const PositionsQuery& query_;
+  const std::span<ResumePosition> out_;
+  const MissingBytes missing_;
+  CheckpointSearch checkpoints_;
+  Weight left_;  // of the path to the span that the walk is at
+  size_t count_ = 0;
+  uint32_t steps_ = 0;
+};
+
+PositionSearch::Weight PositionSearch::weigh(NodeId end, const MissingBytes& missing) const {
+  Weight weight;
+  if (!reads_below()) return weight;
+  for (NodeId node = end; node != root_.node; node = store_.tree().parent(node)) {
+    ++weight.steps;
+    weight.missing_bytes += missing.of_span(node);
+    if (!store_.tree().node(node).is_in_ram())
+      weight.below_tokens += root_.layout->layout.block_tokens;
+  }
+  return weight;
+}
+
+FoundPositions PositionSearch::list(const PrefixMatch& match, const PositionsQuery& query,
+                                    std::span<ResumePosition> out) const {
+  return Lister(*this, match, query, out).run();
+}
+
+Located PositionSearch::locate(const PrefixMatch& match) const {
+  const uint32_t unit_tokens = root_.layout->layout.unit_tokens;
+  const MissingBytes missing(store_, root_, 0);
+  const Weight weight = weigh(match.span_node, missing);
+  Located located;
+  located.steps = weight.steps;
+  located.result.span_tokens = match.span_units * unit_tokens;
+  located.result.exact_tokens = match.exact_units * unit_tokens;
+  located.result.tokens[TierId::kSsd] = weight.below_tokens;
+  located.result.tokens[TierId::kRam] = located.result.span_tokens - weight.below_tokens;
+  const uint64_t bytes = weight.missing_bytes + missing.of_checkpoint(match.checkpoint_node);
+  located.result.load_estimate_us = clamp_us(load_time_(bytes));
+  return located;
+}
+
+}  // namespace quire::cache

@@ -1,0 +1,127 @@
+// A turn: the unit of metering (DESIGN 12.7).
+//
+//   match (a new request) --> open --more matches, loads, resumed, commits--> the next turn's
+//   match,
+//                                                                          or the session's end
+//                                                                            '--> one TurnRecord
+//
+// All processes of a session share its turn. A match belongs to the open turn when it names the
+// same request, or when it names none and its process has not matched in this turn yet (another
+// rank of the same request); any other match closes it and opens the next one. What is committed
+// before a session's first match is of turn 0, which has no prompt.
+//
+// Tokens are counted at delivery, each once, whoever of the session loads it first. What the engine
+// made of them it says itself (Verb::kResumed, the last word wins); hit + replayed + missed =
+// prompt holds for every record, whatever was said. Threads: core only. No allocation.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "model/ids.h"
+#include "model/result.h"
+#include "model/ring_frames.h"
+#include "server/rings/block_ranges.h"
+
+namespace quire::server {
+
+struct WrittenObjects {
+  uint64_t objects = 0;
+  uint64_t tokens = 0;  // of spans: their blocks; of checkpoints: none
+  uint64_t bytes = 0;
+};
+
+// What became of one turn. Texts are lent for the call.
+struct TurnRecord {
+  uint64_t request_id = 0;  // the engine's; 0: it gave none
+  uint64_t session = 0;
+  uint32_t turn = 0;  // in its session, from 1 on; 0: what was written before the first match
+  model::DomainId domain;
+  uint32_t uid = 0;
+  std::string_view tenant;  // whose hits; empty in a shared namespace
+  std::string_view namespace_name;
+  int64_t opened_ns = 0;  // monotonic
+  int64_t closed_ns = 0;
+
+  uint32_t prompt_tokens = 0;
+  uint32_t have_tokens = 0;       // the engine held these itself
+  uint32_t announced_tokens = 0;  // exact, by the turn's last match
+  uint32_t withheld_tokens = 0;   // spans reach so much further: alignment, or a missing group
+  model::TierTokens announced{};  // of announced_tokens
+  model::TierTokens delivered{};
+  uint64_t undelivered_tokens = 0;  // asked of a load, and not delivered by any
+  uint32_t resumed_tokens = 0;
+  model::ResumedHow how = model::ResumedHow::kUnsaid;
+  uint32_t hit_tokens = 0;  // hit + replayed + missed = prompt
+  uint32_t replayed_tokens = 0;
+  uint32_t missed_tokens = 0;
+  uint64_t output_tokens = 0;
+  std::array<WrittenObjects, 2> written{};  // by model::FillKind
+  model::MatchLimit limit = model::MatchLimit::kEndOfPrompt;
+  uint8_t limit_group = 0;
+  uint32_t limit_tokens = 0;
+};
+
+// Who keeps records. Called once for each turn, on the core thread; must not block.
+class TurnSink {
+ public:
+  virtual ~TurnSink() = default;
+  virtual void on_turn(const TurnRecord& record) = 0;
+};
+
+// What a load was asked for, kept until it is delivered.
+struct LoadFacts {
+  uint32_t turn = 0;  // that of its lease
+  BlockRange asked;
+  std::vector<BlockRange> from_ssd;  // of these: were not in RAM; sorted, disjoint
+  bool checkpoint = false;           // asked for, and not in RAM
+  bool checkpoint_from_ssd = false;
+  uint32_t checkpoint_tokens = 0;  // where it lies
+  uint32_t tail_tokens = 0;        // of these, behind the last block end
+};
+
+struct TurnShape {
+  uint32_t block_tokens = 1;
+  bool needs_checkpoint = false;
+};
+
+class Turn {
+ public:
+  // Of a session that was just opened: turn 0.
+  explicit Turn(const TurnShape& shape = {}) : shape_(shape) {}
+
+  uint32_t number() const { return record_.turn; }
+  bool is_of(uint64_t request_id) const {
+    return record_.turn > 0 && record_.request_id == request_id;
+  }
+  // Whether there is anything to tell: a match, or something written.
+  bool has_content() const;
+
+  // The next turn of the session. Precondition: the last one was closed.
+  void open(uint64_t request_id, int64_t now_ns);
+  void announce(const model::MatchArgs& args, const model::MatchResult& result);
+  void ask(const LoadFacts& facts);
+  void deliver(const LoadFacts& facts, const model::LoadResult& result);
+  // kInvalidArgument: it contradicts itself, or the match; what was said before stays.
+  model::Result<void> resume(const model::ResumedArgs& args);
+  void wrote(model::FillKind kind, uint64_t tokens, uint64_t bytes);
+  // The record so far; identity and times are the caller's to fill in.
+  TurnRecord close() const;
+
+ private:
+  uint32_t implied_resume() const;
+
+  TurnShape shape_;
+  TurnRecord record_;
+  uint32_t span_tokens_ = 0;
+  uint64_t asked_tail_tokens_ = 0;
+  uint64_t delivered_tail_tokens_ = 0;
+  uint32_t delivered_checkpoint_ = 0;  // the deepest one
+  BlockRanges asked_;
+  BlockRanges delivered_;
+};
+
+}  // namespace quire::server

@@ -1,0 +1,122 @@
+#include "server/rings/turn_meter.h"
+
+namespace quire::server {
+
+using model::Errc;
+using model::NodeId;
+
+void TurnTotals::add(const TurnRecord& record) {
+  if (record.turn > 0) ++turns;
+  prompt_tokens += record.prompt_tokens;
+  hit_tokens += record.hit_tokens;
+  replayed_tokens += record.replayed_tokens;
+  missed_tokens += record.missed_tokens;
+  announced_tokens += record.announced_tokens;
+  delivered_ram_tokens += record.delivered.of[model::index_of(model::TierId::kRam)];
+  delivered_ssd_tokens += record.delivered.of[model::index_of(model::TierId::kSsd)];
+  undelivered_tokens += record.undelivered_tokens;
+  output_tokens += record.output_tokens;
+  for (const WrittenObjects& written : record.written) written_bytes += written.bytes;
+  if (record.turn > 0 && record.how == model::ResumedHow::kUnsaid) ++unsaid;
+}
+
+Turn TurnMeter::first_turn(const cache::KnownLayout& layout) {
+  return Turn(
+      {.block_tokens = layout.layout.block_tokens, .needs_checkpoint = layout.needs_checkpoint});
+}
+
+void TurnMeter::matched(Attachment& attachment, const model::MatchArgs& args,
+                        const model::MatchResult& result) {
+  Session& session = attachment.session();
+  // A rank that gives no id has its first match in a turn that another one opened.
+  const bool joins = args.request_id == 0 ? session.turn.number() > attachment.matched_turn
+                                          : session.turn.is_of(args.request_id);
+  if (!joins) {
+    close(session);
+    session.turn.open(args.request_id, clock_->now_ns());
+  }
+  attachment.matched_turn = session.turn.number();
+  session.turn.announce(args, result);
+  if (result.lease == 0) return;
+  cache_->reader().set_turn(attachment.leases, model::LeaseId{result.lease}, session.turn.number());
+}
+
+LoadFacts TurnMeter::begun(Session& session, const cache::PendingLoad& loading) {
+  const cache::Load& load = loading.load;
+  const cache::PrefixTree& tree = cache_->store().tree();
+  const cache::KnownLayout& layout = *cache_->layouts().find(session.layout);
+  LoadFacts facts;
+  facts.turn = load.turn;
+  if (load.block_count > 0) {
+    facts.asked.end = tree.node(load.last).units() / layout.units_per_block;
+    facts.asked.first = facts.asked.end - load.block_count;
+  }
+  facts.checkpoint = load.checkpoint.valid();
+  if (facts.checkpoint) {
+    const uint32_t units = tree.node(load.checkpoint).units();
+    const uint32_t span_units = tree.node(tree.parent(load.checkpoint)).units();
+    facts.checkpoint_tokens = units * layout.layout.unit_tokens;
+    facts.tail_tokens = (units - span_units) * layout.layout.unit_tokens;
+  }
+  for (const NodeId node : loading.missing) {
+    if (node == load.checkpoint) {
+      facts.checkpoint_from_ssd = true;
+      continue;
+    }
+    const uint32_t end = tree.node(node).units() / layout.units_per_block;
+    if (!facts.from_ssd.empty() && facts.from_ssd.back().end == end - 1) {
+      facts.from_ssd.back().end = end;
+    } else {
+      facts.from_ssd.push_back({end - 1, end});
+    }
+  }
+  if (facts.turn == session.turn.number()) session.turn.ask(facts);
+  return facts;
+}
+
+void TurnMeter::delivered(Session& session, const LoadFacts& facts,
+                          const model::LoadResult& result) {
+  if (facts.turn == session.turn.number()) {
+    session.turn.deliver(facts, result);
+  } else if (result.descriptor_count > 0) {
+    ++totals_.late_loads;
+  }
+}
+
+model::Result<uint32_t> TurnMeter::resumed(Session& session, const model::ResumedArgs& args) {
+  const bool present =
+      args.request_id == 0 ? session.turn.number() > 0 : session.turn.is_of(args.request_id);
+  if (!present) {
+    return model::make_error(Errc::kNotFound, "resumed: no such turn is open in this session");
+  }
+  QUIRE_TRY(session.turn.resume(args));
+  return session.turn.number();
+}
+
+void TurnMeter::wrote(Session& session, model::FillKind kind, uint32_t end_units) {
+  const cache::KnownLayout& layout = *cache_->layouts().find(session.layout);
+  uint64_t bytes = 0;
+  for (const model::PlannedPage& page : layout.plan(kind, end_units).pages) bytes += page.bytes;
+  const uint64_t tokens = kind == model::FillKind::kSpan ? layout.layout.block_tokens : 0;
+  session.turn.wrote(kind, tokens, bytes);
+}
+
+void TurnMeter::end(Session& session) {
+  close(session);
+  session.turn = Turn();
+}
+
+void TurnMeter::close(Session& session) {
+  if (!session.turn.has_content()) return;
+  TurnRecord record = session.turn.close();
+  record.session = session.id.value;
+  record.domain = session.domain;
+  record.uid = session.uid;
+  record.tenant = session.tenant;
+  record.namespace_name = session.namespace_name;
+  record.closed_ns = clock_->now_ns();
+  totals_.add(record);
+  if (sink_ != nullptr) sink_->on_turn(record);
+}
+
+}  // namespace quire::server

@@ -1,0 +1,74 @@
+// Where turns are opened, filled in and closed: the dispatcher tells it what happened, it keeps
+// each session's Turn and gives what was closed to those who keep records.
+//
+// A load is counted to the turn in whose match its lease was made, and to none when that turn was
+// closed meanwhile: its record is written, and a token in two records would be counted twice.
+// Threads: core only. No allocation but for loads that read from the SSD.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "cache/cache.h"
+#include "model/clock.h"
+#include "model/metrics.h"
+#include "server/rings/session.h"
+#include "server/rings/turn.h"
+
+namespace quire::server {
+
+// Sums over all records; what the status shows until a ledger keeps the records themselves.
+struct TurnTotals {
+  model::Counter turns{"ended", "Turns that ended"};
+  model::Counter prompt_tokens{"prompt_tokens", "Tokens of their prompts"};
+  model::Counter hit_tokens{"hit_tokens", "Of these, tokens that engines resumed from"};
+  model::Counter replayed_tokens{"replayed_tokens", "Of these, tokens computed again to resume"};
+  model::Counter missed_tokens{"missed_tokens", "Of these, tokens that were computed"};
+  model::Counter announced_tokens{"announced_tokens", "Tokens announced as exact hits"};
+  model::Counter delivered_ram_tokens{"delivered_ram_tokens", "Tokens delivered that were in RAM"};
+  model::Counter delivered_ssd_tokens{"delivered_ssd_tokens",
+                                      "Tokens delivered that were read from SSD"};
+  model::Counter undelivered_tokens{"undelivered_tokens", "Tokens promised and not delivered"};
+  model::Counter output_tokens{"output_tokens", "Tokens of their answers"};
+  model::Counter written_bytes{"written_bytes", "Bytes of objects that they wrote"};
+  model::Counter unsaid{"unsaid", "Turns of which the engine did not say where it resumed"};
+  model::Counter late_loads{"late_loads",
+                            "Loads delivered after their turn was closed: in no record"};
+
+  void add(const TurnRecord& record);
+};
+
+class TurnMeter {
+ public:
+  // `sink` may be null.
+  TurnMeter(cache::Cache* cache, const model::Clock* clock, TurnSink* sink)
+      : cache_(cache), clock_(clock), sink_(sink) {}
+
+  // The turn that a session starts with.
+  static Turn first_turn(const cache::KnownLayout& layout);
+  // A match was answered: it opens a turn or belongs to the present one, and its lease to that.
+  void matched(Attachment& attachment, const model::MatchArgs& args,
+               const model::MatchResult& result);
+  // A load's range is pinned: what it will be counted by when it ends.
+  LoadFacts begun(Session& session, const cache::PendingLoad& loading);
+  void delivered(Session& session, const LoadFacts& facts, const model::LoadResult& result);
+  // The number of the turn. kNotFound: no turn was opened, or it is another request's by now.
+  // kInvalidArgument as Turn::resume.
+  model::Result<uint32_t> resumed(Session& session, const model::ResumedArgs& args);
+  // An object became visible.
+  void wrote(Session& session, model::FillKind kind, uint32_t end_units);
+  // Nothing more will be counted to the session.
+  void end(Session& session);
+
+  const TurnTotals& totals() const { return totals_; }
+
+ private:
+  void close(Session& session);
+
+  cache::Cache* cache_;
+  const model::Clock* clock_;
+  TurnSink* sink_;
+  TurnTotals totals_;
+};
+
+}  // namespace quire::server
