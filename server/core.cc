@@ -17,12 +17,13 @@ namespace {
 
 // Of the cache's work for one domain: 50 to 120 us, in which others wait.
 constexpr uint32_t kStepsPerTurn = 1024;
-constexpr uint32_t kReclaimStepsPerTurn = 256;     // for dead roots, in the background
-constexpr uint32_t kTurnsBetweenSockets = 32;      // rings are looked at more often than sockets
-constexpr size_t kConnectionsPerTurn = 4;          // one frame of each
-constexpr uint64_t kDescriptorsOfAConnection = 2;  // its socket, and its peer's pidfd
-constexpr uint32_t kEndStepsPerTurn = 1024;        // of sessions whose client is gone: some 100 us
-constexpr uint64_t kOwnDescriptors = 128;          // of the listener, the log, the SSD tier
+constexpr uint32_t kReclaimStepsPerTurn = 256;      // for dead roots, in the background
+constexpr uint32_t kSwitchedEntriesPerTurn = 1024;  // of a switch of eviction policies
+constexpr uint32_t kTurnsBetweenSockets = 32;       // rings are looked at more often than sockets
+constexpr size_t kConnectionsPerTurn = 4;           // one frame of each
+constexpr uint64_t kDescriptorsOfAConnection = 2;   // its socket, and its peer's pidfd
+constexpr uint32_t kEndStepsPerTurn = 1024;         // of sessions whose client is gone: some 100 us
+constexpr uint64_t kOwnDescriptors = 128;           // of the listener, the log, the SSD tier
 constexpr int64_t kSecondNs = 1'000'000'000;
 constexpr int kParkedTimeoutMs = 5;  // while a request waits for memory
 constexpr int kIdleTimeoutMs = 1000;
@@ -290,9 +291,11 @@ bool Core::serve_active() {
 bool Core::background() {
   bool left = false;
   segments_->retire_pending(connections_, now_ns_);
+  parts_.cache->board().set_now(now_ns_ / 1000);
   if (!parts_.cache->names().dead_roots().empty()) {
     left = parts_.cache->store().dead_roots().reclaim(kReclaimStepsPerTurn);
   }
+  left = parts_.cache->board().step(kSwitchedEntriesPerTurn) || left;
   if (registry_->draining_count() > 0) left = registry_->sweep() || left;
   if (connections_ended_) {
     connections_ended_ = let_ended_go();

@@ -114,7 +114,7 @@ model::Result<void> Daemon::open_tier(Parts& parts, const DaemonSeams& seams) {
                                   .spin_us = 0,  // a device's pace leaves nothing to spin for
                                   .background = true,
                                   .on_done = [waker] { waker->wake(); }});
-  QUIRE_TRY(parts.cache->attach_tier(model::TierId::kSsd, "lru"));
+  QUIRE_TRY(parts.cache->attach_tier(model::TierId::kSsd, options.ssd_policy));
   tiering::SsdTierOptions tier = tier_options(options);
   tier.manifest_env = seams.manifest_env;
   if (seams.adjust_tier) seams.adjust_tier(tier);
@@ -162,6 +162,7 @@ model::Result<std::unique_ptr<Daemon>> Daemon::create(const Options& options,
   parts->pool = QUIRE_TRY(allocator::Pool::create(parts->supply.get(), parts->caps.slots));
   cache::CacheOptions cache_options;
   cache_options.max_nodes = parts->caps.nodes;
+  cache_options.ram_policy = options.ram_policy;
   cache_options.seed = QUIRE_TRY(random_number());
   parts->cache = QUIRE_TRY(cache::Cache::create(cache_options, parts->pool.get()));
   parts->copies = std::make_unique<tiering::CopyWorkers>(tiering::CopyWorkersOptions{

@@ -44,6 +44,8 @@ DEFINE_uint32(ssd_write_delay_ms, 50, "write-through waits so long for longer ru
 DEFINE_string(ssd_codec, "auto", "auto: lz4 for groups of which samples say it pays; off");
 DEFINE_string(ssd_codec_bytes, "128MiB",
               "memory for encoded pages on their way, besides ram_bytes");
+DEFINE_string(ram_policy, "lru", "who leaves RAM first: lru, s3fifo, arc");
+DEFINE_string(ssd_policy, "lru", "whose copy leaves the SSD first: lru, s3fifo, arc");
 DEFINE_string(ssd_admission, "all", "what may be written: all, interactive, second-use");
 DEFINE_string(ssd_write_bytes_per_day, "0", "write budget; 0 = no limit");
 DEFINE_string(ssd_scrub_bytes_per_second, "0", "checks what is on SSD all the time; 0 = on demand");
@@ -110,6 +112,8 @@ model::Result<void> ssd_options(Options& options) {
   options.ssd_write_delay_ms = FLAGS_ssd_write_delay_ms;
   options.ssd_codec = FLAGS_ssd_codec;
   options.ssd_codec_bytes = QUIRE_TRY(parse_bytes("ssd_codec_bytes", FLAGS_ssd_codec_bytes));
+  options.ram_policy = FLAGS_ram_policy;
+  options.ssd_policy = FLAGS_ssd_policy;
   options.ssd_admission = FLAGS_ssd_admission;
   options.ssd_write_bytes_per_day =
       QUIRE_TRY(parse_bytes("ssd_write_bytes_per_day", FLAGS_ssd_write_bytes_per_day));

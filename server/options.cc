@@ -7,6 +7,7 @@
 #include <charconv>
 
 #include "allocator/available_memory.h"
+#include "cache/eviction/policy.h"
 #include "model/limits.h"
 #include "tiering/ssd_admission.h"
 
@@ -22,6 +23,15 @@ constexpr uint64_t kGiB = 1 << 30;
 
 model::Error wrong(const std::string& flag, const std::string& rule) {
   return make_error(Errc::kInvalidArgument, "--" + flag + " " + rule);
+}
+
+model::Result<void> check_policy(const std::string& flag, const std::string& name) {
+  if (cache::find_policy(name) != nullptr) return {};
+  std::string known;
+  for (const cache::NamedPolicy& policy : cache::all_policies()) {
+    known += (known.empty() ? "" : ", ") + std::string(policy.name);
+  }
+  return wrong(flag, "must be one of " + known);
 }
 
 model::Result<void> validate_memory(const Options& options) {
@@ -77,6 +87,7 @@ model::Result<void> validate_ssd(const Options& options) {
     return wrong("ssd_codec", "must be auto or off");
   }
   if (options.ssd_codec_bytes < kMiB) return wrong("ssd_codec_bytes", "must be at least 1 MiB");
+  QUIRE_TRY(check_policy("ssd_policy", options.ssd_policy));
   if (auto rule = tiering::parse_admission_rule(options.ssd_admission); !rule.ok()) {
     return wrong("ssd_admission", rule.error().text);
   }
@@ -88,6 +99,7 @@ model::Result<void> validate_ssd(const Options& options) {
 }  // namespace
 
 model::Result<void> validate(const Options& options) {
+  QUIRE_TRY(check_policy("ram_policy", options.ram_policy));
   if (options.socket_path.empty() || options.socket_path.size() >= sizeof(sockaddr_un::sun_path)) {
     return wrong("socket", "must be a path of 1..107 bytes");
   }

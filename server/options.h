@@ -42,6 +42,8 @@ struct Options {
   uint32_t ssd_write_delay_ms = 50;
   std::string ssd_codec = "auto";           // auto, off
   uint64_t ssd_codec_bytes = 128ull << 20;  // memory for encoded pages under way
+  std::string ram_policy = "lru";           // a file of cache/eviction/policies/
+  std::string ssd_policy = "lru";           // likewise
   std::string ssd_admission = "all";        // all, interactive, second-use
   uint64_t ssd_write_bytes_per_day = 0;     // 0 = no limit
   uint64_t ssd_scrub_bytes_per_second = 0;  // 0 = only when asked for

@@ -492,6 +492,8 @@ TEST_F(SsdProcess, WrongFlagIsRefusedByNameAndMakesNothing) {
       {"ssd_engine", "libaio"},
       {"ssd_write", "never"},
       {"ssd_admission", "none"},
+      {"ssd_policy", "best"},
+      {"ram_policy", ""},
       {"ssd_write_bytes_per_day", "much"},
       {"ssd_hang_ms", "1"},
       {"ssd_write_delay_ms", "60001"},
