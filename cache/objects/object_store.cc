@@ -10,8 +10,9 @@ using model::TierId;
 
 void ObjectStore::offer(NodeId id) {
   ++counters_.offers;
+  const Node& node = tree_->node(id);
   for (const TierId tier : model::kTiers) {
-    if (presence_.may_leave(id, tier)) listener_->offered(id, tier);
+    if (node.is_in(tier) && presence_.may_leave(id, tier)) listener_->offered(id, tier);
   }
 }
 

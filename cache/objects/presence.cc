@@ -35,15 +35,6 @@ struct Presence::Tally {
   uint64_t below_ram = 0;
 };
 
-SlotId Presence::first_page(NodeId node) const {
-  return tree_->node(node).is_in_ram() ? SlotId{tree_->marks().place(node)} : SlotId{};
-}
-
-SlotId Presence::next_page(SlotId slot) const {
-  const uint32_t next = pool_->page(slot).next;
-  return (next & kLastPageTag) != 0 ? SlotId{} : SlotId{next - 1};
-}
-
 PageEntry& Presence::last_page(NodeId node) const {
   SlotId slot = first_page(node);
   for (SlotId next = next_page(slot); next.valid(); next = next_page(slot)) slot = next;

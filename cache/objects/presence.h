@@ -58,8 +58,14 @@ class Presence {
   // nullopt: no copy on kPlacedTier.
   std::optional<CopyPlace> place(model::NodeId node) const;
   // Page slots of a node in RAM in plan order; none after the last one, or when it is not there.
-  model::SlotId first_page(model::NodeId node) const;
-  model::SlotId next_page(model::SlotId slot) const;
+  model::SlotId first_page(model::NodeId node) const {
+    return tree_->node(node).is_in_ram() ? model::SlotId{tree_->marks().place(node)}
+                                         : model::SlotId{};
+  }
+  model::SlotId next_page(model::SlotId slot) const {
+    const uint32_t next = pool_->page(slot).next;
+    return (next & allocator::kLastPageTag) != 0 ? model::SlotId{} : model::SlotId{next - 1};
+  }
   // Which pages the node has, wherever it is.
   const model::PagePlan& plan_of(model::NodeId node) const;
 

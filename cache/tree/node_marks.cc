@@ -11,7 +11,7 @@ using model::TierId;
 
 // As many as fit beside "full", which means that the table has the number.
 uint32_t NodeMarks::most(Count count) {
-  constexpr std::array<uint32_t, kCounts> kMost{127, 127, 63, 15, 15};
+  constexpr std::array<uint32_t, kCounts> kMost{kMostPins, kMostPins, 63, 15, 15};
   return kMost[count];
 }
 
@@ -33,10 +33,10 @@ uint32_t NodeMarks::get(const Node& node, Count count) {
 void NodeMarks::set(Node& node, Count count, uint32_t value) {
   switch (static_cast<uint32_t>(count)) {
     case kPresencePins:
-      node.presence_pins_ = value & 127;
+      node.presence_pins_ = value & kMostPins;
       break;
     case kResidencyPins:
-      node.residency_pins_ = value & 127;
+      node.residency_pins_ = value & kMostPins;
       break;
     case kChildren:
       node.ram_children_ = value & 63;
@@ -74,14 +74,6 @@ void NodeMarks::lower(NodeId id, Count count) {
     beyond_[count].erase(number);
   }
   set(node, count, value - 1);
-}
-
-void NodeMarks::add_pin(NodeId node, PinKind kind) {
-  raise(node, kind == PinKind::kPresence ? kPresencePins : kResidencyPins);
-}
-
-void NodeMarks::remove_pin(NodeId node, PinKind kind) {
-  lower(node, kind == PinKind::kPresence ? kPresencePins : kResidencyPins);
 }
 
 void NodeMarks::set_copy(NodeId id, TierId tier, bool present) {

@@ -26,6 +26,7 @@ class NodeMarks {
  public:
   explicit NodeMarks(allocator::FlatArray<Node>* nodes) : nodes_(nodes) {}
 
+  // Residency is what a load takes and gives back a thousand times: in line while its bits hold it.
   void add_pin(model::NodeId node, PinKind kind);
   // Precondition: has one of this kind.
   void remove_pin(model::NodeId node, PinKind kind);
@@ -55,6 +56,7 @@ class NodeMarks {
   void set_owner_tag(model::NodeId checkpoint, uint32_t tag);
 
  private:
+  static constexpr uint32_t kMostPins = 127;  // "full": the table has the number
   enum Count : uint32_t { kPresencePins, kResidencyPins, kChildren };  // + tier
   static constexpr size_t kCounts = kChildren + model::kTierCount;
 
@@ -72,5 +74,24 @@ class NodeMarks {
   allocator::FlatArray<Node>* nodes_;
   std::array<std::unordered_map<uint32_t, uint32_t>, kCounts> beyond_;  // the whole number, by node
 };
+
+inline void NodeMarks::add_pin(model::NodeId id, PinKind kind) {
+  Node& node = at(id);
+  if (kind == PinKind::kResidency && node.residency_pins_ < kMostPins - 1) {
+    node.residency_pins_ = (node.residency_pins_ + 1) & kMostPins;
+    return;
+  }
+  raise(id, kind == PinKind::kPresence ? kPresencePins : kResidencyPins);
+}
+
+inline void NodeMarks::remove_pin(model::NodeId id, PinKind kind) {
+  Node& node = at(id);
+  const bool in_line = node.residency_pins_ > 0 && node.residency_pins_ < kMostPins;
+  if (kind == PinKind::kResidency && in_line) {
+    node.residency_pins_ = (node.residency_pins_ - 1) & kMostPins;
+    return;
+  }
+  lower(id, kind == PinKind::kPresence ? kPresencePins : kResidencyPins);
+}
 
 }  // namespace quire::cache
