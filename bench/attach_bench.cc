@@ -9,6 +9,7 @@
 #include "bench/measure.h"
 #include "model/chain_hash.h"
 #include "model/layout_toml.h"
+#include "server/core.h"
 #include "tests/support/inspector.h"
 #include "tests/support/meddler.h"
 

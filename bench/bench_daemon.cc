@@ -6,6 +6,8 @@
 #include <filesystem>
 #include <future>
 
+#include "server/core.h"
+
 namespace quire::bench {
 
 BenchDaemon::BenchDaemon(server::Options options) {

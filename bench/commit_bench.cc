@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "allocator/segment.h"
+#include "allocator/segment_supply.h"
 #include "bench/bench_daemon.h"
 #include "bench/measure.h"
 #include "server/rings/shared_region.h"

@@ -5,12 +5,15 @@
 #include <algorithm>
 
 #include "allocator/pool.h"
+#include "cache/cache.h"
+#include "server/core.h"
 #include "server/machine_check.h"
 #include "server/runtime/log.h"
 #include "server/table_caps.h"
 #include "tiering/io/copy_workers.h"
 #include "tiering/io/thread_engine.h"
 #include "tiering/io/uring_engine.h"
+#include "tiering/ssd_tier.h"
 
 namespace quire::server {
 

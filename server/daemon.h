@@ -7,10 +7,27 @@
 
 #include "model/clock.h"
 #include "model/result.h"
-#include "server/core.h"
 #include "server/options.h"
 
+namespace rocksdb {
+class Env;
+}
+namespace quire::allocator {
+class SegmentSupply;
+}
+namespace quire::cache {
+class Cache;
+}
+namespace quire::tiering {
+class IoEngine;
+class SsdTier;
+struct SsdTierOptions;
+}  // namespace quire::tiering
+
 namespace quire::server {
+
+class Core;
+class TurnSink;
 
 // What a test puts between the daemon and the machine.
 struct DaemonSeams {

@@ -1,9 +1,10 @@
 // quired: the daemon's main, and what its signals mean.
 //
-//   TERM, INT, QUIT   stop in order: clients are let go, fresh pages go to the SSD; the second: at
-//   once HUP               reads the command line's flag files again; a closed terminal sends it
-//   too USR1, USR2        nothing; they are logged PIPE, XFSZ, TTOU  ignored: the write that caused
-//   them fails instead
+//   TERM, INT, QUIT    stop in order: clients are let go, fresh pages go to the SSD
+//                      (the second signal: stop at once)
+//   HUP                reads the command line's flag files again; a closed terminal sends it too
+//   USR1, USR2         nothing; they are logged
+//   PIPE, XFSZ, TTOU   ignored: the write that caused them fails instead
 #include <fcntl.h>
 #include <pthread.h>
 #include <unistd.h>

@@ -13,6 +13,7 @@
 
 #include "model/session_shm.h"
 #include "model/wire.h"
+#include "server/core.h"
 #include "tests/support/patience.h"
 #include "tests/support/raw_client.h"
 #include "tests/support/small_layout.h"

@@ -1,6 +1,7 @@
 // A path of thousands of spans is loaded and released over several turns of the core.
 #include <gtest/gtest.h>
 
+#include "server/core.h"
 #include "tests/support/raw_writer.h"
 #include "tests/support/small_layout.h"
 #include "tests/support/test_daemon.h"

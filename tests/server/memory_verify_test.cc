@@ -3,6 +3,7 @@
 
 #include <boost/json.hpp>
 
+#include "server/core.h"
 #include "tests/support/small_layout.h"
 #include "tests/support/test_daemon.h"
 #include "tests/support/writer.h"

@@ -1,6 +1,7 @@
 // positions and locate through the rings: what they answer, and that they leave no trace.
 #include <gtest/gtest.h>
 
+#include "server/core.h"
 #include "tests/support/raw_client.h"
 #include "tests/support/small_layout.h"
 #include "tests/support/test_daemon.h"

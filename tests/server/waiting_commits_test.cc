@@ -2,6 +2,7 @@
 // do to others with them (laws 5, 6 and 10).
 #include <gtest/gtest.h>
 
+#include "server/core.h"
 #include "tests/support/patience.h"
 #include "tests/support/raw_writer.h"
 #include "tests/support/small_layout.h"

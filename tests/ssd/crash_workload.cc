@@ -9,6 +9,7 @@
 #include <thread>
 #include <utility>
 
+#include "server/core.h"
 #include "tests/ssd/hit_check.h"
 #include "tests/support/patience.h"
 #include "tests/support/patient_client.h"

@@ -13,6 +13,7 @@
 #include "tests/support/test_daemon.h"
 #include "tests/support/writer.h"
 #include "tiering/disk/ssd_format.h"
+#include "tiering/ssd_tier.h"
 
 namespace quire::tests {
 

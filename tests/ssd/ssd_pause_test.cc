@@ -1,6 +1,7 @@
 // advise(pause_until): what is paused goes to the SSD and leaves RAM first, and is back in time.
 #include <gtest/gtest.h>
 
+#include "server/core.h"
 #include "tests/ssd/ssd_rig.h"
 #include "tests/support/manual_clock.h"
 

@@ -9,6 +9,7 @@
 #include "tests/support/small_layout.h"
 #include "tests/support/test_daemon.h"
 #include "tests/support/writer.h"
+#include "tiering/ssd_tier.h"
 
 namespace quire::tests {
 

@@ -6,6 +6,7 @@
 
 #include "tests/ssd/ssd_faults.h"
 #include "tests/support/manual_clock.h"
+#include "tiering/ssd_tier.h"
 
 namespace quire::tests {
 

@@ -19,6 +19,7 @@
 
 #include "server/daemon.h"
 #include "tests/support/faulty_file_system.h"
+#include "tiering/io/io_engine.h"
 
 namespace quire::tests {
 

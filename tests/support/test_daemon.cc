@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <future>
 
+#include "server/core.h"
 #include "tests/support/patience.h"
 #include "tests/support/patient_client.h"
 
