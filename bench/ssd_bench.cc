@@ -120,7 +120,7 @@ class SsdBench {
   }
 
   void note_machine(BenchDaemon& daemon) {
-    const tiering::SsdTierStatus status = tier_status(daemon);
+    const tests::SsdStatus status = tier_status(daemon);
     figures_.engine = status.engine;
     figures_.direct_io = status.direct_io;
     daemon.on_core([&](server::Daemon& d) {

@@ -211,7 +211,7 @@ LagFigures measure_lag(BenchDaemon& daemon, const BenchModel& model, uint64_t co
     commit_object(*session, model::FillKind::kCheckpoint, tokens);
   }
   settle(daemon);
-  const tiering::SsdTierStatus status = tier_status(daemon);
+  const tests::SsdStatus status = tier_status(daemon);
   figures.durable_lag_ms_p50 = status.durable_lag_ms_p50;
   figures.durable_lag_ms_p99 = status.durable_lag_ms_p99;
   return figures;

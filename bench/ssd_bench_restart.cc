@@ -71,7 +71,7 @@ void commit_all(BenchDaemon& daemon, const BenchModel& model, uint64_t spans) {
 uint64_t table_bytes(BenchDaemon& daemon) {
   uint64_t bytes = 0;
   daemon.on_core([&](server::Daemon& d) {
-    bytes = tests::Inspector(d.cache()).table_bytes() + d.tier()->status().table_bytes;
+    bytes = tests::Inspector(d.cache()).table_bytes() + tests::ssd_status(d).table_bytes;
   });
   return bytes;
 }

@@ -34,11 +34,11 @@ DemoteRound demote_once(const BenchModel& model, const std::string& ssd_path, ui
   DemoteRound round;
   const DaemonCpu cpu;
   const Stopwatch watch;
-  daemon.on_core([](server::Daemon& d) { d.tier()->hurry(); });
+  daemon.on_core([](server::Daemon& d) { d.tiers()->hurry(); });
   settle(daemon, 2000);
   round.seconds = watch.seconds();
   round.cpu_seconds = cpu.seconds();
-  const tiering::SsdTierStatus status = tier_status(daemon);
+  const tests::SsdStatus status = tier_status(daemon);
   round.written_bytes =
       status.mover.written_bytes + status.manifest_bytes_written - manifest_before;
   round.ops = extents_of(daemon, model, *session, tokens);

@@ -140,16 +140,16 @@ void fill_pool(BenchDaemon& daemon) {
   }
 }
 
-tiering::SsdTierStatus tier_status(BenchDaemon& daemon) {
-  tiering::SsdTierStatus status;
-  daemon.on_core([&](server::Daemon& d) { status = d.tier()->status(); });
+tests::SsdStatus tier_status(BenchDaemon& daemon) {
+  tests::SsdStatus status;
+  daemon.on_core([&](server::Daemon& d) { status = tests::ssd_status(d); });
   return status;
 }
 
 namespace {
 
 [[noreturn]] void give_up(BenchDaemon& daemon) {
-  const tiering::SsdTierStatus status = tier_status(daemon);
+  const tests::SsdStatus status = tier_status(daemon);
   daemon.on_core([&](server::Daemon& d) {
     const tests::CacheCounters counters = tests::Inspector(d.cache()).counters();
     std::fprintf(stderr,
@@ -157,7 +157,7 @@ namespace {
                  "durable; %lu queued, %lu transfers, state %s %s %s\n",
                  counters.ssd_spans, counters.spans, counters.ssd_checkpoints, counters.checkpoints,
                  status.queued, status.transfers,
-                 std::string(tiering::ssd_state_name(status.state)).c_str(), status.reason.c_str(),
+                 std::string(tiering::tier_mode_name(status.state)).c_str(), status.reason.c_str(),
                  status.blocked_by.c_str());
   });
   std::_Exit(1);
@@ -170,7 +170,7 @@ void settle(BenchDaemon& daemon, uint32_t poll_us) {
   bool settled = false;
   while (!settled) {
     daemon.on_core([&](server::Daemon& d) {
-      settled = tests::Inspector(d.cache()).counters().all_on_ssd() && d.tier()->idle();
+      settled = tests::Inspector(d.cache()).counters().all_on_ssd() && d.tiers()->idle();
     });
     if (settled) return;
     if (watch.seconds() > kSettleSeconds) give_up(daemon);

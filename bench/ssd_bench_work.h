@@ -11,7 +11,7 @@
 #include "bench/measure.h"
 #include "bench/ssd_bench_raw.h"
 #include "model/layout.h"
-#include "tiering/ssd_tier.h"
+#include "tests/support/ssd_status.h"
 
 namespace quire::bench {
 
@@ -55,7 +55,7 @@ void fill_pool(BenchDaemon& daemon);
 // All spans up to `tokens` and, where the layout wants one, the checkpoint there.
 void commit_context(client::Session& session, uint32_t tokens);
 
-tiering::SsdTierStatus tier_status(BenchDaemon& daemon);
+tests::SsdStatus tier_status(BenchDaemon& daemon);
 // Until everything present has a durable copy and the tier is idle; looks each `poll_us`.
 void settle(BenchDaemon& daemon, uint32_t poll_us = 5000);
 // Everything that has a copy and no pin leaves RAM.

@@ -23,7 +23,7 @@ constexpr uint32_t kTurnsBetweenSockets = 32;       // rings are looked at more 
 constexpr size_t kConnectionsPerTurn = 4;           // one frame of each
 constexpr uint64_t kDescriptorsOfAConnection = 2;   // its socket, and its peer's pidfd
 constexpr uint32_t kEndStepsPerTurn = 1024;         // of sessions whose client is gone: some 100 us
-constexpr uint64_t kOwnDescriptors = 128;           // of the listener, the log, the SSD tier
+constexpr uint64_t kOwnDescriptors = 128;           // of the listener, the log, the tiers
 constexpr int64_t kSecondNs = 1'000'000'000;
 constexpr int kParkedTimeoutMs = 5;  // while a request waits for memory
 constexpr int kIdleTimeoutMs = 1000;
@@ -56,25 +56,26 @@ model::Result<std::unique_ptr<Core>> Core::create(const CoreParts& parts) {
 
 model::Result<void> Core::wire() {
   const Options& options = *parts_.options;
-  dispatcher_ = QUIRE_TRY(Dispatcher::create(parts_.cache, parts_.copies, parts_.tier, parts_.clock,
-                                             {.verify_hits = options.verify_hits,
-                                              .default_deadline_ms = options.default_deadline_ms,
-                                              .turn_sink = parts_.turn_sink}));
+  dispatcher_ =
+      QUIRE_TRY(Dispatcher::create(parts_.cache, parts_.copies, parts_.tiers, parts_.clock,
+                                   {.verify_hits = options.verify_hits,
+                                    .default_deadline_ms = options.default_deadline_ms,
+                                    .turn_sink = parts_.turn_sink}));
   shares_ = std::make_unique<UidShares>(shared_totals(options), options.uid_share_percent);
   registry_ = std::make_unique<SessionRegistry>(
       parts_.cache, dispatcher_.get(),
       RegistryOptions{.shares = shares_.get(), .closer = &closers_.sessions});
-  segments_ =
-      std::make_unique<SegmentShare>(parts_.cache, [tier = parts_.tier](const std::byte* segment) {
-        if (tier != nullptr) tier->forget_segment(segment);
-      });
+  segments_ = std::make_unique<SegmentShare>(parts_.cache,
+                                             [tiers = parts_.tiers](const std::byte* segment) {
+                                               if (tiers != nullptr) tiers->forget_segment(segment);
+                                             });
   desk_ = QUIRE_TRY(StatusDesk::create(status_sources()));
   verbs_ = std::make_unique<ControlVerbs>(QUIRE_TRY(ControlVerbs::create(
       {.cache = parts_.cache,
        .registry = registry_.get(),
        .segments = segments_.get(),
        .options = parts_.options,
-       .tier = parts_.tier,
+       .tiers = parts_.tiers,
        .memory_check = &dispatcher_->memory_check(),
        .clock = parts_.clock,
        .shares = shares_.get(),
@@ -88,8 +89,10 @@ model::Result<void> Core::wire() {
              end_attachment(attachment, budget);
            }})));
   QUIRE_TRY(loop_.add(parts_.waker->fd(), EPOLLIN | EPOLLET, parts_.waker));
-  if (parts_.tier != nullptr) {
-    QUIRE_TRY(loop_.add(parts_.tier->wake_fd(), EPOLLIN, &wake_only_));
+  if (parts_.tiers != nullptr) {
+    for (const tiering::TierSet::Member& member : parts_.tiers->members()) {
+      QUIRE_TRY(loop_.add(member.tier->wake_fd(), EPOLLIN, &wake_only_));
+    }
   }
   for (const int fd : {maker_.done_fd(), closers_.sockets.done_fd(), closers_.sessions.done_fd(),
                        closers_.sockets_with_descriptors.done_fd(), desk_->done_fd()}) {
@@ -235,7 +238,7 @@ void Core::run() {
 
 bool Core::turn() {
   bool clients = dispatcher_->finish_copies() > 0;
-  const bool device = step_tier();
+  const bool device = step_tiers();
   clients = dispatcher_->finish_loads() > 0 || clients;
   clients = serve_active() || clients;
   const bool background_work = dispatcher_->background(now_ns_);
@@ -255,7 +258,7 @@ bool Core::turn() {
   return clients || device || background_left_ || background_work;
 }
 
-bool Core::step_tier() { return parts_.tier != nullptr && parts_.tier->step(active_.empty()); }
+bool Core::step_tiers() { return parts_.tiers != nullptr && parts_.tiers->step(active_.empty()); }
 
 // A domain whose work of this turn is spent waits for the next one, which starts with the first
 // that had to wait: neither many attachments nor large requests of one uid make another's turn
@@ -388,7 +391,7 @@ bool Core::arm_idle() {
 void Core::sleep() {
   background_left_ = background();
   parts_.waker->set_asleep(true);
-  const bool work_came = background_left_ || dispatcher_->finish_copies() > 0 || step_tier() ||
+  const bool work_came = background_left_ || dispatcher_->finish_copies() > 0 || step_tiers() ||
                          has_calls_.load(std::memory_order_seq_cst) ||
                          stopping_.load(std::memory_order_seq_cst);
   if (!work_came) loop_.turn(sleep_ms());
@@ -403,7 +406,7 @@ void Core::sleep() {
 int Core::sleep_ms() const {
   if (!to_serve_.empty() || desk_->is_filling()) return 0;
   // Deadlines of loads and commits, and what the tier put off, are looked at again soon.
-  const bool tier_waits = parts_.tier != nullptr && !parts_.tier->idle();
+  const bool tier_waits = parts_.tiers != nullptr && !parts_.tiers->idle();
   const bool commits_wait = dispatcher_->waiting_commits() > 0;
   const bool closing = closers_.sockets_with_descriptors.open_count() > 0;
   const bool waits = tier_waits || commits_wait || closing || dispatcher_->has_background() ||
@@ -427,23 +430,23 @@ void Core::drain() {
     dispatcher_->finish_copies();
     registry_->sweep();
   }
-  drain_tier(start);
+  drain_tiers(start);
   segments_->retire_pending(connections_, now_ns_);
   let_ended_go();
   run_calls();
 }
 
-// A clean stop: what is fresh goes to the SSD, within the time that stopping may take.
-void Core::drain_tier(int64_t start_ns) {
-  if (parts_.tier == nullptr) return;
-  parts_.tier->hurry();
+// A clean stop: what is fresh goes to the tiers below, within the time that stopping may take.
+void Core::drain_tiers(int64_t start_ns) {
+  if (parts_.tiers == nullptr) return;
+  parts_.tiers->hurry();
   while (parts_.clock->now_ns() - start_ns < kDrainNs) {
-    if (parts_.tier->step()) continue;
-    if (parts_.tier->idle()) return;
+    if (parts_.tiers->step()) continue;
+    if (parts_.tiers->idle()) return;
     loop_.turn(1);
   }
-  log(LogLevel::kWarning, "stopped with work left for the SSD tier: " +
-                              std::to_string(parts_.tier->queued()) + " objects queued");
+  log(LogLevel::kWarning, "stopped with work left for the tiers below RAM: " +
+                              std::to_string(parts_.tiers->queued()) + " objects queued");
 }
 
 void Core::options_changed() {
@@ -470,8 +473,8 @@ StatusSources Core::status_sources() const {
           .supply = parts_.supply,
           .registry = registry_.get(),
           .dispatcher = dispatcher_.get(),
-          .tier = parts_.tier,
-          .tier_failure = parts_.tier_failure,
+          .tiers = parts_.tiers,
+          .missing = parts_.missing_tiers,
           .shares = shares_.get(),
           .segments = segments_.get(),
           .clients = &counters_,

@@ -1,6 +1,6 @@
 // The core: one thread, one event loop, sole owner of pages, index, leases and sessions.
 //
-// A turn: finished copies, one step of the SSD tier, then at most kSubmissionsPerTurn of each
+// A turn: finished copies, one step of the tiers, then at most kSubmissionsPerTurn of each
 // polled ring and kStepsPerTurn of work for each domain, then a bounded step of background work and
 // the sockets now and then: one frame of each of the next few connections that sent something,
 // round robin. After spin_us without work rings are armed one by one (the client will ring), and
@@ -33,7 +33,7 @@
 #include "server/sessions/session_registry.h"
 #include "server/sessions/uid_shares.h"
 #include "server/status/status_desk.h"
-#include "tiering/ssd_tier.h"
+#include "tiering/tier_set.h"
 
 namespace quire::server {
 
@@ -41,10 +41,10 @@ struct CoreParts {
   cache::Cache* cache = nullptr;
   allocator::SegmentSupply* supply = nullptr;
   tiering::CopyEngine* copies = nullptr;
-  tiering::SsdTier* tier = nullptr;  // null: RAM only
-  std::string tier_failure;          // why there is none although one was asked for
+  tiering::TierSet* tiers = nullptr;       // null: RAM only
+  std::vector<MissingTier> missing_tiers;  // asked for, and not to be had
   const model::Clock* clock = nullptr;
-  Waker* waker = nullptr;  // also rung by copy workers, the segment supply and the SSD tier
+  Waker* waker = nullptr;  // also rung by copy workers, the segment supply and the tiers
   const Options* options = nullptr;
   uint64_t daemon_epoch = 0;
   TurnSink* turn_sink = nullptr;  // may be null
@@ -98,7 +98,7 @@ class Core final : public ConnectionOwner {
   void end_faulty(Attachment& attachment);
 
   bool turn();
-  bool step_tier();
+  bool step_tiers();
   bool serve_active();
   bool serve_connections();
   void resume_paced();
@@ -111,7 +111,7 @@ class Core final : public ConnectionOwner {
   void sleep();
   int sleep_ms() const;
   void drain();
-  void drain_tier(int64_t start_ns);
+  void drain_tiers(int64_t start_ns);
 
   // Descriptors of the device and of threads that only wake the core; it polls them each turn.
   class WakeOnly final : public EventHandler {

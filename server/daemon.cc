@@ -13,7 +13,8 @@
 #include "tiering/io/copy_workers.h"
 #include "tiering/io/thread_engine.h"
 #include "tiering/io/uring_engine.h"
-#include "tiering/ssd_tier.h"
+#include "tiering/ssd/ssd_tier.h"
+#include "tiering/tier_set.h"
 
 namespace quire::server {
 
@@ -42,11 +43,12 @@ struct Daemon::Parts {
   std::unique_ptr<allocator::Pool> pool;
   std::unique_ptr<cache::Cache> cache;
   std::unique_ptr<tiering::IoEngine> engine;
-  std::unique_ptr<tiering::SsdTier> tier;
-  // Of what crosses to and from the SSD. Goes before the tier: it finishes what was submitted, and
-  // that uses memory of the tier's transfers.
+  std::unique_ptr<tiering::TierSet> tiers;  // null: none below RAM
+  tiering::SsdTier* ssd_tier = nullptr;     // among them
+  // Of what crosses to and from the SSD. Goes before the tiers: it finishes what was submitted, and
+  // that uses memory of a tier's transfers.
   std::unique_ptr<tiering::CopyWorkers> checks;
-  std::string tier_failure;
+  std::vector<MissingTier> missing_tiers;
   std::unique_ptr<Core> core;
   // Goes first: it finishes what was submitted, and that reads memory of the core's sessions.
   std::unique_ptr<tiering::CopyWorkers> copies;
@@ -83,18 +85,35 @@ tiering::SsdTierOptions tier_options(const Options& options) {
   tier.directory = {.path = options.ssd_path, .region_bytes = options.ssd_region_bytes};
   tier.capacity_bytes = options.ssd_bytes;
   tier.evict_to_capacity = options.ssd_shrink == "evict";
-  tier.demoter.policy =
-      options.ssd_write == "back" ? tiering::WritePolicy::kBack : tiering::WritePolicy::kThrough;
-  tier.demoter.delay_ms = options.ssd_write_delay_ms;
-  tier.demoter.ram_bytes = options.ram_bytes;
-  tier.demoter.admission = {.rule = *tiering::parse_admission_rule(options.ssd_admission),
-                            .bytes_per_day = options.ssd_write_bytes_per_day};
-  tier.demoter.codec.enabled = options.ssd_codec == "auto";
+  tier.codec.enabled = options.ssd_codec == "auto";
   tier.mover.bounce_bytes = options.ssd_codec_bytes;
   tier.mover.max_bytes = options.ssd_queue_bytes;
   tier.health.hang_ns = int64_t{options.ssd_hang_ms} * 1'000'000;
   tier.scrub_bytes_per_second = options.ssd_scrub_bytes_per_second;
   return tier;
+}
+
+tiering::DemotionOptions demotion_options(const Options& options) {
+  tiering::DemotionOptions demotion;
+  demotion.policy =
+      options.ssd_write == "back" ? tiering::WritePolicy::kBack : tiering::WritePolicy::kThrough;
+  demotion.delay_ms = options.ssd_write_delay_ms;
+  demotion.ram_bytes = options.ram_bytes;
+  demotion.admission = {.rule = *tiering::parse_admission_rule(options.ssd_admission),
+                        .bytes_per_day = options.ssd_write_bytes_per_day};
+  return demotion;
+}
+
+void log_opened(const tiering::SsdTier& tier, const std::string& path) {
+  const tiering::SsdTierStatus status = tier.status();
+  log(LogLevel::kInfo, "ssd tier at " + path + ": engine=" + status.engine +
+                           " direct_io=" + (status.direct_io ? "yes" : "no") +
+                           " spans=" + std::to_string(status.restored.spans) + " checkpoints=" +
+                           std::to_string(status.restored.checkpoints) + " restored");
+  if (status.repaired.empty()) return;
+  log(LogLevel::kWarning,
+      "ssd tier: a copy of the superblock was bad and has been replaced by the other: " +
+          status.repaired);
 }
 
 // Law 9: these degrade the tier; every other failure to open is the operator's to solve first.
@@ -120,7 +139,6 @@ model::Result<void> Daemon::open_tier(Parts& parts, const DaemonSeams& seams) {
   QUIRE_TRY(parts.cache->attach_tier(model::TierId::kSsd, options.ssd_policy));
   tiering::SsdTierOptions tier = tier_options(options);
   tier.manifest_env = seams.manifest_env;
-  if (seams.adjust_tier) seams.adjust_tier(tier);
   tier.on_wake = [waker] { waker->wake(); };
   auto opened = tiering::SsdTier::open({.cache = parts.cache.get(),
                                         .engine = parts.engine.get(),
@@ -128,22 +146,17 @@ model::Result<void> Daemon::open_tier(Parts& parts, const DaemonSeams& seams) {
                                         .clock = parts.clock},
                                        tier);
   if (opened.ok()) {
-    parts.tier = std::move(opened).value();
-    const tiering::SsdTierStatus status = parts.tier->status();
-    log(LogLevel::kInfo, "ssd tier at " + options.ssd_path + ": engine=" + status.engine +
-                             " direct_io=" + (status.direct_io ? "yes" : "no") +
-                             " spans=" + std::to_string(status.restored.spans) + " checkpoints=" +
-                             std::to_string(status.restored.checkpoints) + " restored");
-    if (!status.repaired.empty()) {
-      log(LogLevel::kWarning,
-          "ssd tier: a copy of the superblock was bad and has been replaced by the other: " +
-              status.repaired);
-    }
+    tiering::DemotionOptions demotion = demotion_options(options);
+    if (seams.adjust_demotion) seams.adjust_demotion(demotion);
+    parts.ssd_tier = opened->get();
+    log_opened(*parts.ssd_tier, options.ssd_path);
+    parts.tiers = std::make_unique<tiering::TierSet>(parts.cache.get(), parts.clock);
+    parts.tiers->add(std::move(opened).value(), demotion);
     return {};
   }
   if (!may_go_on_without_tier(opened.code())) return std::move(opened).error();
-  parts.tier_failure = opened.error().text;
-  log(LogLevel::kError, "the SSD tier is off: " + parts.tier_failure);
+  parts.missing_tiers.push_back({.name = "ssd", .reason = opened.error().text});
+  log(LogLevel::kError, "the SSD tier is off: " + opened.error().text);
   return {};
 }
 
@@ -177,8 +190,8 @@ model::Result<std::unique_ptr<Daemon>> Daemon::create(const Options& options,
   parts->core = QUIRE_TRY(Core::create({.cache = parts->cache.get(),
                                         .supply = parts->supply.get(),
                                         .copies = parts->copies.get(),
-                                        .tier = parts->tier.get(),
-                                        .tier_failure = parts->tier_failure,
+                                        .tiers = parts->tiers.get(),
+                                        .missing_tiers = parts->missing_tiers,
                                         .clock = parts->clock,
                                         .waker = waker,
                                         .options = &parts->options,
@@ -202,7 +215,8 @@ void Daemon::reload(const Options& fresh) {
 }
 Core& Daemon::core() { return *parts_->core; }
 cache::Cache& Daemon::cache() { return *parts_->cache; }
-tiering::SsdTier* Daemon::tier() { return parts_->tier.get(); }
+tiering::TierSet* Daemon::tiers() { return parts_->tiers.get(); }
+tiering::SsdTier* Daemon::ssd_tier() { return parts_->ssd_tier; }
 const allocator::SegmentSupply& Daemon::supply() const { return *parts_->supply; }
 
 }  // namespace quire::server

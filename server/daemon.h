@@ -21,7 +21,8 @@ class Cache;
 namespace quire::tiering {
 class IoEngine;
 class SsdTier;
-struct SsdTierOptions;
+class TierSet;
+struct DemotionOptions;
 }  // namespace quire::tiering
 
 namespace quire::server {
@@ -35,7 +36,7 @@ struct DaemonSeams {
   rocksdb::Env* manifest_env = nullptr;
   const model::Clock* clock = nullptr;  // null: the system's. Outlives the daemon
   // Bounds that no flag sets.
-  std::function<void(tiering::SsdTierOptions&)> adjust_tier;
+  std::function<void(tiering::DemotionOptions&)> adjust_demotion;
   TurnSink* turn_sink = nullptr;  // outlives the daemon
 };
 
@@ -56,7 +57,8 @@ class Daemon {
   Core& core();
   cache::Cache& cache();
   const allocator::SegmentSupply& supply() const;
-  tiering::SsdTier* tier();  // null: none
+  tiering::TierSet* tiers();     // null: none below RAM
+  tiering::SsdTier* ssd_tier();  // null: none
 
  private:
   struct Parts;

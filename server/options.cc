@@ -9,7 +9,7 @@
 #include "allocator/available_memory.h"
 #include "cache/eviction/policy.h"
 #include "model/limits.h"
-#include "tiering/ssd_admission.h"
+#include "tiering/admission.h"
 
 namespace quire::server {
 
@@ -97,6 +97,13 @@ model::Result<void> validate_ssd(const Options& options) {
 }
 
 }  // namespace
+
+std::string too_large_for_tiers(const std::string& layout, uint64_t bytes, uint64_t held_bytes) {
+  return "layout " + layout + ": an object of " + std::to_string(bytes) +
+         " bytes is kept in RAM only, the SSD tier holds objects of up to " +
+         std::to_string(held_bytes) +
+         ": raise --ssd_bytes, or use a new --ssd_path with larger --ssd_region_bytes";
+}
 
 model::Result<void> validate(const Options& options) {
   QUIRE_TRY(check_policy("ram_policy", options.ram_policy));

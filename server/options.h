@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "allocator/segment.h"
@@ -52,6 +53,13 @@ struct Options {
   std::string shared_namespaces;  // "name,name": tenants share hits in them
   std::string log_level = "info";
 };
+
+// What is said of tiers below RAM where the flags that make them would help.
+inline constexpr std::string_view kNoLowerTier = "there is no SSD tier; start with --ssd_path";
+inline constexpr std::string_view kNoLowerTierToRead =
+    "there is no SSD tier whose headers could be read";
+// Of a layout with an object of `bytes`, where the largest that a tier takes is `held_bytes`.
+std::string too_large_for_tiers(const std::string& layout, uint64_t bytes, uint64_t held_bytes);
 
 // kInvalidArgument with the flag's name, the rule and what was given.
 model::Result<void> validate(const Options& options);

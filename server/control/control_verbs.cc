@@ -33,18 +33,15 @@ model::Result<std::string> clean_name(const model::WireName& name, std::string_v
 }
 
 // Why objects of the layout are never durable; empty: they are.
-std::string ssd_warning(const cache::KnownLayout& known, const tiering::SsdTier* tier) {
-  if (tier == nullptr) return {};
-  uint64_t largest = tiering::slot_bytes(known.span_plan);
+std::string warning_of(const cache::KnownLayout& known, const tiering::TierSet* tiers) {
+  if (tiers == nullptr) return {};
+  uint64_t largest = tiering::object_bytes(known.span_plan);
   if (known.needs_checkpoint) {
-    largest = std::max({largest, tiering::slot_bytes(known.checkpoint_plan),
-                        tiering::slot_bytes(known.checkpoint_tail_plan)});
+    largest = std::max({largest, tiering::object_bytes(known.checkpoint_plan),
+                        tiering::object_bytes(known.checkpoint_tail_plan)});
   }
-  if (largest <= tier->largest_object_bytes()) return {};
-  return "layout " + known.layout.name + ": an object of " + std::to_string(largest) +
-         " bytes is kept in RAM only, the SSD tier holds objects of up to " +
-         std::to_string(tier->largest_object_bytes()) +
-         ": raise --ssd_bytes, or use a new --ssd_path with larger --ssd_region_bytes";
+  const uint64_t held = tiers->largest_object_bytes();
+  return largest <= held ? std::string() : too_large_for_tiers(known.layout.name, largest, held);
 }
 
 }  // namespace
@@ -161,7 +158,7 @@ model::Result<void> ControlVerbs::register_layout(const VerbCall& call) {
   reply.layout = id.value;
   const cache::KnownLayout& known = *parts_.cache->layouts().find(id);
   reply.digest = known.digest;
-  if (const std::string warning = ssd_warning(known, parts_.tier); !warning.empty()) {
+  if (const std::string warning = warning_of(known, parts_.tiers); !warning.empty()) {
     reply.status = model::make_status(Errc::kOk, warning);
     if (parts_.cache->layouts().size() > known_before) log(LogLevel::kWarning, warning);
   }

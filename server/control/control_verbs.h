@@ -26,7 +26,7 @@
 #include "server/sessions/segment_share.h"
 #include "server/sessions/session_registry.h"
 #include "server/status/status_desk.h"
-#include "tiering/ssd_tier.h"
+#include "tiering/tier_set.h"
 
 namespace quire::server {
 
@@ -37,7 +37,7 @@ class ControlVerbs {
     SessionRegistry* registry = nullptr;
     SegmentShare* segments = nullptr;
     const Options* options = nullptr;
-    tiering::SsdTier* tier = nullptr;  // null: none
+    tiering::TierSet* tiers = nullptr;  // null: none
     MemoryCheck* memory_check = nullptr;
     const model::Clock* clock = nullptr;
     UidShares* shares = nullptr;
@@ -65,7 +65,7 @@ class ControlVerbs {
   explicit ControlVerbs(Parts parts)
       : parts_(std::move(parts)),
         maintenance_({.cache = parts_.cache,
-                      .tier = parts_.tier,
+                      .tiers = parts_.tiers,
                       .memory_check = parts_.memory_check,
                       .clock = parts_.clock,
                       .desk = parts_.desk}) {}

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "model/metrics.h"
+#include "server/options.h"
 
 namespace quire::server {
 
@@ -11,6 +12,10 @@ using model::Errc;
 using model::make_error;
 using model::read_struct;
 using model::struct_bytes;
+
+tiering::Upkeep* MaintenanceVerbs::upkeep() const {
+  return parts_.tiers == nullptr ? nullptr : parts_.tiers->upkeep();
+}
 
 model::Result<void> MaintenanceVerbs::evict(const VerbCall& call) {
   const auto request = QUIRE_TRY(read_struct<model::EvictRequest>(call.payload));
@@ -35,10 +40,10 @@ model::Result<void> MaintenanceVerbs::verify(const VerbCall& call) {
       });
       return {};
     case model::VerifyScope::kIndexAndHeaders:
-      if (parts_.tier == nullptr) {
-        return make_error(Errc::kNotFound, "there is no SSD tier whose headers could be read");
+      if (upkeep() == nullptr) {
+        return make_error(Errc::kNotFound, std::string(kNoLowerTierToRead));
       }
-      parts_.tier->start_scrub(0);  // as fast as the daemon is configured
+      upkeep()->start_scrub(0);  // as fast as the daemon is configured
       reply_with_scrub(call);
       return {};
     default:
@@ -49,17 +54,15 @@ model::Result<void> MaintenanceVerbs::verify(const VerbCall& call) {
 
 model::Result<void> MaintenanceVerbs::scrub(const VerbCall& call) {
   const auto request = QUIRE_TRY(read_struct<model::ScrubRequest>(call.payload));
-  if (parts_.tier == nullptr) {
-    return make_error(Errc::kNotFound, "there is no SSD tier; start with --ssd_path");
-  }
+  if (upkeep() == nullptr) return make_error(Errc::kNotFound, std::string(kNoLowerTier));
   switch (static_cast<model::ScrubAction>(request.action)) {
     case model::ScrubAction::kStatus:
       break;
     case model::ScrubAction::kStart:
-      parts_.tier->start_scrub(request.bytes_per_second);
+      upkeep()->start_scrub(request.bytes_per_second);
       break;
     case model::ScrubAction::kStop:
-      parts_.tier->stop_scrub();
+      upkeep()->stop_scrub();
       break;
     default:
       return make_error(Errc::kInvalidArgument, "action must be 0 (status), 1 (start) or 2 (stop)");
@@ -70,34 +73,28 @@ model::Result<void> MaintenanceVerbs::scrub(const VerbCall& call) {
 
 model::Result<void> MaintenanceVerbs::kept(const VerbCall& call) {
   const auto request = QUIRE_TRY(read_struct<model::KeptRequest>(call.payload));
-  if (parts_.tier == nullptr) {
-    return make_error(Errc::kNotFound, "there is no SSD tier; start with --ssd_path");
-  }
+  if (upkeep() == nullptr) return make_error(Errc::kNotFound, std::string(kNoLowerTier));
   const std::string_view name = QUIRE_TRY(model::from_wire_name(request.reason));
-  const auto reason = tiering::parse_kept_reason(name);
-  if (!name.empty() && !reason) {
-    return make_error(Errc::kInvalidArgument,
-                      "nothing is kept for the reason \"" + std::string(name) + "\"");
-  }
+  QUIRE_TRY(upkeep()->check_reason(name));
   switch (static_cast<model::KeptAction>(request.action)) {
     case model::KeptAction::kShow:
       break;
     case model::KeptAction::kDrop:
-      QUIRE_TRY(parts_.tier->drop_kept(reason));
+      QUIRE_TRY(upkeep()->drop_kept(name));
       break;
     default:
       return make_error(Errc::kInvalidArgument, "action must be 0 (show) or 1 (drop)");
   }
   // Dropping goes on in the tier's steps: the answer says that it is under way.
   parts_.desk->answer(call.connection, call.type, call.sequence,
-                      [this](auto& sink) { parts_.tier->describe_kept(sink); });
+                      [this](auto& sink) { upkeep()->describe_kept(sink); });
   return {};
 }
 
 // How far the scrub is, and what it found.
 void MaintenanceVerbs::reply_with_scrub(const VerbCall& call) {
   parts_.desk->answer(call.connection, call.type, call.sequence,
-                      [this](auto& sink) { model::describe(sink, parts_.tier->scrub()); });
+                      [this](auto& sink) { upkeep()->describe_scrub(sink); });
 }
 
 }  // namespace quire::server

@@ -8,7 +8,7 @@
 #include "server/control/verb_call.h"
 #include "server/rings/memory_check.h"
 #include "server/status/status_desk.h"
-#include "tiering/ssd_tier.h"
+#include "tiering/tier_set.h"
 
 namespace quire::server {
 
@@ -16,7 +16,7 @@ class MaintenanceVerbs {
  public:
   struct Parts {
     cache::Cache* cache = nullptr;
-    tiering::SsdTier* tier = nullptr;  // null: none
+    tiering::TierSet* tiers = nullptr;  // null: none
     MemoryCheck* memory_check = nullptr;
     const model::Clock* clock = nullptr;
     StatusDesk* desk = nullptr;  // prints what parts say
@@ -24,7 +24,7 @@ class MaintenanceVerbs {
   explicit MaintenanceVerbs(const Parts& parts) : parts_(parts) {}
 
   // Each sends its own reply; an error becomes the reply's status. kInvalidArgument for an action
-  // or scope that is none; kNotFound where there is no SSD tier.
+  // or scope that is none; kNotFound where there is no tier to look after.
   // Leaves, in the policy's order; at most kMaxEvictedPerFrame, which bounds its part of a turn.
   model::Result<void> evict(const VerbCall& call);
   // Starts to read; the client asks again until the pass is over.
@@ -35,6 +35,8 @@ class MaintenanceVerbs {
   model::Result<void> kept(const VerbCall& call);
 
  private:
+  // Of what the verbs below look after; null: there is no such tier.
+  tiering::Upkeep* upkeep() const;
   void reply_with_scrub(const VerbCall& call);
 
   Parts parts_;

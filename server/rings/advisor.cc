@@ -64,10 +64,10 @@ void Advisor::done_with(const Place& place) {
   if (place.checkpoint) cache_->board().done_with(*place.checkpoint);
 }
 
-// The path up to a position and the checkpoint there, as far as they are on SSD only.
+// The path up to a position and the checkpoint there, as far as they are below RAM only.
 void Advisor::prefetch(model::RootId root, const Place& place) {
   const cache::ObjectStore& store = cache_->store();
-  if (tier_ == nullptr || store.presence().count_below_ram() == 0) return;
+  if (tiers_ == nullptr || store.presence().count_below_ram() == 0) return;
   std::vector<NodeId> missing;
   if (place.span) {
     const NodeId top = cache_->names().root(root).node;
@@ -93,12 +93,12 @@ void Advisor::pause(cache::CacheSession& session, const Place& place,
   // The checkpoint hangs below the span: its path is all there is.
   const NodeId end = place.checkpoint ? *place.checkpoint : *place.span;
   cache_->board().pause_path(end);
-  if (tier_ != nullptr) tier_->demote_now(end, now_ns);
-  if (tier_ == nullptr) return;  // what RAM alone holds can only be evicted, or stay
+  if (tiers_ != nullptr) tiers_->demote_now(end, now_ns);
+  if (tiers_ == nullptr) return;  // what RAM alone holds can only be evicted, or stay
   const cache::Root& root = cache_->names().root(session.root);
   const uint64_t blocks = args.end_units / root.layout->units_per_block;
   const uint64_t bytes = blocks * root.layout->span_plan.staging_bytes;
-  const auto load_us = static_cast<int64_t>(tier_->loader().estimate_us(bytes));
+  const auto load_us = static_cast<int64_t>(tiers_->loads().estimate_us(bytes));
   remember({.root = session.root,
             .domain = root.key.domain,
             .span = key_of(store.tree(), place.span),

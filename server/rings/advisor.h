@@ -1,7 +1,8 @@
 // What clients say about contexts they hold no lease of: prefetch, pause, done with. Advice may be
-// ignored: what cannot be done now (no SSD tier, a full table, content that is gone) is no error.
+// ignored: what cannot be done now (no lower tier, a full table, content that is gone) is no error.
 //
-//   pause --> to the SSD now, first to leave RAM --> until_ns - lead: back to RAM, as a prefetch
+//   pause --> to a lower tier now, first to leave RAM --> until_ns - lead: back to RAM, as a
+//   prefetch
 //
 // Threads: core only. Bounds: kMaxPauses in all, kMaxPausesOfDomain of one domain; each is let go
 // when its time comes, whoever left meanwhile.
@@ -14,7 +15,7 @@
 #include "cache/cache.h"
 #include "model/clock.h"
 #include "server/rings/tiered_loads.h"
-#include "tiering/ssd_tier.h"
+#include "tiering/tier_set.h"
 
 namespace quire::server {
 
@@ -23,10 +24,10 @@ class Advisor {
   static constexpr size_t kMaxPauses = 4096;
   static constexpr size_t kMaxPausesOfDomain = 1024;
 
-  // `tier` may be null.
-  Advisor(cache::Cache* cache, tiering::SsdTier* tier, TieredLoads* loads,
+  // `tiers` may be null.
+  Advisor(cache::Cache* cache, tiering::TierSet* tiers, TieredLoads* loads,
           const model::Clock* clock, uint32_t deadline_ms)
-      : cache_(cache), tier_(tier), loads_(loads), clock_(clock), deadline_ms_(deadline_ms) {}
+      : cache_(cache), tiers_(tiers), loads_(loads), clock_(clock), deadline_ms_(deadline_ms) {}
 
   // Precondition: args.advice is known, args.end_units within the chain.
   void take(cache::CacheSession& session, const cache::ChainView& chain,
@@ -58,7 +59,7 @@ class Advisor {
   void bring_back(const Pause& pause);
 
   cache::Cache* cache_;
-  tiering::SsdTier* tier_;
+  tiering::TierSet* tiers_;
   TieredLoads* loads_;
   const model::Clock* clock_;
   const uint32_t deadline_ms_;

@@ -47,28 +47,28 @@ Errc outcome_code(FillOutcome outcome) {
 
 model::Result<std::unique_ptr<Dispatcher>> Dispatcher::create(cache::Cache* cache,
                                                               tiering::CopyEngine* copies,
-                                                              tiering::SsdTier* tier,
+                                                              tiering::TierSet* tiers,
                                                               const model::Clock* clock,
                                                               const DispatcherOptions& options) {
   CopyJobs jobs = QUIRE_TRY(CopyJobs::create());
   WaitingCommits waiting = QUIRE_TRY(WaitingCommits::create());
   return std::unique_ptr<Dispatcher>(
-      new Dispatcher(cache, copies, tier, clock, options, std::move(jobs), std::move(waiting)));
+      new Dispatcher(cache, copies, tiers, clock, options, std::move(jobs), std::move(waiting)));
 }
 
-Dispatcher::Dispatcher(cache::Cache* cache, tiering::CopyEngine* copies, tiering::SsdTier* tier,
+Dispatcher::Dispatcher(cache::Cache* cache, tiering::CopyEngine* copies, tiering::TierSet* tiers,
                        const model::Clock* clock, const DispatcherOptions& options, CopyJobs jobs,
                        WaitingCommits waiting)
     : cache_(cache),
       copies_(copies),
-      tier_(tier),
-      loads_(cache, tier),
+      tiers_(tiers),
+      loads_(cache, tiers),
       clock_(clock),
       options_(options),
       jobs_(std::move(jobs)),
       checks_(cache, copies, &jobs_),
       memory_check_(cache, copies, &jobs_),
-      advisor_(cache, tier, &loads_, clock, options.default_deadline_ms),
+      advisor_(cache, tiers, &loads_, clock, options.default_deadline_ms),
       turns_(cache, clock, options.turn_sink),
       waiting_(std::move(waiting)) {}
 
@@ -221,8 +221,8 @@ void Dispatcher::match(Attachment& attachment, const Submission& submission) {
   auto matched = cache_->reader().match(session, attachment.leases, chain, args.prompt_tokens,
                                         args.have_tokens, cost);
   const uint32_t per_block = cache_->names().root(session.root).layout->units_per_block;
-  if (tier_ != nullptr && chain.count() >= per_block) {
-    tier_->admission().note_use(chain.after(per_block));
+  if (tiers_ != nullptr && chain.count() >= per_block) {
+    tiers_->note_use(chain.after(per_block));
   }
   Completion completion = reply_to(submission, matched.code());
   if (matched.ok()) {

@@ -4,7 +4,7 @@
 //                                  completion at once
 //              --commit--> copy job --copy workers--> finish_copies() --> completion
 //                          --parent span still being written--> WaitingCommits --> completion
-//              --load of what is on SSD--> TieredLoads --> completion, also with a usable head
+//              --load of what is below---> TieredLoads --> completion, also with a usable head
 //              --load with verify_hits--> HitChecks --> completion
 //              --long load or release--> goes on with the next turn of its client
 //              --no memory yet--> parked until memory comes or its deadline passes; meanwhile the
@@ -49,10 +49,10 @@ struct DispatcherCounters {
 
 class Dispatcher {
  public:
-  // `copies` must take kMaxCopyJobs tasks at once. `tier` may be null.
+  // `copies` must take kMaxCopyJobs tasks at once. `tiers` may be null.
   static model::Result<std::unique_ptr<Dispatcher>> create(cache::Cache* cache,
                                                            tiering::CopyEngine* copies,
-                                                           tiering::SsdTier* tier,
+                                                           tiering::TierSet* tiers,
                                                            const model::Clock* clock,
                                                            const DispatcherOptions& options);
 
@@ -68,7 +68,7 @@ class Dispatcher {
   size_t finish_copies();
   size_t waiting_commits() const { return waiting_.count(); }
 
-  // Completes loads whose pages came from the SSD, or whose time is over. Returns how many.
+  // Completes loads whose pages came from lower tiers, or whose time is over. Returns how many.
   size_t finish_loads();
   size_t waiting_loads() const { return loads_.count(); }
 
@@ -95,7 +95,7 @@ class Dispatcher {
 
  private:
   enum class Step : uint8_t { kDone, kPark, kMore };  // kMore: goes on with the next turn
-  Dispatcher(cache::Cache* cache, tiering::CopyEngine* copies, tiering::SsdTier* tier,
+  Dispatcher(cache::Cache* cache, tiering::CopyEngine* copies, tiering::TierSet* tiers,
              const model::Clock* clock, const DispatcherOptions& options, CopyJobs jobs,
              WaitingCommits waiting);
 
@@ -121,8 +121,8 @@ class Dispatcher {
   void advise(Attachment& attachment, const model::Submission& submission);
 
   int64_t deadline_ns(const model::Submission& submission) const;
-  void wait_for_ssd(Attachment& attachment, const model::Submission& submission,
-                    std::span<model::PageDescriptor> out, LoadFacts facts);
+  void wait_for_tiers(Attachment& attachment, const model::Submission& submission,
+                      std::span<model::PageDescriptor> out, LoadFacts facts);
   void deliver(const WaitingLoad& waiting, model::Errc code);
   void complete_load(Attachment& attachment, const LoadFacts& facts, model::Completion completion,
                      const model::LoadResult& result);
@@ -138,7 +138,7 @@ class Dispatcher {
 
   cache::Cache* cache_;
   tiering::CopyEngine* copies_;
-  tiering::SsdTier* tier_;  // null: none
+  tiering::TierSet* tiers_;  // null: none
   TieredLoads loads_;
   const model::Clock* clock_;
   DispatcherOptions options_;

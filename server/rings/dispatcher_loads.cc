@@ -53,7 +53,7 @@ void Dispatcher::finish_load(Attachment& attachment, const Submission& submissio
                              std::span<model::PageDescriptor> out) {
   LoadFacts facts = turns_.begun(attachment.session(), attachment.loading);
   if (attachment.loading.load.missing_count > 0) {
-    wait_for_ssd(attachment, submission, out, std::move(facts));
+    wait_for_tiers(attachment, submission, out, std::move(facts));
     return;
   }
   const cache::Load loaded = std::exchange(attachment.loading.load, {});
@@ -77,8 +77,8 @@ void Dispatcher::complete_load(Attachment& attachment, const LoadFacts& facts,
   attachment.complete(completion);
 }
 
-void Dispatcher::wait_for_ssd(Attachment& attachment, const Submission& submission,
-                              std::span<model::PageDescriptor> out, LoadFacts facts) {
+void Dispatcher::wait_for_tiers(Attachment& attachment, const Submission& submission,
+                                std::span<model::PageDescriptor> out, LoadFacts facts) {
   const WaitingLoad waiting{
       .attachment = &attachment,
       .user_data = submission.user_data,
@@ -113,7 +113,7 @@ void Dispatcher::deliver(const WaitingLoad& waiting, Errc code) {
     check.user_data = waiting.user_data;
     check.lease = waiting.load.lease.value;
     check.facts = waiting.facts;
-    // Without a free job it is delivered as it was checked on its way from the SSD.
+    // Without a free job it is delivered as it was checked on its way from its tier.
     if (checks_.start(std::move(check))) return;
   }
   complete_load(attachment, waiting.facts, reply_to(waiting.user_data, Verb::kLoad, check.code),

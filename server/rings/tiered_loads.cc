@@ -5,14 +5,14 @@ namespace quire::server {
 model::Result<void> TieredLoads::start(const WaitingLoad& waiting,
                                        std::span<const model::NodeId> missing,
                                        int64_t deadline_ns) {
-  if (tier_ == nullptr) {
-    return model::make_error(model::Errc::kUnavailable, "this daemon has no SSD tier");
+  if (tiers_ == nullptr) {
+    return model::make_error(model::Errc::kUnavailable, "this daemon has no tier below RAM");
   }
   const uint64_t tag = next_tag_++;
   const auto load_class = waiting.attachment->session().cached.batch_class
                               ? model::LoadClass::kBatch
                               : model::LoadClass::kInteractive;
-  QUIRE_TRY(tier_->loader().start({.tag = tag,
+  QUIRE_TRY(tiers_->loads().start({.tag = tag,
                                    .load_class = load_class,
                                    .order = waiting.order,
                                    .deadline_ns = deadline_ns,
@@ -27,7 +27,7 @@ model::Result<void> TieredLoads::start(const WaitingLoad& waiting,
 // Blocks before the first one that is missing are described as they come; the client reads them
 // once the count, stored after them, covers them.
 void TieredLoads::publish_progress(uint64_t tag, WaitingLoad& waiting) {
-  const model::NodeId missing = tier_->loader().next_missing(tag);
+  const model::NodeId missing = tiers_->loads().next_missing(tag);
   const cache::PrefixTree& tree = cache_->store().tree();
   uint32_t ready = waiting.load.block_count;
   model::NodeId last_ready = waiting.load.last;
@@ -50,7 +50,7 @@ void TieredLoads::publish_progress(uint64_t tag, WaitingLoad& waiting) {
 void TieredLoads::end(Attachment& attachment) {
   std::erase_if(waiting_, [&](const auto& entry) {
     if (entry.second.attachment != &attachment) return false;
-    tier_->loader().cancel(entry.first);
+    tiers_->loads().cancel(entry.first);
     forget(entry.second);
     return true;
   });
@@ -67,9 +67,9 @@ bool TieredLoads::holds(const Attachment& attachment, model::LeaseId lease) cons
 }
 
 void TieredLoads::prefetch(std::span<const model::NodeId> missing, int64_t deadline_ns) {
-  if (tier_ == nullptr || missing.empty()) return;
+  if (tiers_ == nullptr || missing.empty()) return;
   // Advice may be ignored: a full or failed tier is no error here.
-  (void)tier_->loader().start({.tag = kPrefetchTag | next_tag_++,
+  (void)tiers_->loads().start({.tag = kPrefetchTag | next_tag_++,
                                .load_class = model::LoadClass::kBatch,
                                .deadline_ns = deadline_ns,
                                .nodes = missing});

@@ -1,5 +1,5 @@
-// Loads that wait for the SSD: from the submission that found pages missing to the completion that
-// delivers them, or the usable head (law 15). While a load runs its client may read how many
+// Loads that wait for a lower tier: from the submission that found pages missing to the completion
+// that delivers them, or the usable head (law 15). While a load runs its client may read how many
 // descriptors are ready (ReplyHeader::load_ready) and start on them.
 //
 // Threads: core only. Bound: tiering::kMaxLoads. An attachment that ends cancels its loads; what
@@ -13,7 +13,7 @@
 
 #include "cache/cache.h"
 #include "server/rings/session.h"
-#include "tiering/ssd_tier.h"
+#include "tiering/tier_set.h"
 
 namespace quire::server {
 
@@ -30,10 +30,10 @@ struct WaitingLoad {
 
 class TieredLoads {
  public:
-  // `tier` may be null: then nothing is ever missing.
-  TieredLoads(cache::Cache* cache, tiering::SsdTier* tier) : cache_(cache), tier_(tier) {}
+  // `tiers` may be null: then nothing is ever missing.
+  TieredLoads(cache::Cache* cache, tiering::TierSet* tiers) : cache_(cache), tiers_(tiers) {}
 
-  // `missing`: nodes, head first. kBusy, kUnavailable: the tier does not take it; the caller
+  // `missing`: nodes, head first. kBusy, kUnavailable: the tiers do not take it; the caller
   // delivers what is in RAM.
   model::Result<void> start(const WaitingLoad& waiting, std::span<const model::NodeId> missing,
                             int64_t deadline_ns);
@@ -51,10 +51,10 @@ class TieredLoads {
   void publish_progress(uint64_t tag, WaitingLoad& waiting);
 
   cache::Cache* cache_;
-  tiering::SsdTier* tier_;
+  tiering::TierSet* tiers_;
   void forget(const WaitingLoad& waiting);
 
-  std::unordered_map<uint64_t, WaitingLoad> waiting_;  // by the loader's tag
+  std::unordered_map<uint64_t, WaitingLoad> waiting_;  // by the tag of the load
   struct OfLease {
     const Attachment* attachment = nullptr;
     uint32_t count = 0;
@@ -65,8 +65,8 @@ class TieredLoads {
 
 template <typename Done>
 size_t TieredLoads::step(Done&& done) {
-  if (tier_ == nullptr) return 0;
-  std::vector<tiering::FinishedLoad>& finished = tier_->loader().finished();
+  if (tiers_ == nullptr) return 0;
+  std::vector<tiering::FinishedLoad>& finished = tiers_->loads().finished();
   const size_t count = finished.size();
   for (const tiering::FinishedLoad& one : finished) {
     const auto found = waiting_.find(one.tag);

@@ -21,9 +21,9 @@ constexpr std::string_view kMemoryAction =
 // "degraded" when any tier is; the tier says why.
 void say_state(const StatusSources& sources, MetricSink& sink) {
   const bool ram = sources.supply->status().failure.empty();
-  const bool wanted = !sources.options->ssd_path.empty();
-  const bool ssd = !wanted || (sources.tier != nullptr && sources.tier->is_whole());
-  sink.state("state", ram && ssd ? "ok" : "degraded", "Whether every tier does what it should");
+  const bool below = sources.tiers == nullptr || sources.tiers->is_whole();
+  sink.state("state", ram && below && sources.missing.empty() ? "ok" : "degraded",
+             "Whether every tier does what it should");
   sink.gauge("daemon_epoch", sources.daemon_epoch, "Of this start: handles of others are misses");
 }
 
@@ -65,21 +65,18 @@ void say_ram_tier(const StatusSources& sources, MetricSink& sink) {
 }
 
 // One was asked for, and could not be had at start.
-void say_missing_ssd(const StatusSources& sources, MetricSink& sink) {
-  const auto row = sink.row({.name = "tier", .text = "ssd"});
+void say_missing(const MissingTier& tier, MetricSink& sink) {
+  const auto row = sink.row({.name = "tier", .text = tier.name});
   sink.state("state", "off", "What the tier can do now");
-  sink.text("reason", sources.tier_failure);
+  sink.text("reason", tier.reason);
   sink.text("action", "stop, do what the reason says or replace the device, then start");
 }
 
 void say_tiers(const StatusSources& sources, MetricSink& sink) {
   const auto list = sink.list({.key = "tiers", .prefix = "tier"});
   say_ram_tier(sources, sink);
-  if (sources.tier != nullptr) {
-    sources.tier->describe(sink);
-  } else if (!sources.options->ssd_path.empty()) {
-    say_missing_ssd(sources, sink);
-  }
+  if (sources.tiers != nullptr) sources.tiers->describe(sink);
+  for (const MissingTier& tier : sources.missing) say_missing(tier, sink);
 }
 
 // A row: what the domain's memory holds, however many users look at it.

@@ -15,7 +15,7 @@
 #include "server/options.h"
 #include "server/sessions/client_counters.h"
 #include "server/sessions/connection.h"
-#include "tiering/ssd_tier.h"
+#include "tiering/tier_set.h"
 
 namespace quire::server {
 
@@ -27,13 +27,19 @@ class SessionRegistry;
 class UidShares;
 
 // The parts that have something to say. All outlive whoever holds this.
+// A tier that could not be opened at start.
+struct MissingTier {
+  std::string name;
+  std::string reason;
+};
+
 struct StatusSources {
   cache::Cache* cache = nullptr;
   const allocator::SegmentSupply* supply = nullptr;
   const SessionRegistry* registry = nullptr;
   const Dispatcher* dispatcher = nullptr;
-  const tiering::SsdTier* tier = nullptr;  // null: none, for the reason in tier_failure
-  std::string tier_failure;
+  const tiering::TierSet* tiers = nullptr;  // null: none
+  std::vector<MissingTier> missing;         // asked for by flags, and not to be had
   const UidShares* shares = nullptr;
   const SegmentShare* segments = nullptr;
   const ClientCounters* clients = nullptr;

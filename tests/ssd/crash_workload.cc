@@ -13,6 +13,7 @@
 #include "tests/ssd/hit_check.h"
 #include "tests/support/patience.h"
 #include "tests/support/patient_client.h"
+#include "tests/support/ssd_status.h"
 #include "tests/support/test_daemon.h"
 #include "tests/support/writer.h"
 
@@ -62,7 +63,7 @@ class Workload {
   }
   uint64_t encoded_count() {
     uint64_t count = 0;
-    on_core([&](server::Daemon& d) { count = d.tier()->status().demoter.encoded_objects; });
+    on_core([&](server::Daemon& d) { count = ssd_status(d).demoter.encoded_objects; });
     return count;
   }
   void settle() {
@@ -71,7 +72,7 @@ class Workload {
     while (!settled) {
       QUIRE_CHECK(std::chrono::steady_clock::now() - start < kPatience);
       on_core([&](server::Daemon& d) {
-        settled = inspect(d).counters().all_on_ssd() && d.tier()->idle();
+        settled = inspect(d).counters().all_on_ssd() && d.tiers()->idle();
       });
       std::this_thread::yield();
     }
@@ -116,7 +117,7 @@ std::string check_context(client::Client& client, const Context& context, bool d
   return {};
 }
 
-std::string check_status(const tiering::SsdTierStatus& status) {
+std::string check_status(const SsdStatus& status) {
   std::string wrong;
   const auto expect_none = [&](const char* what, uint64_t count) {
     if (count > 0) wrong += std::to_string(count) + " " + what + "; ";
@@ -129,7 +130,7 @@ std::string check_status(const tiering::SsdTierStatus& status) {
     const std::string reason(kept_reason_name(static_cast<tiering::KeptReason>(i)));
     expect_none(("objects are kept: " + reason).c_str(), status.kept[i].objects);
   }
-  if (status.state != tiering::SsdState::kOk) wrong += "the tier is degraded: " + status.reason;
+  if (status.state != tiering::TierMode::kOk) wrong += "the tier is degraded: " + status.reason;
   return wrong;
 }
 
@@ -220,7 +221,7 @@ void write_first(TestDaemon& daemon, ChangedStart how) {
   QUIRE_CHECK(commit_context(*session, kTokens + 1).ok());
   QUIRE_CHECK(daemon.eventually([](server::Daemon& d) {
     const CacheCounters counters = inspect(d).counters();
-    return counters.ssd_spans == counters.spans && d.tier()->idle();
+    return counters.ssd_spans == counters.spans && d.tiers()->idle();
   }));
 }
 
@@ -233,7 +234,7 @@ std::string start_changed(const std::string& ssd_path, ChangedStart how) {
   TestDaemon daemon(options);
   std::string wrong;
   daemon.on_core([&](server::Daemon& d) {
-    if (d.tier() == nullptr) wrong = "the tier did not open with changed flags";
+    if (d.tiers() == nullptr) wrong = "the tier did not open with changed flags";
   });
   const bool writes = how == ChangedStart::kOtherLayout || how == ChangedStart::kOtherUser;
   if (wrong.empty() && writes) write_first(daemon, how);
@@ -247,7 +248,7 @@ std::string check_after_crash(const std::string& ssd_path, const std::set<uint64
   TestDaemon daemon(options);
   std::string wrong;
   daemon.on_core([&](server::Daemon& d) {
-    if (d.tier() == nullptr) wrong = "the tier did not open";
+    if (d.tiers() == nullptr) wrong = "the tier did not open";
   });
   if (!wrong.empty()) return wrong;
   const auto client = daemon.connect();
@@ -255,10 +256,10 @@ std::string check_after_crash(const std::string& ssd_path, const std::set<uint64
     wrong += check_context(*client, context, durable.contains(context.number), content);
   }
   daemon.on_core([&](server::Daemon& d) {
-    wrong += check_status(d.tier()->status());
-    d.tier()->check_invariants();
+    wrong += check_status(ssd_status(d));
+    d.ssd_tier()->check_invariants();
     const CacheCounters counters = inspect(d).counters();
-    if (d.tier()->status().space.used_slots != counters.ssd_spans + counters.ssd_checkpoints) {
+    if (ssd_status(d).space.used_slots != counters.ssd_spans + counters.ssd_checkpoints) {
       wrong += "slots and objects differ in number";
     }
   });

@@ -19,7 +19,7 @@ class PackedSsd {
   SsdRig& rig() { return ssd_.rig(); }
   client::Client& client() { return *client_; }
   std::string ssd_path() const { return memory_.ssd_path(); }
-  tiering::DemoterCounters demoter() { return rig().status().demoter; }
+  DemoterCounters demoter() { return rig().status().demoter; }
 
   // Commits kLearnt + 1 short contexts, so that what comes is encoded: kFirstLearnt and those
   // behind it, with two spans each.

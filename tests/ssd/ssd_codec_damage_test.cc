@@ -184,9 +184,10 @@ class SsdCodecDamage : public testing::Test {
     for (uint64_t i = 0; i < kContexts; ++i) kDamages[i].act(extents[i][0], extents[i][1]);
   }
   void scrub() {
-    rig().daemon().on_core([](server::Daemon& daemon) { daemon.tier()->start_scrub(0); });
+    rig().daemon().on_core(
+        [](server::Daemon& daemon) { daemon.ssd_tier()->upkeep()->start_scrub(0); });
     ASSERT_TRUE(rig().daemon().eventually([](server::Daemon& daemon) {
-      return daemon.tier()->status().scrub.passes == 1 && daemon.tier()->idle();
+      return ssd_status(daemon).scrub.passes == 1 && daemon.tiers()->idle();
     }));
     EXPECT_GE(rig().status().scrub.bad, kContexts);
   }
@@ -281,9 +282,10 @@ TEST_F(SsdCodecDamage, Law04_IsFoundByAScrubWithoutTraffic) {
 
 TEST_F(SsdCodecDamage, ScrubOfWhatIsWholeFindsNothing) {
   rig().empty_ram();
-  rig().daemon().on_core([](server::Daemon& daemon) { daemon.tier()->start_scrub(0); });
+  rig().daemon().on_core(
+      [](server::Daemon& daemon) { daemon.ssd_tier()->upkeep()->start_scrub(0); });
   ASSERT_TRUE(rig().daemon().eventually([](server::Daemon& daemon) {
-    return daemon.tier()->status().scrub.passes == 1 && daemon.tier()->idle();
+    return ssd_status(daemon).scrub.passes == 1 && daemon.tiers()->idle();
   }));
   const tiering::ScrubStatus scrub = rig().status().scrub;
   EXPECT_EQ(scrub.bad + scrub.unreadable, 0u);

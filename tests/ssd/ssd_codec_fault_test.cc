@@ -13,7 +13,7 @@
 
 namespace quire::tests {
 
-using tiering::SsdState;
+using tiering::TierMode;
 
 namespace {
 
@@ -53,7 +53,7 @@ bool survives(const std::string& engine, const Fault& fault) {
   const tiering::SsdHealthCounters health = rig.status().health;
   EXPECT_EQ(acted, health.read_errors + health.write_errors + health.sync_errors > 0);
   packed.restart();
-  EXPECT_EQ(rig.status().state, SsdState::kOk);
+  EXPECT_EQ(rig.status().state, TierMode::kOk);
   hit_all(packed, contexts);
   EXPECT_TRUE(packed.learn(small_packing_layout(), 950));
   EXPECT_TRUE(packed.commit(3, kTokens));
@@ -142,7 +142,7 @@ TEST(SsdCodecFault, CompletionsInAnyOrderAreTakenForWhatTheyAre) {
   ASSERT_TRUE(packed.ssd().daemon().eventually([&](server::Daemon& daemon) {
     packed.ssd().release_on_core(1);
     const CacheCounters counters = inspect(daemon).counters();
-    return counters.ssd_spans == counters.spans && daemon.tier()->idle();
+    return counters.ssd_spans == counters.spans && daemon.tiers()->idle();
   }));
   packed.ssd().with_engine([](FaultyEngine& engine) { engine.hold_all(false); });
   packed.ssd().release_held();

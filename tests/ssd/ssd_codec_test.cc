@@ -63,9 +63,9 @@ TEST(SsdCodec, Law04_EncodedObjectsComeBackBitExact) {
     EXPECT_TRUE(group_status(rig, "global").worthwhile);
     EXPECT_TRUE(group_status(rig, "swa").worthwhile);
     EXPECT_FALSE(group_status(rig, "index").worthwhile);
-    const tiering::SsdTierStatus before = rig.status();
+    const SsdStatus before = rig.status();
     ASSERT_TRUE(packed.commit(1, kTokens));
-    const tiering::SsdTierStatus after = rig.status();
+    const SsdStatus after = rig.status();
     const uint64_t objects = after.demoter.encoded_objects - before.demoter.encoded_objects;
     EXPECT_EQ(objects, kSpans + 1);
     EXPECT_EQ(after.demoter.encoded_misfits, 0u);
@@ -170,7 +170,7 @@ TEST(SsdCodec, ContentThatDoesNotCompressIsStoredAsItIs) {
     ASSERT_TRUE(packed.commit(context, 80, layout));
     ASSERT_TRUE(packed.commit(100 + context, 80, small_packing_layout(), always));
   }
-  const tiering::SsdTierStatus status = rig.status();
+  const SsdStatus status = rig.status();
   EXPECT_EQ(status.demoter.encoded_objects, 0u);
   EXPECT_EQ(status.demoter.encoded_misfits, 0u);
   EXPECT_FALSE(status.codec_groups.empty());
@@ -196,7 +196,7 @@ TEST(SsdCodec, WhatDoesNotFitItsSlotIsWrittenAsItIs) {
   EXPECT_GT(packed.demoter().encoded_misfits, 0u);
   EXPECT_EQ(packed.demoter().failed, 0u);
   EXPECT_EQ(rig.counters().quarantined, 0u);
-  EXPECT_EQ(rig.status().state, tiering::SsdState::kOk);
+  EXPECT_EQ(rig.status().state, tiering::TierMode::kOk);
   EXPECT_EQ(audit(rig), "");
   rig.empty_ram();
   EXPECT_TRUE(packed.is_whole(1, kTokens));
@@ -257,7 +257,7 @@ TEST(SsdCodec, Law14_CountsOnlyWhatWasWritten) {
   ASSERT_TRUE(packed.learn());
   ASSERT_TRUE(packed.commit(1, kTokens, small_packing_layout(),
                             [](uint32_t span) { return span % 4 == 0; }));
-  const tiering::DemoterCounters counters = packed.demoter();
+  const DemoterCounters counters = packed.demoter();
   packed.stop();
   EXPECT_EQ(counters.encoded_objects, encoded_count(runs_of(packed.ssd_path() + "/manifest")));
   packed.start();

@@ -175,9 +175,10 @@ TEST_P(SsdCorruption, Law04_IsFoundAfterARestart) {
 TEST_P(SsdCorruption, Law04_IsFoundByAScrubWithoutTraffic) {
   CorruptSsd ssd;
   GetParam().act(ssd.extent(kBad), ssd.extent(kOther));
-  ssd.rig().daemon().on_core([](server::Daemon& daemon) { daemon.tier()->start_scrub(0); });
+  ssd.rig().daemon().on_core(
+      [](server::Daemon& daemon) { daemon.ssd_tier()->upkeep()->start_scrub(0); });
   ASSERT_TRUE(ssd.rig().daemon().eventually([](server::Daemon& daemon) {
-    return daemon.tier()->status().scrub.passes == 1 && daemon.tier()->idle();
+    return ssd_status(daemon).scrub.passes == 1 && daemon.tiers()->idle();
   }));
   EXPECT_GE(ssd.rig().status().scrub.bad, 1u);
   EXPECT_EQ(ssd.rig().status().loader.started, 0u);
@@ -193,9 +194,10 @@ TEST_P(SsdCorruption, Law04_IsFoundByAScrubWithoutTraffic) {
 TEST_P(SsdCorruption, Law04_ScrubWritesABadCopyOfAResidentPageAgain) {
   CorruptSsd ssd(/*empty_ram=*/false);
   GetParam().act(ssd.extent(kBad), ssd.extent(kOther));
-  ssd.rig().daemon().on_core([](server::Daemon& daemon) { daemon.tier()->start_scrub(0); });
+  ssd.rig().daemon().on_core(
+      [](server::Daemon& daemon) { daemon.ssd_tier()->upkeep()->start_scrub(0); });
   ASSERT_TRUE(ssd.rig().daemon().eventually(
-      [](server::Daemon& daemon) { return daemon.tier()->status().scrub.passes == 1; }));
+      [](server::Daemon& daemon) { return ssd_status(daemon).scrub.passes == 1; }));
   EXPECT_GE(ssd.rig().status().scrub.bad, 1u);
   EXPECT_EQ(ssd.rig().counters().quarantined, 0u);
   ASSERT_TRUE(ssd.rig().settle());
@@ -241,7 +243,7 @@ TEST(SsdCorruptRam, Law04_CorruptPageIsNeverWritten) {
     rig.daemon().on_core([&](server::Daemon& daemon) {
       const model::NodeId node = find_node(daemon, *session, FillKind::kSpan, (kBad + 1) * 4);
       meddle(daemon).corrupt(node, 100);
-      daemon.tier()->hurry();
+      daemon.tiers()->hurry();
     });
     ASSERT_TRUE(rig.settle());
     EXPECT_EQ(rig.status().demoter.corrupt_in_ram, 1u);

@@ -8,7 +8,7 @@
 
 namespace quire::tests {
 
-using tiering::SsdState;
+using tiering::TierMode;
 
 namespace {
 
@@ -46,14 +46,14 @@ class Oracle {
   std::vector<uint64_t> contexts_;
 };
 
-void expect_failure_is_told(const tiering::SsdTierStatus& status, KindMask kinds) {
+void expect_failure_is_told(const SsdStatus& status, KindMask kinds) {
   const tiering::SsdHealthCounters& health = status.health;
   EXPECT_GT(health.read_errors + health.write_errors + health.sync_errors + health.space_errors,
             0u);
   if (kinds == kReads || health.recoveries > 0) return;
   // A tier that cannot grow goes on with what it has.
-  if (kinds == kAllocates && status.state == SsdState::kOk) return;
-  EXPECT_EQ(status.state, SsdState::kReadOnly);
+  if (kinds == kAllocates && status.state == TierMode::kOk) return;
+  EXPECT_EQ(status.state, TierMode::kReadOnly);
   EXPECT_NE(status.reason, "");
   EXPECT_NE(status.action, "");
 }
@@ -88,7 +88,7 @@ bool survives(const OptionsChange& change, const Fault& fault) {
   }
   ssd.daemon().restart();
   const auto client = connect_lazily(ssd.daemon());
-  EXPECT_EQ(rig.status().state, SsdState::kOk);
+  EXPECT_EQ(rig.status().state, TierMode::kOk);
   oracle.hit_all(*client);
   oracle.commit(*client, 3);
   EXPECT_TRUE(rig.settle());
@@ -170,7 +170,7 @@ TEST(SsdFault, CompletionsInAnyOrderAreTakenForWhatTheyAre) {
   ASSERT_TRUE(ssd.daemon().eventually([&](server::Daemon& daemon) {
     ssd.release_on_core(1);
     const CacheCounters counters = inspect(daemon).counters();
-    return counters.ssd_spans == counters.spans && daemon.tier()->idle();
+    return counters.ssd_spans == counters.spans && daemon.tiers()->idle();
   }));
   rig.empty_ram();
   std::vector<std::unique_ptr<client::Session>> readers;
@@ -186,7 +186,7 @@ TEST(SsdFault, CompletionsInAnyOrderAreTakenForWhatTheyAre) {
   }
   ASSERT_TRUE(ssd.daemon().eventually([&](server::Daemon& daemon) {
     ssd.release_on_core(1);
-    return daemon.tier()->status().loader.finished == readers.size() && daemon.tier()->idle();
+    return ssd_status(daemon).loader.finished == readers.size() && daemon.tiers()->idle();
   }));
   for (size_t i = 0; i < readers.size(); ++i) {
     EXPECT_EQ(finish_load(*readers[i], matches[i], loads[i]), "");

@@ -20,7 +20,7 @@ FaultySsd::FaultySsd(const OptionsChange& change, server::DaemonSeams seams)
                 },
             .manifest_env = seams.manifest_env,
             .clock = seams.clock,
-            .adjust_tier = seams.adjust_tier},
+            .adjust_demotion = seams.adjust_demotion},
            change) {}
 
 void FaultySsd::with_engine(const std::function<void(FaultyEngine&)>& function) {
@@ -139,13 +139,13 @@ namespace {
 
 std::string audit_idle(server::Daemon& daemon) {
   daemon.cache().check_invariants();
-  daemon.tier()->check_invariants();
+  daemon.ssd_tier()->check_invariants();
   const uint64_t slots = inspect(daemon).ram_slot_count();
   const uint64_t pages = inspect(daemon).ram_page_count();
   if (slots != pages) {
     return std::to_string(slots) + " RAM slots for " + std::to_string(pages) + " pages";
   }
-  const tiering::SsdTierStatus status = daemon.tier()->status();
+  const SsdStatus status = ssd_status(daemon);
   const CacheCounters counters = inspect(daemon).counters();
   const uint64_t copies = counters.ssd_spans + counters.ssd_checkpoints;
   // What is free in a sealed file stays taken.
@@ -157,7 +157,7 @@ std::string audit_idle(server::Daemon& daemon) {
            std::to_string(copies) + " copies";
   }
   if (status.stale_completions != 0) return "stale completions";
-  const bool ok = status.state == tiering::SsdState::kOk;
+  const bool ok = status.state == tiering::TierMode::kOk;
   if (ok != status.reason.empty()) return "state and reason disagree: " + status.reason;
   if (ok != status.action.empty()) return "state and action disagree: " + status.action;
   return {};
@@ -168,8 +168,8 @@ std::string audit_idle(server::Daemon& daemon) {
 std::string audit(SsdRig& rig) {
   std::string wrong = "never idle";
   rig.daemon().eventually([&](server::Daemon& daemon) {
-    const tiering::SsdTierStatus status = daemon.tier()->status();
-    if (!daemon.tier()->idle() || status.transfers != 0 || status.loads != 0) return false;
+    const SsdStatus status = ssd_status(daemon);
+    if (!daemon.tiers()->idle() || status.transfers != 0 || status.loads != 0) return false;
     wrong = audit_idle(daemon);
     return true;
   });
@@ -196,9 +196,9 @@ std::string finish_load(Session& session, const model::MatchResult& match,
   return judge_pages(session, match, *pages);
 }
 
-bool wait_for_state(SsdRig& rig, tiering::SsdState state) {
+bool wait_for_state(SsdRig& rig, tiering::TierMode state) {
   return rig.daemon().eventually(
-      [&](server::Daemon& daemon) { return daemon.tier()->status().state == state; });
+      [&](server::Daemon& daemon) { return ssd_status(daemon).state == state; });
 }
 
 NodeId find_node(server::Daemon& daemon, const Session& session, FillKind kind,

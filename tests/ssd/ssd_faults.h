@@ -88,7 +88,7 @@ bool serves_ram(SsdRig& rig, client::Client& client, uint64_t context);
 std::string finish_load(client::Session& session, const model::MatchResult& match,
                         client::RequestId request);
 // Waits until the state is this one.
-bool wait_for_state(SsdRig& rig, tiering::SsdState state);
+bool wait_for_state(SsdRig& rig, tiering::TierMode state);
 // The node of a context's object; none when it is absent. On the core thread.
 model::NodeId find_node(server::Daemon& daemon, const client::Session& session,
                         model::FillKind kind, uint32_t end_tokens);

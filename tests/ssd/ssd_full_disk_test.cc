@@ -13,7 +13,7 @@
 
 namespace quire::tests {
 
-using tiering::SsdState;
+using tiering::TierMode;
 
 namespace {
 
@@ -76,14 +76,14 @@ TEST(SsdFullDisk, Law09_TierGoesOnWithWhatItHasUntilThereIsRoomAgain) {
   ASSERT_TRUE(ssd.settle());
   disk.fill(6ull << 20);
   const auto written = [&] {
-    return ssd.comes([](server::Daemon& d) { return d.tier()->idle(); });
+    return ssd.comes([](server::Daemon& d) { return d.tiers()->idle(); });
   };
   for (uint64_t context = 1; context <= kContexts; ++context) {
     rig.commit(*client, context, kTokens);
     ASSERT_TRUE(written()) << rig.status().blocked_by;
   }
-  const tiering::SsdTierStatus status = rig.status();
-  EXPECT_EQ(status.state, SsdState::kOk) << status.reason;
+  const SsdStatus status = rig.status();
+  EXPECT_EQ(status.state, TierMode::kOk) << status.reason;
   EXPECT_NE(status.limited_by.find("allocation in data.000000: No space left"), std::string::npos)
       << status.limited_by;
   EXPECT_GT(status.health.space_errors, 0u);
@@ -128,8 +128,8 @@ TEST_P(SsdStartWithoutWriting, Law09_OldHitsAreServedAndItIsOkAgainByItself) {
   }
   ssd.daemon().start();
   {
-    const tiering::SsdTierStatus status = rig.status();
-    EXPECT_EQ(status.state, SsdState::kReadOnly);
+    const SsdStatus status = rig.status();
+    EXPECT_EQ(status.state, TierMode::kReadOnly);
     const char* const why = full ? "No space left" : "Read-only file system";
     EXPECT_NE(status.reason.find(why), std::string::npos) << status.reason;
     EXPECT_NE(status.action, "");
@@ -146,12 +146,12 @@ TEST_P(SsdStartWithoutWriting, Law09_OldHitsAreServedAndItIsOkAgainByItself) {
   } else {
     disk.set_read_only(false);
   }
-  ASSERT_TRUE(wait_for_state(rig, SsdState::kOk));
+  ASSERT_TRUE(wait_for_state(rig, TierMode::kOk));
   rig.commit(*client, 3, kTokens);
   ASSERT_TRUE(rig.settle());
   EXPECT_EQ(audit(rig), "");
   ssd.daemon().restart();
-  EXPECT_EQ(rig.status().state, SsdState::kOk);
+  EXPECT_EQ(rig.status().state, TierMode::kOk);
   const auto later = connect_lazily(ssd.daemon());
   EXPECT_TRUE(whole(try_hit(rig, *later, 1, kTokens)));
   EXPECT_TRUE(whole(try_hit(rig, *later, 3, kTokens)));

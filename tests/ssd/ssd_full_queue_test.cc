@@ -11,7 +11,7 @@
 namespace quire::tests {
 
 using tiering::IoKind;
-using tiering::SsdState;
+using tiering::TierMode;
 
 namespace {
 
@@ -56,13 +56,13 @@ class SsdFullQueue : public testing::Test {
   // Written, but for what the manifest says of it.
   bool all_is_written() {
     return ssd_.comes([&](server::Daemon& daemon) {
-      const tiering::SsdTierStatus status = daemon.tier()->status();
+      const SsdStatus status = ssd_status(daemon);
       return status.queued == 0 && status.transfers > 1 && ssd_.all_held_on_core();
     });
   }
   void expect_nothing_failed() {
-    const tiering::SsdTierStatus status = rig().status();
-    EXPECT_EQ(status.state, SsdState::kOk) << status.reason;
+    const SsdStatus status = rig().status();
+    EXPECT_EQ(status.state, TierMode::kOk) << status.reason;
     EXPECT_EQ(status.demoter.failed, 0u);
     const tiering::SsdHealthCounters& health = status.health;
     EXPECT_EQ(health.read_errors + health.write_errors + health.sync_errors + health.space_errors,
@@ -98,7 +98,7 @@ TEST_F(SsdFullQueue, Law09_SyncThatFindsNoPlaceWaits) {
   EXPECT_TRUE(all_is_written());
   rig().commit(*client_, 3, kTokens);
   EXPECT_TRUE(ssd_.comes([&](server::Daemon& daemon) {
-    return daemon.tier()->status().mover.written_bytes == 3 * bytes_of_one_;
+    return ssd_status(daemon).mover.written_bytes == 3 * bytes_of_one_;
   }));
   load_fills_the_queue();
   manifest_waits(false);
@@ -123,13 +123,13 @@ TEST_F(SsdFullQueue, Law09_AllocationThatFindsNoPlaceWaits) {
 TEST_F(SsdFullQueue, Law09_ProbeThatFindsNoPlaceWaits) {
   ssd_.add_fault({.kinds = kWrites, .action = FaultAction::kFail});
   rig().commit(*client_, 2, kTokens);
-  ASSERT_TRUE(ssd_.comes_to(SsdState::kReadOnly));
-  ASSERT_TRUE(ssd_.comes([](server::Daemon& daemon) { return daemon.tier()->idle(); }));
+  ASSERT_TRUE(ssd_.comes_to(TierMode::kReadOnly));
+  ASSERT_TRUE(ssd_.comes([](server::Daemon& daemon) { return daemon.tiers()->idle(); }));
   load_fills_the_queue();
   EXPECT_TRUE(finds_no_place(IoKind::kAllocate));
-  EXPECT_EQ(rig().status().state, SsdState::kReadOnly) << "no failure, and no end of the probe";
+  EXPECT_EQ(rig().status().state, TierMode::kReadOnly) << "no failure, and no end of the probe";
   expect_all_goes_on();
-  EXPECT_EQ(rig().status().state, SsdState::kOk);
+  EXPECT_EQ(rig().status().state, TierMode::kOk);
   EXPECT_EQ(rig().status().health.probes, 1u) << "the one that waited";
 }
 

@@ -10,10 +10,10 @@
 
 #include "tests/ssd/hit_check.h"
 #include "tests/ssd/scratch_directory.h"
+#include "tests/support/ssd_status.h"
 #include "tests/support/test_daemon.h"
 #include "tests/support/writer.h"
 #include "tiering/disk/ssd_format.h"
-#include "tiering/ssd_tier.h"
 
 namespace quire::tests {
 
@@ -69,9 +69,9 @@ bool is_own_domain() { return ::geteuid() == 0; }
 
 void expect_every_byte(TestDaemon& daemon) {
   const auto client = daemon.connect();
-  daemon.on_core([](server::Daemon& d) { d.tier()->start_scrub(1ull << 30); });
+  daemon.on_core([](server::Daemon& d) { d.ssd_tier()->upkeep()->start_scrub(1ull << 30); });
   EXPECT_TRUE(daemon.eventually([](server::Daemon& d) {
-    const tiering::ScrubStatus scrub = d.tier()->status().scrub;
+    const tiering::ScrubStatus scrub = ssd_status(d).scrub;
     return scrub.passes >= 1 && scrub.objects >= kSpans + kCheckpoints && scrub.bad == 0;
   }));
   if (!is_own_domain()) return;
@@ -81,7 +81,7 @@ void expect_every_byte(TestDaemon& daemon) {
         << context.number;
   }
   daemon.on_core([](server::Daemon& d) {
-    const tiering::SsdTierStatus status = d.tier()->status();
+    const SsdStatus status = ssd_status(d);
     EXPECT_EQ(status.restored.spans, kSpans);
     EXPECT_EQ(status.restored.checkpoints, kCheckpoints);
     EXPECT_EQ(status.restored.orphans + status.restored.rejected, 0u);
@@ -136,17 +136,17 @@ TEST(SsdGolden, Law14_UnknownReadOnlyFeatureIsReadAndNothingIsWritten) {
     ASSERT_TRUE(session->append_tokens(context_tokens(17, 9)).ok());
     ASSERT_TRUE(commit_context(*session, 17).ok());
     daemon.on_core([](server::Daemon& d) {
-      const tiering::SsdTierStatus status = d.tier()->status();
-      EXPECT_EQ(status.state, tiering::SsdState::kReadOnly);
+      const SsdStatus status = ssd_status(d);
+      EXPECT_EQ(status.state, tiering::TierMode::kReadOnly);
       EXPECT_NE(status.reason.find("features"), std::string::npos);
       // To leave RAM is no reason to write either.
       meddle(d).evict();
-      d.tier()->hurry();
+      d.tiers()->hurry();
     });
     EXPECT_EQ(loaded_tokens(*client, 1, 24), is_own_domain() ? 24 : 0);
     daemon.on_core([](server::Daemon& d) {
-      EXPECT_EQ(d.tier()->status().mover.write_ops, 0u);
-      EXPECT_EQ(d.tier()->status().manifest_bytes_written, 0u);
+      EXPECT_EQ(ssd_status(d).mover.write_ops, 0u);
+      EXPECT_EQ(ssd_status(d).manifest_bytes_written, 0u);
     });
   }
   EXPECT_TRUE(contents_of(path) == before);
@@ -168,7 +168,7 @@ TEST(SsdGolden, MakeArchive) {
     }
     ASSERT_TRUE(daemon.eventually([](server::Daemon& d) {
       return inspect(d).counters().ssd_spans == kSpans &&
-             inspect(d).counters().ssd_checkpoints == kCheckpoints && d.tier()->idle();
+             inspect(d).counters().ssd_checkpoints == kCheckpoints && d.tiers()->idle();
     }));
   }
   // Logs and options name the machine, and are not of the format.

@@ -14,7 +14,7 @@
 namespace quire::tests {
 
 using model::Errc;
-using tiering::SsdState;
+using tiering::TierMode;
 
 namespace {
 
@@ -118,7 +118,7 @@ TEST(SsdHang, Law15_DeadlineDeliversTheUsableHead) {
   }
   EXPECT_TRUE(whole(try_hit(rig, *client, 1, kTokens)));
   EXPECT_EQ(rig.status().loader.deadline_exceeded, 1u);
-  EXPECT_EQ(rig.status().state, SsdState::kOk);
+  EXPECT_EQ(rig.status().state, TierMode::kOk);
 }
 
 TEST(SsdHang, Law09_HungReadSwitchesTheTierOffUntilItAnswers) {
@@ -131,8 +131,8 @@ TEST(SsdHang, Law09_HungReadSwitchesTheTierOffUntilItAnswers) {
   rig.empty_ram();
   ssd.add_fault({.kinds = kReads, .action = FaultAction::kDelay, .from_then_on = true});
   EXPECT_EQ(ssd.load_that_hangs(*client, 1, kTokens), Errc::kIoError);
-  const tiering::SsdTierStatus status = rig.status();
-  EXPECT_EQ(status.state, SsdState::kOff);
+  const SsdStatus status = rig.status();
+  EXPECT_EQ(status.state, TierMode::kOff);
   EXPECT_NE(status.reason.find("has not come back"), std::string::npos);
   EXPECT_NE(status.action, "");
   EXPECT_GE(status.health.hangs, 1u);
@@ -140,7 +140,7 @@ TEST(SsdHang, Law09_HungReadSwitchesTheTierOffUntilItAnswers) {
   EXPECT_TRUE(serves_ram(rig, *client, 50));
   ssd.clear_faults();
   ssd.release_held();
-  ASSERT_TRUE(ssd.comes_to(SsdState::kOk));
+  ASSERT_TRUE(ssd.comes_to(TierMode::kOk));
   ASSERT_TRUE(ssd.settle());
   EXPECT_TRUE(whole(try_hit(rig, *client, 1, kTokens)));
   EXPECT_TRUE(whole(try_hit(rig, *client, 2, kTokens)));
@@ -159,13 +159,13 @@ TEST_P(SsdHangOf, Law09_DemotionThatHangsSwitchesTheTierOff) {
   rig.commit(*client, 1, kTokens);
   ASSERT_TRUE(ssd.comes([&](server::Daemon&) { return ssd.held_on_core() > 0; }));
   ssd.hang();
-  ASSERT_TRUE(ssd.comes_to(SsdState::kOff));
+  ASSERT_TRUE(ssd.comes_to(TierMode::kOff));
   EXPECT_NE(rig.status().reason.find("has not come back"), std::string::npos);
   EXPECT_TRUE(whole(try_hit(rig, *client, 1, kTokens)));
   EXPECT_TRUE(serves_ram(rig, *client, 50));
   ssd.clear_faults();
   ssd.release_held();
-  ASSERT_TRUE(ssd.comes_to(SsdState::kOk));
+  ASSERT_TRUE(ssd.comes_to(TierMode::kOk));
   ASSERT_TRUE(ssd.settle());
   rig.empty_ram();
   EXPECT_TRUE(whole(try_hit(rig, *client, 1, kTokens)));

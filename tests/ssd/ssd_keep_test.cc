@@ -15,7 +15,7 @@ namespace fs = std::filesystem;
 using tiering::KeptCount;
 using tiering::KeptReason;
 using tiering::Manifest;
-using tiering::SsdState;
+using tiering::TierMode;
 
 namespace {
 
@@ -212,7 +212,7 @@ TEST(SsdKeep, ARootsRecordGoesWithItsLastRun) {
   rig.empty_ram();
   rig.daemon().on_core([](server::Daemon& d) { meddle(d).empty_ssd(); });
   ASSERT_TRUE(rig.daemon().eventually([](server::Daemon& d) {
-    return d.tier()->status().space.freeing_slots == 0 && d.tier()->idle();
+    return ssd_status(d).space.freeing_slots == 0 && d.tiers()->idle();
   }));
   rig.daemon().stop();
   EXPECT_EQ(root_records(rig), 0u);
@@ -255,7 +255,7 @@ TEST(SsdKeep, TheDirectorysRegionSizeCountsNotTheFlags) {
   rig.daemon().options().ssd_bytes = 48 * kMiB;
   ASSERT_GT(rig.daemon().options().ssd_region_bytes, rig.daemon().options().ssd_bytes);
   rig.daemon().restart();
-  EXPECT_EQ(rig.status().state, SsdState::kOk);
+  EXPECT_EQ(rig.status().state, TierMode::kOk);
   EXPECT_EQ(rig.status().space.capacity_bytes, 48 * kMiB);
   EXPECT_TRUE(served(rig, 1));
   commit_durably(rig, 2);
@@ -355,8 +355,8 @@ TEST(SsdKeep, AnAdministratorDropsWhatIsKept) {
     EXPECT_GT(kept_objects(rig), 0u);
     ASSERT_TRUE(client->kept_json(model::KeptAction::kDrop, name).ok());
     ASSERT_TRUE(rig.daemon().eventually([](server::Daemon& d) {
-      const tiering::SsdTierStatus status = d.tier()->status();
-      return !status.dropping_kept && d.tier()->idle() && status.space.used_slots == 0 &&
+      const SsdStatus status = ssd_status(d);
+      return !status.dropping_kept && d.tiers()->idle() && status.space.used_slots == 0 &&
              status.space.held_regions == 0;
     }));
     EXPECT_EQ(kept_objects(rig), 0u);
@@ -392,12 +392,12 @@ TEST(SsdKeep, WhatIsCommittedBesideKeptContentOfItsRootIsServedWithIt) {
   EXPECT_EQ(root_records(rig), 1u);
   rig.daemon().start();
   rig.daemon().on_core([](server::Daemon& d) {
-    EXPECT_TRUE(d.tier()->drop_kept(std::nullopt).ok());
+    EXPECT_TRUE(d.ssd_tier()->upkeep()->drop_kept("").ok());
     meddle(d).empty_ssd();
   });
   ASSERT_TRUE(rig.daemon().eventually([](server::Daemon& d) {
-    const tiering::SsdTierStatus status = d.tier()->status();
-    return d.tier()->idle() && status.space.used_slots == 0 && status.space.freeing_slots == 0;
+    const SsdStatus status = ssd_status(d);
+    return d.tiers()->idle() && status.space.used_slots == 0 && status.space.freeing_slots == 0;
   }));
   rig.daemon().stop();
   EXPECT_EQ(root_records(rig), 0u);
@@ -423,8 +423,8 @@ TEST(SsdKeep, Law08_AManifestThatLostItsLogIsNoticedAndNothingIsWrittenOver) {
     rig.daemon().start();
     EXPECT_TRUE(says_degraded(rig));
     if (!all) {
-      const tiering::SsdTierStatus status = rig.status();
-      EXPECT_EQ(status.state, SsdState::kReadOnly);
+      const SsdStatus status = rig.status();
+      EXPECT_EQ(status.state, TierMode::kReadOnly);
       EXPECT_NE(status.action.find("quirectl rebuild"), std::string::npos) << status.action;
       EXPECT_TRUE(served(rig, 1));
       rig.commit(*connect_lazily(rig.daemon()), 3, kTokens);
@@ -467,13 +467,13 @@ class SsdShrink : public testing::Test {
 TEST_F(SsdShrink, Law08_FewerBytesAreRefusedUntilTheOperatorSaysWhatGoes) {
   const uint64_t copies = rig_.counters().ssd_spans;
   restart(kLess, "refuse");
-  const tiering::SsdTierStatus status = rig_.status();
-  EXPECT_EQ(status.state, SsdState::kReadOnly);
+  const SsdStatus status = rig_.status();
+  EXPECT_EQ(status.state, TierMode::kReadOnly);
   EXPECT_NE(status.action.find("--ssd_shrink=evict"), std::string::npos) << status.action;
   EXPECT_EQ(rig_.counters().ssd_spans, copies);
   for (uint64_t context = 1; context <= kContexts; ++context) EXPECT_TRUE(is_served(context));
   restart(kFull, "refuse");
-  EXPECT_EQ(rig_.status().state, SsdState::kOk);
+  EXPECT_EQ(rig_.status().state, TierMode::kOk);
   EXPECT_EQ(rig_.counters().ssd_spans, copies);
   for (uint64_t context = 1; context <= kContexts; ++context) EXPECT_TRUE(is_served(context));
 }
@@ -481,9 +481,9 @@ TEST_F(SsdShrink, Law08_FewerBytesAreRefusedUntilTheOperatorSaysWhatGoes) {
 TEST_F(SsdShrink, FewerBytesAreEvictedToAndMoreAreUsedAgain) {
   restart(kLess, "evict");
   ASSERT_TRUE(rig_.daemon().eventually([](server::Daemon& d) {
-    return d.tier()->idle() && d.tier()->status().space.allocated_bytes <= kLess;
+    return d.tiers()->idle() && ssd_status(d).space.allocated_bytes <= kLess;
   }));
-  EXPECT_EQ(rig_.status().state, SsdState::kOk);
+  EXPECT_EQ(rig_.status().state, TierMode::kOk);
   EXPECT_LE(blocks_of_data(rig_), kLess + kOfTheFileSystem);
   EXPECT_GT(rig_.counters().ssd_spans, 0u);
   EXPECT_EQ(audit(rig_), "");

@@ -70,10 +70,10 @@ class LargeObjectTest : public testing::Test {
   }
   void check() {
     EXPECT_EQ(audit(rig_), "");
-    rig_.daemon().on_core([](server::Daemon& d) { d.tier()->check_invariants(); });
+    rig_.daemon().on_core([](server::Daemon& d) { d.ssd_tier()->check_invariants(); });
   }
   bool idle() {
-    return rig_.daemon().eventually([](server::Daemon& d) { return d.tier()->idle(); });
+    return rig_.daemon().eventually([](server::Daemon& d) { return d.tiers()->idle(); });
   }
   uint64_t kept(KeptReason reason) {
     return rig_.status().kept[static_cast<size_t>(reason)].objects;
@@ -193,9 +193,9 @@ TEST_F(LargeObjectTest, AScrubReadsThemWhole) {
   ASSERT_TRUE(rig_.settle());
   const std::vector<uint32_t> regions = regions_of_checkpoint();
   flip_at(file_of(regions[2]), offset_of(regions[2]) + 77);
-  rig_.daemon().on_core([](server::Daemon& d) { d.tier()->start_scrub(1ull << 40); });
+  rig_.daemon().on_core([](server::Daemon& d) { d.ssd_tier()->upkeep()->start_scrub(1ull << 40); });
   ASSERT_TRUE(rig_.daemon().eventually(
-      [](server::Daemon& d) { return d.tier()->status().scrub.passes > 0 && d.tier()->idle(); }));
+      [](server::Daemon& d) { return ssd_status(d).scrub.passes > 0 && d.tiers()->idle(); }));
   EXPECT_EQ(rig_.status().scrub.bad, 1u);
   EXPECT_EQ(rig_.status().scrub.unreadable, 0u);
   ASSERT_TRUE(rig_.settle()) << "it is in RAM, and written again";
@@ -211,7 +211,7 @@ TEST_F(LargeObjectInASmallTierTest, LargeAndSmallOnesMakeRoomForEachOther) {
   for (uint64_t context = 1; context <= 8; ++context) {
     commit(context, large);
     commit(100 + context, small_append_layout(), 800);
-    ASSERT_TRUE(rig_.daemon().eventually([](server::Daemon& d) { return d.tier()->idle(); }))
+    ASSERT_TRUE(rig_.daemon().eventually([](server::Daemon& d) { return d.tiers()->idle(); }))
         << rig_.status().blocked_by;
     check();
   }
@@ -338,9 +338,9 @@ TEST_F(LargeObjectInASmallTierTest, WhatIsKeptIsDroppedWithAllItsRegions) {
   rig_.daemon().start();
   EXPECT_EQ(rig_.status().space.held_regions, 4u + 1u);
   rig_.daemon().on_core(
-      [](server::Daemon& d) { EXPECT_TRUE(d.tier()->drop_kept(std::nullopt).ok()); });
+      [](server::Daemon& d) { EXPECT_TRUE(d.ssd_tier()->upkeep()->drop_kept("").ok()); });
   ASSERT_TRUE(rig_.daemon().eventually([](server::Daemon& d) {
-    return d.tier()->idle() && d.tier()->status().space.held_regions == 0;
+    return d.tiers()->idle() && ssd_status(d).space.held_regions == 0;
   }));
   EXPECT_EQ(kept(KeptReason::kNoLayout), 0u);
   check();
@@ -401,15 +401,15 @@ TEST_F(LargeObjectTest, Law08_AnSsdThatShrinksGivesTheirRegionsBackWhole) {
   ASSERT_TRUE(rig_.settle());
   rig_.daemon().options().ssd_bytes = kLess;
   rig_.daemon().restart();
-  EXPECT_EQ(rig_.status().state, tiering::SsdState::kReadOnly);
+  EXPECT_EQ(rig_.status().state, tiering::TierMode::kReadOnly);
   check();
   for (uint64_t context = 1; context <= 6; ++context) EXPECT_TRUE(whole(context, layout));
   rig_.daemon().options().ssd_shrink = "evict";
   rig_.daemon().restart();
   ASSERT_TRUE(rig_.daemon().eventually([](server::Daemon& d) {
-    return d.tier()->idle() && d.tier()->status().space.allocated_bytes <= kLess;
+    return d.tiers()->idle() && ssd_status(d).space.allocated_bytes <= kLess;
   })) << rig_.status().blocked_by;
-  EXPECT_EQ(rig_.status().state, tiering::SsdState::kOk);
+  EXPECT_EQ(rig_.status().state, tiering::TierMode::kOk);
   EXPECT_GT(rig_.counters().ssd_checkpoints + rig_.counters().ssd_spans, 0u);
   check();
   for (uint64_t context = 11; context <= 13; ++context) {
@@ -425,13 +425,12 @@ TEST_F(LargeObjectTest, Law08_AnSsdThatShrinksGivesTheirRegionsBackWhole) {
 TEST_F(LargeObjectInATinyTierTest, ObjectLargerThanTheTierIsRefusedAndToldOf) {
   const model::Layout layout = large_checkpoint_layout();
   commit(1, layout);
-  ASSERT_TRUE(rig_.daemon().eventually([](server::Daemon& d) {
-    return d.tier()->idle() && d.tier()->status().demoter.too_large > 0;
-  }));
-  const tiering::SsdTierStatus status = rig_.status();
+  ASSERT_TRUE(rig_.daemon().eventually(
+      [](server::Daemon& d) { return d.tiers()->idle() && ssd_status(d).demoter.too_large > 0; }));
+  const SsdStatus status = rig_.status();
   EXPECT_EQ(status.largest_object_bytes, (3ull << 20) - 4096);
   EXPECT_GT(status.demoter.largest_refused, 3ull << 20);
-  EXPECT_EQ(status.state, tiering::SsdState::kOk);
+  EXPECT_EQ(status.state, tiering::TierMode::kOk);
   EXPECT_EQ(rig_.counters().ssd_spans, kTokens / 8) << "what fits is written all the same";
   EXPECT_TRUE(whole(1, layout)) << "from RAM";
   const auto client = connect_lazily(rig_.daemon());

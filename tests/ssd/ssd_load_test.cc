@@ -129,8 +129,8 @@ struct OtherUser {
     return true;
   }
   void load(server::Daemon& daemon) {
-    QUIRE_CHECK(daemon.tier()
-                    ->loader()
+    QUIRE_CHECK(daemon.tiers()
+                    ->loads()
                     .start({.tag = 1ull << 62,
                             .deadline_ns = std::numeric_limits<int64_t>::max(),
                             .nodes = std::span(&node, 1)})
@@ -206,7 +206,7 @@ TEST(SsdLoad, LoadThatWaitsForMemoryKeepsNoOtherUserFromLoading) {
     ASSERT_TRUE(ssd.wait_for_held(1));
     PendingLoad two(*client, 2, 140, big_layout(), {.deadline_ms = kForeverMs});
     const auto two_waits = [](server::Daemon& daemon) {
-      return daemon.tier()->loader().count() == 2;
+      return daemon.tiers()->loads().count() == 2;
     };
     ASSERT_TRUE(rig.daemon().eventually(two_waits));
     rig.daemon().on_core([&](server::Daemon& daemon) { other.load(daemon); });
@@ -244,13 +244,13 @@ TEST(SsdLoad, LoadsOfAUserAreBoundedAndItsEndLetsThemGo) {
     ASSERT_TRUE(rig.daemon().eventually([&](server::Daemon& daemon) {
       refused = 0;
       for (const auto& load : loads) refused += load->poll() && load->code() == Errc::kBusy;
-      return refused == 8 && daemon.tier()->loader().count() == tiering::kMaxLoadsOfDomain;
+      return refused == 8 && daemon.tiers()->loads().count() == tiering::kMaxLoadsOfDomain;
     }));
   }
   ssd.with_engine([](FaultyEngine& engine) { engine.hold_all(false); });
   ssd.release_held();
   EXPECT_TRUE(ssd.daemon().eventually([](server::Daemon& daemon) {
-    return inspect(daemon).pin_count() == 0 && daemon.tier()->loader().idle();
+    return inspect(daemon).pin_count() == 0 && daemon.tiers()->loads().idle();
   }));
   EXPECT_TRUE(whole(try_hit(rig, *client, 1, kTokens)));
   EXPECT_EQ(audit(rig), "");
@@ -271,7 +271,7 @@ TEST(SsdLoad, WhatTwoSessionsLoadIsReadOnce) {
     PendingLoad one(*client, 1, kTokens, small_hybrid_layout());
     PendingLoad two(*client, 1, kTokens, small_hybrid_layout());
     ASSERT_TRUE(ssd.daemon().eventually(
-        [](server::Daemon& daemon) { return daemon.tier()->status().loader.shared > 0; }));
+        [](server::Daemon& daemon) { return ssd_status(daemon).loader.shared > 0; }));
     ssd.with_engine([](FaultyEngine& engine) { engine.hold_all(false); });
     ssd.release_held();
     std::array<PendingLoad*, 2> all{&one, &two};
@@ -304,9 +304,9 @@ TEST(SsdLoad, InteractiveLoadOvertakesABatchLoad) {
     ASSERT_TRUE(ssd.wait_for_held(1));
     PendingLoad interactive(*client, 2, kTokens, small_hybrid_layout());
     ASSERT_TRUE(ssd.daemon().eventually([&](server::Daemon& daemon) {
-      if (daemon.tier()->loader().count() < 2 && !interactive.done) return interactive.poll();
+      if (daemon.tiers()->loads().count() < 2 && !interactive.done) return interactive.poll();
       // What came is checked before more comes: the worker must not be what loads wait for.
-      if (daemon.tier()->status().checks == 0) ssd.release_oldest_on_core();
+      if (ssd_status(daemon).checks == 0) ssd.release_oldest_on_core();
       return interactive.poll();
     }));
     EXPECT_FALSE(batch.poll());
@@ -334,7 +334,7 @@ TEST(SsdLoad, LongBatchLoadKeepsNobodyFromStarting) {
   ssd.with_engine([](FaultyEngine& engine) { engine.hold_all(true); });
   const auto under_way = [&](uint64_t count) {
     return rig.daemon().eventually(
-        [&](server::Daemon& daemon) { return daemon.tier()->status().transfers >= count; });
+        [&](server::Daemon& daemon) { return ssd_status(daemon).transfers >= count; });
   };
   {
     constexpr auto kBatch = static_cast<size_t>(tiering::TransferClass::kBatch);
@@ -412,7 +412,7 @@ TEST(SsdLoad, PrefetchBringsPagesToRam) {
   const auto session = rig.session(*client, 1, kTokens);
   ASSERT_TRUE(session->advise(model::Advice::kPrefetch, kTokens).ok());
   ASSERT_TRUE(rig.daemon().eventually([](server::Daemon& daemon) {
-    return inspect(daemon).counters().ssd_only == 0 && daemon.tier()->idle();
+    return inspect(daemon).counters().ssd_only == 0 && daemon.tiers()->idle();
   }));
   const uint64_t read = rig.status().mover.read_bytes;
   const Hit hit = try_hit(rig, *client, 1, kTokens);
@@ -438,7 +438,7 @@ TEST(SsdLoad, ProgressGrowsInOrderAndItsViewsAreRight) {
     for (int turn = 0; turn < 100'000 && !load.poll(); ++turn) {
       ssd.with_engine([](FaultyEngine& engine) { engine.release_oldest(); });
       ASSERT_TRUE(ssd.daemon().eventually([&](server::Daemon& daemon) {
-        return ssd.all_held_on_core() && daemon.tier()->status().checks == 0;
+        return ssd.all_held_on_core() && ssd_status(daemon).checks == 0;
       }));
       // Not on the core thread: a view may need a segment of the daemon first.
       const auto count = load.session->loaded_so_far(load.request);

@@ -31,7 +31,7 @@ class SsdPause : public testing::Test {
   void TearDown() override {
     EXPECT_TRUE(eventually([&] {
       bool idle = false;
-      rig_.daemon().on_core([&](server::Daemon& d) { idle = d.tier()->idle(); });
+      rig_.daemon().on_core([&](server::Daemon& d) { idle = d.tiers()->idle(); });
       return idle;
     }));
   }

@@ -28,9 +28,9 @@ TEST(SsdPolicy, WriteBackWritesNothingWhileRamIsWide) {
   const auto client = rig.daemon().connect();
   rig.commit(*client, 1, kTokens);
   rig.daemon().on_core([](server::Daemon& d) {
-    for (int i = 0; i < 100; ++i) d.tier()->step();
+    for (int i = 0; i < 100; ++i) d.tiers()->step();
     EXPECT_EQ(inspect(d).counters().ssd_spans, 0u);
-    EXPECT_TRUE(d.tier()->idle());
+    EXPECT_TRUE(d.tiers()->idle());
   });
 }
 
@@ -76,7 +76,7 @@ TEST(SsdPolicy, WriteBackKeepsWhatRamHasNoRoomFor) {
   for (uint64_t context = 1; context <= kContexts; ++context) {
     rig.commit(*client, context, kTurnTokens, layout);
     // Demotion keeps ahead of a writer who pauses between turns.
-    ASSERT_TRUE(rig.daemon().eventually([](server::Daemon& d) { return d.tier()->idle(); }));
+    ASSERT_TRUE(rig.daemon().eventually([](server::Daemon& d) { return d.tiers()->idle(); }));
   }
   EXPECT_GT(rig.counters().left_ram, 400u);
   EXPECT_EQ(rig.counters().evicted_spans, 0u) << "nothing was lost for want of RAM";
@@ -97,7 +97,7 @@ TEST(SsdPolicy, FullDeviceDropsTheLeastUseful) {
   constexpr uint64_t kContexts = 12;  // 6.25 MiB each, 75 MiB in all
   for (uint64_t context = 1; context <= kContexts; ++context) {
     rig.commit(*client, context, kTokens, layout);
-    ASSERT_TRUE(rig.daemon().eventually([](server::Daemon& d) { return d.tier()->idle(); }))
+    ASSERT_TRUE(rig.daemon().eventually([](server::Daemon& d) { return d.tiers()->idle(); }))
         << rig.status().blocked_by;
   }
   EXPECT_GT(rig.counters().ssd_evicted, 0u);
@@ -117,7 +117,7 @@ TEST(SsdPolicy, InteractiveRuleLeavesBatchSessionsOut) {
   ASSERT_TRUE(commit_context(*batch, kTokens).ok());
   rig.commit(*client, 2, kTokens, small_append_layout());
   ASSERT_TRUE(rig.daemon().eventually([](server::Daemon& d) {
-    return d.tier()->idle() && inspect(d).counters().ssd_spans == 100;
+    return d.tiers()->idle() && inspect(d).counters().ssd_spans == 100;
   }));
   EXPECT_EQ(rig.counters().spans, 200u);
   EXPECT_GT(rig.status().admission.refused_by_rule, 0u);
@@ -130,7 +130,7 @@ TEST(SsdPolicy, SecondUseRuleWaitsForTheSecondTurn) {
   ASSERT_TRUE(session->match(kTokens).ok());  // the first turn asks, and misses
   ASSERT_TRUE(commit_context(*session, kTokens / 2).ok());
   ASSERT_TRUE(rig.daemon().eventually([](server::Daemon& d) {
-    return d.tier()->idle() && d.tier()->status().admission.refused_by_rule > 0;
+    return d.tiers()->idle() && ssd_status(d).admission.refused_by_rule > 0;
   }));
   EXPECT_EQ(rig.counters().ssd_spans, 0u);
   ASSERT_TRUE(session->match(kTokens).ok());  // the second turn
@@ -146,9 +146,9 @@ TEST(SsdPolicy, WriteBudgetBoundsWhatIsWritten) {
   const auto client = rig.daemon().connect();
   rig.commit(*client, 1, kTokens);
   ASSERT_TRUE(rig.daemon().eventually([](server::Daemon& d) {
-    return d.tier()->idle() && d.tier()->status().admission.refused_by_budget > 0;
+    return d.tiers()->idle() && ssd_status(d).admission.refused_by_budget > 0;
   }));
-  const tiering::SsdTierStatus status = rig.status();
+  const SsdStatus status = rig.status();
   EXPECT_GT(status.admission.admitted, 0u);
   EXPECT_LT(status.mover.written_bytes, 512u << 10);
   EXPECT_EQ(rig.hit_tokens(*client, 1, kTokens), static_cast<int>(kTokens))
@@ -169,7 +169,7 @@ TEST(SsdPolicy, SupersededCheckpointGivesItsSlotBack) {
   ASSERT_TRUE(rig.settle());
   EXPECT_EQ(rig.counters().ssd_checkpoints, 1u);
   EXPECT_TRUE(rig.daemon().eventually([](server::Daemon& d) {
-    const tiering::SsdSpaceUsage usage = d.tier()->status().space;
+    const tiering::SsdSpaceUsage usage = ssd_status(d).space;
     return usage.freeing_slots == 0 && usage.used_slots == 51;
   })) << "its slot is free once its entry is durably gone";
 }
@@ -187,7 +187,7 @@ TEST(SsdPolicy, Law01_NamespaceEpochSurvivesARestart) {
     ASSERT_TRUE(later->append_tokens(context_tokens(kTokens + 1, 1)).ok());
     ASSERT_TRUE(commit_context(*later, 81).ok());
     ASSERT_TRUE(rig.daemon().eventually([](server::Daemon& d) {
-      return d.tier()->idle() && inspect(d).counters().spans == 10;
+      return d.tiers()->idle() && inspect(d).counters().spans == 10;
     })) << "what belongs to the older epoch is reclaimed";
   }
   rig.daemon().restart();

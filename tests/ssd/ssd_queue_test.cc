@@ -16,7 +16,7 @@ TEST(SsdQueue, CandidatesBeyondTheBoundAreFoundAgain) {
   constexpr uint64_t kContexts = 20;
   FaultySsd ssd(
       [](server::Options& options) { options.ssd_write_delay_ms = 1; },
-      {.adjust_tier = [](tiering::SsdTierOptions& options) { options.demoter.max_queued = 16; }});
+      {.adjust_demotion = [](tiering::DemotionOptions& options) { options.max_queued = 16; }});
   SsdRig& rig = ssd.rig();
   const auto client = connect_lazily(ssd.daemon());
   rig.commit(*client, 100, kTokens);
@@ -27,7 +27,7 @@ TEST(SsdQueue, CandidatesBeyondTheBoundAreFoundAgain) {
     rig.commit(*client, context, 8 * kTokens, small_append_layout());
   }
   ASSERT_TRUE(rig.daemon().eventually([&](server::Daemon& d) {
-    const tiering::SsdTierStatus status = d.tier()->status();
+    const SsdStatus status = ssd_status(d);
     return status.demoter.set_aside > 0 && status.queued <= 16 + 256;
   })) << rig.status().queued;
   EXPECT_LT(rig.counters().ssd_spans, rig.counters().spans);

@@ -75,7 +75,7 @@ TEST(SsdRebuildCrash, Law08_KilledBeforeEachChangeOfANameARebuildCanBeDoneAgain)
     ASSERT_TRUE(ended == -SIGKILL || ended == 0) << ended;
     rig.daemon().start();
     bool has_tier = false;
-    rig.daemon().on_core([&](server::Daemon& daemon) { has_tier = daemon.tier() != nullptr; });
+    rig.daemon().on_core([&](server::Daemon& daemon) { has_tier = daemon.tiers() != nullptr; });
     if (!has_tier) {
       ++without_manifest;
       const auto status = rig.daemon().connect()->status_json();
@@ -88,7 +88,7 @@ TEST(SsdRebuildCrash, Law08_KilledBeforeEachChangeOfANameARebuildCanBeDoneAgain)
     }
     const auto client = rig.daemon().connect();
     EXPECT_EQ(rig.hit_tokens(*client, 1, kTokens), static_cast<int>(kTokens));
-    rig.daemon().on_core([](server::Daemon& daemon) { daemon.tier()->check_invariants(); });
+    rig.daemon().on_core([](server::Daemon& daemon) { daemon.ssd_tier()->check_invariants(); });
     rig.daemon().stop();
   }
   EXPECT_GE(nth, 4) << "the superblock, two of the manifest, what was left";

@@ -73,13 +73,13 @@ class RebuildTest : public testing::Test {
     EXPECT_EQ(rig_.hit_tokens(*client, kAppendContext, kAppendTokens, small_append_layout()),
               static_cast<int>(kAppendTokens));
     EXPECT_EQ(rig_.status().loader.corrupt, 0u);
-    rig_.daemon().on_core([](server::Daemon& d) { d.tier()->check_invariants(); });
+    rig_.daemon().on_core([](server::Daemon& d) { d.ssd_tier()->check_invariants(); });
   }
   // The daemon serves RAM, and says what is to be done.
   void expect_tier_off(const std::string& reason) {
     const auto client = rig_.daemon().connect();
     bool has_tier = true;
-    rig_.daemon().on_core([&](server::Daemon& d) { has_tier = d.tier() != nullptr; });
+    rig_.daemon().on_core([&](server::Daemon& d) { has_tier = d.tiers() != nullptr; });
     EXPECT_FALSE(has_tier);
     const auto status = client->status_json();
     ASSERT_TRUE(status.ok());
@@ -197,7 +197,7 @@ TEST_F(RebuildTest, Law08_RolledBackManifestGivesMissesAndNoWrongByte) {
     meddle(d).empty_ssd();
   });
   ASSERT_TRUE(rig_.daemon().eventually([](server::Daemon& d) {
-    const auto space = d.tier()->status().space;
+    const auto space = ssd_status(d).space;
     return space.used_slots == 0 && space.freeing_slots == 0;
   }));
   {
@@ -218,7 +218,7 @@ TEST_F(RebuildTest, Law08_RolledBackManifestGivesMissesAndNoWrongByte) {
   for (uint64_t context = 2; context <= kContexts; ++context) {
     EXPECT_GE(loaded_tokens(*client, context, kTokens), 0);
   }
-  EXPECT_EQ(rig_.status().state, tiering::SsdState::kReadOnly) << "it knows that it lost changes";
+  EXPECT_EQ(rig_.status().state, tiering::TierMode::kReadOnly) << "it knows that it lost changes";
   EXPECT_NE(rig_.status().action.find("quirectl rebuild"), std::string::npos);
   // A rebuild has what is really there: the new context, and of the others what was not written to.
   rig_.daemon().stop();

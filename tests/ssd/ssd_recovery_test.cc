@@ -21,7 +21,7 @@ namespace quire::tests {
 
 using tiering::IoKind;
 using tiering::IoOp;
-using tiering::SsdState;
+using tiering::TierMode;
 
 namespace {
 
@@ -134,7 +134,7 @@ void fail_sync_once(FaultyEngine& engine) {
 bool recover(FaultySsd& ssd) {
   ssd.clear_faults();
   ssd.release_held();
-  return wait_for_state(ssd.rig(), SsdState::kOk);
+  return wait_for_state(ssd.rig(), TierMode::kOk);
 }
 
 // What reaches the file whose sync failed, once that is known.
@@ -241,9 +241,9 @@ TEST(SsdRecovery, Law09_FailedSyncOfNamesFailsTheBatch) {
     watch.fail(name, error);
     ssd.with_engine(hold_probe);
     rig.commit(*client, 2, kTokens, layout);
-    ASSERT_TRUE(wait_for_state(rig, SsdState::kReadOnly));
+    ASSERT_TRUE(wait_for_state(rig, TierMode::kReadOnly));
     watch.fail("", 0);
-    const tiering::SsdTierStatus status = rig.status();
+    const SsdStatus status = rig.status();
     EXPECT_NE(status.reason.find(std::strerror(error)), std::string::npos) << status.reason;
     EXPECT_EQ(status.health.space_errors, error == ENOSPC ? 1u : 0u);
     EXPECT_EQ(status.committer.failed_batches, 1u);
@@ -276,12 +276,12 @@ TEST(SsdRecovery, Law09_WhatCouldNotBeWrittenIsDemotedWhenTheDeviceWorksAgain) {
   const auto client = connect_lazily(ssd.daemon());
   ssd.add_fault({.kinds = kWrites, .from_then_on = true, .error = EIO});
   rig.commit(*client, 1, kTokens);
-  ASSERT_TRUE(wait_for_state(rig, SsdState::kReadOnly));
+  ASSERT_TRUE(wait_for_state(rig, TierMode::kReadOnly));
   EXPECT_NE(rig.status().reason.find("Input/output error"), std::string::npos);
   EXPECT_EQ(audit(rig), "");
   EXPECT_EQ(rig.counters().ssd_spans, 0u);
   ssd.clear_faults();
-  ASSERT_TRUE(wait_for_state(rig, SsdState::kOk));
+  ASSERT_TRUE(wait_for_state(rig, TierMode::kOk));
   ASSERT_TRUE(rig.settle());
   EXPECT_GT(rig.empty_ram(), 0u);
   EXPECT_TRUE(whole(try_hit(rig, *client, 1, kTokens)));
@@ -297,7 +297,7 @@ TEST(SsdRecovery, Law09_FileWhoseSyncFailedIsNeitherSyncedNorWrittenAgain) {
   ASSERT_TRUE(rig.settle());
   ssd.with_engine([&](FaultyEngine& engine) { watch.fail_sync(engine); });
   rig.commit(*client, 2, kTokens);
-  ASSERT_TRUE(wait_for_state(rig, SsdState::kReadOnly));
+  ASSERT_TRUE(wait_for_state(rig, TierMode::kReadOnly));
   EXPECT_EQ(rig.status().sealed_files, 1u);
   EXPECT_EQ(rig.status().health.sync_errors, 1u);
   EXPECT_EQ(audit(rig), "");
@@ -350,12 +350,12 @@ TEST(SsdRecovery, Law09_WhatWasWrittenDuringTheFailedSyncIsNotAcknowledged) {
   rig.commit(*client, 3, kTokens);
   // Written: all that was started, and nothing else can go on before the sync is told.
   ASSERT_TRUE(ssd.daemon().eventually([&](server::Daemon& daemon) {
-    const auto status = daemon.tier()->status();
+    const auto status = ssd_status(daemon);
     return status.queued == 0 && status.transfers > 1 && ssd.all_held_on_core();
   }));
   const uint64_t durable = rig.status().committer.durable_objects;
   ssd.release_held();
-  ASSERT_TRUE(wait_for_state(rig, SsdState::kReadOnly));
+  ASSERT_TRUE(wait_for_state(rig, TierMode::kReadOnly));
   EXPECT_EQ(audit(rig), "");
   EXPECT_EQ(rig.counters().ssd_spans, kTokens / 8);  // of the first context
   EXPECT_EQ(rig.status().committer.durable_objects, durable);
@@ -374,10 +374,10 @@ TEST(SsdRecovery, Law09_SealedFileKeepsWhatItHoldsWhenThereIsNoOther) {
   ASSERT_TRUE(rig.settle());
   ssd.with_engine(fail_sync_once);
   rig.commit(*client, 2, kTokens);
-  ASSERT_TRUE(wait_for_state(rig, SsdState::kReadOnly));
+  ASSERT_TRUE(wait_for_state(rig, TierMode::kReadOnly));
   ASSERT_TRUE(recover(ssd));
   ASSERT_TRUE(ssd.daemon().eventually(
-      [](server::Daemon& daemon) { return !daemon.tier()->status().blocked_by.empty(); }));
+      [](server::Daemon& daemon) { return !ssd_status(daemon).blocked_by.empty(); }));
   for (uint64_t context = 3; context <= 6; ++context) rig.commit(*client, context, kTokens);
   EXPECT_TRUE(serves_ram(rig, *client, 99));
   EXPECT_EQ(rig.counters().ssd_evicted, 0u);
@@ -396,7 +396,7 @@ TEST(SsdRecovery, WhatIsCommittedAgainWhileTheTierIsOffIsNoDuplicate) {
   rig.empty_ram();
   ssd.add_fault({.kinds = kReads, .action = FaultAction::kHold, .from_then_on = true});
   EXPECT_EQ(ssd.load_that_hangs(*client, 1, kTokens), model::Errc::kIoError);
-  ASSERT_TRUE(wait_for_state(rig, SsdState::kOff));
+  ASSERT_TRUE(wait_for_state(rig, TierMode::kOff));
 
   EXPECT_EQ(try_hit(rig, *client, 2, kTokens).announced_tokens, 0u);
   rig.commit(*client, 2, kTokens);
@@ -409,7 +409,7 @@ TEST(SsdRecovery, WhatIsCommittedAgainWhileTheTierIsOffIsNoDuplicate) {
 
   ssd.clear_faults();
   ssd.release_held();
-  ASSERT_TRUE(ssd.comes_to(SsdState::kOk));
+  ASSERT_TRUE(ssd.comes_to(TierMode::kOk));
   ASSERT_TRUE(ssd.settle());
   EXPECT_EQ(audit(rig), "");
   for (const bool restarted : {false, true}) {

@@ -7,9 +7,9 @@
 #include "tests/ssd/scratch_directory.h"
 #include "tests/support/oracle.h"
 #include "tests/support/small_layout.h"
+#include "tests/support/ssd_status.h"
 #include "tests/support/test_daemon.h"
 #include "tests/support/writer.h"
-#include "tiering/ssd_tier.h"
 
 namespace quire::tests {
 
@@ -38,7 +38,7 @@ class SsdRig {
   // Everything present has a durable copy.
   bool settle() {
     return daemon_.eventually(
-        [](server::Daemon& d) { return inspect(d).counters().all_on_ssd() && d.tier()->idle(); });
+        [](server::Daemon& d) { return inspect(d).counters().all_on_ssd() && d.tiers()->idle(); });
   }
   // What can leave RAM does. Returns how many nodes are on SSD only then.
   uint64_t empty_ram() {
@@ -49,9 +49,9 @@ class SsdRig {
     });
     return count;
   }
-  tiering::SsdTierStatus status() {
-    tiering::SsdTierStatus status;
-    daemon_.on_core([&](server::Daemon& d) { status = d.tier()->status(); });
+  SsdStatus status() {
+    SsdStatus status;
+    daemon_.on_core([&](server::Daemon& d) { status = ssd_status(d); });
     return status;
   }
   CacheCounters counters() { return daemon_.counters(); }

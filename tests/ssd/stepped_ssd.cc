@@ -28,7 +28,7 @@ SteppedSsd::~SteppedSsd() {
   clear_faults();
   with_engine([](FaultyEngine& engine) { engine.hold_all(false); });
   release_held();
-  EXPECT_TRUE(comes([](server::Daemon& daemon) { return daemon.tier()->idle(); }));
+  EXPECT_TRUE(comes([](server::Daemon& daemon) { return daemon.tiers()->idle(); }));
 }
 
 bool SteppedSsd::comes(const std::function<bool(server::Daemon&)>& condition) {
@@ -41,18 +41,17 @@ bool SteppedSsd::comes(const std::function<bool(server::Daemon&)>& condition) {
 
 bool SteppedSsd::settle() {
   return comes([](server::Daemon& daemon) {
-    return inspect(daemon).counters().all_on_ssd() && daemon.tier()->idle();
+    return inspect(daemon).counters().all_on_ssd() && daemon.tiers()->idle();
   });
 }
 
-bool SteppedSsd::comes_to(tiering::SsdState state) {
-  return comes([&](server::Daemon& daemon) { return daemon.tier()->status().state == state; });
+bool SteppedSsd::comes_to(tiering::TierMode state) {
+  return comes([&](server::Daemon& daemon) { return ssd_status(daemon).state == state; });
 }
 
 bool SteppedSsd::stands_still() {
-  return daemon().eventually([&](server::Daemon& daemon) {
-    return all_held_on_core() && daemon.tier()->status().checks == 0;
-  });
+  return daemon().eventually(
+      [&](server::Daemon& daemon) { return all_held_on_core() && ssd_status(daemon).checks == 0; });
 }
 
 model::Errc SteppedSsd::load_that_hangs(client::Client& client, uint64_t context, uint32_t tokens) {

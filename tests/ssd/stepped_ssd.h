@@ -6,7 +6,7 @@
 
 #include "tests/ssd/ssd_faults.h"
 #include "tests/support/manual_clock.h"
-#include "tiering/ssd_tier.h"
+#include "tests/support/ssd_status.h"
 
 namespace quire::tests {
 
@@ -34,7 +34,7 @@ class SteppedSsd : private SteppedSurroundings, public FaultySsd {
   // Its time goes on a little with each look. Must come within a minute of ours.
   bool comes(const std::function<bool(server::Daemon&)>& condition);
   bool settle();  // as SsdRig's
-  bool comes_to(tiering::SsdState state);
+  bool comes_to(tiering::TierMode state);
   // All that was submitted is held back, and nothing that came is still checked: the next step is
   // the test's.
   bool stands_still();

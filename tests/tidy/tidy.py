@@ -42,13 +42,13 @@ ROOMS = {
     "server/control": {"server/status", "server/sessions", "server/rings", "server/runtime"},
     "server/status": {"server/sessions", "server/rings", "server/runtime"},
 }
-LEAVES = {"server/options.h"}
+LEAVES = {"server/options.h", "tiering/tier.h"}
 # What a room may include of other folders, where that is less than its folder may.
 ROOM_FOLDERS = {"tiering/io": {"tiering", "model"}}
 # The attackers and their neighbour are programs that the tests and one bench start; benches look
 # into a cache as tests do.
 BENCHED_TESTS = ("tests/attacks/", "tests/support/inspector.h", "tests/support/meddler.h",
-                 "tests/support/object_maker.h")
+                 "tests/support/object_maker.h", "tests/support/ssd_status.h")
 # The decoder's numerics know nothing of Quire; only its engine includes them.
 REFERENCE_USERS = ("model/reference/", "client/engines/reference/", "tests/", "bench/")
 
@@ -81,7 +81,8 @@ BOUNDARY_HOME = "model/boundary.cc"
 # of the cache's parts.
 INSIDE_OF_CACHE = re.compile(r"\bcache\(\)\.store\(\)|->store\(\)|\bObjectStore\b|\bcache::Node\b|\bStoreCounters\b")
 INSIDERS = ("tests/cache/", "tests/support/inspector", "tests/support/meddler",
-            "tests/support/object_maker", "tests/support/tree_inspector")
+            "tests/support/memory_tier", "tests/support/object_maker",
+            "tests/support/tree_inspector", "tests/tiering/tier_rig")
 INCLUDE = re.compile(r'^\s*#include\s+(["<])([^">]+)[">]')
 
 

@@ -31,19 +31,19 @@ int64_t probe(SsdHealth& health, bool read_worked, bool write_worked, int64_t no
   return now_ns;
 }
 
-SsdHealth in_state(SsdState state) {
+SsdHealth in_state(TierMode state) {
   SsdHealth health(kOptions);
-  if (state == SsdState::kReadOnly) fail_write(health);
-  if (state == SsdState::kOff) health.hung("read of data.000000: no answer for 30 s", 0);
+  if (state == TierMode::kReadOnly) fail_write(health);
+  if (state == TierMode::kOff) health.hung("read of data.000000: no answer for 30 s", 0);
   EXPECT_EQ(health.state(), state);
   return health;
 }
 
-constexpr SsdState kStates[] = {SsdState::kOk, SsdState::kReadOnly, SsdState::kOff};
+constexpr TierMode kStates[] = {TierMode::kOk, TierMode::kReadOnly, TierMode::kOff};
 
 TEST(SsdHealth, StartsOkAndSilent) {
   SsdHealth health(kOptions);
-  EXPECT_EQ(health.state(), SsdState::kOk);
+  EXPECT_EQ(health.state(), TierMode::kOk);
   EXPECT_TRUE(health.may_read());
   EXPECT_TRUE(health.may_write());
   EXPECT_EQ(health.reason(), "");
@@ -52,16 +52,16 @@ TEST(SsdHealth, StartsOkAndSilent) {
 }
 
 TEST(SsdHealth, NamesAreThoseOfTheLaw) {
-  EXPECT_EQ(ssd_state_name(SsdState::kOk), "ok");
-  EXPECT_EQ(ssd_state_name(SsdState::kReadOnly), "read-only");
-  EXPECT_EQ(ssd_state_name(SsdState::kOff), "off");
+  EXPECT_EQ(tier_mode_name(TierMode::kOk), "ok");
+  EXPECT_EQ(tier_mode_name(TierMode::kReadOnly), "read-only");
+  EXPECT_EQ(tier_mode_name(TierMode::kOff), "off");
 }
 
 // Every state and every event: where it leads.
 TEST(SsdHealth, Law09_EachEventInEachState) {
-  using enum SsdState;
-  for (const SsdState from : kStates) {
-    SCOPED_TRACE(ssd_state_name(from));
+  using enum TierMode;
+  for (const TierMode from : kStates) {
+    SCOPED_TRACE(tier_mode_name(from));
     SsdHealth write = in_state(from);
     fail_write(write);
     EXPECT_EQ(write.state(), std::max(from, kReadOnly));
@@ -84,12 +84,12 @@ TEST(SsdHealth, Law09_EachEventInEachState) {
 }
 
 TEST(SsdHealth, Law09_EachProbeInEachState) {
-  using enum SsdState;
+  using enum TierMode;
   struct Case {
-    SsdState from;
+    TierMode from;
     bool read_worked;
     bool write_worked;
-    SsdState to;
+    TierMode to;
   };
   for (const Case& c : std::vector<Case>{{kReadOnly, true, true, kOk},
                                          {kReadOnly, true, false, kReadOnly},
@@ -101,7 +101,7 @@ TEST(SsdHealth, Law09_EachProbeInEachState) {
                                          {kOff, false, false, kOff}}) {
     SsdHealth health = in_state(c.from);
     probe(health, c.read_worked, c.write_worked, 0);
-    EXPECT_EQ(health.state(), c.to) << ssd_state_name(c.from) << c.read_worked << c.write_worked;
+    EXPECT_EQ(health.state(), c.to) << tier_mode_name(c.from) << c.read_worked << c.write_worked;
     EXPECT_EQ(health.counters().recoveries, c.to == c.from ? 0u : 1u);
     EXPECT_EQ(health.reason().empty(), c.to == kOk);
     EXPECT_EQ(health.action().empty(), c.to == kOk);
@@ -109,10 +109,10 @@ TEST(SsdHealth, Law09_EachProbeInEachState) {
 }
 
 TEST(SsdHealth, StateDecidesWhatMayBeDone) {
-  EXPECT_TRUE(in_state(SsdState::kReadOnly).may_read());
-  EXPECT_FALSE(in_state(SsdState::kReadOnly).may_write());
-  EXPECT_FALSE(in_state(SsdState::kOff).may_read());
-  EXPECT_FALSE(in_state(SsdState::kOff).may_write());
+  EXPECT_TRUE(in_state(TierMode::kReadOnly).may_read());
+  EXPECT_FALSE(in_state(TierMode::kReadOnly).may_write());
+  EXPECT_FALSE(in_state(TierMode::kOff).may_read());
+  EXPECT_FALSE(in_state(TierMode::kOff).may_write());
 }
 
 TEST(SsdHealth, OnlyReadsInARowCount) {
@@ -121,10 +121,10 @@ TEST(SsdHealth, OnlyReadsInARowCount) {
     fail_reads(health, 2);
     health.read_succeeded();
   }
-  EXPECT_EQ(health.state(), SsdState::kOk);
+  EXPECT_EQ(health.state(), TierMode::kOk);
   EXPECT_EQ(health.counters().read_errors, 20u);
   fail_reads(health, 3);
-  EXPECT_EQ(health.state(), SsdState::kOff);
+  EXPECT_EQ(health.state(), TierMode::kOff);
 }
 
 TEST(SsdHealth, ReadsAreCountedAnewAfterARecovery) {
@@ -132,9 +132,9 @@ TEST(SsdHealth, ReadsAreCountedAnewAfterARecovery) {
   fail_reads(health, 5);
   const int64_t now = probe(health, true, true, 0);
   fail_reads(health, 2, now);
-  EXPECT_EQ(health.state(), SsdState::kOk);
+  EXPECT_EQ(health.state(), TierMode::kOk);
   fail_reads(health, 1, now);
-  EXPECT_EQ(health.state(), SsdState::kOff);
+  EXPECT_EQ(health.state(), TierMode::kOff);
 }
 
 TEST(SsdHealth, ProbesAreSpacedByADoublingInterval) {
@@ -176,7 +176,7 @@ TEST(SsdHealth, AClockThatStepsBackOnlyDelays) {
   EXPECT_FALSE(health.probe_due(0));
   EXPECT_TRUE(health.probe_due(11 * kSecond));
   health.probe_finished(true, true, 5 * kSecond);
-  EXPECT_EQ(health.state(), SsdState::kOk);
+  EXPECT_EQ(health.state(), TierMode::kOk);
 }
 
 TEST(SsdHealth, ReadsThatWorkAgainAreProbedForWritesSoon) {
@@ -185,7 +185,7 @@ TEST(SsdHealth, ReadsThatWorkAgainAreProbedForWritesSoon) {
   int64_t now = 0;
   for (int i = 0; i < 5; ++i) now = probe(health, false, false, now);
   now = probe(health, true, false, now);
-  EXPECT_EQ(health.state(), SsdState::kReadOnly);
+  EXPECT_EQ(health.state(), TierMode::kReadOnly);
   EXPECT_NE(health.reason().find("write"), std::string::npos);
   EXPECT_TRUE(health.probe_due(now + kSecond));
 }
@@ -247,35 +247,35 @@ TEST(SsdHealth, TheActionDependsOnTheError) {
 
 TEST(SsdHealth, APinnedStateIsNeverProbedOrHealed) {
   SsdHealth health(kOptions);
-  health.pin_state(SsdState::kReadOnly, "an unknown feature", "upgrade the daemon");
+  health.pin_state(TierMode::kReadOnly, "an unknown feature", "upgrade the daemon");
   EXPECT_EQ(health.reason(), "an unknown feature");
   EXPECT_EQ(health.action(), "upgrade the daemon");
   EXPECT_FALSE(health.probe_due(INT64_MAX));
   health.probe_finished(true, true, 0);
-  EXPECT_EQ(health.state(), SsdState::kReadOnly);
+  EXPECT_EQ(health.state(), TierMode::kReadOnly);
   fail_reads(health, 3);
-  EXPECT_EQ(health.state(), SsdState::kOff);
+  EXPECT_EQ(health.state(), TierMode::kOff);
   EXPECT_FALSE(health.probe_due(INT64_MAX));
 }
 
 TEST(SsdHealth, APinDuringAProbeHolds) {
-  SsdHealth health = in_state(SsdState::kReadOnly);
+  SsdHealth health = in_state(TierMode::kReadOnly);
   EXPECT_TRUE(health.probe_due(kSecond));
-  health.pin_state(SsdState::kReadOnly, "chosen", "nothing");
+  health.pin_state(TierMode::kReadOnly, "chosen", "nothing");
   health.probe_finished(true, true, kSecond);
-  EXPECT_EQ(health.state(), SsdState::kReadOnly);
+  EXPECT_EQ(health.state(), TierMode::kReadOnly);
   EXPECT_EQ(health.reason(), "chosen");
 }
 
 TEST(SsdHealth, APinDoesNotHeal) {
-  SsdHealth health = in_state(SsdState::kOff);
-  health.pin_state(SsdState::kReadOnly, "chosen", "nothing");
-  EXPECT_EQ(health.state(), SsdState::kOff);
+  SsdHealth health = in_state(TierMode::kOff);
+  health.pin_state(TierMode::kReadOnly, "chosen", "nothing");
+  EXPECT_EQ(health.state(), TierMode::kOff);
   EXPECT_FALSE(health.probe_due(INT64_MAX));
 }
 
 TEST(SsdHealth, AReportWithoutAProbeChangesNothing) {
-  for (const SsdState state : kStates) {
+  for (const TierMode state : kStates) {
     SsdHealth health = in_state(state);
     health.probe_finished(true, true, 0);
     EXPECT_EQ(health.state(), state);
@@ -290,7 +290,7 @@ TEST(SsdHealth, RandomEventsKeepStateAndReasonTogether) {
   uint64_t recovered = 0;
   for (int i = 0; i < 20'000; ++i) {
     now += static_cast<int64_t>(random() % kSecond);
-    const SsdState before = health.state();
+    const TierMode before = health.state();
     switch (random() % 8) {
       case 0:
         fail_write(health, now);
@@ -313,8 +313,8 @@ TEST(SsdHealth, RandomEventsKeepStateAndReasonTogether) {
         continue;
     }
     ASSERT_GE(health.state(), before);
-    ASSERT_EQ(health.reason().empty(), health.state() == SsdState::kOk);
-    ASSERT_EQ(health.action().empty(), health.state() == SsdState::kOk);
+    ASSERT_EQ(health.reason().empty(), health.state() == TierMode::kOk);
+    ASSERT_EQ(health.action().empty(), health.state() == TierMode::kOk);
   }
   EXPECT_GT(recovered, 100u);
   EXPECT_EQ(health.counters().recoveries, recovered);

@@ -32,15 +32,12 @@ void SsdCommitter::merge(Erasure&& erasure) {
   known.held.insert(known.held.end(), erasure.held.begin(), erasure.held.end());
 }
 
-void SsdCommitter::take_releases() {
-  std::vector<cache::GivenUpCopy>& releases = parts_.cache->store().given_up();
-  for (const cache::GivenUpCopy& release : releases) add_release(release);
-  releases.clear();
-}
-
 bool SsdCommitter::evict_one() {
   if (!parts_.cache->evictor().evict_copy(model::TierId::kSsd)) return false;
-  take_releases();
+  // At once: whoever makes room asks how much is on its way.
+  std::vector<cache::GivenUpCopy>& given_up = parts_.cache->store().given_up();
+  for (const cache::GivenUpCopy& copy : given_up) add_release(copy);
+  given_up.clear();
   return true;
 }
 

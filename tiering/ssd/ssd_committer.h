@@ -63,8 +63,8 @@ class SsdCommitter {
 
   // A demotion whose objects [0, run.keys.size()) are all written.
   void add_written(Transfer* transfer) { written_.push_back(transfer); }
-  // Copies that the cache needs no more. What is kept behind one in its run goes with it.
-  void take_releases();
+  // A copy that the cache needs no more. What is kept behind it in its run goes with it.
+  void add_release(const cache::GivenUpCopy& release);
   // Drops the least useful copy, whose slots count as freeing from now on; false: all are in use.
   bool evict_one();
   // What was kept and is wanted no more.
@@ -89,7 +89,6 @@ class SsdCommitter {
     std::vector<SsdSlot> slots;
     std::vector<uint32_t> held;  // regions that are, for this run
   };
-  void add_release(const cache::GivenUpCopy& release);
   model::RootId root_of(const Transfer& transfer) const;
   bool drop_hopeless();
   void fail_unnamed(Transfer* transfer);

@@ -41,22 +41,10 @@ constexpr std::string_view kHangAction =
 
 }  // namespace
 
-std::string_view ssd_state_name(SsdState state) {
-  switch (state) {
-    case SsdState::kOk:
-      return "ok";
-    case SsdState::kReadOnly:
-      return "read-only";
-    case SsdState::kOff:
-      return "off";
-  }
-  return "unknown";
-}
-
 void SsdHealth::read_failed(int error, std::string_view what, int64_t now_ns) {
   ++counters_.read_errors;
   if (++reads_failed_ < options_.reads_failed_to_off) return;
-  degrade(SsdState::kOff,
+  degrade(TierMode::kOff,
           std::to_string(reads_failed_) + " reads failed in a row, the last: " + one_line(what),
           action_for(error), now_ns);
 }
@@ -67,7 +55,7 @@ void SsdHealth::count_write_error(int error, model::Counter& counter) {
 
 void SsdHealth::write_failed(int error, std::string_view what, int64_t now_ns) {
   count_write_error(error, counters_.write_errors);
-  degrade(SsdState::kReadOnly, one_line(what), action_for(error), now_ns);
+  degrade(TierMode::kReadOnly, one_line(what), action_for(error), now_ns);
 }
 
 void SsdHealth::open_failed(const model::Error& error, int64_t now_ns) {
@@ -78,16 +66,16 @@ void SsdHealth::open_failed(const model::Error& error, int64_t now_ns) {
 
 void SsdHealth::sync_failed(int error, std::string_view what, int64_t now_ns) {
   count_write_error(error, counters_.sync_errors);
-  degrade(SsdState::kReadOnly, one_line(what), action_for(error), now_ns);
+  degrade(TierMode::kReadOnly, one_line(what), action_for(error), now_ns);
 }
 
 void SsdHealth::hung(std::string_view what, int64_t now_ns) {
   ++counters_.hangs;
-  degrade(SsdState::kOff, one_line(what), kHangAction, now_ns);
+  degrade(TierMode::kOff, one_line(what), kHangAction, now_ns);
 }
 
-void SsdHealth::pin_state(SsdState state, std::string_view reason, std::string_view action) {
-  if (state == SsdState::kOk) return;
+void SsdHealth::pin_state(TierMode state, std::string_view reason, std::string_view action) {
+  if (state == TierMode::kOk) return;
   pinned_ = true;
   if (state < state_) return;
   state_ = state;
@@ -95,10 +83,10 @@ void SsdHealth::pin_state(SsdState state, std::string_view reason, std::string_v
   action_ = one_line(action);
 }
 
-void SsdHealth::degrade(SsdState state, std::string reason, std::string_view action,
+void SsdHealth::degrade(TierMode state, std::string reason, std::string_view action,
                         int64_t now_ns) {
   if (state <= state_) return;
-  const bool relapse = state_ == SsdState::kOk && counters_.recoveries > 0 &&
+  const bool relapse = state_ == TierMode::kOk && counters_.recoveries > 0 &&
                        now_ns - recovered_at_ns_ < options_.last_probe_ns;
   probe_interval_ns_ =
       relapse ? std::min(2 * probe_interval_ns_, options_.last_probe_ns) : options_.first_probe_ns;
@@ -109,15 +97,15 @@ void SsdHealth::degrade(SsdState state, std::string reason, std::string_view act
 }
 
 bool SsdHealth::probe_due(int64_t now_ns) {
-  if (state_ == SsdState::kOk || pinned_ || probing_ || now_ns < next_probe_ns_) return false;
+  if (state_ == TierMode::kOk || pinned_ || probing_ || now_ns < next_probe_ns_) return false;
   probing_ = true;
   ++counters_.probes;
   return true;
 }
 
 void SsdHealth::probe_finished(bool read_worked, bool write_worked, int64_t now_ns) {
-  if (!std::exchange(probing_, false) || pinned_ || state_ == SsdState::kOk) return;
-  if (!read_worked || (!write_worked && state_ == SsdState::kReadOnly)) {
+  if (!std::exchange(probing_, false) || pinned_ || state_ == TierMode::kOk) return;
+  if (!read_worked || (!write_worked && state_ == TierMode::kReadOnly)) {
     probe_interval_ns_ = std::min(2 * probe_interval_ns_, options_.last_probe_ns);
     next_probe_ns_ = now_ns + probe_interval_ns_;
     return;
@@ -126,12 +114,12 @@ void SsdHealth::probe_finished(bool read_worked, bool write_worked, int64_t now_
   recovered_at_ns_ = now_ns;
   reads_failed_ = 0;
   if (write_worked) {
-    state_ = SsdState::kOk;
+    state_ = TierMode::kOk;
     reason_.clear();
     action_.clear();
     return;
   }
-  state_ = SsdState::kReadOnly;
+  state_ = TierMode::kReadOnly;
   reason_ = "reads work again, a probe of a write failed";
   action_ = action_for(EIO);
   probe_interval_ns_ = options_.first_probe_ns;

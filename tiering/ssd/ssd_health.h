@@ -21,11 +21,9 @@
 
 #include "model/metrics.h"
 #include "model/result.h"
+#include "tiering/tier.h"
 
 namespace quire::tiering {
-
-enum class SsdState : uint8_t { kOk = 0, kReadOnly = 1, kOff = 2 };
-std::string_view ssd_state_name(SsdState state);  // ok, read-only, off
 
 struct SsdHealthOptions {
   uint32_t reads_failed_to_off = 8;        // in a row
@@ -48,9 +46,9 @@ class SsdHealth {
  public:
   explicit SsdHealth(const SsdHealthOptions& options) : options_(options) {}
 
-  SsdState state() const { return state_; }
-  bool may_read() const { return state_ != SsdState::kOff; }
-  bool may_write() const { return state_ == SsdState::kOk; }
+  TierMode state() const { return state_; }
+  bool may_read() const { return tiering::may_read(state_); }
+  bool may_write() const { return tiering::may_write(state_); }
   const std::string& reason() const { return reason_; }  // one line; empty when ok
   const std::string& action() const { return action_; }  // what an operator can do
 
@@ -67,7 +65,7 @@ class SsdHealth {
   void hung(std::string_view what, int64_t now_ns);
   // For good, until restart: an operator's choice or a directory that may only be read. Never
   // probed, because a probe writes; failures may still make it worse.
-  void pin_state(SsdState state, std::string_view reason, std::string_view action);
+  void pin_state(TierMode state, std::string_view reason, std::string_view action);
 
   // True once when it is time to try the device again; the caller then performs a probe (write and
   // read back) and reports it. A report that no probe is due for (of one given up) changes nothing.
@@ -78,10 +76,10 @@ class SsdHealth {
 
  private:
   void count_write_error(int error, model::Counter& counter);
-  void degrade(SsdState state, std::string reason, std::string_view action, int64_t now_ns);
+  void degrade(TierMode state, std::string reason, std::string_view action, int64_t now_ns);
 
   SsdHealthOptions options_;
-  SsdState state_ = SsdState::kOk;
+  TierMode state_ = TierMode::kOk;
   bool pinned_ = false;
   bool probing_ = false;
   uint32_t reads_failed_ = 0;

@@ -61,7 +61,9 @@ bool SsdMover::moves_for(model::DomainId domain) const {
   const cache::PrefixTree& tree = parts_.cache->store().tree();
   return std::any_of(transfers_.begin(), transfers_.end(), [&](const Transfer& transfer) {
     if (!transfer.in_use || transfer.object_count == 0) return false;
-    const model::RootId root{tree.node(transfer.objects[0].node).root()};
+    const Node& link = tree.node(transfer.objects[0].node);
+    if (!link.is_object()) return false;  // settled already, and gone
+    const model::RootId root{link.root()};
     return parts_.cache->names().root(root).key.domain == domain;
   });
 }

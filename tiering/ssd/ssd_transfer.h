@@ -14,7 +14,6 @@
 #include <cstdint>
 #include <vector>
 
-#include "cache/objects/pin.h"
 #include "model/ids.h"
 #include "tiering/disk/manifest.h"
 #include "tiering/disk/ssd_format.h"
@@ -48,7 +47,6 @@ struct ObjectTask : CopyTask {
 
 struct TransferObject {
   model::NodeId node;
-  cache::Pin pin;           // until its owner has taken note of its end
   uint32_t first_page = 0;  // in Transfer::pages
   uint32_t page_count = 0;
   uint32_t ops_left = 0;
@@ -80,8 +78,7 @@ struct Transfer {
   TransferKind kind = TransferKind::kPromote;
   TransferClass priority = TransferClass::kInteractive;
   bool layer_major = false;  // promote: pages of lower layers first, over all objects
-  uint64_t load = 0;         // promote: the tag of the load it is for, and what that counts of it
-  uint64_t load_bytes = 0;
+  uint32_t job = 0;          // demote, promote: of whom stands above the tier; its nodes are pinned
   SsdSlot first;
   uint32_t object_count = 0;
   uint32_t handled = 0;  // settled objects that the owner has taken note of
@@ -98,13 +95,9 @@ struct Transfer {
   uint64_t stored_slot_bytes = 0;
   int64_t progress_ns = 0;  // of those in flight: the first was issued, or one came back
   bool hung_reported = false;
-  // Demote only: the parent's copy stays, or the child's would be lost with it.
-  cache::Pin parent_pin;
   // Demote only, for the manifest.
   RunRecord run;
-  int64_t since_ns = 0;       // its oldest object became a candidate
   uint64_t stored_bytes = 0;  // of its operations
-  uint64_t ram_bytes = 0;     // pinned by a demotion
 };
 
 }  // namespace quire::tiering

@@ -9,9 +9,10 @@
 
 #include "allocator/flat_array.h"
 #include "cache/cache.h"
+#include "cache/objects/pin.h"
 #include "model/metrics.h"
 #include "tiering/ssd/ssd_mover.h"
-#include "tiering/ssd_demoter.h"
+#include "tiering/tier.h"
 
 namespace quire::tiering {
 
@@ -30,34 +31,36 @@ struct ScrubStatus {
 class SsdScrubber {
  public:
   static model::Result<std::unique_ptr<SsdScrubber>> create(cache::Cache* cache, SsdMover* mover,
-                                                            SsdFiles* files, SsdDemoter* demoter);
+                                                            SsdFiles* files,
+                                                            std::vector<TierEvent>* events);
 
   // One pass, or with `forever` one after the other.
   void start(uint64_t bytes_per_second, bool forever, int64_t now_ns);
   void stop() { status_.running = false; }
   bool step(int64_t now_ns);
-  void on_settled(Transfer& transfer, int64_t now_ns);
+  void on_settled(Transfer& transfer);
   ScrubStatus status() const;
 
  private:
-  SsdScrubber(cache::Cache* cache, SsdMover* mover, SsdFiles* files, SsdDemoter* demoter,
+  SsdScrubber(cache::Cache* cache, SsdMover* mover, SsdFiles* files, std::vector<TierEvent>* events,
               allocator::ReservedMemory scratch)
       : cache_(cache),
         mover_(mover),
         files_(files),
-        demoter_(demoter),
+        events_(events),
         scratch_(std::move(scratch)) {}
   bool check_next();
   // Memory to read an object of so many bytes into; null: there is none.
   std::byte* scratch_for(uint64_t bytes);
-  void write_again(model::NodeId node, int64_t now_ns);
+  void write_again(model::NodeId node);
 
   cache::Cache* cache_;
   SsdMover* mover_;
   SsdFiles* files_;
-  SsdDemoter* demoter_;
+  std::vector<TierEvent>* events_;  // where it says what is to be written again
   allocator::ReservedMemory scratch_;
   std::optional<allocator::ReservedMemory> large_;  // for one that is larger, while it is checked
+  cache::Pin checked_;                              // the object that is being read
   ScrubStatus status_;
   bool forever_ = false;
   bool reading_ = false;

@@ -1,4 +1,4 @@
-#include "tiering/ssd_admission.h"
+#include "tiering/admission.h"
 
 #include <gtest/gtest.h>
 
@@ -24,22 +24,22 @@ model::Hash256 hash_of(uint64_t id) {
   return hash;
 }
 
-SsdAdmission with_budget(uint64_t bytes_per_day, int64_t now_ns = 0) {
-  return SsdAdmission({.bytes_per_day = bytes_per_day}, now_ns);
+Admission with_budget(uint64_t bytes_per_day, int64_t now_ns = 0) {
+  return Admission({.bytes_per_day = bytes_per_day}, now_ns);
 }
 
-AdmissionVerdict admit(SsdAdmission& admission, uint64_t bytes, int64_t now_ns) {
+AdmissionVerdict admit(Admission& admission, uint64_t bytes, int64_t now_ns) {
   return admission.admit(hash_of(1), false, bytes, now_ns);
 }
 
 // Bytes admitted piece by piece until one is refused.
-uint64_t spend(SsdAdmission& admission, int64_t now_ns) {
+uint64_t spend(Admission& admission, int64_t now_ns) {
   uint64_t bytes = 0;
   while (admit(admission, kPiece, now_ns) == AdmissionVerdict::kAdmitted) bytes += kPiece;
   return bytes;
 }
 
-TEST(SsdAdmission, RulesHaveNames) {
+TEST(Admission, RulesHaveNames) {
   for (const auto rule :
        {AdmissionRule::kAll, AdmissionRule::kInteractive, AdmissionRule::kSecondUse}) {
     const auto parsed = parse_admission_rule(admission_rule_name(rule));
@@ -52,8 +52,8 @@ TEST(SsdAdmission, RulesHaveNames) {
   EXPECT_NE(parse_admission_rule("x").error().text.find("second-use"), std::string::npos);
 }
 
-TEST(SsdAdmission, WithoutALimitEverythingIsAdmitted) {
-  SsdAdmission admission({}, 0);
+TEST(Admission, WithoutALimitEverythingIsAdmitted) {
+  Admission admission({}, 0);
   EXPECT_EQ(admission.budget_left_bytes(0), UINT64_MAX);
   for (int i = 0; i < 100; ++i) {
     EXPECT_EQ(admit(admission, 1ull << 40, 0), AdmissionVerdict::kAdmitted);
@@ -61,8 +61,8 @@ TEST(SsdAdmission, WithoutALimitEverythingIsAdmitted) {
   EXPECT_EQ(admission.counters().admitted_bytes, 100ull << 40);
 }
 
-TEST(SsdAdmission, ABurstSpendsAtMostAnHour) {
-  SsdAdmission admission = with_budget(kDay);
+TEST(Admission, ABurstSpendsAtMostAnHour) {
+  Admission admission = with_budget(kDay);
   EXPECT_EQ(admission.budget_left_bytes(0), kHourBytes);
   EXPECT_EQ(spend(admission, 0), kHourBytes);
   EXPECT_EQ(admission.budget_left_bytes(0), 0u);
@@ -70,8 +70,8 @@ TEST(SsdAdmission, ABurstSpendsAtMostAnHour) {
   EXPECT_EQ(admission.counters().admitted, kHourBytes / kPiece);
 }
 
-TEST(SsdAdmission, TheBucketRefillsEvenly) {
-  SsdAdmission admission = with_budget(kDay, 77 * kHour);
+TEST(Admission, TheBucketRefillsEvenly) {
+  Admission admission = with_budget(kDay, 77 * kHour);
   spend(admission, 77 * kHour);
   EXPECT_EQ(admission.budget_left_bytes(77 * kHour + kHour / 2), kHourBytes / 2);
   EXPECT_EQ(spend(admission, 77 * kHour + kHour / 4), kHourBytes / 4);
@@ -79,31 +79,31 @@ TEST(SsdAdmission, TheBucketRefillsEvenly) {
   EXPECT_EQ(spend(admission, 77 * kHour + kHour / 2), kHourBytes / 4);
 }
 
-TEST(SsdAdmission, ManySmallStepsRefillAsMuchAsOneLargeOne) {
-  SsdAdmission admission = with_budget(1000);  // less than a byte a minute
+TEST(Admission, ManySmallStepsRefillAsMuchAsOneLargeOne) {
+  Admission admission = with_budget(1000);  // less than a byte a minute
   EXPECT_EQ(admit(admission, 41, 0), AdmissionVerdict::kAdmitted);
   for (int64_t now = 0; now <= kHour; now += kSecond / 2) admit(admission, 1000, now);
   EXPECT_EQ(admission.counters().admitted, 2u);  // the full bucket's one, after an hour less 0.67 B
   EXPECT_EQ(admission.counters().admitted_bytes, 1041u);
 }
 
-TEST(SsdAdmission, AWholeDayIsTheBudgetAndTheFirstHour) {
-  SsdAdmission admission = with_budget(kDay);
+TEST(Admission, AWholeDayIsTheBudgetAndTheFirstHour) {
+  Admission admission = with_budget(kDay);
   uint64_t bytes = 0;
   for (int64_t now = 0; now <= 24 * kHour; now += 7 * kSecond) bytes += spend(admission, now);
   EXPECT_LE(bytes, kDay + kHourBytes);
   EXPECT_GE(bytes, kDay + kHourBytes - kHourBytes / 100);
 }
 
-TEST(SsdAdmission, AClockThatJumpsAheadRefillsAnHourAtMost) {
-  SsdAdmission admission = with_budget(kDay);
+TEST(Admission, AClockThatJumpsAheadRefillsAnHourAtMost) {
+  Admission admission = with_budget(kDay);
   spend(admission, 0);
   EXPECT_EQ(admission.budget_left_bytes(10'000 * kHour), kHourBytes);
   EXPECT_EQ(spend(admission, INT64_MAX), kHourBytes);
 }
 
-TEST(SsdAdmission, AClockThatStepsBackRefillsNothing) {
-  SsdAdmission admission = with_budget(kDay, 10 * kHour);
+TEST(Admission, AClockThatStepsBackRefillsNothing) {
+  Admission admission = with_budget(kDay, 10 * kHour);
   spend(admission, 10 * kHour);
   for (int i = 0; i < 10; ++i) {
     EXPECT_EQ(spend(admission, 9 * kHour), 0u);
@@ -113,8 +113,8 @@ TEST(SsdAdmission, AClockThatStepsBackRefillsNothing) {
   EXPECT_EQ(spend(admission, 10 * kHour + kHour / 2), kHourBytes / 2);
 }
 
-TEST(SsdAdmission, ALargeObjectTakesAFullBucketAndLeavesADebt) {
-  SsdAdmission admission = with_budget(kDay);
+TEST(Admission, ALargeObjectTakesAFullBucketAndLeavesADebt) {
+  Admission admission = with_budget(kDay);
   EXPECT_EQ(admit(admission, 3 * kHourBytes, 0), AdmissionVerdict::kAdmitted);
   EXPECT_EQ(admission.budget_left_bytes(0), 0u);
   EXPECT_EQ(admission.budget_left_bytes(2 * kHour - kSecond), 0u);
@@ -125,15 +125,15 @@ TEST(SsdAdmission, ALargeObjectTakesAFullBucketAndLeavesADebt) {
   EXPECT_EQ(admit(admission, 3 * kHourBytes, 4 * kHour), AdmissionVerdict::kAdmitted);
 }
 
-TEST(SsdAdmission, InteractiveRefusesBatch) {
-  SsdAdmission admission({.rule = AdmissionRule::kInteractive}, 0);
+TEST(Admission, InteractiveRefusesBatch) {
+  Admission admission({.rule = AdmissionRule::kInteractive}, 0);
   EXPECT_EQ(admission.admit(hash_of(1), true, 1, 0), AdmissionVerdict::kRefusedByRule);
   EXPECT_EQ(admission.admit(hash_of(1), false, 1, 0), AdmissionVerdict::kAdmitted);
   EXPECT_EQ(admission.counters().refused_by_rule, 1u);
 }
 
-TEST(SsdAdmission, SecondUseAdmitsWhatWasUsedTwice) {
-  SsdAdmission admission({.rule = AdmissionRule::kSecondUse, .bytes_per_day = kDay}, 0);
+TEST(Admission, SecondUseAdmitsWhatWasUsedTwice) {
+  Admission admission({.rule = AdmissionRule::kSecondUse, .bytes_per_day = kDay}, 0);
   EXPECT_EQ(admit(admission, 1, 0), AdmissionVerdict::kRefusedByRule);
   admission.note_use(hash_of(1));
   EXPECT_EQ(admit(admission, 1, 0), AdmissionVerdict::kRefusedByRule);
@@ -144,8 +144,8 @@ TEST(SsdAdmission, SecondUseAdmitsWhatWasUsedTwice) {
   EXPECT_EQ(admission.counters().refused_by_rule, 3u);
 }
 
-TEST(SsdAdmission, FrequencyIsNeverTooSmallAndSeldomTooLarge) {
-  SsdAdmission admission({}, 0);
+TEST(Admission, FrequencyIsNeverTooSmallAndSeldomTooLarge) {
+  Admission admission({}, 0);
   std::mt19937_64 random(5);
   std::map<uint64_t, uint32_t> truth;
   for (int i = 0; i < 60'000; ++i) {
@@ -167,8 +167,8 @@ TEST(SsdAdmission, FrequencyIsNeverTooSmallAndSeldomTooLarge) {
   EXPECT_LT(false_second, 200u);
 }
 
-TEST(SsdAdmission, FrequencyEndsAtItsMaximum) {
-  SsdAdmission admission({}, 0);
+TEST(Admission, FrequencyEndsAtItsMaximum) {
+  Admission admission({}, 0);
   for (uint32_t i = 1; i < 1000; ++i) {
     admission.note_use(hash_of(3));
     ASSERT_EQ(admission.frequency(hash_of(3)), std::min(i, kMaxFrequency));
@@ -176,8 +176,8 @@ TEST(SsdAdmission, FrequencyEndsAtItsMaximum) {
 }
 
 // Counters next to each other in a word must not leak into each other.
-TEST(SsdAdmission, NeighboursStayApart) {
-  SsdAdmission admission({}, 0);
+TEST(Admission, NeighboursStayApart) {
+  Admission admission({}, 0);
   const auto at = [](uint8_t counter) {
     model::Hash256 hash;
     for (uint32_t row = 0; row < kSketchRows; ++row) hash.bytes[8 * row] = counter;
@@ -193,8 +193,8 @@ TEST(SsdAdmission, NeighboursStayApart) {
   }
 }
 
-TEST(SsdAdmission, TheSketchAges) {
-  SsdAdmission admission({}, 0);
+TEST(Admission, TheSketchAges) {
+  Admission admission({}, 0);
   constexpr uint64_t kPeriod = 8ull * kSketchWidth;
   for (int i = 0; i < 9; ++i) admission.note_use(hash_of(1));
   for (int i = 0; i < 2; ++i) admission.note_use(hash_of(2));

@@ -1,4 +1,4 @@
-#include "tiering/ssd_loader.h"
+#include "tiering/loads.h"
 
 #include <algorithm>
 #include <string>
@@ -21,18 +21,13 @@ constexpr uint32_t kLetGoPerStep = 1024;  // unpinned: some 50 us
 // What the device could not read is remembered for so many objects; others count as corrupt.
 constexpr size_t kMaxUnreadable = 1 << 16;
 
-// Under way for one load: more than the mover has in flight, so that the device is never idle, and
+// Under way for one load: more than a tier has in flight, so that its device is never idle, and
 // little enough that a load which comes later does not wait for all of this one.
 constexpr uint64_t kLoadBytes = 64 << 20;
 
-TransferClass class_of(model::LoadClass load_class) {
-  return load_class == model::LoadClass::kBatch ? TransferClass::kBatch
-                                                : TransferClass::kInteractive;
-}
-
 }  // namespace
 
-SsdLoader::~SsdLoader() {
+Loads::~Loads() {
   while (!loads_.empty()) cancel(loads_.begin()->first);
   while (let_go(kLetGoPerStep)) {
   }
@@ -40,13 +35,29 @@ SsdLoader::~SsdLoader() {
 
 // Loads share the device, so of a longer one it waits for as much as it reads itself, or for what
 // that one has under way. Asked many times in one match: never a walk over the loads.
-uint64_t SsdLoader::estimate_us(uint64_t bytes) const {
+uint64_t Loads::estimate_us(uint64_t bytes) const {
   const uint64_t beyond = bytes - std::min(bytes, kLoadBytes);
   const uint64_t others = std::min(bytes_left_, near_bytes_left_ + beyond * interactive_count_);
-  return parts_.estimator->estimate_us(bytes, others);
+  Tier* tier = first_readable();
+  return tier == nullptr ? 0 : tier->estimator().estimate_us(bytes, others);
 }
 
-void SsdLoader::set_bytes_left(Load& load, uint64_t bytes) {
+Tier* Loads::first_readable() const {
+  const auto found = std::find_if(tiers_.begin(), tiers_.end(), [](const Tier* tier) {
+    return tier != nullptr && may_read(tier->mode());
+  });
+  return found == tiers_.end() ? nullptr : *found;
+}
+
+Tier* Loads::source_of(NodeId node) const {
+  const Node& link = cache_->store().tree().node(node);
+  const auto found = std::find_if(tiers_.begin(), tiers_.end(), [&](const Tier* tier) {
+    return tier != nullptr && link.is_in(tier->id()) && may_read(tier->mode());
+  });
+  return found == tiers_.end() ? nullptr : *found;
+}
+
+void Loads::set_bytes_left(Load& load, uint64_t bytes) {
   if (load.load_class == model::LoadClass::kInteractive) {
     bytes_left_ += bytes - load.bytes_left;  // unsigned arithmetic wraps as wanted
     near_bytes_left_ += std::min(bytes, kLoadBytes) - std::min(load.bytes_left, kLoadBytes);
@@ -54,8 +65,7 @@ void SsdLoader::set_bytes_left(Load& load, uint64_t bytes) {
   load.bytes_left = bytes;
 }
 
-model::Result<void> SsdLoader::check_bounds(const LoadRequest& request,
-                                            model::DomainId domain) const {
+model::Result<void> Loads::check_bounds(const LoadRequest& request, model::DomainId domain) const {
   if (loads_.size() >= kMaxLoads) {
     return model::make_error(Errc::kBusy, "4,096 loads are under way");
   }
@@ -70,10 +80,10 @@ model::Result<void> SsdLoader::check_bounds(const LoadRequest& request,
   return {};
 }
 
-model::Result<void> SsdLoader::check_fits(model::DomainId domain, uint64_t bytes) const {
-  ObjectStore& store = parts_.cache->store();
+model::Result<void> Loads::check_fits(model::DomainId domain, uint64_t bytes) const {
+  ObjectStore& store = cache_->store();
   if (bytes <= store.pool().usage(domain).segment_bytes) return {};
-  const uint64_t reach = parts_.cache->room().taker().reach_bytes(domain);
+  const uint64_t reach = cache_->room().taker().reach_bytes(domain);
   if (bytes <= reach) return {};
   return model::make_error(Errc::kResourceExhausted,
                            "this load takes " + std::to_string(bytes) +
@@ -81,24 +91,26 @@ model::Result<void> SsdLoader::check_fits(model::DomainId domain, uint64_t bytes
                                std::to_string(reach) + "; load fewer blocks at a time");
 }
 
-model::Result<void> SsdLoader::start(const LoadRequest& request) {
-  if (!parts_.health->may_read()) {
-    return model::make_error(Errc::kUnavailable, "the SSD tier is off: " + parts_.health->reason());
+model::Result<void> Loads::start(const LoadRequest& request) {
+  const Tier* tier = source_of(request.nodes.front());
+  if (tier == nullptr) {
+    return model::make_error(Errc::kUnavailable, "the tier that has these objects is off");
   }
-  ObjectStore& store = parts_.cache->store();
+  ObjectStore& store = cache_->store();
   const model::RootId root{store.tree().node(request.nodes.front()).root()};
-  const model::DomainId domain = parts_.cache->names().root(root).key.domain;
+  const model::DomainId domain = cache_->names().root(root).key.domain;
   QUIRE_TRY(check_bounds(request, domain));
   uint64_t bytes = 0;
-  for (const NodeId node : request.nodes) bytes += parts_.mover->object_bytes(node);
+  for (const NodeId node : request.nodes) bytes += object_bytes(store.presence().plan_of(node));
   QUIRE_TRY(check_fits(domain, bytes));
   auto load = std::make_unique<Load>();
   load->tag = request.tag;
   load->domain = domain;
   load->load_class = request.load_class;
   load->order = request.order;
-  load->started_ns = parts_.clock->now_ns();
+  load->started_ns = clock_->now_ns();
   load->deadline_ns = request.deadline_ns;
+  load->from = tier->id();
   load->nodes.reserve(request.nodes.size());
   for (const NodeId node : request.nodes) {
     load->nodes.emplace_back(&store, node, cache::PinKind::kResidency);
@@ -117,30 +129,30 @@ model::Result<void> SsdLoader::start(const LoadRequest& request) {
   }
   queue.loads.insert(place, load.get());
   loads_.emplace(load->tag, std::move(load));
-  ++counters_.started;
+  ++counters_of(tier->id()).started;
   return {};
 }
 
-NodeId SsdLoader::next_missing(uint64_t tag) const {
+NodeId Loads::next_missing(uint64_t tag) const {
   const auto found = loads_.find(tag);
   if (found == loads_.end() || found->second->head == found->second->nodes.size()) return {};
   return found->second->nodes[found->second->head].node();
 }
 
-bool SsdLoader::needs_slots(NodeId node) const {
-  const Node& link = parts_.cache->store().tree().node(node);
+bool Loads::needs_slots(NodeId node) const {
+  const Node& link = cache_->store().tree().node(node);
   return !link.is_in_ram() && !link.is_moving();
 }
 
-std::span<const SlotId> SsdLoader::slots_of(const Load& load, size_t index) const {
+std::span<const SlotId> Loads::slots_of(const Load& load, size_t index) const {
   const uint32_t begin = index == 0 ? 0 : load.slot_ends[index - 1];
   return std::span(load.slots).subspan(begin, load.slot_ends[index] - begin);
 }
 
 // Slots behind those of the node before, so that a run lies adjacent in RAM too.
-bool SsdLoader::reserve_node(Load& load, NodeId node, Reserved& outcome) {
-  ObjectStore& store = parts_.cache->store();
-  const cache::Root& root = parts_.cache->names().root(store.tree().node(node).root());
+bool Loads::reserve_node(Load& load, NodeId node, Reserved& outcome) {
+  ObjectStore& store = cache_->store();
+  const cache::Root& root = cache_->names().root(store.tree().node(node).root());
   const std::vector<model::PlannedPage>& plan = store.presence().plan_of(node).pages;
   const std::span<const SlotId> before =
       load.reserved == 0 ? std::span<const SlotId>() : slots_of(load, load.reserved - 1);
@@ -150,7 +162,7 @@ bool SsdLoader::reserve_node(Load& load, NodeId node, Reserved& outcome) {
         before.size() == plan.size() ? load.slots[start - plan.size() + i] : SlotId{};
     SlotId slot;
     const cache::Room room =
-        parts_.cache->room().allocate(root.classes[plan[i].group], root.key.domain, after, slot);
+        cache_->room().allocate(root.classes[plan[i].group], root.key.domain, after, slot);
     if (room == cache::Room::kHave) {
       load.slots.push_back(slot);
       continue;
@@ -163,7 +175,7 @@ bool SsdLoader::reserve_node(Load& load, NodeId node, Reserved& outcome) {
   return true;
 }
 
-SsdLoader::Reserved SsdLoader::reserve(Load& load, uint32_t nodes) {
+Loads::Reserved Loads::reserve(Load& load, uint32_t nodes) {
   for (uint32_t step = 0; step < nodes; ++step) {
     if (load.is_reserved()) return Reserved::kDone;
     const NodeId node = load.nodes[load.reserved].node();
@@ -171,7 +183,7 @@ SsdLoader::Reserved SsdLoader::reserve(Load& load, uint32_t nodes) {
     if (needs_slots(node)) {
       if (!reserve_node(load, node, outcome)) return outcome;
     } else {
-      ++counters_.shared;
+      ++counters_of(load.from).shared;
     }
     load.slot_ends.push_back(static_cast<uint32_t>(load.slots.size()));
     ++load.reserved;
@@ -179,79 +191,68 @@ SsdLoader::Reserved SsdLoader::reserve(Load& load, uint32_t nodes) {
   return load.is_reserved() ? Reserved::kDone : Reserved::kMore;
 }
 
-// Nodes from load.issued on that lie in adjacent slots of the device and need reading, all of them
-// encoded or none.
-uint32_t SsdLoader::run_length(const Load& load) const {
-  const ObjectStore& store = parts_.cache->store();
-  uint32_t count = 0;
-  uint32_t first = 0;
-  uint64_t encoded = 0;
-  while (load.issued + count < load.nodes.size() && count < kMaxRunObjects) {
-    const size_t index = load.issued + count;
-    const NodeId node = load.nodes[index].node();
-    if (!needs_slots(node) || slots_of(load, index).empty()) break;
-    const uint32_t slot = store.presence().place(node)->slot;
-    const uint64_t slot_bytes = parts_.mover->encoded_slot_bytes(node);
-    if (count == 0) {
-      first = slot;
-      encoded = slot_bytes;
-    }
-    if (slot != first + count || slot_bytes != encoded) break;
-    ++count;
-  }
-  return count;
-}
-
-void SsdLoader::issue_run(Load& load, Transfer& transfer, uint32_t count) {
-  ObjectStore& store = parts_.cache->store();
-  transfer.first = {store.presence().place(load.nodes[load.issued].node())->slot};
-  for (uint32_t i = 0; i < count; ++i) {
-    const NodeId node = load.nodes[load.issued + i].node();
-    parts_.mover->add_object(transfer, node, slots_of(load, load.issued + i));
-    transfer.objects[i].pin = cache::Pin(&store, node, cache::PinKind::kResidency);
+void Loads::note_issued(Load& load, std::span<const ReadObject> objects, uint32_t job_number) {
+  ObjectStore& store = cache_->store();
+  ReadJob& job = jobs_[job_number];
+  job.load = load.tag;
+  job.left = static_cast<uint32_t>(objects.size());
+  for (size_t i = 0; i < objects.size(); ++i) {
+    const NodeId node = objects[i].node;
+    job.nodes[i] = cache::Pin(&store, node, cache::PinKind::kResidency);
+    job.slots.insert(job.slots.end(), objects[i].slots.begin(), objects[i].slots.end());
+    job.slot_ends[i] = static_cast<uint32_t>(job.slots.size());
+    job.bytes += object_bytes(store.presence().plan_of(node));
     store.tree().marks().set_moving(node, true);
   }
-  load.issued += count;
-  transfer.load = load.tag;
-  transfer.load_bytes = count * parts_.mover->object_bytes(load.nodes[load.issued - 1].node());
-  load.bytes_under_way += transfer.load_bytes;
-  transfer.layer_major = load.order == model::LoadOrder::kLayerMajor;
-  parts_.mover->start(transfer);
+  load.issued += objects.size();
+  load.bytes_under_way += job.bytes;
 }
 
-void SsdLoader::issue(Load& load) {
-  ObjectStore& store = parts_.cache->store();
+// Offers its tier the nodes from load.issued on that need reading. Returns how many it took.
+uint32_t Loads::issue_run(Load& load) {
+  std::array<ReadObject, kMaxJobObjects> run;
+  Tier* tier = source_of(load.nodes[load.issued].node());
+  size_t count = 0;
+  while (count < run.size() && load.issued + count < load.nodes.size()) {
+    const size_t index = load.issued + count;
+    const NodeId node = load.nodes[index].node();
+    const std::span<const SlotId> slots = slots_of(load, index);
+    if (slots.empty() || !needs_slots(node) || source_of(node) != tier) break;
+    run[count++] = {node, slots};
+  }
+  const std::span<const ReadObject> objects = std::span(run).first(count);
+  const uint32_t job = jobs_.take();
+  const auto taken = tier->read(
+      {.job = job, .load_class = load.load_class, .order = load.order, .objects = objects});
+  if (!taken.ok()) {
+    const bool shortage = taken.code() == Errc::kResourceExhausted;
+    load.failure = shortage ? Errc::kResourceExhausted : Errc::kIoError;
+  }
+  if (!taken.ok() || *taken == 0) {
+    jobs_.give_back(job);
+    return 0;
+  }
+  note_issued(load, objects.first(*taken), job);
+  return *taken;
+}
+
+void Loads::issue(Load& load) {
+  ObjectStore& store = cache_->store();
   while (load.issued < load.nodes.size() && load.bytes_under_way < kLoadBytes) {
-    uint32_t count = run_length(load);
-    if (count == 0) {
-      // In RAM by now, on its way, or quarantined: its slots, if it has any, are not needed.
-      for (const SlotId slot : slots_of(load, load.issued)) store.pool().free(slot);
+    const NodeId node = load.nodes[load.issued].node();
+    const std::span<const SlotId> slots = slots_of(load, load.issued);
+    if (slots.empty() || !needs_slots(node) || source_of(node) == nullptr) {
+      // In RAM by now, on its way, or out of reach: its slots, if it has any, are not needed.
+      for (const SlotId slot : slots) store.pool().free(slot);
       ++load.issued;
       continue;
     }
-    const NodeId first = load.nodes[load.issued].node();
-    const auto region = SsdSlot{store.presence().place(first)->slot}.region();
-    Transfer* transfer = parts_.mover->take(TransferKind::kPromote, class_of(load.load_class));
-    if (transfer == nullptr) return;
-    if (const auto opened = parts_.files->open(region, false); !opened.ok()) {
-      parts_.mover->give_back(transfer);
-      const bool shortage = opened.code() == Errc::kResourceExhausted;
-      load.failure = shortage ? Errc::kResourceExhausted : Errc::kIoError;
-      return;
-    }
-    if (const uint64_t encoded = parts_.mover->encoded_slot_bytes(first); encoded != 0) {
-      count = std::min(count, parts_.mover->max_encoded(TransferKind::kPromote, encoded));
-      if (!parts_.mover->set_encoded(*transfer, count, encoded)) {
-        parts_.mover->give_back(transfer);
-        return;
-      }
-    }
-    issue_run(load, *transfer, count);
+    if (issue_run(load) == 0) return;
   }
 }
 
-// Whoever comes first takes what is free of the mover's records, so that changes from step to step.
-void SsdLoader::serve_queues() {
+// Whoever comes first takes what is free of a tier's records, so that changes from step to step.
+void Loads::serve_queues() {
   const auto nodes = static_cast<uint32_t>(std::max<size_t>(1, kNodesPerStep / queues_.size()));
   auto at = queues_.upper_bound(last_served_);
   if (at == queues_.end()) at = queues_.begin();
@@ -262,7 +263,7 @@ void SsdLoader::serve_queues() {
   }
 }
 
-void SsdLoader::serve(Queue& queue, uint32_t nodes) {
+void Loads::serve(Queue& queue, uint32_t nodes) {
   bool reserving = false;
   for (Load* load : queue.loads) {
     if (!load->is_reserved()) {
@@ -277,52 +278,60 @@ void SsdLoader::serve(Queue& queue, uint32_t nodes) {
 }
 
 // What its domain's clients hold they may hold for ever: that is not waited for.
-bool SsdLoader::may_get_room(const Queue& queue, const Load& load) const {
-  if (queue.leaving > 0 || parts_.mover->moves_for(load.domain)) return true;
+bool Loads::may_get_room(const Queue& queue, const Load& load) const {
+  if (queue.leaving > 0) return true;
+  const bool moves = std::any_of(tiers_.begin(), tiers_.end(), [&](const Tier* tier) {
+    return tier != nullptr && tier->moves_for(load.domain);
+  });
+  if (moves) return true;
   return std::any_of(queue.loads.begin(), queue.loads.end(),
                      [](const Load* other) { return other->is_reserved(); });
 }
 
-void SsdLoader::on_settled(Transfer& transfer, uint32_t index) {
-  ObjectStore& store = parts_.cache->store();
-  TransferObject& object = transfer.objects[index];
-  std::vector<SlotId> slots;
-  for (uint32_t p = 0; p < object.page_count; ++p) {
-    slots.push_back(transfer.pages[object.first_page + p].slot);
-  }
-  store.tree().marks().set_moving(object.node, false);
-  if (object.state == ObjectState::kGood) {
-    for (uint32_t p = 0; p < object.page_count; ++p) {
-      store.pool().page(slots[p]).crc32c = transfer.checks[object.first_page + p].crc32c;
-    }
-    store.make_resident(object.node, slots);
+void Loads::finish_object(model::TierId tier, ReadJob& job, uint32_t index, Errc code) {
+  ObjectStore& store = cache_->store();
+  const NodeId node = job.nodes[index].node();
+  const uint32_t begin = index == 0 ? 0 : job.slot_ends[index - 1];
+  const std::span<const SlotId> slots =
+      std::span<const SlotId>(job.slots).subspan(begin, job.slot_ends[index] - begin);
+  store.tree().marks().set_moving(node, false);
+  if (code == Errc::kOk) {
+    store.make_resident(node, slots);
   } else {
     for (const SlotId slot : slots) store.pool().free(slot);
-    const bool corrupt = object.state == ObjectState::kCorrupt;
-    ++(corrupt ? counters_.corrupt : counters_.read_failures);
+    const bool corrupt = code == Errc::kCorrupt;
+    ++(corrupt ? counters_of(tier).corrupt : counters_of(tier).read_failures);
     if (!corrupt && unreadable_.size() < kMaxUnreadable) {
-      unreadable_[object.node.value] = store.tree().key(object.node);
+      unreadable_[node.value] = store.tree().key(node);
     }
     // Out of the index before anyone is answered, or the next match would promise it again.
-    if (!store.tree().node(object.node).is_quarantined()) store.quarantine(object.node);
+    if (!store.tree().node(node).is_quarantined()) store.quarantine(node);
   }
-  object.pin.reset();
-  if (++transfer.handled < transfer.object_count) return;
-  if (const auto found = loads_.find(transfer.load); found != loads_.end()) {
+  job.nodes[index].reset();
+}
+
+void Loads::take(Tier& tier, const TierEvent& event) {
+  ReadJob& job = jobs_[event.job];
+  for (uint32_t i = 0; i < event.count; ++i) {
+    finish_object(tier.id(), job, event.first + i, event.code);
+  }
+  job.left -= event.count;
+  if (job.left > 0) return;
+  if (const auto found = loads_.find(job.load); found != loads_.end()) {
     Load& load = *found->second;
-    load.bytes_under_way -= transfer.load_bytes;
-    set_bytes_left(load, load.bytes_left - std::min(load.bytes_left, transfer.load_bytes));
+    load.bytes_under_way -= job.bytes;
+    set_bytes_left(load, load.bytes_left - std::min(load.bytes_left, job.bytes));
   }
-  parts_.mover->give_back(&transfer);
+  jobs_.give_back(event.job);
 }
 
-bool SsdLoader::is_unreadable(NodeId node) const {
+bool Loads::is_unreadable(NodeId node) const {
   const auto found = unreadable_.find(node.value);
-  return found != unreadable_.end() && found->second == parts_.cache->store().tree().key(node);
+  return found != unreadable_.end() && found->second == cache_->store().tree().key(node);
 }
 
-std::optional<Errc> SsdLoader::outcome(Load& load, int64_t now_ns) {
-  const ObjectStore& store = parts_.cache->store();
+std::optional<Errc> Loads::outcome(Load& load, int64_t now_ns) {
+  const ObjectStore& store = cache_->store();
   while (load.head < load.nodes.size() &&
          store.tree().node(load.nodes[load.head].node()).is_in_ram()) {
     ++load.head;
@@ -334,12 +343,12 @@ std::optional<Errc> SsdLoader::outcome(Load& load, int64_t now_ns) {
   if (link.is_quarantined()) return is_unreadable(next) ? Errc::kIoError : Errc::kCorrupt;
   if (load.head < load.issued && !link.is_moving()) return Errc::kIoError;
   if (now_ns >= load.deadline_ns) return Errc::kDeadlineExceeded;
-  if (!parts_.health->may_read()) return Errc::kIoError;
+  if (source_of(next) == nullptr) return Errc::kIoError;
   return std::nullopt;
 }
 
 // From here on nobody is told of it.
-void SsdLoader::leave(Queues::iterator queue, Load& load) {
+void Loads::leave(Queues::iterator queue, Load& load) {
   if (load.load_class == model::LoadClass::kInteractive) --interactive_count_;
   set_bytes_left(load, 0);
   std::erase(queue->second.loads, &load);
@@ -349,10 +358,10 @@ void SsdLoader::leave(Queues::iterator queue, Load& load) {
   loads_.erase(owned);
 }
 
-// Slots of nodes that were issued belong to their transfers. Deepest first: a quarantined node goes
+// Slots of nodes that were issued belong to their jobs. Deepest first: a quarantined node goes
 // with its last pin, and then its parent may.
-bool SsdLoader::let_go(uint32_t nodes) {
-  ObjectStore& store = parts_.cache->store();
+bool Loads::let_go(uint32_t nodes) {
+  ObjectStore& store = cache_->store();
   if (leaving_.empty()) return false;
   while (nodes > 0 && !leaving_.empty()) {
     Load& load = *leaving_.front();
@@ -373,26 +382,27 @@ bool SsdLoader::let_go(uint32_t nodes) {
   return true;
 }
 
-void SsdLoader::finish(Load& load, Errc code, int64_t now_ns) {
-  ++counters_.finished;
+void Loads::finish(Load& load, Errc code, int64_t now_ns) {
+  LoadCounters& counters = counters_of(load.from);
+  ++counters.finished;
   if (code == Errc::kDeadlineExceeded) {
-    ++counters_.deadline_exceeded;
+    ++counters.deadline_exceeded;
   } else if (code != Errc::kOk) {
-    ++counters_.failed;
+    ++counters.failed;
   } else {
-    parts_.estimator->judge(load.estimated_us,
-                            static_cast<uint64_t>(now_ns - load.started_ns) / 1000);
+    tiers_[model::index_of(load.from)]->estimator().judge(
+        load.estimated_us, static_cast<uint64_t>(now_ns - load.started_ns) / 1000);
   }
   finished_.push_back({load.tag, code});
 }
 
-void SsdLoader::cancel(uint64_t tag) {
+void Loads::cancel(uint64_t tag) {
   const auto found = loads_.find(tag);
   if (found == loads_.end()) return;
   leave(queues_.find(found->second->domain.value), *found->second);
 }
 
-bool SsdLoader::step(int64_t now_ns) {
+bool Loads::step(int64_t now_ns) {
   bool worked = let_go(kLetGoPerStep);
   if (loads_.empty()) return worked;
   serve_queues();

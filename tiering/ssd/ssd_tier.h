@@ -1,14 +1,14 @@
-// The SSD tier as the server sees it (DESIGN sections 2, 4 and 6).
+// The SSD tier: a directory of data files and a manifest (DESIGN sections 2, 4 and 6).
 //
-//   ObjectStore.fresh() ---> SsdDemoter ---> SsdMover ---> IoEngine ---> data files
-//   loads -------------> SsdLoader  ---^       \---> SsdCommitter ---> fdatasync, Manifest
-//   ObjectStore.ssd_releases() ------------------------^
+//   reserve, write --> SsdWriter --> SsdMover ---> IoEngine ---> data files
+//   read ------------> SsdReader ----^    \---> SsdCommitter ---> fdatasync, Manifest
+//   erase --------------------------------------------^   SsdUpkeep: scrub, shrink, drop
 //
 // One step a turn of the core; nothing blocks but opening, resuming a manifest that had failed, and
 // beginning to write to a directory that could only be read.
 // A new data file costs the core an open(O_CREAT), microseconds; its name, and layouts, are made
 // durable by the manifest's writer. A device that fails degrades the tier, never the daemon (law
-// 9): status() says in which state it is and why.
+// 9): state() says which state it is in and why.
 // Threads: core only. Lifetime: cache, engine, checks and clock outlive it.
 #pragma once
 
@@ -29,11 +29,11 @@
 #include "tiering/ssd/ssd_health.h"
 #include "tiering/ssd/ssd_mover.h"
 #include "tiering/ssd/ssd_probe.h"
+#include "tiering/ssd/ssd_reader.h"
 #include "tiering/ssd/ssd_restore.h"
-#include "tiering/ssd/ssd_shrinker.h"
-#include "tiering/ssd_demoter.h"
-#include "tiering/ssd_loader.h"
-#include "tiering/ssd_scrubber.h"
+#include "tiering/ssd/ssd_upkeep.h"
+#include "tiering/ssd/ssd_writer.h"
+#include "tiering/tier.h"
 
 namespace quire::tiering {
 
@@ -43,7 +43,7 @@ struct SsdTierOptions {
   // What is done with a directory that has more than that: false: it is only read, until an
   // operator has decided; true: the least useful copies go.
   bool evict_to_capacity = false;
-  DemoterOptions demoter;
+  CodecOptions codec;
   MoverOptions mover;
   SsdHealthOptions health;
   uint64_t scrub_bytes_per_second = 0;  // 0: only when asked for
@@ -61,7 +61,7 @@ struct SsdTierParts {
 // What the tier's own tests, benches and the start of the daemon look at. What people see is
 // describe()'s, and needs no field here.
 struct SsdTierStatus {
-  SsdState state = SsdState::kOff;
+  TierMode state = TierMode::kOff;
   std::string reason;
   std::string action;
   std::string engine;
@@ -72,9 +72,7 @@ struct SsdTierStatus {
   SsdHealthCounters health;
   MoverCounters mover;
   CommitterCounters committer;
-  DemoterCounters demoter;
-  LoaderCounters loader;
-  AdmissionCounters admission;
+  EncodedCounters encoded;
   ScrubStatus scrub;
   RestoreReport restored;
   std::string repaired;  // what was wrong with a copy of the superblock at the start
@@ -86,16 +84,12 @@ struct SsdTierStatus {
   uint64_t largest_object_bytes = 0;  // of a slot: a larger object is never on SSD
   uint64_t manifest_bytes_written = 0;
   std::vector<CodecGroupStatus> codec_groups;
-  uint64_t queued = 0;     // candidates for demotion
   uint64_t transfers = 0;  // under way
   uint64_t checks = 0;     // objects of them that a worker has
-  uint64_t loads = 0;      // under way
   uint32_t sealed_files = 0;
-  double durable_lag_ms_p50 = 0;  // from candidate to durable, over the last 4,096 objects
-  double durable_lag_ms_p99 = 0;
 };
 
-class SsdTier {
+class SsdTier final : public Tier {
  public:
   // Opens, restores, and makes the manifest say what was restored. A directory that cannot be
   // written to now is read, and written to when a probe finds that it can. kBusy: another daemon
@@ -104,39 +98,35 @@ class SsdTier {
   // the cache.
   static model::Result<std::unique_ptr<SsdTier>> open(const SsdTierParts& parts,
                                                       const SsdTierOptions& options);
-  ~SsdTier();
+  ~SsdTier() override;
 
-  // One bounded step. True when something moved. `quiet`: no client waits for the core.
-  bool step(bool quiet = false);
-  // Nothing is under way or waiting to be made durable.
-  bool idle() const;
-  // Before a clean stop: what is fresh is demoted without delay.
-  void hurry();
-  int wake_fd() const { return parts_.engine->wake_fd(); }
+  model::TierId id() const override { return model::TierId::kSsd; }
+  std::string_view name() const override { return "ssd"; }
+  TierMode mode() const override { return health_.state(); }
+  // A tier that works and keeps content back says so where a failure would stand.
+  TierState state() const override;
 
-  SsdLoader& loader() { return *loader_; }
-  SsdAdmission& admission() { return demoter_->admission(); }
-  // Writes the object, and what of its path has no copy, soon, whatever the write policy.
-  void demote_now(model::NodeId node, int64_t now_ns) { demoter_->enqueue_first(node, now_ns); }
-  void start_scrub(uint64_t bytes_per_second);
-  void stop_scrub() { scrubber_->stop(); }
-  // What is kept for this reason, or for any, is erased in the steps that follow. kBusy: the tier
-  // takes no writes now; the text says why.
-  model::Result<void> drop_kept(std::optional<KeptReason> reason);
-  // A segment is about to be unmapped: precondition, none of its slots is in use.
-  void forget_segment(const std::byte* data) { mover_->forget_segment(data); }
-  SsdState state() const { return health_.state(); }
-  size_t queued() const { return demoter_->queued(); }  // candidates for demotion
-  // It works, and all that is on the device is served.
-  bool is_whole() const { return state() == SsdState::kOk && !kept_.worst(); }
-  // Of a slot: an object that takes more is never on SSD.
-  uint64_t largest_object_bytes() const { return space_->largest_slot_bytes(); }
+  Fitting fits(model::NodeId node) override { return writer_->fits(node); }
+  WriteOffer reserve(std::span<const model::NodeId> nodes) override;
+  void write(WriteRoom&& room, std::span<const model::NodeId> nodes, uint32_t job) override;
+  model::Result<uint32_t> read(const ReadRun& run) override { return reader_->read(run); }
+  void erase(std::span<const cache::GivenUpCopy> copies) override;
+
+  bool step(const StepHints& hints) override;
+  std::vector<TierEvent>& events() override { return events_; }
+  bool submit() override { return mover_->issue(); }
+  bool idle() const override;
+  bool moves_for(model::DomainId domain) const override { return mover_->moves_for(domain); }
+  int wake_fd() const override { return parts_.engine->wake_fd(); }
+  void forget_segment(const std::byte* data) override { mover_->forget_segment(data); }
+
+  LoadEstimator& estimator() override { return estimator_; }
+  uint64_t largest_object_bytes() const override { return space_->largest_slot_bytes(); }
+  void describe(model::MetricSink& sink, TierSection section) const override;
+  Upkeep* upkeep() override { return upkeep_.get(); }
+
+  // For tests, benches and the start of the daemon.
   SsdTierStatus status() const;
-  // A row of the list of tiers.
-  void describe(model::MetricSink& sink) const;
-  // What is kept and not served, by reason, and whether that is being dropped.
-  void describe_kept(model::MetricSink& sink) const;
-  ScrubStatus scrub() const { return scrubber_->status(); }
   void check_invariants() const { space_->check_invariants(); }
 
  private:
@@ -148,18 +138,19 @@ class SsdTier {
   model::Result<void> clean_manifest();
   void judge_restored();
   void measure_blocks();
-  void build_movers();
+  model::Result<void> build_movers();
   uint64_t first_generation() const;
   void wait_until_writable(model::Error&& why);
   model::Result<void> make_writable();
   void finish_probe(int64_t now_ns);
   void make_probe();
-  bool drop_some_kept();
+  void give_back_room() override { writer_->give_back(); }
   const std::string& blocked_by() const;
   void describe_itself(model::MetricSink& sink) const;
   void describe_written(model::MetricSink& sink) const;
   void describe_read(model::MetricSink& sink) const;
   void describe_codec(model::MetricSink& sink) const;
+  void describe_own(model::MetricSink& sink) const;
   void describe_errors(model::MetricSink& sink) const;
   void route();
   void step_probe(int64_t now_ns);
@@ -179,12 +170,12 @@ class SsdTier {
   std::unique_ptr<SsdFiles> files_;
   std::unique_ptr<SsdMover> mover_;
   std::unique_ptr<SsdCommitter> committer_;
-  std::unique_ptr<SsdDemoter> demoter_;
-  std::unique_ptr<SsdLoader> loader_;
-  std::unique_ptr<SsdScrubber> scrubber_;
-  std::unique_ptr<SsdShrinker> shrinker_;
+  std::unique_ptr<SsdWriter> writer_;
+  std::unique_ptr<SsdReader> reader_;
+  std::unique_ptr<SsdUpkeep> upkeep_;
   std::unique_ptr<SsdProbe> probe_;
   std::vector<SsdMover::Settled> settled_;  // scratch of route()
+  std::vector<TierEvent> events_;
   int64_t last_look_ns_ = 0;
   bool probe_done_ = false;  // its verdict waits until the mover is idle
 };

@@ -1,4 +1,4 @@
-#include "tiering/ssd_admission.h"
+#include "tiering/admission.h"
 
 #include <algorithm>
 #include <array>
@@ -57,7 +57,7 @@ model::Result<AdmissionRule> parse_admission_rule(std::string_view word) {
       "no admission rule '" + std::string(word) + "': use all, interactive or second-use");
 }
 
-SsdAdmission::SsdAdmission(const AdmissionOptions& options, int64_t now_ns)
+Admission::Admission(const AdmissionOptions& options, int64_t now_ns)
     : options_(options),
       sketch_(kSketchRows * kSketchWidth / kCountersPerWord),
       budget_at_ns_(now_ns) {
@@ -65,7 +65,7 @@ SsdAdmission::SsdAdmission(const AdmissionOptions& options, int64_t now_ns)
 }
 
 // Only the smallest counters of a hash grow: the others count somebody else's uses as well.
-void SsdAdmission::note_use(const model::Hash256& first_span) {
+void Admission::note_use(const model::Hash256& first_span) {
   const uint32_t count = frequency(first_span);
   if (count < kMaxFrequency) {
     for (const Cell& cell : cells_of(first_span)) {
@@ -75,18 +75,18 @@ void SsdAdmission::note_use(const model::Hash256& first_span) {
   if (++uses_ == kUsesBetweenHalvings) halve();
 }
 
-void SsdAdmission::halve() {
+void Admission::halve() {
   for (uint64_t& word : sketch_) word = word >> 1 & 0x7777'7777'7777'7777ull;
   uses_ = 0;
 }
 
-uint32_t SsdAdmission::frequency(const model::Hash256& first_span) const {
+uint32_t Admission::frequency(const model::Hash256& first_span) const {
   uint32_t least = kMaxFrequency;
   for (const Cell& cell : cells_of(first_span)) least = std::min(least, cell.of(sketch_));
   return least;
 }
 
-bool SsdAdmission::passes_rule(const model::Hash256& first_span, bool batch_class) const {
+bool Admission::passes_rule(const model::Hash256& first_span, bool batch_class) const {
   switch (options_.rule) {
     case AdmissionRule::kAll:
       return true;
@@ -98,8 +98,8 @@ bool SsdAdmission::passes_rule(const model::Hash256& first_span, bool batch_clas
   return false;
 }
 
-AdmissionVerdict SsdAdmission::admit(const model::Hash256& first_span, bool batch_class,
-                                     uint64_t bytes, int64_t now_ns) {
+AdmissionVerdict Admission::admit(const model::Hash256& first_span, bool batch_class,
+                                  uint64_t bytes, int64_t now_ns) {
   if (!passes_rule(first_span, batch_class)) {
     ++counters_.refused_by_rule;
     return AdmissionVerdict::kRefusedByRule;
@@ -118,18 +118,18 @@ AdmissionVerdict SsdAdmission::admit(const model::Hash256& first_span, bool batc
   return AdmissionVerdict::kAdmitted;
 }
 
-double SsdAdmission::bucket_bytes() const {
+double Admission::bucket_bytes() const {
   return static_cast<double>(options_.bytes_per_day) / kHoursPerDay;
 }
 
-double SsdAdmission::budget_at(int64_t now_ns) const {
+double Admission::budget_at(int64_t now_ns) const {
   if (now_ns <= budget_at_ns_) return budget_bytes_;
   const uint64_t passed_ns = static_cast<uint64_t>(now_ns) - static_cast<uint64_t>(budget_at_ns_);
   const double refill = static_cast<double>(passed_ns) / kNsPerHour * bucket_bytes();
   return std::min(budget_bytes_ + refill, bucket_bytes());
 }
 
-uint64_t SsdAdmission::budget_left_bytes(int64_t now_ns) const {
+uint64_t Admission::budget_left_bytes(int64_t now_ns) const {
   if (options_.bytes_per_day == 0) return UINT64_MAX;
   return static_cast<uint64_t>(std::max(budget_at(now_ns), 0.0));
 }

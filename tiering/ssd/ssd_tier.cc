@@ -1,4 +1,4 @@
-#include "tiering/ssd_tier.h"
+#include "tiering/ssd/ssd_tier.h"
 
 #include <sys/statvfs.h>
 
@@ -16,8 +16,6 @@ namespace {
 
 constexpr int64_t kLookNs = 100'000'000;  // between looks for hangs and probes
 constexpr uint64_t kMinRegions = 2;
-constexpr uint32_t kDroppedPerStep = 64;  // kept runs
-constexpr size_t kErasuresEnough = 4096;  // the committer has work for a batch
 
 // The world's, and it may pass.
 bool may_pass(Errc code) { return code == Errc::kIoError || code == Errc::kResourceExhausted; }
@@ -52,23 +50,8 @@ model::Result<std::unique_ptr<SsdTier>> SsdTier::open(const SsdTierParts& parts,
   std::unique_ptr<SsdTier> tier(new SsdTier(parts, options));
   QUIRE_TRY(tier->open_parts());
   QUIRE_TRY(tier->restore());
-  tier->build_movers();
-  tier->scrubber_ = QUIRE_TRY(SsdScrubber::create(parts.cache, tier->mover_.get(),
-                                                  tier->files_.get(), tier->demoter_.get()));
-  tier->shrinker_ = std::make_unique<SsdShrinker>(ShrinkerParts{.committer = tier->committer_.get(),
-                                                                .space = tier->space_.get(),
-                                                                .files = tier->files_.get(),
-                                                                .io = &tier->io_,
-                                                                .health = &tier->health_,
-                                                                .clock = parts.clock});
+  QUIRE_TRY(tier->build_movers());
   if (!tier->directory_->read_only()) tier->make_probe();
-  if (options.scrub_bytes_per_second > 0) {
-    tier->scrubber_->start(options.scrub_bytes_per_second, true, parts.clock->now_ns());
-  }
-  parts.cache->store().presence().set_state(model::TierId::kSsd, {.readable = true});
-  SsdLoader* loader = tier->loader_.get();
-  parts.cache->reader().set_load_time(
-      [loader](uint64_t bytes) { return loader->estimate_us(bytes); });
   return tier;
 }
 
@@ -91,7 +74,7 @@ model::Result<void> SsdTier::open_directory() {
   }
   directory_ = QUIRE_TRY(std::move(opened));
   if (directory_->has_unknown_features()) {
-    health_.pin_state(SsdState::kReadOnly, "the directory has features this version may not write",
+    health_.pin_state(TierMode::kReadOnly, "the directory has features this version may not write",
                       "run the version that wrote it, or start with another --ssd_path");
   }
   return {};
@@ -182,17 +165,17 @@ void SsdTier::judge_restored() {
   const std::string rebuild =
       "stop, run `quirectl rebuild --ssd_path=" + directory_->path() + "`, then start";
   if (const uint64_t missing = manifest_->missing_writes(); missing > 0) {
-    health_.pin_state(SsdState::kReadOnly,
+    health_.pin_state(TierMode::kReadOnly,
                       "the manifest lacks " + std::to_string(missing) +
                           " changes that were durable once: its log was cut or emptied",
                       rebuild);
   } else if (restored_.rejected > 0) {
-    health_.pin_state(SsdState::kReadOnly,
+    health_.pin_state(TierMode::kReadOnly,
                       std::to_string(restored_.rejected) + " records of the manifest do not parse",
                       rebuild);
   } else if (space_->is_over_capacity() && !options_.evict_to_capacity) {
     health_.pin_state(
-        SsdState::kReadOnly,
+        TierMode::kReadOnly,
         std::to_string(space_->live_regions() * space_->region_bytes()) +
             " bytes of regions are in use, --ssd_bytes allows " +
             std::to_string(space_->usage().capacity_bytes),
@@ -231,7 +214,7 @@ model::Result<void> SsdTier::clean_manifest() {
   return {};
 }
 
-void SsdTier::build_movers() {
+model::Result<void> SsdTier::build_movers() {
   const CommitterParts parts{.cache = parts_.cache,
                              .mover = mover_.get(),
                              .io = &io_,
@@ -245,16 +228,17 @@ void SsdTier::build_movers() {
                              .clock = parts_.clock,
                              .instance = directory_->superblock().instance};
   committer_ = std::make_unique<SsdCommitter>(parts);
-  demoter_ =
-      std::make_unique<SsdDemoter>(parts, committer_.get(), options_.demoter, first_generation());
+  writer_ = std::make_unique<SsdWriter>(
+      parts, committer_.get(),
+      WriterOptions{.codec = options_.codec, .first_generation = first_generation()}, &events_);
+  reader_ = std::make_unique<SsdReader>(
+      SsdReader::Parts{.cache = parts_.cache, .mover = mover_.get(), .files = files_.get()},
+      &events_);
+  upkeep_ = QUIRE_TRY(
+      SsdUpkeep::create(parts, committer_.get(), options_.scrub_bytes_per_second, &events_));
   parts_.cache->layouts().on_forget(
-      [this](const cache::KnownLayout& layout) { demoter_->forget_layout(layout); });
-  loader_ = std::make_unique<SsdLoader>(LoaderParts{.cache = parts_.cache,
-                                                    .mover = mover_.get(),
-                                                    .files = files_.get(),
-                                                    .health = &health_,
-                                                    .estimator = &estimator_,
-                                                    .clock = parts_.clock});
+      [this](const cache::KnownLayout& layout) { writer_->forget_layout(layout); });
+  return {};
 }
 
 // Each start has 2^40 generations of its own, so none is ever given out twice.
@@ -273,40 +257,64 @@ model::Result<void> SsdTier::make_writable() {
     return manifest_->failure().empty() ? model::Result<void>{} : manifest_->resume();
   if (auto locked = directory_->make_writable(); !locked.ok()) {
     if (locked.code() == Errc::kBusy) {
-      health_.pin_state(SsdState::kOff, locked.error().text, "stop one of the two");
+      health_.pin_state(TierMode::kOff, locked.error().text, "stop one of the two");
     }
     return locked;
   }
   QUIRE_TRY(files_->reopen());
   QUIRE_TRY(manifest_->make_writable());
   QUIRE_TRY(clean_manifest());
-  demoter_->set_first_generation(first_generation());
+  writer_->set_first_generation(first_generation());
   not_writable_.reset();
   return {};
 }
 
 SsdTier::~SsdTier() {
-  if (loader_ == nullptr) return;
-  parts_.cache->layouts().on_forget({});
-  parts_.cache->store().presence().set_state(model::TierId::kSsd, {});
-  parts_.cache->reader().set_load_time([](uint64_t) { return uint64_t{0}; });
+  if (writer_ != nullptr) parts_.cache->layouts().on_forget({});
+}
+
+TierState SsdTier::state() const {
+  const auto worst = kept_.worst();
+  TierState state{.mode = health_.state(),
+                  .whole = health_.may_write() && !worst,
+                  .reason = health_.reason(),
+                  .action = health_.action()};
+  if (state.reason.empty() && worst) {
+    state.reason = "content is kept and not served: " + std::string(kept_reason_text(*worst));
+    state.action = kept_reason_action(*worst);
+  }
+  return state;
+}
+
+WriteOffer SsdTier::reserve(std::span<const model::NodeId> nodes) {
+  const SsdWriter::Reserved reserved = writer_->reserve(nodes);
+  if (reserved.fit != Fit::kFits) return {.fit = reserved.fit, .room = {}};
+  return {.fit = Fit::kFits, .room = WriteRoom(this, reserved.objects, reserved.bytes)};
+}
+
+void SsdTier::write(WriteRoom&& room, std::span<const model::NodeId> nodes, uint32_t job) {
+  room.take();
+  writer_->write(nodes, job);
+}
+
+void SsdTier::erase(std::span<const cache::GivenUpCopy> copies) {
+  for (const cache::GivenUpCopy& copy : copies) committer_->add_release(copy);
 }
 
 void SsdTier::route() {
-  const int64_t now = parts_.clock->now_ns();
   // Handlers may settle more; those are for the next round.
   settled_.clear();
   settled_.swap(mover_->settled());
   for (const SsdMover::Settled& one : settled_) {
     switch (one.transfer->kind) {
       case TransferKind::kDemote:
-        demoter_->on_settled(*one.transfer);
+        writer_->on_settled(*one.transfer);
         break;
       case TransferKind::kPromote:
-        loader_->on_settled(*one.transfer, one.object);
+        reader_->on_settled(*one.transfer, one.object);
         break;
       case TransferKind::kScrub:
-        scrubber_->on_settled(*one.transfer, now);
+        upkeep_->on_settled(*one.transfer);
         break;
     }
   }
@@ -335,64 +343,27 @@ void SsdTier::step_probe(int64_t now_ns) {
   probe_->start(any ? kProbedBytes : space_->region_bytes());
 }
 
-bool SsdTier::drop_some_kept() {
-  if (!health_.may_write() || committer_->pending_erasures() >= kErasuresEnough) return false;
-  uint32_t dropped = 0;
-  while (dropped < kDroppedPerStep) {
-    auto run = kept_.next_dropped();
-    if (!run) break;
-    committer_->add_dropped(std::move(*run));
-    ++dropped;
-  }
-  return dropped > 0;
-}
-
-model::Result<void> SsdTier::drop_kept(std::optional<KeptReason> reason) {
-  if (!health_.may_write()) {
-    return make_error(Errc::kBusy, "the tier takes no writes now: " + health_.reason());
-  }
-  kept_.drop(reason);
-  return {};
-}
-
-bool SsdTier::step(bool quiet) {
+bool SsdTier::step(const StepHints& hints) {
   const int64_t now = parts_.clock->now_ns();
-  mover_->set_quiet(quiet);
+  mover_->set_quiet(hints.quiet);
   bool worked = io_.poll();
   worked = mover_->poll() || worked;
   route();
-  cache::ObjectStore& store = parts_.cache->store();
-  committer_->take_releases();
+  if (!hints.writes_coming) writer_->nothing_waits();
   // RAM that is needed does not wait for company.
-  const bool coming =
-      !demoter_->short_of_ram() &&
-      (demoter_->queued() > 0 || mover_->queued_bytes_of(TransferClass::kDemote) > 0);
-  worked = committer_->step(!demoter_->blocked_by().empty(), coming) || worked;
-  worked = demoter_->step(now) || worked;
-  worked = loader_->step(now) || worked;
-  worked = scrubber_->step(now) || worked;
-  worked = shrinker_->step() || worked;
-  worked = drop_some_kept() || worked;
+  const bool coming = !hints.short_of_ram &&
+                      (hints.writes_coming || mover_->queued_bytes_of(TransferClass::kDemote) > 0);
+  worked = committer_->step(!writer_->blocked_by().empty(), coming) || worked;
+  writer_->step(now);
+  worked = upkeep_->step(now) || worked;
   finish_probe(now);
   step_probe(now);
-  worked = mover_->issue() || worked;
-  store.presence().set_state(
-      model::TierId::kSsd,
-      {.readable = health_.may_read(),
-       .writes_soon = health_.may_write() && options_.demoter.policy == WritePolicy::kThrough});
   return worked;
 }
 
 bool SsdTier::idle() const {
-  const bool writing = !demoter_->idle() || !committer_->idle() || kept_.is_dropping();
-  return mover_->idle() && loader_->idle() && (!writing || !health_.may_write());
-}
-
-void SsdTier::hurry() { demoter_->hurry(); }
-
-void SsdTier::start_scrub(uint64_t bytes_per_second) {
-  const uint64_t rate = bytes_per_second != 0 ? bytes_per_second : options_.scrub_bytes_per_second;
-  scrubber_->start(rate, options_.scrub_bytes_per_second > 0, parts_.clock->now_ns());
+  const bool writing = writer_->allocating() || !committer_->idle() || kept_.is_dropping();
+  return mover_->idle() && events_.empty() && (!writing || !health_.may_write());
 }
 
 }  // namespace quire::tiering

@@ -1,4 +1,4 @@
-#include "tiering/codec_chooser.h"
+#include "tiering/disk/codec_chooser.h"
 
 #include <algorithm>
 #include <array>

@@ -46,9 +46,9 @@ struct AdmissionCounters {
                                    "Objects that the write budget kept off the device"};
 };
 
-class SsdAdmission {
+class Admission {
  public:
-  SsdAdmission(const AdmissionOptions& options, int64_t now_ns);
+  Admission(const AdmissionOptions& options, int64_t now_ns);
 
   // One use of the conversation or prompt that starts with this span.
   void note_use(const model::Hash256& first_span);

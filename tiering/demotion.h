@@ -1,33 +1,36 @@
-// Decides what goes to the SSD and starts it (DESIGN section 6): write-through soon after a commit,
-// or write-back when memory runs short; admission and write budget; room on the device; as it is,
-// or encoded (CodecChooser).
+// Decides what goes to a tier below RAM, and when (DESIGN section 6): write-through soon after a
+// commit, or write-back when memory runs short; admission and write budget; parents first. How a
+// tier finds room and stores what it is given is its own.
 //
-//   fresh node --delay_ms--> candidate --admitted, room--> transfer --> committer --> on SSD
+//   fresh node --delay--> candidate --fits, room, admitted--> job --event--> durable: has a copy
 //   RAM below the low watermark: the policy's next candidates, their whole path from the top
 //
 // Parents go before or with their children, so that what a crash leaves is prefix-closed but for
 // the last cycle. A node under way is pinned and marked moving. Candidates that find no place in
 // the queue are found again by a sweep over what is in RAM without a copy, when the queue has room.
-// Threads: core only. Bounds: max_queued candidates, the mover's transfers.
+// Threads: core only. Bounds: max_queued candidates, a part of RAM under way, the tier's records.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <deque>
 #include <unordered_map>
 #include <unordered_set>
 #include <vector>
 
+#include "cache/cache.h"
+#include "cache/objects/pin.h"
+#include "model/clock.h"
 #include "model/metrics.h"
-#include "tiering/codec_chooser.h"
-#include "tiering/ssd/ssd_committer.h"
-#include "tiering/ssd/ssd_room.h"
-#include "tiering/ssd_admission.h"
+#include "tiering/admission.h"
+#include "tiering/job_table.h"
+#include "tiering/tier.h"
 
 namespace quire::tiering {
 
 enum class WritePolicy : uint8_t { kThrough = 0, kBack = 1 };
 
-struct DemoterOptions {
+struct DemotionOptions {
   WritePolicy policy = WritePolicy::kThrough;
   uint32_t delay_ms = 50;        // write-through: the oldest waits so long for a longer run
   uint64_t ram_bytes = 0;        // the budget that the watermarks are part of
@@ -35,7 +38,6 @@ struct DemoterOptions {
   double high_watermark = 0.12;  // what was demoted leaves RAM until this much is free
   size_t max_queued = 1 << 16;   // candidates
   AdmissionOptions admission;
-  CodecOptions codec;
 };
 
 struct DemotedCounters {
@@ -50,116 +52,106 @@ struct DemotedCounters {
       "Objects refused: the tier cannot hold them with all before them on their path"};
   model::Gauge largest_refused{"largest_refused_bytes", "Slot of the largest object refused"};
 };
-struct EncodedCounters {
-  model::Counter encoded_objects{"objects", "Objects written encoded"};
-  model::Counter encoded_plain_bytes{"plain_bytes", "What these would have taken as they are"};
-  model::Counter encoded_stored_bytes{"stored_bytes", "Slots that these took"};
-  model::Counter encoded_misfits{
-      "misfits", "Objects that did not fit their slot encoded: written as they are"};
-};
-struct DemoterCounters : DemotedCounters, EncodedCounters {
+struct DemotionCounters : DemotedCounters {
   // Law 4.
   model::Counter corrupt_in_ram{"corrupt_in_ram",
                                 "Objects that failed their checksum on the way out of RAM"};
 };
 
-class SsdDemoter {
+struct DemotionParts {
+  cache::Cache* cache = nullptr;
+  Tier* tier = nullptr;
+  const model::Clock* clock = nullptr;
+};
+
+class Demotion {
  public:
   static constexpr size_t kLags = 4096;
 
-  SsdDemoter(const CommitterParts& parts, SsdCommitter* committer, const DemoterOptions& options,
-             uint64_t first_generation);
+  Demotion(const DemotionParts& parts, const DemotionOptions& options);
+  Demotion(const Demotion&) = delete;
+  Demotion& operator=(const Demotion&) = delete;
 
+  // Objects that were just added.
+  void take_fresh(std::span<const cache::FreshNode> fresh, int64_t now_ns);
+  // What came of writes, and what the tier has to say else.
+  void take(const TierEvent& event, int64_t now_ns);
   bool step(int64_t now_ns);
-  // A finished object of a demotion.
-  void on_settled(Transfer& transfer);
-  // Queues a node again, for example because its copy turned out to be bad.
-  void enqueue(model::NodeId node, int64_t now_ns) { enqueue({node, false, now_ns}); }
   // The node, and what of its path has no copy, before everything else and without delay.
   void enqueue_first(model::NodeId node, int64_t now_ns) {
     queue_.push_front({node, false, now_ns - int64_t{options_.delay_ms} * 1'000'000});
   }
-  // Of a start that was counted late. Precondition: nothing was started yet.
-  void set_first_generation(uint64_t generation) { next_generation_ = generation; }
   // From now on nothing waits for delay_ms; for a clean stop.
   void hurry() { options_.delay_ms = 0; }
 
-  SsdAdmission& admission() { return admission_; }
-  bool idle() const { return queue_.empty() && !room_.allocating() && !sweeping_ && !sweep_due_; }
+  Admission& admission() { return admission_; }
+  const Admission& admission() const { return admission_; }
+  bool idle() const { return queue_.empty() && !sweeping_ && !sweep_due_; }
   size_t queued() const { return queue_.size(); }
-  uint64_t free_ram_bytes() const;
   // Write-back, and what is demoted is needed as free RAM.
   bool short_of_ram() const { return short_of_ram_; }
-  const DemoterCounters& counters() const { return counters_; }
-  void forget_layout(const cache::KnownLayout& layout) { codec_.forget(layout); }
-  const CodecChooser& codec() const { return codec_; }
-  const std::string& blocked_by() const { return blocked_by_; }
-  const SsdRoom& room() const { return room_; }
+  // What is added gets a copy without being asked for.
+  bool writes_through() const { return options_.policy == WritePolicy::kThrough; }
+  const DemotionCounters& counters() const { return counters_; }
   // From becoming a candidate to being durable, of the last kLags objects in no order.
   std::span<const int64_t> durable_lags_ns() const { return lags_ns_; }
+  // Of the section of what is written.
+  void describe_written(model::MetricSink& sink) const;
 
  private:
   struct Candidate {
     model::NodeId node;
     bool batch = false;  // written by a session of the batch class
     int64_t since_ns = 0;
-    bool as_it_is = false;  // encoded, it did not fit
   };
   // Spans, each the child of the one before; or one checkpoint.
   struct Run {
     std::vector<model::NodeId> nodes;
     bool batch = false;
-    int64_t since_ns = 0;   // of its oldest candidate
-    bool as_it_is = false;  // as of its candidates
+    int64_t since_ns = 0;  // of its oldest candidate
+  };
+  // What the tier writes.
+  struct WriteJob {
+    // The parent's copy stays, or the child's would be lost with it.
+    cache::Pin parent;
+    std::array<cache::Pin, kMaxJobObjects> nodes;
+    uint32_t left = 0;  // objects without an event
+    int64_t since_ns = 0;
+    uint64_t ram_bytes = 0;  // that it pins
   };
   enum class Started : uint8_t { kYes, kRefused, kLater };
 
   bool wanted(model::NodeId node) const;
-  void take_fresh(int64_t now_ns);
+  uint64_t free_ram_bytes() const;
   void enqueue(const Candidate& candidate);
   void sweep(int64_t now_ns);
   void gather_queue();
-  bool gather_shortage();
+  bool gather_shortage(int64_t now_ns);
   void add_candidate(const Candidate& candidate);
-  void note_lag(int64_t lag_ns);
   void append(model::NodeId node);
   bool start_runs(int64_t now_ns);
-  // Starts what finds adjacent slots, takes it off the run; kLater: the rest has yet to start.
+  // Starts what finds room, takes it off the run; kLater: the rest has yet to start.
   Started start_run(Run& run, int64_t now_ns);
-  Started start_with_new_room(Run& run, uint64_t slot_bytes, int64_t now_ns);
+  void start_job(Run& run, WriteRoom&& room);
   bool can_hold(const Candidate& candidate);
-  bool make_room(model::NodeId node, uint64_t slot_bytes, int64_t now_ns);
-  uint64_t regions_of_path(model::NodeId node, uint64_t slot_bytes) const;
-  bool path_leaves_room(model::NodeId node, uint64_t slot_bytes, int64_t now_ns) const;
+  void count_refusal(Fit fit, uint64_t bytes, size_t objects);
   bool admitted(const Run& run, uint64_t bytes, int64_t now_ns);
   model::Hash256 first_span_of(model::NodeId node) const;
-  uint64_t slot_bytes_of(model::NodeId node, bool as_it_is);
-  const cache::KnownLayout& layout_of(model::NodeId node) const;
-  void choose_codec(Transfer& transfer, uint32_t object);
-  void learn_codec(const Transfer& transfer, uint32_t written);
-  void describe(Transfer& transfer, uint32_t object);
-  void start_transfer(Transfer& transfer, const Run& run, const SsdRun& slots);
-  void take_finished(int64_t now_ns);
-  void let_go(Transfer& transfer, uint32_t object);
-  void end(Transfer& transfer);
-  void finish(Transfer& transfer, bool durable);
+  void finish_written(WriteJob& job, const TierEvent& event, int64_t now_ns);
+  void finish_failed(WriteJob& job, const TierEvent& event);
+  void note_lag(int64_t lag_ns);
 
-  CommitterParts parts_;
-  SsdCommitter* committer_;
-  DemoterOptions options_;
-  SsdAdmission admission_;
-  CodecChooser codec_;
-  SsdRoom room_;
-  uint64_t next_generation_;
+  DemotionParts parts_;
+  DemotionOptions options_;
+  Admission admission_;
   std::deque<Candidate> queue_;
+  JobTable<WriteJob> jobs_;
   std::vector<Run> runs_;                          // gathered in this step
   std::unordered_map<uint32_t, size_t> run_ends_;  // last node of a run -> its place in runs_
   std::unordered_set<uint32_t> in_runs_;
-  model::NodeId room_for_;        // room was last made for it
   Candidate adding_;              // the candidate whose path is being added
   std::vector<int64_t> lags_ns_;  // ring of kLags
   size_t next_lag_ = 0;
-  std::string blocked_by_;    // why candidates wait; empty: they do not
   uint64_t passed_over_ = 0;  // that the sweep knows of
   bool sweep_due_ = false;
   bool sweeping_ = false;
@@ -167,7 +159,7 @@ class SsdDemoter {
   bool short_of_ram_ = false;
   int64_t retry_at_ns_ = 0;
   uint64_t bytes_under_way_ = 0;  // of pages that demotions pin
-  DemoterCounters counters_;
+  DemotionCounters counters_;
 };
 
 }  // namespace quire::tiering

@@ -1,4 +1,4 @@
-#include "tiering/ssd_scrubber.h"
+#include "tiering/ssd/ssd_scrubber.h"
 
 #include <algorithm>
 
@@ -18,11 +18,11 @@ constexpr uint64_t kScratchBytes = 64 << 20;
 
 model::Result<std::unique_ptr<SsdScrubber>> SsdScrubber::create(cache::Cache* cache,
                                                                 SsdMover* mover, SsdFiles* files,
-                                                                SsdDemoter* demoter) {
+                                                                std::vector<TierEvent>* events) {
   // Address space; what is touched is one object.
   allocator::ReservedMemory scratch = QUIRE_TRY(allocator::ReservedMemory::reserve(kScratchBytes));
   return std::unique_ptr<SsdScrubber>(
-      new SsdScrubber(cache, mover, files, demoter, std::move(scratch)));
+      new SsdScrubber(cache, mover, files, events, std::move(scratch)));
 }
 
 void SsdScrubber::start(uint64_t bytes_per_second, bool forever, int64_t now_ns) {
@@ -90,7 +90,7 @@ bool SsdScrubber::check_next() {
   ++next_node_;
   transfer->first = slot;
   mover_->add_scratch_object(*transfer, node, scratch);
-  transfer->objects[0].pin = cache::Pin(&store, node, cache::PinKind::kPresence);
+  checked_ = cache::Pin(&store, node, cache::PinKind::kPresence);
   reading_ = true;
   mover_->start(*transfer);
   return true;
@@ -98,7 +98,7 @@ bool SsdScrubber::check_next() {
 
 // A run is given up from its end only: with the copies behind this one. While one of those is the
 // only one there is, the bad copy stays, and is met again when its page has left RAM.
-void SsdScrubber::write_again(NodeId node, int64_t now_ns) {
+void SsdScrubber::write_again(NodeId node) {
   cache::ObjectStore& store = cache_->store();
   std::vector<NodeId> run;
   for (NodeId next = node; next.valid();) {
@@ -114,10 +114,12 @@ void SsdScrubber::write_again(NodeId node, int64_t now_ns) {
   for (auto last = run.rbegin(); last != run.rend(); ++last) {
     store.lose_copy(*last, model::TierId::kSsd, cache::Why::kDropped);
   }
-  for (const NodeId again : run) demoter_->enqueue(again, now_ns);
+  for (const NodeId again : run) {
+    events_->push_back({.kind = TierEvent::Kind::kLost, .node = again});
+  }
 }
 
-void SsdScrubber::on_settled(Transfer& transfer, int64_t now_ns) {
+void SsdScrubber::on_settled(Transfer& transfer) {
   cache::ObjectStore& store = cache_->store();
   TransferObject& object = transfer.objects[0];
   reading_ = false;
@@ -131,12 +133,12 @@ void SsdScrubber::on_settled(Transfer& transfer, int64_t now_ns) {
   if (object.state != ObjectState::kGood) {
     ++(object.state == ObjectState::kCorrupt ? status_.bad : status_.unreadable);
     if (link.is_in_ram() && link.is_in(model::TierId::kSsd)) {
-      write_again(object.node, now_ns);
+      write_again(object.node);
     } else if (!link.is_quarantined()) {
       store.quarantine(object.node);
     }
   }
-  object.pin.reset();
+  checked_.reset();
   mover_->give_back(&transfer);
   large_.reset();
 }

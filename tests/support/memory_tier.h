@@ -1,0 +1,157 @@
+// A tier below RAM that is nothing but memory, and misbehaves on command: the second implementation
+// of tiering::Tier, for tests of what stands above a tier, and for simulations.
+//
+// It keeps the bytes of what is written, and gives them back checked, as a tier must. Jobs end so
+// many steps after they began as its seed says, out of order where that differs. A fault names the
+// n-th object that is written or read, counted from add_fault(). It has a capacity, and gives up
+// its least useful copies when that is reached.
+// Threads: core only. Lifetime: cache and clock outlive it; what it holds goes with it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <random>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "cache/cache.h"
+#include "model/fd_guard.h"
+#include "tiering/tier.h"
+
+namespace quire::tests {
+
+struct MemoryTierOptions {
+  uint64_t seed = 1;
+  uint32_t least_steps = 1;  // from the beginning of a job to its end
+  uint32_t most_steps = 1;
+  uint32_t max_jobs = 64;  // at once; more find no record
+  uint32_t job_objects = tiering::kMaxJobObjects;  // what goes in one piece
+  uint64_t capacity_bytes = 1ull << 30;
+  uint64_t largest_object_bytes = 1ull << 30;
+};
+
+enum class TierFault : uint8_t {
+  kFail,    // the object is not written, or not read
+  kDamage,  // a bit of what is kept is inverted
+  kForget,  // what was acknowledged is not there any more
+};
+
+// What a tier was asked to do, in order.
+struct TierCall {
+  bool write = false;
+  uint32_t job = 0;
+  std::vector<model::NodeId> nodes;
+};
+
+class MemoryTier final : public tiering::Tier {
+ public:
+  explicit MemoryTier(cache::Cache* cache, const MemoryTierOptions& options = {});
+
+  // --- what tests do to it ---
+  void fail_write(uint64_t nth, bool from_then_on = false);
+  void fail_read(uint64_t nth, TierFault fault = TierFault::kFail);
+  void clear_faults();
+  // While they are held no jobs end, those that come neither.
+  void hold(bool held) { held_ = held; }
+  void set_mode(tiering::TierMode mode) { mode_ = mode; }
+  // Its capacity from now on; what was refused is told that it may fit.
+  void grow(uint64_t capacity_bytes);
+  // As an operator's check that found the copy of a node bad.
+  void lose(model::NodeId node);
+  const std::vector<TierCall>& calls() const { return calls_; }
+  size_t job_count() const { return jobs_.size(); }
+  size_t object_count() const { return objects_.size(); }
+  uint64_t held_bytes() const { return bytes_; }
+  uint64_t rooms_given_back() const { return rooms_given_back_; }
+  const tiering::StepHints& last_hints() const { return hints_; }
+
+  // --- tiering::Tier ---
+  model::TierId id() const override { return model::TierId::kSsd; }
+  std::string_view name() const override { return "memory"; }
+  tiering::TierMode mode() const override { return mode_; }
+  tiering::TierState state() const override;
+  tiering::Fitting fits(model::NodeId node) override;
+  tiering::WriteOffer reserve(std::span<const model::NodeId> nodes) override;
+  void write(tiering::WriteRoom&& room, std::span<const model::NodeId> nodes,
+             uint32_t job) override;
+  model::Result<uint32_t> read(const tiering::ReadRun& run) override;
+  void erase(std::span<const cache::GivenUpCopy> copies) override;
+  bool step(const tiering::StepHints& hints) override;
+  std::vector<tiering::TierEvent>& events() override { return events_; }
+  bool submit() override { return false; }
+  bool idle() const override { return jobs_.empty() && events_.empty(); }
+  bool moves_for(model::DomainId domain) const override;
+  int wake_fd() const override { return wake_.get(); }
+  void forget_segment(const std::byte*) override {}
+  tiering::LoadEstimator& estimator() override { return estimator_; }
+  uint64_t largest_object_bytes() const override { return options_.largest_object_bytes; }
+  void describe(model::MetricSink& sink, tiering::TierSection section) const override;
+
+ private:
+  struct StoredPage {
+    std::vector<std::byte> bytes;
+    uint32_t crc32c = 0;
+  };
+  struct Stored {
+    model::Hash256 key;
+    std::vector<StoredPage> pages;
+    uint64_t bytes = 0;
+  };
+  struct JobObject {
+    model::NodeId node;
+    std::vector<model::SlotId> slots;  // of a read
+  };
+  struct Job {
+    bool write = false;
+    uint32_t number = 0;
+    uint64_t due_step = 0;
+    uint64_t bytes = 0;  // of a write
+    std::vector<JobObject> objects;
+  };
+  struct Faults {
+    uint64_t seen = 0;
+    uint64_t nth = UINT64_MAX;
+    bool from_then_on = false;
+    TierFault fault = TierFault::kFail;
+    bool hits();
+  };
+
+  void give_back_room() override;
+  uint64_t bytes_of(model::NodeId node) const;
+  uint64_t room_left() const;
+  size_t jobs_of(bool write) const;
+  uint32_t fitting(std::span<const model::NodeId> nodes, uint64_t& bytes) const;
+  bool make_room(std::span<const model::NodeId> nodes);
+  Job& begin(bool write, uint32_t number);
+  void end_write(const Job& job);
+  void end_read(const Job& job);
+  model::Errc keep(model::NodeId node, uint32_t slot);
+  model::Errc bring(const JobObject& object);
+  void drop(uint32_t slot);
+
+  cache::Cache* cache_;
+  MemoryTierOptions options_;
+  std::mt19937_64 random_;
+  model::FdGuard wake_;  // nothing ever comes by itself: step() is all it needs
+  tiering::TierMode mode_ = tiering::TierMode::kOk;
+  bool held_ = false;
+  uint64_t step_ = 0;
+  uint32_t next_slot_ = 0;
+  std::unordered_map<uint32_t, Stored> objects_;  // by slot
+  uint64_t bytes_ = 0;
+  uint64_t room_bytes_ = 0;  // of the room that is given out; 0: none is
+  uint64_t write_bytes_ = 0;  // of writes under way
+  std::vector<Job> jobs_;
+  Faults write_faults_;
+  Faults read_faults_;
+  std::vector<tiering::TierEvent> events_;
+  std::vector<TierCall> calls_;
+  tiering::StepHints hints_;
+  uint64_t rooms_given_back_ = 0;
+  tiering::LoadEstimator estimator_{tiering::EstimatorOptions{}};
+};
+
+}  // namespace quire::tests
