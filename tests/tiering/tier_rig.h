@@ -64,7 +64,7 @@ class RigOverTier {
   }
   RigOverTier(const RigOverTier&) = delete;
   RigOverTier& operator=(const RigOverTier&) = delete;
-  ~RigOverTier() {
+  virtual ~RigOverTier() {
     set_.reset();
     for (cache::CacheSession& session : sessions_) cache_->close_session(session);
     cache_->check_invariants();
