@@ -157,15 +157,18 @@ void SegmentSupply::State::fail(std::string text) {
 // Under the mutex, which the new thread waits for. Keeps its share of the processor: a client waits
 // for what it makes.
 void SegmentSupply::State::start_thread() {
-  auto started = thread.start({.name = "quire-supply"},
+  auto started = thread.start({.name = "quire-supply", .on_caller = options.on_caller},
                               [this](const std::stop_token& stop) { return step(stop); });
   if (!started.ok()) fail(std::move(started).error().text);
 }
 
 SegmentSupply::SegmentSupply(SegmentSupplyOptions options)
     : state_(std::make_unique<State>(std::move(options))) {
-  std::lock_guard lock(state_->mutex);
-  state_->start_thread();
+  {
+    std::lock_guard lock(state_->mutex);
+    state_->start_thread();
+  }
+  state_->thread.wake();  // a thread looks by itself
 }
 
 SegmentSupply::~SegmentSupply() = default;

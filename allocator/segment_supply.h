@@ -34,6 +34,8 @@ struct SegmentSupplyOptions {
   Population population = Population::kEager;
   uint64_t memory_limit_bytes = 0;  // as memory_room() takes it
   std::function<void()> on_ready;   // a spare became available, or creation failed
+  // No thread: segments are made and unmapped on whoever calls, at once (a simulation).
+  bool on_caller = false;
 };
 
 struct SupplyFigures {

@@ -108,6 +108,8 @@ Result<void> HelperThread::start(const HelperOptions& options, Step step) {
   QUIRE_CHECK(!started() && !stop_.stop_requested());
   options_ = options;
   step_ = std::move(step);
+  steps_on_caller_ = options.on_caller;
+  if (steps_on_caller_) return {};
   thread_ = QUIRE_TRY(start_helper(options_, [this] { run(); }));
   return {};
 }
@@ -137,15 +139,30 @@ void HelperThread::run() {
   ended_.wake_all();
 }
 
+void HelperThread::run_on_caller() {
+  if (std::exchange(stepping_, true)) return;
+  while (step_(stop_.get_token()) == kAtOnce) continue;
+  stepping_ = false;
+}
+
 void HelperThread::stop() {
   if (!started()) return;
   stop_.request_stop();
+  if (steps_on_caller_) {
+    run_on_caller();  // as a thread would: what was put before the end is finished
+    steps_on_caller_ = false;
+    return;
+  }
   signal_->wake_all();  // on a shared one, whoever wakes may be another
   thread_.join();
 }
 
 bool HelperThread::stop_within(std::chrono::milliseconds time) {
   if (!started()) return true;
+  if (steps_on_caller_) {
+    stop();
+    return true;
+  }
   stop_.request_stop();
   signal_->wake_all();
   const Clock::time_point end = Clock::now() + time;

@@ -6,6 +6,9 @@
 //           that step said --> step() ...
 //           asked to stop: ends where it would sleep, so what step() finds is finished first
 //
+// Where everything is to happen in one order (a simulation, a small tool), a helper has no thread:
+// it steps on whoever wakes it (HelperOptions::on_caller).
+//
 // The daemon's own; the client library starts no thread (tests/tidy keeps this header out of it).
 #pragma once
 
@@ -28,6 +31,9 @@ struct HelperOptions {
   std::chrono::microseconds spin{0};  // looks for work so long before it sleeps
   // Others that are ready run after so much work without a sleep; 0: when the kernel says so.
   std::chrono::microseconds yield_after{0};
+  // No thread: wake() and stop() step on their caller, until a step finds nothing. Then wake() is
+  // for one thread, and none of the locks that step() takes may be held.
+  bool on_caller = false;
 };
 
 // Starts `body` on a thread with this name and share. It gets no signal but `options.signal` and
@@ -82,11 +88,15 @@ class HelperThread {
   HelperThread& operator=(const HelperThread&) = delete;
   ~HelperThread() { stop(); }
 
-  // Once. kResourceExhausted: nothing was started, and it may be tried again.
+  // Once. kResourceExhausted: nothing was started, and it may be tried again. On its caller it
+  // first steps at the first wake().
   Result<void> start(const HelperOptions& options, Step step);
-  bool started() const { return thread_.joinable(); }
+  bool started() const { return thread_.joinable() || steps_on_caller_; }
   // After work was put where step() finds it.
-  void wake() { signal_->wake(); }
+  void wake() {
+    if (steps_on_caller_) return run_on_caller();
+    signal_->wake();
+  }
   // Returns when the thread has ended.
   void stop();
   // False: it hangs in a step, and is left behind: this, and what step() uses, must live until the
@@ -95,6 +105,7 @@ class HelperThread {
 
  private:
   void run();
+  void run_on_caller();
 
   WakeSignal own_signal_;
   WakeSignal* signal_ = &own_signal_;
@@ -102,6 +113,8 @@ class HelperThread {
   Step step_;
   std::stop_source stop_;
   WakeSignal ended_;  // woken once, after the last step
+  bool steps_on_caller_ = false;
+  bool stepping_ = false;  // a step that wakes its own helper does not step again
   std::thread thread_;
 };
 

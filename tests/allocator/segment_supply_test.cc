@@ -64,6 +64,22 @@ TEST(SegmentSupply, GivenBackShareBecomesAFreshZeroedSegment) {
 }
 
 // Whatever it says: the memory is in use for as long as it has the file.
+TEST(SegmentSupply, WithoutAThreadAllIsMadeAndUnmappedOnTheCaller) {
+  SupplyProbe probe;
+  SegmentSupplyOptions options = small_options(probe, 2);
+  options.on_caller = true;
+  SegmentSupply supply(options);
+  EXPECT_EQ(supply.status().spare, 2u);
+  std::unique_ptr<Segment> segment = supply.take();
+  std::unique_ptr<Segment> other = supply.take();
+  EXPECT_EQ(supply.state(), SupplyState::kExhausted);
+  segment->data()[0] = std::byte{1};
+  supply.give_back(std::move(segment), 7);
+  EXPECT_EQ(supply.take_gone(), (std::vector<uint16_t>{7}));
+  EXPECT_EQ(supply.state(), SupplyState::kReady);
+  EXPECT_EQ(supply.take()->data()[0], std::byte{0});
+}
+
 TEST(SegmentSupply, MemoryThatAClientKeepsIsNotMadeAnew) {
   SupplyProbe probe;
   SegmentSupply supply(small_options(probe, 2));

@@ -206,6 +206,36 @@ TEST(HelperThread, WorkGoesToWhoeverSleepsOnTheSharedSignal) {
   gate.open.release();
 }
 
+TEST(HelperThread, OnItsCallerItStepsWhenWokenAndBeforeItEnds) {
+  Counter work;
+  work.give(2);
+  HelperThread helper;
+  ASSERT_TRUE(helper.start({.on_caller = true}, work.as_step()).ok());
+  EXPECT_TRUE(helper.started());
+  EXPECT_EQ(work.done(), 0u);
+  helper.wake();
+  EXPECT_EQ(work.done(), 2u);
+  work.give(1);
+  helper.stop();
+  EXPECT_EQ(work.done(), 3u);
+  EXPECT_FALSE(helper.started());
+  work.give(1);
+  helper.wake();
+  EXPECT_EQ(work.done(), 3u);
+}
+
+TEST(HelperThread, AStepThatWakesItsOwnHelperOnTheCallerEnds) {
+  HelperThread helper;
+  int steps = 0;
+  const auto step = [&](const std::stop_token&) {
+    helper.wake();
+    return ++steps < 3 ? HelperThread::kAtOnce : HelperThread::kUntilWoken;
+  };
+  ASSERT_TRUE(helper.start({.on_caller = true}, step).ok());
+  helper.wake();
+  EXPECT_EQ(steps, 3);
+}
+
 TEST(HelperThread, StopWithinWaitsForAnEndThatComes) {
   Counter counter;
   HelperThread thread;

@@ -109,6 +109,23 @@ TEST_F(DatabaseTest, BatchesAreThereWholeAfterAReopen) {
   EXPECT_EQ(database->missing_writes(), 0u);
 }
 
+TEST_F(DatabaseTest, WithoutAThreadABatchIsDurableWhenItIsTaken) {
+  DatabaseOptions on_caller = options();
+  on_caller.on_caller = true;
+  int told = 0;
+  on_caller.on_done = [&told] { ++told; };
+  {
+    const auto database = Database::open(on_caller).value();
+    ASSERT_TRUE(database->submit(batch_of('x', 0, 3)));
+    EXPECT_EQ(told, 1);
+    const std::vector<DatabaseDone> done = database->poll();
+    ASSERT_EQ(done.size(), 1u);
+    EXPECT_TRUE(done[0].result.ok());
+    ASSERT_TRUE(database->submit(batch_of('x', 3, 1)));  // and nobody takes it back
+  }
+  EXPECT_EQ(all_of(*Database::open(on_caller).value()).size(), 4u);
+}
+
 TEST_F(DatabaseTest, ScanGivesItsRangeInOrder) {
   const auto database = Database::open(options()).value();
   ASSERT_TRUE(write(*database, batch_of('b', 5, 5)).ok());

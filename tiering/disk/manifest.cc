@@ -15,7 +15,8 @@ DatabaseOptions database_options(const ManifestOptions& options) {
           .thread_name = "quire-manifest",
           .env = options.env,
           .read_only = options.read_only,
-          .on_done = options.on_done};
+          .on_done = options.on_done,
+          .on_caller = options.on_caller};
 }
 
 }  // namespace

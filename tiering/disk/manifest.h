@@ -101,6 +101,7 @@ struct ManifestOptions {
   rocksdb::Env* env = nullptr;  // null: the system's. Tests put a file system that fails here.
   bool read_only = false;
   std::function<void()> on_done;  // after each group of batches
+  bool on_caller = false;         // as DatabaseOptions::on_caller
 };
 
 struct ManifestDone {

@@ -315,7 +315,8 @@ Database::Writer::Writer(DatabaseOptions options, std::shared_ptr<Listener> list
 }
 
 Result<void> Database::Writer::start() {
-  return thread_.start({.name = options_.thread_name}, [this](const auto&) { return step(); });
+  return thread_.start({.name = options_.thread_name, .on_caller = options_.on_caller},
+                       [this](const auto&) { return step(); });
 }
 
 Database::Writer::~Writer() {

@@ -49,6 +49,8 @@ struct DatabaseOptions {
   rocksdb::Env* env = nullptr;  // null: the system's. Tests put a file system that fails here.
   bool read_only = false;
   std::function<void()> on_done;  // after each group of batches
+  // No thread: submit() returns when the batch is durable, or has failed (a simulation).
+  bool on_caller = false;
 };
 
 // Changes that become durable together. Values copy and move.

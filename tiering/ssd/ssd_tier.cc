@@ -93,7 +93,8 @@ model::Result<void> SsdTier::open_manifest() {
   ManifestOptions options{.path = directory_->manifest_path(),
                           .env = options_.manifest_env,
                           .read_only = directory_->read_only(),
-                          .on_done = options_.on_wake};
+                          .on_done = options_.on_wake,
+                          .on_caller = options_.manifest_on_caller};
   auto opened = Manifest::open(options);
   if (!opened.ok() && may_pass(opened.code()) && !options.read_only) {
     options.read_only = true;

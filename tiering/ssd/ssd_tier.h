@@ -48,7 +48,8 @@ struct SsdTierOptions {
   SsdHealthOptions health;
   uint64_t scrub_bytes_per_second = 0;  // 0: only when asked for
   rocksdb::Env* manifest_env = nullptr;
-  std::function<void()> on_wake;  // any thread: there is something to poll
+  bool manifest_on_caller = false;  // as DatabaseOptions::on_caller
+  std::function<void()> on_wake;    // any thread: there is something to poll
 };
 
 struct SsdTierParts {
