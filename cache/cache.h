@@ -80,13 +80,14 @@ class Cache {
 
   LayoutTable layouts_;
   NamespaceTable names_{&layouts_};
-  LeaseTable leases_;
-  FillTable fills_;
   uint32_t last_session_ = 0;  // number of the session that was opened last
   std::unique_ptr<ObjectStore> store_;
   std::unique_ptr<EvictionBoard> board_;
   std::unique_ptr<Evictor> evictor_;
   std::unique_ptr<RamRoom> room_;
+  // They hold pins and slots: a daemon that ends under its clients gives these back first.
+  LeaseTable leases_;
+  FillTable fills_;
   std::unique_ptr<PrefixReader> reader_;
   std::unique_ptr<ObjectWriter> writer_;
 };
