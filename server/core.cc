@@ -4,7 +4,6 @@
 #include <sys/resource.h>
 
 #include <algorithm>
-#include <optional>
 
 #include "server/runtime/log.h"
 
@@ -15,15 +14,10 @@ using model::Error;
 
 namespace {
 
-// Of the cache's work for one domain: 50 to 120 us, in which others wait.
-constexpr uint32_t kStepsPerTurn = 1024;
-constexpr uint32_t kReclaimStepsPerTurn = 256;      // for dead roots, in the background
-constexpr uint32_t kSwitchedEntriesPerTurn = 1024;  // of a switch of eviction policies
-constexpr uint32_t kTurnsBetweenSockets = 32;       // rings are looked at more often than sockets
-constexpr size_t kConnectionsPerTurn = 4;           // one frame of each
-constexpr uint64_t kDescriptorsOfAConnection = 2;   // its socket, and its peer's pidfd
-constexpr uint32_t kEndStepsPerTurn = 1024;         // of sessions whose client is gone: some 100 us
-constexpr uint64_t kOwnDescriptors = 128;           // of the listener, the log, the tiers
+constexpr uint32_t kTurnsBetweenSockets = 32;      // rings are looked at more often than sockets
+constexpr size_t kConnectionsPerTurn = 4;          // one frame of each
+constexpr uint64_t kDescriptorsOfAConnection = 2;  // its socket, and its peer's pidfd
+constexpr uint64_t kOwnDescriptors = 128;          // of the listener, the log, the tiers
 constexpr int64_t kSecondNs = 1'000'000'000;
 constexpr int kParkedTimeoutMs = 5;  // while a request waits for memory
 constexpr int kIdleTimeoutMs = 1000;
@@ -56,27 +50,26 @@ model::Result<std::unique_ptr<Core>> Core::create(const CoreParts& parts) {
 
 model::Result<void> Core::wire() {
   const Options& options = *parts_.options;
-  dispatcher_ =
-      QUIRE_TRY(Dispatcher::create(parts_.cache, parts_.copies, parts_.tiers, parts_.clock,
-                                   {.verify_hits = options.verify_hits,
-                                    .default_deadline_ms = options.default_deadline_ms,
-                                    .turn_sink = parts_.turn_sink}));
   shares_ = std::make_unique<UidShares>(shared_totals(options), options.uid_share_percent);
-  registry_ = std::make_unique<SessionRegistry>(
-      parts_.cache, dispatcher_.get(),
-      RegistryOptions{.shares = shares_.get(), .closer = &closers_.sessions});
-  segments_ = std::make_unique<SegmentShare>(parts_.cache,
-                                             [tiers = parts_.tiers](const std::byte* segment) {
-                                               if (tiers != nullptr) tiers->forget_segment(segment);
-                                             });
+  turn_ = QUIRE_TRY(CoreTurn::create(
+      {.cache = parts_.cache,
+       .copies = parts_.copies,
+       .tiers = parts_.tiers,
+       .clock = parts_.clock,
+       .dispatcher = {.verify_hits = options.verify_hits,
+                      .default_deadline_ms = options.default_deadline_ms,
+                      .turn_sink = parts_.turn_sink},
+       .registry = {.shares = shares_.get(), .closer = &closers_.sessions},
+       .counters = &counters_,
+       .unwatch = [this](Attachment& attachment) { loop_.remove(attachment.doorbell_fd()); }}));
   desk_ = QUIRE_TRY(StatusDesk::create(status_sources()));
   verbs_ = std::make_unique<ControlVerbs>(QUIRE_TRY(ControlVerbs::create(
       {.cache = parts_.cache,
-       .registry = registry_.get(),
-       .segments = segments_.get(),
+       .registry = &turn_->registry(),
+       .segments = &turn_->segments(),
        .options = parts_.options,
        .tiers = parts_.tiers,
-       .memory_check = &dispatcher_->memory_check(),
+       .memory_check = &turn_->dispatcher().memory_check(),
        .clock = parts_.clock,
        .shares = shares_.get(),
        .maker = &maker_,
@@ -85,8 +78,8 @@ model::Result<void> Core::wire() {
        .watch_doorbell = [this](Attachment& attachment) { return watch_doorbell(attachment); },
        .end_attachment =
            [this](Attachment& attachment) {
-             uint32_t budget = kEndStepsPerTurn;
-             end_attachment(attachment, budget);
+             uint32_t budget = CoreTurn::kEndStepsPerTurn;
+             turn_->end_attachment(attachment, budget);
            }})));
   QUIRE_TRY(loop_.add(parts_.waker->fd(), EPOLLIN | EPOLLET, parts_.waker));
   if (parts_.tiers != nullptr) {
@@ -176,9 +169,9 @@ model::Result<void> Core::on_frame(Connection& connection, const model::FrameHea
 // of sessions the rest follows in steps, and what copy workers still read when they are done. The
 // connection itself goes in background().
 void Core::on_end(Connection& connection, const Error& reason) {
-  uint32_t budget = kEndStepsPerTurn;
-  end_attachments(connection, budget);
-  segments_->forget(connection);
+  uint32_t budget = CoreTurn::kEndStepsPerTurn;
+  turn_->end_attachments(connection, budget);
+  turn_->segments().forget(connection);
   verbs_->forget(connection);
   if (connection.in_turn) std::erase(to_serve_, &connection);
   if (connection.suspended()) std::erase(paced_, &connection);
@@ -195,33 +188,8 @@ void Core::on_end(Connection& connection, const Error& reason) {
 }
 
 model::Result<void> Core::watch_doorbell(Attachment& attachment) {
-  attachment.active_list = &active_;
-  // None of them allocates when it rings.
-  const size_t attachments = registry_->attachments().size() + 1;
-  if (active_.capacity() < attachments) active_.reserve(2 * attachments);
+  turn_->watch(attachment);
   return loop_.add(attachment.doorbell_fd(), EPOLLIN | EPOLLET, &attachment);
-}
-
-void Core::end_attachment(Attachment& attachment, uint32_t& budget) {
-  loop_.remove(attachment.doorbell_fd());
-  std::erase(active_, &attachment);
-  attachment.active_list = nullptr;
-  registry_->end(attachment, budget);
-}
-
-// Law 11: scribbled ring memory ends that session and nothing else.
-void Core::end_faulty(Attachment& attachment) {
-  Connection& connection = *attachment.connection();
-  const std::string text = "the submission ring holds what no client library writes";
-  model::SessionEndedEvent event;
-  event.session = attachment.id;
-  event.status = model::make_status(Errc::kMalformedFrame, text);
-  uint32_t budget = kEndStepsPerTurn;
-  end_attachment(attachment, budget);
-  ++counters_.sessions_ended_by_fault;
-  log(LogKind::kSessionFault, LogLevel::kWarning,
-      "session=" + std::to_string(event.session) + " ended: " + text);
-  connection.send(model::FrameType::kSessionEnded, false, 0, model::struct_bytes(event));
 }
 
 void Core::run() {
@@ -230,76 +198,29 @@ void Core::run() {
     if (turn()) continue;
     __builtin_ia32_pause();  // a copy worker may share this physical core
     if (now_ns_ - last_work_ns_ >= int64_t{parts_.options->spin_us} * 1000) {
-      if (arm_idle()) sleep();
+      if (turn_->arm_idle(now_ns_, int64_t{parts_.options->spin_us} * 1000)) sleep();
     }
   }
   drain();
 }
 
 bool Core::turn() {
-  bool clients = dispatcher_->finish_copies() > 0;
-  const bool device = step_tiers();
-  clients = dispatcher_->finish_loads() > 0 || clients;
-  clients = serve_active() || clients;
-  const bool background_work = dispatcher_->background(now_ns_);
-  if (parts_.cache->room().taker().is_busy()) {
-    parts_.cache->room().taker().step();
-    clients = true;
-  }
+  CoreTurn::Work work = turn_->step(now_ns_);
   const bool look_at_sockets = ++turns_ % kTurnsBetweenSockets == 0;
   if (look_at_sockets) {
-    clients = loop_.turn(0) > 0 || clients;
-    clients = serve_connections() || clients;
+    work.clients = loop_.turn(0) > 0 || work.clients;
+    work.clients = serve_connections() || work.clients;
   }
   if (look_at_sockets || background_left_) background_left_ = background();
   if (has_calls_.load(std::memory_order_acquire)) run_calls();
   // Clients are likely to ask again at once; a device wakes the core by its descriptor.
-  if (clients) last_work_ns_ = now_ns_;
-  return clients || device || background_left_ || background_work;
-}
-
-bool Core::step_tiers() { return parts_.tiers != nullptr && parts_.tiers->step(active_.empty()); }
-
-// A domain whose work of this turn is spent waits for the next one, which starts with the first
-// that had to wait: neither many attachments nor large requests of one uid make another's turn
-// late.
-bool Core::serve_active() {
-  steps_left_.fill(kStepsPerTurn);
-  bool worked = false;
-  std::optional<size_t> waits;
-  const size_t count = active_.size();
-  for (size_t n = 0; n < count; ++n) {
-    const size_t i = (first_served_ + n) % count;
-    Attachment& attachment = *active_[i];
-    uint32_t& steps_left = steps_left_[attachment.session().domain.value];
-    if (steps_left == 0) {
-      if (!waits) waits = i;
-      continue;
-    }
-    const Dispatcher::Served served = dispatcher_->serve(attachment, steps_left);
-    if (served == Dispatcher::Served::kScribbled) {
-      end_faulty(attachment);  // the list changed: the others' turn comes with the next one
-      return true;
-    }
-    if (served == Dispatcher::Served::kSome) {
-      attachment.last_active_ns = now_ns_;
-      worked = true;
-    }
-  }
-  first_served_ = waits.value_or(0);
-  return worked || waits;
+  if (work.clients) last_work_ns_ = now_ns_;
+  return work.clients || work.device || background_left_ || work.background;
 }
 
 // One bounded step. True when the next one has something to do already.
 bool Core::background() {
-  bool left = false;
-  segments_->retire_pending(connections_, now_ns_);
-  parts_.cache->board().set_now(now_ns_ / 1000);
-  if (!parts_.cache->names().dead_roots().empty()) {
-    left = parts_.cache->store().dead_roots().reclaim(kReclaimStepsPerTurn);
-  }
-  left = parts_.cache->board().step(kSwitchedEntriesPerTurn) || left;
-  if (registry_->draining_count() > 0) left = registry_->sweep() || left;
+  bool left = turn_->background(now_ns_);
   if (connections_ended_) {
     connections_ended_ = let_ended_go();
     left = connections_ended_ || left;
@@ -317,18 +238,12 @@ bool Core::background() {
   return left;
 }
 
-void Core::end_attachments(Connection& connection, uint32_t& budget) {
-  while (!connection.attachments.empty() && budget > 0) {
-    end_attachment(*connection.attachments.back(), budget);
-  }
-}
-
 // True when more is left for the next step.
 bool Core::let_ended_go() {
-  uint32_t budget = kEndStepsPerTurn;
+  uint32_t budget = CoreTurn::kEndStepsPerTurn;
   std::erase_if(connections_, [&](const auto& connection) {
     if (!connection->ended()) return false;
-    end_attachments(*connection, budget);
+    turn_->end_attachments(*connection, budget);
     if (!connection->attachments.empty()) return false;
     Connection::ClosedSocket socket = connection->take_socket();
     OffCoreCloser& closer =
@@ -366,52 +281,28 @@ void Core::run_calls() {
   for (const auto& function : calls) function();
 }
 
-// Arms every ring that has been idle for spin_us. True when nothing is left to poll; what waits for
-// memory stays in the list and is retried after a short sleep.
-bool Core::arm_idle() {
-  const int64_t spin_ns = int64_t{parts_.options->spin_us} * 1000;
-  for (size_t i = 0; i < active_.size();) {
-    Attachment& attachment = *active_[i];
-    if (!attachment.parked.empty()) {
-      ++i;
-      continue;
-    }
-    if (now_ns_ - attachment.last_active_ns < spin_ns) return false;
-    if (!attachment.arm()) {
-      attachment.last_active_ns = now_ns_;
-      return false;
-    }
-    attachment.active = false;
-    active_[i] = active_.back();
-    active_.pop_back();
-  }
-  return true;
-}
-
 void Core::sleep() {
   background_left_ = background();
   parts_.waker->set_asleep(true);
-  const bool work_came = background_left_ || dispatcher_->finish_copies() > 0 || step_tiers() ||
-                         has_calls_.load(std::memory_order_seq_cst) ||
+  const bool work_came = background_left_ || turn_->dispatcher().finish_copies() > 0 ||
+                         turn_->step_tiers() || has_calls_.load(std::memory_order_seq_cst) ||
                          stopping_.load(std::memory_order_seq_cst);
   if (!work_came) loop_.turn(sleep_ms());
   serve_connections();
   parts_.waker->set_asleep(false);
   now_ns_ = parts_.clock->now_ns();
-  if (active_.empty()) return;
-  last_work_ns_ = now_ns_;
-  for (Attachment* attachment : active_) attachment->last_active_ns = now_ns_;
+  if (turn_->note_woken(now_ns_)) last_work_ns_ = now_ns_;
 }
 
 int Core::sleep_ms() const {
   if (!to_serve_.empty() || desk_->is_filling()) return 0;
   // Deadlines of loads and commits, and what the tier put off, are looked at again soon.
   const bool tier_waits = parts_.tiers != nullptr && !parts_.tiers->idle();
-  const bool commits_wait = dispatcher_->waiting_commits() > 0;
+  const bool commits_wait = dispatcher().waiting_commits() > 0;
   const bool closing = closers_.sockets_with_descriptors.open_count() > 0;
-  const bool waits = tier_waits || commits_wait || closing || dispatcher_->has_background() ||
+  const bool waits = tier_waits || commits_wait || closing || dispatcher().has_background() ||
                      desk_->waits() || !paced_.empty();
-  return active_.empty() && !waits ? kIdleTimeoutMs : kParkedTimeoutMs;
+  return !turn_->is_polling() && !waits ? kIdleTimeoutMs : kParkedTimeoutMs;
 }
 
 // Lets every client go and waits, bounded, for copies that still read their memory.
@@ -424,14 +315,14 @@ void Core::drain() {
   }
   const int64_t start = parts_.clock->now_ns();
   while (parts_.copies->in_flight() > 0 && parts_.clock->now_ns() - start < kDrainNs) {
-    dispatcher_->finish_copies();
+    turn_->dispatcher().finish_copies();
   }
-  while (registry_->draining_count() > 0 && parts_.clock->now_ns() - start < kDrainNs) {
-    dispatcher_->finish_copies();
-    registry_->sweep();
+  while (registry().draining_count() > 0 && parts_.clock->now_ns() - start < kDrainNs) {
+    turn_->dispatcher().finish_copies();
+    registry().sweep();
   }
   drain_tiers(start);
-  segments_->retire_pending(connections_, now_ns_);
+  turn_->segments().retire_pending(now_ns_);
   let_ended_go();
   run_calls();
 }
@@ -471,12 +362,12 @@ void Core::call(std::function<void()> function) {
 StatusSources Core::status_sources() const {
   return {.cache = parts_.cache,
           .supply = parts_.supply,
-          .registry = registry_.get(),
-          .dispatcher = dispatcher_.get(),
+          .registry = &turn_->registry(),
+          .dispatcher = &turn_->dispatcher(),
           .tiers = parts_.tiers,
           .missing = parts_.missing_tiers,
           .shares = shares_.get(),
-          .segments = segments_.get(),
+          .segments = &turn_->segments(),
           .clients = &counters_,
           .connections = &connections_,
           .sockets = &closers_.sockets,

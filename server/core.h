@@ -1,14 +1,12 @@
 // The core: one thread, one event loop, sole owner of pages, index, leases and sessions.
 //
-// A turn: finished copies, one step of the tiers, then at most kSubmissionsPerTurn of each
-// polled ring and kStepsPerTurn of work for each domain, then a bounded step of background work and
-// the sockets now and then: one frame of each of the next few connections that sent something,
-// round robin. After spin_us without work rings are armed one by one (the client will ring), and
+// A turn: the rings, copies and tiers (CoreTurn), then a bounded step of background work and the
+// sockets now and then: one frame of each of the next few connections that sent something, round
+// robin. After spin_us without work rings are armed one by one (the client will ring), and
 // when none is left to poll the core sleeps in epoll. Threads: run() on one thread; stop() and
 // call() from any.
 #pragma once
 
-#include <array>
 #include <atomic>
 #include <cstdint>
 #include <deque>
@@ -21,16 +19,14 @@
 #include "cache/cache.h"
 #include "model/clock.h"
 #include "server/control/control_verbs.h"
+#include "server/core_turn.h"
 #include "server/options.h"
-#include "server/rings/dispatcher.h"
 #include "server/runtime/event_loop.h"
 #include "server/runtime/off_core_closer.h"
 #include "server/runtime/region_maker.h"
 #include "server/sessions/client_counters.h"
 #include "server/sessions/connection.h"
 #include "server/sessions/listener.h"
-#include "server/sessions/segment_share.h"
-#include "server/sessions/session_registry.h"
 #include "server/sessions/uid_shares.h"
 #include "server/status/status_desk.h"
 #include "tiering/tier_set.h"
@@ -63,15 +59,15 @@ class Core final : public ConnectionOwner {
 
   // Core thread only.
   void options_changed();  // reads again what it had parsed of them
-  SessionRegistry& registry() { return *registry_; }
+  SessionRegistry& registry() { return turn_->registry(); }
   const std::vector<std::unique_ptr<Connection>>& connections() const { return connections_; }
   const ClientCounters& counters() const { return counters_; }
-  MemoryCheckStatus memory_check() const { return dispatcher_->memory_check().status(); }
-  size_t paused_count() const { return dispatcher_->paused_count(); }
+  MemoryCheckStatus memory_check() const { return dispatcher().memory_check().status(); }
+  size_t paused_count() const { return dispatcher().paused_count(); }
   const UidShares& shares() const { return *shares_; }
-  uint64_t copied_bytes() const { return dispatcher_->counters().copied_bytes; }
-  size_t waiting_commits() const { return dispatcher_->waiting_commits(); }
-  uint64_t largest_steps() const { return dispatcher_->counters().largest_steps; }
+  uint64_t copied_bytes() const { return dispatcher().counters().copied_bytes; }
+  size_t waiting_commits() const { return dispatcher().waiting_commits(); }
+  uint64_t largest_steps() const { return dispatcher().counters().largest_steps; }
 
   void on_input(Connection& connection) override;
   model::Result<void> on_frame(Connection& connection, const model::FrameHeader& header,
@@ -94,20 +90,15 @@ class Core final : public ConnectionOwner {
   model::Result<void> wire();
   bool accept(model::FdGuard fd);
   model::Result<void> watch_doorbell(Attachment& attachment);
-  void end_attachment(Attachment& attachment, uint32_t& budget);
-  void end_faulty(Attachment& attachment);
+  const Dispatcher& dispatcher() const { return turn_->dispatcher(); }
 
   bool turn();
-  bool step_tiers();
-  bool serve_active();
   bool serve_connections();
   void resume_paced();
-  void end_attachments(Connection& connection, uint32_t& budget);
   bool let_ended_go();
   void collect_closed();
   bool background();
   void run_calls();
-  bool arm_idle();
   void sleep();
   int sleep_ms() const;
   void drain();
@@ -122,9 +113,7 @@ class Core final : public ConnectionOwner {
   CoreParts parts_;
   EventLoop loop_;
   WakeOnly wake_only_;
-  std::unique_ptr<Dispatcher> dispatcher_;
-  std::unique_ptr<SessionRegistry> registry_;
-  std::unique_ptr<SegmentShare> segments_;
+  std::unique_ptr<CoreTurn> turn_;
   std::unique_ptr<StatusDesk> desk_;
   std::unique_ptr<ControlVerbs> verbs_;
   std::unique_ptr<Listener> listener_;
@@ -134,11 +123,7 @@ class Core final : public ConnectionOwner {
   std::unique_ptr<UidShares> shares_;
   std::deque<Connection*> to_serve_;  // by whose turn it is; each is marked in_turn
   std::deque<Connection*> paced_;     // had their turns of this while; each is suspended
-  std::vector<Attachment*> active_;   // polled each turn
   ClientCounters counters_;
-  // Of each domain in this turn: its attachments share them.
-  std::array<uint32_t, cache::kMaxDomains> steps_left_{};
-  size_t first_served_ = 0;  // in active_; moves on to whoever had to wait
   int64_t now_ns_ = 0;
   int64_t last_work_ns_ = 0;
   int64_t last_second_ns_ = 0;

@@ -42,11 +42,11 @@ uint64_t AttachmentShape::total_bytes() const {
 }
 
 model::Result<std::unique_ptr<Attachment>> Attachment::create(Session* session,
-                                                              Connection* connection,
+                                                              ClientProcess* client,
                                                               const AttachmentShape& shape) {
   std::unique_ptr<Attachment> attachment(new Attachment);
   attachment->session_ = session;
-  attachment->connection_ = connection;
+  attachment->client_ = client;
   attachment->shape_ = shape;
   QUIRE_TRY(attachment->make_regions());
   QUIRE_TRY(attachment->make_doorbells());

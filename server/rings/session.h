@@ -1,6 +1,6 @@
 // Sessions and the processes attached to them.
 //
-//   Connection 1 --- n Attachment n --- 1 Session
+//   ClientProcess 1 --- n Attachment n --- 1 Session
 //
 // An attachment is one process's rings, staging area, leases and claims; it ends with its
 // connection or its close. A session ends with its last attachment. Both are kept a little longer
@@ -18,14 +18,13 @@
 #include "cache/cache.h"
 #include "model/session_shm.h"
 #include "model/wire.h"
+#include "server/rings/client_process.h"
 #include "server/rings/shared_region.h"
 #include "server/rings/turn.h"
 #include "server/runtime/event_loop.h"
 #include "server/runtime/off_core_closer.h"
 
 namespace quire::server {
-
-class Connection;
 
 struct Session {
   model::SessionId id;
@@ -69,11 +68,11 @@ class Attachment final : public EventHandler {
  public:
   // Makes the regions, rings and doorbells. Precondition: the shape passed check().
   // kResourceExhausted, kIoError.
-  static model::Result<std::unique_ptr<Attachment>> create(Session* session, Connection* connection,
+  static model::Result<std::unique_ptr<Attachment>> create(Session* session, ClientProcess* client,
                                                            const AttachmentShape& shape);
 
   Session& session() { return *session_; }
-  Connection* connection() { return connection_; }
+  ClientProcess& client() { return *client_; }
   const AttachmentShape& shape() const { return shape_; }
   cache::HolderTag holder_tag() const { return holder_tag_; }
 
@@ -145,7 +144,7 @@ class Attachment final : public EventHandler {
   model::ReplyHeader& reply() { return *reinterpret_cast<model::ReplyHeader*>(reply_.data()); }
 
   Session* session_ = nullptr;
-  Connection* connection_ = nullptr;
+  ClientProcess* client_ = nullptr;
   AttachmentShape shape_;
   cache::HolderTag holder_tag_ = 0;
   SharedRegion control_;

@@ -22,11 +22,11 @@
 #include "model/fd_guard.h"
 #include "model/ids.h"
 #include "model/wire.h"
+#include "server/rings/client_process.h"
 #include "server/runtime/event_loop.h"
 
 namespace quire::server {
 
-class Attachment;
 class Connection;
 
 struct PeerIdentity {
@@ -47,7 +47,7 @@ class ConnectionOwner {
   virtual void on_end(Connection& connection, const model::Error& reason) = 0;
 };
 
-class Connection final : public EventHandler {
+class Connection final : public EventHandler, public ClientProcess {
  public:
   static constexpr uint32_t kTurnsPerPace = 256;  // 25,600 frames a second
   static constexpr int64_t kPaceNs = 10'000'000;
@@ -59,7 +59,11 @@ class Connection final : public EventHandler {
   ~Connection() override;
 
   const PeerIdentity& peer() const { return peer_; }
-  bool ended() const { return ended_; }
+  uint32_t uid() const override { return peer_.uid; }
+  bool ended() const override { return ended_; }
+  void tell(model::FrameType type, std::string_view payload) override {
+    send(type, false, 0, payload);
+  }
 
   // Queues a frame and sends what the socket takes. `descriptors` are lent for the call, at most
   // kMaxDescriptorsPerFrame; they are duplicated only when the frame has to wait, so that running
@@ -95,11 +99,8 @@ class Connection final : public EventHandler {
 
   // --- owned by the control verbs ---
   bool greeted = false;
-  model::DomainId domain;
   std::string client_name;
-  std::vector<Attachment*> attachments;
-  std::unordered_set<uint32_t> layouts;         // registered by this client, which holds them
-  std::unordered_set<uint32_t> known_segments;  // told to this client, not yet acknowledged as gone
+  std::unordered_set<uint32_t> layouts;  // registered by this client, which holds them
 
   // --- owned by the core ---
   bool charged = false;  // to its uid; otherwise it is refused

@@ -19,30 +19,36 @@ model::SegmentInfo info_of(SegmentId id, const allocator::Segment& segment) {
 
 }  // namespace
 
-SegmentShare::Told SegmentShare::tell_all(Connection& connection) {
+SegmentShare::Told SegmentShare::tell_all(ClientProcess& client) {
   Told told;
-  for (const auto& view : cache_->store().pool().segments(connection.domain)) {
+  for (const auto& view : cache_->store().pool().segments(client.domain)) {
     told.infos.push_back(info_of(view.id, *view.segment));
     if (told.descriptors.size() == model::kMaxDescriptorsPerFrame) continue;
     told.descriptors.push_back(view.segment->read_only_fd());
-    connection.known_segments.insert(view.id.value);
+    note(client, view.id);
   }
   return told;
 }
 
-model::Result<SegmentShare::Told> SegmentShare::tell(Connection& connection, SegmentId id) {
-  const allocator::Segment* segment = cache_->store().pool().find_segment(connection.domain, id);
+model::Result<SegmentShare::Told> SegmentShare::tell(ClientProcess& client, SegmentId id) {
+  const allocator::Segment* segment = cache_->store().pool().find_segment(client.domain, id);
   if (segment == nullptr) {
     return model::make_error(Errc::kNotFound, "no such segment in this domain");
   }
-  connection.known_segments.insert(id.value);
+  note(client, id);
   return Told{{info_of(id, *segment)}, {segment->read_only_fd()}};
 }
 
-void SegmentShare::retire_pending(const std::vector<std::unique_ptr<Connection>>& connections,
-                                  int64_t now_ns) {
+void SegmentShare::note(ClientProcess& client, SegmentId segment) {
+  if (std::find(clients_.begin(), clients_.end(), &client) == clients_.end()) {
+    clients_.push_back(&client);
+  }
+  client.known_segments.insert(segment.value);
+}
+
+void SegmentShare::retire_pending(int64_t now_ns) {
   for (cache::RetiredFrom& from : cache_->room().taker().take_retired()) {
-    announce(std::move(from), connections, now_ns);
+    announce(std::move(from), now_ns);
   }
   for (Retiring& retiring : retiring_) {
     if (retiring.late || now_ns - retiring.since_ns < kPatienceNs) continue;
@@ -56,34 +62,33 @@ void SegmentShare::retire_pending(const std::vector<std::unique_ptr<Connection>>
   cache_->room().taker().settle();
 }
 
-void SegmentShare::announce(cache::RetiredFrom from,
-                            const std::vector<std::unique_ptr<Connection>>& connections,
-                            int64_t now_ns) {
+void SegmentShare::announce(cache::RetiredFrom from, int64_t now_ns) {
   Retiring retiring{.from = std::move(from), .since_ns = now_ns};
   const model::SegmentRetiredEvent event{retiring.from.retired.id.value, 0};
-  for (const auto& connection : connections) {
-    if (connection->ended() || !connection->known_segments.contains(event.segment)) continue;
-    connection->send(model::FrameType::kSegmentRetired, false, 0, model::struct_bytes(event));
-    if (!connection->ended()) ++retiring.unacknowledged;  // sending may end it
+  // Telling one may end it, and forget() takes it out of the list.
+  for (ClientProcess* client : std::vector<ClientProcess*>(clients_)) {
+    if (client->ended() || !client->known_segments.contains(event.segment)) continue;
+    client->tell(model::FrameType::kSegmentRetired, model::struct_bytes(event));
+    if (!client->ended()) ++retiring.unacknowledged;
   }
   retiring_.push_back(std::move(retiring));
 }
 
-void SegmentShare::acknowledged(Connection& connection, SegmentId segment) {
+void SegmentShare::acknowledged(ClientProcess& client, SegmentId segment) {
   // Only a segment that is being taken back: a client that says so of a live one keeps its mapping.
   for (Retiring& retiring : retiring_) {
     if (retiring.from.retired.id != segment) continue;
-    if (connection.known_segments.erase(segment.value) > 0) --retiring.unacknowledged;
+    if (client.known_segments.erase(segment.value) > 0) --retiring.unacknowledged;
   }
   release_if_unmapped();
 }
 
-void SegmentShare::forget(Connection& connection) {
+void SegmentShare::forget(ClientProcess& client) {
   for (Retiring& retiring : retiring_) {
-    if (connection.known_segments.erase(retiring.from.retired.id.value) > 0)
-      --retiring.unacknowledged;
+    if (client.known_segments.erase(retiring.from.retired.id.value) > 0) --retiring.unacknowledged;
   }
-  connection.known_segments.clear();
+  client.known_segments.clear();
+  std::erase(clients_, &client);
   release_if_unmapped();
 }
 

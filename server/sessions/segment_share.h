@@ -9,12 +9,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
-#include <memory>
 #include <vector>
 
 #include "cache/cache.h"
 #include "model/wire.h"
-#include "server/sessions/connection.h"
+#include "server/rings/client_process.h"
 
 namespace quire::server {
 
@@ -33,15 +32,15 @@ class SegmentShare {
   };
   // The domain's present segments, for hello; the connection is taken to know those whose
   // descriptor it is given.
-  Told tell_all(Connection& connection);
+  Told tell_all(ClientProcess& client);
   // kNotFound: not a segment of this domain.
-  model::Result<Told> tell(Connection& connection, model::SegmentId segment);
+  model::Result<Told> tell(ClientProcess& client, model::SegmentId segment);
 
   // Announces segments that the cache gave up, and hands out what came back. Called often.
-  void retire_pending(const std::vector<std::unique_ptr<Connection>>& connections, int64_t now_ns);
-  void acknowledged(Connection& connection, model::SegmentId segment);
+  void retire_pending(int64_t now_ns);
+  void acknowledged(ClientProcess& client, model::SegmentId segment);
   // The client is gone: so are its mappings.
-  void forget(Connection& connection);
+  void forget(ClientProcess& client);
 
   size_t retiring_count() const { return retiring_.size(); }
 
@@ -52,12 +51,13 @@ class SegmentShare {
     uint32_t unacknowledged = 0;
     bool late = false;
   };
-  void announce(cache::RetiredFrom from,
-                const std::vector<std::unique_ptr<Connection>>& connections, int64_t now_ns);
+  void note(ClientProcess& client, model::SegmentId segment);
+  void announce(cache::RetiredFrom from, int64_t now_ns);
   void release_if_unmapped();
 
   cache::Cache* cache_;
   std::function<void(const std::byte*)> before_unmap_;
+  std::vector<ClientProcess*> clients_;  // that know a segment, in the order they came
   std::vector<Retiring> retiring_;
 };
 

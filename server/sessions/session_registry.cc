@@ -29,13 +29,13 @@ std::string token_key(const std::array<uint8_t, 16>& token) {
 
 }  // namespace
 
-model::Result<void> SessionRegistry::check_bounds(const Connection& connection,
+model::Result<void> SessionRegistry::check_bounds(const ClientProcess& client,
                                                   const AttachmentShape& shape) const {
   QUIRE_TRY(shape.check());
-  if (connection.attachments.size() >= options_.max_sessions_per_connection) {
+  if (client.attachments.size() >= options_.max_sessions_per_connection) {
     return make_error(Errc::kBusy, "too many sessions on one connection; close some");
   }
-  const uint32_t uid = connection.peer().uid;
+  const uint32_t uid = client.uid();
   QUIRE_TRY(options_.shares->check(uid, Shared::kDescriptors, kDescriptorsWhileOpening));
   return options_.shares->check(uid, Shared::kSessionBytes, shape.total_bytes());
 }
@@ -50,13 +50,13 @@ uint32_t SessionRegistry::owner_tag(const SessionIdentity& identity, model::Sess
 }
 
 model::Result<std::unique_ptr<Session>> SessionRegistry::make_session(
-    const Connection& connection, const SessionIdentity& identity, uint32_t max_units) {
+    const ClientProcess& client, const SessionIdentity& identity, uint32_t max_units) {
   auto session = std::make_unique<Session>();
   session->id = model::SessionId{next_session_++};
   session->domain = identity.domain;
   session->layout = identity.root.layout;
   session->max_units = max_units;
-  session->uid = connection.peer().uid;
+  session->uid = client.uid();
   session->tenant = identity.root.tenant;
   session->namespace_name = identity.root.namespace_name;
   if (::getrandom(session->token.data(), session->token.size(), 0) !=
@@ -69,13 +69,13 @@ model::Result<std::unique_ptr<Session>> SessionRegistry::make_session(
   return session;
 }
 
-model::Result<Attachment*> SessionRegistry::open(Connection& connection,
+model::Result<Attachment*> SessionRegistry::open(ClientProcess& client,
                                                  const SessionIdentity& identity,
                                                  const AttachmentShape& shape) {
-  QUIRE_TRY(check_bounds(connection, shape));
-  const uint32_t uid = connection.peer().uid;
+  QUIRE_TRY(check_bounds(client, shape));
+  const uint32_t uid = client.uid();
   QUIRE_TRY(options_.shares->check(uid, Shared::kSessions, 1));
-  auto session = QUIRE_TRY(make_session(connection, identity, shape.max_units));
+  auto session = QUIRE_TRY(make_session(client, identity, shape.max_units));
   QUIRE_TRY(cache_->open_session(identity.root, owner_tag(identity, session->id), session->cached));
   options_.shares->take(uid, Shared::kSessions, 1);
   options_.shares->take(uid, Shared::kDescriptors, kDescriptorsOfASession);
@@ -85,15 +85,15 @@ model::Result<Attachment*> SessionRegistry::open(Connection& connection,
       std::min(cache_->layouts().find(placed.layout)->layer_count, model::kProgressLayers));
   sessions_.emplace(placed.id.value, std::move(session));
   by_token_.emplace(token_key(placed.token), &placed);
-  auto attached = attach(connection, placed, shape);
+  auto attached = attach(client, placed, shape);
   if (!attached.ok()) maybe_close(placed);
   return attached;
 }
 
-model::Result<Attachment*> SessionRegistry::join(Connection& connection,
+model::Result<Attachment*> SessionRegistry::join(ClientProcess& client,
                                                  const model::JoinSessionRequest& request) {
   const auto found = by_token_.find(token_key(request.token));
-  if (found == by_token_.end() || found->second->domain != connection.domain) {
+  if (found == by_token_.end() || found->second->domain != client.domain) {
     return make_error(Errc::kNotFound, "no session with this token");
   }
   Session& session = *found->second;
@@ -101,19 +101,19 @@ model::Result<Attachment*> SessionRegistry::join(Connection& connection,
                               .max_units = session.max_units,
                               .max_load_pages = request.max_load_pages,
                               .staging_bytes = request.staging_bytes};
-  QUIRE_TRY(check_bounds(connection, shape));
-  return attach(connection, session, shape);
+  QUIRE_TRY(check_bounds(client, shape));
+  return attach(client, session, shape);
 }
 
-model::Result<Attachment*> SessionRegistry::attach(Connection& connection, Session& session,
+model::Result<Attachment*> SessionRegistry::attach(ClientProcess& client, Session& session,
                                                    const AttachmentShape& shape) {
-  auto attachment = QUIRE_TRY(Attachment::create(&session, &connection, shape));
+  auto attachment = QUIRE_TRY(Attachment::create(&session, &client, shape));
   Attachment* placed = attachment.get();
   placed->id = next_attachment_++;
   owned_.emplace(placed, std::move(attachment));
   placed->place = order_.size();
   order_.push_back(placed);
-  connection.attachments.push_back(placed);
+  client.attachments.push_back(placed);
   options_.shares->take(session.uid, Shared::kSessionBytes, shape.total_bytes());
   options_.shares->take(session.uid, Shared::kDescriptors, kDescriptorsOfAnAttachment);
   placed->leases.share = options_.shares->holders(session.uid);
@@ -133,7 +133,7 @@ void SessionRegistry::end(Attachment& attachment, uint32_t& budget) {
   order_[attachment.place]->place = attachment.place;
   order_.pop_back();
   // The last one first: that is how a connection's end goes through them.
-  std::vector<Attachment*>& siblings = attachment.connection()->attachments;
+  std::vector<Attachment*>& siblings = attachment.client().attachments;
   siblings.erase(std::find(siblings.rbegin(), siblings.rend(), &attachment).base() - 1);
   if (!dispatcher_->step_end(attachment, budget)) {
     ++session.draining_count;

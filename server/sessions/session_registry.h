@@ -10,10 +10,10 @@
 
 #include "cache/cache.h"
 #include "model/wire.h"
+#include "server/rings/client_process.h"
 #include "server/rings/dispatcher.h"
 #include "server/rings/session.h"
 #include "server/runtime/off_core_closer.h"
-#include "server/sessions/connection.h"
 #include "server/sessions/uid_shares.h"
 
 namespace quire::server {
@@ -37,10 +37,10 @@ class SessionRegistry {
       : cache_(cache), dispatcher_(dispatcher), options_(options) {}
 
   // kBusy at a bound, kInvalidArgument for a shape, errors of Cache::open_session.
-  model::Result<Attachment*> open(Connection& connection, const SessionIdentity& identity,
+  model::Result<Attachment*> open(ClientProcess& client, const SessionIdentity& identity,
                                   const AttachmentShape& shape);
   // kNotFound: no such token in this domain (the answer for another domain's token is the same).
-  model::Result<Attachment*> join(Connection& connection, const model::JoinSessionRequest& request);
+  model::Result<Attachment*> join(ClientProcess& client, const model::JoinSessionRequest& request);
   // Law 5. The attachment may be destroyed by the call. Lowers `budget` by the steps that it did;
   // what is beyond it follows in sweep().
   void end(Attachment& attachment, uint32_t& budget);
@@ -59,12 +59,11 @@ class SessionRegistry {
   }
 
  private:
-  model::Result<void> check_bounds(const Connection& connection,
-                                   const AttachmentShape& shape) const;
-  model::Result<std::unique_ptr<Session>> make_session(const Connection& connection,
+  model::Result<void> check_bounds(const ClientProcess& client, const AttachmentShape& shape) const;
+  model::Result<std::unique_ptr<Session>> make_session(const ClientProcess& client,
                                                        const SessionIdentity& identity,
                                                        uint32_t max_units);
-  model::Result<Attachment*> attach(Connection& connection, Session& session,
+  model::Result<Attachment*> attach(ClientProcess& client, Session& session,
                                     const AttachmentShape& shape);
   void finish(Attachment& attachment);
   void maybe_close(Session& session);
