@@ -1,0 +1,143 @@
+// One life of a daemon, as Daemon and Core wire it, but for threads, sockets and sleep: cache,
+// rings, sessions and the SSD tier over a simulated disk, on a manual clock. turn() is the turn of
+// the real core (server/core_turn.h).
+//
+// Destroyed it is a crash: nothing is drained. stop() before makes it a clean end. The directory
+// and the disk live on, for the next life.
+// Threads: one; those beside the core step on it (HelperOptions::on_caller), but for the closer of
+// sessions' memory, which nobody waits for.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "allocator/pool.h"
+#include "cache/cache.h"
+#include "server/core_turn.h"
+#include "server/sessions/uid_shares.h"
+#include "tests/sim/sim_copies.h"
+#include "tests/sim/sim_disk.h"
+#include "tests/sim/sim_world.h"
+#include "tests/support/inspector.h"
+#include "tests/support/manual_clock.h"
+#include "tiering/ssd/ssd_tier.h"
+#include "tiering/tier_set.h"
+
+namespace rocksdb {
+class Env;
+}
+
+namespace quire::tests {
+
+inline constexpr uint32_t kSimFirstUid = 1001;
+inline constexpr uint32_t kSimDeadlineMs = 2000;  // of requests that name none
+
+// Drawn once a run: each life is configured alike.
+struct SimConfig {
+  explicit SimConfig(SimRandom& random);
+
+  bool has_tier = false;
+  bool verify_hits = false;
+  bool write_through = false;
+  uint32_t segments = 0;
+  uint64_t ssd_bytes = 0;
+  std::string ram_policy;
+  std::string ssd_policy;
+  SimDiskFaults faults;
+};
+
+// A process of a client, at no other end of anything: what it is told waits for it in a list.
+class SimProcess final : public server::ClientProcess {
+ public:
+  explicit SimProcess(uint32_t its_uid) : uid_(its_uid) {}
+  uint32_t uid() const override { return uid_; }
+  bool ended() const override { return has_ended; }
+  void tell(model::FrameType type, std::string_view payload) override;
+
+  bool has_ended = false;
+  std::vector<uint32_t> retired;  // segments that it was asked to unmap
+  std::vector<uint64_t> faulty;   // sessions that were ended for what stood in their rings
+
+ private:
+  uint32_t uid_;
+};
+
+struct SimParts {
+  SimRandom* random = nullptr;
+  ManualClock* clock = nullptr;
+  SimDisk* disk = nullptr;
+  const SimWorld* world = nullptr;
+  const SimConfig* config = nullptr;
+  rocksdb::Env* manifest_env = nullptr;
+  std::string ssd_path;
+};
+
+class SimCore {
+ public:
+  explicit SimCore(const SimParts& parts);
+  ~SimCore();
+
+  void turn();
+  // A clean end: every client is let go, what is fresh goes to the disk. The clock moves.
+  void stop();
+
+  std::unique_ptr<SimProcess> connect(uint32_t domain);
+  // Law 5: the process is gone; what it held follows in the turns to come.
+  void disconnect(std::unique_ptr<SimProcess> process);
+  struct Opened {
+    server::Attachment* attachment = nullptr;  // null: refused
+    std::array<uint8_t, 16> token{};           // for join()
+  };
+  Opened open(SimProcess& process, uint32_t root, const server::AttachmentShape& shape,
+              uint64_t conversation);
+  server::Attachment* join(SimProcess& process, const std::array<uint8_t, 16>& token,
+                           const server::AttachmentShape& shape);
+  void close(server::Attachment& attachment);
+
+  cache::Cache& cache() { return *cache_; }
+  allocator::Pool& pool() { return *pool_; }
+  tiering::TierSet* tiers() { return tiers_.get(); }  // null: RAM only
+  tiering::SsdTier* tier() { return tier_; }          // of tiers()
+  server::CoreTurn& core() { return *turn_; }
+  const allocator::SegmentSupply& supply() const { return *supply_; }
+  Inspector inspector() { return Inspector(*cache_); }
+  model::RootId root(uint32_t root) const { return roots_[root].root; }
+  model::DomainId domain(uint32_t domain) const { return domains_[domain]; }
+  uint64_t turn_count() const { return turns_; }
+  size_t process_count() const { return process_count_; }
+  size_t dying_count() const { return dying_.size(); }
+  size_t copies_in_flight() const { return copies_.in_flight() + checks_.in_flight(); }
+  // In whichever tier.
+  bool is_present(const SimKey& key);
+  bool is_durable(const SimKey& key);
+  void check_invariants();
+
+ private:
+  void open_tier();
+  void open_roots();
+  void let_dying_go();
+  server::Attachment* watched(model::Result<server::Attachment*> attached);
+
+  SimParts parts_;
+  uint64_t turns_ = 0;
+  size_t process_count_ = 0;
+  SimCopies copies_;
+  SimCopies checks_;
+  server::ClientCounters counters_;
+  server::UidShares shares_;
+  server::OffCoreCloser closer_;
+  std::unique_ptr<allocator::SegmentSupply> supply_;
+  std::unique_ptr<allocator::Pool> pool_;
+  std::unique_ptr<cache::Cache> cache_;
+  std::unique_ptr<tiering::TierSet> tiers_;
+  tiering::SsdTier* tier_ = nullptr;
+  std::vector<model::DomainId> domains_;
+  std::vector<cache::CacheSession> roots_;  // one a root, so that none is given up
+  std::unique_ptr<server::CoreTurn> turn_;
+  std::vector<std::unique_ptr<SimProcess>> dying_;
+};
+
+}  // namespace quire::tests

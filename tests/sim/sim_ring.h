@@ -1,0 +1,52 @@
+// A client's side of an attachment: the rings and areas that its process mapped. What the client
+// library does with threads and descriptors, one call at a time. The mappings are the client's
+// own: they stay readable after the daemon is gone (law 7).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+
+#include "model/fd_guard.h"
+#include "model/session_shm.h"
+#include "server/rings/session.h"
+
+namespace quire::tests {
+
+class SimRing {
+ public:
+  // Maps what the daemon would have sent, and closes that end of it.
+  explicit SimRing(server::Attachment& attachment);
+
+  // The session ended; nothing more will complete.
+  bool is_closed() const;
+  uint32_t free_submissions() const;
+  void submit(const model::Submission& submission);
+  // Rings the doorbell when the daemon sleeps. Precondition: it lives and the session is open.
+  void ring();
+  std::optional<model::Completion> take();
+  bool has_completion() const;
+  // An index that no client library writes.
+  void scribble();
+
+  void set_hashes(std::span<const model::Hash256> chain);
+  std::span<std::byte> staging() { return {staging_.data(), shape_.staging_bytes}; }
+  const model::PageDescriptor* descriptors() const;
+  const model::ResumePosition* positions(uint32_t index) const;
+  uint32_t load_ready(uint8_t slot) const;
+  const server::AttachmentShape& shape() const { return shape_; }
+
+ private:
+  model::ControlHeader& control() const;
+  const model::ReplyHeader& reply() const;
+
+  server::Attachment* attachment_;  // in place of the doorbell
+  server::AttachmentShape shape_;
+  model::Mapping control_;
+  model::Mapping staging_;
+  model::Mapping reply_;
+  uint32_t tail_ = 0;  // of submissions
+  uint32_t head_ = 0;  // of completions
+};
+
+}  // namespace quire::tests

@@ -1,0 +1,155 @@
+// One process of one session: sends random requests through its ring, keeps what it was promised,
+// and hands every answer to the judge. It obeys the protocol, but it may be slow, ask for nonsense
+// that is legal, or scribble over its ring.
+//
+// Each request is answered once, or the session ended (judge_answers()); none waits for ever
+// (judge_patience()). Lifetime: within one life of the daemon; the ring's memory is its own.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "tests/sim/sim_judge.h"
+#include "tests/sim/sim_ring.h"
+#include "tests/sim/sim_world.h"
+
+namespace quire::tests {
+
+// What the sessions of a run share.
+struct SimStage {
+  SimRandom* random = nullptr;
+  ManualClock* clock = nullptr;
+  SimJudge* judge = nullptr;
+  const SimWorld* world = nullptr;
+  SimCore* core = nullptr;    // of the present life
+  uint32_t next_version = 1;  // of fills
+};
+
+class SimSession {
+ public:
+  static server::AttachmentShape shape(const model::Layout& layout);
+
+  // `groups`: those it writes, 0 = all. `chain`: shared with the others of the session.
+  struct Identity {
+    uint32_t root = 0;
+    model::DomainId domain;
+    model::GroupMask groups = 0;
+    bool is_joint = false;  // other processes are attached to the session
+    SimChain chain;
+    std::array<uint8_t, 16> token{};
+  };
+  SimSession(SimStage* stage, server::Attachment& attachment, Identity identity);
+
+  // One random request, or none where there is no room or reason for it.
+  void act();
+  // As many as fit, of the cheapest kind.
+  void flood();
+  void scribble();
+  // Judges up to `count` answers. True when there were some.
+  bool take(uint32_t count);
+  // Fails when something waits longer than any deadline allows.
+  void judge_patience();
+  // It ends, whether the daemon knows it yet or not: nothing stays for its sake, and it asks
+  // nothing more.
+  void let_go();
+  // Nothing more comes, or is to come.
+  bool is_closed() const { return ring_.is_closed(); }
+  // Another process attached itself to the session: whose tip it is cannot be told any more.
+  void join() {
+    drop_tip();
+    identity_.is_joint = true;
+  }
+  const Identity& identity() const { return identity_; }
+  server::Attachment* attachment() { return attachment_; }
+  size_t waiting_count() const { return requests_.size(); }
+
+ private:
+  struct Request {
+    model::Submission submission;
+    uint64_t turn = 0;        // when it was sent
+    uint64_t late_since = 0;  // turn from which on it is late; 0: it is not
+    int64_t deadline_ns = 0;
+    uint32_t area = 0;   // of a load or of positions: in the descriptor area; of a commit: staging
+    uint64_t thing = 0;  // the lease or fill that it is about
+  };
+  struct Page {
+    model::PageDescriptor descriptor;
+    SimPageHead head;
+  };
+  struct Lease {
+    uint64_t id = 0;
+    uint32_t exact_units = 0;
+    uint32_t span_units = 0;
+    SimChain chain;
+    std::vector<SimKey> pinned;
+    std::vector<Page> pages;  // delivered
+    uint32_t loads = 0;       // on their way
+    bool releasing = false;
+  };
+  struct Fill {
+    uint64_t id = 0;
+    SimJudge::Place place;
+    uint32_t version = 0;
+    bool committing = false;
+  };
+
+  void send_match();
+  void send_load();
+  void send_release();
+  void send_begin();
+  void send_commit();
+  void send_abort();
+  void send_supersede();
+  void send_advice();
+  void send_resumed();
+  void send_positions();
+  void send_locate();
+  void look_at_pages();
+  void change_context();
+
+  void send(model::Verb verb, model::Submission submission, uint64_t thing = 0, uint32_t area = 0);
+  void answer(const Request& request, const model::Completion& completion);
+  void answer_match(const Request& request, const model::Completion& completion);
+  void answer_load(const Request& request, const model::Completion& completion);
+  void answer_release(const Request& request, const model::Completion& completion);
+  void answer_begin(const Request& request, const model::Completion& completion);
+  void answer_commit(const Request& request, const model::Completion& completion);
+  void answer_positions(const Request& request, const model::Completion& completion);
+  void answer_locate(const Request& request, const model::Completion& completion);
+  void judge_pages(const Request& request, Lease& lease, const model::LoadResult& result);
+  uint32_t judge_block(const Request& request, Lease& lease, uint32_t block, uint32_t at);
+  void judge_checkpoint(const Request& request, Lease& lease, uint32_t at, uint32_t count);
+  void keep_page(Lease& lease, uint32_t at, const SimJudge::Wanted& wanted);
+  void set_tip(const SimJudge::Place& place);
+  void drop_tip();
+  void write_staging(const Fill& fill, uint64_t offset);
+  void unexpected(const Request& request, model::Errc code);
+
+  SimRandom& random() { return *stage_->random; }
+  SimJudge& judge() { return *stage_->judge; }
+  const model::Layout& layout() const { return stage_->world->layout_of(identity_.root); }
+  uint32_t units() const { return static_cast<uint32_t>(identity_.chain.size()); }
+  uint32_t any_prompt();
+  Lease* find_lease(uint64_t id);
+  template <typename Accept>
+  Lease* any_lease(Accept&& accept);
+  std::optional<uint32_t> take_area(uint32_t& busy, uint32_t count);
+
+  SimStage* stage_;
+  server::Attachment* attachment_;  // of a session that is not closed
+  SimRing ring_;
+  Identity identity_;
+  bool has_let_go_ = false;
+  uint64_t next_user_data_ = 1;
+  std::vector<Request> requests_;
+  std::vector<Lease> leases_;
+  std::vector<Fill> fills_;
+  std::optional<SimJudge::Place> tip_;  // what the session keeps present; none: not known
+  uint32_t busy_staging_ = 0;           // bit i: area i
+  uint32_t busy_descriptors_ = 0;
+};
+
+}  // namespace quire::tests

@@ -1,0 +1,294 @@
+#include "tests/sim/simulation.h"
+
+#include <rocksdb/env.h>
+
+#include <algorithm>
+#include <filesystem>
+
+namespace quire::tests {
+
+namespace {
+
+constexpr size_t kMaxClients = 5;
+constexpr size_t kMaxSessions = 3;  // of a client
+constexpr uint32_t kTurnsBetweenLooks = 16;
+constexpr uint32_t kTurnsBetweenInvariants = 128;
+constexpr uint32_t kTurnsOfAnEnd = 6000;
+
+std::chrono::microseconds random_time(SimRandom& random) {
+  // Now and then longer than a client's patience for segments, and than every deadline.
+  if (random.one_in(400)) return std::chrono::milliseconds(1200);
+  if (random.one_in(16)) return std::chrono::milliseconds(5);
+  return std::chrono::microseconds(random.below(400));
+}
+
+}  // namespace
+
+Simulation::Simulation(uint64_t seed)
+    : random_(seed),
+      world_(random_),
+      config_(random_),
+      disk_(&random_, &clock_, config_.faults),
+      manifest_env_(rocksdb::NewMemEnv(rocksdb::Env::Default())),
+      directory_(memory_directory()),
+      judge_(&world_, &config_) {
+  stage_ = {.random = &random_, .clock = &clock_, .judge = &judge_, .world = &world_};
+  begin_life();
+}
+
+Simulation::~Simulation() = default;
+
+void Simulation::begin_life() {
+  core_ = std::make_unique<SimCore>(SimParts{.random = &random_,
+                                             .clock = &clock_,
+                                             .disk = &disk_,
+                                             .world = &world_,
+                                             .config = &config_,
+                                             .manifest_env = manifest_env_.get(),
+                                             .ssd_path = directory_ / "ssd"});
+  // The manifest's files are in memory of their own; the next tier looks for this one by its name.
+  std::filesystem::create_directories(directory_ / "ssd/manifest");
+  write_bytes(directory_ / "ssd/manifest/CURRENT", "in memory\n");
+  stage_.core = core_.get();
+  judge_.begin_life(*core_);
+}
+
+// Law 7: what clients mapped stays; their sessions are gone, and they come back as others.
+void Simulation::end_life(bool cleanly) {
+  judge_.observe();
+  if (cleanly) {
+    while (!clients_.empty()) kill(clients_.size() - 1);
+    core_->stop();
+    ++judge_.coverage().stops;
+  } else {
+    ++judge_.coverage().crashes;
+  }
+  judge_.end_life();
+  disk_.crash();
+  clients_.clear();
+  core_.reset();
+  begin_life();
+}
+
+void Simulation::connect() {
+  const uint32_t domain = random_.below(static_cast<uint32_t>(world_.domains.size()));
+  Client& client = clients_.emplace_back();
+  client.domain = domain;
+  client.process = core_->connect(domain);
+  (void)core_->core().segments().tell_all(*client.process);
+  open_session(client);
+}
+
+void Simulation::open_session(Client& client) {
+  if (client.sessions.size() >= kMaxSessions) return;
+  // Each domain has three roots.
+  const uint32_t root = client.domain * 3 + random_.below(3);
+  const model::Layout& layout = world_.layout_of(root);
+  const SimCore::Opened opened = core_->open(*client.process, root, SimSession::shape(layout),
+                                             random_.one_in(2) ? 1 + random_.below(2) : 0);
+  if (opened.attachment == nullptr) return judge_.fail("a session is refused");
+  const bool is_sharded = layout.groups.back().shard_count > 1;
+  client.sessions.push_back(std::make_unique<SimSession>(
+      &stage_, *opened.attachment,
+      SimSession::Identity{.root = root,
+                           .domain = client.process->domain,
+                           .groups = is_sharded && random_.one_in(2) ? model::GroupMask{1} : 0,
+                           .chain = sim_chain(random_, 2 + random_.below(kSimMaxUnits - 1)),
+                           .token = opened.token}));
+}
+
+// Another process of the domain, or the same: a rank with groups of its own, or one with equal
+// bytes.
+void Simulation::join_session(Client& client) {
+  if (client.sessions.size() >= kMaxSessions) return;
+  Client& other = clients_[random_.below(static_cast<uint32_t>(clients_.size()))];
+  if (other.sessions.empty()) return;
+  SimSession& session =
+      *other.sessions[random_.below(static_cast<uint32_t>(other.sessions.size()))];
+  if (session.is_closed()) return;
+  SimSession::Identity identity = session.identity();
+  server::Attachment* attachment = core_->join(*client.process, identity.token,
+                                               SimSession::shape(world_.layout_of(identity.root)));
+  // Law 13: a token is good in its own domain only.
+  if (other.domain != client.domain) {
+    if (attachment != nullptr) judge_.fail("a session of another domain was joined");
+    return;
+  }
+  if (attachment == nullptr) return judge_.fail("a session cannot be joined");
+  session.join();
+  identity.is_joint = true;
+  if (identity.groups != 0) identity.groups ^= 3;
+  client.sessions.push_back(std::make_unique<SimSession>(&stage_, *attachment, identity));
+}
+
+void Simulation::close_session(Client& client) {
+  if (client.sessions.empty()) return;
+  SimSession& session =
+      *client.sessions[random_.below(static_cast<uint32_t>(client.sessions.size()))];
+  if (session.is_closed()) return;
+  session.let_go();
+  core_->close(*session.attachment());
+  if (!session.is_closed()) judge_.fail("a closed session does not know it");
+}
+
+void Simulation::drop_closed(Client& client) {
+  judge_.coverage().scribbles += client.process->faulty.size();
+  client.process->faulty.clear();
+  std::erase_if(client.sessions, [](const auto& session) {
+    if (!session->is_closed()) return false;
+    session->let_go();  // whoever ended it
+    return true;
+  });
+}
+
+void Simulation::kill(size_t index) {
+  Client& client = clients_[index];
+  for (const auto& session : client.sessions) session->let_go();
+  core_->disconnect(std::move(client.process));
+  clients_.erase(clients_.begin() + static_cast<ptrdiff_t>(index));
+  ++judge_.coverage().deaths;
+}
+
+// It maps segments that it sees pages in, and gives back what it is asked for, in its own time.
+void Simulation::map_and_unmap(Client& client) {
+  server::SegmentShare& segments = core_->core().segments();
+  if (random_.one_in(8)) (void)segments.tell_all(*client.process);
+  if (client.process->retired.empty() || !random_.one_in(2)) return;
+  const uint32_t segment = client.process->retired.back();
+  client.process->retired.pop_back();
+  segments.acknowledged(*client.process, model::SegmentId{segment});
+  ++judge_.coverage().retired;
+}
+
+void Simulation::take(Client& client) {
+  for (const auto& session : client.sessions) {
+    if (session->take(1 + random_.below(8))) {
+      fingerprint_ = fingerprint_ * 0x9e3779b97f4a7c15ull + judge_.coverage().pages +
+                     core_->turn_count() + session->waiting_count();
+    }
+  }
+}
+
+void Simulation::misbehave(Client& client) {
+  if (client.sessions.empty()) return;
+  SimSession& session =
+      *client.sessions[random_.below(static_cast<uint32_t>(client.sessions.size()))];
+  switch (random_.below(8)) {
+    case 0:
+      return session.scribble();
+    case 1:
+    case 2:
+      return session.flood();
+    default:
+      client.stalled_until = core_->turn_count() + random_.below(200);
+  }
+}
+
+void Simulation::act(Client& client) {
+  take(client);
+  drop_closed(client);
+  map_and_unmap(client);
+  if (client.sessions.empty()) return open_session(client);
+  const uint32_t choice = random_.below(150);
+  if (choice == 0) return open_session(client);
+  if (choice == 1) return join_session(client);
+  if (choice == 2) return close_session(client);
+  if (choice == 3) return misbehave(client);
+  const uint32_t requests = 1 + random_.below(3);
+  SimSession& session =
+      *client.sessions[random_.below(static_cast<uint32_t>(client.sessions.size()))];
+  for (uint32_t i = 0; i < requests; ++i) session.act();
+}
+
+void Simulation::clients_act() {
+  if (clients_.empty() || (clients_.size() < kMaxClients && random_.one_in(60))) return connect();
+  const size_t index = random_.below(static_cast<uint32_t>(clients_.size()));
+  if (clients_[index].stalled_until > core_->turn_count()) {
+    if (random_.one_in(20)) kill(index);  // what stalled may have died
+    return;
+  }
+  if (random_.one_in(150)) return kill(index);
+  act(clients_[index]);
+}
+
+void Simulation::switch_policy() {
+  static constexpr std::array kPolicies{"lru", "s3fifo", "arc"};
+  const bool ram = !config_.has_tier || random_.one_in(2);
+  const uint32_t domain = random_.below(static_cast<uint32_t>(world_.domains.size()));
+  // kBusy: one is under way.
+  (void)core_->cache().board().set_policy(ram ? model::TierId::kRam : model::TierId::kSsd,
+                                          core_->domain(domain),
+                                          kPolicies[random_.below(kPolicies.size())]);
+}
+
+void Simulation::look() {
+  const uint64_t turns = core_->turn_count();
+  if (turns % kTurnsBetweenLooks == 0) {
+    judge_.observe();
+    for (Client& client : clients_) {
+      for (const auto& session : client.sessions) session->judge_patience();
+    }
+  }
+  if (turns % kTurnsBetweenInvariants == 0) {
+    core_->check_invariants();
+    judge_.judge_bounds();
+  }
+}
+
+void Simulation::turn() {
+  clock_.advance(random_time(random_));
+  core_->turn();
+  look();
+}
+
+bool Simulation::step() {
+  if (random_.one_in(3)) {
+    turn();
+  } else if (random_.one_in(900)) {
+    end_life(random_.one_in(3));
+  } else if (random_.one_in(200)) {
+    switch_policy();
+  } else {
+    clients_act();
+  }
+  return failure().empty();
+}
+
+// What is still held, or under way, for nobody.
+std::string Simulation::what_is_left() {
+  if (core_->dying_count() > 0) return "attachments of dead clients";
+  if (core_->core().registry().draining_count() > 0) return "what attachments held";
+  if (core_->copies_in_flight() > 0) return "copies";
+  if (core_->core().dispatcher().waiting_loads() > 0) return "loads";
+  tiering::TierSet* tiers = core_->tiers();
+  if (tiers != nullptr && !tiers->idle()) {
+    const tiering::SsdTierStatus status = core_->tier()->status();
+    return "work of the tier, which is " + std::string(tiering::tier_mode_name(status.state)) +
+           ": " + std::to_string(status.transfers) + " transfers, " +
+           std::to_string(tiers->loads().count()) + " loads, " + std::to_string(tiers->queued()) +
+           " queued, blocked by '" + status.blocked_by + "'";
+  }
+  return {};
+}
+
+bool Simulation::finish() {
+  disk_.set_faults({});
+  while (!clients_.empty()) kill(clients_.size() - 1);
+  for (uint32_t i = 0; i < kTurnsOfAnEnd && !what_is_left().empty() && failure().empty(); ++i) {
+    clock_.advance(std::chrono::microseconds(500));
+    core_->turn();
+  }
+  const std::string left = what_is_left();
+  if (!left.empty()) judge_.fail("everybody died, and there is left: " + left);
+  core_->check_invariants();
+  judge_.judge_end();
+  return failure().empty();
+}
+
+SimCoverage Simulation::coverage() {
+  SimCoverage coverage = judge_.coverage();
+  coverage.faults = disk_.fault_count();
+  return coverage;
+}
+
+}  // namespace quire::tests

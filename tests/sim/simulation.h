@@ -1,0 +1,81 @@
+// A whole core with its clients, its disk and its crashes, driven by one seed and judged by a plain
+// map (sim_judge.h).
+//
+//   seed --> SimRandom --> what each client asks, stalls or dies; how long copies and the disk
+//                          take; when the daemon crashes --> SimCore::turn() --> SimJudge
+//
+// Two runs of one seed do the same. Threads: one.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tests/sim/sim_core.h"
+#include "tests/sim/sim_judge.h"
+#include "tests/sim/sim_session.h"
+#include "tests/ssd/scratch_directory.h"
+
+namespace quire::tests {
+
+class Simulation {
+ public:
+  explicit Simulation(uint64_t seed);
+  ~Simulation();
+
+  // One random event: a turn of the core, something that a client does, a death, a crash. False
+  // when a check failed; failure() says which.
+  bool step();
+  const std::string& failure() const { return judge_.failure(); }
+  // Every client dies; then all that they held must be accounted for. False likewise.
+  bool finish();
+  SimCoverage coverage();
+  // For a test that harms the core, to see the judge notice.
+  SimCore& core() { return *core_; }
+  bool is_strict() const { return judge_.is_strict(); }
+  // Differs for runs that differ anywhere: of all that was delivered and how long it took.
+  uint64_t fingerprint() const { return fingerprint_; }
+
+ private:
+  // A process of an engine.
+  struct Client {
+    uint32_t domain = 0;
+    std::unique_ptr<SimProcess> process;
+    std::vector<std::unique_ptr<SimSession>> sessions;
+    uint64_t stalled_until = 0;  // turn: it does nothing until then
+  };
+
+  void turn();
+  void look();
+  void clients_act();
+  void act(Client& client);
+  void take(Client& client);
+  void misbehave(Client& client);
+  void map_and_unmap(Client& client);
+  void connect();
+  void open_session(Client& client);
+  void join_session(Client& client);
+  void close_session(Client& client);
+  void drop_closed(Client& client);
+  void kill(size_t index);
+  void switch_policy();
+  void begin_life();
+  void end_life(bool cleanly);
+  std::string what_is_left();
+
+  SimRandom random_;
+  SimWorld world_;
+  SimConfig config_;
+  ManualClock clock_;
+  SimDisk disk_;
+  std::unique_ptr<rocksdb::Env> manifest_env_;
+  ScratchDirectory directory_;
+  SimJudge judge_;
+  std::unique_ptr<SimCore> core_;
+  SimStage stage_;
+  std::vector<Client> clients_;  // after core_: they go first
+  uint64_t fingerprint_ = 0;
+};
+
+}  // namespace quire::tests
