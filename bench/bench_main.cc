@@ -14,6 +14,7 @@
 #include "bench/neighbour_bench.h"
 #include "bench/ring_bench.h"
 #include "bench/ssd_bench.h"
+#include "bench/tier_match_bench.h"
 #include "bench/trace_bench.h"
 
 int main(int argc, char** argv) {
@@ -39,6 +40,7 @@ int main(int argc, char** argv) {
   trace.sessions = static_cast<uint32_t>(std::strtoul(sessions.c_str(), nullptr, 10));
   const std::map<std::string, std::function<int(bool)>> benches = {
       {"attach", quire::bench::run_attach_bench},
+      {"attach_ssd", quire::bench::run_tier_match_bench},
       {"commit", quire::bench::run_commit_bench},
       {"index", quire::bench::run_index_bench},
       {"neighbour",
@@ -49,7 +51,8 @@ int main(int argc, char** argv) {
   const auto found = wrong ? benches.end() : benches.find(argv[1]);
   if (found == benches.end() || (quick && found->first != "ssd")) {
     std::fputs(
-        "usage: quire_bench attach|commit|index|neighbour|ring|ssd|trace [--json], ssd also "
+        "usage: quire_bench attach|attach_ssd|commit|index|neighbour|ring|ssd|trace [--json], ssd "
+        "also "
         "--quick, "
         "trace also FILE [SESSIONS], neighbour also ATTACK\n",
         stderr);

@@ -13,6 +13,7 @@ void append_planned(const Layout& layout, GroupMask groups, bool tail, PagePlan&
     const uint64_t bytes = layout.groups[g].page_bytes;
     plan.pages.push_back({g, tail, bytes, plan.staging_bytes});
     plan.staging_bytes += align_up(bytes, kStagingAlignment);
+    plan.page_bytes += bytes;
   }
 }
 

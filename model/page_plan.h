@@ -27,6 +27,7 @@ struct PlannedPage {
 struct PagePlan {
   std::vector<PlannedPage> pages;
   uint64_t staging_bytes = 0;  // whole object, all groups of the mask
+  uint64_t page_bytes = 0;     // sum over the pages: what accounts are charged
 };
 
 // Pages of an object restricted to `groups` (0 = all); staging offsets are consecutive over the

@@ -16,12 +16,6 @@ using model::TierId;
 
 namespace {
 
-uint64_t plan_bytes(const model::PagePlan& plan) {
-  uint64_t bytes = 0;
-  for (const model::PlannedPage& page : plan.pages) bytes += page.bytes;
-  return bytes;
-}
-
 bool is_below_ram(const Node& node) {
   return !node.is_in_ram() && node.has_copy_below(TierId::kRam);
 }
@@ -31,7 +25,8 @@ bool is_below_ram(const Node& node) {
 // What check_invariants() counts anew.
 struct Presence::Tally {
   std::array<TierCounts, model::kTierCount> counts{};
-  std::map<std::pair<uint32_t, size_t>, uint64_t> bytes;  // by tenant and tier
+  std::map<std::pair<uint32_t, size_t>, uint64_t> bytes;    // by tenant and tier
+  std::map<std::pair<uint32_t, uint32_t>, uint64_t> holes;  // by root and depth
   uint64_t below_ram = 0;
 };
 
@@ -127,11 +122,32 @@ bool Presence::gets_copy_soon(NodeId id) const {
                      [](const TierState& state) { return state.writes_soon; });
 }
 
+bool Presence::is_hole(NodeId id) const {
+  const Node& node = tree_->node(id);
+  return node.is_span() && !node.is_in_ram() && node.has_child_in(TierId::kRam);
+}
+
+// With RAM's bit the node may become a hole, or its parent; or stop being one.
+void Presence::set_bit(NodeId id, TierId tier, bool present) {
+  const Node& node = tree_->node(id);
+  const NodeId parent = tree_->parent(id);
+  const auto move_holes = [&](bool there) {
+    for (const NodeId each : {id, parent}) {
+      if (!is_hole(each)) continue;
+      there ? holes_.add(node.root(), tree_->node(each).units())
+            : holes_.remove(node.root(), tree_->node(each).units());
+    }
+  };
+  if (tier == TierId::kRam) move_holes(false);
+  tree_->marks().set_copy(id, tier, present);
+  if (tier == TierId::kRam) move_holes(true);
+}
+
 // The bit, and all that is counted by it.
 void Presence::count(NodeId id, TierId tier, bool present) {
   const Node& node = tree_->node(id);
   below_ram_ -= is_below_ram(node) ? 1 : 0;
-  tree_->marks().set_copy(id, tier, present);
+  set_bit(id, tier, present);
   below_ram_ += is_below_ram(node) ? 1 : 0;
   const Root& root = names_->root(node.root());
   const model::PagePlan& plan = plan_of(id);
@@ -139,10 +155,10 @@ void Presence::count(NodeId id, TierId tier, bool present) {
   model::Gauge& objects = node.is_span() ? counts.spans : counts.checkpoints;
   if (present) {
     ++objects;
-    accounts_.charge(root.tenant, tier, plan_bytes(plan));
+    accounts_.charge(root.tenant, tier, plan.page_bytes);
   } else {
     --objects;
-    accounts_.refund(root.tenant, tier, plan_bytes(plan));
+    accounts_.refund(root.tenant, tier, plan.page_bytes);
   }
   if (tier == TierId::kRam) count_pages(root, plan, present);
 }
@@ -194,12 +210,13 @@ void Presence::check_node(NodeId id, Tally& tally) const {
     QUIRE_CHECK(pool_->page(slot).state() == PageState::kSealed);
   }
   tally.below_ram += is_below_ram(node) ? 1 : 0;
+  if (is_hole(id)) ++tally.holes[{node.root().value, node.units()}];
   for (const TierId tier : model::kTiers) {
     if (!node.is_in(tier)) continue;
     TierCounts& counts = tally.counts[model::index_of(tier)];
     ++(node.is_span() ? counts.spans : counts.checkpoints);
     tally.bytes[{names_->root(node.root()).tenant.value, model::index_of(tier)}] +=
-        plan_bytes(plan_of(id));
+        plan_of(id).page_bytes;
   }
 }
 
@@ -207,6 +224,10 @@ void Presence::check_invariants() const {
   Tally tally;
   for (uint32_t i = 0; i < tree_->end_of_nodes(); ++i) check_node(NodeId{i}, tally);
   QUIRE_CHECK(below_ram_ == tally.below_ram);
+  QUIRE_CHECK(holes_.depth_count() == tally.holes.size());
+  for (const auto& [depth, count] : tally.holes) {
+    QUIRE_CHECK(holes_.count(model::RootId{depth.first}, depth.second) == count);
+  }
   for (const TierId tier : model::kTiers) {
     const TierCounts& counted = tally.counts[model::index_of(tier)];
     QUIRE_CHECK(counts(tier).spans == counted.spans);

@@ -1,8 +1,8 @@
 // On which tiers an object is, and the one writer of it (DESIGN section 12.1).
 //
 // The rule of every tier: a copy may leave it when the node is not pinned there, has no child on
-// that tier, and is on another tier or a leaf. So what a tier holds of a path is prefix-closed, and
-// what is nowhere else is present for as long as something depends on it.
+// that tier, and is on another tier or a leaf. So what a tier holds of a path is prefix-closed, but
+// for holes (HoleTable), and what is nowhere else is present as long as something depends on it.
 //
 // A copy below RAM costs no memory: its place is in the node while that is not in RAM, else in the
 // link of its last page, behind kLastPageTag. Accounts are charged here. Threads: core only.
@@ -16,6 +16,7 @@
 
 #include "allocator/pool.h"
 #include "cache/accounts/account_table.h"
+#include "cache/objects/hole_table.h"
 #include "cache/objects/work_meter.h"
 #include "cache/tree/namespace_table.h"
 #include "cache/tree/prefix_tree.h"
@@ -76,6 +77,10 @@ class Presence {
   bool has_unreachable() const;
   // A path that ends here may leave RAM soon: when this node has its copy.
   bool gets_copy_soon(model::NodeId node) const;
+  // Out of RAM, but something below it is in RAM.
+  bool is_hole(model::NodeId node) const;
+  // Their depths. The root's own node is none.
+  const HoleTable& holes() const { return holes_; }
   // Objects with nothing in RAM.
   uint64_t count_below_ram() const { return below_ram_; }
 
@@ -89,6 +94,7 @@ class Presence {
  private:
   struct Tally;
   void count(model::NodeId node, model::TierId tier, bool present);
+  void set_bit(model::NodeId node, model::TierId tier, bool present);
   void count_pages(const Root& root, const model::PagePlan& plan, bool present);
   allocator::PageEntry& last_page(model::NodeId node) const;
   void check_node(model::NodeId node, Tally& tally) const;
@@ -101,6 +107,7 @@ class Presence {
   std::array<TierCounts, model::kTierCount> counts_{};
   std::array<TierState, model::kTierCount> states_{{{.readable = true}}};
   uint64_t below_ram_ = 0;
+  HoleTable holes_;
   std::vector<std::array<uint64_t, model::kMaxGroups>> pages_by_layout_;
 };
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "cache/serve/below_search.h"
 #include "cache/serve/checkpoint_search.h"
 
 namespace quire::cache {
@@ -27,9 +28,7 @@ uint64_t MissingBytes::of_checkpoint(NodeId node) const { return node.valid() ? 
 
 uint64_t MissingBytes::of(NodeId node) const {
   if (store_.tree().node(node).is_in_ram()) return 0;
-  uint64_t bytes = 0;
-  for (const model::PlannedPage& page : store_.presence().plan_of(node).pages) bytes += page.bytes;
-  return bytes;
+  return store_.presence().plan_of(node).page_bytes;
 }
 
 double prefill_us(const PrefillCost& cost, uint32_t from, uint32_t to) {
@@ -49,12 +48,11 @@ HitTiers weigh_hit(const ObjectStore& store, const Root& root, const PrefixMatch
   const uint32_t unit_tokens = root.layout->layout.unit_tokens;
   HitTiers tiers;
   tiers.cut_tokens = match.exact_units * unit_tokens;
-  uint64_t span_bytes = 0;
-  for (NodeId node = match.exact_node; node != root.node; node = tree.parent(node)) {
-    span_bytes += missing.of_span(node);
-    ++tiers.steps;
-    if (!tree.node(node).is_in_ram()) tiers.below_tokens += root.layout->layout.block_tokens;
-  }
+  const BelowRam below =
+      BelowSearch(store, root, chain).count(match.exact_node, have_tokens / unit_tokens);
+  tiers.steps = below.steps;
+  tiers.below_tokens = below.blocks * root.layout->layout.block_tokens;
+  uint64_t span_bytes = below.wanted_blocks * root.layout->span_plan.page_bytes;
   tiers.below_bytes = span_bytes + missing.of_checkpoint(match.checkpoint_node);
   tiers.load_us = clamp_us(load_time(tiers.below_bytes));
   if (!cost.known() || tiers.below_bytes == 0) return tiers;
@@ -71,12 +69,17 @@ HitTiers weigh_hit(const ObjectStore& store, const Root& root, const PrefixMatch
   for (NodeId node = match.exact_node;; node = tree.parent(node)) {
     const uint32_t units = tree.node(node).units();
     ++tiers.steps;
+    // Nothing has to be loaded for it: what lies before it only leaves more to compute.
+    bool is_free = false;
     if (!root.layout->needs_checkpoint) {
       consider(units * unit_tokens, span_bytes);
+      is_free = span_bytes == 0;
     } else if (const NodeId found = checkpoints.below(node, last_units); found.valid()) {
-      consider(tree.node(found).units() * unit_tokens, span_bytes + missing.of_checkpoint(found));
+      const uint64_t bytes = span_bytes + missing.of_checkpoint(found);
+      consider(tree.node(found).units() * unit_tokens, bytes);
+      is_free = bytes == 0;
     }
-    if (node == root.node) break;
+    if (is_free || node == root.node) break;
     span_bytes -= missing.of_span(node);
     last_units = units;
   }

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "cache/serve/below_search.h"
+
 namespace quire::cache {
 
 using model::NodeId;
@@ -28,7 +30,7 @@ class PositionSearch::Lister {
     NodeId node = match_.span_node;
     for (; tree_.node(node).units() > match_.reach_units; node = tree_.parent(node)) ++steps_;
     // Weighed whole first: what lies below a position is what is left of it there.
-    left_ = search_.weigh(node, missing_);
+    left_ = search_.weigh(node, query_.have_tokens);
     const bool all = walk(node);
     found.result.count = static_cast<uint32_t>(count_);
     found.result.span_tokens = match_.span_units * layout_.layout.unit_tokens;
@@ -114,16 +116,14 @@ class PositionSearch::Lister {
   uint32_t steps_ = 0;
 };
 
-PositionSearch::Weight PositionSearch::weigh(NodeId end, const MissingBytes& missing) const {
-  Weight weight;
-  if (!reads_below()) return weight;
-  for (NodeId node = end; node != root_.node; node = store_.tree().parent(node)) {
-    ++weight.steps;
-    weight.missing_bytes += missing.of_span(node);
-    if (!store_.tree().node(node).is_in_ram())
-      weight.below_tokens += root_.layout->layout.block_tokens;
-  }
-  return weight;
+PositionSearch::Weight PositionSearch::weigh(NodeId end, uint32_t have_tokens) const {
+  if (!reads_below()) return {};
+  const model::Layout& layout = root_.layout->layout;
+  const BelowRam below =
+      BelowSearch(store_, root_, chain_).count(end, have_tokens / layout.unit_tokens);
+  return {.below_tokens = below.blocks * layout.block_tokens,
+          .missing_bytes = below.wanted_blocks * root_.layout->span_plan.page_bytes,
+          .steps = below.steps};
 }
 
 FoundPositions PositionSearch::list(const PrefixMatch& match, const PositionsQuery& query,
@@ -134,7 +134,7 @@ FoundPositions PositionSearch::list(const PrefixMatch& match, const PositionsQue
 Located PositionSearch::locate(const PrefixMatch& match) const {
   const uint32_t unit_tokens = root_.layout->layout.unit_tokens;
   const MissingBytes missing(store_, root_, 0);
-  const Weight weight = weigh(match.span_node, missing);
+  const Weight weight = weigh(match.span_node, 0);
   Located located;
   located.steps = weight.steps;
   located.result.span_tokens = match.span_units * unit_tokens;

@@ -2,8 +2,8 @@
 // questions of engines that choose by themselves (SGLang's linker, vLLM's hybrid manager).
 //
 // Both start from find_prefix() and CheckpointSearch, as a match does; here is what is made of
-// their finds, and no rule about what can be resumed. Costs the spans walked: of a path that is all
-// in RAM no more than the positions asked for, else twice its length, and the bound of the search.
+// their finds, and no rule about what can be resumed. A list costs the spans that it walks for the
+// positions asked for, and the bound of the search; what lies below RAM is searched.
 // Pure: reads the tree, pins nothing, counts nothing as used.
 #pragma once
 
@@ -58,7 +58,7 @@ class PositionSearch {
     uint32_t steps = 0;
   };
   class Lister;
-  Weight weigh(model::NodeId end, const MissingBytes& missing) const;
+  Weight weigh(model::NodeId end, uint32_t have_tokens) const;
   bool reads_below() const { return store_.presence().count_below_ram() > 0; }
 
   const ObjectStore& store_;

@@ -54,6 +54,10 @@ class PrefixTree {
   std::optional<model::NodeId> find(model::RootId root, NodeKind kind,
                                     const model::Hash256& key) const;
   void prefetch(model::RootId root, NodeKind kind, const model::Hash256& key) const;
+  void prefetch(model::NodeId node) const {
+    __builtin_prefetch(&nodes_[node.value]);
+    __builtin_prefetch(&keys_[node.value]);
+  }
 
   const Node& node(model::NodeId node) const { return nodes_[node.value]; }
   const model::Hash256& key(model::NodeId node) const { return keys_[node.value]; }

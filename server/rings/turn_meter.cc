@@ -95,8 +95,7 @@ model::Result<uint32_t> TurnMeter::resumed(Session& session, const model::Resume
 
 void TurnMeter::wrote(Session& session, model::FillKind kind, uint32_t end_units) {
   const cache::KnownLayout& layout = *cache_->layouts().find(session.layout);
-  uint64_t bytes = 0;
-  for (const model::PlannedPage& page : layout.plan(kind, end_units).pages) bytes += page.bytes;
+  const uint64_t bytes = layout.plan(kind, end_units).page_bytes;
   const uint64_t tokens = kind == model::FillKind::kSpan ? layout.layout.block_tokens : 0;
   session.turn.wrote(kind, tokens, bytes);
 }

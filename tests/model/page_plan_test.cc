@@ -84,12 +84,15 @@ TEST(PagePlan, OffsetsAreAlignedDisjointAndInside) {
     const auto end = layout.unit_tokens * *rc::gen::inRange<uint32_t>(1, 50);
     const PagePlan plan = plan_pages(layout, kind, end, *rc::gen::arbitrary<uint64_t>());
     uint64_t before = 0;
+    uint64_t bytes = 0;
     for (const PlannedPage& page : plan.pages) {
+      bytes += page.bytes;
       RC_ASSERT(page.staging_offset % kStagingAlignment == 0u);
       RC_ASSERT(page.staging_offset >= before);
       before = page.staging_offset + page.bytes;
     }
     RC_ASSERT(before <= plan.staging_bytes);
+    RC_ASSERT(bytes == plan.page_bytes);
   }));
 }
 

@@ -44,6 +44,10 @@ void Meddler::put_on_ssd(NodeId node, uint32_t slot) {
   cache_.store().gain_copy(node, model::TierId::kSsd, {.slot = slot, .generation = 0});
 }
 
+void Meddler::make_readable(model::TierId tier) {
+  cache_.store().presence().set_state(tier, {.readable = true});
+}
+
 bool Meddler::leave_ram(NodeId node) {
   const bool has_copy = cache_.store().tree().node(node).has_copy_below(model::TierId::kRam);
   if (!has_copy || !cache_.store().presence().may_leave(node, model::TierId::kRam)) return false;

@@ -42,6 +42,9 @@ class Meddler {
 
   // A durable copy exists from now on; what lies there is nobody's. Precondition: in RAM, no copy.
   void put_on_ssd(model::NodeId node, uint32_t slot);
+  // What is on this tier only can be brought to RAM from now on, as if there were something that
+  // did it.
+  void make_readable(model::TierId tier);
   // False: no copy, pinned, or a child in RAM.
   bool leave_ram(model::NodeId node);
   // One more segment of the supply for the domain.
