@@ -42,10 +42,10 @@ inline constexpr uint64_t kTierBlockBytes = 4096;
 
 // What an object of this plan takes as it is.
 inline uint64_t object_bytes(const model::PagePlan& plan) {
-  return std::accumulate(
-      plan.pages.begin(), plan.pages.end(), uint64_t{0}, [](uint64_t sum, const auto& page) {
-        return sum + model::align_up(page.bytes, kTierBlockBytes);
-      });
+  return std::accumulate(plan.pages.begin(), plan.pages.end(), uint64_t{0},
+                         [](uint64_t sum, const auto& page) {
+                           return sum + model::align_up(page.bytes, kTierBlockBytes);
+                         });
 }
 
 // What a tier can do now (law 9): everything; read what it has; nothing.

@@ -23,9 +23,8 @@ TierSet::~TierSet() {
 }
 
 void TierSet::add(std::unique_ptr<Tier> tier, const DemotionOptions& options) {
-  QUIRE_CHECK(std::none_of(members_.begin(), members_.end(), [&](const Member& member) {
-    return member.tier->id() == tier->id();
-  }));
+  QUIRE_CHECK(std::none_of(members_.begin(), members_.end(),
+                           [&](const Member& member) { return member.tier->id() == tier->id(); }));
   loads_.add_tier(tier.get());
   auto demotion = std::make_unique<Demotion>(
       DemotionParts{.cache = cache_, .tier = tier.get(), .clock = clock_}, options);

@@ -28,7 +28,9 @@ class OpLog {
   }
   OpLog(const OpLog&) = delete;
   OpLog& operator=(const OpLog&) = delete;
-  ~OpLog() { rig_.device().set_hook([](const tiering::IoOp&, uint64_t) {}); }
+  ~OpLog() {
+    rig_.device().set_hook([](const tiering::IoOp&, uint64_t) {});
+  }
 
   uint64_t bytes_of(IoKind kind) const {
     uint64_t bytes = 0;
@@ -54,12 +56,10 @@ class OpLog {
 
 void start_load(SsdUnitRig& rig, uint64_t tag, const std::vector<NodeId>& nodes,
                 LoadClass load_class = LoadClass::kInteractive) {
-  QUIRE_CHECK(rig.loads()
-                  .start({.tag = tag,
-                          .load_class = load_class,
-                          .deadline_ns = INT64_MAX,
-                          .nodes = nodes})
-                  .ok());
+  QUIRE_CHECK(
+      rig.loads()
+          .start({.tag = tag, .load_class = load_class, .deadline_ns = INT64_MAX, .nodes = nodes})
+          .ok());
 }
 
 // Nothing more goes to the device.
@@ -148,8 +148,7 @@ TEST(SsdCommitter, DataIsSyncedOnceAndBeforeItIsNamed) {
 // Law 8: nothing counts before its sync came back.
 TEST(SsdCommitter, WhatIsNotSyncedHasNoCopy) {
   SsdUnitRig rig;
-  rig.device().add_fault(
-      {.kinds = kSyncs, .action = FaultAction::kDelay, .from_then_on = true});
+  rig.device().add_fault({.kinds = kSyncs, .action = FaultAction::kDelay, .from_then_on = true});
   rig.add_chain(3, 1);
   ASSERT_TRUE(rig.until([&] { return rig.device().held_count() > 0; }));
   run_dry(rig);

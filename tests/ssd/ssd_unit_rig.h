@@ -18,8 +18,7 @@ namespace quire::tests {
 // What outlives the tier.
 struct SsdUnitSurroundings {
   ScratchDirectory directory{memory_directory()};
-  FaultyEngine engine{
-      tiering::ThreadEngine::create({.queue_depth = 64, .max_files = 64}).value()};
+  FaultyEngine engine{tiering::ThreadEngine::create({.queue_depth = 64, .max_files = 64}).value()};
   tiering::InlineCopyEngine checks{tiering::kMaxTransfers * tiering::kMaxRunObjects};
 };
 
@@ -34,15 +33,12 @@ class SsdUnitRig : private SsdUnitSurroundings, public RigOverTier {
           options.capacity_bytes = capacity_bytes;
           options.codec.enabled = false;
           return tiering::SsdTier::open(
-                     {.cache = cache, .engine = &engine, .checks = &checks, .clock = time},
-                     options)
+                     {.cache = cache, .engine = &engine, .checks = &checks, .clock = time}, options)
               .value();
         }) {}
 
   FaultyEngine& device() { return engine; }
-  tiering::SsdTier& tier() {
-    return static_cast<tiering::SsdTier&>(*set().members().front().tier);
-  }
+  tiering::SsdTier& tier() { return static_cast<tiering::SsdTier&>(*set().members().front().tier); }
 };
 
 }  // namespace quire::tests

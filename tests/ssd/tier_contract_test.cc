@@ -89,9 +89,8 @@ TEST_P(TierContract, AFullTierDropsWhatIsLeastUseful) {
     rig_->add_span(rig_->root(), number);
     rig_->step();
   }
-  ASSERT_TRUE(rig_->until([&] {
-    return rig_->demotion().counters().started == kHeld + 3 && rig_->set().idle();
-  }));
+  ASSERT_TRUE(rig_->until(
+      [&] { return rig_->demotion().counters().started == kHeld + 3 && rig_->set().idle(); }));
   EXPECT_LE(rig_->inspect().counters().ssd_spans, kHeld);
   EXPECT_GT(rig_->inspect().counters().ssd_evicted, 0u);
   EXPECT_TRUE(rig_->is_clean());

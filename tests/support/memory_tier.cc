@@ -230,8 +230,8 @@ Errc MemoryTier::bring(const JobObject& object) {
   allocator::Pool& pool = cache_->store().pool();
   for (size_t i = 0; i < stored.pages.size(); ++i) {
     const StoredPage& page = stored.pages[i];
-    const uint32_t crc = tiering::crc_copy(pool.place(object.slots[i]).data, page.bytes.data(),
-                                           page.bytes.size());
+    const uint32_t crc =
+        tiering::crc_copy(pool.place(object.slots[i]).data, page.bytes.data(), page.bytes.size());
     if (crc != page.crc32c) return Errc::kCorrupt;
     pool.page(object.slots[i]).crc32c = crc;
   }
@@ -251,9 +251,8 @@ bool MemoryTier::step(const tiering::StepHints& hints) {
   hints_ = hints;
   ++step_;
   if (held_) return false;
-  const auto due = std::stable_partition(jobs_.begin(), jobs_.end(), [&](const Job& job) {
-    return job.due_step > step_;
-  });
+  const auto due = std::stable_partition(jobs_.begin(), jobs_.end(),
+                                         [&](const Job& job) { return job.due_step > step_; });
   std::vector<Job> ended(std::make_move_iterator(due), std::make_move_iterator(jobs_.end()));
   jobs_.erase(due, jobs_.end());
   std::stable_sort(ended.begin(), ended.end(),

@@ -27,7 +27,7 @@ struct MemoryTierOptions {
   uint64_t seed = 1;
   uint32_t least_steps = 1;  // from the beginning of a job to its end
   uint32_t most_steps = 1;
-  uint32_t max_jobs = 64;  // at once; more find no record
+  uint32_t max_jobs = 64;                          // at once; more find no record
   uint32_t job_objects = tiering::kMaxJobObjects;  // what goes in one piece
   uint64_t capacity_bytes = 1ull << 30;
   uint64_t largest_object_bytes = 1ull << 30;
@@ -142,7 +142,7 @@ class MemoryTier final : public tiering::Tier {
   uint32_t next_slot_ = 0;
   std::unordered_map<uint32_t, Stored> objects_;  // by slot
   uint64_t bytes_ = 0;
-  uint64_t room_bytes_ = 0;  // of the room that is given out; 0: none is
+  uint64_t room_bytes_ = 0;   // of the room that is given out; 0: none is
   uint64_t write_bytes_ = 0;  // of writes under way
   std::vector<Job> jobs_;
   Faults write_faults_;

@@ -150,8 +150,8 @@ TEST(Demotion, ADeviceThatTakesNoWritesKeepsItsCandidates) {
 }
 
 TEST(Demotion, WhatAdmissionRefusesGivesItsRoomBack) {
-  TierRig rig({.demotion = {.delay_ms = 0,
-                            .admission = {.rule = tiering::AdmissionRule::kSecondUse}}});
+  TierRig rig(
+      {.demotion = {.delay_ms = 0, .admission = {.rule = tiering::AdmissionRule::kSecondUse}}});
   rig.add_chain(3, 1);
   rig.step();
   ASSERT_TRUE(rig.until([&] { return rig.set().idle(); }));

@@ -110,6 +110,20 @@ TEST(Loads, OneOfADomainReservesAtATime) {
   EXPECT_TRUE(rig.is_clean());
 }
 
+// Reserving takes each of them several steps: turn by turn, neither would ever have all it needs.
+TEST(Loads, TwoNeverHoldHalfOfEachOthersMemory) {
+  constexpr uint64_t kSmall = 32 << 10;
+  constexpr uint32_t kMost = TierRig::kSegmentBytes / kSmall * 3 / 4;
+  TierRig rig({.page_bytes = kSmall});
+  const std::vector<NodeId> first = rig.add_below(kMost, 1);
+  const std::vector<NodeId> second = rig.add_below(kMost, 1000);
+  ASSERT_TRUE(rig.loads().start(request(1, first)).ok());
+  ASSERT_TRUE(rig.loads().start(request(2, second)).ok());
+  EXPECT_EQ(rig.end_of(1), Errc::kOk);
+  EXPECT_EQ(rig.end_of(2), Errc::kOk);
+  EXPECT_TRUE(rig.is_clean());
+}
+
 TEST(Loads, ALoadThatWaitsForMemoryDelaysOnlyItsOwnDomain) {
   constexpr uint32_t kMost = kRam * 3 / 4;
   TierRig rig({.tier = {.job_objects = 1}, .domains = 2});
@@ -226,9 +240,9 @@ TEST(Loads, WhatCannotBeReadIsAMissWithItsCode) {
     TierFault fault;
     Errc code;
   };
-  for (const Case& one : {Case{TierFault::kFail, Errc::kIoError},
-                          Case{TierFault::kForget, Errc::kIoError},
-                          Case{TierFault::kDamage, Errc::kCorrupt}}) {
+  for (const Case& one :
+       {Case{TierFault::kFail, Errc::kIoError}, Case{TierFault::kForget, Errc::kIoError},
+        Case{TierFault::kDamage, Errc::kCorrupt}}) {
     TierRig rig;
     const std::vector<NodeId> chain = rig.add_below(8, 1);
     rig.tier().fail_read(3, one.fault);

@@ -1,6 +1,6 @@
 // A cache over a small pool with a tier below it, loads and demotion above that, and no daemon:
-// everything on one thread, by steps. A domain's share of RAM is kRamObjects spans. TierRig's tier
-// is one in memory; any other one fits below RigOverTier.
+// everything on one thread, by steps. A domain's share of RAM is kRamObjects spans, of kPageBytes
+// unless chosen otherwise. TierRig's tier is one in memory; any other one fits below RigOverTier.
 #pragma once
 
 #include <cstdint>
@@ -28,6 +28,7 @@ namespace quire::tests {
 struct RigChoice {
   tiering::DemotionOptions demotion{.delay_ms = 0};
   uint16_t domains = 1;
+  uint64_t page_bytes = 256 << 10;
 };
 
 class RigOverTier {
@@ -50,7 +51,7 @@ class RigOverTier {
         set_(std::make_unique<tiering::TierSet>(cache_.get(), &clock)) {
     model::Layout layout{.name = "rig", .unit_tokens = 4, .block_tokens = 4};
     layout.groups.push_back(
-        {.name = "global", .kind = model::GroupKind::kAppend, .page_bytes = kPageBytes});
+        {.name = "global", .kind = model::GroupKind::kAppend, .page_bytes = choice.page_bytes});
     cache::RootKey key;
     key.namespace_name = "model";
     key.layout = cache_->layouts().add(layout).value();
@@ -181,19 +182,20 @@ struct TierChoice {
   MemoryTierOptions tier;
   tiering::DemotionOptions demotion{.delay_ms = 0};
   uint16_t domains = 1;
+  uint64_t page_bytes = RigOverTier::kPageBytes;
 };
 
 class TierRig : public RigOverTier {
  public:
   explicit TierRig(const TierChoice& choice = {})
-      : RigOverTier({.demotion = choice.demotion, .domains = choice.domains},
+      : RigOverTier({.demotion = choice.demotion,
+                     .domains = choice.domains,
+                     .page_bytes = choice.page_bytes},
                     [&](cache::Cache* cache, const model::Clock*) {
                       return std::make_unique<MemoryTier>(cache, choice.tier);
                     }) {}
 
-  MemoryTier& tier() {
-    return static_cast<MemoryTier&>(*set().members().front().tier);
-  }
+  MemoryTier& tier() { return static_cast<MemoryTier&>(*set().members().front().tier); }
 };
 
 }  // namespace quire::tests

@@ -21,8 +21,7 @@ class SsdReader {
     SsdFiles* files = nullptr;
   };
   // `events`: where it says what became of objects.
-  SsdReader(const Parts& parts, std::vector<TierEvent>* events)
-      : parts_(parts), events_(events) {}
+  SsdReader(const Parts& parts, std::vector<TierEvent>* events) : parts_(parts), events_(events) {}
 
   // As Tier's.
   model::Result<uint32_t> read(const ReadRun& run);

@@ -72,8 +72,7 @@ model::Result<void> SsdUpkeep::check_reason(std::string_view reason) const {
 model::Result<void> SsdUpkeep::drop_kept(std::string_view reason) {
   QUIRE_TRY(check_reason(reason));
   if (!parts_.health->may_write()) {
-    return make_error(Errc::kBusy,
-                      "the tier takes no writes now: " + parts_.health->reason());
+    return make_error(Errc::kBusy, "the tier takes no writes now: " + parts_.health->reason());
   }
   parts_.kept->drop(parse_kept_reason(reason));
   return {};

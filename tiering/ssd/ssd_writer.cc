@@ -104,8 +104,8 @@ SsdWriter::Reserved SsdWriter::reserve_new_room(std::span<const NodeId> nodes,
 // Objects of one transfer are stored in one manner.
 uint32_t SsdWriter::alike(std::span<const NodeId> nodes) const {
   const bool plain = as_it_is(nodes.front());
-  const auto other =
-      std::find_if(nodes.begin(), nodes.end(), [&](NodeId node) { return as_it_is(node) != plain; });
+  const auto other = std::find_if(nodes.begin(), nodes.end(),
+                                  [&](NodeId node) { return as_it_is(node) != plain; });
   return static_cast<uint32_t>(other - nodes.begin());
 }
 
@@ -289,14 +289,14 @@ void SsdWriter::write(std::span<const NodeId> nodes, uint32_t job) {
 }
 
 void SsdWriter::tell(const Transfer& transfer, uint32_t first, uint32_t count, Errc code) {
-  events_->push_back({.kind = TierEvent::Kind::kWritten,
-                      .code = code,
-                      .job = transfer.job,
-                      .first = first,
-                      .count = count,
-                      .place = {.slot = transfer.first.value + first,
-                                .generation =
-                                    static_cast<uint16_t>(transfer.run.generation + first)}});
+  events_->push_back(
+      {.kind = TierEvent::Kind::kWritten,
+       .code = code,
+       .job = transfer.job,
+       .first = first,
+       .count = count,
+       .place = {.slot = transfer.first.value + first,
+                 .generation = static_cast<uint16_t>(transfer.run.generation + first)}});
 }
 
 // With the last object that came to an end: those before the first that failed go on to be made
