@@ -31,7 +31,7 @@ using LoadTime = std::function<uint64_t(uint64_t bytes)>;
 
 uint32_t clamp_us(uint64_t us);
 
-// What the SSD has to deliver of nodes; 0 for those in RAM.
+// What lower tiers have to deliver of nodes; 0 for those in RAM.
 class MissingBytes {
  public:
   // `have_tokens`: what the engine holds already is not loaded.

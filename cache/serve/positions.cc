@@ -90,7 +90,7 @@ class PositionSearch::Lister {
       position.replay_tokens = std::min(layout_.replay_tokens, span_tokens);
       position.replay_exact = layout_.replay_exact ? 1 : 0;
     }
-    position.tier_tokens[TierId::kSsd] = below;
+    position.tier_tokens[Presence::kPlacedTier] = below;
     position.tier_tokens[TierId::kRam] = position.tokens - below;
     const uint64_t bytes = left_.missing_bytes + missing_.of_checkpoint(checkpoint);
     position.load_estimate_us = clamp_us(search_.load_time_(bytes));
@@ -139,7 +139,7 @@ Located PositionSearch::locate(const PrefixMatch& match) const {
   located.steps = weight.steps;
   located.result.span_tokens = match.span_units * unit_tokens;
   located.result.exact_tokens = match.exact_units * unit_tokens;
-  located.result.tokens[TierId::kSsd] = weight.below_tokens;
+  located.result.tokens[Presence::kPlacedTier] = weight.below_tokens;
   located.result.tokens[TierId::kRam] = located.result.span_tokens - weight.below_tokens;
   const uint64_t bytes = weight.missing_bytes + missing.of_checkpoint(match.checkpoint_node);
   located.result.load_estimate_us = clamp_us(load_time_(bytes));
