@@ -278,6 +278,18 @@ SlotPlace Pool::place(SlotId slot) const {
   return SlotPlace{record.id, offset, record.segment->data() + offset};
 }
 
+ChunkView Pool::chunk_view(SlotId slot) const {
+  QUIRE_CHECK(is_used(slot));
+  const ChunkRecord& chunk = chunks_[chunk_of(slot)];
+  const SizeClass& size_class = classes_[chunk.size_class];
+  const DomainSegments& segments = domains_[size_class.domain.value].segments;
+  return {.chunk = chunk_of(slot),
+          .segment = segments[chunk.segment_ordinal].id,
+          .offset = chunk.first_granule * kGranuleBytes,
+          .slot_bytes = size_class.slot_granules * kGranuleBytes,
+          .page_bytes = size_class.page_bytes};
+}
+
 model::DomainId Pool::domain_of(SlotId slot) const {
   QUIRE_CHECK(is_used(slot));
   return classes_[chunks_[chunk_of(slot)].size_class].domain;

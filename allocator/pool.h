@@ -40,10 +40,26 @@ namespace quire::allocator {
 
 using ClassId = model::Id<struct ClassTag, uint16_t>;
 
+inline ChunkId chunk_of(model::SlotId slot) { return ChunkId{slot.value / kSlotsPerChunk}; }
+
 struct SlotPlace {
   model::SegmentId segment;
   uint64_t offset = 0;
   std::byte* data = nullptr;  // daemon's writable mapping
+};
+
+// What the slots of one chunk have in common, for whoever walks over many of them. Stays true while
+// one of them is in use.
+struct ChunkView {
+  ChunkId chunk;
+  model::SegmentId segment;
+  uint64_t offset = 0;  // of its first slot, in the segment
+  uint64_t slot_bytes = 0;
+  uint64_t page_bytes = 0;  // true size
+
+  uint64_t offset_of(model::SlotId slot) const {
+    return offset + slot.value % kSlotsPerChunk * slot_bytes;
+  }
 };
 
 struct DomainUsage {
@@ -91,6 +107,8 @@ class Pool {
   const PageEntry& page(model::SlotId slot) const { return pages_[slot.value]; }
   SlotPlace place(model::SlotId slot) const;
   uint64_t page_bytes(model::SlotId slot) const;  // true size, from the class
+  // Of the chunk that a slot in use lies in.
+  ChunkView chunk_view(model::SlotId slot) const;
   model::DomainId domain_of(model::SlotId slot) const;
 
   DomainUsage usage(model::DomainId domain) const;
@@ -139,7 +157,6 @@ class Pool {
 
   explicit Pool(SegmentSupply* supply) : supply_(supply) {}
 
-  static ChunkId chunk_of(model::SlotId slot) { return ChunkId{slot.value / kSlotsPerChunk}; }
   Domain& domain_of(const SizeClass& size_class) { return domains_[size_class.domain.value]; }
   ChunkPlace place_of(const ChunkRecord& chunk) const;
   bool is_used(model::SlotId slot) const;

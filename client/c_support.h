@@ -122,6 +122,20 @@ model::Result<Options> read_options(const Options* given) {
   return options;
 }
 
+inline model::Result<LoadOptions> to_load_options(const quire_load_options* pointer) {
+  const quire_load_options given = QUIRE_TRY(read_options(pointer));
+  LoadOptions options;
+  options.groups = given.groups;
+  options.first_block = given.first_block;
+  options.block_count = given.block_count;
+  options.include_checkpoint = given.skip_checkpoint == 0;
+  options.order =
+      given.layer_major != 0 ? model::LoadOrder::kLayerMajor : model::LoadOrder::kBlockMajor;
+  options.deadline_ms = given.deadline_ms;
+  options.progress = given.progress != 0;
+  return options;
+}
+
 // A caller's result struct, older or newer than ours, must say how large it is: looked at before
 // the call, so that what it returns is not lost. So much more than ours is no later version's:
 // garbage.

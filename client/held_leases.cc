@@ -9,7 +9,26 @@ namespace quire::client {
 
 namespace {
 constexpr size_t kMaxSpare = 32;  // records and view buffers kept for reuse; the rest is freed
+
+template <typename View>
+std::vector<View>& add_buffer(std::vector<std::vector<View>>& loads,
+                              std::vector<std::vector<View>>& spare) {
+  if (spare.empty()) return loads.emplace_back();
+  loads.push_back(std::move(spare.back()));
+  spare.pop_back();
+  return loads.back();
 }
+
+template <typename View>
+void recycle_buffers(std::vector<std::vector<View>>& loads, std::vector<std::vector<View>>& spare) {
+  for (std::vector<View>& views : loads) {
+    if (spare.size() == kMaxSpare) break;
+    views.clear();
+    spare.push_back(std::move(views));
+  }
+  loads.clear();
+}
+}  // namespace
 
 HeldLease& HeldLeases::add(const model::MatchResult& match) {
   if (spare_.empty()) spare_.push_back(std::make_unique<HeldLease>());
@@ -31,22 +50,16 @@ HeldLease* HeldLeases::find(uint64_t lease) {
 }
 
 std::vector<PageView>& HeldLeases::add_load(HeldLease& lease) {
-  if (spare_views_.empty()) {
-    lease.loads.emplace_back();
-  } else {
-    lease.loads.push_back(std::move(spare_views_.back()));
-    spare_views_.pop_back();
-  }
-  return lease.loads.back();
+  return add_buffer(lease.loads, spare_views_);
+}
+
+std::vector<RunView>& HeldLeases::add_run_load(HeldLease& lease) {
+  return add_buffer(lease.run_loads, spare_runs_);
 }
 
 void HeldLeases::recycle(HeldLease& lease) {
-  for (std::vector<PageView>& views : lease.loads) {
-    if (spare_views_.size() == kMaxSpare) break;
-    views.clear();
-    spare_views_.push_back(std::move(views));
-  }
-  lease.loads.clear();
+  recycle_buffers(lease.loads, spare_views_);
+  recycle_buffers(lease.run_loads, spare_runs_);
   lease.segments.clear();
 }
 

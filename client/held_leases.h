@@ -22,7 +22,8 @@ struct HeldLease {
   uint32_t loading = 0;                      // loads in flight: the daemon is reading the pages
   uint32_t untaken = 0;                      // loads whose pages wait to be taken
   std::vector<std::vector<PageView>> loads;  // a buffer's memory stays when the outer vector grows
-  std::vector<uint32_t> segments;            // uses to be given back; may name a segment repeatedly
+  std::vector<std::vector<RunView>> run_loads;
+  std::vector<uint32_t> segments;  // uses to be given back; may name a segment repeatedly
 };
 
 class HeldLeases {
@@ -32,6 +33,7 @@ class HeldLeases {
   HeldLease* find(uint64_t lease);
   // An empty buffer that belongs to the lease.
   std::vector<PageView>& add_load(HeldLease& lease);
+  std::vector<RunView>& add_run_load(HeldLease& lease);
   // The caller gave lease.segments back. Its views end here.
   void remove(HeldLease& lease);
   std::vector<std::unique_ptr<HeldLease>>& all() { return held_; }
@@ -42,6 +44,7 @@ class HeldLeases {
   std::vector<std::unique_ptr<HeldLease>> held_;  // addresses stay while held
   std::vector<std::unique_ptr<HeldLease>> spare_;
   std::vector<std::vector<PageView>> spare_views_;
+  std::vector<std::vector<RunView>> spare_runs_;
 };
 
 }  // namespace quire::client

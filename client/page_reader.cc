@@ -1,9 +1,12 @@
 #include "client/page_reader.h"
 
+#include <algorithm>
+
 namespace quire::client {
 
 using model::Errc;
 using model::PageDescriptor;
+using model::PageRun;
 using model::Result;
 
 namespace {
@@ -27,6 +30,45 @@ Result<SegmentView> PageReader::find_segment(uint32_t segment, HeldLease& lease)
 bool PageReader::fits(const PageDescriptor& page, const SegmentView& segment) const {
   return page.group < page_bytes_.size() && page.bytes == page_bytes_[page.group] &&
          page.bytes <= segment.bytes && page.offset <= segment.bytes - page.bytes;
+}
+
+// Counts and strides are the daemon's word: the products are taken in 64 bits and cannot wrap.
+bool PageReader::fits(const PageRun& run, const SegmentView& segment) const {
+  if (run.group >= page_bytes_.size() || run.page_count == 0) return false;
+  const uint64_t page_bytes = page_bytes_[run.group];
+  if (run.page_count > 1 && run.stride < page_bytes) return false;
+  const uint64_t bytes = uint64_t{run.page_count - 1} * run.stride + page_bytes;
+  return bytes <= segment.bytes && run.offset <= segment.bytes - bytes;
+}
+
+Result<void> PageReader::read_runs(std::span<const PageRun> runs, const Delivered& delivered,
+                                   HeldLease& lease, std::vector<RunView>& views) {
+  ++read_;
+  views.reserve(views.size() + runs.size());
+  for (const PageRun& shared : runs) {
+    PageRun run = shared;
+    const bool of_checkpoint = (run.flags & model::kRunOfCheckpoint) != 0;
+    if (of_checkpoint ? !delivered.checkpoint : run.first_block >= delivered.end_block) continue;
+    if (!of_checkpoint) {
+      run.page_count = static_cast<uint32_t>(
+          std::min<uint64_t>(run.page_count, delivered.end_block - run.first_block));
+    }
+    const SegmentView segment = QUIRE_TRY(find_segment(run.segment, lease));
+    if (!fits(run, segment)) {
+      return model::make_error(Errc::kCorrupt, "a run of pages that does not fit the layout");
+    }
+    views.push_back({.data = segment.data + run.offset,
+                     .page_bytes = page_bytes_[run.group],
+                     .stride = run.stride,
+                     .offset = run.offset,
+                     .first_block = run.first_block,
+                     .page_count = run.page_count,
+                     .generation = run.generation,
+                     .segment = run.segment,
+                     .group = static_cast<model::GroupIndex>(run.group),
+                     .of_checkpoint = of_checkpoint});
+  }
+  return {};
 }
 
 Result<void> PageReader::read(std::span<const PageDescriptor> descriptors, HeldLease& lease,

@@ -1,6 +1,6 @@
-// Turns page descriptors into views of mapped memory. A load may name thousands of pages in a few
-// segments, so segments are looked up in a small direct-mapped table, not per page under a lock.
-// Threads: the session's; mapping a segment takes the attachment's lock.
+// Turns page descriptors and runs into views of mapped memory. A load may name thousands of pages
+// in a few segments, so segments are looked up in a small direct-mapped table, not per page under a
+// lock. Threads: the session's; mapping a segment takes the attachment's lock.
 #pragma once
 
 #include <array>
@@ -26,6 +26,15 @@ class PageReader {
   model::Result<void> read(std::span<const model::PageDescriptor> descriptors, HeldLease& lease,
                            std::vector<PageView>& views);
 
+  // The same of runs, cut to what was delivered: pages of spans before block `end_block`, and the
+  // checkpoint's if `checkpoint`.
+  struct Delivered {
+    uint64_t end_block = 0;
+    bool checkpoint = false;
+  };
+  model::Result<void> read_runs(std::span<const model::PageRun> runs, const Delivered& delivered,
+                                HeldLease& lease, std::vector<RunView>& views);
+
  private:
   static constexpr size_t kTableEntries = 256;  // segments of one load seldom collide
   struct Known {
@@ -35,6 +44,7 @@ class PageReader {
   };
   model::Result<SegmentView> find_segment(uint32_t segment, HeldLease& lease);
   bool fits(const model::PageDescriptor& page, const SegmentView& segment) const;
+  bool fits(const model::PageRun& run, const SegmentView& segment) const;
 
   Attachment& attachment_;
   std::vector<uint64_t> page_bytes_;  // by group

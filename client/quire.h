@@ -97,6 +97,24 @@ struct PageView {
   uint64_t room = 0;
 };
 
+// Pages of one group that lie behind each other: page i is of block first_block + i, at
+// data + i * stride. Valid as a PageView is.
+struct RunView {
+  const std::byte* data = nullptr;
+  uint64_t page_bytes = 0;
+  uint64_t stride = 0;
+  uint64_t offset = 0;       // of the first page, in the segment
+  uint32_t first_block = 0;  // of the context; of a checkpoint's page: its place among these
+  uint32_t page_count = 0;
+  uint32_t generation = 0;  // of each page's slot
+  uint32_t segment = 0;     // as in PageView
+  model::GroupIndex group = 0;
+  bool of_checkpoint = false;
+  uint16_t reserved = 0;
+  uint32_t reserved32 = 0;
+  uint64_t room = 0;
+};
+
 // What computing costs the engine: a thousand tokens at position p take us_per_ktoken +
 // us_per_ktoken_per_mtoken * p / 1e6 microseconds. Both 0: unknown, MatchResult::cut_tokens is
 // exact_tokens.
@@ -116,6 +134,16 @@ struct LoadedPages {
   model::Errc limited_by = model::Errc::kOk;
 };
 
+// The same pages as runs (load_runs): the checkpoint's first, then those of each group in the order
+// of their blocks. `runs` stays as long as LoadedPages::pages does.
+struct LoadedRuns {
+  std::span<const RunView> runs;
+  uint64_t page_count = 0;   // of all runs
+  uint32_t block_count = 0;  // as in LoadedPages; so the next two
+  uint32_t checkpoint_count = 0;
+  model::Errc limited_by = model::Errc::kOk;
+};
+
 struct LoadOptions {
   uint64_t groups = 0;  // GroupMask; 0 = all
   uint32_t first_block = 0;
@@ -124,6 +152,8 @@ struct LoadOptions {
   model::LoadOrder order = model::LoadOrder::kBlockMajor;
   uint32_t deadline_ms = 0;  // 0 = the daemon's default; at most model::kMaxDeadlineMs counts
   bool progress = false;     // for loaded_so_far(); kBusy above kLoadProgressSlots such loads
+  // load_runs() alone: room for so many; 0: for 1,024, or each page where there are fewer.
+  uint32_t max_runs = 0;
 };
 
 // Staging memory for one object, ready to be written. Freed by commit() or abort(), also when they
@@ -230,6 +260,11 @@ class Session {
                                           const PrefillCost& cost = {}, uint64_t request_id = 0);
   // An error only when nothing was delivered; otherwise see LoadedPages::limited_by.
   model::Result<LoadedPages> load(uint64_t lease, const LoadOptions& options = {});
+  // The same, told as runs of adjacent pages: what attaching costs then hardly grows with the
+  // context. No checksums: load() the blocks that are to be verified. kInvalidArgument with
+  // LoadOptions::progress. kResourceExhausted: memory is so fragmented that max_runs did not do;
+  // try again with more, or load() it. The lease has that load among its own all the same.
+  model::Result<LoadedRuns> load_runs(uint64_t lease, const LoadOptions& options = {});
   // kBusy while a submitted load of the lease is in flight.
   model::Result<void> release(uint64_t lease);
   // kBusy when the staging area is full of uncommitted fills, when another process of the session
@@ -260,6 +295,7 @@ class Session {
   model::Result<RequestId> submit_match(uint32_t prompt_tokens, uint32_t have_tokens = 0,
                                         const PrefillCost& cost = {}, uint64_t request_id = 0);
   model::Result<RequestId> submit_load(uint64_t lease, const LoadOptions& options = {});
+  model::Result<RequestId> submit_load_runs(uint64_t lease, const LoadOptions& options = {});
   model::Result<RequestId> submit_release(uint64_t lease);
   model::Result<RequestId> submit_begin_fill(model::FillKind kind, uint32_t end_tokens,
                                              const FillOptions& options = {});
@@ -280,6 +316,8 @@ class Session {
   // delivered some: take_pages() fails only when it did not.
   model::Result<Fill> take_fill(RequestId request, const model::Completion& completion);
   model::Result<LoadedPages> take_pages(RequestId request, const model::Completion& completion);
+  // Of submit_load_runs(), as take_pages() is of submit_load(); each is kNotFound for the other's.
+  model::Result<LoadedRuns> take_runs(RequestId request, const model::Completion& completion);
   model::Result<Positions> take_positions(RequestId request, const model::Completion& completion);
   // Of a load submitted with LoadOptions::progress: how many of its pages are ready, in the order
   // of LoadedPages, and their views, which stay until the lease's release. Never blocks. While it

@@ -550,6 +550,7 @@ QUIRE_API quire_status quire_take_fill(quire_session* session, const quire_compl
 /* A load's completion with deadline exceeded, io error or corrupt may have pages too. */
 QUIRE_API quire_status quire_take_pages(quire_session* session, const quire_completion* completion,
                                         quire_pages* pages);
+#include "client/quire_c_runs.h" /* the same as runs of adjacent pages */
 /* What a load submitted with `progress` delivered so far: sets `pages` and `page_count`, zero the
  * rest. Valid like all pages, until the lease is released. Never blocks. */
 QUIRE_API quire_status quire_pages_so_far(quire_session* session, uint64_t request,

@@ -22,6 +22,7 @@ using quire::client::PageView;
 using quire::client::read_options;
 using quire::client::Session;
 using quire::client::submit;
+using quire::client::to_load_options;
 using quire::client::write_result;
 using quire::model::Completion;
 using quire::model::FillKind;
@@ -52,20 +53,6 @@ static_assert(QUIRE_LIMIT_DEADLINE == static_cast<int>(quire::model::MatchLimit:
 
 quire::client::PrefillCost prefill_cost(const quire_match_options& given) {
   return {given.prefill_us_per_ktoken, given.prefill_us_per_ktoken_per_mtoken};
-}
-
-Result<LoadOptions> to_load_options(const quire_load_options* pointer) {
-  const quire_load_options given = QUIRE_TRY(read_options(pointer));
-  LoadOptions options;
-  options.groups = given.groups;
-  options.first_block = given.first_block;
-  options.block_count = given.block_count;
-  options.include_checkpoint = given.skip_checkpoint == 0;
-  options.order = given.layer_major != 0 ? quire::model::LoadOrder::kLayerMajor
-                                         : quire::model::LoadOrder::kBlockMajor;
-  options.deadline_ms = given.deadline_ms;
-  options.progress = given.progress != 0;
-  return options;
 }
 
 Result<FillOptions> to_fill_options(const quire_fill_options* pointer) {

@@ -43,6 +43,12 @@ Result<LoadedPages> Session::load(uint64_t lease, const LoadOptions& options) {
   return impl_->take_pages(id, completion);
 }
 
+Result<LoadedRuns> Session::load_runs(uint64_t lease, const LoadOptions& options) {
+  const RequestId id = QUIRE_TRY(impl_->submit_load_runs(lease, options));
+  const Completion completion = QUIRE_TRY(impl_->await(id));
+  return impl_->take_runs(id, completion);
+}
+
 Result<void> Session::release(uint64_t lease) {
   QUIRE_TRY(impl_->await(impl_->submit_release(lease)));
   return {};
@@ -110,6 +116,9 @@ Result<RequestId> Session::submit_match(uint32_t prompt_tokens, uint32_t have_to
 Result<RequestId> Session::submit_load(uint64_t lease, const LoadOptions& options) {
   return impl_->submit_load(lease, options);
 }
+Result<RequestId> Session::submit_load_runs(uint64_t lease, const LoadOptions& options) {
+  return impl_->submit_load_runs(lease, options);
+}
 Result<RequestId> Session::submit_release(uint64_t lease) { return impl_->submit_release(lease); }
 Result<RequestId> Session::submit_begin_fill(model::FillKind kind, uint32_t end_tokens,
                                              const FillOptions& options) {
@@ -136,6 +145,9 @@ Result<Fill> Session::take_fill(RequestId request, const Completion& completion)
 }
 Result<LoadedPages> Session::take_pages(RequestId request, const Completion& completion) {
   return impl_->take_pages(request, completion);
+}
+Result<LoadedRuns> Session::take_runs(RequestId request, const Completion& completion) {
+  return impl_->take_runs(request, completion);
 }
 Result<Positions> Session::take_positions(RequestId request, const Completion& completion) {
   return impl_->take_positions(request, completion);

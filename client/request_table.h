@@ -30,17 +30,19 @@ struct Request {
   RequestId id = 0;
   RequestState state = RequestState::kFree;
   model::Verb verb = model::Verb::kNoop;
-  bool awaited = false;                           // a blocking call picks the outcome up itself
-  bool discarded = false;                         // nobody will
-  model::FillKind kind = model::FillKind::kSpan;  // begin_fill
-  uint32_t end_tokens = 0;                        // begin_fill
-  uint64_t groups = 0;                            // begin_fill
-  uint64_t object = 0;                            // lease of a load, fill of a commit or abort
-  uint64_t staging_offset = 0;                    // commit or abort: which part, owned by the fill
-  AreaRun run;                                    // staging of a begin_fill, descriptors of a load
-  uint8_t progress_slot = 0;                      // load: 1..kLoadProgressSlots while in flight
-  uint32_t ready = 0;                             // load: the highest count seen in that slot
-  uint32_t view_buffer = 0;                       // load: 1 + index in HeldLease::loads; 0 = none
+  bool awaited = false;                            // a blocking call picks the outcome up itself
+  bool discarded = false;                          // nobody will
+  model::FillKind kind = model::FillKind::kSpan;   // begin_fill
+  uint32_t end_tokens = 0;                         // begin_fill
+  uint64_t groups = 0;                             // begin_fill
+  uint64_t object = 0;                             // lease of a load, fill of a commit or abort
+  uint64_t staging_offset = 0;                     // commit or abort: which part, owned by the fill
+  AreaRun run;                                     // staging of a begin_fill, descriptors of a load
+  uint8_t progress_slot = 0;                       // load: 1..kLoadProgressSlots while in flight
+  uint32_t ready = 0;                              // load: the highest count seen in that slot
+  model::LoadForm form = model::LoadForm::kPages;  // load
+  uint32_t first_block = 0;                        // load
+  uint32_t view_buffer = 0;                        // load: 1 + index in HeldLease::loads; 0 = none
   model::Completion completion{};
 };
 

@@ -61,6 +61,10 @@ class SessionChannel {
 
   std::span<model::Hash256> hashes() const { return hashes_; }
   std::span<const model::PageDescriptor> descriptors() const { return descriptors_; }
+  // The same entries, as a load of runs has them.
+  std::span<const model::PageRun> runs(uint64_t first, uint64_t count) const {
+    return {reinterpret_cast<const model::PageRun*>(descriptors_.data()) + first, count};
+  }
   std::byte* staging() const { return staging_.data(); }
   uint64_t staging_bytes() const { return staging_.bytes(); }
   uint32_t ring_entries() const { return ring_entries_; }

@@ -58,11 +58,13 @@ class SessionImpl {
                                     std::span<const model::UnitKey> keys);
   model::Result<void> append_leaves(std::span<const model::Hash256> leaves);
 
-  // session_requests.cc: one submission each. Errors before submission leave nothing behind.
+  // session_requests.cc, loads in session_loads.cc: one submission each. Errors before submission
+  // leave nothing behind.
   model::Result<RequestId> submit_noop();
   model::Result<RequestId> submit_match(uint32_t prompt_tokens, uint32_t have_tokens,
                                         const PrefillCost& cost, uint64_t request_id);
   model::Result<RequestId> submit_load(uint64_t lease, const LoadOptions& options);
+  model::Result<RequestId> submit_load_runs(uint64_t lease, const LoadOptions& options);
   model::Result<RequestId> submit_release(uint64_t lease);
   model::Result<RequestId> submit_begin_fill(model::FillKind kind, uint32_t end_tokens,
                                              const FillOptions& options);
@@ -79,6 +81,7 @@ class SessionImpl {
   model::Result<Positions> take_positions(RequestId id, const model::Completion& completion);
   model::Result<Fill> take_fill(RequestId id, const model::Completion& completion);
   model::Result<LoadedPages> take_pages(RequestId id, const model::Completion& completion);
+  model::Result<LoadedRuns> take_runs(RequestId id, const model::Completion& completion);
   model::Result<uint32_t> loaded_so_far(RequestId id);
   model::Result<std::span<const PageView>> pages_so_far(RequestId id);
 
@@ -108,7 +111,14 @@ class SessionImpl {
   model::Result<OpenFill*> find_ending_fill(const Fill& fill);
   model::Result<void> check_hashed(std::string_view verb, uint32_t tokens) const;
   uint64_t count_descriptors(const HeldLease& lease, const LoadOptions& options);
+  model::Result<RequestId> submit_load_as(uint64_t lease, const LoadOptions& options,
+                                          model::LoadForm form);
+  // The request of a completed load in this form, to be ended with end_taking().
+  model::Result<Request*> find_loaded(RequestId id, const model::Completion& completion,
+                                      model::LoadForm form);
+  void end_taking(Request& request);
   model::Result<LoadedPages> read_pages(Request& request);
+  model::Result<LoadedRuns> read_runs(Request& request);
   // Views of a load's first `count` descriptors; those read before are kept.
   model::Result<std::span<const PageView>> view_pages(Request& request, uint32_t count);
 

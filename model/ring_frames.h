@@ -16,6 +16,7 @@
 
 #include "model/ids.h"
 #include "model/layout.h"
+#include "model/limits.h"
 
 namespace quire::model {
 
@@ -64,6 +65,12 @@ enum class LoadClass : uint8_t {
 // are block-major either way.
 enum class LoadOrder : uint8_t { kBlockMajor = 0, kLayerMajor = 1 };
 
+// How the pages are told. kPages: a PageDescriptor each. kRuns: a PageRun for each run of pages
+// that lie behind each other, without checksums; a million tokens are some tens of runs. As many
+// runs as pages may be needed where memory is fragmented: kResourceExhausted when they do not fit,
+// and the load counts among the lease's all the same.
+enum class LoadForm : uint8_t { kPages = 0, kRuns = 1 };
+
 // Writes page descriptors of a lease's pages: blocks [first_block, first_block + block_count), each
 // with the append groups among `groups` in ascending order; then, with include_checkpoint, the
 // checkpoint's pages of `groups` in the order of plan_pages (model/page_plan.h). Two loads in
@@ -78,7 +85,8 @@ struct LoadArgs {
   uint8_t order;  // LoadOrder; RAM pages complete in one piece either way
   uint8_t include_checkpoint;
   uint8_t progress_slot;  // 1..kLoadProgressSlots: ReplyHeader::load_ready[slot - 1]; 0 = none
-  uint8_t reserved[13];
+  uint8_t form;           // LoadForm; kRuns has no progress: kInvalidArgument with a slot
+  uint8_t reserved[12];
 };
 
 struct ReleaseArgs {
@@ -243,11 +251,17 @@ struct MatchResult {
 // pages stay pinned under the lease. The checkpoint is delivered whole or not at all, and only
 // behind every block asked for: no descriptor changes its place. Any other code: nothing was
 // delivered.
+//
+// kRuns: the counts are of pages all the same, and the runs stand at the end of the room given. Of
+// a run only the pages before block_count are delivered, and with checkpoint_count 0 nothing of the
+// checkpoint's runs.
 struct LoadResult {
   uint32_t descriptor_count;  // written from LoadArgs::descriptor_index on
   uint32_t block_count;       // blocks whose pages are all delivered (the usable head)
   uint32_t checkpoint_count;  // descriptors at the end that belong to the checkpoint
-  uint32_t reserved[25];
+  uint32_t run_count;         // kRuns, else 0
+  uint32_t first_run;         // kRuns: from LoadArgs::descriptor_index on
+  uint32_t reserved[23];
 };
 
 struct BeginFillResult {
@@ -316,7 +330,8 @@ static_assert(sizeof(PositionsResult) == 112 && sizeof(LocateResult) == 112);
 static_assert(offsetof(MatchResult, tokens) == 36 && offsetof(MatchResult, limit) == 52);
 static_assert(offsetof(MatchArgs, unit_count) == 8);
 static_assert(offsetof(MatchArgs, prefill_us_per_ktoken) == 20);
-static_assert(offsetof(LoadArgs, progress_slot) == 34);
+static_assert(offsetof(LoadArgs, progress_slot) == 34 && offsetof(LoadArgs, form) == 35);
+static_assert(offsetof(LoadResult, run_count) == 12);
 
 // Where one page lies and what it must look like.
 struct PageDescriptor {
@@ -329,6 +344,25 @@ struct PageDescriptor {
   uint16_t flags;  // bit 0: page of a checkpoint
 };
 static_assert(sizeof(PageDescriptor) == 32);
+
+// Pages of one group in one segment, those of adjacent blocks `stride` bytes apart, in the place of
+// a PageDescriptor. Page i is of block first_block + i, lies at offset + i * stride and has
+// page_bytes of its group; all of them have the generation told. The runs of one group stand
+// in the order of their blocks, the checkpoint's in front of all others. Checksums are not told:
+// who wants to verify a page loads its block as pages, of the same lease.
+struct PageRun {
+  uint64_t offset;       // of the first page, in the segment
+  uint32_t segment;      // SegmentId
+  uint32_t generation;   // of each slot when it was pinned
+  uint32_t first_block;  // of the context; of a checkpoint's page: its place among these
+  uint32_t page_count;   // of a checkpoint: 1
+  uint32_t stride;       // page_bytes of the group, rounded up to kPageAlignment
+  uint16_t group;
+  uint16_t flags;  // kRunOfCheckpoint
+};
+inline constexpr uint16_t kRunOfCheckpoint = 1;
+static_assert(sizeof(PageRun) == sizeof(PageDescriptor) && offsetof(PageRun, first_block) == 16);
+static_assert(kMaxPageBytes < UINT32_MAX);  // a stride
 
 // One entry of a positions answer, in the place of a PageDescriptor.
 struct ResumePosition {

@@ -32,13 +32,27 @@ class Path {
     PathStep operator*() const { return {left_ - 1, span_}; }
     Iterator& operator++() {
       --left_;
-      span_ = parent_;
+      go_up();
       look_up();
       return *this;
     }
     bool operator!=(const Iterator& other) const { return left_ != other.left_; }
+    // At the end of the walk: what lies above its top.
+    model::NodeId span() const { return span_; }
 
    private:
+    // NodeRuns places a span behind its parent as a rule. A processor that goes on with that guess
+    // reads the next node while this one's parent is still on its way; following parents alone it
+    // would wait for each. The empty asm keeps the compiler from making both branches one.
+    void go_up() {
+      uint32_t guess = span_.value - 1;
+      if (parent_.value == guess) [[likely]] {
+        asm("" : "+r"(guess));
+        span_.value = guess;
+      } else {
+        span_ = parent_;
+      }
+    }
     void look_up() {
       if (left_ > 0) parent_ = tree_->parent(span_);
     }

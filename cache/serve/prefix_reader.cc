@@ -5,6 +5,8 @@
 #include <limits>
 #include <string>
 
+#include "model/session_shm.h"
+
 namespace quire::cache {
 
 using model::Errc;
@@ -15,6 +17,14 @@ using model::NodeId;
 using model::PageDescriptor;
 using model::SlotId;
 using model::TierId;
+
+namespace {
+
+// Spans and pages of a load lie adjacent and are read in order: four of them cost less than the one
+// random read that a step stands for.
+constexpr uint64_t kWalkedPerStep = 4;
+
+}  // namespace
 
 const Root& PrefixReader::root_of(NodeId node) const {
   return names_->root(store_->tree().node(node).root());
@@ -154,30 +164,6 @@ model::Result<PrefixReader::Range> PrefixReader::check_range(const Lease& lease,
   return range;
 }
 
-PageDescriptor PrefixReader::describe(SlotId slot, model::GroupIndex group, bool checkpoint) const {
-  const allocator::PageEntry& page = store_->pool().page(slot);
-  const allocator::SlotPlace place = store_->pool().place(slot);
-  return {.offset = place.offset,
-          .bytes = store_->pool().page_bytes(slot),
-          .segment = place.segment.value,
-          .generation = page.generation(),
-          .crc32c = page.crc32c,
-          .group = group,
-          .flags = static_cast<uint16_t>(checkpoint ? 1 : 0)};
-}
-
-void PrefixReader::write_span(const Load& load, NodeId node, size_t index,
-                              std::span<PageDescriptor> out, std::vector<SlotId>* slots) const {
-  SlotId slot = store_->presence().first_page(node);
-  for (const model::PlannedPage& planned : root_of(node).layout->span_plan.pages) {
-    if (load.groups >> planned.group & 1) {
-      if (slots != nullptr) (*slots)[index] = slot;
-      out[index++] = describe(slot, planned.group, false);
-    }
-    slot = store_->presence().next_page(slot);
-  }
-}
-
 // Goes up to where the range ends, then pins every span of it, and describes those in RAM. True
 // when none is left.
 bool PrefixReader::pin_spans(PendingLoad& pending, PathPins& pins, std::span<PageDescriptor> out,
@@ -193,45 +179,13 @@ bool PrefixReader::pin_spans(PendingLoad& pending, PathPins& pins, std::span<Pag
     return false;
   }
   if (!load.last.valid()) pending.load.last = pending.next;
-  const uint64_t step = 1 + load.pages_per_span;
-  const uint64_t left = budget > steps ? (budget - steps + step - 1) / step : 0;
-  const auto count = static_cast<uint32_t>(std::min<uint64_t>(pending.blocks_left, left));
-  for (const auto [block, span] : Path(tree, pending.next, count)) {
-    pins.add(span);
-    if (tree.node(span).is_in_ram()) {
-      const size_t index = size_t{pending.blocks_left} - 1;
-      write_span(load, span, index * load.pages_per_span, out, pending.wanted_slots());
-    } else {
-      pending.missing.push_back(span);
-    }
-    --pending.blocks_left;
-    pending.next = tree.parent(span);
-  }
-  store_->work().add(steps + count * step);
+  const uint64_t walked = 1 + load.pages_per_span;  // of a span
+  const uint64_t room = budget > steps ? (budget - steps) * kWalkedPerStep : 0;
+  const auto count =
+      static_cast<uint32_t>(std::min<uint64_t>(pending.blocks_left, (room + walked - 1) / walked));
+  writer_.pin_path(pending, pins, count, pending.target(out));
+  store_->work().add(steps + (count * walked + kWalkedPerStep - 1) / kWalkedPerStep);
   return pending.blocks_left == 0;
-}
-
-size_t PrefixReader::count_checkpoint_pages(NodeId checkpoint, model::GroupMask groups) const {
-  const auto& pages = store_->presence().plan_of(checkpoint).pages;
-  return static_cast<size_t>(std::count_if(
-      pages.begin(), pages.end(),
-      [&](const model::PlannedPage& page) { return (groups >> page.group & 1) != 0; }));
-}
-
-uint32_t PrefixReader::write_checkpoint(NodeId checkpoint, model::GroupMask groups,
-                                        std::span<PageDescriptor> out,
-                                        std::vector<SlotId>* slots) const {
-  const model::PagePlan& plan = store_->presence().plan_of(checkpoint);
-  SlotId slot = store_->presence().first_page(checkpoint);
-  uint32_t count = 0;
-  for (const model::PlannedPage& planned : plan.pages) {
-    if (groups >> planned.group & 1) {
-      if (slots != nullptr) slots->push_back(slot);
-      out[count++] = describe(slot, planned.group, true);
-    }
-    slot = store_->presence().next_page(slot);
-  }
-  return count;
 }
 
 model::Result<Load> PrefixReader::load(LeaseHolder& holder, const model::LoadArgs& args,
@@ -256,20 +210,24 @@ model::Result<void> PrefixReader::begin_load(LeaseHolder& holder, const model::L
   const Range range = QUIRE_TRY(check_range(*lease, args));
   const KnownLayout& layout = *root_of(lease->span.node()).layout;
   Load load;
+  load.root = store_->tree().node(lease->span.node()).root();
   load.groups = args.groups == 0 ? ~uint64_t{0} : args.groups;
+  load.form = static_cast<model::LoadForm>(args.form);
   load.pages_per_span = static_cast<uint32_t>(std::popcount(load.groups & layout.append));
+  load.first_block = range.first_block;
   load.block_count = range.block_count;
   if (args.include_checkpoint != 0) load.checkpoint = lease->checkpoint.node();
   const size_t span_pages = size_t{range.block_count} * load.pages_per_span;
-  const size_t needed =
-      span_pages +
-      (load.checkpoint.valid() ? count_checkpoint_pages(load.checkpoint, load.groups) : 0);
-  if (needed > out_count) {
+  const size_t needed = span_pages + writer_.count_checkpoint_pages(load);
+  if (needed > model::kMaxLoadPages) {
+    return make_error(Errc::kInvalidArgument,
+                      "a load of " + std::to_string(needed) + " pages; load it in pieces");
+  }
+  if (needed > out_count && load.form == model::LoadForm::kPages) {
     return make_error(Errc::kInvalidArgument,
                       "the load needs room for " + std::to_string(needed) + " descriptors");
   }
   load.lease = LeaseId{args.lease};
-  load.result.descriptor_count = static_cast<uint32_t>(needed);
   load.turn = lease->turn;
   load.range_index = lease->load_count++;
   lease->loads[load.range_index] = PathPins(store_);
@@ -280,6 +238,7 @@ model::Result<void> PrefixReader::begin_load(LeaseHolder& holder, const model::L
   pending.missing.clear();
   pending.slots_wanted = want_slots;
   pending.slots.assign(want_slots ? span_pages : 0, SlotId{});
+  pending.runs.begin(static_cast<uint32_t>(out_count), load.pages_per_span);
   pending.blocks_left = range.block_count;
   pending.end_units = (range.first_block + range.block_count) * layout.units_per_block;
   const bool within_hit = store_->tree().node(lease->exact_node).units() >= pending.end_units;
@@ -299,16 +258,9 @@ bool PrefixReader::step_load(LeaseHolder& holder, PendingLoad& pending,
   }
   load.missing_count = pending.missing.size();
   ++counters_.loads;
-  if (load.missing_count > 0) {
-    load.result = {};
-    return true;
-  }
-  load.result.block_count = load.block_count;
-  if (load.checkpoint.valid()) {
-    const size_t span_pages = size_t{load.block_count} * load.pages_per_span;
-    load.result.checkpoint_count = write_checkpoint(
-        load.checkpoint, load.groups, out.subspan(span_pages), pending.wanted_slots());
-  }
+  if (load.missing_count > 0) return true;
+  load.code = writer_.finish(load, load.block_count, load.checkpoint.valid(), pending.target(out),
+                             load.result);
   counters_.delivered_pages += load.result.descriptor_count;
   return true;
 }
@@ -325,38 +277,30 @@ uint32_t PrefixReader::ready_blocks(const Load& load) const {
 
 void PrefixReader::describe_blocks(const Load& load, NodeId last, uint32_t first, uint32_t count,
                                    std::span<PageDescriptor> out) const {
-  for (const auto [block, span] : Path(store_->tree(), last, count)) {
-    write_span(load, span, size_t{first + block} * load.pages_per_span, out, nullptr);
-  }
+  writer_.write_path(load, last, {first, count}, {.out = out});
 }
 
 // What did not come is let go first: it is the deep end of the range.
-model::LoadResult PrefixReader::deliver(LeaseHolder& holder, const Load& load,
-                                        std::span<PageDescriptor> out, std::vector<SlotId>* slots) {
+DeliveredLoad PrefixReader::deliver(LeaseHolder& holder, const Load& load,
+                                    std::span<PageDescriptor> out, std::vector<SlotId>* slots) {
   Lease* lease = leases_->find(load.lease, holder);
   QUIRE_CHECK(lease != nullptr && load.range_index < lease->load_count);
   const uint32_t ready = ready_blocks(load);
   PathPins& pins = lease->loads[load.range_index];
   store_->work().add(uint64_t{load.block_count} * (2 + load.pages_per_span));
-  model::LoadResult result{};
-  result.block_count = ready;
-  size_t count = size_t{ready} * load.pages_per_span;
-  if (slots != nullptr) slots->resize(count);
+  if (slots != nullptr) slots->resize(size_t{ready} * load.pages_per_span);
   pins.release(load.block_count - ready);
-  for (const auto [block, span] : Path(store_->tree(), pins.last(), ready)) {
-    write_span(load, span, size_t{block} * load.pages_per_span, out, slots);
-  }
+  RunWriter runs;
+  runs.begin(static_cast<uint32_t>(out.size()), load.pages_per_span);
+  const LoadTarget target{out, slots, &runs};
+  writer_.write_path(load, pins.last(), {0, ready}, target);
   const bool with_checkpoint = load.checkpoint.valid() && ready == load.block_count &&
                                store_->tree().node(load.checkpoint).is_in_ram() &&
                                !store_->tree().node(load.checkpoint).is_quarantined();
-  if (with_checkpoint) {
-    result.checkpoint_count =
-        write_checkpoint(load.checkpoint, load.groups, out.subspan(count), slots);
-    count += result.checkpoint_count;
-  }
-  result.descriptor_count = static_cast<uint32_t>(count);
-  counters_.delivered_pages += count;
-  return result;
+  DeliveredLoad delivered;
+  delivered.code = writer_.finish(load, ready, with_checkpoint, target, delivered.result);
+  counters_.delivered_pages += delivered.result.descriptor_count;
+  return delivered;
 }
 
 // Of the end of the range, so many spans at most. Returns how many there were.

@@ -16,7 +16,9 @@
 #include "cache/objects/path.h"
 #include "cache/serve/cache_session.h"
 #include "cache/serve/lease_table.h"
+#include "cache/serve/load.h"
 #include "cache/serve/load_cut.h"
+#include "cache/serve/load_writer.h"
 #include "cache/serve/match.h"
 #include "cache/serve/positions.h"
 #include "cache/tree/chain_view.h"
@@ -39,39 +41,10 @@ struct ReaderCounters {
                                  "Pages whose descriptors were written to clients"};
 };
 
-// A load that was taken: its range is pinned.
-struct Load {
-  model::LoadResult result{};  // of all of it; valid when nothing is missing
-  size_t missing_count = 0;    // nodes that are not in RAM
-  model::LeaseId lease;
-  model::NodeId last;        // span that ends the range
-  model::NodeId checkpoint;  // asked for, else none
-  model::GroupMask groups = 0;
-  uint32_t turn = 0;         // of the lease
-  uint32_t range_index = 0;  // in Lease::loads
-  uint32_t block_count = 0;
-  uint32_t pages_per_span = 0;
-};
-
-// A load whose range is being pinned, from its end on. What is pinned so far is the lease's, and
-// goes with it. One may serve many loads, one after the other: its vectors keep their memory.
-struct PendingLoad {
-  Load load;
-  std::vector<model::NodeId> missing;  // once all is pinned: head of the range first
-  std::vector<model::SlotId> slots;    // of each descriptor, where they are wanted
-  bool slots_wanted = false;
-  model::NodeId next;      // to be pinned; before the first: above it on the path
-  uint32_t end_units = 0;  // where the range ends
-  uint32_t blocks_left = 0;
-
-  bool is_under_way() const { return load.lease.valid(); }
-  std::vector<model::SlotId>* wanted_slots() { return slots_wanted ? &slots : nullptr; }
-};
-
 class PrefixReader {
  public:
   PrefixReader(ObjectStore* store, EvictionBoard* board, NamespaceTable* names, LeaseTable* leases)
-      : store_(store), board_(board), names_(names), leases_(leases) {}
+      : store_(store), board_(board), names_(names), leases_(leases), writer_(store, names) {}
 
   // A lease even when only spans (no resume point) were found; none when nothing was.
   // kStaleHandle: the namespace moved to a later epoch. kInvalidArgument: prompt_tokens is 0.
@@ -92,9 +65,10 @@ class PrefixReader {
                                                   std::span<model::ResumePosition> out);
   model::Result<model::LocateResult> locate(const CacheSession& session, const ChainView& chain);
 
-  // Descriptors into `out`, in block-major order. kNotFound: no such lease. kInvalidArgument: range
-  // outside the hit, or `out` too small (the text says how many are needed). kBusy: more than
-  // kMaxLoadsPerLease pieces. With missing_count > 0 nothing is delivered yet.
+  // Descriptors into `out`, in block-major order, or runs (LoadArgs::form). kNotFound: no such
+  // lease. kInvalidArgument: range outside the hit, or `out` too small (the text says how many are
+  // needed). kBusy: more than kMaxLoadsPerLease pieces. With missing_count > 0 nothing is delivered
+  // yet.
   model::Result<Load> load(LeaseHolder& holder, const model::LoadArgs& args,
                            std::span<model::PageDescriptor> out);
   // The same in pieces: begin_load() with load()'s errors, then step_load() until it is true, which
@@ -106,11 +80,10 @@ class PrefixReader {
                  uint32_t budget);
   // Ends a load that had something missing: descriptors of the usable head, and of the checkpoint
   // when all blocks are there; what did not come is unpinned. `out` as given to load().
-  model::LoadResult deliver(LeaseHolder& holder, const Load& load,
-                            std::span<model::PageDescriptor> out,
-                            std::vector<model::SlotId>* slots = nullptr);
+  DeliveredLoad deliver(LeaseHolder& holder, const Load& load, std::span<model::PageDescriptor> out,
+                        std::vector<model::SlotId>* slots = nullptr);
   // Writes the descriptors of blocks [first, first + count) of the range, which must be in RAM;
-  // `last` is the span of the last of them.
+  // `last` is the span of the last of them. Precondition: LoadForm::kPages.
   void describe_blocks(const Load& load, model::NodeId last, uint32_t first, uint32_t count,
                        std::span<model::PageDescriptor> out) const;
   // How long loads from lower tiers take; set by them.
@@ -138,15 +111,7 @@ class PrefixReader {
   model::Result<Range> check_range(const Lease& lease, const model::LoadArgs& args) const;
   bool pin_spans(PendingLoad& pending, PathPins& pins, std::span<model::PageDescriptor> out,
                  uint32_t budget);
-  void write_span(const Load& load, model::NodeId node, size_t index,
-                  std::span<model::PageDescriptor> out, std::vector<model::SlotId>* slots) const;
   uint32_t ready_blocks(const Load& load) const;
-  size_t count_checkpoint_pages(model::NodeId checkpoint, model::GroupMask groups) const;
-  uint32_t write_checkpoint(model::NodeId checkpoint, model::GroupMask groups,
-                            std::span<model::PageDescriptor> out,
-                            std::vector<model::SlotId>* slots) const;
-  model::PageDescriptor describe(model::SlotId slot, model::GroupIndex group,
-                                 bool checkpoint) const;
   const Root& root_of(model::NodeId node) const;
   model::Result<PrefixMatch> find(const CacheSession& session, const ChainView& chain,
                                   uint32_t prompt_tokens) const;
@@ -155,6 +120,7 @@ class PrefixReader {
   EvictionBoard* board_;
   NamespaceTable* names_;
   LeaseTable* leases_;
+  LoadWriter writer_;
   LoadTime load_time_ = [](uint64_t) { return uint64_t{0}; };
   ReaderCounters counters_;
 };

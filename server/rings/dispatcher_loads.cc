@@ -38,9 +38,13 @@ Errc Dispatcher::begin_load(Attachment& attachment, const Submission& submission
     return Errc::kInvalidArgument;
   }
   if (args.progress_slot > model::kLoadProgressSlots ||
-      args.order > static_cast<uint8_t>(model::LoadOrder::kLayerMajor)) {
+      args.order > static_cast<uint8_t>(model::LoadOrder::kLayerMajor) ||
+      args.form > static_cast<uint8_t>(model::LoadForm::kRuns)) {
     return Errc::kInvalidArgument;
   }
+  // Runs that grow cannot be read while they do.
+  const bool in_runs = args.form == static_cast<uint8_t>(model::LoadForm::kRuns);
+  if (in_runs && args.progress_slot != 0) return Errc::kInvalidArgument;
   if (args.progress_slot != 0) attachment.publish_load_ready(args.progress_slot, 0);
   return cache_->reader()
       .begin_load(attachment.leases, args, args.descriptor_capacity, options_.verify_hits,
@@ -57,8 +61,8 @@ void Dispatcher::finish_load(Attachment& attachment, const Submission& submissio
     return;
   }
   const cache::Load loaded = std::exchange(attachment.loading.load, {});
-  if (attachment.loading.slots.empty()) {
-    complete_load(attachment, facts, reply_to(submission), loaded.result);
+  if (attachment.loading.slots.empty() || loaded.code != Errc::kOk) {
+    complete_load(attachment, facts, reply_to(submission, loaded.code), loaded.result);
     return;
   }
   QUIRE_CHECK(checks_.start({.attachment = &attachment,
@@ -99,8 +103,15 @@ void Dispatcher::deliver(const WaitingLoad& waiting, Errc code) {
   Attachment& attachment = *waiting.attachment;
   if (waiting.progress_slot != 0) attachment.publish_load_ready(waiting.progress_slot, 0);
   HitCheck check;
-  check.result = cache_->reader().deliver(attachment.leases, waiting.load, waiting.out,
-                                          options_.verify_hits ? &check.slots : nullptr);
+  const cache::DeliveredLoad delivered = cache_->reader().deliver(
+      attachment.leases, waiting.load, waiting.out, options_.verify_hits ? &check.slots : nullptr);
+  check.result = delivered.result;
+  if (delivered.code != Errc::kOk) {
+    complete_load(attachment, waiting.facts,
+                  reply_to(waiting.user_data, Verb::kLoad, delivered.code), delivered.result);
+    touched_.push_back(&attachment);
+    return;
+  }
   const bool whole = check.result.block_count == waiting.load.block_count &&
                      (check.result.checkpoint_count > 0 || !waiting.load.checkpoint.valid());
   // Whatever stopped the load, all of it may have come. A head that is delivered has one of three

@@ -32,7 +32,8 @@ class StoreRig {
  public:
   static constexpr uint64_t kMaxNodes = 1 << 14;
 
-  explicit StoreRig(bool checkpoints = false)
+  explicit StoreRig(bool checkpoints = false) : StoreRig(rig_layout(checkpoints)) {}
+  explicit StoreRig(const model::Layout& layout)
       : supply_({.budget_bytes = 4 << 20,
                  .segment_bytes = 4 << 20,
                  .huge_pages = allocator::HugePages::kOff,
@@ -43,7 +44,7 @@ class StoreRig {
     RootKey key;
     key.domain = *cache_->add_domain("uid:1");
     key.namespace_name = "model";
-    key.layout = *cache_->layouts().add(rig_layout(checkpoints));
+    key.layout = *cache_->layouts().add(layout);
     QUIRE_CHECK(cache_->open_session(key, 1, session_).ok());
   }
   ~StoreRig() { cache_->close_session(session_); }
@@ -62,9 +63,10 @@ class StoreRig {
     for (size_t i = 0; i < 8; ++i) hash.bytes[i] = static_cast<uint8_t>(number >> (8 * i));
     return hash;
   }
-  // Slots for the pages of an object; empty when there is no room.
-  std::vector<model::SlotId> slots(model::FillKind kind, uint32_t units) {
-    std::vector<model::SlotId> slots;
+  // Slots for the pages of an object, behind those of another one where that can be; empty when
+  // there is no room.
+  std::vector<model::SlotId> slots(model::FillKind kind, uint32_t units,
+                                   std::vector<model::SlotId> slots = {}) {
     while (maker_.take_slots(session_.root, kind, units, slots) == tests::Room::kPending) {
     }
     return slots;

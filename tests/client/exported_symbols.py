@@ -1,15 +1,21 @@
-"""libquire.so exports the functions that client/quire_c.h declares, and nothing else.
+"""libquire.so exports the functions that client/quire_c.h and what it includes of client/ declare,
+and nothing else.
 
-Usage: exported_symbols.py LIBRARY HEADER [NM]. Prints what differs; exit status 1 when anything does.
+Usage: exported_symbols.py LIBRARY HEADER. Prints what differs; exit status 1 when anything does.
 """
+import pathlib
 import re
 import subprocess
 import sys
 
 
 def declared(header):
-    with open(header, encoding="utf-8") as file:
-        return set(re.findall(r"^QUIRE_API [^;(]*?\b(quire_\w+)\(", file.read(), re.MULTILINE))
+    text = pathlib.Path(header).read_text(encoding="utf-8")
+    names = set(re.findall(r"^QUIRE_API [^;(]*?\b(quire_\w+)\(", text, re.MULTILINE))
+    root = pathlib.Path(header).parent.parent
+    for part in re.findall(r'^#include "(client/\w+\.h)"', text, re.MULTILINE):
+        names |= declared(root / part)
+    return names
 
 
 def exported(library):

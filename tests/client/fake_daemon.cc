@@ -276,6 +276,11 @@ void FakeDaemon::cut_next_load(const FakeStore::LoadEnd& end) {
   store_.next_load = end;
 }
 
+void FakeDaemon::change_next_runs(std::function<void(model::PageRun&)> change) {
+  std::lock_guard lock(mutex_);
+  store_.next_runs = std::move(change);
+}
+
 void FakeDaemon::hold_loads(bool held) {
   {
     std::lock_guard lock(mutex_);

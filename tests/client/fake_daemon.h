@@ -40,6 +40,7 @@ class FakeDaemon {
   void hold_replies(bool held);
   void fail_next_commit(model::Errc code);
   void cut_next_load(const FakeStore::LoadEnd& end);
+  void change_next_runs(std::function<void(model::PageRun&)> change);
   // Held loads are taken, not completed; advance_loads counts their first `ready` pages as ready.
   void hold_loads(bool held);
   void advance_loads(uint32_t ready);

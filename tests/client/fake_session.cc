@@ -265,9 +265,41 @@ Errc FakeSession::load(const model::LoadArgs& args, model::LoadResult& result) {
   if (!leases_.contains(args.lease)) return Errc::kNotFound;
   const FakeStore::LoadEnd end = std::exchange(store_.next_load, {});
   const auto pages = collect(args, end, result);
-  if (pages.size() > args.descriptor_capacity) return Errc::kInvalidArgument;
+  const bool in_runs = args.form == static_cast<uint8_t>(model::LoadForm::kRuns);
+  if (pages.size() > args.descriptor_capacity) {
+    result = {};
+    return in_runs ? Errc::kResourceExhausted : Errc::kInvalidArgument;
+  }
+  if (in_runs) {
+    write_runs(args, pages, result);
+    return end.code;
+  }
   std::copy(pages.begin(), pages.end(), descriptors_ + args.descriptor_index);
   return end.code;
+}
+
+void FakeSession::write_runs(const model::LoadArgs& args,
+                             const std::vector<model::PageDescriptor>& pages,
+                             model::LoadResult& result) {
+  const auto change = std::exchange(store_.next_runs, nullptr);
+  const size_t span_pages = pages.size() - result.checkpoint_count;
+  const size_t per_block = result.block_count == 0 ? 1 : span_pages / result.block_count;
+  result.run_count = static_cast<uint32_t>(pages.size());
+  result.first_run = args.descriptor_capacity - result.run_count;
+  for (size_t i = 0; i < pages.size(); ++i) {
+    const bool checkpoint = i >= span_pages;
+    const size_t place = checkpoint ? i - span_pages : args.first_block + i / per_block;
+    model::PageRun run{.offset = pages[i].offset,
+                       .segment = pages[i].segment,
+                       .generation = pages[i].generation,
+                       .first_block = static_cast<uint32_t>(place),
+                       .page_count = 1,
+                       .stride = static_cast<uint32_t>(pages[i].bytes),
+                       .group = pages[i].group,
+                       .flags = checkpoint ? model::kRunOfCheckpoint : uint16_t{0}};
+    if (change) change(run);
+    std::memcpy(descriptors_ + args.descriptor_index + result.first_run + i, &run, sizeof run);
+  }
 }
 
 void FakeSession::count_ready(const model::LoadArgs& args, uint32_t ready) {

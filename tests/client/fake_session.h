@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <set>
 #include <utility>
@@ -39,6 +40,8 @@ struct FakeStore {
     bool checkpoint = true;
   };
   LoadEnd next_load;
+  // Done to each run of the next load in runs, which tells a run of one page for each page.
+  std::function<void(model::PageRun&)> next_runs;
   bool loads_held = false;  // loads are taken, but complete only when this ends
   // What came last.
   model::OpenSessionRequest last_open;
@@ -79,6 +82,8 @@ class FakeSession {
   std::vector<model::PageDescriptor> collect(const model::LoadArgs& args,
                                              const FakeStore::LoadEnd& end,
                                              model::LoadResult& result);
+  void write_runs(const model::LoadArgs& args, const std::vector<model::PageDescriptor>& pages,
+                  model::LoadResult& result);
   void finish_held_loads();
   void count_ready(const model::LoadArgs& args, uint32_t ready);
   model::Errc begin_fill(const model::BeginFillArgs& args, model::BeginFillResult& result);

@@ -128,6 +128,40 @@ TEST_F(QuireC, WhatWasCommittedIsLoaded) {
   EXPECT_EQ(quire_release(session_handle_, hit.lease), QUIRE_OK);
 }
 
+TEST_F(QuireC, ALoadIsToldAsRunsToo) {
+  open_handle();
+  store_spans(2);
+  quire_match_result hit = {.size = sizeof hit};
+  ASSERT_EQ(quire_match(session_handle_, 100, 0, &hit), QUIRE_OK);
+  quire_pages pages = {.size = sizeof pages};
+  ASSERT_EQ(quire_load(session_handle_, hit.lease, nullptr, &pages), QUIRE_OK);
+  const quire_load_options options{.size = sizeof options, .first_block = 1};
+  quire_runs runs = {.size = sizeof runs};
+  ASSERT_EQ(quire_load_runs(session_handle_, hit.lease, &options, 0, &runs), QUIRE_OK);
+  EXPECT_EQ(runs.block_count, 1u);
+  EXPECT_EQ(runs.page_count, 2u);
+  ASSERT_EQ(runs.run_count, 2u);
+  EXPECT_EQ(runs.runs[1].data, pages.pages[3].data);
+  EXPECT_EQ(runs.runs[1].page_bytes, pages.pages[3].bytes);
+  EXPECT_EQ(runs.runs[1].first_block, 1u);
+  EXPECT_EQ(runs.runs[1].group, pages.pages[3].group);
+
+  EXPECT_EQ(quire_load_runs(session_handle_, hit.lease, nullptr, 1, &runs),
+            QUIRE_RESOURCE_EXHAUSTED);
+  uint64_t request = 0;
+  ASSERT_EQ(quire_submit_load_runs(session_handle_, hit.lease, nullptr, 0, &request), QUIRE_OK);
+  quire_flush(session_handle_);
+  ASSERT_EQ(quire_wait(session_handle_, 10'000), QUIRE_OK);
+  quire_completion completion = {.size = sizeof completion};
+  size_t count = 0;
+  ASSERT_EQ(quire_poll(session_handle_, &completion, 1, &count), QUIRE_OK);
+  ASSERT_EQ(count, 1u);
+  EXPECT_EQ(completion.request, request);
+  EXPECT_EQ(quire_take_pages(session_handle_, &completion, &pages), QUIRE_NOT_FOUND);
+  EXPECT_EQ(quire_take_runs(session_handle_, &completion, &runs), QUIRE_OK);
+  EXPECT_EQ(runs.page_count, 4u);
+}
+
 TEST_F(QuireC, ACutLoadGivesItsHeadAndWhy) {
   open_handle();
   store_spans(2);

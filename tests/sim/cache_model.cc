@@ -6,6 +6,7 @@
 #include "tests/support/meddler.h"
 #include "tests/support/object_maker.h"
 #include "tests/support/oracle.h"
+#include "tests/support/run_pages.h"
 #include "tests/support/small_layout.h"
 
 namespace quire::tests {
@@ -164,20 +165,26 @@ void CacheModel::check_bytes(HeldLease& lease, Actor& actor) {
   model::LoadArgs args{};
   args.lease = lease.id.value;
   args.include_checkpoint = 1;
+  const bool in_runs = random(2) == 0;
+  if (in_runs) args.form = static_cast<uint8_t>(model::LoadForm::kRuns);
   const auto loaded = random(2) == 0 ? load_in_pieces(actor, args, pages)
                                      : cache_->reader().load(*actor.holder, args, pages);
   if (loaded.code() == Errc::kBusy) return;  // 16 loads of this lease
   if (!loaded.ok()) return fail("load: " + loaded.error().text);
   ++lease.loads;
+  const auto told =
+      in_runs ? expand_runs(pages, loaded->result, layout_->layout, 0)
+              : std::vector(pages.begin(), pages.begin() + loaded->result.descriptor_count);
+  if (told.size() != loaded->result.descriptor_count) return fail("a load tells of fewer pages");
   for (uint32_t i = 0; i < loaded->result.descriptor_count; ++i) {
     const bool span = i < loaded->result.block_count;  // one append group
     const uint32_t units = span ? (i + 1) * layout_->units_per_block
                                 : lease.match.exact_tokens / layout_->layout.unit_tokens;
     const Key key = key_at(actor, span ? FillKind::kSpan : FillKind::kCheckpoint, units);
-    const auto* segment = pool_->find_segment(domain_, model::SegmentId{pages[i].segment});
+    const auto* segment = pool_->find_segment(domain_, model::SegmentId{told[i].segment});
     if (segment == nullptr) return fail("a page lies in no segment");
-    const std::span bytes(segment->data() + pages[i].offset, pages[i].bytes);
-    if (!check_page(bytes, objects_.at(key).bytes_key, pages[i].group)) {
+    const std::span bytes(segment->data() + told[i].offset, told[i].bytes);
+    if (!check_page(bytes, objects_.at(key).bytes_key, told[i].group)) {
       return fail("wrong bytes in a page of unit " + std::to_string(units));
     }
   }
