@@ -62,6 +62,8 @@ struct PendingLoad {
 struct DeliveredLoad {
   model::LoadResult result{};
   model::Errc code = model::Errc::kOk;  // as Load::code
+  // Every page that was asked for: of its groups the checkpoint, or a block, may have none at all.
+  bool whole = false;
 };
 
 }  // namespace quire::cache

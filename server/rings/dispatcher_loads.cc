@@ -112,13 +112,13 @@ void Dispatcher::deliver(const WaitingLoad& waiting, Errc code) {
     touched_.push_back(&attachment);
     return;
   }
-  const bool whole = check.result.block_count == waiting.load.block_count &&
-                     (check.result.checkpoint_count > 0 || !waiting.load.checkpoint.valid());
+  // All of it came, and some was quarantined since: a check found it bad for somebody else.
+  if (code == Errc::kOk && !delivered.whole) code = Errc::kCorrupt;
   // Whatever stopped the load, all of it may have come. A head that is delivered has one of three
   // reasons (LoadResult).
   const bool head = check.result.descriptor_count > 0;
   const bool named = code == Errc::kIoError || code == Errc::kCorrupt;
-  check.code = whole ? Errc::kOk : head && !named ? Errc::kDeadlineExceeded : code;
+  check.code = delivered.whole ? Errc::kOk : head && !named ? Errc::kDeadlineExceeded : code;
   if (!check.slots.empty()) {
     check.attachment = &attachment;
     check.user_data = waiting.user_data;

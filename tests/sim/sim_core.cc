@@ -49,7 +49,7 @@ SimConfig::SimConfig(SimRandom& random) {
   has_tier = !random.one_in(3);
   verify_hits = random.one_in(4);
   write_through = random.one_in(2);
-  segments = 2 + random.below(3);
+  segments = 2 + random.below(2);
   ssd_bytes = (3 + random.below(6)) * kRegionBytes;
   ram_policy = kPolicies[random.below(kPolicies.size())];
   ssd_policy = kPolicies[random.below(kPolicies.size())];

@@ -70,7 +70,7 @@ void SimSession::act() {
 void SimSession::send(Verb verb, Submission submission, uint64_t thing, uint32_t area) {
   submission.user_data = next_user_data_++;
   submission.verb = static_cast<uint16_t>(verb);
-  if (random().one_in(4)) submission.deadline_ms = 1 + random().below(40);
+  if (random().one_in(4)) submission.deadline_ms = 1 + random().below(random().one_in(2) ? 3 : 40);
   const uint32_t ms = submission.deadline_ms == 0 ? kSimDeadlineMs : submission.deadline_ms;
   requests_.push_back({.submission = submission,
                        .turn = stage_->core->turn_count(),
@@ -176,6 +176,10 @@ void SimSession::send_release() {
 
 void SimSession::send_begin() {
   if (fills_.size() >= kMaxFills) return;
+  // The session's tip may move to this context before the answer is taken.
+  if (tip_ && (tip_->units > units() || identity_.chain[tip_->units - 1] != tip_->key.hash)) {
+    drop_tip();
+  }
   const uint32_t per_block = layout().units_per_block();
   const bool span = !model::needs_checkpoint(layout()) || !random().one_in(3);
   const uint32_t blocks = units() / per_block;
@@ -252,7 +256,10 @@ void SimSession::send_advice() {
   args.end_units = random().below(units() + 1);
   args.pause_ms = random().below(3000);
   // A pause lets the session's path go.
-  if (args.advice == static_cast<uint8_t>(model::Advice::kPauseUntil)) drop_tip();
+  if (args.advice == static_cast<uint8_t>(model::Advice::kPauseUntil)) {
+    drop_tip();
+    paused_at_ = next_user_data_;
+  }
   send(Verb::kAdvise, submission);
 }
 
@@ -320,16 +327,22 @@ void SimSession::let_go() {
 }
 
 // The deepest span that it committed, or was told exists; others stay where they are.
-void SimSession::set_tip(const SimJudge::Place& place) {
+void SimSession::set_tip(const SimJudge::Place& place, uint64_t user_data) {
   if (identity_.is_joint || place.key.kind != FillKind::kSpan) return;
-  if (tip_ && tip_->units >= place.units) return;
+  if (user_data < paused_at_) {  // let go since, perhaps
+    tip_floor_ = std::max(tip_floor_, place.units);
+    return;
+  }
+  if (place.units <= tip_floor_ || (tip_ && tip_->units >= place.units)) return;
   judge().pin(place.key);
-  drop_tip();
+  if (tip_) judge().unpin(tip_->key);
   tip_ = place;
 }
 
 void SimSession::drop_tip() {
-  if (tip_) judge().unpin(tip_->key);
+  if (!tip_) return;
+  judge().unpin(tip_->key);
+  tip_floor_ = std::max(tip_floor_, tip_->units);
   tip_.reset();
 }
 

@@ -123,7 +123,7 @@ class SimSession {
   uint32_t judge_block(const Request& request, Lease& lease, uint32_t block, uint32_t at);
   void judge_checkpoint(const Request& request, Lease& lease, uint32_t at, uint32_t count);
   void keep_page(Lease& lease, uint32_t at, const SimJudge::Wanted& wanted);
-  void set_tip(const SimJudge::Place& place);
+  void set_tip(const SimJudge::Place& place, uint64_t user_data);
   void drop_tip();
   void write_staging(const Fill& fill, uint64_t offset);
   void unexpected(const Request& request, model::Errc code);
@@ -148,7 +148,9 @@ class SimSession {
   std::vector<Lease> leases_;
   std::vector<Fill> fills_;
   std::optional<SimJudge::Place> tip_;  // what the session keeps present; none: not known
-  uint32_t busy_staging_ = 0;           // bit i: area i
+  uint32_t tip_floor_ = 0;     // a tip that is not known may be so deep; shallower ones stay none
+  uint64_t paused_at_ = 0;     // request of the last pause: it let the tip of earlier ones go
+  uint32_t busy_staging_ = 0;  // bit i: area i
   uint32_t busy_descriptors_ = 0;
 };
 

