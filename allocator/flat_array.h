@@ -3,7 +3,8 @@
 // there is no copy and no pause when it grows.
 //
 // Transparent huge pages are asked for: index walks are bound by TLB misses otherwise.
-// Threads: one owner. T must be valid as all-zero bytes (it is also what a re-adopted memfd holds).
+// Threads: one owner. T must be valid as all-zero bytes (it is also what a re-adopted memfd holds),
+// and is never destroyed here: what an element owns goes when its record is given back.
 #pragma once
 
 #include <cstddef>
@@ -41,9 +42,13 @@ class ReservedMemory {
   Pages pages_ = Pages::kHuge;
 };
 
+// A type that owns something says itself that all-zero bytes of it own nothing.
+template <typename T>
+inline constexpr bool kValidAsZero = std::is_trivially_copyable_v<T>;
+
 template <typename T>
 class FlatArray {
-  static_assert(std::is_trivially_copyable_v<T>);
+  static_assert(kValidAsZero<T>);
 
  public:
   FlatArray() = default;

@@ -124,6 +124,7 @@ void Pool::free(SlotId slot) {
   PageEntry& entry = pages_[slot.value];
   entry = PageEntry{0, 0, 0, entry.state_generation};
   entry.set_state(PageState::kFree);
+  events_.raise(classes_[chunk.size_class].domain);
   if (chunk.used_slots == 0) drop_chunk(id);
 }
 
@@ -201,12 +202,14 @@ void Pool::drop_chunk(ChunkId id) {
 
 Pool::Growth Pool::grow(model::DomainId domain) {
   QUIRE_CHECK(domain.valid());
+  note_supply();  // what comes from here on is news to whoever is turned away now
   std::unique_ptr<Segment> segment = supply_->take();
   if (segment == nullptr) {
     return supply_->state() == SupplyState::kExhausted ? Growth::kExhausted : Growth::kPending;
   }
   if (domain.value >= domains_.size()) domains_.resize(domain.value + size_t{1});
   domains_[domain.value].segments.add(SegmentId{next_segment_id_++}, std::move(segment));
+  events_.raise(domain);
   return Growth::kGrew;
 }
 
@@ -253,7 +256,12 @@ void Pool::collect_gone() {
   for (const uint16_t domain : supply_->take_gone()) {
     domains_[domain].usage.retiring_bytes -= supply_->segment_bytes();
     --retiring_count_;
+    events_.raise_all();  // shares moved
   }
+}
+
+void Pool::note_supply() {
+  if (supply_->take_news()) events_.raise_all();
 }
 
 bool Pool::is_used(SlotId slot) const {

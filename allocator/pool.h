@@ -29,6 +29,7 @@
 
 #include "allocator/chunk_table.h"
 #include "allocator/domain_segments.h"
+#include "allocator/memory_events.h"
 #include "allocator/page_table.h"
 #include "allocator/segment.h"
 #include "allocator/segment_supply.h"
@@ -137,6 +138,11 @@ class Pool {
   void for_each_slot(model::SegmentId segment, Visit&& visit) const;
 
   const SegmentSupply& supply() const { return *supply_; }
+  // Raised here for a domain whose slot was freed or that got a segment, and for all when a segment
+  // is there for whoever asks; by others for what they know. Who waits for memory watches them.
+  MemoryEvents& events() { return events_; }
+  // Asks the supply whether something came, or failed to, since it was asked last.
+  void note_supply();
 
   uint64_t table_bytes() const;  // memory held by page and chunk tables
   void check_invariants() const;
@@ -179,6 +185,7 @@ class Pool {
   std::vector<ClassId> free_classes_;
   std::unordered_map<uint64_t, ClassId> class_by_size_;
   std::vector<Domain> domains_;
+  MemoryEvents events_;
   uint32_t next_segment_id_ = 0;
   uint32_t retiring_count_ = 0;  // retired, and not yet known to be gone
 };

@@ -1,6 +1,7 @@
 #include "allocator/segment_supply.h"
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <mutex>
 #include <stop_token>
@@ -70,14 +71,18 @@ struct SegmentSupply::State {
   void start_thread();
   void fail(std::string text);
   void make_one(std::unique_lock<std::mutex>& lock, const std::stop_token& stop);
-  void close_one(std::unique_lock<std::mutex>& lock);
+  void close_one(std::unique_lock<std::mutex>& lock, const std::stop_token& stop);
+  void tell(std::unique_lock<std::mutex>& lock, const std::stop_token& stop);
   void look_at_kept();
   void count_gone(const Returned& returned);
 
   const SegmentSupplyOptions options;
   const uint32_t max_segments;
   mutable std::mutex mutex;
-  Stock stock;          // under mutex
+  Stock stock;  // under mutex
+  // The private thread sets it after the stock changed (release), the core takes it (acquire) and
+  // asks for the stock under the mutex.
+  std::atomic<bool> news{false};
   HelperThread thread;  // last: joined before what it uses goes away
 };
 
@@ -87,7 +92,7 @@ std::chrono::milliseconds SegmentSupply::State::step(const std::stop_token& stop
   std::unique_lock lock(mutex);
   // First: what is closed is room for what is made.
   if (!stock.closing.empty()) {
-    close_one(lock);
+    close_one(lock, stop);
     return HelperThread::kAtOnce;
   }
   if (can_make()) {
@@ -115,12 +120,18 @@ void SegmentSupply::State::make_one(std::unique_lock<std::mutex>& lock,
     --stock.alive;
     fail(made.error().text);
   }
+  tell(lock, stop);
+}
+
+void SegmentSupply::State::tell(std::unique_lock<std::mutex>& lock, const std::stop_token& stop) {
   lock.unlock();
+  news.store(true, std::memory_order_release);  // before the core is woken, which looks at it
   if (options.on_ready && !stop.stop_requested()) options.on_ready();
   lock.lock();
 }
 
-void SegmentSupply::State::close_one(std::unique_lock<std::mutex>& lock) {
+void SegmentSupply::State::close_one(std::unique_lock<std::mutex>& lock,
+                                     const std::stop_token& stop) {
   Returned returned = std::move(stock.closing.back());
   stock.closing.pop_back();
   lock.unlock();
@@ -128,6 +139,7 @@ void SegmentSupply::State::close_one(std::unique_lock<std::mutex>& lock) {
   lock.lock();
   if (kept) {
     stock.kept.push_back(std::move(returned));
+    tell(lock, stop);  // until now one seemed to be coming
   } else {
     count_gone(returned);
   }
@@ -242,6 +254,11 @@ SupplyStatus SegmentSupply::status() const {
 uint64_t SegmentSupply::segment_bytes() const { return state_->options.segment_bytes; }
 
 uint32_t SegmentSupply::max_segments() const { return state_->max_segments; }
+
+bool SegmentSupply::take_news() {
+  return state_->news.load(std::memory_order_relaxed) &&
+         state_->news.exchange(false, std::memory_order_acquire);
+}
 
 bool SegmentSupply::has_failed() const {
   std::lock_guard lock(state_->mutex);

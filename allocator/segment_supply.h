@@ -33,7 +33,7 @@ struct SegmentSupplyOptions {
   HugePages huge_pages = HugePages::kAuto;
   Population population = Population::kEager;
   uint64_t memory_limit_bytes = 0;  // as memory_room() takes it
-  std::function<void()> on_ready;   // a spare became available, or creation failed
+  std::function<void()> on_ready;   // there is news: see take_news()
   // No thread: segments are made and unmapped on whoever calls, at once (a simulation).
   bool on_caller = false;
 };
@@ -75,6 +75,9 @@ class SegmentSupply {
   SupplyStatus status() const;
   uint64_t segment_bytes() const;
   uint32_t max_segments() const;
+  // Whether state() may have changed by itself since it was asked last: a segment was made, or
+  // could not be, or one that was given back is kept. Takes no lock.
+  bool take_news();
   // Creation failed and did not succeed since: nothing may come for what is given back.
   bool has_failed() const;
 

@@ -27,8 +27,15 @@ void AccountTable::refund(TenantId tenant, TierId tier, uint64_t bytes) {
 }
 
 Reservation::Reservation(AccountTable* accounts, TenantId tenant, TierId tier, uint64_t bytes)
-    : accounts_(accounts), tenant_(tenant), tier_(tier), bytes_(bytes) {
-  accounts_->at(tenant, tier).reserved_bytes += bytes;
+    : accounts_(accounts), tenant_(tenant), tier_(tier) {
+  grow(bytes);
+}
+
+void Reservation::grow(uint64_t bytes) {
+  QUIRE_CHECK(accounts_ != nullptr);
+  if (bytes == 0) return;  // no account is made for nothing
+  accounts_->at(tenant_, tier_).reserved_bytes += bytes;
+  bytes_ += bytes;
 }
 
 void Reservation::shrink(uint64_t bytes) {

@@ -2,7 +2,7 @@
 //
 //   used      bytes of pages present there, of roots whose hits the tenant serves; charged by
 //             Presence and by nobody else
-//   reserved  bytes promised to a load or a session that is not served yet
+//   reserved  bytes of slots that are kept for what is not visible yet (SlotSet); of who pays
 //
 // Bytes are pages' true sizes, as the layout states them. Threads: core only.
 #pragma once
@@ -49,6 +49,8 @@ class Reservation {
   ~Reservation() { shrink(bytes_); }
 
   uint64_t bytes() const { return bytes_; }
+  // So much more of it. Precondition: it has an account.
+  void grow(uint64_t bytes);
   // So much of it is used now, or not needed any more. Precondition: at most bytes().
   void shrink(uint64_t bytes);
 

@@ -83,12 +83,15 @@ TEST(SegmentSupply, WithoutAThreadAllIsMadeAndUnmappedOnTheCaller) {
 TEST(SegmentSupply, MemoryThatAClientKeepsIsNotMadeAnew) {
   SupplyProbe probe;
   SegmentSupply supply(small_options(probe, 2));
-  ASSERT_TRUE(probe.wait([&] { return supply.status().spare == 2; }));
+  ASSERT_TRUE(probe.wait([&] { return probe.calls() == 2; }));  // two came, and are told of
   std::unique_ptr<Segment> segment = supply.take();
   const std::unique_ptr<Segment> other = supply.take();
   model::FdGuard descriptor(::fcntl(segment->read_only_fd(), F_DUPFD_CLOEXEC, 0));
   auto mapping = model::Mapping::map_shared(descriptor.get(), kSegmentBytes, false);
   ASSERT_TRUE(mapping.ok());
+  EXPECT_TRUE(supply.take_news());
+  bool told = supply.take_news();
+  EXPECT_FALSE(told);
   supply.give_back(std::move(segment), 7);
   const auto await = [](const std::function<bool()>& condition) {
     const auto end = std::chrono::steady_clock::now() + tests::kPatience;
@@ -96,6 +99,7 @@ TEST(SegmentSupply, MemoryThatAClientKeepsIsNotMadeAnew) {
     return condition();
   };
   ASSERT_TRUE(await([&] { return supply.status().kept == 1; }));
+  EXPECT_TRUE(await([&] { return told = told || supply.take_news(); })) << "none is coming now";
   EXPECT_EQ(supply.state(), SupplyState::kExhausted) << "nobody waits for it";
   descriptor.reset();
   EXPECT_EQ(supply.status().kept, 1u) << "the mapping alone keeps it";
