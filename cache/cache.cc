@@ -8,7 +8,8 @@ model::Result<std::unique_ptr<Cache>> Cache::create(const CacheOptions& options,
                                                     allocator::Pool* pool) {
   FillTable fills = QUIRE_TRY(FillTable::create(options.seed));
   auto tree = QUIRE_TRY(PrefixTree::create(options.max_nodes, options.seed));
-  std::unique_ptr<Cache> made(new Cache(std::move(fills)));
+  MemoryWaiters waiters = QUIRE_TRY(MemoryWaiters::create(&pool->events(), kMaxFills));
+  std::unique_ptr<Cache> made(new Cache(std::move(fills), std::move(waiters)));
   Cache& cache = *made;
   cache.store_ = std::make_unique<ObjectStore>(std::move(tree), pool, &cache.names_);
   ObjectStore* store = cache.store_.get();
@@ -18,14 +19,15 @@ model::Result<std::unique_ptr<Cache>> Cache::create(const CacheOptions& options,
   QUIRE_TRY(cache.board_->open_tier(
       {.tier = model::TierId::kRam, .policy = options.ram_policy, .by_domain = true}));
   cache.evictor_ = std::make_unique<Evictor>(store, cache.board_.get());
-  cache.room_ = std::make_unique<RamRoom>(store, cache.evictor_.get());
+  cache.room_ = std::make_unique<RamRoom>(store, cache.evictor_.get(), &cache.waiters_);
   cache.reader_ =
       std::make_unique<PrefixReader>(store, cache.board_.get(), &cache.names_, &cache.leases_);
   cache.writer_ = std::make_unique<ObjectWriter>(ObjectWriter::Parts{.store = store,
                                                                      .board = cache.board_.get(),
                                                                      .room = cache.room_.get(),
                                                                      .names = &cache.names_,
-                                                                     .fills = &cache.fills_});
+                                                                     .fills = &cache.fills_,
+                                                                     .waiters = &cache.waiters_});
   return made;
 }
 
@@ -105,6 +107,7 @@ model::Result<model::RootId> Cache::restore_root(const RootKey& key, const model
 }
 
 void Cache::set_payer(CacheSession& session, std::string_view tenant) {
+  QUIRE_CHECK(session.fill_count == 0);
   const model::TenantId payer = names_.tenants().hold(names_.root(session.root).key.domain, tenant);
   names_.tenants().release(session.payer);
   session.payer = payer;
@@ -138,6 +141,7 @@ void Cache::check_invariants() const {
   store_->check_invariants();
   board_->check_invariants();
   fills_.check_invariants();
+  waiters_.check_invariants();
 }
 
 }  // namespace quire::cache

@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "allocator/pool.h"
+#include "cache/accounts/memory_waiters.h"
 #include "cache/eviction/eviction_board.h"
 #include "cache/eviction/evictor.h"
 #include "cache/eviction/ram_room.h"
@@ -48,6 +49,8 @@ class Cache {
   ObjectWriter& writer() { return *writer_; }
   uint32_t lease_count() const { return leases_.count(); }
   uint32_t fill_count() const { return fills_.count(); }
+  // Of these, how many wait for memory.
+  uint32_t reserving_count() const { return waiters_.count(); }
 
   // Interns the domain and prepares its policy. When there are too many, one without clients,
   // pages and segments makes way. kBusy: none has.
@@ -56,7 +59,7 @@ class Cache {
   // NamespaceTable::open_root, Pool::size_class; kBusy when the node table is full.
   model::Result<void> open_session(const RootKey& key, uint32_t owner_tag, CacheSession& session);
   // Who pays for an open session, where that is not the tenant whose hits its root serves: in a
-  // shared namespace.
+  // shared namespace. Precondition: it has no fills yet, whose slots are charged to somebody.
   void set_payer(CacheSession& session, std::string_view tenant);
   // At start: a root of an earlier life, known by its hash. Errors as open_session.
   model::Result<model::RootId> restore_root(const RootKey& key, const model::Hash256& hash);
@@ -74,12 +77,14 @@ class Cache {
   void check_invariants() const;
 
  private:
-  explicit Cache(FillTable fills) : fills_(std::move(fills)) {}
+  Cache(FillTable fills, MemoryWaiters waiters)
+      : waiters_(std::move(waiters)), fills_(std::move(fills)) {}
   model::Result<void> complete_root(model::RootId id);
   model::Result<model::DomainId> intern_domain(std::string_view name);
 
   LayoutTable layouts_;
   NamespaceTable names_{&layouts_};
+  MemoryWaiters waiters_;      // fills, by index
   uint32_t last_session_ = 0;  // number of the session that was opened last
   std::unique_ptr<ObjectStore> store_;
   std::unique_ptr<EvictionBoard> board_;

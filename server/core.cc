@@ -19,7 +19,8 @@ constexpr size_t kConnectionsPerTurn = 4;          // one frame of each
 constexpr uint64_t kDescriptorsOfAConnection = 2;  // its socket, and its peer's pidfd
 constexpr uint64_t kOwnDescriptors = 128;          // of the listener, the log, the tiers
 constexpr int64_t kSecondNs = 1'000'000'000;
-constexpr int kParkedTimeoutMs = 5;  // while a request waits for memory
+constexpr int64_t kNsPerMs = 1'000'000;
+constexpr int kWaitingTimeoutMs = 5;  // while something is looked at by time
 constexpr int kIdleTimeoutMs = 1000;
 constexpr int64_t kDrainNs = 10 * kSecondNs;
 
@@ -296,13 +297,17 @@ void Core::sleep() {
 
 int Core::sleep_ms() const {
   if (!to_serve_.empty() || desk_->is_filling()) return 0;
-  // Deadlines of loads and commits, and what the tier put off, are looked at again soon.
+  // What the tier put off, deadlines of loads, and clients that are slow to unmap a segment are
+  // looked at again soon; a request that waits wakes the core by its event.
   const bool tier_waits = parts_.tiers != nullptr && !parts_.tiers->idle();
-  const bool commits_wait = dispatcher().waiting_commits() > 0;
   const bool closing = closers_.sockets_with_descriptors.open_count() > 0;
-  const bool waits = tier_waits || commits_wait || closing || dispatcher().has_background() ||
-                     desk_->waits() || !paced_.empty();
-  return !turn_->is_polling() && !waits ? kIdleTimeoutMs : kParkedTimeoutMs;
+  const bool waits = tier_waits || closing || turn_->segments().retiring_count() > 0 ||
+                     dispatcher().has_background() || desk_->waits() || !paced_.empty();
+  const int limit_ms = waits ? kWaitingTimeoutMs : kIdleTimeoutMs;
+  const int64_t deadline_ns = dispatcher().next_deadline_ns();
+  if (deadline_ns == kNoDeadline) return limit_ms;
+  const int64_t left_ms = (deadline_ns - parts_.clock->now_ns()) / kNsPerMs + 1;
+  return static_cast<int>(std::clamp<int64_t>(left_ms, 0, limit_ms));
 }
 
 // Lets every client go and waits, bounded, for copies that still read their memory.

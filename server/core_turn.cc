@@ -97,19 +97,15 @@ void CoreTurn::watch(Attachment& attachment) {
 }
 
 bool CoreTurn::arm_idle(int64_t now_ns, int64_t spin_ns) {
-  for (size_t i = 0; i < active_.size();) {
-    Attachment& attachment = *active_[i];
-    if (!attachment.parked.empty()) {
-      ++i;
-      continue;
-    }
+  while (!active_.empty()) {
+    Attachment& attachment = *active_.back();
+    if (attachment.pending.ready_verbs != 0) return false;
     if (now_ns - attachment.last_active_ns < spin_ns) return false;
     if (!attachment.arm()) {
       attachment.last_active_ns = now_ns;
       return false;
     }
     attachment.active = false;
-    active_[i] = active_.back();
     active_.pop_back();
   }
   return true;

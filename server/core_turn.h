@@ -57,7 +57,7 @@ class CoreTurn {
   // Its ring is polled from the next turn after its doorbell rang (Attachment::on_event).
   void watch(Attachment& attachment);
   // Arms every ring that has been idle for `spin_ns`: its client will ring. True when none is left
-  // to poll; one with parked requests stays in the list and is retried after a short sleep.
+  // to poll: what waits for an event is woken by it, and is no reason to poll its ring.
   bool arm_idle(int64_t now_ns, int64_t spin_ns);
   // After a sleep: no ring counts as idle yet. True when some are polled.
   bool note_woken(int64_t now_ns);

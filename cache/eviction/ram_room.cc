@@ -26,6 +26,12 @@ Pool::Growth RamRoom::grow(DomainId domain) {
 }
 
 Room RamRoom::allocate(allocator::ClassId size_class, DomainId domain, SlotId after, SlotId& slot) {
+  const Room room = reserve(size_class, domain, after, slot);
+  if (room != Room::kNone || !waiters_->take_back(domain)) return room;
+  return reserve(size_class, domain, after, slot);
+}
+
+Room RamRoom::reserve(allocator::ClassId size_class, DomainId domain, SlotId after, SlotId& slot) {
   for (uint32_t evicted = 0;; ++evicted) {
     if (const auto found = store_->pool().allocate(size_class, after)) {
       slot = *found;

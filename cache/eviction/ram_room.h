@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "allocator/pool.h"
+#include "cache/accounts/memory_waiters.h"
 #include "cache/eviction/evictor.h"
 #include "cache/eviction/segment_taker.h"
 #include "cache/objects/object_store.h"
@@ -19,9 +20,14 @@ enum class Room : uint8_t { kHave, kPending, kNone };
 
 class RamRoom {
  public:
-  RamRoom(ObjectStore* store, Evictor* evictor) : store_(store), evictor_(evictor), taker_(store) {}
+  RamRoom(ObjectStore* store, Evictor* evictor, MemoryWaiters* waiters)
+      : store_(store), evictor_(evictor), waiters_(waiters), taker_(store) {}
 
-  // A slot for a page, behind `after` where that is free.
+  // A slot for a page, behind `after` where that is free. For the head of those who wait.
+  Room reserve(allocator::ClassId size_class, model::DomainId domain, model::SlotId after,
+               model::SlotId& slot);
+  // The same for who does not stand in the queue: where nothing is left, what its head holds so far
+  // is used, so that neither waits for the other's half.
   Room allocate(allocator::ClassId size_class, model::DomainId domain, model::SlotId after,
                 model::SlotId& slot);
   SegmentTaker& taker() { return taker_; }
@@ -31,6 +37,7 @@ class RamRoom {
 
   ObjectStore* store_;
   Evictor* evictor_;
+  MemoryWaiters* waiters_;
   SegmentTaker taker_;
 };
 

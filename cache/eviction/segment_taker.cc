@@ -102,12 +102,15 @@ void SegmentTaker::note_late(DomainId asker) {
   if (claim == claims_.end()) return;  // it was served by another segment
   claims_.erase(claim);
   claims_.push_back({asker, true});
+  store_->pool().events().raise_all();
 }
 
 void SegmentTaker::note_grown(DomainId domain) {
   const auto claim = std::find_if(claims_.begin(), claims_.end(),
                                   [&](const Claim& one) { return one.asker == domain; });
-  if (claim != claims_.end()) claims_.erase(claim);
+  if (claim == claims_.end()) return;
+  claims_.erase(claim);
+  store_->pool().events().raise_all();
 }
 
 void SegmentTaker::settle() {
@@ -117,6 +120,7 @@ void SegmentTaker::settle() {
     const bool wanted = held(asker) < std::max<uint64_t>(shares_with(asker).share, 1);
     if (wanted && store_->pool().grow(asker) != Pool::Growth::kGrew) return;
     claims_.pop_front();
+    store_->pool().events().raise_all();
   }
 }
 
@@ -314,6 +318,7 @@ void SegmentTaker::finish_emptying() {
       std::find_if(claims_.begin(), claims_.end(), [](const Claim& claim) { return claim.late; });
   claims_.insert(first_late, Claim{job_.asker, false});
   job_ = Job{};
+  store_->pool().events().raise_all();  // the next one may ask
 }
 
 void SegmentTaker::give_up_donor() {
@@ -322,6 +327,7 @@ void SegmentTaker::give_up_donor() {
   job_ = Job{};
   if (refused_at_.size() <= asker.value) refused_at_.resize(asker.value + size_t{1});
   refused_at_[asker.value] = store_->counters().offers + 1;
+  store_->pool().events().raise_all();  // who asked learns it, and the next one may ask
 }
 
 }  // namespace quire::cache

@@ -12,8 +12,14 @@ void ObjectStore::offer(NodeId id) {
   ++counters_.offers;
   const Node& node = tree_->node(id);
   for (const TierId tier : model::kTiers) {
-    if (node.is_in(tier) && presence_.may_leave(id, tier)) listener_->offered(id, tier);
+    if (!node.is_in(tier) || !presence_.may_leave(id, tier)) continue;
+    listener_->offered(id, tier);
+    if (tier == TierId::kRam) tell_waiting(node.root());
   }
+}
+
+void ObjectStore::tell_waiting(model::RootId root) {
+  if (pool_->events().any_watched()) pool_->events().raise(names_->root(root).key.domain);
 }
 
 void ObjectStore::unpin(NodeId id, PinKind kind) {
@@ -71,6 +77,7 @@ void ObjectStore::gain_copy(NodeId node, TierId tier, CopyPlace place) {
   presence_.set_copy(node, tier, place);
   listener_->added(node, tier);
   offer(node);
+  tell_waiting(tree_->node(node).root());  // a path that was to leave RAM with it may, or may not
 }
 
 // The slot of the copy goes to its tier.

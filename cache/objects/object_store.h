@@ -142,6 +142,7 @@ class ObjectStore {
   std::optional<model::NodeId> add_node(const NewObject& object);
   void note_fresh(const FreshNode& fresh);
   void offer(model::NodeId node);  // tells what may leave
+  void tell_waiting(model::RootId root);
   void give_up(model::NodeId node);
   model::NodeId heir_of(model::NodeId node) const;
   void count_drop(NodeKind kind, DropReason reason);

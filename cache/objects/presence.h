@@ -70,7 +70,13 @@ class Presence {
   // Which pages the node has, wherever it is.
   const model::PagePlan& plan_of(model::NodeId node) const;
 
-  void set_state(model::TierId tier, TierState state) { states_[model::index_of(tier)] = state; }
+  void set_state(model::TierId tier, TierState state) {
+    // Who waits for a copy that does not come soon any more has to know.
+    if (states_[model::index_of(tier)].writes_soon != state.writes_soon) {
+      pool_->events().raise_all();
+    }
+    states_[model::index_of(tier)] = state;
+  }
   // Whether it is in RAM, or can be brought there.
   bool is_reachable(model::NodeId node) const;
   // Something may be on a tier only that cannot be read now.

@@ -12,7 +12,7 @@ namespace {
 uint32_t index_of(FillId id) { return static_cast<uint32_t>(id.value); }
 uint32_t generation_of(FillId id) { return static_cast<uint32_t>(id.value >> 32); }
 bool is_live(const Fill& fill) {
-  return fill.state == FillState::kOpen || fill.state == FillState::kSealed;
+  return fill.state != FillState::kFree && fill.state != FillState::kEnded;
 }
 
 }  // namespace
@@ -74,7 +74,7 @@ model::Result<FillId> FillTable::add(CacheSession& session, model::DomainId doma
   fill.key = place.key;
   fill.kind = place.kind;
   fill.end_units = place.end_units;
-  fill.state = FillState::kOpen;
+  fill.state = FillState::kReserving;
   places_.insert(hash_of(session, place), model::NodeId{index});
   if (find_first(session, place) == nullptr) {
     fill.known_by_object = true;

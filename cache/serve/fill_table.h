@@ -1,12 +1,15 @@
 // Fills: objects (spans, checkpoints) being written. Slots are reserved and hidden until every page
 // is copied; then the object becomes visible whole (law 2), or the fill vanishes whole (law 5).
 //
-//   open --all pages copied--> sealed --linked, or dropped--> ended --> freed
-//     \--abort, death-------------\---- deadline, death ------^  once no copy is in flight and
-//                                                                nobody waits for it
+//   reserving --all slots--> open --all pages copied--> sealed --linked, or dropped--> ended -->
+//   freed
+//     \--deadline, death-------\--abort, death------------\---- deadline, death ------^
+//
+// Freed is it once no copy is in flight and nobody waits for it. One that reserves waits for
+// memory.
 //
 // Several processes of one session may fill one object together, each its own groups. A session has
-// at most one fill of an object that is open or sealed: found by position and key (find). A sealed
+// at most one fill of an object that is not ended: found by position and key (find). A sealed
 // object whose parent span is such a fill waits in that fill's list. Position grows from a parent
 // to what waits for it, so nothing waits in a circle. Several sessions may fill one object, each
 // its own; one of them, the first, is known by the object (find_foreign), for those who would
@@ -21,6 +24,7 @@
 #include <cstdint>
 
 #include "allocator/flat_array.h"
+#include "cache/accounts/slot_set.h"
 #include "cache/serve/cache_session.h"
 #include "cache/tree/chain_index.h"
 #include "cache/tree/namespace_table.h"
@@ -33,9 +37,9 @@ namespace quire::cache {
 
 inline constexpr uint32_t kMaxFills = 1 << 15;         // of the daemon
 inline constexpr uint32_t kMaxFillsPerSession = 4096;  // 1 GiB of 256 KiB pages under way
-inline constexpr uint32_t kMaxPagesPerObject = 2 * model::kMaxGroups;  // groups + tail pages
+inline constexpr uint32_t kMaxPagesPerObject = SlotSet::kMaxSlots;
 
-enum class FillState : uint8_t { kFree = 0, kOpen, kSealed, kEnded };
+enum class FillState : uint8_t { kFree = 0, kReserving, kOpen, kSealed, kEnded };
 
 using HolderTag = uint32_t;  // one attached process; never 0, never reused within a session
 // Wrote its pages and ended: another process may write them again.
@@ -58,7 +62,6 @@ struct Fill {
   model::FillKind kind = model::FillKind::kSpan;
   model::CheckpointReason reason = model::CheckpointReason::kTurnEnd;
   FillState state = FillState::kFree;
-  uint8_t page_count = 0;
   uint16_t copies_in_flight = 0;
   uint16_t pages_missing = 0;
   uint32_t generation = 0;  // odd while in use
@@ -72,35 +75,46 @@ struct Fill {
   uint32_t next_ended = 0;  // the session's queue
   bool in_ended_queue = false;
   bool known_by_object = false;  // find_foreign() finds it
-  std::array<model::SlotId, kMaxPagesPerObject> slots{};
+  SlotSet slots;                 // of its pages, in plan order; none once a node has them
   std::array<HolderTag, kMaxPagesPerObject> claimed_by{};  // 0 = nobody yet
   std::array<uint8_t, kMaxPagesPerObject> page_state{};    // PageFill
 };
 
 enum class PageFill : uint8_t { kMissing = 0, kCopying = 1, kCopied = 2 };
 
+}  // namespace quire::cache
+
+// Of what it holds, slots alone are owned.
+template <>
+inline constexpr bool quire::allocator::kValidAsZero<quire::cache::Fill> = true;
+
+namespace quire::cache {
+
 class FillTable {
  public:
   static model::Result<FillTable> create(uint64_t seed);
 
-  // kBusy at a bound. The record is in state kOpen. Precondition: no
-  // fill of this place is open or sealed.
+  // kBusy at a bound. The record is in state kReserving. Precondition: no fill of this place but
+  // ended ones.
   model::Result<model::FillId> add(CacheSession& session, model::DomainId domain,
                                    const FillPlace& place);
   // Null unless live and of this session.
   Fill* find(model::FillId id, const CacheSession& session);
-  // The fill of this object that is open or sealed; null: none.
+  // The fill of this object that has not ended; null: none.
   Fill* find(const CacheSession& session, const FillPlace& place);
-  // A fill of this object by another session of the root, open or sealed; null: none is known.
+  // A fill of this object by another session of the root, not ended; null: none is known.
   Fill* find_foreign(const CacheSession& session, const FillPlace& place);
   Fill& at(model::FillId id);
   model::FillId id_of(const Fill& fill) const;
-  // Not open or sealed any more: the object may be begun anew.
+  // Below kMaxFills; another fill's once this one was freed.
+  uint32_t number_of(const Fill& fill) const { return encode(fill) - 1; }
+  model::FillId id_of(uint32_t number) const { return id_of(fills_[number]); }
+  // The object may be begun anew.
   void end(Fill& fill);
   // Precondition: ended, nobody waits for it, it is in no queue.
   void remove(Fill& fill);
 
-  // `fill`, sealed, waits for `parent`, open or sealed.
+  // `fill`, sealed, waits for `parent`, which has not ended.
   void wait(Fill& fill, Fill& parent);
   void stop_waiting(Fill& fill);
   Fill* first_waiting(const Fill& parent) { return from(parent.first_waiting); }
@@ -126,7 +140,7 @@ class FillTable {
   Fill* find_first(const CacheSession& session, const FillPlace& place);
 
   allocator::FlatArray<Fill> fills_;
-  ChainIndex places_;   // of fills that are open or sealed, by index
+  ChainIndex places_;   // of fills that have not ended, by index
   ChainIndex objects_;  // of these one an object, so that equal ones do not pile up in a bucket
   std::array<uint32_t, kMaxDomains> by_domain_{};
   uint32_t free_head_ = 0;

@@ -25,18 +25,6 @@ NodeKind node_kind(FillKind kind) {
   return kind == FillKind::kSpan ? NodeKind::kSpan : NodeKind::kCheckpoint;
 }
 
-// Of one begin_fill, whatever its number of pages; who needs more waits for its next turn.
-constexpr uint64_t kMaxEvictionsPerFill = 512;
-
-uint64_t slot_bytes(const model::PagePlan& plan) {
-  constexpr uint64_t kGranuleBytes = allocator::ExtentMap::kGranuleBytes;
-  uint64_t bytes = 0;
-  for (const model::PlannedPage& page : plan.pages) {
-    bytes += (page.bytes + kGranuleBytes - 1) / kGranuleBytes * kGranuleBytes;
-  }
-  return bytes;
-}
-
 }  // namespace
 
 const model::PagePlan& ObjectWriter::plan_of(const Fill& fill) const {
@@ -123,13 +111,6 @@ model::Result<void> ObjectWriter::claim(Fill& fill, HolderTag holder, model::Gro
   return {};
 }
 
-// Without a lower tier the path to the session's tip cannot leave RAM.
-uint64_t ObjectWriter::immovable_bytes(const CacheSession& session, const Root& root) const {
-  if (store_->has_lower_tier() || !session.tip.valid()) return 0;
-  const uint32_t units = store_->tree().node(session.tip.node()).units();
-  return units / root.layout->units_per_block * slot_bytes(root.layout->span_plan);
-}
-
 // Whether every page of these groups is copied, whoever did it and whether that one is still there:
 // what was copied counts until somebody claims it anew.
 bool ObjectWriter::is_written(const Fill& fill, model::GroupMask groups) const {
@@ -150,6 +131,10 @@ model::Result<BeginOutcome> ObjectWriter::share(Fill& fill, HolderTag holder,
   if (fill.state == FillState::kSealed) {
     return make_error(Errc::kBusy, "this object is complete and waits for the span before it");
   }
+  if (fill.state == FillState::kReserving) {
+    QUIRE_TRY(claim(fill, holder, groups));
+    return BeginOutcome{BeginOutcome::Kind::kPending, fills_->id_of(fill)};
+  }
   if (is_written(fill, groups)) {
     ++counters_.duplicates;
     return BeginOutcome{BeginOutcome::Kind::kWritten, {}};
@@ -158,56 +143,7 @@ model::Result<BeginOutcome> ObjectWriter::share(Fill& fill, HolderTag holder,
   return BeginOutcome{BeginOutcome::Kind::kGranted, fills_->id_of(fill)};
 }
 
-// What can never be had is refused before anything is evicted for it.
-model::Result<void> ObjectWriter::check_fits(const Fill& fill, const CacheSession& session,
-                                             const Root& root) const {
-  const uint64_t needed = slot_bytes(plan_of(fill));
-  const uint64_t pinned = immovable_bytes(session, root);
-  const uint64_t own = store_->pool().usage(root.key.domain).segment_bytes;
-  if (needed + pinned <= own) return {};
-  const uint64_t reach = room_->taker().reach_bytes(root.key.domain);
-  if (needed + pinned <= reach) return {};
-  return make_error(Errc::kResourceExhausted,
-                    "this object takes " + std::to_string(needed) + " bytes beside " +
-                        std::to_string(pinned) + " of the session's own path, and its user's " +
-                        "share of --ram_bytes is " + std::to_string(reach));
-}
-
-Room ObjectWriter::reserve(Fill& fill, CacheSession& session, const Root& root) {
-  const std::vector<model::PlannedPage>& plan = plan_of(fill).pages;
-  QUIRE_CHECK(plan.size() <= kMaxPagesPerObject);
-  store_->work().add(plan.size());
-  const uint64_t evictions = store_->counters().made_room();
-  for (const model::PlannedPage& page : plan) {
-    auto& hints =
-        fill.kind == FillKind::kSpan ? session.last_span_slot : session.last_checkpoint_slot;
-    SlotId slot;
-    Room room = room_->allocate(root.classes[page.group], root.key.domain, hints[page.group], slot);
-    // The session's own path leaves RAM from its end on, once that has its copy.
-    const bool path_leaves_soon =
-        session.tip.valid() && store_->presence().gets_copy_soon(session.tip.node());
-    if (room == Room::kNone && path_leaves_soon) room = Room::kPending;
-    if (room != Room::kHave) {
-      give_back(fill);
-      return room;
-    }
-    hints[page.group] = slot;
-    fill.slots[fill.page_count++] = slot;
-    if (fill.page_count < plan.size() &&
-        store_->counters().made_room() - evictions > kMaxEvictionsPerFill) {
-      give_back(fill);  // what was evicted for it is free when it is asked for again
-      return Room::kPending;
-    }
-  }
-  fill.pages_missing = fill.page_count;
-  return Room::kHave;
-}
-
-void ObjectWriter::give_back(Fill& fill) {
-  store_->work().add(fill.page_count);
-  for (size_t i = 0; i < fill.page_count; ++i) store_->pool().free(fill.slots[i]);
-  fill.page_count = 0;
-}
+void ObjectWriter::give_back(Fill& fill) { store_->work().add(fill.slots.give_back()); }
 
 model::Result<BeginOutcome> ObjectWriter::begin(CacheSession& session, HolderTag holder,
                                                 const ChainView& chain, const BeginFillArgs& args) {
@@ -230,6 +166,7 @@ model::Result<BeginOutcome> ObjectWriter::begin(CacheSession& session, HolderTag
   }
   const FillId id = QUIRE_TRY(fills_->add(session, root.key.domain, position.place));
   Fill& fill = fills_->at(id);
+  fill.slots = SlotSet(&store_->pool(), &store_->presence().accounts(), session.payer);
   fill.parent_key = position.parent_key;
   fill.parent_units = position.parent_units;
   fill.reason = args.reason <= static_cast<uint8_t>(CheckpointReason::kBeforeTail)
@@ -239,16 +176,72 @@ model::Result<BeginOutcome> ObjectWriter::begin(CacheSession& session, HolderTag
     end(fill);
     return std::move(claimed).error();
   }
-  if (auto fits = check_fits(fill, session, root); !fits.ok()) {
+  if (auto fits = memory_.check_fits(fill); !fits.ok()) {
     end(fill);
     return std::move(fits).error();
   }
-  const Room room = reserve(fill, session, root);
-  if (room == Room::kHave) return BeginOutcome{BeginOutcome::Kind::kGranted, id};
-  end(fill);
-  if (room == Room::kPending) return BeginOutcome{BeginOutcome::Kind::kPending, {}};
-  return make_error(Errc::kResourceExhausted,
-                    "no memory for this object: everything present is pinned or in use");
+  if (memory_.must_wait(fill)) {
+    memory_.wait(fill);
+    return BeginOutcome{BeginOutcome::Kind::kPending, id};
+  }
+  return reserve(fill);
+}
+
+model::Result<BeginOutcome> ObjectWriter::reserve(Fill& fill) {
+  const FillId id = fills_->id_of(fill);
+  switch (memory_.reserve(fill)) {
+    case Room::kPending:
+      return BeginOutcome{BeginOutcome::Kind::kPending, id};
+    case Room::kNone:
+      end(fill);
+      return make_error(Errc::kResourceExhausted,
+                        "no memory for this object: everything present is pinned or in use");
+    case Room::kHave:
+      break;
+  }
+  memory_.stop(fill);
+  fill.state = FillState::kOpen;
+  fill.pages_missing = static_cast<uint16_t>(fill.slots.count());
+  return BeginOutcome{BeginOutcome::Kind::kGranted, id};
+}
+
+// Much may have happened while it waited: what begin() found is looked at once more.
+model::Result<BeginOutcome> ObjectWriter::go_on(FillId id) {
+  Fill& fill = fills_->at(id);
+  QUIRE_CHECK(fill.state == FillState::kReserving);
+  CacheSession& session = *fill.session;
+  const Position position{.place = {fill.key, fill.kind, fill.end_units},
+                          .parent_key = fill.parent_key,
+                          .parent_units = fill.parent_units};
+  if (names_->root(session.root).dead) {
+    end(fill);
+    return make_error(Errc::kStaleHandle, "the namespace moved to a later epoch");
+  }
+  if (note_duplicate(session, fill.key, node_kind(fill.kind))) {
+    end(fill);
+    return BeginOutcome{BeginOutcome::Kind::kDuplicate, {}};
+  }
+  if (!parent_known(session, position)) {
+    end(fill);
+    return make_error(Errc::kNoParent, "the span before this position went while it waited");
+  }
+  return reserve(fill);
+}
+
+bool ObjectWriter::leave(FillId id, HolderTag holder) {
+  Fill& fill = fills_->at(id);
+  QUIRE_CHECK(fill.state == FillState::kReserving);
+  bool others = false;
+  for (HolderTag& claim : fill.claimed_by) {
+    if (claim == holder) claim = 0;
+    others = others || claim != 0;
+  }
+  if (others) {
+    memory_.wake(fill);
+  } else {
+    end(fill);
+  }
+  return !others;
 }
 
 model::Result<size_t> ObjectWriter::take(CacheSession& session, HolderTag holder,
@@ -351,6 +344,7 @@ void ObjectWriter::add_settling(CacheSession& session) {
 
 // The fill is over, whatever became of the object; its slots are the node's, or go.
 void ObjectWriter::end(Fill& fill) {
+  memory_.stop(fill);
   fills_->stop_waiting(fill);
   fills_->end(fill);
   if (fills_->first_waiting(fill) != nullptr && fills_->enqueue_ended(fill)) {
@@ -367,8 +361,8 @@ void ObjectWriter::free_if_done(Fill& fill) {
 
 // Present on an SSD that cannot be read: the pages of the fill serve from now on.
 FillOutcome ObjectWriter::serve_from_ram(Fill& fill, NodeId present) {
-  store_->make_resident(present, std::span(fill.slots.data(), fill.page_count));
-  fill.page_count = 0;  // the node has them
+  store_->make_resident(present, fill.slots.slots());
+  fill.slots.spend(fill.slots.count());  // the node has them
   if (fill.kind == FillKind::kSpan) advance_tip(*fill.session, present);
   return FillOutcome::kVisible;
 }
@@ -399,9 +393,9 @@ FillOutcome ObjectWriter::try_link(Fill& fill, bool& superseded) {
   }
   const auto node =
       store_->add({.parent = parent, .kind = kind, .key = fill.key, .units = fill.end_units},
-                  std::span(fill.slots.data(), fill.page_count), session.batch_class);
+                  fill.slots.slots(), session.batch_class);
   if (!node) return FillOutcome::kNoNode;
-  fill.page_count = 0;  // the node has them
+  fill.slots.spend(fill.slots.count());  // the node has them
   count_committed(fill);
   if (fill.kind == FillKind::kSpan) {
     advance_tip(session, *node);
@@ -515,7 +509,7 @@ void ObjectWriter::drop_waiting(FillId id) {
 
 // Whether the holder claimed a page that will not come now. What it did copy is nobody's.
 bool ObjectWriter::lost_a_part(Fill& fill, HolderTag holder) {
-  for (size_t i = 0; i < fill.page_count; ++i) {
+  for (size_t i = 0; i < fill.slots.count(); ++i) {
     if (fill.claimed_by[i] != holder) continue;
     if (fill.page_state[i] != static_cast<uint8_t>(PageFill::kCopied)) return true;
     fill.claimed_by[i] = kGoneHolder;
@@ -529,6 +523,14 @@ bool ObjectWriter::end_holder(CacheSession& session, HolderTag holder, bool last
   for (; budget > 0 && cursor < fills_->end_of_indexes(); --budget, ++cursor) {
     Fill* fill = fills_->at_index(cursor, session);
     if (fill == nullptr || fill->state == FillState::kEnded) continue;
+    if (fill->state == FillState::kReserving) {
+      if (last_one) {
+        end(*fill);
+      } else {
+        leave(fills_->id_of(*fill), holder);
+      }
+      continue;
+    }
     const bool sealed = fill->state == FillState::kSealed;
     if (!last_one && (sealed || !lost_a_part(*fill, holder))) continue;
     if (sealed) {

@@ -1,6 +1,7 @@
 // Fills: from reserved slots to a visible object (DESIGN section 3 "Commit").
 //
-//   begin   reserves slots, or says `duplicate`
+//   begin   reserves slots, or says `duplicate`; without memory the fill waits (kPending)
+//   go_on   when it was woken: reserves the slots that are missing, or says what became of it
 //   take    names the pages of one holder's part, to be copied off this thread
 //   copied  after the copy: records checksums; the last part makes the object visible
 //   abort   gives the slots back, after copies in flight have ended
@@ -13,13 +14,14 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "cache/eviction/eviction_board.h"
-#include "cache/eviction/ram_room.h"
 #include "cache/objects/object_store.h"
 #include "cache/serve/cache_session.h"
+#include "cache/serve/fill_memory.h"
 #include "cache/serve/fill_table.h"
 #include "cache/tree/chain_view.h"
 #include "model/metrics.h"
@@ -37,8 +39,9 @@ struct WriterCounters {
 
 struct BeginOutcome {
   // kWritten: the groups asked for are, by another process of the session; others are missing yet.
+  // kPending: it waits for memory, in state kReserving, until go_on() or leave() ends that.
   enum class Kind : uint8_t { kGranted, kDuplicate, kWritten, kPending } kind;
-  model::FillId fill;  // kGranted
+  model::FillId fill;  // kGranted, kPending
 };
 
 // One page to be copied: from the holder's staging offset to a slot.
@@ -76,13 +79,14 @@ class ObjectWriter {
     RamRoom* room = nullptr;
     NamespaceTable* names = nullptr;
     FillTable* fills = nullptr;
+    MemoryWaiters* waiters = nullptr;
   };
   explicit ObjectWriter(const Parts& parts)
       : store_(parts.store),
         board_(parts.board),
-        room_(parts.room),
         names_(parts.names),
-        fills_(parts.fills) {}
+        fills_(parts.fills),
+        memory_({parts.store, parts.room, parts.names, parts.fills, parts.waiters}) {}
 
   // An object that another process of the session began is shared: each claims groups of its own.
   // Ranks that hold equal bytes all ask for the same groups: one is granted them, the others are
@@ -93,9 +97,17 @@ class ObjectWriter {
   // the span before it is neither present nor being filled at the position before it.
   // kResourceExhausted: no memory even by evicting; nothing is evicted for what is larger than the
   // domain can ever have. kBusy: too many fills, or another process or fill writes a group of it.
-  // kStaleHandle.
+  // kStaleHandle. Who finds that others of its domain wait for memory waits behind them.
   model::Result<BeginOutcome> begin(CacheSession& session, HolderTag holder, const ChainView& chain,
                                     const model::BeginFillArgs& args);
+
+  // A fill that may go on now; none: nothing happened for those that wait.
+  std::optional<model::FillId> next_woken() { return memory_.next_woken(); }
+  // Of a woken fill. As begin(); kNoParent also when the parent went meanwhile. But for kPending
+  // the fill waits no more, and but for kGranted it ended.
+  model::Result<BeginOutcome> go_on(model::FillId fill);
+  // The holder does not wait for it any more. True: nobody does, and it ended.
+  bool leave(model::FillId fill, HolderTag holder);
 
   // Pages of `groups` (0 = all that the holder claimed) into `copies`, which has room for
   // kMaxPagesPerObject; they count as in flight until copied(). `staging_bytes` bounds the offsets.
@@ -146,9 +158,7 @@ class ObjectWriter {
   model::Result<BeginOutcome> share(Fill& fill, HolderTag holder, model::GroupMask groups);
   bool is_written(const Fill& fill, model::GroupMask groups) const;
   model::Result<void> claim(Fill& fill, HolderTag holder, model::GroupMask groups);
-  model::Result<void> check_fits(const Fill& fill, const CacheSession& session,
-                                 const Root& root) const;
-  Room reserve(Fill& fill, CacheSession& session, const Root& root);
+  model::Result<BeginOutcome> reserve(Fill& fill);
   void give_back(Fill& fill);
   Linked settle(Fill& fill);
   void end(Fill& fill);
@@ -159,7 +169,6 @@ class ObjectWriter {
   FillOutcome serve_from_ram(Fill& fill, model::NodeId present);
   void count_committed(const Fill& fill);
   void advance_tip(CacheSession& session, model::NodeId node);
-  uint64_t immovable_bytes(const CacheSession& session, const Root& root) const;
   bool supersede_previous(CacheSession& session, const Fill& fill, model::NodeId node);
   bool thin_turn_ends(const CacheSession& session, model::NodeId turn_end);
   bool replaceable(const CacheSession& session, model::NodeId checkpoint) const;
@@ -167,9 +176,9 @@ class ObjectWriter {
 
   ObjectStore* store_;
   EvictionBoard* board_;
-  RamRoom* room_;
   NamespaceTable* names_;
   FillTable* fills_;
+  FillMemory memory_;
   CacheSession* first_settling_ = nullptr;  // queue of sessions, through next_settling
   CacheSession* last_settling_ = nullptr;
   WriterCounters counters_;

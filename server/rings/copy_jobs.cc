@@ -23,6 +23,7 @@ CopyJob* CopyJobs::take(model::DomainId domain) {
 void CopyJobs::give_back(CopyJob* job) {
   free_.push_back(static_cast<uint32_t>(job->task.id));
   --taken_[job->task.client];
+  given_back_ = true;
 }
 
 }  // namespace quire::server

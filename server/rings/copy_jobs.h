@@ -5,11 +5,13 @@
 
 #include <array>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "allocator/flat_array.h"
 #include "cache/serve/fill_table.h"
 #include "model/result.h"
+#include "server/rings/pending.h"
 #include "server/rings/session.h"
 #include "tiering/io/copy_engine.h"
 
@@ -23,11 +25,10 @@ struct CopyJob {
   tiering::CopyTask task;  // task.id = index of this record
   CopyPurpose purpose;
   Attachment* attachment;  // null for kMemory
-  uint64_t user_data;
-  int64_t deadline_ns;  // kCommit: of the wait for the parent span
-  model::FillId fill;   // kCommit
-  uint64_t hit_check;   // kVerify: the number in HitChecks
-  model::NodeId node;   // kMemory
+  PendingId pending;       // kCommit: its request
+  model::FillId fill;      // kCommit
+  uint64_t hit_check;      // kVerify: the number in HitChecks
+  model::NodeId node;      // kMemory
   uint32_t page_count;
   std::array<tiering::CopyPage, cache::kMaxPagesPerObject> pages;
   std::array<uint8_t, cache::kMaxPagesPerObject> page_indexes;  // kCommit: in the fill
@@ -40,11 +41,14 @@ class CopyJobs {
   CopyJob* take(model::DomainId domain);
   void give_back(CopyJob* job);
   bool has_room(model::DomainId domain) const { return taken_[domain.value] < free_.size(); }
+  // Whether some were given back since it was asked last.
+  bool take_news() { return std::exchange(given_back_, false); }
   CopyJob* of(const tiering::CopyTask& task) { return &jobs_[task.id]; }
 
  private:
   allocator::FlatArray<CopyJob> jobs_;
   std::vector<uint32_t> free_;
+  bool given_back_ = false;
   std::array<uint32_t, cache::kMaxDomains> taken_{};
 };
 

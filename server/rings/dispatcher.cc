@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
-#include <limits>
 #include <utility>
 
 #include "model/limits.h"
@@ -12,36 +10,16 @@
 
 namespace quire::server {
 
-using cache::FillOutcome;
 using cache::Linked;
 using model::Completion;
 using model::Errc;
-using model::FillKind;
 using model::Submission;
 using model::Verb;
 
 namespace {
 
 constexpr int64_t kNsPerMs = 1'000'000;
-constexpr int64_t kNoDeadline = std::numeric_limits<int64_t>::max();
-constexpr uint32_t kSettledPerTurn = 64;  // waiting commits that end in one turn, for each reason
-
-Errc outcome_code(FillOutcome outcome) {
-  switch (outcome) {
-    case FillOutcome::kPartial:
-    case FillOutcome::kVisible:
-    case FillOutcome::kDuplicate:
-      return Errc::kOk;
-    case FillOutcome::kNoParent:
-    case FillOutcome::kWaiting:
-      return Errc::kNoParent;
-    case FillOutcome::kAborted:
-      return Errc::kClosed;
-    case FillOutcome::kNoNode:
-      return Errc::kResourceExhausted;
-  }
-  return Errc::kInternal;
-}
+constexpr uint32_t kExpiredPerTurn = 64;
 
 }  // namespace
 
@@ -51,14 +29,14 @@ model::Result<std::unique_ptr<Dispatcher>> Dispatcher::create(cache::Cache* cach
                                                               const model::Clock* clock,
                                                               const DispatcherOptions& options) {
   CopyJobs jobs = QUIRE_TRY(CopyJobs::create());
-  WaitingCommits waiting = QUIRE_TRY(WaitingCommits::create());
+  PendingTable pending = QUIRE_TRY(PendingTable::create());
   return std::unique_ptr<Dispatcher>(
-      new Dispatcher(cache, copies, tiers, clock, options, std::move(jobs), std::move(waiting)));
+      new Dispatcher(cache, copies, tiers, clock, options, std::move(jobs), std::move(pending)));
 }
 
 Dispatcher::Dispatcher(cache::Cache* cache, tiering::CopyEngine* copies, tiering::TierSet* tiers,
                        const model::Clock* clock, const DispatcherOptions& options, CopyJobs jobs,
-                       WaitingCommits waiting)
+                       PendingTable pending)
     : cache_(cache),
       copies_(copies),
       tiers_(tiers),
@@ -70,96 +48,161 @@ Dispatcher::Dispatcher(cache::Cache* cache, tiering::CopyEngine* copies, tiering
       memory_check_(cache, copies, &jobs_),
       advisor_(cache, tiers, &loads_, clock, options.default_deadline_ms),
       turns_(cache, clock, options.turn_sink),
-      waiting_(std::move(waiting)) {}
+      pending_(std::move(pending)) {}
 
 Dispatcher::Served Dispatcher::serve(Attachment& attachment, uint32_t& steps_left) {
-  const bool retried = !attachment.parked.empty() && retry_parked(attachment, steps_left);
-  uint32_t served = 0;
-  for (; served < kSubmissionsPerTurn && steps_left > 0; ++served) {
+  bool worked = run_ready(attachment, steps_left);
+  for (uint32_t served = 0; served < kSubmissionsPerTurn && steps_left > 0; ++served) {
+    if (pending_.is_full()) break;  // a ring that is not taken from holds nobody else up
     const Attachment::Next next = attachment.next();
     if (next == Attachment::Next::kNone) break;
     if (next == Attachment::Next::kScribbled) return Served::kScribbled;
     const Submission submission = attachment.take();
     ++counters_.submissions;
+    worked = true;
     const bool known = submission.flags == 0 && submission.verb < model::kVerbCount;
     if (!known) return Served::kScribbled;
-    const bool behind = (attachment.parked_verbs >> submission.verb & 1) != 0;
-    const Step step = behind ? Step::kPark : handle_counted(attachment, submission, 0, steps_left);
-    if (step != Step::kDone) park(attachment, submission, step);
+    const auto wait = attachment.pending.is_waiting(submission.verb)
+                          ? Wait{WaitsFor::kBehind, {}}
+                          : handle_counted(attachment, submission, {}, steps_left);
+    if (wait) keep(attachment, submission, *wait);
   }
+  publish_touched();
   attachment.publish();
-  return served > 0 || retried ? Served::kSome : Served::kNothing;
+  return worked ? Served::kSome : Served::kNothing;
 }
 
 // Most submissions may take more than is left: their cost is known afterwards.
-Dispatcher::Step Dispatcher::handle_counted(Attachment& attachment, const Submission& submission,
-                                            int64_t deadline, uint32_t& steps_left) {
+std::optional<Wait> Dispatcher::handle_counted(Attachment& attachment, const Submission& submission,
+                                               PendingId id, uint32_t& steps_left) {
   const uint64_t before = cache_->store().work().steps();
-  const Step step = handle(attachment, submission, deadline, steps_left);
+  const bool fills = id.valid() && pending_.waits(id).what == WaitsFor::kMemory;
+  const auto wait = fills ? go_on_filling(pending_.waits(id).fill)
+                          : handle(attachment, submission, id, steps_left);
   const uint64_t steps = cache_->store().work().steps() - before;
   counters_.largest_steps.raise_to(steps);
   steps_left -= static_cast<uint32_t>(std::min<uint64_t>(steps_left, 1 + steps));
-  return step;
+  return wait;
 }
 
-void Dispatcher::park(Attachment& attachment, const Submission& submission, Step step) {
-  // A lease that nobody releases would stay.
-  const bool in_any_case =
-      step == Step::kMore || static_cast<Verb>(submission.verb) == Verb::kRelease;
-  const int64_t deadline = in_any_case ? kNoDeadline : clock_->now_ns() + deadline_ns(submission);
-  const bool first = attachment.parked.empty() || deadline < attachment.next_deadline_ns;
-  if (first) attachment.next_deadline_ns = deadline;
-  attachment.parked.push_back({submission, deadline});
-  attachment.parked_verbs |= 1u << submission.verb;
-  if (step == Step::kPark) ++counters_.parked;
+// A lease that nobody releases would stay: a release waits for as long as it takes, and so does
+// what is being done already.
+PendingRequest Dispatcher::request_of(Attachment& attachment, const Submission& submission) const {
+  const bool in_any_case = static_cast<Verb>(submission.verb) == Verb::kRelease;
+  return {.attachment = &attachment,
+          .session = &attachment.session(),
+          .domain = attachment.session().domain,
+          .deadline_ns = in_any_case ? kNoDeadline : clock_->now_ns() + deadline_ns(submission),
+          .submission = submission};
 }
 
-// Tries the first of each verb, and the next one when that is done. True when anything came of it.
-bool Dispatcher::retry_parked(Attachment& attachment, uint32_t& steps_left) {
-  const uint64_t evictions = cache_->store().counters().made_room();
-  const bool expired = clock_->now_ns() >= attachment.next_deadline_ns;
-  uint32_t stuck = 0;
-  bool any_done = false;
-  bool any_more = false;
-  for (ParkedSubmission& parked : attachment.parked) {
-    if (stuck == attachment.parked_verbs && !expired) break;
-    const Step step = retry_one(attachment, parked, stuck, steps_left);
-    parked.done = step == Step::kDone;
-    any_done = any_done || parked.done;
-    any_more = any_more || step == Step::kMore;
-  }
-  if (any_done || expired) {
-    std::erase_if(attachment.parked, [](const ParkedSubmission& one) { return one.done; });
-    attachment.parked_verbs = 0;
-    attachment.next_deadline_ns = kNoDeadline;
-    for (const ParkedSubmission& one : attachment.parked) {
-      attachment.parked_verbs |= 1u << one.submission.verb;
-      attachment.next_deadline_ns = std::min(attachment.next_deadline_ns, one.deadline_ns);
+void Dispatcher::keep(Attachment& attachment, const Submission& submission, const Wait& wait) {
+  PendingRequest request = request_of(attachment, submission);
+  if (wait.what == WaitsFor::kTurn) request.deadline_ns = kNoDeadline;
+  const bool refusable = request.deadline_ns != kNoDeadline;
+  if (refusable && !pending_.has_room(request.domain)) {
+    if (wait.what == WaitsFor::kMemory) {
+      cache_->writer().leave(wait.fill, attachment.holder_tag());
     }
-    attachment.publish();
+    attachment.complete(reply_to(submission, Errc::kBusy));
+    return;
   }
-  return any_done || any_more || cache_->store().counters().made_room() != evictions;
+  pending_.add(attachment.pending, request, wait);
+  if (wait.what != WaitsFor::kTurn) ++counters_.parked;
 }
 
-// kDone: it was completed. `stuck`: verbs of which one waits on.
-Dispatcher::Step Dispatcher::retry_one(Attachment& attachment, ParkedSubmission& parked,
-                                       uint32_t& stuck, uint32_t& steps_left) {
-  const uint32_t verb = 1u << parked.submission.verb;
-  const bool in_turn = (stuck & verb) == 0 && steps_left > 0;
-  Step step = Step::kPark;
-  if (in_turn) {
-    step = handle_counted(attachment, parked.submission, parked.deadline_ns, steps_left);
-    if (step == Step::kDone) return step;
+// What may go on, verb by verb and each in turn: a stream of long loads must not be in front of the
+// release that frees their memory. True when there was something.
+bool Dispatcher::run_ready(Attachment& attachment, uint32_t& steps_left) {
+  PendingLists& lists = attachment.pending;
+  if (lists.ready_verbs == 0) return false;
+  const uint32_t ready = lists.ready_verbs;  // what becomes ready meanwhile has the next turn
+  const uint32_t first = lists.next_verb;
+  for (uint32_t n = 0; n < model::kVerbCount && steps_left > 0; ++n) {
+    const uint32_t verb = (first + n) % model::kVerbCount;
+    if ((ready >> verb & 1) == 0) continue;
+    lists.next_verb = verb + 1;
+    run_queue(attachment, static_cast<uint16_t>(verb), steps_left);
   }
-  // It will come to its end in some turns, as it would have done in one.
-  if (step == Step::kMore) parked.deadline_ns = kNoDeadline;
-  if (clock_->now_ns() < parked.deadline_ns) {
-    stuck |= verb;
-    return step;
+  return true;
+}
+
+// The first of a verb's, and the next one when that is done.
+void Dispatcher::run_queue(Attachment& attachment, uint16_t verb, uint32_t& steps_left) {
+  PendingLists& lists = attachment.pending;
+  while (steps_left > 0 && (lists.ready_verbs >> verb & 1) != 0) {
+    const PendingId id = pending_.take_ready(lists, verb);
+    const bool had_no_job = pending_.waits(id).what == WaitsFor::kCopyJob;
+    const Submission submission = pending_.request(id).submission;
+    const auto wait = handle_counted(attachment, submission, id, steps_left);
+    if (wait) {
+      // It comes to its end in some turns, as it would have done in one.
+      if (wait->what == WaitsFor::kTurn) pending_.drop_deadline(id);
+      pending_.wait(id, *wait);
+      return;
+    }
+    const bool answered = pending_.is_live(id) && pending_.waits(id).what != WaitsFor::kCopy;
+    if (answered) end_pending(id);
+    if (had_no_job) wake_for_copy_job(attachment.session().domain);  // another may be free
   }
-  ++counters_.deadline_exceeded;
-  attachment.complete(reply_to(parked.submission, Errc::kDeadlineExceeded));
-  return Step::kDone;
+}
+
+PendingRequest Dispatcher::end_pending(PendingId id) {
+  // One that was woken for a copy job and does not take it leaves it to the next.
+  if (pending_.waits(id).what == WaitsFor::kCopyJob) jobs_left_ = true;
+  const PendingRequest request = pending_.end(id);
+  const bool more = request.attachment != nullptr && request.attachment->pending.ready_verbs != 0;
+  if (more) request.attachment->activate();
+  return request;
+}
+
+void Dispatcher::wake(PendingId id) {
+  pending_.make_ready(id);
+  pending_.request(id).attachment->activate();
+}
+
+bool Dispatcher::wake_for_copy_job(model::DomainId domain) {
+  const PendingId id = pending_.first_for_copy_job(domain);
+  if (!id.valid() || !jobs_.has_room(domain)) return false;
+  wake(id);
+  return true;
+}
+
+// Events of this turn, each to the one that it is for: the cost is that of the events, not of those
+// who wait.
+size_t Dispatcher::wake_waiting() {
+  size_t woken = 0;
+  const bool jobs_came = jobs_.take_news() || std::exchange(jobs_left_, false);
+  if (jobs_came && pending_.count(WaitsFor::kCopyJob) > 0) {
+    for (uint16_t d = 0; d < cache::kMaxDomains; ++d) {
+      woken += wake_for_copy_job(model::DomainId{d}) ? 1 : 0;
+    }
+  }
+  while (const auto fill = cache_->writer().next_woken()) {
+    wake(pending_.first_for(*fill));  // every fill that reserves has a request
+    ++woken;
+  }
+  return woken;
+}
+
+size_t Dispatcher::expire_pending() {
+  const int64_t now_ns = clock_->now_ns();
+  size_t count = 0;
+  for (; count < kExpiredPerTurn; ++count) {
+    const PendingId id = pending_.due(now_ns);
+    if (!id.valid()) break;
+    const Wait wait = pending_.waits(id);
+    const PendingRequest request = end_pending(id);
+    ++counters_.deadline_exceeded;
+    if (wait.what == WaitsFor::kParent) cache_->writer().drop_waiting(wait.fill);
+    if (wait.what == WaitsFor::kMemory) {
+      cache_->writer().leave(wait.fill, request.attachment->holder_tag());
+    }
+    if (request.attachment == nullptr) continue;  // of a commit, whose process is gone
+    request.attachment->complete(reply_to(request.submission, Errc::kDeadlineExceeded));
+    touched_.push_back(request.attachment);
+  }
+  return count;
 }
 
 // From when it was taken.
@@ -169,16 +212,16 @@ int64_t Dispatcher::deadline_ns(const Submission& submission) const {
   return std::min(deadline_ms, model::kMaxDeadlineMs) * kNsPerMs;
 }
 
-// `deadline`: of one that was parked, on the clock; 0: it was taken just now.
-Dispatcher::Step Dispatcher::handle(Attachment& attachment, const Submission& submission,
-                                    int64_t deadline, uint32_t steps_left) {
+// `id`: of one that waited. Nothing: it was answered, or is under way.
+std::optional<Wait> Dispatcher::handle(Attachment& attachment, const Submission& submission,
+                                       PendingId id, uint32_t steps_left) {
   switch (static_cast<Verb>(submission.verb)) {
     case Verb::kNoop:
       attachment.complete(reply_to(submission));
-      return Step::kDone;
+      return std::nullopt;
     case Verb::kMatch:
       match(attachment, submission);
-      return Step::kDone;
+      return std::nullopt;
     case Verb::kLoad:
       return load(attachment, submission, steps_left);
     case Verb::kRelease:
@@ -186,25 +229,25 @@ Dispatcher::Step Dispatcher::handle(Attachment& attachment, const Submission& su
     case Verb::kBeginFill:
       return begin_fill(attachment, submission);
     case Verb::kCommit:
-      return commit(attachment, submission, deadline);
+      return commit(attachment, submission, id);
     case Verb::kAbortFill:
       abort_fill(attachment, submission);
-      return Step::kDone;
+      return std::nullopt;
     case Verb::kSupersede:
       supersede(attachment, submission);
-      return Step::kDone;
+      return std::nullopt;
     case Verb::kAdvise:
       advise(attachment, submission);
-      return Step::kDone;
+      return std::nullopt;
     case Verb::kResumed:
       resumed(attachment, submission);
-      return Step::kDone;
+      return std::nullopt;
     case Verb::kPositions:
       attachment.complete(answer_positions(*cache_, attachment, submission));
-      return Step::kDone;
+      return std::nullopt;
     case Verb::kLocate:
       attachment.complete(answer_locate(*cache_, attachment, submission));
-      return Step::kDone;
+      return std::nullopt;
   }
   QUIRE_CHECK(false);  // serve() looked
 }
@@ -237,64 +280,6 @@ void Dispatcher::resumed(Attachment& attachment, const Submission& submission) {
   Completion completion = reply_to(submission, turn.code());
   if (turn.ok()) completion.result.resumed.turn = *turn;
   attachment.complete(completion);
-}
-
-Dispatcher::Step Dispatcher::begin_fill(Attachment& attachment, const Submission& submission) {
-  Session& session = attachment.session();
-  auto begun = cache_->writer().begin(session.cached, attachment.holder_tag(), attachment.chain(),
-                                      submission.args.begin_fill);
-  if (begun.ok() && begun->kind == cache::BeginOutcome::Kind::kPending) return Step::kPark;
-  Completion completion = reply_to(submission, begun.code());
-  if (begun.ok()) {
-    const bool duplicate = begun->kind == cache::BeginOutcome::Kind::kDuplicate;
-    const bool written = begun->kind == cache::BeginOutcome::Kind::kWritten;
-    completion.result.begin_fill.duplicate = duplicate || written ? 1 : 0;
-    completion.result.begin_fill.incomplete = written ? 1 : 0;
-    completion.result.begin_fill.fill = duplicate || written ? 0 : begun->fill.value;
-    if (duplicate) update_progress(session);
-  }
-  attachment.complete(completion);
-  return Step::kDone;
-}
-
-// Where bytes are copied: from the session's staging area to pool slots, by a copy worker, with
-// CRC32C in the same pass. Continues in finish_commit().
-Dispatcher::Step Dispatcher::commit(Attachment& attachment, const Submission& submission,
-                                    int64_t deadline) {
-  CopyJob* job = jobs_.take(attachment.session().domain);
-  if (job == nullptr) return Step::kPark;
-  std::array<cache::PageCopy, cache::kMaxPagesPerObject> copies;
-  const model::CommitArgs& args = submission.args.commit;
-  const auto taken = cache_->writer().take(attachment.session().cached, attachment.holder_tag(),
-                                           args, attachment.shape().staging_bytes, copies);
-  if (!taken.ok()) {
-    jobs_.give_back(job);
-    attachment.complete(reply_to(submission, taken.code()));
-    return Step::kDone;
-  }
-  job->purpose = CopyPurpose::kCommit;
-  job->attachment = &attachment;
-  job->user_data = submission.user_data;
-  job->deadline_ns = deadline != 0 ? deadline : clock_->now_ns() + deadline_ns(submission);
-  job->fill = model::FillId{args.fill};
-  job->page_count = static_cast<uint32_t>(*taken);
-  for (size_t i = 0; i < *taken; ++i) {
-    job->page_indexes[i] = copies[i].page_index;
-    job->pages[i] = {.source = attachment.staging() + copies[i].staging_offset,
-                     .target = copies[i].target,
-                     .bytes = copies[i].bytes};
-    counters_.copied_bytes += copies[i].bytes;
-  }
-  job->task.pages = std::span(job->pages.data(), job->page_count);
-  ++attachment.copies_in_flight;
-  QUIRE_CHECK(copies_->submit(&job->task));
-  return Step::kDone;
-}
-
-void Dispatcher::abort_fill(Attachment& attachment, const Submission& submission) {
-  const auto aborted = cache_->writer().abort(attachment.session().cached,
-                                              model::FillId{submission.args.abort_fill.fill});
-  attachment.complete(reply_to(submission, aborted.code()));
 }
 
 void Dispatcher::supersede(Attachment& attachment, const Submission& submission) {
@@ -336,115 +321,33 @@ size_t Dispatcher::finish_copies() {
       finish_commit(job);
     }
   }
-  const size_t settled = settle_waiting() + expire_waiting();
+  const size_t events = settle_waiting() + expire_pending() + wake_waiting();
+  publish_touched();
+  return count + events;
+}
+
+void Dispatcher::publish_touched() {
   for (Attachment* attachment : touched_) attachment->publish();
   touched_.clear();
-  return count + settled;
-}
-
-void Dispatcher::finish_commit(CopyJob* job) {
-  std::array<uint32_t, cache::kMaxPagesPerObject> checksums;
-  for (uint32_t i = 0; i < job->page_count; ++i) checksums[i] = job->pages[i].crc32c;
-  const Linked done =
-      cache_->writer().copied(job->fill, std::span(job->page_indexes.data(), job->page_count),
-                              std::span(checksums.data(), job->page_count));
-  Attachment& attachment = *job->attachment;
-  --attachment.copies_in_flight;
-  const WaitingCommit commit{.session = &attachment.session(),
-                             .attachment = &attachment,
-                             .user_data = job->user_data,
-                             .deadline_ns = job->deadline_ns};
-  if (done.outcome == FillOutcome::kWaiting) {
-    waiting_.add(job->fill, commit);
-    if (attachment.ended) waiting_.forget(attachment);
-  } else {
-    deliver(done, commit);
-  }
-  jobs_.give_back(job);
-}
-
-// Some of what waited for a parent span that has been linked, or that will not come.
-size_t Dispatcher::settle_waiting() {
-  if (!cache_->writer().has_settling()) return 0;
-  linked_.clear();
-  const uint32_t count = cache_->writer().settle_waiting(kSettledPerTurn, linked_);
-  for (const Linked& linked : linked_) {
-    const auto commit = waiting_.take(linked.fill);
-    if (commit) deliver(linked, *commit);
-  }
-  return count;
-}
-
-size_t Dispatcher::expire_waiting() {
-  if (waiting_.count() == 0) return 0;
-  const int64_t now_ns = clock_->now_ns();
-  size_t count = 0;
-  for (; count < kSettledPerTurn; ++count) {
-    const auto fill = waiting_.due(now_ns);
-    if (!fill) break;
-    const WaitingCommit commit = *waiting_.take(*fill);
-    cache_->writer().drop_waiting(*fill);
-    ++counters_.deadline_exceeded;
-    if (commit.attachment != nullptr) {
-      complete_commit(*commit.attachment, commit.user_data, Errc::kDeadlineExceeded, {});
-    }
-  }
-  return count;
-}
-
-// The session's other processes see its progress also when nobody is left to be told.
-void Dispatcher::deliver(const Linked& linked, const WaitingCommit& commit) {
-  Session& session = *commit.session;
-  if (linked.outcome == FillOutcome::kVisible) turns_.wrote(session, linked.kind, linked.end_units);
-  if (linked.outcome == FillOutcome::kVisible && linked.kind == FillKind::kCheckpoint) {
-    const auto tokens =
-        linked.end_units * cache_->layouts().find(session.layout)->layout.unit_tokens;
-    session.progress_header().checkpoint_tokens.store(tokens, std::memory_order_release);
-  }
-  update_progress(session);
-  if (commit.attachment == nullptr || commit.attachment->ended) return;
-  complete_commit(*commit.attachment, commit.user_data, outcome_code(linked.outcome), linked);
-}
-
-void Dispatcher::complete_commit(Attachment& attachment, uint64_t user_data, Errc code,
-                                 const Linked& linked) {
-  Completion completion{};
-  completion.user_data = user_data;
-  completion.code = static_cast<int32_t>(code);
-  completion.verb = static_cast<uint16_t>(Verb::kCommit);
-  if (code == Errc::kOk) {
-    const bool duplicate = linked.outcome == FillOutcome::kDuplicate;
-    completion.result.commit.visible = linked.outcome == FillOutcome::kVisible || duplicate ? 1 : 0;
-    completion.result.commit.duplicate = duplicate ? 1 : 0;
-    completion.result.commit.superseded = linked.superseded ? 1 : 0;
-  }
-  attachment.complete(completion);
-  touched_.push_back(&attachment);
-}
-
-void Dispatcher::update_progress(Session& session) {
-  if (!session.cached.tip.valid()) return;
-  const cache::KnownLayout& layout = *cache_->layouts().find(session.layout);
-  const uint32_t tokens =
-      cache_->store().tree().node(session.cached.tip.node()).units() * layout.layout.unit_tokens;
-  model::ProgressHeader& progress = session.progress_header();
-  if (progress.committed_tokens.load(std::memory_order_relaxed) == tokens) return;
-  const uint32_t layers = std::min(layout.layer_count, model::kProgressLayers);
-  // A span holds every layer, so all of them advance together with it.
-  for (uint32_t i = 0; i < layers; ++i) {
-    progress.ready_tokens[i].store(tokens, std::memory_order_release);
-  }
-  progress.committed_tokens.store(tokens, std::memory_order_release);
 }
 
 void Dispatcher::end(Attachment& attachment) {
   attachment.ended = true;
-  attachment.parked.clear();
-  attachment.parked_verbs = 0;
   attachment.loading = {};
   std::erase(touched_, &attachment);
   loads_.end(attachment);
-  waiting_.forget(attachment);
+  PendingLists& lists = attachment.pending;
+  for (PendingId id = pending_.first_of(lists); id.valid(); id = pending_.first_of(lists)) {
+    const Wait wait = pending_.waits(id);
+    if (wait.what == WaitsFor::kCopy || wait.what == WaitsFor::kParent) {
+      pending_.detach(id);  // the object may serve the session's others
+      continue;
+    }
+    end_pending(id);
+    if (wait.what == WaitsFor::kMemory) {
+      cache_->writer().leave(wait.fill, attachment.holder_tag());
+    }
+  }
 }
 
 bool Dispatcher::step_end(Attachment& attachment, uint32_t& budget) {
@@ -455,7 +358,10 @@ bool Dispatcher::step_end(Attachment& attachment, uint32_t& budget) {
     linked_.clear();
     attachment.fills_ended = writer.end_holder(session.cached, attachment.holder_tag(), last_one,
                                                attachment.ended_fills_cursor, budget, linked_);
-    for (const Linked& linked : linked_) (void)waiting_.take(linked.fill);
+    for (const Linked& linked : linked_) {
+      const PendingId id = pending_.first_for(linked.fill);
+      if (id.valid()) pending_.end(id);  // nobody of the session is left to be told
+    }
   }
   // A check that is still reading pages keeps them pinned until it is done.
   const bool released =

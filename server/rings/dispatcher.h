@@ -3,12 +3,15 @@
 //   submission --match, load, release, begin_fill, supersede, advise, resumed, positions, locate-->
 //                                  completion at once
 //              --commit--> copy job --copy workers--> finish_copies() --> completion
-//                          --parent span still being written--> WaitingCommits --> completion
+//                          --parent span still being written--> waits --> completion
 //              --load of what is below---> TieredLoads --> completion, also with a usable head
 //              --load with verify_hits--> HitChecks --> completion
 //              --long load or release--> goes on with the next turn of its client
-//              --no memory yet--> parked until memory comes or its deadline passes; meanwhile the
-//                                 ring is served on, but for what is of the same verb
+//              --no memory, no copy job--> waits until it comes or the deadline passes; meanwhile
+//                                 the ring is served on, but for what is of the same verb
+//
+// What waits is a record in PendingTable. An event makes it ready and its attachment active; then
+// serve() goes on with it where it stood.
 //
 // Threads: core only. Attachments and sessions are the registry's; the dispatcher only borrows them
 // for as long as copies_in_flight is above zero.
@@ -16,6 +19,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "cache/cache.h"
@@ -25,10 +29,10 @@
 #include "server/rings/copy_jobs.h"
 #include "server/rings/hit_checks.h"
 #include "server/rings/memory_check.h"
+#include "server/rings/pending.h"
 #include "server/rings/session.h"
 #include "server/rings/tiered_loads.h"
 #include "server/rings/turn_meter.h"
-#include "server/rings/waiting_commits.h"
 #include "tiering/io/copy_engine.h"
 
 namespace quire::server {
@@ -63,10 +67,14 @@ class Dispatcher {
   static constexpr uint32_t kSubmissionsPerTurn = 64;  // of one ring: others get their turn
   Served serve(Attachment& attachment, uint32_t& steps_left);
 
-  // Takes finished copies back from the workers; settles a bounded number of the commits that
-  // waited for their parent span, or whose time is over. Returns how many there were.
+  // Takes finished copies back from the workers, settles a bounded number of the commits that
+  // waited for their parent span and of what is past its deadline, and wakes whom events of memory
+  // and copy jobs are for. Returns how many there were.
   size_t finish_copies();
-  size_t waiting_commits() const { return waiting_.count(); }
+  size_t waiting_commits() const { return pending_.count(WaitsFor::kParent); }
+  size_t waiting_for_memory() const { return pending_.count(WaitsFor::kMemory); }
+  // The earliest deadline that finish_copies() has to keep; kNoDeadline: none.
+  int64_t next_deadline_ns() const { return pending_.next_deadline_ns(); }
 
   // Completes loads whose pages came from lower tiers, or whose time is over. Returns how many.
   size_t finish_loads();
@@ -94,28 +102,40 @@ class Dispatcher {
   uint64_t checksum_failures() const { return checks_.failures() + memory_check_.status().bad; }
 
  private:
-  enum class Step : uint8_t { kDone, kPark, kMore };  // kMore: goes on with the next turn
   Dispatcher(cache::Cache* cache, tiering::CopyEngine* copies, tiering::TierSet* tiers,
              const model::Clock* clock, const DispatcherOptions& options, CopyJobs jobs,
-             WaitingCommits waiting);
+             PendingTable pending);
 
-  Step handle(Attachment& attachment, const model::Submission& submission, int64_t deadline,
-              uint32_t steps_left);
-  Step handle_counted(Attachment& attachment, const model::Submission& submission, int64_t deadline,
-                      uint32_t& steps_left);
-  void park(Attachment& attachment, const model::Submission& submission, Step step);
-  bool retry_parked(Attachment& attachment, uint32_t& steps_left);
-  Step retry_one(Attachment& attachment, ParkedSubmission& parked, uint32_t& stuck,
-                 uint32_t& steps_left);
-  Step release(Attachment& attachment, const model::Submission& submission, uint32_t steps_left);
+  // Of these nothing means: answered, or under way.
+  std::optional<Wait> handle(Attachment& attachment, const model::Submission& submission,
+                             PendingId id, uint32_t steps_left);
+  std::optional<Wait> handle_counted(Attachment& attachment, const model::Submission& submission,
+                                     PendingId id, uint32_t& steps_left);
+  PendingRequest request_of(Attachment& attachment, const model::Submission& submission) const;
+  void keep(Attachment& attachment, const model::Submission& submission, const Wait& wait);
+  bool run_ready(Attachment& attachment, uint32_t& steps_left);
+  void run_queue(Attachment& attachment, uint16_t verb, uint32_t& steps_left);
+  PendingRequest end_pending(PendingId id);
+  void wake(PendingId id);
+  bool wake_for_copy_job(model::DomainId domain);
+  size_t wake_waiting();
+  size_t expire_pending();
+  void publish_touched();
+  std::optional<Wait> release(Attachment& attachment, const model::Submission& submission,
+                              uint32_t steps_left);
   void match(Attachment& attachment, const model::Submission& submission);
   void resumed(Attachment& attachment, const model::Submission& submission);
-  Step load(Attachment& attachment, const model::Submission& submission, uint32_t steps_left);
+  std::optional<Wait> load(Attachment& attachment, const model::Submission& submission,
+                           uint32_t steps_left);
   model::Errc begin_load(Attachment& attachment, const model::Submission& submission);
   void finish_load(Attachment& attachment, const model::Submission& submission,
                    std::span<model::PageDescriptor> out);
-  Step begin_fill(Attachment& attachment, const model::Submission& submission);
-  Step commit(Attachment& attachment, const model::Submission& submission, int64_t deadline);
+  std::optional<Wait> begin_fill(Attachment& attachment, const model::Submission& submission);
+  std::optional<Wait> go_on_filling(model::FillId fill);
+  void complete_begin(Attachment& attachment, const model::Submission& submission,
+                      const model::Result<cache::BeginOutcome>& begun);
+  std::optional<Wait> commit(Attachment& attachment, const model::Submission& submission,
+                             PendingId id);
   void abort_fill(Attachment& attachment, const model::Submission& submission);
   void supersede(Attachment& attachment, const model::Submission& submission);
   void advise(Attachment& attachment, const model::Submission& submission);
@@ -129,11 +149,9 @@ class Dispatcher {
 
   void finish_check(CopyJob* job);
   void finish_commit(CopyJob* job);
-  void deliver(const cache::Linked& linked, const WaitingCommit& commit);
+  void deliver(const cache::Linked& linked, const PendingRequest& commit);
   size_t settle_waiting();
-  size_t expire_waiting();
-  void complete_commit(Attachment& attachment, uint64_t user_data, model::Errc code,
-                       const cache::Linked& linked);
+  void complete_commit(const PendingRequest& commit, const cache::Linked& linked);
   void update_progress(Session& session);
 
   cache::Cache* cache_;
@@ -148,7 +166,8 @@ class Dispatcher {
   Advisor advisor_;
   TurnMeter turns_;
   std::vector<cache::Linked> linked_;  // scratch of one call
-  WaitingCommits waiting_;             // copied, but the parent span is still being written
+  PendingTable pending_;               // taken, not answered
+  bool jobs_left_ = false;             // one who was woken for a copy job did not take it
   std::vector<Attachment*> touched_;   // have unpublished completions
   DispatcherCounters counters_;
 };

@@ -11,24 +11,26 @@ using model::Errc;
 using model::Submission;
 using model::Verb;
 
-Dispatcher::Step Dispatcher::load(Attachment& attachment, const Submission& submission,
-                                  uint32_t steps_left) {
-  if (options_.verify_hits && !jobs_.has_room(attachment.session().domain)) return Step::kPark;
+std::optional<Wait> Dispatcher::load(Attachment& attachment, const Submission& submission,
+                                     uint32_t steps_left) {
+  if (options_.verify_hits && !jobs_.has_room(attachment.session().domain)) {
+    return Wait{WaitsFor::kCopyJob, {}};
+  }
   if (!attachment.loading.is_under_way()) {
     const Errc refused = begin_load(attachment, submission);
     if (refused != Errc::kOk) {
       attachment.complete(reply_to(submission, refused));
-      return Step::kDone;
+      return std::nullopt;
     }
   }
   const model::LoadArgs& args = submission.args.load;
   const auto out =
       attachment.descriptors().subspan(args.descriptor_index, args.descriptor_capacity);
   if (!cache_->reader().step_load(attachment.leases, attachment.loading, out, steps_left)) {
-    return Step::kMore;
+    return Wait{WaitsFor::kTurn, {}};
   }
   finish_load(attachment, submission, out);
-  return Step::kDone;
+  return std::nullopt;
 }
 
 Errc Dispatcher::begin_load(Attachment& attachment, const Submission& submission) {
@@ -135,23 +137,22 @@ void Dispatcher::deliver(const WaitingLoad& waiting, Errc code) {
 size_t Dispatcher::finish_loads() {
   const size_t count =
       loads_.step([this](const WaitingLoad& waiting, Errc code) { deliver(waiting, code); });
-  for (Attachment* attachment : touched_) attachment->publish();
-  touched_.clear();
+  publish_touched();
   return count;
 }
 
-Dispatcher::Step Dispatcher::release(Attachment& attachment, const Submission& submission,
-                                     uint32_t steps_left) {
+std::optional<Wait> Dispatcher::release(Attachment& attachment, const Submission& submission,
+                                        uint32_t steps_left) {
   const model::LeaseId lease{submission.args.release.lease};
   if (checks_.holds(attachment, lease) || loads_.holds(attachment, lease) ||
       (attachment.loading.is_under_way() && attachment.loading.load.lease == lease)) {
     attachment.complete(reply_to(submission, Errc::kBusy));
-    return Step::kDone;
+    return std::nullopt;
   }
   const auto gone = cache_->reader().release_part(attachment.leases, lease, steps_left);
-  if (gone.ok() && !*gone) return Step::kMore;
+  if (gone.ok() && !*gone) return Wait{WaitsFor::kTurn, {}};
   attachment.complete(reply_to(submission, gone.code()));
-  return Step::kDone;
+  return std::nullopt;
 }
 
 void Dispatcher::finish_check(CopyJob* job) {

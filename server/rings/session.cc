@@ -109,7 +109,7 @@ void Attachment::close_client_descriptors() {
   wakeup_epoll_.reset();
 }
 
-void Attachment::on_event(uint32_t) {
+void Attachment::activate() {
   if (active || active_list == nullptr) return;
   active = true;
   disarm();

@@ -19,6 +19,7 @@
 #include "model/session_shm.h"
 #include "model/wire.h"
 #include "server/rings/client_process.h"
+#include "server/rings/pending.h"
 #include "server/rings/shared_region.h"
 #include "server/rings/turn.h"
 #include "server/runtime/event_loop.h"
@@ -58,12 +59,6 @@ struct AttachmentShape {
   uint64_t total_bytes() const;
 };
 
-struct ParkedSubmission {
-  model::Submission submission;
-  int64_t deadline_ns = 0;
-  bool done = false;  // completed; taken out at the end of the walk
-};
-
 class Attachment final : public EventHandler {
  public:
   // Makes the regions, rings and doorbells. Precondition: the shape passed check().
@@ -85,8 +80,10 @@ class Attachment final : public EventHandler {
   // For whoever closes it elsewhere. Nothing else may be called afterwards.
   Remains take_remains();
   int doorbell_fd() const { return doorbell_.get(); }
-  // The doorbell rang: back among those that are polled.
-  void on_event(uint32_t epoll_events) override;
+  // The doorbell rang.
+  void on_event(uint32_t) override { activate(); }
+  // Back among those that are polled, if it was not: it has something to do.
+  void activate();
 
   // --- ring, daemon's side ---
   enum class Next : uint8_t { kNone, kReady, kScribbled };
@@ -117,18 +114,12 @@ class Attachment final : public EventHandler {
 
   // --- owned by the dispatcher ---
   cache::LeaseHolder leases;
-  // What waits for memory or a copy job, or goes on with the next turn, in the order it came; at
-  // most a ring's worth. Later submissions of the same verb wait behind it; others do not, so that
-  // what frees memory is never behind what waits for it.
-  std::vector<ParkedSubmission> parked;
-  cache::PendingLoad loading;    // under way: of the first parked load
-  uint32_t parked_verbs = 0;     // bit v: one of verb v is parked
-  int64_t next_deadline_ns = 0;  // the first of them; its time may be over earlier than its turn
+  PendingLists pending;        // requests that are taken and not answered
+  cache::PendingLoad loading;  // under way: of the first load that waits for its turn
   int64_t last_active_ns = 0;
-  uint32_t matched_turn = 0;          // number of the session's turn that it matched in last
-  uint32_t copies_in_flight = 0;      // tasks that read staging or write for it
-  uint32_t first_waiting_commit = 0;  // list of WaitingCommits
-  uint32_t ended_fills_cursor = 0;    // of ObjectWriter::end_holder, once ended
+  uint32_t matched_turn = 0;        // number of the session's turn that it matched in last
+  uint32_t copies_in_flight = 0;    // tasks that read staging or write for it
+  uint32_t ended_fills_cursor = 0;  // of ObjectWriter::end_holder, once ended
   bool fills_ended = false;
   bool active = false;  // in *active_list, polled each turn; otherwise armed
   std::vector<Attachment*>* active_list = nullptr;

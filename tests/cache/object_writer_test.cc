@@ -23,7 +23,7 @@ class ObjectWriterTest : public testing::Test {
     const ChainView chain(hashes_.data(), static_cast<uint32_t>(hashes_.size()));
     auto begun = writer().begin(rig_.session(), kHolder, chain, args);
     while (begun.ok() && begun->kind == BeginOutcome::Kind::kPending) {
-      begun = writer().begin(rig_.session(), kHolder, chain, args);
+      begun = writer().go_on(begun->fill);  // the pool's first segment is being made
     }
     QUIRE_CHECK(begun.ok() && begun->kind == BeginOutcome::Kind::kGranted);
     return begun->fill;
@@ -124,6 +124,189 @@ TEST_F(ObjectWriterTest, WaitEndsAtItsDeadlineWithoutItsParent) {
   EXPECT_EQ(rig_.cache().fill_count(), 1u);
   EXPECT_EQ(commit(first).outcome, FillOutcome::kVisible);
   EXPECT_FALSE(writer().has_settling());
+}
+
+// A full pool, and sessions whose tips are to get copies on a lower tier soon: what they begin
+// waits. A checkpoint in the middle of the first block has two pages: a tail page and a state.
+class WaitingForMemory : public testing::Test {
+ protected:
+  static constexpr uint32_t kSecondHolder = 2;
+  WaitingForMemory() {
+    for (uint64_t u = 1; u <= 64; ++u) hashes_.push_back(StoreRig::key(1000 + u));
+    QUIRE_CHECK(rig_.cache().open_session(rig_.root().key, 2, other_).ok());
+    rig_.session().tip = Pin(&rig_.store(), rig_.add_span(rig_.root().node, 1), PinKind::kPresence);
+    other_.tip = Pin(&rig_.store(), rig_.session().tip.node(), PinKind::kPresence);
+    rig_.meddle().promise_copies(true);
+    for (auto slots = take(); !slots.empty(); slots = take()) taken_.push_back(slots[0]);
+  }
+  ~WaitingForMemory() override {
+    for (const model::SlotId slot : taken_) rig_.store().pool().free(slot);
+    rig_.cache().check_invariants();
+    rig_.cache().close_session(other_);
+  }
+  std::vector<model::SlotId> take() { return rig_.slots(model::FillKind::kSpan, 2); }
+  void free_one() {
+    rig_.store().pool().free(taken_.back());
+    taken_.pop_back();
+  }
+  ObjectWriter& writer() { return rig_.cache().writer(); }
+  // A checkpoint after one unit; of one session there is one.
+  BeginOutcome begin(CacheSession& session, uint64_t groups = 0, HolderTag holder = kHolder) {
+    model::BeginFillArgs args{};
+    args.end_units = 1;
+    args.kind = static_cast<uint8_t>(model::FillKind::kCheckpoint);
+    args.groups = groups;
+    const ChainView chain(hashes_.data(), static_cast<uint32_t>(hashes_.size()));
+    return writer().begin(session, holder, chain, args).value();
+  }
+  BeginOutcome go_on(model::FillId fill) { return writer().go_on(fill).value(); }
+  // Slots in use that are neither the test's nor the tip's.
+  uint64_t held() { return rig_.slot_count() - taken_.size() - 1; }
+
+  StoreRig rig_{true};
+  CacheSession other_;
+  std::vector<model::Hash256> hashes_;
+  std::vector<model::SlotId> taken_;
+};
+
+using Kind = BeginOutcome::Kind;
+
+TEST_F(WaitingForMemory, HeadKeepsWhatItGotAndIsContinued) {
+  const BeginOutcome first = begin(rig_.session());
+  ASSERT_EQ(first.kind, Kind::kPending);
+  EXPECT_EQ(writer().next_woken(), std::nullopt);
+  free_one();
+  ASSERT_EQ(writer().next_woken(), first.fill);
+  EXPECT_EQ(go_on(first.fill).kind, Kind::kPending);
+  EXPECT_EQ(held(), 1u) << "half of it is its own by now";
+  EXPECT_EQ(writer().next_woken(), std::nullopt) << "what it takes itself is no event";
+  free_one();
+  ASSERT_EQ(writer().next_woken(), first.fill);
+  EXPECT_EQ(go_on(first.fill).kind, Kind::kGranted);
+  EXPECT_EQ(held(), 2u);
+  EXPECT_EQ(rig_.cache().reserving_count(), 0u);
+  ASSERT_TRUE(writer().abort(rig_.session(), first.fill).ok());
+  EXPECT_EQ(held(), 0u);
+}
+
+TEST_F(WaitingForMemory, ThoseBehindTheHeadHoldNothing) {
+  const BeginOutcome first = begin(rig_.session());
+  free_one();
+  const BeginOutcome second = begin(other_);
+  ASSERT_EQ(second.kind, Kind::kPending) << "a slot is free, but it is the head's to take";
+  EXPECT_EQ(held(), 0u);
+  ASSERT_EQ(writer().next_woken(), first.fill);
+  EXPECT_EQ(go_on(first.fill).kind, Kind::kPending);
+  free_one();
+  ASSERT_EQ(writer().next_woken(), first.fill);
+  EXPECT_EQ(go_on(first.fill).kind, Kind::kGranted);
+  ASSERT_EQ(writer().next_woken(), second.fill) << "its turn";
+  EXPECT_EQ(go_on(second.fill).kind, Kind::kPending);
+  ASSERT_TRUE(writer().abort(rig_.session(), first.fill).ok());
+  ASSERT_EQ(writer().next_woken(), second.fill);
+  EXPECT_EQ(go_on(second.fill).kind, Kind::kGranted);
+  ASSERT_TRUE(writer().abort(other_, second.fill).ok());
+}
+
+TEST_F(WaitingForMemory, WhoLeavesGivesBackAndWakesTheNext) {
+  const BeginOutcome first = begin(rig_.session());
+  const BeginOutcome second = begin(other_);
+  free_one();
+  ASSERT_EQ(writer().next_woken(), first.fill);
+  ASSERT_EQ(go_on(first.fill).kind, Kind::kPending);
+  EXPECT_TRUE(writer().leave(first.fill, kHolder));
+  EXPECT_EQ(held(), 0u);
+  EXPECT_EQ(writer().next_woken(), second.fill);
+  EXPECT_TRUE(writer().leave(second.fill, kHolder));
+  EXPECT_EQ(rig_.cache().fill_count(), 0u);
+}
+
+// A load cannot give back what it has: it may use what the head holds, and neither waits for the
+// other's half.
+TEST_F(WaitingForMemory, WhoAllocatesPastTheQueueMayTakeWhatTheHeadHolds) {
+  const BeginOutcome first = begin(rig_.session());
+  free_one();
+  ASSERT_EQ(writer().next_woken(), first.fill);
+  ASSERT_EQ(go_on(first.fill).kind, Kind::kPending);
+  ASSERT_EQ(held(), 1u);
+  const auto loaded = take();
+  ASSERT_EQ(loaded.size(), 1u);
+  EXPECT_TRUE(take().empty());
+  taken_.push_back(loaded[0]);
+  EXPECT_EQ(held(), 0u);
+  free_one();
+  free_one();
+  ASSERT_EQ(writer().next_woken(), first.fill);
+  EXPECT_EQ(go_on(first.fill).kind, Kind::kGranted) << "it took nothing twice";
+  EXPECT_EQ(held(), 2u);
+  ASSERT_TRUE(writer().abort(rig_.session(), first.fill).ok());
+}
+
+TEST_F(WaitingForMemory, RanksOfOneObjectWaitForOneFill) {
+  const BeginOutcome first = begin(rig_.session(), 0b01);
+  const BeginOutcome second = begin(rig_.session(), 0b10, kSecondHolder);
+  EXPECT_EQ(second.kind, Kind::kPending);
+  EXPECT_EQ(second.fill, first.fill);
+  EXPECT_FALSE(writer().leave(first.fill, kHolder)) << "the other one waits on";
+  free_one();
+  free_one();
+  ASSERT_EQ(writer().next_woken(), first.fill);
+  EXPECT_EQ(go_on(first.fill).kind, Kind::kGranted);
+  ASSERT_TRUE(writer().abort(rig_.session(), first.fill).ok());
+}
+
+TEST_F(WaitingForMemory, Law05_DeathOfAHolderEndsWhatItWaitsFor) {
+  const BeginOutcome first = begin(rig_.session(), 0b01);
+  begin(rig_.session(), 0b10, kSecondHolder);
+  std::vector<Linked> linked;
+  uint32_t budget = 100;
+  uint32_t cursor = 0;
+  EXPECT_TRUE(writer().end_holder(rig_.session(), kHolder, false, cursor, budget, linked));
+  EXPECT_EQ(rig_.cache().reserving_count(), 1u);
+  cursor = 0;
+  EXPECT_TRUE(writer().end_holder(rig_.session(), kSecondHolder, true, cursor, budget, linked));
+  EXPECT_EQ(rig_.cache().fill_count(), 0u);
+  EXPECT_TRUE(linked.empty());
+  EXPECT_FALSE(first.fill == model::FillId{});
+}
+
+TEST_F(WaitingForMemory, NobodyComesIsAnAnswer) {
+  const BeginOutcome first = begin(rig_.session());
+  rig_.meddle().promise_copies(false);
+  ASSERT_EQ(writer().next_woken(), first.fill);
+  EXPECT_EQ(writer().go_on(first.fill).code(), model::Errc::kResourceExhausted);
+  EXPECT_EQ(rig_.cache().fill_count(), 0u);
+}
+
+// What a fill keeps is charged to who pays, and is used by whose hits it will be once it is
+// visible.
+TEST_F(WaitingForMemory, ReservedBytesAreThePayersUntilTheObjectIsVisible) {
+  rig_.cache().set_payer(rig_.session(), "payer");
+  const model::TenantId payer = rig_.session().payer;
+  const AccountTable& accounts = rig_.store().presence().accounts();
+  const auto reserved = [&] { return accounts.of(payer, model::TierId::kRam).reserved_bytes; };
+  const uint64_t used = accounts.of(rig_.root().tenant, model::TierId::kRam).used_bytes;
+  ASSERT_NE(payer, rig_.root().tenant);
+  const BeginOutcome first = begin(rig_.session());
+  free_one();
+  ASSERT_EQ(writer().next_woken(), first.fill);
+  go_on(first.fill);
+  EXPECT_EQ(reserved(), 4096u) << "also while it waits for the rest";
+  free_one();
+  ASSERT_EQ(writer().next_woken(), first.fill);
+  ASSERT_EQ(go_on(first.fill).kind, Kind::kGranted);
+  EXPECT_EQ(reserved(), 8192u);
+  std::array<PageCopy, kMaxPagesPerObject> copies;
+  model::CommitArgs args{};
+  args.fill = first.fill.value;
+  ASSERT_EQ(writer().take(rig_.session(), kHolder, args, 65536, copies).value(), 2u);
+  const std::array<uint8_t, 2> pages{copies[0].page_index, copies[1].page_index};
+  const std::array<uint32_t, 2> checksums{};
+  EXPECT_EQ(writer().copied(first.fill, pages, checksums).outcome, FillOutcome::kVisible);
+  EXPECT_EQ(reserved(), 0u);
+  EXPECT_EQ(accounts.of(payer, model::TierId::kRam).used_bytes, 0u);
+  EXPECT_EQ(accounts.of(rig_.root().tenant, model::TierId::kRam).used_bytes, used + 8192);
+  ASSERT_TRUE(rig_.meddle().evict(1) == 1u) << "the new checkpoint";
 }
 
 // Sessions of one root that hold equal bytes.

@@ -271,7 +271,7 @@ void CacheModel::commit(Actor& actor) {
   observe_removals(true);  // making room may have evicted
   expect_cost("begin", kMaxPages * (1 + before_removals - objects_.size()));
   while (begun.ok() && begun->kind == cache::BeginOutcome::Kind::kPending) {
-    begun = cache_->writer().begin(*actor.session, 1, chain, args);
+    begun = cache_->writer().go_on(begun->fill);
   }
   const bool present = objects_.contains(key);
   const bool parent = before == 0 || objects_.contains(key_at(actor, FillKind::kSpan, before));

@@ -48,6 +48,10 @@ void Meddler::make_readable(model::TierId tier) {
   cache_.store().presence().set_state(tier, {.readable = true});
 }
 
+void Meddler::promise_copies(bool soon) {
+  cache_.store().presence().set_state(model::TierId::kSsd, {.readable = true, .writes_soon = soon});
+}
+
 bool Meddler::leave_ram(NodeId node) {
   const bool has_copy = cache_.store().tree().node(node).has_copy_below(model::TierId::kRam);
   if (!has_copy || !cache_.store().presence().may_leave(node, model::TierId::kRam)) return false;

@@ -45,6 +45,8 @@ class Meddler {
   // What is on this tier only can be brought to RAM from now on, as if there were something that
   // did it.
   void make_readable(model::TierId tier);
+  // Whether a tier below RAM says that what is added gets its copy there soon.
+  void promise_copies(bool soon);
   // False: no copy, pinned, or a child in RAM.
   bool leave_ram(model::NodeId node);
   // One more segment of the supply for the domain.

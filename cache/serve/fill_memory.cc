@@ -1,0 +1,114 @@
+#include "cache/serve/fill_memory.h"
+
+#include <string>
+#include <vector>
+
+namespace quire::cache {
+
+using model::Errc;
+using model::FillKind;
+using model::make_error;
+using model::SlotId;
+
+namespace {
+
+// Of one call, whatever its number of pages; who needs more goes on with the next turn.
+constexpr uint64_t kMaxEvictionsPerCall = 512;
+
+uint64_t slot_bytes(const model::PagePlan& plan) {
+  constexpr uint64_t kGranuleBytes = allocator::ExtentMap::kGranuleBytes;
+  uint64_t bytes = 0;
+  for (const model::PlannedPage& page : plan.pages) {
+    bytes += (page.bytes + kGranuleBytes - 1) / kGranuleBytes * kGranuleBytes;
+  }
+  return bytes;
+}
+
+}  // namespace
+
+const Root& FillMemory::root_of(const Fill& fill) const {
+  return parts_.names->root(fill.session->root);
+}
+
+const model::PagePlan& FillMemory::plan_of(const Fill& fill) const {
+  return root_of(fill).layout->plan(fill.kind, fill.end_units);
+}
+
+// Without a lower tier the path to the session's tip cannot leave RAM.
+uint64_t FillMemory::immovable_bytes(const Fill& fill) const {
+  const CacheSession& session = *fill.session;
+  if (parts_.store->has_lower_tier() || !session.tip.valid()) return 0;
+  const KnownLayout& layout = *root_of(fill).layout;
+  const uint32_t units = parts_.store->tree().node(session.tip.node()).units();
+  return units / layout.units_per_block * slot_bytes(layout.span_plan);
+}
+
+// What can never be had is refused before anything is evicted for it.
+model::Result<void> FillMemory::check_fits(const Fill& fill) const {
+  const uint64_t needed = slot_bytes(plan_of(fill));
+  const uint64_t pinned = immovable_bytes(fill);
+  const uint64_t own = parts_.store->pool().usage(fill.domain).segment_bytes;
+  if (needed + pinned <= own) return {};
+  const uint64_t reach = parts_.room->taker().reach_bytes(fill.domain);
+  if (needed + pinned <= reach) return {};
+  return make_error(Errc::kResourceExhausted,
+                    "this object takes " + std::to_string(needed) + " bytes beside " +
+                        std::to_string(pinned) + " of the session's own path, and its user's " +
+                        "share of --ram_bytes is " + std::to_string(reach));
+}
+
+// Behind the session's last page of the group, so that a run of blocks lies adjacent.
+Room FillMemory::next_slot(const Fill& fill, model::GroupIndex group, SlotId& slot) {
+  CacheSession& session = *fill.session;
+  auto& hints =
+      fill.kind == FillKind::kSpan ? session.last_span_slot : session.last_checkpoint_slot;
+  const Room room =
+      parts_.room->reserve(root_of(fill).classes[group], fill.domain, hints[group], slot);
+  if (room == Room::kHave) hints[group] = slot;
+  // The session's own path leaves RAM from its end on, once that has its copy.
+  const bool path_leaves_soon =
+      session.tip.valid() && parts_.store->presence().gets_copy_soon(session.tip.node());
+  return room == Room::kNone && path_leaves_soon ? Room::kPending : room;
+}
+
+Room FillMemory::reserve(Fill& fill) {
+  const std::vector<model::PlannedPage>& plan = plan_of(fill).pages;
+  QUIRE_CHECK(plan.size() <= kMaxPagesPerObject);
+  const uint64_t before = parts_.store->counters().made_room();
+  while (fill.slots.count() < plan.size()) {
+    parts_.store->work().add(1);
+    const uint64_t evicted = parts_.store->counters().made_room() - before;
+    SlotId slot;
+    const Room room = evicted > kMaxEvictionsPerCall
+                          ? Room::kPending
+                          : next_slot(fill, plan[fill.slots.count()].group, slot);
+    if (room == Room::kHave) {
+      fill.slots.add(slot);
+      continue;
+    }
+    // Who made room for itself and needs more is its own event, once it stands in the queue.
+    if (room == Room::kPending && !parts_.waiters->waits(parts_.fills->number_of(fill))) wait(fill);
+    if (parts_.store->counters().made_room() > before) parts_.waiters->wake(fill.domain);
+    return room;
+  }
+  return Room::kHave;
+}
+
+void FillMemory::wait(Fill& fill) {
+  parts_.waiters->add(fill.domain, parts_.fills->number_of(fill), &fill.slots);
+}
+
+void FillMemory::stop(const Fill& fill) {
+  const WaiterId waiter = parts_.fills->number_of(fill);
+  if (parts_.waiters->waits(waiter)) parts_.waiters->remove(waiter);
+}
+
+std::optional<model::FillId> FillMemory::next_woken() {
+  if (!parts_.waiters->any()) return std::nullopt;
+  parts_.store->pool().note_supply();
+  const std::optional<WaiterId> waiter = parts_.waiters->next_woken();
+  if (!waiter) return std::nullopt;
+  return parts_.fills->id_of(*waiter);
+}
+
+}  // namespace quire::cache

@@ -1,0 +1,194 @@
+// The dispatcher's fills: begun, waiting for memory, copied, waiting for their parent span.
+#include <algorithm>
+#include <array>
+
+#include "server/rings/dispatcher.h"
+#include "server/rings/replies.h"
+
+namespace quire::server {
+
+using cache::BeginOutcome;
+using cache::FillOutcome;
+using cache::Linked;
+using model::Completion;
+using model::Errc;
+using model::FillKind;
+using model::Submission;
+using model::Verb;
+
+namespace {
+
+constexpr uint32_t kSettledPerTurn = 64;  // commits whose parent came, or did not
+
+Errc outcome_code(FillOutcome outcome) {
+  switch (outcome) {
+    case FillOutcome::kPartial:
+    case FillOutcome::kVisible:
+    case FillOutcome::kDuplicate:
+      return Errc::kOk;
+    case FillOutcome::kNoParent:
+    case FillOutcome::kWaiting:
+      return Errc::kNoParent;
+    case FillOutcome::kAborted:
+      return Errc::kClosed;
+    case FillOutcome::kNoNode:
+      return Errc::kResourceExhausted;
+  }
+  return Errc::kInternal;
+}
+
+}  // namespace
+
+std::optional<Wait> Dispatcher::begin_fill(Attachment& attachment, const Submission& submission) {
+  const auto begun = cache_->writer().begin(attachment.session().cached, attachment.holder_tag(),
+                                            attachment.chain(), submission.args.begin_fill);
+  if (begun.ok() && begun->kind == BeginOutcome::Kind::kPending) {
+    return Wait{WaitsFor::kMemory, begun->fill};
+  }
+  complete_begin(attachment, submission, begun);
+  return std::nullopt;
+}
+
+// Memory may have come for a fill that reserves: it goes on where it stood. Several processes of
+// the session may wait for one fill; each claimed its groups, and all hear of it.
+std::optional<Wait> Dispatcher::go_on_filling(model::FillId fill) {
+  const auto begun = cache_->writer().go_on(fill);
+  if (begun.ok() && begun->kind == BeginOutcome::Kind::kPending) {
+    return Wait{WaitsFor::kMemory, fill};
+  }
+  for (PendingId id = pending_.first_for(fill); id.valid(); id = pending_.first_for(fill)) {
+    const PendingRequest request = end_pending(id);
+    complete_begin(*request.attachment, request.submission, begun);
+    touched_.push_back(request.attachment);
+  }
+  return std::nullopt;
+}
+
+void Dispatcher::complete_begin(Attachment& attachment, const Submission& submission,
+                                const model::Result<BeginOutcome>& begun) {
+  Completion completion = reply_to(submission, begun.code());
+  if (begun.ok()) {
+    const bool duplicate = begun->kind == BeginOutcome::Kind::kDuplicate;
+    const bool written = begun->kind == BeginOutcome::Kind::kWritten;
+    completion.result.begin_fill.duplicate = duplicate || written ? 1 : 0;
+    completion.result.begin_fill.incomplete = written ? 1 : 0;
+    completion.result.begin_fill.fill = duplicate || written ? 0 : begun->fill.value;
+    if (duplicate) update_progress(attachment.session());
+  }
+  attachment.complete(completion);
+}
+
+// Where bytes are copied: from the session's staging area to pool slots, by a copy worker, with
+// CRC32C in the same pass. `id`: its record, if it waited. Continues in finish_commit().
+std::optional<Wait> Dispatcher::commit(Attachment& attachment, const Submission& submission,
+                                       PendingId id) {
+  CopyJob* job = jobs_.take(attachment.session().domain);
+  if (job == nullptr) return Wait{WaitsFor::kCopyJob, {}};
+  std::array<cache::PageCopy, cache::kMaxPagesPerObject> copies;
+  const model::CommitArgs& args = submission.args.commit;
+  const auto taken = cache_->writer().take(attachment.session().cached, attachment.holder_tag(),
+                                           args, attachment.shape().staging_bytes, copies);
+  if (!taken.ok()) {
+    jobs_.give_back(job);
+    attachment.complete(reply_to(submission, taken.code()));
+    return std::nullopt;
+  }
+  const Wait copy{WaitsFor::kCopy, {}};
+  if (id.valid()) {
+    pending_.wait(id, copy);
+  } else {
+    id = pending_.add(attachment.pending, request_of(attachment, submission), copy);
+  }
+  job->purpose = CopyPurpose::kCommit;
+  job->attachment = &attachment;
+  job->pending = id;
+  job->fill = model::FillId{args.fill};
+  job->page_count = static_cast<uint32_t>(*taken);
+  for (size_t i = 0; i < *taken; ++i) {
+    job->page_indexes[i] = copies[i].page_index;
+    job->pages[i] = {.source = attachment.staging() + copies[i].staging_offset,
+                     .target = copies[i].target,
+                     .bytes = copies[i].bytes};
+    counters_.copied_bytes += copies[i].bytes;
+  }
+  job->task.pages = std::span(job->pages.data(), job->page_count);
+  ++attachment.copies_in_flight;
+  QUIRE_CHECK(copies_->submit(&job->task));
+  return std::nullopt;
+}
+
+void Dispatcher::abort_fill(Attachment& attachment, const Submission& submission) {
+  const auto aborted = cache_->writer().abort(attachment.session().cached,
+                                              model::FillId{submission.args.abort_fill.fill});
+  attachment.complete(reply_to(submission, aborted.code()));
+}
+
+void Dispatcher::finish_commit(CopyJob* job) {
+  std::array<uint32_t, cache::kMaxPagesPerObject> checksums;
+  for (uint32_t i = 0; i < job->page_count; ++i) checksums[i] = job->pages[i].crc32c;
+  const Linked done =
+      cache_->writer().copied(job->fill, std::span(job->page_indexes.data(), job->page_count),
+                              std::span(checksums.data(), job->page_count));
+  --job->attachment->copies_in_flight;
+  if (done.outcome == FillOutcome::kWaiting) {
+    pending_.wait(job->pending, {WaitsFor::kParent, job->fill});
+  } else {
+    deliver(done, pending_.end(job->pending));
+  }
+  jobs_.give_back(job);
+}
+
+// Some of what waited for a parent span that has been linked, or that will not come.
+size_t Dispatcher::settle_waiting() {
+  if (!cache_->writer().has_settling()) return 0;
+  linked_.clear();
+  const uint32_t count = cache_->writer().settle_waiting(kSettledPerTurn, linked_);
+  for (const Linked& linked : linked_) {
+    const PendingId id = pending_.first_for(linked.fill);
+    if (id.valid()) deliver(linked, pending_.end(id));
+  }
+  return count;
+}
+
+// The session's other processes see its progress also when nobody is left to be told.
+void Dispatcher::deliver(const Linked& linked, const PendingRequest& commit) {
+  Session& session = *commit.session;
+  if (linked.outcome == FillOutcome::kVisible) turns_.wrote(session, linked.kind, linked.end_units);
+  if (linked.outcome == FillOutcome::kVisible && linked.kind == FillKind::kCheckpoint) {
+    const auto tokens =
+        linked.end_units * cache_->layouts().find(session.layout)->layout.unit_tokens;
+    session.progress_header().checkpoint_tokens.store(tokens, std::memory_order_release);
+  }
+  update_progress(session);
+  if (commit.attachment != nullptr) complete_commit(commit, linked);
+}
+
+void Dispatcher::complete_commit(const PendingRequest& commit, const Linked& linked) {
+  const Errc code = outcome_code(linked.outcome);
+  Completion completion = reply_to(commit.submission, code);
+  if (code == Errc::kOk) {
+    const bool duplicate = linked.outcome == FillOutcome::kDuplicate;
+    completion.result.commit.visible = linked.outcome == FillOutcome::kVisible || duplicate ? 1 : 0;
+    completion.result.commit.duplicate = duplicate ? 1 : 0;
+    completion.result.commit.superseded = linked.superseded ? 1 : 0;
+  }
+  commit.attachment->complete(completion);
+  touched_.push_back(commit.attachment);
+}
+
+void Dispatcher::update_progress(Session& session) {
+  if (!session.cached.tip.valid()) return;
+  const cache::KnownLayout& layout = *cache_->layouts().find(session.layout);
+  const uint32_t tokens =
+      cache_->store().tree().node(session.cached.tip.node()).units() * layout.layout.unit_tokens;
+  model::ProgressHeader& progress = session.progress_header();
+  if (progress.committed_tokens.load(std::memory_order_relaxed) == tokens) return;
+  const uint32_t layers = std::min(layout.layer_count, model::kProgressLayers);
+  // A span holds every layer, so all of them advance together with it.
+  for (uint32_t i = 0; i < layers; ++i) {
+    progress.ready_tokens[i].store(tokens, std::memory_order_release);
+  }
+  progress.committed_tokens.store(tokens, std::memory_order_release);
+}
+
+}  // namespace quire::server
