@@ -182,6 +182,7 @@ model::Result<SessionIdentity> ControlVerbs::identify(
                                                    " may not speak for tenant " +
                                                    identity.root.tenant + "; see --tenants");
   }
+  identity.payer = identity.root.tenant;
   if (shared_namespaces_.contains(identity.root.namespace_name)) identity.root.tenant.clear();
   return identity;
 }
@@ -201,6 +202,7 @@ model::Result<void> ControlVerbs::open_session(const VerbCall& call) {
                               .max_load_pages = request.max_load_pages,
                               .staging_bytes = request.staging_bytes};
   Attachment* attachment = QUIRE_TRY(parts_.registry->open(connection, identity, shape));
+  parts_.cache->set_payer(attachment->session().cached, identity.payer);
   attachment->session().cached.batch_class =
       request.load_class == static_cast<uint8_t>(model::LoadClass::kBatch);
   attachment->session().cached.tail_tokens = request.tail_tokens;

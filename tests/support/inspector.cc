@@ -95,6 +95,14 @@ std::vector<allocator::SegmentView> Inspector::segments(model::DomainId domain) 
 
 const allocator::SegmentSupply& Inspector::supply() const { return cache_.store().pool().supply(); }
 
+cache::Account Inspector::account(model::DomainId domain, const std::string& tenant,
+                                  model::TierId tier) const {
+  cache::TenantTable& tenants = cache_.names().tenants();
+  const model::TenantId id = tenants.hold(domain, tenant);
+  tenants.release(id);
+  return cache_.store().presence().accounts().of(id, tier);
+}
+
 uint64_t Inspector::table_bytes() const { return cache_.table_bytes(); }
 
 uint64_t Inspector::steps() const { return cache_.store().work().steps(); }

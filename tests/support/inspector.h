@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "allocator/pool.h"
@@ -82,6 +83,9 @@ class Inspector {
   allocator::DomainUsage usage(model::DomainId domain = model::DomainId{0}) const;
   std::vector<allocator::SegmentView> segments(model::DomainId domain) const;
   const allocator::SegmentSupply& supply() const;
+  // In the accounts of a tenant, by its name; nothing is known of one that nobody holds.
+  cache::Account account(model::DomainId domain, const std::string& tenant,
+                         model::TierId tier = model::TierId::kRam) const;
   uint64_t table_bytes() const;  // memory of nodes, index, page table and policies
   uint64_t steps() const;        // elementary steps done so far (cache/objects/work_meter.h)
 
