@@ -11,7 +11,6 @@ namespace quire::allocator {
 namespace {
 
 constexpr size_t kPageBytes = 4096;
-constexpr size_t kHugePageBytes = 2 << 20;
 
 }  // namespace
 

@@ -16,6 +16,8 @@
 
 namespace quire::allocator {
 
+inline constexpr uint64_t kHugePageBytes = 2 << 20;
+
 // Untyped part: reserves address space, commits in steps.
 class ReservedMemory {
  public:

@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "allocator/available_memory.h"
+#include "allocator/flat_array.h"
 
 // Newer than the C library's headers.
 #ifndef MFD_NOEXEC_SEAL
@@ -35,7 +36,6 @@ using model::make_error;
 using model::Mapping;
 using model::Result;
 
-constexpr uint64_t kHugePageBytes = 2ull << 20;
 constexpr uint64_t kSmallPageBytes = 4096;
 constexpr uint64_t kPopulateStepBytes = 64ull << 20;  // a stop is seen after at most 0.3 s
 constexpr std::array<std::string_view, 4> kModeNames = {"auto", "hugetlb", "thp", "off"};

@@ -30,6 +30,10 @@
 
 namespace quire::client {
 
+inline model::Error invalid(std::string text) {
+  return model::make_error(model::Errc::kInvalidArgument, std::move(text));
+}
+
 // What the daemon answered to open_session or join_session.
 struct OpenedSession {
   std::shared_ptr<Attachment> attachment;

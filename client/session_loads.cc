@@ -19,10 +19,6 @@ using model::Verb;
 
 namespace {
 
-model::Error invalid(std::string text) {
-  return make_error(Errc::kInvalidArgument, std::move(text));
-}
-
 // Runs that are given room for where the caller does not say: 32 KiB.
 constexpr uint64_t kUsualRuns = 1024;
 

@@ -16,14 +16,6 @@ using model::Result;
 using model::Submission;
 using model::Verb;
 
-namespace {
-
-model::Error invalid(std::string text) {
-  return make_error(Errc::kInvalidArgument, std::move(text));
-}
-
-}  // namespace
-
 Result<Request*> SessionImpl::add_request(Verb verb) {
   QUIRE_TRY(check());
   Request* request = requests_.add(verb);

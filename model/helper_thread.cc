@@ -21,7 +21,7 @@ namespace quire::model {
 
 namespace {
 
-using Clock = std::chrono::steady_clock;
+using SteadyClock = std::chrono::steady_clock;
 
 void relax_cpu() {
 #if defined(__x86_64__)
@@ -83,8 +83,8 @@ void WakeSignal::wake(int32_t count) {
 }
 
 bool WakeSignal::spin(uint32_t seen, std::chrono::microseconds time) const {
-  const Clock::time_point end = Clock::now() + time;
-  while (Clock::now() < end) {
+  const SteadyClock::time_point end = SteadyClock::now() + time;
+  while (SteadyClock::now() < end) {
     // Reading the clock costs as much as some looks.
     for (int i = 0; i < 16; ++i) {
       if (this->seen() != seen) return true;
@@ -116,7 +116,7 @@ Result<void> HelperThread::start(const HelperOptions& options, Step step) {
 
 void HelperThread::run() {
   const std::stop_token stop = stop_.get_token();
-  Clock::time_point busy_since = Clock::now();  // or since others had a turn
+  SteadyClock::time_point busy_since = SteadyClock::now();  // or since others had a turn
   while (true) {
     // Both before the step: what comes after it is seen by the next one, and a queue that is empty
     // then stays empty.
@@ -127,14 +127,14 @@ void HelperThread::run() {
       // Where processors are few the core or a client may wait for this one, and without this does
       // so for several milliseconds.
       if (options_.yield_after.count() == 0) continue;
-      if (Clock::now() - busy_since < options_.yield_after) continue;
+      if (SteadyClock::now() - busy_since < options_.yield_after) continue;
       ::sched_yield();
     } else if (last) {
       break;
     } else if (!signal_->spin(seen, options_.spin)) {
       signal_->sleep(seen, nap);
     }
-    busy_since = Clock::now();
+    busy_since = SteadyClock::now();
   }
   ended_.wake_all();
 }
@@ -165,9 +165,9 @@ bool HelperThread::stop_within(std::chrono::milliseconds time) {
   }
   stop_.request_stop();
   signal_->wake_all();
-  const Clock::time_point end = Clock::now() + time;
+  const SteadyClock::time_point end = SteadyClock::now() + time;
   while (ended_.seen() == 0) {
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - Clock::now());
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - SteadyClock::now());
     if (left.count() <= 0) {
       thread_.detach();
       return false;

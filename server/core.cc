@@ -19,7 +19,6 @@ constexpr size_t kConnectionsPerTurn = 4;          // one frame of each
 constexpr uint64_t kDescriptorsOfAConnection = 2;  // its socket, and its peer's pidfd
 constexpr uint64_t kOwnDescriptors = 128;          // of the listener, the log, the tiers
 constexpr int64_t kSecondNs = 1'000'000'000;
-constexpr int64_t kNsPerMs = 1'000'000;
 constexpr int kWaitingTimeoutMs = 5;  // while something is looked at by time
 constexpr int kIdleTimeoutMs = 1000;
 constexpr int64_t kDrainNs = 10 * kSecondNs;
@@ -306,7 +305,7 @@ int Core::sleep_ms() const {
   const int limit_ms = waits ? kWaitingTimeoutMs : kIdleTimeoutMs;
   const int64_t deadline_ns = dispatcher().next_deadline_ns();
   if (deadline_ns == kNoDeadline) return limit_ms;
-  const int64_t left_ms = (deadline_ns - parts_.clock->now_ns()) / kNsPerMs + 1;
+  const int64_t left_ms = (deadline_ns - parts_.clock->now_ns()) / model::kNsPerMs + 1;
   return static_cast<int>(std::clamp<int64_t>(left_ms, 0, limit_ms));
 }
 

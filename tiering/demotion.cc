@@ -18,8 +18,7 @@ constexpr uint32_t kSweptPerStep = 1024;  // nodes looked at
 constexpr size_t kVictimsPerStep = 32;
 // What is under way is pinned: this part of RAM at most, or commits would find nothing to evict.
 constexpr uint64_t kRamPartUnderWay = 4;
-constexpr int64_t kNsPerMs = 1'000'000;
-constexpr int64_t kRetryNs = kNsPerMs;  // after a step that could start nothing
+constexpr int64_t kRetryNs = model::kNsPerMs;  // after a step that could start nothing
 
 }  // namespace
 
@@ -48,7 +47,7 @@ bool Demotion::step(int64_t now_ns) {
   sweep(now_ns);
   if (!may_write(parts_.tier->mode()) || now_ns < retry_at_ns_) return false;
   const bool due =
-      !queue_.empty() && now_ns - queue_.front().since_ns >= options_.delay_ms * kNsPerMs;
+      !queue_.empty() && now_ns - queue_.front().since_ns >= options_.delay_ms * model::kNsPerMs;
   if (!due && writes_through()) return false;
   runs_.clear();
   run_ends_.clear();

@@ -298,8 +298,8 @@ DeliveredLoad PrefixReader::deliver(LeaseHolder& holder, const Load& load,
                                store_->tree().node(load.checkpoint).is_in_ram() &&
                                !store_->tree().node(load.checkpoint).is_quarantined();
   DeliveredLoad delivered;
-  delivered.whole = ready == load.block_count &&
-                    (with_checkpoint || writer_.count_checkpoint_pages(load) == 0);
+  delivered.whole =
+      ready == load.block_count && (with_checkpoint || writer_.count_checkpoint_pages(load) == 0);
   delivered.code = writer_.finish(load, ready, with_checkpoint, target, delivered.result);
   counters_.delivered_pages += delivered.result.descriptor_count;
   return delivered;

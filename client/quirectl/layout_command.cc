@@ -32,7 +32,7 @@ void write_layout(const Layout& layout, LayoutOutput output, std::ostream& out) 
   }
 }
 
-int report(const model::Error& error, std::ostream& err) {
+int refuse(const model::Error& error, std::ostream& err) {
   err << "quirectl layout: " << error.text << '\n';
   return kExitFailed;
 }
@@ -142,14 +142,14 @@ void add_show_and_check(CLI::App& parent, LayoutCommandLine& line, std::ostream&
 int run_layout_from_config(const LayoutFromConfigOptions& options, std::ostream& out,
                            std::ostream& err) {
   const Result<Layout> layout = layout_from_file(options, err);
-  if (!layout.ok()) return report(layout.error(), err);
+  if (!layout.ok()) return refuse(layout.error(), err);
   write_layout(*layout, options.output, out);
   return kExitOk;
 }
 
 int run_layout_show(const LayoutShowOptions& options, std::ostream& out, std::ostream& err) {
   const Result<Layout> layout = model::load_layout_file(options.path);
-  if (!layout.ok()) return report(layout.error(), err);
+  if (!layout.ok()) return refuse(layout.error(), err);
   write_layout(*layout, options.output, out);
   return kExitOk;
 }
@@ -165,7 +165,7 @@ int run_layout_check(const LayoutCheckOptions& options, std::ostream& out, std::
     if (layout.ok()) {
       out << "ok " << hex(model::layout_digest(*layout)) << ' ' << path << '\n';
     } else {
-      exit_code = report(layout.error(), err);
+      exit_code = refuse(layout.error(), err);
     }
   }
   return exit_code;

@@ -12,10 +12,9 @@ using model::NodeId;
 
 namespace {
 
-constexpr int64_t kNsPerMs = 1'000'000;
 // What is paused is back so much before it is needed, and twice what loading it takes by itself:
 // the device may be busy, and the core looks at the clock once a second when nothing happens.
-constexpr int64_t kLeadNs = 2000 * kNsPerMs;
+constexpr int64_t kLeadNs = 2000 * model::kNsPerMs;
 
 std::optional<model::Hash256> key_of(const cache::PrefixTree& tree,
                                      const std::optional<NodeId>& node) {
@@ -80,7 +79,7 @@ void Advisor::prefetch(model::RootId root, const Place& place) {
   if (place.checkpoint && !store.tree().node(*place.checkpoint).is_in_ram()) {
     missing.push_back(*place.checkpoint);
   }
-  loads_->prefetch(missing, clock_->now_ns() + deadline_ms_ * kNsPerMs);
+  loads_->prefetch(missing, clock_->now_ns() + deadline_ms_ * model::kNsPerMs);
 }
 
 void Advisor::pause(cache::CacheSession& session, const Place& place,
@@ -103,7 +102,7 @@ void Advisor::pause(cache::CacheSession& session, const Place& place,
             .domain = root.key.domain,
             .span = key_of(store.tree(), place.span),
             .checkpoint = key_of(store.tree(), place.checkpoint),
-            .due_ns = now_ns + args.pause_ms * kNsPerMs - kLeadNs - 2 * load_us * 1000});
+            .due_ns = now_ns + args.pause_ms * model::kNsPerMs - kLeadNs - 2 * load_us * 1000});
 }
 
 // A later pause of the same position takes the earlier one's place.

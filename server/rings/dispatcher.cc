@@ -18,7 +18,6 @@ using model::Verb;
 
 namespace {
 
-constexpr int64_t kNsPerMs = 1'000'000;
 constexpr uint32_t kExpiredPerTurn = 64;
 
 }  // namespace
@@ -209,7 +208,7 @@ size_t Dispatcher::expire_pending() {
 int64_t Dispatcher::deadline_ns(const Submission& submission) const {
   const uint32_t deadline_ms =
       submission.deadline_ms == 0 ? options_.default_deadline_ms : submission.deadline_ms;
-  return std::min(deadline_ms, model::kMaxDeadlineMs) * kNsPerMs;
+  return std::min(deadline_ms, model::kMaxDeadlineMs) * model::kNsPerMs;
 }
 
 // `id`: of one that waited. Nothing: it was answered, or is under way.

@@ -48,7 +48,7 @@ bool StatusDesk::begin_due(int64_t now_ns) {
   Readers readers = take_readers(scope);
   MetricTape* tape = &document->tape;
   if (scope == kEverything) {
-    whole_.emplace(std::move(document), WholeStatus(&sources_, tape), std::move(readers));
+    whole_ = Whole{std::move(document), WholeStatus(&sources_, tape), std::move(readers)};
     return true;
   }
   say_own_status(sources_, scope, readers.front().connection->peer().uid, *tape);

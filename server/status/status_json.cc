@@ -1,5 +1,7 @@
 #include "server/status/status_json.h"
 
+#include "model/clock.h"
+
 #include <boost/json/src.hpp>
 
 namespace quire::server {
@@ -7,8 +9,6 @@ namespace quire::server {
 namespace json = boost::json;
 
 namespace {
-
-constexpr double kNsPerMs = 1e6;
 
 json::string_view json_text(std::string_view text) { return {text.data(), text.size()}; }
 
@@ -43,8 +43,8 @@ class JsonSink final : public model::MetricSink {
   }
   // In milliseconds, as the keys of the schema say.
   void summary(const model::MetricSummary& what, std::span<const int64_t> samples_ns) override {
-    put(std::string(what.key) + "_ms_p50", model::quantile(samples_ns, 0.5) / kNsPerMs);
-    put(std::string(what.key) + "_ms_p99", model::quantile(samples_ns, 0.99) / kNsPerMs);
+    put(std::string(what.key) + "_ms_p50", model::quantile(samples_ns, 0.5) / model::kNsPerMs);
+    put(std::string(what.key) + "_ms_p99", model::quantile(samples_ns, 0.99) / model::kNsPerMs);
   }
 
  protected:

@@ -17,7 +17,6 @@ constexpr uint64_t kMaxSlots = 1 << 14;
 constexpr uint64_t kMaxNodes = 1 << 14;
 constexpr uint32_t kTurnsBetweenBackground = 4;
 constexpr uint32_t kTurnsBetweenIdle = 16;
-constexpr int64_t kNsPerMs = 1'000'000;
 constexpr uint32_t kTurnsOfAStop = 20'000;
 
 template <typename T>
@@ -112,9 +111,9 @@ void SimCore::open_tier() {
   options.capacity_bytes = config.ssd_bytes;
   options.evict_to_capacity = true;
   options.mover.bounce_bytes = 1 << 20;
-  options.health.hang_ns = 1'000 * kNsPerMs;
-  options.health.first_probe_ns = 100 * kNsPerMs;
-  options.health.last_probe_ns = 500 * kNsPerMs;
+  options.health.hang_ns = 1'000 * model::kNsPerMs;
+  options.health.first_probe_ns = 100 * model::kNsPerMs;
+  options.health.last_probe_ns = 500 * model::kNsPerMs;
   options.manifest_env = parts_.manifest_env;
   options.manifest_on_caller = true;
   options.on_wake = [] {};
@@ -123,11 +122,10 @@ void SimCore::open_tier() {
       options));
   tier_ = opened.get();
   tiers_ = std::make_unique<tiering::TierSet>(cache_.get(), parts_.clock);
-  tiers_->add(std::move(opened),
-              {.policy = config.write_through ? tiering::WritePolicy::kThrough
-                                              : tiering::WritePolicy::kBack,
-               .delay_ms = 5,
-               .ram_bytes = config.segments * kSegmentBytes});
+  tiers_->add(std::move(opened), {.policy = config.write_through ? tiering::WritePolicy::kThrough
+                                                                 : tiering::WritePolicy::kBack,
+                                  .delay_ms = 5,
+                                  .ram_bytes = config.segments * kSegmentBytes});
 }
 
 void SimCore::open_roots() {
@@ -222,7 +220,7 @@ void SimCore::turn() {
     let_dying_go();
     supply_->tick(now_ns);
   }
-  if (turns_ % kTurnsBetweenIdle == 0) turn_->arm_idle(now_ns, kNsPerMs);
+  if (turns_ % kTurnsBetweenIdle == 0) turn_->arm_idle(now_ns, model::kNsPerMs);
 }
 
 void SimCore::stop() {

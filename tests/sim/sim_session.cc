@@ -15,7 +15,6 @@ using model::Verb;
 
 namespace {
 
-constexpr int64_t kNsPerMs = 1'000'000;
 // A request that is late may wait for its turn: one of a verb that does not end for so many turns
 // more is forgotten.
 constexpr uint64_t kTurnsOfPatience = 128;
@@ -74,7 +73,7 @@ void SimSession::send(Verb verb, Submission submission, uint64_t thing, uint32_t
   const uint32_t ms = submission.deadline_ms == 0 ? kSimDeadlineMs : submission.deadline_ms;
   requests_.push_back({.submission = submission,
                        .turn = stage_->core->turn_count(),
-                       .deadline_ns = stage_->clock->now_ns() + ms * kNsPerMs,
+                       .deadline_ns = stage_->clock->now_ns() + ms * model::kNsPerMs,
                        .area = area,
                        .thing = thing});
   ring_.submit(submission);

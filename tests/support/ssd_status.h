@@ -26,7 +26,6 @@ inline tiering::Demotion& ssd_demotion(server::Daemon& daemon) {
 }
 
 inline SsdStatus ssd_status(server::Daemon& daemon) {
-  constexpr double kNsPerMs = 1e6;
   SsdStatus status;
   static_cast<tiering::SsdTierStatus&>(status) = daemon.ssd_tier()->status();
   const tiering::Demotion& demotion = ssd_demotion(daemon);
@@ -36,8 +35,8 @@ inline SsdStatus ssd_status(server::Daemon& daemon) {
   status.admission = demotion.admission().counters();
   status.queued = daemon.tiers()->queued();
   status.loads = daemon.tiers()->loads().count();
-  status.durable_lag_ms_p50 = model::quantile(demotion.durable_lags_ns(), 0.5) / kNsPerMs;
-  status.durable_lag_ms_p99 = model::quantile(demotion.durable_lags_ns(), 0.99) / kNsPerMs;
+  status.durable_lag_ms_p50 = model::quantile(demotion.durable_lags_ns(), 0.5) / model::kNsPerMs;
+  status.durable_lag_ms_p99 = model::quantile(demotion.durable_lags_ns(), 0.99) / model::kNsPerMs;
   return status;
 }
 

@@ -30,7 +30,8 @@
 
 namespace quire::tiering {
 
-inline constexpr uint32_t kMaxRunObjects = 16;  // = the slots of one chunk in RAM
+inline constexpr size_t kChangesInABatch = 4096;  // where there are many to make: some 100 KiB
+inline constexpr uint32_t kMaxRunObjects = 16;    // = the slots of one chunk in RAM
 
 // One prefix tree. `id` is the manifest's own number, dense, never reused within a directory.
 struct RootRecord {

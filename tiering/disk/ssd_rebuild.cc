@@ -36,7 +36,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr size_t kChangesInABatch = 4096;
 constexpr std::string_view kFresh = "manifest.new";
 constexpr std::string_view kCurrent = "manifest";
 constexpr std::string_view kOld = "manifest.old";

@@ -14,7 +14,7 @@ TransferClass class_of(model::LoadClass load_class) {
                                                 : TransferClass::kInteractive;
 }
 
-Errc code_of(ObjectState state) {
+Errc read_code(ObjectState state) {
   if (state == ObjectState::kGood) return Errc::kOk;
   return state == ObjectState::kCorrupt ? Errc::kCorrupt : Errc::kIoError;
 }
@@ -73,7 +73,7 @@ void SsdReader::on_settled(Transfer& transfer, uint32_t index) {
     }
   }
   events_->push_back({.kind = TierEvent::Kind::kRead,
-                      .code = code_of(object.state),
+                      .code = read_code(object.state),
                       .job = transfer.job,
                       .first = index});
   if (++transfer.handled == transfer.object_count) parts_.mover->give_back(&transfer);

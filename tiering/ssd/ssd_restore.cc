@@ -21,8 +21,6 @@ using model::Result;
 
 namespace {
 
-constexpr size_t kChangesInABatch = 4096;
-
 constexpr uint32_t low_bits(uint32_t count) { return count >= 32 ? ~0u : (1u << count) - 1; }
 
 class Restorer {

@@ -10,7 +10,7 @@ using model::NodeId;
 
 namespace {
 
-constexpr uint32_t kNodesPerStep = 256;  // looked at, most of them not on SSD perhaps
+constexpr uint32_t kScrubbedNodesPerStep = 256;  // looked at, most of them not on SSD perhaps
 // Kept from one object to the next; those that are larger are few.
 constexpr uint64_t kScratchBytes = 64 << 20;
 
@@ -36,7 +36,7 @@ void SsdScrubber::start(uint64_t bytes_per_second, bool forever, int64_t now_ns)
 bool SsdScrubber::step(int64_t now_ns) {
   if (!status_.running || reading_ || now_ns < next_at_ns_) return false;
   const uint32_t end = cache_->store().tree().end_of_nodes();
-  for (uint32_t i = 0; i < kNodesPerStep; ++i) {
+  for (uint32_t i = 0; i < kScrubbedNodesPerStep; ++i) {
     if (next_node_ >= end) {
       ++status_.passes;
       next_node_ = 0;

@@ -6,9 +6,9 @@ namespace quire::tiering {
 
 namespace {
 
-constexpr uint32_t kEvictionsPerStep = 64;
-constexpr uint64_t kFreeingSlotsEnough = 4096;  // the committer has work for some batches
-constexpr int64_t kRetryNs = 60'000'000'000;
+constexpr uint32_t kShrinkEvictionsPerStep = 64;
+constexpr uint64_t kShrinkFreeingSlotsEnough = 4096;  // the committer has work for some batches
+constexpr int64_t kShrinkRetryNs = 60'000'000'000;
 
 }  // namespace
 
@@ -21,9 +21,9 @@ bool SsdShrinker::step() {
 
 bool SsdShrinker::evict() {
   if (!parts_.space->is_over_capacity()) return false;
-  if (parts_.space->usage().freeing_slots >= kFreeingSlotsEnough) return false;
+  if (parts_.space->usage().freeing_slots >= kShrinkFreeingSlotsEnough) return false;
   uint32_t evicted = 0;
-  while (evicted < kEvictionsPerStep && parts_.space->is_over_capacity() &&
+  while (evicted < kShrinkEvictionsPerStep && parts_.space->is_over_capacity() &&
          parts_.committer->evict_one()) {
     ++evicted;
   }
@@ -60,7 +60,7 @@ void SsdShrinker::finish_hole(int error) {
     blocked_by_.clear();
     return;
   }
-  retry_at_ns_ = parts_.clock->now_ns() + kRetryNs;
+  retry_at_ns_ = parts_.clock->now_ns() + kShrinkRetryNs;
   blocked_by_ = "the file system takes no blocks back: " + std::string(std::strerror(error));
 }
 

@@ -19,7 +19,7 @@ namespace {
 constexpr uint64_t kMaxEncodedBytes = 16 << 20;  // of an object: what is larger is stored as it is
 constexpr size_t kMaxMisfits = 1 << 12;          // remembered: beyond it they are tried encoded
 
-Errc code_of(ObjectState state) {
+Errc write_code(ObjectState state) {
   switch (state) {
     case ObjectState::kCorrupt:
       return Errc::kCorrupt;
@@ -312,7 +312,7 @@ void SsdWriter::on_settled(Transfer& transfer) {
   const bool misfit =
       good < transfer.object_count && transfer.objects[good].state == ObjectState::kTooLarge;
   for (uint32_t i = transfer.object_count; i > good; --i) {
-    const Errc code = code_of(transfer.objects[i - 1].state);
+    const Errc code = write_code(transfer.objects[i - 1].state);
     tell(transfer, i - 1, 1, misfit && code != Errc::kCorrupt ? Errc::kBusy : code);
   }
   if (misfit) {
