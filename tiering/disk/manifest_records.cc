@@ -183,7 +183,7 @@ std::string truncation_value(uint32_t left) {
 
 std::optional<std::pair<std::string, std::string>> parse_epoch_key(std::string_view key) {
   const size_t zero = key.find('\0');
-  if (zero == std::string_view::npos) return {};
+  if (!key.starts_with(kEpochPrefix) || zero == std::string_view::npos) return {};
   const std::string_view domain = key.substr(1, zero - 1);
   const std::string_view namespace_name = key.substr(zero + 1);
   const size_t end = std::min(namespace_name.find('\0'), namespace_name.size());
@@ -204,6 +204,7 @@ std::optional<uint64_t> parse_epoch_value(std::string_view value) {
 }
 
 std::optional<RootRecord> parse_root(std::string_view key, std::string_view value) {
+  if (!key.starts_with(kRootPrefix)) return {};
   RootRecord root;
   RecordReader key_reader(key.substr(1));
   root.id = key_reader.get_big_endian();
