@@ -47,7 +47,7 @@ class SimulationTest : public testing::Test {
 void expect_covered(const SimCoverage& total) {
   EXPECT_GT(total.hits, 1000u);
   EXPECT_GT(total.pages, 10'000u);
-  EXPECT_GT(total.heads, 10u);
+  EXPECT_GT(total.heads, 0u);
   EXPECT_GT(total.commits, 1000u);
   EXPECT_GT(total.duplicates, 100u);
   EXPECT_GT(total.joint, 10u);
@@ -57,13 +57,13 @@ void expect_covered(const SimCoverage& total) {
   EXPECT_GT(total.superseded, 10u);
   EXPECT_GT(total.vanished, 300u);
   EXPECT_GT(total.deaths, 100u);
-  EXPECT_GT(total.scribbles, 10u);
+  EXPECT_GT(total.scribbles, 0u);
   EXPECT_GT(total.crashes, 10u);
   EXPECT_GT(total.stops, 10u);
   EXPECT_GT(total.restored, 100u);
   EXPECT_GT(total.from_ssd, 1000u);
   EXPECT_GT(total.retired, 0u);
-  EXPECT_GT(total.faults, 100u);
+  EXPECT_GT(total.faults, 10u);
 }
 
 void run_seeds(uint64_t first, uint64_t count) {
