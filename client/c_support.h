@@ -206,6 +206,17 @@ inline model::Completion from_c(const quire_completion& given) {
   return completion;
 }
 
+// What a polled completion brought: `take_one(session, request, completion)` fills `out`.
+template <typename T, typename Take>
+quire_status take(quire_session* handle, const quire_completion* completion, const T* out,
+                  Take take_one) {
+  return call(handle, [&](Session& session) -> model::Result<void> {
+    if (completion == nullptr) return null_argument();
+    QUIRE_TRY(check_result(out));
+    return take_one(session, completion->request, from_c(*completion));
+  });
+}
+
 inline std::string_view text_or(const char* text, std::string_view fallback) {
   return text == nullptr ? fallback : std::string_view(text);
 }

@@ -19,8 +19,10 @@ using quire::client::read_options;
 using quire::client::Resumed;
 using quire::client::Session;
 using quire::client::submit;
+using quire::client::take;
 using quire::client::write_list;
 using quire::client::write_result;
+using quire::model::Completion;
 using quire::model::Hash256;
 using quire::model::Result;
 
@@ -147,13 +149,12 @@ quire_status quire_submit_positions(quire_session* session, uint32_t prompt_toke
 quire_status quire_take_positions(quire_session* session, const quire_completion* completion,
                                   quire_position* positions, size_t capacity,
                                   quire_positions_result* result) {
-  return call(session, [&](Session& s) -> Result<void> {
-    if (positions == nullptr) return null_argument();
-    QUIRE_TRY(check_result(result));
-    const Positions found = QUIRE_TRY(s.take_positions(completion->request, from_c(*completion)));
-    to_c(found, positions, capacity, result);
-    return {};
-  });
+  return take(session, completion, result,
+              [&](Session& s, uint64_t request, const Completion& done) -> Result<void> {
+                if (positions == nullptr) return null_argument();
+                to_c(QUIRE_TRY(s.take_positions(request, done)), positions, capacity, result);
+                return {};
+              });
 }
 
 quire_status quire_locate(quire_session* session, uint32_t tokens, quire_locate_result* result) {

@@ -8,14 +8,15 @@ namespace {
 
 using quire::client::call;
 using quire::client::check_result;
-using quire::client::from_c;
 using quire::client::LoadedRuns;
 using quire::client::LoadOptions;
 using quire::client::RunView;
 using quire::client::Session;
 using quire::client::submit;
+using quire::client::take;
 using quire::client::to_load_options;
 using quire::client::write_result;
+using quire::model::Completion;
 using quire::model::Result;
 
 // Views go to C as they are.
@@ -71,9 +72,9 @@ quire_status quire_submit_load_runs(quire_session* session, uint64_t lease,
 
 quire_status quire_take_runs(quire_session* session, const quire_completion* completion,
                              quire_runs* runs) {
-  return call(session, [&](Session& s) -> Result<void> {
-    QUIRE_TRY(check_result(runs));
-    write_result(to_c(QUIRE_TRY(s.take_runs(completion->request, from_c(*completion)))), runs);
-    return {};
-  });
+  return take(session, completion, runs,
+              [&](Session& s, uint64_t request, const Completion& done) -> Result<void> {
+                write_result(to_c(QUIRE_TRY(s.take_runs(request, done))), runs);
+                return {};
+              });
 }

@@ -22,6 +22,7 @@ using quire::client::PageView;
 using quire::client::read_options;
 using quire::client::Session;
 using quire::client::submit;
+using quire::client::take;
 using quire::client::to_load_options;
 using quire::client::write_result;
 using quire::model::Completion;
@@ -340,20 +341,20 @@ quire_status quire_completion_commit(const quire_completion* completion,
 
 quire_status quire_take_fill(quire_session* session, const quire_completion* completion,
                              quire_fill* fill) {
-  return call(session, [&](Session& s) -> Result<void> {
-    QUIRE_TRY(check_result(fill));
-    write_result(to_c(QUIRE_TRY(s.take_fill(completion->request, from_c(*completion)))), fill);
-    return {};
-  });
+  return take(session, completion, fill,
+              [&](Session& s, uint64_t request, const Completion& done) -> Result<void> {
+                write_result(to_c(QUIRE_TRY(s.take_fill(request, done))), fill);
+                return {};
+              });
 }
 
 quire_status quire_take_pages(quire_session* session, const quire_completion* completion,
                               quire_pages* pages) {
-  return call(session, [&](Session& s) -> Result<void> {
-    QUIRE_TRY(check_result(pages));
-    write_result(to_c(QUIRE_TRY(s.take_pages(completion->request, from_c(*completion)))), pages);
-    return {};
-  });
+  return take(session, completion, pages,
+              [&](Session& s, uint64_t request, const Completion& done) -> Result<void> {
+                write_result(to_c(QUIRE_TRY(s.take_pages(request, done))), pages);
+                return {};
+              });
 }
 
 quire_status quire_pages_so_far(quire_session* session, uint64_t request, quire_pages* pages) {

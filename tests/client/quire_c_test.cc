@@ -162,6 +162,20 @@ TEST_F(QuireC, ALoadIsToldAsRunsToo) {
   EXPECT_EQ(runs.page_count, 4u);
 }
 
+TEST_F(QuireC, TakingOfNoCompletionIsRefused) {
+  open_handle();
+  quire_fill fill = {.size = sizeof fill};
+  quire_pages pages = {.size = sizeof pages};
+  quire_runs runs = {.size = sizeof runs};
+  quire_position position{};
+  quire_positions_result found = {.size = sizeof found};
+  EXPECT_EQ(quire_take_fill(session_handle_, nullptr, &fill), QUIRE_INVALID_ARGUMENT);
+  EXPECT_EQ(quire_take_pages(session_handle_, nullptr, &pages), QUIRE_INVALID_ARGUMENT);
+  EXPECT_EQ(quire_take_runs(session_handle_, nullptr, &runs), QUIRE_INVALID_ARGUMENT);
+  EXPECT_EQ(quire_take_positions(session_handle_, nullptr, &position, 1, &found),
+            QUIRE_INVALID_ARGUMENT);
+}
+
 TEST_F(QuireC, ACutLoadGivesItsHeadAndWhy) {
   open_handle();
   store_spans(2);
