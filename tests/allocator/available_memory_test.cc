@@ -9,7 +9,7 @@
 
 #include "model/check.h"
 
-namespace quire::allocator {
+namespace quire::allocator::available_memory_test {
 namespace {
 
 constexpr uint64_t kMiB = 1 << 20;
@@ -106,4 +106,4 @@ TEST_F(AvailableMemory, LimitBelowWhatIsHeldIsNoRoom) {
 }
 
 }  // namespace
-}  // namespace quire::allocator
+}  // namespace quire::allocator::available_memory_test

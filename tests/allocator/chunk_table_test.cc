@@ -4,7 +4,7 @@
 
 #include <vector>
 
-namespace quire::allocator {
+namespace quire::allocator::chunk_table_test {
 namespace {
 
 using List = ChunkList<&ChunkRecord::partial>;
@@ -78,4 +78,4 @@ TEST(ChunkList, IsFirstInFirstOutAndAnyMemberCanLeave) {
 }
 
 }  // namespace
-}  // namespace quire::allocator
+}  // namespace quire::allocator::chunk_table_test

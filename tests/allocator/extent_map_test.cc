@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-namespace quire::allocator {
+namespace quire::allocator::extent_map_test {
 namespace {
 
 TEST(ExtentMap, StartsAsOneFreeRun) {
@@ -109,4 +109,4 @@ RC_GTEST_PROP(ExtentMap, AgreesWithAPlainArray, ()) {
 }
 
 }  // namespace
-}  // namespace quire::allocator
+}  // namespace quire::allocator::extent_map_test

@@ -4,7 +4,7 @@
 
 #include <utility>
 
-namespace quire::allocator {
+namespace quire::allocator::flat_array_test {
 namespace {
 
 TEST(FlatArray, ReservesMoreThanTheMachineHasAndHoldsNothing) {
@@ -59,4 +59,4 @@ TEST(ReservedMemory, AddressSpaceShortageIsAnError) {
 }
 
 }  // namespace
-}  // namespace quire::allocator
+}  // namespace quire::allocator::flat_array_test

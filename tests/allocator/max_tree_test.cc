@@ -5,7 +5,7 @@
 
 #include <vector>
 
-namespace quire::allocator {
+namespace quire::allocator::max_tree_test {
 namespace {
 
 TEST(MaxTree, EmptyFindsNothing) {
@@ -40,4 +40,4 @@ RC_GTEST_PROP(MaxTree, AgreesWithAScan, (const std::vector<std::pair<uint8_t, ui
 }
 
 }  // namespace
-}  // namespace quire::allocator
+}  // namespace quire::allocator::max_tree_test

@@ -4,7 +4,7 @@
 
 #include "tests/allocator/pool_fixture.h"
 
-namespace quire::allocator {
+namespace quire::allocator::memory_events_test {
 namespace {
 
 using model::DomainId;
@@ -74,4 +74,4 @@ TEST(PoolEvents, SegmentThatCameIsToldOnce) {
 }
 
 }  // namespace
-}  // namespace quire::allocator
+}  // namespace quire::allocator::memory_events_test

@@ -12,7 +12,7 @@
 
 #include "tests/allocator/pool_fixture.h"
 
-namespace quire::allocator {
+namespace quire::allocator::pool_model_test {
 namespace {
 
 using model::DomainId;
@@ -208,4 +208,4 @@ TEST_P(PoolModelTest, AgreesWithAPlainMap) {
 INSTANTIATE_TEST_SUITE_P(Seeds, PoolModelTest, testing::Range(1u, 9u));
 
 }  // namespace
-}  // namespace quire::allocator
+}  // namespace quire::allocator::pool_model_test

@@ -8,7 +8,7 @@
 
 #include "tests/allocator/pool_fixture.h"
 
-namespace quire::allocator {
+namespace quire::allocator::pool_test {
 namespace {
 
 using model::DomainId;
@@ -401,4 +401,4 @@ TEST_F(PoolTest, FreeingTwiceIsABug) {
 }
 
 }  // namespace
-}  // namespace quire::allocator
+}  // namespace quire::allocator::pool_test

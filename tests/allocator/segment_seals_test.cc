@@ -17,7 +17,7 @@
 #define F_SEAL_EXEC 0x0020
 #endif
 
-namespace quire::allocator {
+namespace quire::allocator::segment_seals_test {
 namespace {
 
 constexpr uint64_t kBytes = 4 << 20;
@@ -129,4 +129,4 @@ TEST(SegmentSeals, RefuseEverythingFromAnotherUser) {
 }
 
 }  // namespace
-}  // namespace quire::allocator
+}  // namespace quire::allocator::segment_seals_test

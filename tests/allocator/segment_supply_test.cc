@@ -15,7 +15,7 @@
 #include "tests/allocator/supply_probe.h"
 #include "tests/support/patience.h"
 
-namespace quire::allocator {
+namespace quire::allocator::segment_supply_test {
 namespace {
 
 constexpr uint64_t kMiB = 1 << 20;
@@ -225,4 +225,4 @@ TEST(SegmentSupply, ChurnFromTheCoreLosesNoSegment) {
 }
 
 }  // namespace
-}  // namespace quire::allocator
+}  // namespace quire::allocator::segment_supply_test

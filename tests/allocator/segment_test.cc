@@ -13,7 +13,7 @@
 #include "allocator/available_memory.h"
 #include "tests/allocator/machine_limits.h"
 
-namespace quire::allocator {
+namespace quire::allocator::segment_test {
 namespace {
 
 using model::Errc;
@@ -176,4 +176,4 @@ TEST(HugePages, NamesRoundTrip) {
 }
 
 }  // namespace
-}  // namespace quire::allocator
+}  // namespace quire::allocator::segment_test

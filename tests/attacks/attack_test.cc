@@ -5,7 +5,7 @@
 
 #include "tests/attacks/attack_field.h"
 
-namespace quire::tests {
+namespace quire::tests::attack_test {
 
 namespace {
 
@@ -37,4 +37,4 @@ TEST_P(AttackTest, Law06_NeighbourOfAnotherUidNoticesNothing) {
 INSTANTIATE_TEST_SUITE_P(All, AttackTest, testing::ValuesIn(all_attacks()),
                          [](const auto& test) { return std::string(test.param.name); });
 
-}  // namespace quire::tests
+}  // namespace quire::tests::attack_test

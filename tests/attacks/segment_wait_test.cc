@@ -10,7 +10,7 @@
 #include "tests/support/small_layout.h"
 #include "tests/support/writer.h"
 
-namespace quire::tests {
+namespace quire::tests::segment_wait_test {
 
 using client::Client;
 using client::Session;
@@ -92,4 +92,4 @@ TEST(SegmentWait, Law06_OnlyWhoWantsItWaitsForAClientThatDoesNotUnmap) {
   EXPECT_EQ(asker.wait(), 0);
 }
 
-}  // namespace quire::tests
+}  // namespace quire::tests::segment_wait_test

@@ -5,7 +5,7 @@
 #include "cache/accounts/account_table.h"
 #include "cache/accounts/tenant_table.h"
 
-namespace quire::cache {
+namespace quire::cache::accounts_test {
 namespace {
 
 using model::DomainId;
@@ -73,4 +73,4 @@ TEST(Reservation, GoesWithItsHolderAndIsNeverGivenBackTwice) {
 }
 
 }  // namespace
-}  // namespace quire::cache
+}  // namespace quire::cache::accounts_test

@@ -9,7 +9,7 @@
 
 #include "tests/cache/store_rig.h"
 
-namespace quire::cache {
+namespace quire::cache::below_search_test {
 namespace {
 
 using model::NodeId;
@@ -217,4 +217,4 @@ TEST(HoleTable, TellsTheDepthsOfOneRootDeepestFirst) {
 }
 
 }  // namespace
-}  // namespace quire::cache
+}  // namespace quire::cache::below_search_test

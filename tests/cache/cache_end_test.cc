@@ -8,7 +8,7 @@
 
 #include "tests/cache/store_rig.h"
 
-namespace quire::cache {
+namespace quire::cache::cache_end_test {
 namespace {
 
 TEST(CacheEnd, LeasesThatAreHeldGoBeforeTheTree) {
@@ -47,4 +47,4 @@ TEST(CacheEnd, FillsThatAreOpenGoBeforeThePool) {
 }
 
 }  // namespace
-}  // namespace quire::cache
+}  // namespace quire::cache::cache_end_test

@@ -8,7 +8,7 @@
 #include <random>
 #include <vector>
 
-namespace quire::cache {
+namespace quire::cache::chain_index_test {
 namespace {
 
 using model::Hash256;
@@ -171,4 +171,4 @@ TEST(ChainIndexDeathTest, InsertBeyondTheBoundIsABug) {
 }
 
 }  // namespace
-}  // namespace quire::cache
+}  // namespace quire::cache::chain_index_test

@@ -10,7 +10,7 @@
 #include "tests/cache/store_rig.h"
 #include "tests/support/tree_inspector.h"
 
-namespace quire::cache {
+namespace quire::cache::checkpoint_search_test {
 namespace {
 
 using model::NodeId;
@@ -114,4 +114,4 @@ TEST_F(CheckpointSearchTest, BranchIsSeenAtOnceAmongManyCheckpoints) {
 }
 
 }  // namespace
-}  // namespace quire::cache
+}  // namespace quire::cache::checkpoint_search_test

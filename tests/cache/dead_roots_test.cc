@@ -4,7 +4,7 @@
 
 #include "tests/cache/store_rig.h"
 
-namespace quire::cache {
+namespace quire::cache::dead_roots_test {
 namespace {
 
 using model::NodeId;
@@ -96,4 +96,4 @@ TEST_F(DeadRoots, EmptyRootIsForgottenWithItsLastNode) {
 }
 
 }  // namespace
-}  // namespace quire::cache
+}  // namespace quire::cache::dead_roots_test

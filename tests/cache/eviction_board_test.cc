@@ -9,7 +9,7 @@
 
 #include "tests/cache/store_rig.h"
 
-namespace quire::cache {
+namespace quire::cache::eviction_board_test {
 namespace {
 
 using model::DomainId;
@@ -192,4 +192,4 @@ TEST(EvictionBoard, CandidatesSurviveSwitchesUnderWork) {
 }
 
 }  // namespace
-}  // namespace quire::cache
+}  // namespace quire::cache::eviction_board_test

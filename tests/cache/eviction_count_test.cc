@@ -3,7 +3,7 @@
 
 #include "tests/cache/store_rig.h"
 
-namespace quire::cache {
+namespace quire::cache::eviction_count_test {
 namespace {
 
 using model::SlotId;
@@ -55,4 +55,4 @@ TEST(EvictionCount, OneAllocationEvictsABoundedNumber) {
 }
 
 }  // namespace
-}  // namespace quire::cache
+}  // namespace quire::cache::eviction_count_test

@@ -4,7 +4,7 @@
 
 #include "tests/cache/policy_rig.h"
 
-namespace quire::cache {
+namespace quire::cache::history_test {
 namespace {
 
 model::Hash256 key(uint32_t number) { return PolicyRig::key(number); }
@@ -56,4 +56,4 @@ TEST(History, RemembersMoreOfALargerTier) {
 }
 
 }  // namespace
-}  // namespace quire::cache
+}  // namespace quire::cache::history_test

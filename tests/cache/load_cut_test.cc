@@ -7,7 +7,7 @@
 
 #include "tests/cache/store_rig.h"
 
-namespace quire::cache {
+namespace quire::cache::load_cut_test {
 namespace {
 
 using model::NodeId;
@@ -123,4 +123,4 @@ TEST_F(LoadCut, Law09_WithoutTheSsdAHitEndsWhereRamDoes) {
 }
 
 }  // namespace
-}  // namespace quire::cache
+}  // namespace quire::cache::load_cut_test

@@ -8,7 +8,7 @@
 #include "tests/cache/store_rig.h"
 #include "tests/support/run_pages.h"
 
-namespace quire::cache {
+namespace quire::cache::load_form_test {
 namespace {
 
 using model::Errc;
@@ -233,4 +233,4 @@ TEST_F(LoadFormTest, ARunEndsWhereGenerationsDiffer) {
 }
 
 }  // namespace
-}  // namespace quire::cache
+}  // namespace quire::cache::load_form_test

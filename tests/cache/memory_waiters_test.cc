@@ -8,7 +8,7 @@
 
 #include "tests/cache/store_rig.h"
 
-namespace quire::cache {
+namespace quire::cache::memory_waiters_test {
 namespace {
 
 using allocator::MemoryEvents;
@@ -145,4 +145,4 @@ TEST_F(MemoryWaitersTest, AgreesWithAPlainModel) {
 }
 
 }  // namespace
-}  // namespace quire::cache
+}  // namespace quire::cache::memory_waiters_test

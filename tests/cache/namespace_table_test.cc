@@ -6,7 +6,7 @@
 
 #include "tests/cache/store_rig.h"
 
-namespace quire::cache {
+namespace quire::cache::namespace_table_test {
 namespace {
 
 using model::DomainId;
@@ -182,4 +182,4 @@ TEST(LayoutTable, Law10_PlaceOfALayoutThatNobodyHoldsIsTaken) {
 }
 
 }  // namespace
-}  // namespace quire::cache
+}  // namespace quire::cache::namespace_table_test

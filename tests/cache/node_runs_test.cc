@@ -5,7 +5,7 @@
 #include <random>
 #include <set>
 
-namespace quire::cache {
+namespace quire::cache::node_runs_test {
 namespace {
 
 using model::NodeId;
@@ -90,4 +90,4 @@ TEST(NodeRuns, BehavesLikeASet) {
 }
 
 }  // namespace
-}  // namespace quire::cache
+}  // namespace quire::cache::node_runs_test

@@ -5,7 +5,7 @@
 
 #include "tests/cache/store_rig.h"
 
-namespace quire::cache {
+namespace quire::cache::object_writer_test {
 namespace {
 
 constexpr uint32_t kSpans = 900;  // of two units, one page each
@@ -415,4 +415,4 @@ TEST(FillTable, Law06_DomainGetsNoMoreThanItLeavesFree) {
 }
 
 }  // namespace
-}  // namespace quire::cache
+}  // namespace quire::cache::object_writer_test

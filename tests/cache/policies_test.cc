@@ -11,7 +11,7 @@
 
 #include "tests/cache/policy_rig.h"
 
-namespace quire::cache {
+namespace quire::cache::policies_test {
 namespace {
 
 class EveryPolicy : public testing::TestWithParam<NamedPolicy> {};
@@ -253,4 +253,4 @@ TEST(Arc, TargetFollowsWhatComesBack) {
 }
 
 }  // namespace
-}  // namespace quire::cache
+}  // namespace quire::cache::policies_test

@@ -12,7 +12,7 @@
 
 #include "tests/cache/store_rig.h"
 
-namespace quire::cache {
+namespace quire::cache::positions_test {
 namespace {
 
 using model::NodeId;
@@ -214,4 +214,4 @@ TEST(Positions, Law10_ASearchThatIsSpentSaysSo) {
 }
 
 }  // namespace
-}  // namespace quire::cache
+}  // namespace quire::cache::positions_test

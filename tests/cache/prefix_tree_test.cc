@@ -10,7 +10,7 @@
 
 #include "tests/support/tree_inspector.h"
 
-namespace quire::cache {
+namespace quire::cache::prefix_tree_test {
 namespace {
 
 using model::Hash256;
@@ -283,4 +283,4 @@ TEST(PrefixTree, BehavesLikeAMapOfParents) {
 }
 
 }  // namespace
-}  // namespace quire::cache
+}  // namespace quire::cache::prefix_tree_test

@@ -7,7 +7,7 @@
 
 #include "tests/cache/store_rig.h"
 
-namespace quire::cache {
+namespace quire::cache::presence_test {
 namespace {
 
 using model::NodeId;
@@ -379,4 +379,4 @@ TEST(Presence, RandomMovesAgreeWithPlainRecords) {
 }
 
 }  // namespace
-}  // namespace quire::cache
+}  // namespace quire::cache::presence_test

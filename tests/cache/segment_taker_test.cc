@@ -10,7 +10,7 @@
 #include "tests/cache/store_rig.h"
 #include "tests/support/patience.h"
 
-namespace quire::cache {
+namespace quire::cache::segment_taker_test {
 namespace {
 
 using allocator::SegmentSupply;
@@ -304,4 +304,4 @@ TEST(SegmentTaker, WhereNoneCanBeMadeNoneIsTaken) {
   EXPECT_LE(domains.evictions(), kSpansOfSegment);
 }
 
-}  // namespace quire::cache
+}  // namespace quire::cache::segment_taker_test

@@ -4,7 +4,7 @@
 
 #include "tests/cache/store_rig.h"
 
-namespace quire::cache {
+namespace quire::cache::slot_set_test {
 namespace {
 
 using model::FillKind;
@@ -101,4 +101,4 @@ TEST_F(SlotSetTest, ZeroBytesAreAnEmptyOne) {
 }
 
 }  // namespace
-}  // namespace quire::cache
+}  // namespace quire::cache::slot_set_test

@@ -12,7 +12,7 @@
 #include "tests/client/client_fixture.h"
 #include "tests/support/patience.h"
 
-namespace quire::client {
+namespace quire::client::client_failure_test {
 namespace {
 
 using model::Completion;
@@ -311,4 +311,4 @@ TEST_F(ClientFailure, AForkedChildGetsForkedAndLeavesTheParentAlone) {
 }
 
 }  // namespace
-}  // namespace quire::client
+}  // namespace quire::client::client_failure_test

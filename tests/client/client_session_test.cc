@@ -7,7 +7,7 @@
 #include "tests/client/client_fixture.h"
 #include "tests/support/patience.h"
 
-namespace quire::client {
+namespace quire::client::client_session_test {
 namespace {
 
 using model::Completion;
@@ -330,4 +330,4 @@ TEST_F(ClientSession, ANameThatIsTooLongIsNamed) {
 }
 
 }  // namespace
-}  // namespace quire::client
+}  // namespace quire::client::client_session_test

@@ -10,7 +10,7 @@
 #include <cstring>
 #include <thread>
 
-namespace quire::client {
+namespace quire::client::frame_socket_test {
 namespace {
 
 using model::Errc;
@@ -194,4 +194,4 @@ TEST(FrameSocketConnect, RefusesAPathTooLongForASocket) {
 }
 
 }  // namespace
-}  // namespace quire::client
+}  // namespace quire::client::frame_socket_test

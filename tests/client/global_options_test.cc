@@ -8,7 +8,7 @@
 #include "client/quirectl/daemon_command.h"
 #include "tests/client/client_fixture.h"
 
-namespace quire::client {
+namespace quire::client::global_options_test {
 namespace {
 
 struct Ran {
@@ -118,4 +118,4 @@ TEST_F(GlobalOptions, AnOutputThatAVerbDoesNotHaveIsAWrongUsage) {
 }
 
 }  // namespace
-}  // namespace quire::client
+}  // namespace quire::client::global_options_test

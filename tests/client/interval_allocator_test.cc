@@ -5,7 +5,7 @@
 #include <map>
 #include <random>
 
-namespace quire::client {
+namespace quire::client::interval_allocator_test {
 namespace {
 
 TEST(IntervalAllocator, RoundsLengthsUpToTheAlignment) {
@@ -86,4 +86,4 @@ TEST(IntervalAllocatorDeathTest, SecondFreeIsABug) {
 }
 
 }  // namespace
-}  // namespace quire::client
+}  // namespace quire::client::interval_allocator_test

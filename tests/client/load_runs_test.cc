@@ -6,7 +6,7 @@
 #include "tests/client/client_fixture.h"
 #include "tests/support/patience.h"
 
-namespace quire::client {
+namespace quire::client::load_runs_test {
 namespace {
 
 using model::Completion;
@@ -142,4 +142,4 @@ TEST_F(LoadRuns, GiveTheirRoomBackAlsoWhenNobodyTookThem) {
 }
 
 }  // namespace
-}  // namespace quire::client
+}  // namespace quire::client::load_runs_test

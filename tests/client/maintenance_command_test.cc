@@ -8,7 +8,7 @@
 #include "client/quirectl/daemon_command.h"
 #include "tests/client/client_fixture.h"
 
-namespace quire::client {
+namespace quire::client::maintenance_command_test {
 namespace {
 
 class MaintenanceCommand : public ClientFixture {
@@ -173,4 +173,4 @@ TEST_F(RebuildCommand, IsSearchedForInThePath) {
 }
 
 }  // namespace
-}  // namespace quire::client
+}  // namespace quire::client::maintenance_command_test

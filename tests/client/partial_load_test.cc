@@ -3,7 +3,7 @@
 #include "tests/client/client_fixture.h"
 #include "tests/support/patience.h"
 
-namespace quire::client {
+namespace quire::client::partial_load_test {
 namespace {
 
 using model::Completion;
@@ -258,4 +258,4 @@ TEST_F(PartialLoad, TheCostCurveGoesOutAndTheCutComesBack) {
 }
 
 }  // namespace
-}  // namespace quire::client
+}  // namespace quire::client::partial_load_test

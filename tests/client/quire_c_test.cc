@@ -7,7 +7,7 @@
 #include "model/layout_toml.h"
 #include "tests/client/client_fixture.h"
 
-namespace quire::client {
+namespace quire::client::quire_c_test {
 namespace {
 
 class QuireC : public ClientFixture {
@@ -530,4 +530,4 @@ TEST_F(QuireC, StatusIsTextToBeFreed) {
 }
 
 }  // namespace
-}  // namespace quire::client
+}  // namespace quire::client::quire_c_test

@@ -7,7 +7,7 @@
 
 #include <set>
 
-namespace quire::client {
+namespace quire::client::segment_map_test {
 namespace {
 
 using model::Errc;
@@ -144,4 +144,4 @@ TEST(SegmentMap, SecondMappingOfASegmentIsDropped) {
 }
 
 }  // namespace
-}  // namespace quire::client
+}  // namespace quire::client::segment_map_test

@@ -15,7 +15,7 @@
 #include "tests/client/fake_session.h"
 #include "tests/support/patience.h"
 
-namespace quire::client {
+namespace quire::client::session_channel_test {
 namespace {
 
 using model::Errc;
@@ -191,4 +191,4 @@ TEST_F(SessionChannelTest, RefusesMissingDescriptorsAndShortMemory) {
 }
 
 }  // namespace
-}  // namespace quire::client
+}  // namespace quire::client::session_channel_test

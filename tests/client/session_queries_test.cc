@@ -5,7 +5,7 @@
 #include "model/chain_hash.h"
 #include "tests/client/client_fixture.h"
 
-namespace quire::client {
+namespace quire::client::session_queries_test {
 namespace {
 
 using model::Errc;
@@ -158,4 +158,4 @@ TEST_F(SessionQueries, PagesAreFoundByTheirSegmentAndOffset) {
 }
 
 }  // namespace
-}  // namespace quire::client
+}  // namespace quire::client::session_queries_test

@@ -7,7 +7,7 @@
 #include "client/quirectl/daemon_command.h"
 #include "tests/client/client_fixture.h"
 
-namespace quire::client {
+namespace quire::client::status_output_test {
 namespace {
 
 TEST(StatusOutput, ShowsEveryKeyWithNestedObjectsIndented) {
@@ -103,4 +103,4 @@ TEST_F(DaemonCommand, StatusAsJsonIsTheDaemonsText) {
 }
 
 }  // namespace
-}  // namespace quire::client
+}  // namespace quire::client::status_output_test

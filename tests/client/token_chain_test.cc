@@ -7,7 +7,7 @@
 
 #include "model/chain_hash.h"
 
-namespace quire::client {
+namespace quire::client::token_chain_test {
 namespace {
 
 using model::Errc;
@@ -154,4 +154,4 @@ TEST(TokenChain, Law10_KeysThatHaveNotEndedAreBounded) {
 }
 
 }  // namespace
-}  // namespace quire::client
+}  // namespace quire::client::token_chain_test

@@ -8,7 +8,7 @@
 #include "tests/reference/decoder_fixture.h"
 #include "tests/support/test_daemon.h"
 
-namespace quire::tests {
+namespace quire::tests::resume_test {
 
 using client::ReferenceRun;
 using client::RunOptions;
@@ -160,4 +160,4 @@ TEST_F(Resume, BranchPointIsHitByTheThirdSession) {
   EXPECT_TRUE(same_bits(third.logits, cold_at_end_));
 }
 
-}  // namespace quire::tests
+}  // namespace quire::tests::resume_test

@@ -22,7 +22,7 @@ void* operator new(size_t bytes) {
 void operator delete(void* memory) noexcept { std::free(memory); }
 void operator delete(void* memory, size_t) noexcept { std::free(memory); }
 
-namespace quire::tests {
+namespace quire::tests::allocation_test {
 
 namespace {
 
@@ -77,4 +77,4 @@ TEST(HotPath, TheCounterCounts) {
   EXPECT_GT(core_allocations(daemon) - before, 0u);
 }
 
-}  // namespace quire::tests
+}  // namespace quire::tests::allocation_test

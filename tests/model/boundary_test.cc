@@ -6,7 +6,7 @@
 
 #include "tests/model/model_fixtures.h"
 
-namespace quire::model {
+namespace quire::model::boundary_test {
 namespace {
 
 using enum CheckpointReason;
@@ -192,4 +192,4 @@ TEST(Boundary, WantedAreAscendingUnitsInsideTheRangeAndHoldTheTurnEnd) {
 }
 
 }  // namespace
-}  // namespace quire::model
+}  // namespace quire::model::boundary_test

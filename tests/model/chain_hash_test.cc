@@ -7,7 +7,7 @@
 #include <numeric>
 #include <string>
 
-namespace quire::model {
+namespace quire::model::chain_hash_test {
 namespace {
 
 // SHA-256 by the other interface of the library.
@@ -162,4 +162,4 @@ TEST(ChainHash, RootOfKnownPartsIsGolden) {
 }
 
 }  // namespace
-}  // namespace quire::model
+}  // namespace quire::model::chain_hash_test

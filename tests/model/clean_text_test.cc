@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace quire::model {
+namespace quire::model::clean_text_test {
 namespace {
 
 TEST(CleanText, PlainAndUnicodeNamesAreClean) {
@@ -42,4 +42,4 @@ TEST(CleanText, RefusalNamesTheFieldAndNotItsText) {
 }
 
 }  // namespace
-}  // namespace quire::model
+}  // namespace quire::model::clean_text_test

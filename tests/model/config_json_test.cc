@@ -4,7 +4,7 @@
 
 #include "tests/model/model_fixtures.h"
 
-namespace quire::client {
+namespace quire::client::config_json_test {
 namespace {
 
 using model::Errc;
@@ -204,4 +204,4 @@ TEST(ConfigJson, MissingFileIsAnIoError) {
 }
 
 }  // namespace
-}  // namespace quire::client
+}  // namespace quire::client::config_json_test

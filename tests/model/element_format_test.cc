@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace quire::model {
+namespace quire::model::element_format_test {
 namespace {
 
 TEST(ElementFormat, NamesRoundTrip) {
@@ -19,4 +19,4 @@ TEST(ElementFormat, UnknownValuesAndNamesHaveNoPartner) {
 }
 
 }  // namespace
-}  // namespace quire::model
+}  // namespace quire::model::element_format_test

@@ -4,7 +4,7 @@
 
 #include "tests/model/model_fixtures.h"
 
-namespace quire::model {
+namespace quire::model::engine_pages_test {
 namespace {
 
 std::vector<EngineGroup> groups_of(const std::string& config, IndexerFormat indexer) {
@@ -84,4 +84,4 @@ TEST(EnginePages, CheckpointNeedsTheWindowOneCsaStatePageAndNoHcaState) {
 }
 
 }  // namespace
-}  // namespace quire::model
+}  // namespace quire::model::engine_pages_test

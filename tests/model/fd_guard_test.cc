@@ -5,7 +5,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-namespace quire::model {
+namespace quire::model::fd_guard_test {
 namespace {
 
 bool is_open(int fd) { return ::fcntl(fd, F_GETFD) != -1; }
@@ -84,4 +84,4 @@ TEST(Mapping, FailuresAreIoErrors) {
 }
 
 }  // namespace
-}  // namespace quire::model
+}  // namespace quire::model::fd_guard_test

@@ -15,7 +15,7 @@
 
 #include "tests/support/patience.h"
 
-namespace quire::model {
+namespace quire::model::helper_thread_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -322,4 +322,4 @@ TEST(HelperThread, GivesWayOnlyWhenAskedTo) {
 }
 
 }  // namespace
-}  // namespace quire::model
+}  // namespace quire::model::helper_thread_test

@@ -7,7 +7,7 @@
 
 #include "tests/model/model_fixtures.h"
 
-namespace quire::model {
+namespace quire::model::kv_bytes_test {
 namespace {
 
 constexpr uint64_t k128K = 131'072;
@@ -226,4 +226,4 @@ TEST(KvBytes, RowsThatAreNotCompleteAreNotCounted) {
 }
 
 }  // namespace
-}  // namespace quire::model
+}  // namespace quire::model::kv_bytes_test

@@ -4,7 +4,7 @@
 #include "model/limits.h"
 #include "tests/model/model_fixtures.h"
 
-namespace quire::model {
+namespace quire::model::layout_codec_test {
 namespace {
 
 std::vector<std::byte> to_bytes(const std::vector<uint8_t>& values) {
@@ -126,4 +126,4 @@ TEST(LayoutCodec, EachFieldIsInTheDigest) {
 }
 
 }  // namespace
-}  // namespace quire::model
+}  // namespace quire::model::layout_codec_test

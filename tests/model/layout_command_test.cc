@@ -9,7 +9,7 @@
 #include "model/layout_toml.h"
 #include "tests/model/model_fixtures.h"
 
-namespace quire::client {
+namespace quire::client::layout_command_test {
 namespace {
 
 struct Outcome {
@@ -137,4 +137,4 @@ TEST(LayoutCommand, WrongUsageIsForTheParser) {
 }
 
 }  // namespace
-}  // namespace quire::client
+}  // namespace quire::client::layout_command_test

@@ -7,7 +7,7 @@
 #include "model/limits.h"
 #include "tests/model/model_fixtures.h"
 
-namespace quire::model {
+namespace quire::model::layout_test {
 namespace {
 
 void expect_invalid(const Layout& layout, const std::string& named) {
@@ -171,4 +171,4 @@ TEST(Layout, MasksFollowKindAndRule) {
 }
 
 }  // namespace
-}  // namespace quire::model
+}  // namespace quire::model::layout_test

@@ -8,7 +8,7 @@
 
 #include "tests/model/model_fixtures.h"
 
-namespace quire::model {
+namespace quire::model::layout_toml_test {
 namespace {
 
 const std::string kSmall = R"(
@@ -149,4 +149,4 @@ TEST(LayoutToml, HugeFilesAreRefused) {
 }
 
 }  // namespace
-}  // namespace quire::model
+}  // namespace quire::model::layout_toml_test

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-namespace quire::model {
+namespace quire::model::metrics_test {
 namespace {
 
 struct Base {
@@ -114,4 +114,4 @@ TEST(Metrics, QuantileIsOneOfTheSamples) {
 }
 
 }  // namespace
-}  // namespace quire::model
+}  // namespace quire::model::metrics_test

@@ -4,7 +4,7 @@
 
 #include "tests/model/model_fixtures.h"
 
-namespace quire::model {
+namespace quire::model::model_config_test {
 namespace {
 
 Layout layout_of(const std::string& config, LayoutOptions options = {}) {
@@ -409,4 +409,4 @@ TEST(LayoutFromConfig, OptionsThatTheModelCannotHaveAreRefused) {
 }
 
 }  // namespace
-}  // namespace quire::model
+}  // namespace quire::model::model_config_test

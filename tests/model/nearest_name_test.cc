@@ -4,7 +4,7 @@
 
 #include <string>
 
-namespace quire::model {
+namespace quire::model::nearest_name_test {
 namespace {
 
 constexpr std::string_view kKnown[] = {"page_bytes", "window_tokens", "shard"};
@@ -26,4 +26,4 @@ TEST(NearestName, TakesEmptyAndVeryLongNames) {
 }
 
 }  // namespace
-}  // namespace quire::model
+}  // namespace quire::model::nearest_name_test

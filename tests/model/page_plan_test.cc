@@ -4,7 +4,7 @@
 
 #include "tests/model/model_fixtures.h"
 
-namespace quire::model {
+namespace quire::model::page_plan_test {
 namespace {
 
 // append "kv" 4096, window 8192, state 100, append "kv2" 1000.
@@ -97,4 +97,4 @@ TEST(PagePlan, OffsetsAreAlignedDisjointAndInside) {
 }
 
 }  // namespace
-}  // namespace quire::model
+}  // namespace quire::model::page_plan_test

@@ -14,7 +14,7 @@
 #include "model/kv_bytes.h"
 #include "tests/model/model_fixtures.h"
 
-namespace quire::model {
+namespace quire::model::published_configs_test {
 namespace {
 
 const std::string kDirectory = QUIRE_SOURCE_DIR "/tests/model/configs/published/";
@@ -209,4 +209,4 @@ TEST(PublishedConfigs, SchemesOfTheFileHalveTheCache) {
 }
 
 }  // namespace
-}  // namespace quire::model
+}  // namespace quire::model::published_configs_test

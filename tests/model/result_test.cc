@@ -8,7 +8,7 @@
 #include <memory>
 #include <set>
 
-namespace quire::model {
+namespace quire::model::result_test {
 namespace {
 
 Result<int> half(int value) {
@@ -83,4 +83,4 @@ TEST(Errc, ErrnoErrorOfAResourceLimitNamesTheLimit) {
 }
 
 }  // namespace
-}  // namespace quire::model
+}  // namespace quire::model::result_test

@@ -7,7 +7,7 @@
 #include <thread>
 #include <vector>
 
-namespace quire::model {
+namespace quire::model::ring_test {
 namespace {
 
 struct Entry {
@@ -147,4 +147,4 @@ TEST(Ring, TwoThreadsLoseAndTearNothing) {
 }
 
 }  // namespace
-}  // namespace quire::model
+}  // namespace quire::model::ring_test

@@ -6,7 +6,7 @@
 
 #include "model/limits.h"
 
-namespace quire::model {
+namespace quire::model::session_shm_test {
 namespace {
 
 TEST(SessionShm, AlignUp) {
@@ -78,4 +78,4 @@ TEST(SessionShm, TokensAreFoundByTheirTier) {
 }
 
 }  // namespace
-}  // namespace quire::model
+}  // namespace quire::model::session_shm_test

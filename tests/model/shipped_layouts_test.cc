@@ -9,7 +9,7 @@
 #include "model/layout_toml.h"
 #include "tests/model/model_fixtures.h"
 
-namespace quire::model {
+namespace quire::model::shipped_layouts_test {
 namespace {
 
 std::string file_text(const std::string& path) {
@@ -58,4 +58,4 @@ TEST(ShippedLayouts, PagesFitTheSmallestSegment) {
 }
 
 }  // namespace
-}  // namespace quire::model
+}  // namespace quire::model::shipped_layouts_test

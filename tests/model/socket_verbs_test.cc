@@ -5,7 +5,7 @@
 #include <set>
 #include <string>
 
-namespace quire::model {
+namespace quire::model::socket_verbs_test {
 namespace {
 
 TEST(SocketVerbs, EveryFrameOfAClientIsThereOnceAndNoOther) {
@@ -69,4 +69,4 @@ TEST(SocketVerbs, NamesAndHelpAreOfPeople) {
 }
 
 }  // namespace
-}  // namespace quire::model
+}  // namespace quire::model::socket_verbs_test

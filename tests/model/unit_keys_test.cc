@@ -12,7 +12,7 @@
 
 #include "model/chain_hash.h"
 
-namespace quire::model {
+namespace quire::model::unit_keys_test {
 namespace {
 
 UnitKey key(uint32_t first, uint32_t count, std::string_view bytes) {
@@ -138,4 +138,4 @@ TEST(UnitKeys, PiecesGiveTheSameChain) {
 }
 
 }  // namespace
-}  // namespace quire::model
+}  // namespace quire::model::unit_keys_test

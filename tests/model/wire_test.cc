@@ -4,7 +4,7 @@
 
 #include <cstddef>
 
-namespace quire::model {
+namespace quire::model::wire_test {
 namespace {
 
 TEST(Wire, NamesRoundTrip) {
@@ -107,4 +107,4 @@ TEST(Wire, StatusTextWithoutAZeroIsReadToItsEnd) {
 }
 
 }  // namespace
-}  // namespace quire::model
+}  // namespace quire::model::wire_test

@@ -16,7 +16,7 @@
 #include "tests/support/small_layout.h"
 #include "tests/support/writer.h"
 
-namespace quire::tests {
+namespace quire::tests::client_crowd_test {
 
 using model::FdGuard;
 
@@ -196,4 +196,4 @@ TEST(ClientCrowd, Law10_ClientBeyondTheBoundGetsATypedError) {
   EXPECT_TRUE(works_for_newcomers(daemon, 1));
 }
 
-}  // namespace quire::tests
+}  // namespace quire::tests::client_crowd_test

@@ -16,7 +16,7 @@
 #include "tests/support/small_layout.h"
 #include "tests/support/writer.h"
 
-namespace quire::tests {
+namespace quire::tests::client_death_test {
 
 using client::Client;
 using client::Session;
@@ -362,4 +362,4 @@ TEST_F(ClientDeath, Law06_StoppedClientDelaysNobodyAndContinues) {
   expect_freed();
 }
 
-}  // namespace quire::tests
+}  // namespace quire::tests::client_death_test

@@ -10,7 +10,7 @@
 #include "tests/process/daemon_process.h"
 #include "tests/support/small_layout.h"
 
-namespace quire::tests {
+namespace quire::tests::command_line_test {
 
 namespace {
 
@@ -184,4 +184,4 @@ TEST(CClient, LivesWithALayoutWithoutCheckpoints) {
   EXPECT_EQ(output.exit_code, 0) << output.text;
 }
 
-}  // namespace quire::tests
+}  // namespace quire::tests::command_line_test

@@ -13,7 +13,7 @@
 #include "tests/support/small_layout.h"
 #include "tests/support/writer.h"
 
-namespace quire::tests {
+namespace quire::tests::daemon_death_test {
 
 using client::Client;
 using client::Session;
@@ -178,4 +178,4 @@ TEST(DaemonDeath, Law07_ReconnectWaitsForTheSuccessor) {
   EXPECT_EQ(client.wait(), 0);
 }
 
-}  // namespace quire::tests
+}  // namespace quire::tests::daemon_death_test

@@ -11,7 +11,7 @@
 #include "tests/support/small_layout.h"
 #include "tests/support/writer.h"
 
-namespace quire::tests {
+namespace quire::tests::daemon_limits_test {
 
 namespace {
 
@@ -137,4 +137,4 @@ TEST(DaemonLimits, SsdBeyondTheFileSizeLimitIsReadOnlyUntilItIsRaised) {
   std::filesystem::remove_all(path);
 }
 
-}  // namespace quire::tests
+}  // namespace quire::tests::daemon_limits_test

@@ -23,7 +23,7 @@
 #include "tests/support/small_layout.h"
 #include "tests/support/test_daemon.h"
 
-namespace quire::tests {
+namespace quire::tests::daemon_shortage_test {
 
 namespace {
 
@@ -212,4 +212,4 @@ TEST(DaemonShortage, StormWithoutDescriptorsIsLoggedAndWhoIsServedNoticesNothing
   std::filesystem::remove(log);
 }
 
-}  // namespace quire::tests
+}  // namespace quire::tests::daemon_shortage_test

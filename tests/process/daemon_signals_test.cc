@@ -15,7 +15,7 @@
 #include "tests/process/daemon_process.h"
 #include "tests/support/raw_client.h"
 
-namespace quire::tests {
+namespace quire::tests::daemon_signals_test {
 
 namespace {
 
@@ -175,4 +175,4 @@ TEST(Quired, UnknownFlagOfAFlagFileIsNamedWithItsLine) {
       << output.text;
 }
 
-}  // namespace quire::tests
+}  // namespace quire::tests::daemon_signals_test

@@ -9,7 +9,7 @@
 #include "tests/process/daemon_process.h"
 #include "tests/support/patient_client.h"
 
-namespace quire::tests {
+namespace quire::tests::daemon_start_test {
 
 namespace {
 
@@ -60,4 +60,4 @@ TEST(DaemonStart, OfManyStartsAtOnceOnOnePathExactlyOneStays) {
   }
 }
 
-}  // namespace quire::tests
+}  // namespace quire::tests::daemon_start_test

@@ -10,7 +10,7 @@
 #include "tests/process/hostile_client.h"
 #include "tests/support/small_layout.h"
 
-namespace quire::tests {
+namespace quire::tests::hostile_client_test {
 
 using model::FdGuard;
 using model::SessionDescriptor;
@@ -121,4 +121,4 @@ TEST(HostileDescriptors, Law13_AnotherUidCannotEvenOpenThem) {
   EXPECT_EQ(stranger.wait(), 0);
 }
 
-}  // namespace quire::tests
+}  // namespace quire::tests::hostile_client_test

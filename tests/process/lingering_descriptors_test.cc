@@ -17,7 +17,7 @@
 #include "tests/support/lingering_socket.h"
 #include "tests/support/raw_client.h"
 
-namespace quire::tests {
+namespace quire::tests::lingering_descriptors_test {
 
 using model::FdGuard;
 
@@ -115,4 +115,4 @@ TEST_F(LingeringDescriptors, Law06_WithAnUrgentByte) {
   expect_served(4);
 }
 
-}  // namespace quire::tests
+}  // namespace quire::tests::lingering_descriptors_test

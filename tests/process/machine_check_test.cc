@@ -14,7 +14,7 @@
 #include "tests/process/test_process.h"
 #include "tests/support/io_rig.h"
 
-namespace quire::tests {
+namespace quire::tests::machine_check_test {
 
 namespace {
 
@@ -225,4 +225,4 @@ TEST_F(MachineCheck, SwapIsNamedUnlessTheGroupKeepsOut) {
   EXPECT_EQ(found(), "");
 }
 
-}  // namespace quire::tests
+}  // namespace quire::tests::machine_check_test

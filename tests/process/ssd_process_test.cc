@@ -20,7 +20,7 @@
 #include "tests/support/small_layout.h"
 #include "tests/support/writer.h"
 
-namespace quire::tests {
+namespace quire::tests::ssd_process_test {
 
 namespace json = boost::json;
 using client::Client;
@@ -534,4 +534,4 @@ TEST_F(SsdProcess, PathOnAFileDoesNotStartAndTheFileStays) {
   EXPECT_EQ(read_bytes(path()), "precious");
 }
 
-}  // namespace quire::tests
+}  // namespace quire::tests::ssd_process_test

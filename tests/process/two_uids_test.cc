@@ -12,7 +12,7 @@
 #include "tests/support/small_layout.h"
 #include "tests/support/writer.h"
 
-namespace quire::tests {
+namespace quire::tests::two_uids_test {
 
 using client::Client;
 using client::Session;
@@ -207,4 +207,4 @@ TEST(TwoUids, SegmentServesAnotherDomainOnceItsClientsUnmappedIt) {
   EXPECT_EQ(daemon.status().spans, 5u) << "the owner's were evicted, the stranger's are there";
 }
 
-}  // namespace quire::tests
+}  // namespace quire::tests::two_uids_test

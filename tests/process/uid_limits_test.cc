@@ -17,7 +17,7 @@
 #include "tests/support/small_layout.h"
 #include "tests/support/writer.h"
 
-namespace quire::tests {
+namespace quire::tests::uid_limits_test {
 
 using client::Client;
 using client::Session;
@@ -185,4 +185,4 @@ TEST_F(UidLimits, Law13_UsersThatTheNamespaceDoesNotMapAreRefused) {
   EXPECT_EQ(stranger.wait(), 0);
 }
 
-}  // namespace quire::tests
+}  // namespace quire::tests::uid_limits_test

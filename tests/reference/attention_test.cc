@@ -10,7 +10,7 @@
 #include "model/reference/projection.h"
 #include "tests/reference/decoder_fixture.h"
 
-namespace quire::reference {
+namespace quire::reference::attention_test {
 namespace {
 
 using Row = std::vector<float>;
@@ -207,4 +207,4 @@ TEST(Attention, CsaEntriesOverlapByOneBlock) {
 }
 
 }  // namespace
-}  // namespace quire::reference
+}  // namespace quire::reference::attention_test

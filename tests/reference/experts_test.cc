@@ -7,7 +7,7 @@
 
 #include "tests/reference/decoder_fixture.h"
 
-namespace quire::reference {
+namespace quire::reference::experts_test {
 namespace {
 
 double affinity(double logit) { return std::sqrt(std::log1p(std::exp(logit))); }
@@ -116,4 +116,4 @@ TEST(Experts, OutputMatchesPlainLoops) {
 }
 
 }  // namespace
-}  // namespace quire::reference
+}  // namespace quire::reference::experts_test

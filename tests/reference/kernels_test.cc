@@ -10,7 +10,7 @@
 #include "model/reference/packed_matrix.h"
 #include "tests/reference/decoder_fixture.h"
 
-namespace quire::reference {
+namespace quire::reference::kernels_test {
 namespace {
 
 std::vector<float> noise(size_t count, uint64_t seed) {
@@ -167,4 +167,4 @@ TEST(Kernels, PortableTableAgreesNumerically) {
 }
 
 }  // namespace
-}  // namespace quire::reference
+}  // namespace quire::reference::kernels_test

@@ -4,7 +4,7 @@
 
 #include "tests/reference/decoder_fixture.h"
 
-namespace quire::reference {
+namespace quire::reference::kv_geometry_test {
 namespace {
 
 using enum LayerKind;
@@ -102,4 +102,4 @@ TEST(DecoderConfig, ErrorsNameTheField) {
 }
 
 }  // namespace
-}  // namespace quire::reference
+}  // namespace quire::reference::kv_geometry_test

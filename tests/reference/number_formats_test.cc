@@ -5,7 +5,7 @@
 #include <cmath>
 #include <limits>
 
-namespace quire::reference {
+namespace quire::reference::number_formats_test {
 namespace {
 
 // Nearest code by search over all of them; ties to the even code. The slow truth.
@@ -97,4 +97,4 @@ TEST(NumberFormats, EveryFiniteBf16CodeSurvivesARoundTrip) {
 }
 
 }  // namespace
-}  // namespace quire::reference
+}  // namespace quire::reference::number_formats_test

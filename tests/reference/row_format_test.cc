@@ -8,7 +8,7 @@
 #include "model/reference/number_formats.h"
 #include "tests/reference/decoder_fixture.h"
 
-namespace quire::reference {
+namespace quire::reference::row_format_test {
 namespace {
 
 DecoderConfig v4_dims(IndexFormat format) {
@@ -97,4 +97,4 @@ TEST(RowFormat, ARowOfZerosDecodesToZeros) {
 }
 
 }  // namespace
-}  // namespace quire::reference
+}  // namespace quire::reference::row_format_test

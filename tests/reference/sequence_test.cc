@@ -6,7 +6,7 @@
 
 #include "tests/reference/decoder_fixture.h"
 
-namespace quire::reference {
+namespace quire::reference::sequence_test {
 namespace {
 
 struct Run {
@@ -260,4 +260,4 @@ TEST(Sequence, SeedsGiveDifferentModels) {
 }
 
 }  // namespace
-}  // namespace quire::reference
+}  // namespace quire::reference::sequence_test

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace quire::reference {
+namespace quire::reference::thread_team_test {
 namespace {
 
 TEST(ThreadTeam, EveryItemRunsOnce) {
@@ -30,4 +30,4 @@ TEST(ThreadTeam, LoopsFollowOneAnotherWithoutMixing) {
 }
 
 }  // namespace
-}  // namespace quire::reference
+}  // namespace quire::reference::thread_team_test

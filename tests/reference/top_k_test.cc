@@ -6,7 +6,7 @@
 #include <limits>
 #include <numeric>
 
-namespace quire::reference {
+namespace quire::reference::top_k_test {
 namespace {
 
 std::vector<uint32_t> choose(const std::vector<float>& scores, uint32_t k, uint32_t slice) {
@@ -74,4 +74,4 @@ TEST(TopK, NanRanksLast) {
 }
 
 }  // namespace
-}  // namespace quire::reference
+}  // namespace quire::reference::top_k_test

@@ -6,7 +6,7 @@
 #include <random>
 #include <set>
 
-namespace quire::server {
+namespace quire::server::block_ranges_test {
 namespace {
 
 // What is new in a range, one by one.
@@ -70,4 +70,4 @@ TEST(BlockRanges, NothingIsAnEmptyRange) {
 }
 
 }  // namespace
-}  // namespace quire::server
+}  // namespace quire::server::block_ranges_test

@@ -20,7 +20,7 @@
 #include "tests/support/test_daemon.h"
 #include "tests/support/writer.h"
 
-namespace quire::tests {
+namespace quire::tests::client_laws_test {
 
 using client::Session;
 using model::Errc;
@@ -330,4 +330,4 @@ TEST(Laws, Law13_SharedNamespaceIsTheOperatorsChoice) {
   EXPECT_EQ(client->open_session(options).code(), Errc::kPermissionDenied);
 }
 
-}  // namespace quire::tests
+}  // namespace quire::tests::client_laws_test

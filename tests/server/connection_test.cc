@@ -14,7 +14,7 @@
 
 #include "tests/support/raw_client.h"
 
-namespace quire::server {
+namespace quire::server::connection_test {
 namespace {
 
 using model::Errc;
@@ -199,4 +199,4 @@ TEST_F(ConnectionTest, DescriptorsOfOneThatHungUpAreNoticed) {
 }
 
 }  // namespace
-}  // namespace quire::server
+}  // namespace quire::server::connection_test

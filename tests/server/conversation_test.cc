@@ -5,7 +5,7 @@
 #include "tests/support/test_daemon.h"
 #include "tests/support/writer.h"
 
-namespace quire::tests {
+namespace quire::tests::conversation_test {
 
 using client::Session;
 using model::Errc;
@@ -162,4 +162,4 @@ TEST(Conversation, AdviceConcernsThePositionItNames) {
   EXPECT_EQ(newer->match(41)->exact_tokens, 0u) << "its checkpoint, though used last, went first";
 }
 
-}  // namespace quire::tests
+}  // namespace quire::tests::conversation_test

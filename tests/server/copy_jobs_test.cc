@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace quire::server {
+namespace quire::server::copy_jobs_test {
 namespace {
 
 TEST(CopyJobs, Law06_DomainGetsNoMoreThanItLeavesFree) {
@@ -20,4 +20,4 @@ TEST(CopyJobs, Law06_DomainGetsNoMoreThanItLeavesFree) {
 }
 
 }  // namespace
-}  // namespace quire::server
+}  // namespace quire::server::copy_jobs_test

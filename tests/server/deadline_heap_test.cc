@@ -5,7 +5,7 @@
 #include <map>
 #include <random>
 
-namespace quire::server {
+namespace quire::server::deadline_heap_test {
 namespace {
 
 constexpr uint32_t kIndexes = 100;
@@ -46,4 +46,4 @@ TEST(DeadlineHeap, AgreesWithASortedMap) {
 }
 
 }  // namespace
-}  // namespace quire::server
+}  // namespace quire::server::deadline_heap_test

@@ -4,7 +4,7 @@
 
 #include "tests/server/dispatcher_rig.h"
 
-namespace quire::server {
+namespace quire::server::dispatcher_waiting_test {
 namespace {
 
 using model::Errc;
@@ -195,4 +195,4 @@ TEST_F(DispatcherWaiting, ObjectThatAnotherSessionBroughtMeanwhileIsADuplicate) 
 }
 
 }  // namespace
-}  // namespace quire::server
+}  // namespace quire::server::dispatcher_waiting_test

@@ -5,7 +5,7 @@
 #include <filesystem>
 #include <fstream>
 
-namespace quire::server {
+namespace quire::server::flag_file_test {
 namespace {
 
 using model::Errc;
@@ -56,4 +56,4 @@ TEST_F(FlagFile, FileThatNamesItselfEnds) {
 }
 
 }  // namespace
-}  // namespace quire::server
+}  // namespace quire::server::flag_file_test

@@ -7,7 +7,7 @@
 #include "tests/support/test_daemon.h"
 #include "tests/support/writer.h"
 
-namespace quire::tests {
+namespace quire::tests::foreign_rule_test {
 
 using client::Session;
 using model::Errc;
@@ -119,4 +119,4 @@ TEST_F(ForeignRule, AnotherNamespaceFindsNothing) {
   expect(read(81), 0, MatchLimit::kNoSpan, 0);
 }
 
-}  // namespace quire::tests
+}  // namespace quire::tests::foreign_rule_test

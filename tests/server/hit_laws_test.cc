@@ -6,7 +6,7 @@
 #include "tests/support/test_daemon.h"
 #include "tests/support/writer.h"
 
-namespace quire::tests {
+namespace quire::tests::hit_laws_test {
 
 using client::Session;
 using model::Errc;
@@ -199,4 +199,4 @@ TEST(Laws, Law04_ChecksumIsThatOfTheCommittedBytes) {
   EXPECT_FALSE(client::verify_page(wrong));
 }
 
-}  // namespace quire::tests
+}  // namespace quire::tests::hit_laws_test

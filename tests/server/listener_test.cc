@@ -13,7 +13,7 @@
 #include <iterator>
 #include <vector>
 
-namespace quire::server {
+namespace quire::server::listener_test {
 namespace {
 
 using model::Errc;
@@ -178,4 +178,4 @@ TEST_F(ListenerTest, StopLeavesAFileThatTookTheSocketsPlace) {
 }
 
 }  // namespace
-}  // namespace quire::server
+}  // namespace quire::server::listener_test

@@ -9,7 +9,7 @@
 #include "tests/support/test_daemon.h"
 #include "tests/support/writer.h"
 
-namespace quire::tests {
+namespace quire::tests::load_runs_law_test {
 
 using client::PageView;
 using client::RunView;
@@ -124,4 +124,4 @@ TEST(LoadRuns, AreRefusedOnTheWireWithAProgressSlotAndInNoKnownForm) {
   EXPECT_EQ(code_of(writer.session().wait_completion()), Errc::kResourceExhausted);
 }
 
-}  // namespace quire::tests
+}  // namespace quire::tests::load_runs_law_test

@@ -11,7 +11,7 @@
 #include "server/runtime/log_limiter.h"
 #include "tests/support/patience.h"
 
-namespace quire::server {
+namespace quire::server::log_queue_test {
 namespace {
 
 using model::FdGuard;
@@ -115,4 +115,4 @@ TEST(LogLimiter, AKindHasItsLinesPerWindowAndTheRestIsCounted) {
 }
 
 }  // namespace
-}  // namespace quire::server
+}  // namespace quire::server::log_queue_test

@@ -7,7 +7,7 @@
 #include "tests/support/test_daemon.h"
 #include "tests/support/writer.h"
 
-namespace quire::tests {
+namespace quire::tests::long_path_test {
 
 using client::Session;
 using model::Completion;
@@ -84,4 +84,4 @@ TEST_F(LongPathTest, WhatComesBehindALongLoadFindsItDone) {
   EXPECT_EQ(code_of_next(writer.session(), Verb::kRelease), Errc::kNotFound);
 }
 
-}  // namespace quire::tests
+}  // namespace quire::tests::long_path_test

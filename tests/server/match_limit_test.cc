@@ -6,7 +6,7 @@
 #include "tests/support/test_daemon.h"
 #include "tests/support/writer.h"
 
-namespace quire::tests {
+namespace quire::tests::match_limit_test {
 
 using client::Session;
 using model::Errc;
@@ -109,4 +109,4 @@ TEST_F(MatchLimitTest, AMissingCheckpointNamesHowManyTokensItCost) {
   });
 }
 
-}  // namespace quire::tests
+}  // namespace quire::tests::match_limit_test

@@ -9,7 +9,7 @@
 #include "tests/support/test_daemon.h"
 #include "tests/support/writer.h"
 
-namespace quire::tests {
+namespace quire::tests::memory_laws_test {
 
 using client::Session;
 using model::Errc;
@@ -174,4 +174,4 @@ TEST_F(WaitForMemory, ObjectThatCanNeverFitEvictsNothing) {
   });
 }
 
-}  // namespace quire::tests
+}  // namespace quire::tests::memory_laws_test

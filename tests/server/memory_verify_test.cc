@@ -8,7 +8,7 @@
 #include "tests/support/test_daemon.h"
 #include "tests/support/writer.h"
 
-namespace quire::tests {
+namespace quire::tests::memory_verify_test {
 
 using client::Session;
 using model::FillKind;
@@ -119,4 +119,4 @@ TEST_F(MemoryVerify, APassThatIsAskedForTwiceIsOnePass) {
   EXPECT_EQ(result.at("objects").to_number<uint64_t>(), 22u);
 }
 
-}  // namespace quire::tests
+}  // namespace quire::tests::memory_verify_test

@@ -9,7 +9,7 @@
 #include "server/status/prometheus_text.h"
 #include "server/status/status_json.h"
 
-namespace quire::server {
+namespace quire::server::metric_sinks_test {
 namespace {
 
 using model::MetricLabel;
@@ -154,4 +154,4 @@ TEST(PrometheusText, EscapesWhatClientsNamed) {
 }
 
 }  // namespace
-}  // namespace quire::server
+}  // namespace quire::server::metric_sinks_test

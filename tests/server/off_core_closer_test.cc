@@ -12,7 +12,7 @@
 
 #include "tests/support/patience.h"
 
-namespace quire::server {
+namespace quire::server::off_core_closer_test {
 namespace {
 
 using model::FdGuard;
@@ -72,4 +72,4 @@ TEST(OffCoreCloser, ChargesASessionUntilItsMemoryIsGone) {
 }
 
 }  // namespace
-}  // namespace quire::server
+}  // namespace quire::server::off_core_closer_test

@@ -5,7 +5,7 @@
 #include "tests/support/test_daemon.h"
 #include "tests/support/writer.h"
 
-namespace quire::tests {
+namespace quire::tests::payer_test {
 
 using model::FillKind;
 
@@ -77,4 +77,4 @@ TEST(Payer, InANamespaceOfItsOwnTheTenantIsBoth) {
   EXPECT_EQ(account(daemon, "payer").used_bytes, kSpanBytes);
 }
 
-}  // namespace quire::tests
+}  // namespace quire::tests::payer_test

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace quire::server {
+namespace quire::server::peer_uids_test {
 namespace {
 
 TEST(PeerUids, InTheInitialNamespaceNobodyIsAUserLikeAnyOther) {
@@ -28,4 +28,4 @@ TEST(PeerUids, WhatCannotBeReadCountsAsNotMapped) {
 }
 
 }  // namespace
-}  // namespace quire::server
+}  // namespace quire::server::peer_uids_test

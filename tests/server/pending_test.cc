@@ -8,7 +8,7 @@
 #include <map>
 #include <random>
 
-namespace quire::server {
+namespace quire::server::pending_test {
 namespace {
 
 using model::DomainId;
@@ -337,4 +337,4 @@ TEST_F(PendingModelTest, EachEndsExactlyOnceWhateverHappens) {
 }
 
 }  // namespace
-}  // namespace quire::server
+}  // namespace quire::server::pending_test

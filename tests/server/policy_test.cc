@@ -9,7 +9,7 @@
 #include "tests/support/test_daemon.h"
 #include "tests/support/writer.h"
 
-namespace quire::tests {
+namespace quire::tests::policy_test {
 namespace {
 
 using model::FillKind;
@@ -77,4 +77,4 @@ TEST_P(EveryPolicyInADaemon, Law01_HitsAreRightWhoeverMakesRoom) {
 }
 
 }  // namespace
-}  // namespace quire::tests
+}  // namespace quire::tests::policy_test

@@ -7,7 +7,7 @@
 #include "tests/support/test_daemon.h"
 #include "tests/support/writer.h"
 
-namespace quire::tests {
+namespace quire::tests::prefix_queries_test {
 
 using client::Session;
 using model::CheckpointReason;
@@ -183,4 +183,4 @@ TEST_F(PrefixQueries, PositionsAreTakenOnceAndTheirRoomComesBack) {
   }
 }
 
-}  // namespace quire::tests
+}  // namespace quire::tests::prefix_queries_test

@@ -12,7 +12,7 @@
 
 #include "tests/support/patience.h"
 
-namespace quire::server {
+namespace quire::server::region_maker_test {
 namespace {
 
 using model::FdGuard;
@@ -93,4 +93,4 @@ TEST(RegionMaker, WhatIsForgottenIsNotMade) {
 }
 
 }  // namespace
-}  // namespace quire::server
+}  // namespace quire::server::region_maker_test

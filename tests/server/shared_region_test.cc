@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
-namespace quire::server {
+namespace quire::server::shared_region_test {
 namespace {
 
 uint64_t allocated_bytes(const SharedRegion& region) {
@@ -35,4 +35,4 @@ TEST(SharedRegion, IsAllocatedInFullAtOnceWhereItIsSmall) {
 }
 
 }  // namespace
-}  // namespace quire::server
+}  // namespace quire::server::shared_region_test

@@ -18,7 +18,7 @@
 #include "tests/server/status_rig.h"
 #include "tests/support/patience.h"
 
-namespace quire::server {
+namespace quire::server::status_desk_test {
 namespace {
 
 using model::FrameType;
@@ -184,4 +184,4 @@ TEST_F(StatusDeskTest, GoesWhileSomethingIsPrinted) {
 }
 
 }  // namespace
-}  // namespace quire::server
+}  // namespace quire::server::status_desk_test

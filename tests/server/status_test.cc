@@ -15,7 +15,7 @@
 #include "server/status/status_json.h"
 #include "tests/server/status_rig.h"
 
-namespace quire::server {
+namespace quire::server::status_test {
 namespace {
 
 namespace json = boost::json;
@@ -183,4 +183,4 @@ TEST_F(Status, PrometheusTextIsWellFormed) {
 }
 
 }  // namespace
-}  // namespace quire::server
+}  // namespace quire::server::status_test

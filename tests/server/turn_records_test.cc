@@ -8,7 +8,7 @@
 #include "tests/support/test_daemon.h"
 #include "tests/support/writer.h"
 
-namespace quire::tests {
+namespace quire::tests::turn_records_test {
 
 using client::Session;
 using model::Errc;
@@ -191,4 +191,4 @@ TEST_F(TurnRecords, StatusHasTheirSums) {
       << status;
 }
 
-}  // namespace quire::tests
+}  // namespace quire::tests::turn_records_test

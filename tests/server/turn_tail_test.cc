@@ -6,7 +6,7 @@
 #include "tests/support/test_daemon.h"
 #include "tests/support/writer.h"
 
-namespace quire::tests {
+namespace quire::tests::turn_tail_test {
 
 using client::Session;
 using model::CheckpointReason;
@@ -164,4 +164,4 @@ TEST_F(TurnTail, BranchesAndOtherConversationsCheckpointsAreNotThinned) {
   text_ = whole;
 }
 
-}  // namespace quire::tests
+}  // namespace quire::tests::turn_tail_test

@@ -7,7 +7,7 @@
 #include <random>
 #include <set>
 
-namespace quire::server {
+namespace quire::server::turn_test {
 namespace {
 
 using model::Errc;
@@ -235,4 +235,4 @@ TEST_F(TurnTest, Law12_HitReplayedAndMissedAreThePrompt) {
 }
 
 }  // namespace
-}  // namespace quire::server
+}  // namespace quire::server::turn_test

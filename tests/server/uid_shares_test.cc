@@ -5,7 +5,7 @@
 
 #include "cache/serve/lease_table.h"
 
-namespace quire::server {
+namespace quire::server::uid_shares_test {
 namespace {
 
 using model::Errc;
@@ -77,4 +77,4 @@ TEST(UidShares, LeasesAreCountedForAllSessionsOfAUid) {
 }
 
 }  // namespace
-}  // namespace quire::server
+}  // namespace quire::server::uid_shares_test

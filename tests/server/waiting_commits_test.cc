@@ -9,7 +9,7 @@
 #include "tests/support/test_daemon.h"
 #include "tests/support/writer.h"
 
-namespace quire::tests {
+namespace quire::tests::waiting_commits_test {
 
 using model::Errc;
 using model::FillKind;
@@ -228,4 +228,4 @@ TEST(WaitingCommits, CommitOfADeadRankServesTheOthers) {
   EXPECT_EQ(rank0->match(8)->span_tokens, 8u);
 }
 
-}  // namespace quire::tests
+}  // namespace quire::tests::waiting_commits_test

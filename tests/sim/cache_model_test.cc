@@ -5,7 +5,7 @@
 #include <cstdlib>
 #include <string>
 
-namespace quire::tests {
+namespace quire::tests::cache_model_test {
 
 namespace {
 
@@ -52,4 +52,4 @@ TEST(CacheModel, RandomOperationsAgreeWithAPlainMap) {
   EXPECT_GT(total.no_parent, 100u);
 }
 
-}  // namespace quire::tests
+}  // namespace quire::tests::cache_model_test

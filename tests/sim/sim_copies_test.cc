@@ -8,7 +8,7 @@
 
 #include "tiering/io/crc_copy.h"
 
-namespace quire::tests {
+namespace quire::tests::sim_copies_test {
 namespace {
 
 using tiering::CopyPage;
@@ -77,4 +77,4 @@ TEST(SimCopies, BytesAreReadWhenItIsDoneAndNotBefore) {
 }
 
 }  // namespace
-}  // namespace quire::tests
+}  // namespace quire::tests::sim_copies_test

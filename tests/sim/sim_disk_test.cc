@@ -12,7 +12,7 @@
 #include "tests/support/io_rig.h"
 #include "tests/support/manual_clock.h"
 
-namespace quire::tests {
+namespace quire::tests::sim_disk_test {
 namespace {
 
 using tiering::FileIndex;
@@ -182,4 +182,4 @@ TEST_F(SimDiskTest, KnowsAFileAgain) {
 }
 
 }  // namespace
-}  // namespace quire::tests
+}  // namespace quire::tests::sim_disk_test

@@ -4,7 +4,7 @@
 
 #include <vector>
 
-namespace quire::tests {
+namespace quire::tests::sim_world_test {
 namespace {
 
 SimPageHead head(uint32_t bytes) {
@@ -64,4 +64,4 @@ TEST(SimWorld, LayoutsAreValid) {
 }
 
 }  // namespace
-}  // namespace quire::tests
+}  // namespace quire::tests::sim_world_test

@@ -10,7 +10,7 @@
 #include "server/runtime/log.h"
 #include "tests/support/meddler.h"
 
-namespace quire::tests {
+namespace quire::tests::simulation_test {
 namespace {
 
 constexpr uint64_t kSteps = 2000;
@@ -146,4 +146,4 @@ TEST_F(SimulationTest, PinnedObjectsThatGoAreNoticed) {
 }
 
 }  // namespace
-}  // namespace quire::tests
+}  // namespace quire::tests::simulation_test

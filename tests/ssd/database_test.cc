@@ -20,7 +20,7 @@
 #include "tests/support/patience.h"
 #include "tiering/io/database_count.h"
 
-namespace quire::tiering {
+namespace quire::tiering::database_test {
 namespace {
 
 using model::Errc;
@@ -325,4 +325,4 @@ TEST_F(DatabaseTest, TellsAfterEachGroupOfBatches) {
 }
 
 }  // namespace
-}  // namespace quire::tiering
+}  // namespace quire::tiering::database_test

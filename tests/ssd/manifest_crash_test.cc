@@ -18,7 +18,7 @@
 #include "tests/support/faulty_file_system.h"
 #include "tiering/disk/manifest.h"
 
-namespace quire::tiering {
+namespace quire::tiering::manifest_crash_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -284,4 +284,4 @@ TEST(ManifestCrash, LockOfAnotherProcessIsBusyUntilItIsKilled) {
 }
 
 }  // namespace
-}  // namespace quire::tiering
+}  // namespace quire::tiering::manifest_crash_test

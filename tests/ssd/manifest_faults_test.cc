@@ -14,7 +14,7 @@
 #include "tests/support/faulty_file_system.h"
 #include "tiering/disk/manifest.h"
 
-namespace quire::tiering {
+namespace quire::tiering::manifest_faults_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -445,4 +445,4 @@ TEST_F(DamagedManifest, DestroyCutShortLeavesACorruptOneOrNone) {
 }
 
 }  // namespace
-}  // namespace quire::tiering
+}  // namespace quire::tiering::manifest_faults_test

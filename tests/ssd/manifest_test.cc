@@ -16,7 +16,7 @@
 #include "tests/support/patience.h"
 #include "tiering/disk/manifest_records.h"
 
-namespace quire::tiering {
+namespace quire::tiering::manifest_test {
 namespace {
 
 using model::Errc;
@@ -519,4 +519,4 @@ TEST(Manifest, BytesWrittenCountTheLog) {
 }
 
 }  // namespace
-}  // namespace quire::tiering
+}  // namespace quire::tiering::manifest_test

@@ -8,7 +8,7 @@
 #include "tests/ssd/ssd_child.h"
 #include "tests/support/power_recorder.h"
 
-namespace quire::tests {
+namespace quire::tests::ssd_changed_start_test {
 
 namespace {
 
@@ -61,4 +61,4 @@ TEST(SsdChangedStart, Law08_PowerCutThenStartedWithOtherFlags) {
   EXPECT_GE(number, kChangedStarts);
 }
 
-}  // namespace quire::tests
+}  // namespace quire::tests::ssd_changed_start_test

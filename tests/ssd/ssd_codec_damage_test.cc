@@ -14,7 +14,7 @@
 #include "tests/ssd/packed_ssd.h"
 #include "tiering/disk/ssd_format.h"
 
-namespace quire::tests {
+namespace quire::tests::ssd_codec_damage_test {
 
 using model::Errc;
 using tiering::ExtentHeader;
@@ -310,4 +310,4 @@ TEST_F(SsdCodecDamage, Law04_ScrubWritesBadCopiesOfResidentPagesAgain) {
   }
 }
 
-}  // namespace quire::tests
+}  // namespace quire::tests::ssd_codec_damage_test

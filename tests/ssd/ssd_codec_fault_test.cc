@@ -11,7 +11,7 @@
 #include "tests/ssd/packed_ssd.h"
 #include "tests/ssd/ssd_child.h"
 
-namespace quire::tests {
+namespace quire::tests::ssd_codec_fault_test {
 
 using tiering::TierMode;
 
@@ -168,4 +168,4 @@ TEST(SsdCodecFault, Law08_KilledBeforeOperationsOnTheDevice) {
   EXPECT_GT(step, 10u);
 }
 
-}  // namespace quire::tests
+}  // namespace quire::tests::ssd_codec_fault_test

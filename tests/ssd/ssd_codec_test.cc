@@ -11,7 +11,7 @@
 #include "tiering/disk/manifest_records.h"
 #include "tiering/disk/ssd_rebuild.h"
 
-namespace quire::tests {
+namespace quire::tests::ssd_codec_test {
 
 namespace fs = std::filesystem;
 using model::LoadOrder;
@@ -435,4 +435,4 @@ TEST(SsdCodec, ManyLoadsAtOnceAllComeToAnEnd) { load_many_at_once(128ull << 20);
 // A transfer has room for a few objects, and four have any.
 TEST(SsdCodec, ManyLoadsWithLittleMemoryAllComeToAnEnd) { load_many_at_once(1ull << 20); }
 
-}  // namespace quire::tests
+}  // namespace quire::tests::ssd_codec_test

@@ -8,7 +8,7 @@
 #include "tests/ssd/file_damage.h"
 #include "tests/ssd/ssd_faults.h"
 
-namespace quire::tests {
+namespace quire::tests::ssd_corruption_test {
 
 using model::Errc;
 using model::FillKind;
@@ -258,4 +258,4 @@ TEST(SsdCorruptRam, Law04_CorruptPageIsNeverWritten) {
   EXPECT_EQ(hit.wrong, "");
 }
 
-}  // namespace quire::tests
+}  // namespace quire::tests::ssd_corruption_test

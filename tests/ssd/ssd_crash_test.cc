@@ -13,7 +13,7 @@
 #include "tests/support/faulty_file_system.h"
 #include "tests/support/observed_engine.h"
 
-namespace quire::tests {
+namespace quire::tests::ssd_crash_test {
 
 namespace {
 
@@ -105,4 +105,4 @@ TEST(SsdCrash, Law08_KilledAfterEachChangeToAFileOfTheManifest) {
   EXPECT_LT(steps, kMostSteps);
 }
 
-}  // namespace quire::tests
+}  // namespace quire::tests::ssd_crash_test

@@ -15,7 +15,7 @@
 #include "tests/support/io_rig.h"
 #include "tiering/disk/ssd_directory.h"
 
-namespace quire::tiering {
+namespace quire::tiering::ssd_directory_files_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -192,4 +192,4 @@ TEST(SsdDirectoryFiles, DescriptorShortageNamesItsLimit) {
 }
 
 }  // namespace
-}  // namespace quire::tiering
+}  // namespace quire::tiering::ssd_directory_files_test

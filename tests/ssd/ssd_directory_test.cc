@@ -22,7 +22,7 @@
 #include "tests/support/io_rig.h"
 #include "tests/support/small_layout.h"
 
-namespace quire::tiering {
+namespace quire::tiering::ssd_directory_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -541,4 +541,4 @@ TEST(SsdDirectory, DamagedLayoutIsCorruptUntilStoredAgain) {
 }
 
 }  // namespace
-}  // namespace quire::tiering
+}  // namespace quire::tiering::ssd_directory_test

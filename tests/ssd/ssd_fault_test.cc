@@ -6,7 +6,7 @@
 
 #include "tests/ssd/ssd_faults.h"
 
-namespace quire::tests {
+namespace quire::tests::ssd_fault_test {
 
 using tiering::TierMode;
 
@@ -195,4 +195,4 @@ TEST(SsdFault, CompletionsInAnyOrderAreTakenForWhatTheyAre) {
   EXPECT_EQ(audit(rig), "");
 }
 
-}  // namespace quire::tests
+}  // namespace quire::tests::ssd_fault_test

@@ -11,7 +11,7 @@
 
 #include "tests/ssd/stepped_ssd.h"
 
-namespace quire::tests {
+namespace quire::tests::ssd_full_disk_test {
 
 using tiering::TierMode;
 
@@ -161,4 +161,4 @@ TEST_P(SsdStartWithoutWriting, Law09_OldHitsAreServedAndItIsOkAgainByItself) {
 INSTANTIATE_TEST_SUITE_P(Disks, SsdStartWithoutWriting, testing::Bool(),
                          [](const auto& disk) { return disk.param ? "full" : "read_only"; });
 
-}  // namespace quire::tests
+}  // namespace quire::tests::ssd_full_disk_test

@@ -8,7 +8,7 @@
 #include "tests/ssd/stepped_ssd.h"
 #include "tests/support/faulty_file_system.h"
 
-namespace quire::tests {
+namespace quire::tests::ssd_full_queue_test {
 
 using tiering::IoKind;
 using tiering::TierMode;
@@ -133,4 +133,4 @@ TEST_F(SsdFullQueue, Law09_ProbeThatFindsNoPlaceWaits) {
   EXPECT_EQ(rig().status().health.probes, 1u) << "the one that waited";
 }
 
-}  // namespace quire::tests
+}  // namespace quire::tests::ssd_full_queue_test

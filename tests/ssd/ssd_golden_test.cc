@@ -15,7 +15,7 @@
 #include "tests/support/writer.h"
 #include "tiering/disk/ssd_format.h"
 
-namespace quire::tests {
+namespace quire::tests::ssd_golden_test {
 
 namespace fs = std::filesystem;
 using model::Errc;
@@ -178,4 +178,4 @@ TEST(SsdGolden, MakeArchive) {
       "' --owner=0 --group=0 --numeric-owner --mtime=@0 --sort=name -C '" + path + "' .");
 }
 
-}  // namespace quire::tests
+}  // namespace quire::tests::ssd_golden_test

@@ -11,7 +11,7 @@
 #include "tests/ssd/stepped_ssd.h"
 #include "tests/support/patience.h"
 
-namespace quire::tests {
+namespace quire::tests::ssd_hang_test {
 
 using model::Errc;
 using tiering::TierMode;
@@ -256,4 +256,4 @@ TEST(SsdHang, LoadsAreFreedWhenTheTierComesToItsEnd) {
   EXPECT_EQ(audit(rig), "");
 }
 
-}  // namespace quire::tests
+}  // namespace quire::tests::ssd_hang_test

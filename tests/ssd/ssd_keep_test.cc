@@ -9,7 +9,7 @@
 #include "tests/ssd/ssd_faults.h"
 #include "tiering/disk/ssd_rebuild.h"
 
-namespace quire::tests {
+namespace quire::tests::ssd_keep_test {
 
 namespace fs = std::filesystem;
 using tiering::KeptCount;
@@ -508,4 +508,4 @@ TEST_F(SsdShrink, FewerBytesAreEvictedToAndMoreAreUsedAgain) {
   EXPECT_EQ(audit(rig_), "");
 }
 
-}  // namespace quire::tests
+}  // namespace quire::tests::ssd_keep_test

@@ -9,7 +9,7 @@
 #include "tests/ssd/ssd_faults.h"
 #include "tiering/disk/ssd_rebuild.h"
 
-namespace quire::tests {
+namespace quire::tests::ssd_large_object_test {
 
 using model::Errc;
 using model::FillKind;
@@ -439,4 +439,4 @@ TEST_F(LargeObjectInATinyTierTest, ObjectLargerThanTheTierIsRefusedAndToldOf) {
   EXPECT_NE(json->find("\"too_large_objects\":1"), std::string::npos) << *json;
 }
 
-}  // namespace quire::tests
+}  // namespace quire::tests::ssd_large_object_test

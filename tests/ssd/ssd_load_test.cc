@@ -9,7 +9,7 @@
 #include "tests/support/object_maker.h"
 #include "tiering/io/crc_copy.h"
 
-namespace quire::tests {
+namespace quire::tests::ssd_load_test {
 
 using model::Errc;
 
@@ -483,4 +483,4 @@ TEST(SsdLoad, CutFollowsThePriceOfPrefill) {
   EXPECT_EQ(resident->cut_tokens, resident->exact_tokens);
 }
 
-}  // namespace quire::tests
+}  // namespace quire::tests::ssd_load_test

@@ -8,7 +8,7 @@
 #include "tests/ssd/ssd_unit_rig.h"
 #include "tests/support/io_rig.h"
 
-namespace quire::tests {
+namespace quire::tests::ssd_mover_test {
 
 namespace {
 
@@ -207,4 +207,4 @@ TEST(SsdCommitter, AGivenUpSlotIsFreedByItsErasure) {
 
 }  // namespace
 
-}  // namespace quire::tests
+}  // namespace quire::tests::ssd_mover_test

@@ -6,7 +6,7 @@
 #include "tests/support/manual_clock.h"
 #include "tests/support/patience.h"
 
-namespace quire::tests {
+namespace quire::tests::ssd_pause_test {
 
 using client::Session;
 using model::Advice;
@@ -137,4 +137,4 @@ TEST_F(SsdPause, WhatOneDomainPausesIsBounded) {
   });
 }
 
-}  // namespace quire::tests
+}  // namespace quire::tests::ssd_pause_test

@@ -6,7 +6,7 @@
 #include "tests/ssd/ssd_rig.h"
 #include "tests/ssd/stepped_ssd.h"
 
-namespace quire::tests {
+namespace quire::tests::ssd_policy_test {
 
 namespace {
 
@@ -197,4 +197,4 @@ TEST(SsdPolicy, Law01_NamespaceEpochSurvivesARestart) {
       << "the older epoch may not be opened again";
 }
 
-}  // namespace quire::tests
+}  // namespace quire::tests::ssd_policy_test

@@ -9,7 +9,7 @@
 #include "tests/ssd/scratch_directory.h"
 #include "tests/support/power_recorder.h"
 
-namespace quire::tests {
+namespace quire::tests::ssd_power_test {
 
 namespace {
 
@@ -47,4 +47,4 @@ TEST(SsdPower, Law08_EveryImageOfAPowerCutOpensWithWhatWasDurable) {
   RecordProperty("images", static_cast<int>(images));
 }
 
-}  // namespace quire::tests
+}  // namespace quire::tests::ssd_power_test

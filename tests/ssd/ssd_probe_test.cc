@@ -15,7 +15,7 @@
 #include "tests/support/observed_engine.h"
 #include "tiering/io/thread_engine.h"
 
-namespace quire::tiering {
+namespace quire::tiering::ssd_probe_test {
 namespace {
 
 using tests::Fault;
@@ -117,4 +117,4 @@ TEST_F(SsdProbeTest, ItsRoomIsTakenAndGoesBackBeforeItEnds) {
 }
 
 }  // namespace
-}  // namespace quire::tiering
+}  // namespace quire::tiering::ssd_probe_test

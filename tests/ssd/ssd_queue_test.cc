@@ -3,7 +3,7 @@
 
 #include "tests/ssd/ssd_faults.h"
 
-namespace quire::tests {
+namespace quire::tests::ssd_queue_test {
 
 namespace {
 
@@ -44,4 +44,4 @@ TEST(SsdQueue, CandidatesBeyondTheBoundAreFoundAgain) {
   EXPECT_EQ(rig.status().restored.spans, kContexts * 80 + 5);
 }
 
-}  // namespace quire::tests
+}  // namespace quire::tests::ssd_queue_test

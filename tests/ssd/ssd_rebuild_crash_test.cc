@@ -13,7 +13,7 @@
 #include "tests/ssd/ssd_rig.h"
 #include "tiering/disk/ssd_rebuild.h"
 
-namespace quire::tests {
+namespace quire::tests::ssd_rebuild_crash_test {
 namespace {
 
 std::atomic<int64_t> changes_left{-1};  // of names, before this process is killed; -1: it is not
@@ -24,20 +24,20 @@ void before_a_change() {
 }
 
 }  // namespace
-}  // namespace quire::tests
+}  // namespace quire::tests::ssd_rebuild_crash_test
 
 // Of this whole program, std::filesystem included.
 extern "C" int renameat(int from_directory, const char* from, int to_directory,
                         const char* to) noexcept {
-  quire::tests::before_a_change();
+  quire::tests::ssd_rebuild_crash_test::before_a_change();
   return static_cast<int>(::syscall(SYS_renameat, from_directory, from, to_directory, to));
 }
 extern "C" int unlinkat(int directory, const char* name, int flags) noexcept {
-  quire::tests::before_a_change();
+  quire::tests::ssd_rebuild_crash_test::before_a_change();
   return static_cast<int>(::syscall(SYS_unlinkat, directory, name, flags));
 }
 
-namespace quire::tests {
+namespace quire::tests::ssd_rebuild_crash_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -96,4 +96,4 @@ TEST(SsdRebuildCrash, Law08_KilledBeforeEachChangeOfANameARebuildCanBeDoneAgain)
   rig.daemon().start();
 }
 
-}  // namespace quire::tests
+}  // namespace quire::tests::ssd_rebuild_crash_test

@@ -13,7 +13,7 @@
 #include "tests/support/faulty_file_system.h"
 #include "tiering/disk/ssd_directory.h"
 
-namespace quire::tests {
+namespace quire::tests::ssd_rebuild_test {
 
 namespace fs = std::filesystem;
 using model::Errc;
@@ -494,4 +494,4 @@ TEST_F(RebuildTest, Law08_SecondDaemonAndRebuildAreRefusedWhileOneLives) {
   expect_every_hit();
 }
 
-}  // namespace quire::tests
+}  // namespace quire::tests::ssd_rebuild_test

@@ -17,7 +17,7 @@
 #include "tests/ssd/stepped_ssd.h"
 #include "tests/support/faulty_file_system.h"
 
-namespace quire::tests {
+namespace quire::tests::ssd_recovery_test {
 
 using tiering::IoKind;
 using tiering::IoOp;
@@ -160,12 +160,12 @@ struct SealWatch {
 };
 
 }  // namespace
-}  // namespace quire::tests
+}  // namespace quire::tests::ssd_recovery_test
 
 // In place of the C library's, for the whole program.
-extern "C" int fsync(int fd) { return quire::tests::NameWatch::on_fsync(fd); }
+extern "C" int fsync(int fd) { return quire::tests::ssd_recovery_test::NameWatch::on_fsync(fd); }
 
-namespace quire::tests {
+namespace quire::tests::ssd_recovery_test {
 
 // Once in a process for each file and layout, by the manifest's writer, and before a record says
 // what lies behind them.
@@ -422,4 +422,4 @@ TEST(SsdRecovery, WhatIsCommittedAgainWhileTheTierIsOffIsNoDuplicate) {
   }
 }
 
-}  // namespace quire::tests
+}  // namespace quire::tests::ssd_recovery_test

@@ -3,7 +3,7 @@
 
 #include "tests/ssd/ssd_faults.h"
 
-namespace quire::tests {
+namespace quire::tests::ssd_tier_test {
 
 namespace {
 
@@ -54,4 +54,4 @@ TEST(SsdTier, RestartFindsWhatWasDurable) {
   EXPECT_EQ(rig.hit_tokens(*client, 6, kTokens), 0);
 }
 
-}  // namespace quire::tests
+}  // namespace quire::tests::ssd_tier_test

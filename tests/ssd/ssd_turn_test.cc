@@ -4,7 +4,7 @@
 #include "tests/ssd/ssd_rig.h"
 #include "tests/support/recording_sink.h"
 
-namespace quire::tests {
+namespace quire::tests::ssd_turn_test {
 
 using client::Session;
 using model::TierId;
@@ -84,4 +84,4 @@ TEST_F(SsdTurns, PositionsSayWhatComesFromWhere) {
   EXPECT_EQ(rig_.status().mover.read_bytes, 0u) << "asking moves nothing";
 }
 
-}  // namespace quire::tests
+}  // namespace quire::tests::ssd_turn_test

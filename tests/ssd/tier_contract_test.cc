@@ -7,7 +7,7 @@
 #include "tests/ssd/ssd_unit_rig.h"
 #include "tests/tiering/tier_rig.h"
 
-namespace quire::tests {
+namespace quire::tests::tier_contract_test {
 
 namespace {
 
@@ -118,4 +118,4 @@ INSTANTIATE_TEST_SUITE_P(Tiers, TierContract, testing::Values("memory", "ssd"),
 
 }  // namespace
 
-}  // namespace quire::tests
+}  // namespace quire::tests::tier_contract_test

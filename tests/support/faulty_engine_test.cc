@@ -15,7 +15,7 @@
 #include "tests/support/io_rig.h"
 #include "tiering/io/thread_engine.h"
 
-namespace quire::tests {
+namespace quire::tests::faulty_engine_test {
 namespace {
 
 using model::FdGuard;
@@ -320,4 +320,4 @@ TEST_F(FaultyEngineTest, HungOperationIsNeverToldAndKeepsItsPlace) {
 }
 
 }  // namespace
-}  // namespace quire::tests
+}  // namespace quire::tests::faulty_engine_test

@@ -7,7 +7,7 @@
 #include "tests/support/meddler.h"
 #include "tests/support/object_maker.h"
 
-namespace quire::tests {
+namespace quire::tests::inspector_test {
 namespace {
 
 using model::FillKind;
@@ -190,4 +190,4 @@ TEST_F(InspectorTest, MakerKeepsTheParentAndGivesBackWhatItCannotUse) {
 }
 
 }  // namespace
-}  // namespace quire::tests
+}  // namespace quire::tests::inspector_test

@@ -6,7 +6,7 @@
 #include "tests/support/test_daemon.h"
 #include "tests/support/writer.h"
 
-namespace quire::tests {
+namespace quire::tests::manual_clock_test {
 
 TEST(ManualClock, StandsStillUntilItIsMoved) {
   ManualClock clock(7);
@@ -36,4 +36,4 @@ TEST(ManualClock, IsTheOnlyClockOfADaemonThatGotIt) {
   EXPECT_EQ(session->match(9)->exact_tokens, 8u);
 }
 
-}  // namespace quire::tests
+}  // namespace quire::tests::manual_clock_test

@@ -6,7 +6,7 @@
 
 #include "tests/tiering/tier_rig.h"
 
-namespace quire::tests {
+namespace quire::tests::memory_tier_test {
 
 namespace {
 
@@ -99,4 +99,4 @@ TEST(MemoryTier, NeverHoldsMoreThanItsCapacity) {
 
 }  // namespace
 
-}  // namespace quire::tests
+}  // namespace quire::tests::memory_tier_test

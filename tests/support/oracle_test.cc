@@ -4,7 +4,7 @@
 
 #include <array>
 
-namespace quire::tests {
+namespace quire::tests::oracle_test {
 
 TEST(Oracle, KnowsItsOwnPage) {
   std::array<std::byte, 1003> page;
@@ -40,4 +40,4 @@ TEST(Oracle, ContentLikeBf16IsBoundToItsIdentityToo) {
   EXPECT_FALSE(check_page(page, 7, 1, kLikeBf16));
 }
 
-}  // namespace quire::tests
+}  // namespace quire::tests::oracle_test

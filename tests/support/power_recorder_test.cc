@@ -12,7 +12,7 @@
 #include "tests/support/io_rig.h"
 #include "tiering/io/thread_engine.h"
 
-namespace quire::tests {
+namespace quire::tests::power_recorder_test {
 
 namespace fs = std::filesystem;
 using tiering::IoKind;
@@ -145,4 +145,4 @@ TEST_F(PowerRecorderTest, DataIsTornUntilASyncThatBeganAfterIt) {
   EXPECT_GT(with_second, 10u);
 }
 
-}  // namespace quire::tests
+}  // namespace quire::tests::power_recorder_test

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-namespace quire::tiering {
+namespace quire::tiering::admission_test {
 namespace {
 
 constexpr int64_t kSecond = 1'000'000'000;
@@ -211,4 +211,4 @@ TEST(Admission, TheSketchAges) {
 }
 
 }  // namespace
-}  // namespace quire::tiering
+}  // namespace quire::tiering::admission_test

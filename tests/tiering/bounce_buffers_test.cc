@@ -8,7 +8,7 @@
 #include <random>
 #include <vector>
 
-namespace quire::tiering {
+namespace quire::tiering::bounce_buffers_test {
 namespace {
 
 constexpr uint64_t kKiB = 1024;
@@ -137,4 +137,4 @@ TEST(BounceBuffers, Law10_AnyOrderOfTakingAndGivingBackStaysWithinTheBound) {
 }
 
 }  // namespace
-}  // namespace quire::tiering
+}  // namespace quire::tiering::bounce_buffers_test

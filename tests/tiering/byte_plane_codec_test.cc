@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-namespace quire::tiering {
+namespace quire::tiering::byte_plane_codec_test {
 namespace {
 
 using Bytes = std::vector<std::byte>;
@@ -332,4 +332,4 @@ TEST(CodecSampler, OneOddPageDoesNotDecide) {
 }
 
 }  // namespace
-}  // namespace quire::tiering
+}  // namespace quire::tiering::byte_plane_codec_test

@@ -7,7 +7,7 @@
 
 #include "tiering/disk/ssd_format.h"
 
-namespace quire::tiering {
+namespace quire::tiering::codec_chooser_test {
 namespace {
 
 using cache::KnownLayout;
@@ -273,4 +273,4 @@ TEST_F(CodecChooserTest, StatusNamesTheGroupsThatWereTried) {
 }
 
 }  // namespace
-}  // namespace quire::tiering
+}  // namespace quire::tiering::codec_chooser_test

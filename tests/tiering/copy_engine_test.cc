@@ -7,7 +7,7 @@
 
 #include "tiering/io/crc_copy.h"
 
-namespace quire::tiering {
+namespace quire::tiering::copy_engine_test {
 namespace {
 
 TEST(InlineCopyEngine, CopiesEveryPageAndSealsIt) {
@@ -51,4 +51,4 @@ TEST(InlineCopyEngine, Law10_FullQueueRefusesUntilPolled) {
 }
 
 }  // namespace
-}  // namespace quire::tiering
+}  // namespace quire::tiering::copy_engine_test

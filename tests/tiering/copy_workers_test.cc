@@ -14,7 +14,7 @@
 
 #include "tiering/io/crc_copy.h"
 
-namespace quire::tiering {
+namespace quire::tiering::copy_workers_test {
 namespace {
 
 // A task that owns its pages and buffers.
@@ -179,4 +179,4 @@ TEST(CopyWorkers, IdleWorkersEndAtOnce) {
 }
 
 }  // namespace
-}  // namespace quire::tiering
+}  // namespace quire::tiering::copy_workers_test

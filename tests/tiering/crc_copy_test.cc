@@ -10,7 +10,7 @@
 
 #include "tiering/io/crc_copy_kernels.h"
 
-namespace quire::tiering {
+namespace quire::tiering::crc_copy_test {
 namespace {
 
 constexpr std::byte kGuard{0xa5};
@@ -114,4 +114,4 @@ TEST(CrcCopy, Law04_EveryFlippedBitChangesTheChecksum) {
 }
 
 }  // namespace
-}  // namespace quire::tiering
+}  // namespace quire::tiering::crc_copy_test

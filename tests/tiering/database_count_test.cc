@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace quire::tiering {
+namespace quire::tiering::database_count_test {
 namespace {
 
 TEST(DatabaseCount, BytesSayWhatTheyWereMadeOf) {
@@ -38,4 +38,4 @@ TEST(DatabaseCount, AnyOtherLengthSaysNothing) {
 }
 
 }  // namespace
-}  // namespace quire::tiering
+}  // namespace quire::tiering::database_count_test

@@ -6,7 +6,7 @@
 
 #include "tests/tiering/tier_rig.h"
 
-namespace quire::tests {
+namespace quire::tests::demotion_test {
 
 namespace {
 
@@ -257,4 +257,4 @@ TEST(Demotion, TheTierIsToldWhetherMoreIsComing) {
 
 }  // namespace
 
-}  // namespace quire::tests
+}  // namespace quire::tests::demotion_test

@@ -9,7 +9,7 @@
 #include <set>
 #include <vector>
 
-namespace quire::tiering {
+namespace quire::tiering::flight_table_test {
 namespace {
 
 using Verdict = FlightTable::Verdict;
@@ -138,4 +138,4 @@ RC_GTEST_PROP(FlightTable, AnyCompletionsEndEachOperationOnce, ()) {
 }
 
 }  // namespace
-}  // namespace quire::tiering
+}  // namespace quire::tiering::flight_table_test

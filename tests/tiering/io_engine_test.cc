@@ -24,7 +24,7 @@
 #include "tiering/io/thread_engine.h"
 #include "tiering/io/uring_engine.h"
 
-namespace quire::tiering {
+namespace quire::tiering::io_engine_test {
 namespace {
 
 using model::Errc;
@@ -529,4 +529,4 @@ INSTANTIATE_TEST_SUITE_P(All, IoEngineTest,
                          [](const auto& instance) { return instance.param.name; });
 
 }  // namespace
-}  // namespace quire::tiering
+}  // namespace quire::tiering::io_engine_test

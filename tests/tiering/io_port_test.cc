@@ -14,7 +14,7 @@
 #include "tests/support/manual_clock.h"
 #include "tiering/io/thread_engine.h"
 
-namespace quire::tiering {
+namespace quire::tiering::io_port_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -159,4 +159,4 @@ TEST_F(IoPortTest, HungIsToldOnceOfWhatWentFirst) {
 }
 
 }  // namespace
-}  // namespace quire::tiering
+}  // namespace quire::tiering::io_port_test

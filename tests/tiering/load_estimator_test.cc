@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <random>
 
-namespace quire::tiering {
+namespace quire::tiering::load_estimator_test {
 namespace {
 
 constexpr uint64_t kMiB = 1 << 20;
@@ -182,4 +182,4 @@ TEST(LoadEstimator, MeasuresItsOwnError) {
 }
 
 }  // namespace
-}  // namespace quire::tiering
+}  // namespace quire::tiering::load_estimator_test

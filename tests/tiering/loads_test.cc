@@ -6,7 +6,7 @@
 
 #include "tests/tiering/tier_rig.h"
 
-namespace quire::tests {
+namespace quire::tests::loads_test {
 
 namespace {
 
@@ -343,4 +343,4 @@ TEST(Loads, EstimatesGrowWithWhatIsUnderWay) {
 
 }  // namespace
 
-}  // namespace quire::tests
+}  // namespace quire::tests::loads_test

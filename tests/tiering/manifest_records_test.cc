@@ -9,7 +9,7 @@
 
 #include "tiering/disk/ssd_format.h"
 
-namespace quire::tiering {
+namespace quire::tiering::manifest_records_test {
 namespace {
 
 RunRecord make_run(size_t count, uint64_t slot_bytes) {
@@ -118,4 +118,4 @@ TEST(ManifestRecords, RecordsOfAnotherLengthAreRefused) {
 }
 
 }  // namespace
-}  // namespace quire::tiering
+}  // namespace quire::tiering::manifest_records_test

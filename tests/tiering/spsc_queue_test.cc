@@ -4,7 +4,7 @@
 
 #include <thread>
 
-namespace quire::tiering {
+namespace quire::tiering::spsc_queue_test {
 namespace {
 
 TEST(SpscQueue, FirstInFirstOutAndBounded) {
@@ -40,4 +40,4 @@ TEST(SpscQueue, NothingIsLostBetweenTwoThreads) {
 }
 
 }  // namespace
-}  // namespace quire::tiering
+}  // namespace quire::tiering::spsc_queue_test

@@ -7,7 +7,7 @@
 #include <cstring>
 #include <vector>
 
-namespace quire::tiering {
+namespace quire::tiering::ssd_format_test {
 namespace {
 
 using model::Errc;
@@ -203,4 +203,4 @@ TEST(SsdFormat, StoredPagesAreRoundedUpOneByOne) {
 }
 
 }  // namespace
-}  // namespace quire::tiering
+}  // namespace quire::tiering::ssd_format_test

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-namespace quire::tiering {
+namespace quire::tiering::ssd_health_test {
 namespace {
 
 constexpr int64_t kSecond = 1'000'000'000;
@@ -321,4 +321,4 @@ TEST(SsdHealth, RandomEventsKeepStateAndReasonTogether) {
 }
 
 }  // namespace
-}  // namespace quire::tiering
+}  // namespace quire::tiering::ssd_health_test

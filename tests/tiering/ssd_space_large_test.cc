@@ -6,7 +6,7 @@
 
 #include "tiering/disk/ssd_space.h"
 
-namespace quire::tiering {
+namespace quire::tiering::ssd_space_large_test {
 namespace {
 
 using model::Errc;
@@ -137,4 +137,4 @@ TEST(SsdSpaceLarge, ALargeSlotCountsWithAllItsRegions) {
 }
 
 }  // namespace
-}  // namespace quire::tiering
+}  // namespace quire::tiering::ssd_space_large_test

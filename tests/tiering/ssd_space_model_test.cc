@@ -8,7 +8,7 @@
 
 #include "tiering/disk/ssd_space.h"
 
-namespace quire::tiering {
+namespace quire::tiering::ssd_space_model_test {
 namespace {
 
 constexpr uint64_t kRegionBytes = 1 << 20;
@@ -217,4 +217,4 @@ TEST(SsdSpaceModel, SpaceBehavesAsAPlainSetOfSlots) {
 }
 
 }  // namespace
-}  // namespace quire::tiering
+}  // namespace quire::tiering::ssd_space_model_test

@@ -11,7 +11,7 @@
 
 #include "model/check.h"
 
-namespace quire::tiering {
+namespace quire::tiering::ssd_space_test {
 namespace {
 
 using model::Errc;
@@ -595,4 +595,4 @@ TEST(SsdSpace, TimePerSlotDoesNotGrowWithSlots) {
 }
 
 }  // namespace
-}  // namespace quire::tiering
+}  // namespace quire::tiering::ssd_space_test

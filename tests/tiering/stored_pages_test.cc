@@ -13,7 +13,7 @@
 #include "tiering/io/byte_plane_codec.h"
 #include "tiering/io/crc_copy.h"
 
-namespace quire::tiering {
+namespace quire::tiering::stored_pages_test {
 namespace {
 
 using Bytes = std::vector<std::byte>;
@@ -411,4 +411,4 @@ TEST(StoredPages, SampleOfALargePageTakesItsBlocksInTurn) {
 }
 
 }  // namespace
-}  // namespace quire::tiering
+}  // namespace quire::tiering::stored_pages_test

@@ -8,7 +8,7 @@
 #include "tests/tiering/tier_rig.h"
 #include "tiering/job_table.h"
 
-namespace quire::tests {
+namespace quire::tests::tier_set_test {
 
 namespace {
 
@@ -121,4 +121,4 @@ TEST(JobTable, ANumberIsUsedAgainAndItsJobIsNew) {
 
 }  // namespace
 
-}  // namespace quire::tests
+}  // namespace quire::tests::tier_set_test

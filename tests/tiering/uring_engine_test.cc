@@ -20,7 +20,7 @@
 #include "tests/support/io_rig.h"
 #include "tiering/io/thread_engine.h"
 
-namespace quire::tiering {
+namespace quire::tiering::uring_engine_test {
 namespace {
 
 using model::Errc;
@@ -391,4 +391,4 @@ TEST_F(UringEngineTest, WhatTheKernelHasNoMemoryForGoesLater) {
 }
 
 }  // namespace
-}  // namespace quire::tiering
+}  // namespace quire::tiering::uring_engine_test
