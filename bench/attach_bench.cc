@@ -138,9 +138,9 @@ void measure_core(BenchDaemon& daemon, const client::Session& session, Figures& 
       model::LoadArgs args{};
       args.lease = match.lease;
       args.include_checkpoint = 1;
-      pages = or_exit(d.cache().reader().load(holder, args, out), "load").result.descriptor_count;
+      pages = or_exit(d.cache().loader().load(holder, args, out), "load").result.descriptor_count;
       best_us = std::min(best_us, watch.us());
-      or_exit(d.cache().reader().release(holder, model::LeaseId{match.lease}), "release");
+      or_exit(d.cache().loader().release(holder, model::LeaseId{match.lease}), "release");
     }
     figures.pages_per_second_core = static_cast<double>(pages) / best_us * 1e6;
     d.cache().close_session(cached);

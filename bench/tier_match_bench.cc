@@ -123,7 +123,7 @@ class Subject {
       samples.push_back(watch.us());
       QUIRE_CHECK(match.ok() && match->exact_tokens == kContextSpans * 256);
       QUIRE_CHECK(match->tokens[model::TierId{1}] == expected_below);
-      QUIRE_CHECK(cache_->reader().release(holder, model::LeaseId{match->lease}).ok());
+      QUIRE_CHECK(cache_->loader().release(holder, model::LeaseId{match->lease}).ok());
     }
     return percentile(samples, 0.5);
   }

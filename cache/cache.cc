@@ -22,6 +22,7 @@ model::Result<std::unique_ptr<Cache>> Cache::create(const CacheOptions& options,
   cache.room_ = std::make_unique<RamRoom>(store, cache.evictor_.get(), &cache.waiters_);
   cache.reader_ =
       std::make_unique<PrefixReader>(store, cache.board_.get(), &cache.names_, &cache.leases_);
+  cache.loader_ = std::make_unique<PrefixLoader>(store, &cache.names_, &cache.leases_);
   cache.writer_ = std::make_unique<ObjectWriter>(ObjectWriter::Parts{.store = store,
                                                                      .board = cache.board_.get(),
                                                                      .room = cache.room_.get(),
@@ -135,6 +136,7 @@ void Cache::describe(model::MetricSink& sink) const {
   sink.counter("roots_given_up", names_.given_up_count(), "Roots that made way for others");
   model::describe(sink, writer_->counters());
   model::describe(sink, reader_->counters());
+  model::describe(sink, loader_->counters());
 }
 
 void Cache::check_invariants() const {

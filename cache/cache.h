@@ -1,5 +1,5 @@
 // The cache as the server sees it: owns the tree, roots, leases and fills, and hands out its
-// faces: reader(), writer(), store(), and who makes room.
+// faces: reader(), loader(), writer(), store(), and who makes room.
 //
 // Threads: core only. Lifetime: the pool outlives it; sessions and holders are the server's and
 // must be closed and released before they go.
@@ -18,6 +18,7 @@
 #include "cache/objects/object_store.h"
 #include "cache/serve/lease_table.h"
 #include "cache/serve/object_writer.h"
+#include "cache/serve/prefix_loader.h"
 #include "cache/serve/prefix_reader.h"
 #include "cache/tree/layout_table.h"
 #include "cache/tree/namespace_table.h"
@@ -46,6 +47,7 @@ class Cache {
   const Evictor& evictor() const { return *evictor_; }
   RamRoom& room() { return *room_; }
   PrefixReader& reader() { return *reader_; }
+  PrefixLoader& loader() { return *loader_; }
   ObjectWriter& writer() { return *writer_; }
   uint32_t lease_count() const { return leases_.count(); }
   uint32_t fill_count() const { return fills_.count(); }
@@ -94,6 +96,7 @@ class Cache {
   LeaseTable leases_;
   FillTable fills_;
   std::unique_ptr<PrefixReader> reader_;
+  std::unique_ptr<PrefixLoader> loader_;
   std::unique_ptr<ObjectWriter> writer_;
 };
 

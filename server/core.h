@@ -65,7 +65,7 @@ class Core final : public ConnectionOwner {
   MemoryCheckStatus memory_check() const { return dispatcher().memory_check().status(); }
   size_t paused_count() const { return dispatcher().paused_count(); }
   const UidShares& shares() const { return *shares_; }
-  uint64_t copied_bytes() const { return dispatcher().counters().copied_bytes; }
+  uint64_t copied_bytes() const { return dispatcher().copied_bytes(); }
   size_t waiting_commits() const { return dispatcher().waiting_commits(); }
   uint64_t largest_steps() const { return dispatcher().counters().largest_steps; }
 

@@ -332,10 +332,12 @@ bool Loads::is_unreadable(NodeId node) const {
 
 std::optional<Errc> Loads::outcome(Load& load, int64_t now_ns) {
   const ObjectStore& store = cache_->store();
+  const size_t head = load.head;
   while (load.head < load.nodes.size() &&
          store.tree().node(load.nodes[load.head].node()).is_in_ram()) {
     ++load.head;
   }
+  if (load.head > head) advanced_.push_back(load.tag);
   if (load.head == load.nodes.size()) return Errc::kOk;
   const NodeId next = load.nodes[load.head].node();
   const Node& link = store.tree().node(next);

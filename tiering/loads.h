@@ -82,6 +82,8 @@ class Loads {
   // The first node of the load that is not in RAM yet; none when all are, or the load is unknown.
   model::NodeId next_missing(uint64_t tag) const;
   std::vector<FinishedLoad>& finished() { return finished_; }
+  // Tags of loads of which more of the head came to RAM; some may have finished too.
+  std::vector<uint64_t>& advanced() { return advanced_; }
 
   bool step(int64_t now_ns);
   // What came of a read of this tier.
@@ -174,6 +176,7 @@ class Loads {
   uint64_t near_bytes_left_ = 0;
   size_t interactive_count_ = 0;
   std::vector<FinishedLoad> finished_;
+  std::vector<uint64_t> advanced_;
   std::array<LoadCounters, model::kTierCount> counters_;
 };
 

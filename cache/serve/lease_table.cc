@@ -51,12 +51,21 @@ model::Result<LeaseId> LeaseTable::add(LeaseHolder& holder) {
   return make_id(index, generation);
 }
 
-Lease* LeaseTable::find(LeaseId id, const LeaseHolder& holder) {
+Lease* LeaseTable::find(LeaseId id) {
   const uint32_t index = index_of(id);
   if (index >= leases_.size()) return nullptr;
   Lease& lease = leases_[index];
   const bool live = (lease.generation & 1) != 0 && lease.generation == generation_of(id);
-  return live && lease.holder == &holder ? &lease : nullptr;
+  return live ? &lease : nullptr;
+}
+
+Lease* LeaseTable::find(LeaseId id, const LeaseHolder& holder) {
+  Lease* lease = find(id);
+  return lease != nullptr && lease->holder == &holder ? lease : nullptr;
+}
+
+void LeaseTable::count_load(LeaseId id, bool begins) {
+  if (Lease* lease = find(id); lease != nullptr) lease->under_way += begins ? 1 : ~uint32_t{0};
 }
 
 void LeaseTable::remove(LeaseId id) {

@@ -6,6 +6,7 @@
 #include <array>
 #include <cstdint>
 #include <deque>
+#include <utility>
 
 #include "cache/objects/pin.h"
 #include "cache/serve/cache_session.h"
@@ -23,6 +24,7 @@ struct Lease {
   Pin checkpoint;
   Pin checkpoint_pages;  // from its load on
   uint32_t load_count = 0;
+  uint32_t under_way = 0;                           // loads of it that did not end
   bool ending = false;                              // being released, in pieces
   uint32_t turn = 0;                                // the caller's: to whom loads of it are counted
   std::array<PathPins, kMaxLoadsPerLease> loads{};  // spans that were loaded
@@ -43,11 +45,45 @@ class LeaseTable {
   // Any lease of the holder; none id when it has none.
   model::LeaseId first(const LeaseHolder& holder) const;
   uint32_t count() const { return count_; }
+  // A load of it begins or ends (LoadHold).
+  void count_load(model::LeaseId id, bool begins);
 
  private:
+  Lease* find(model::LeaseId id);
+
   std::deque<Lease> leases_;  // grows to the most that there were; records stay where they are
   uint32_t free_head_ = 0;    // index + 1
   uint32_t count_ = 0;
+};
+
+// While one lives the lease cannot be released: a load of it is being written. The table outlives
+// it. Move-only.
+class LoadHold {
+ public:
+  LoadHold() = default;
+  LoadHold(LeaseTable* leases, model::LeaseId lease) : leases_(leases), lease_(lease) {
+    leases_->count_load(lease_, true);
+  }
+  LoadHold(LoadHold&& other) noexcept { swap(other); }
+  LoadHold& operator=(LoadHold&& other) noexcept {
+    LoadHold taken(std::move(other));
+    swap(taken);
+    return *this;
+  }
+  ~LoadHold() { reset(); }
+
+  void reset() {
+    if (lease_.valid()) leases_->count_load(std::exchange(lease_, {}), false);
+  }
+
+ private:
+  void swap(LoadHold& other) noexcept {
+    std::swap(leases_, other.leases_);
+    std::swap(lease_, other.lease_);
+  }
+
+  LeaseTable* leases_ = nullptr;
+  model::LeaseId lease_;
 };
 
 }  // namespace quire::cache

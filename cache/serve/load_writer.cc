@@ -66,7 +66,10 @@ void LoadWriter::pin_path(PendingLoad& pending, PathPins& pins, uint32_t count,
     for (; step != path.end(); ++step) {
       const auto [block, span] = *step;
       pins.add(span);
-      if (tree.node(span).is_in_ram()) {
+      const Node& node = tree.node(span);
+      if (node.is_quarantined()) [[unlikely]] {
+        pending.load.is_damaged = true;
+      } else if (node.is_in_ram()) {
         write_span(span, first + block);
       } else {
         pending.missing.push_back(span);
@@ -77,13 +80,17 @@ void LoadWriter::pin_path(PendingLoad& pending, PathPins& pins, uint32_t count,
   pending.blocks_left = first;
 }
 
-void LoadWriter::write_path(const Load& load, NodeId last, const BlockSpan& blocks,
-                            const LoadTarget& target) const {
+NodeId LoadWriter::write_path(const Load& load, NodeId last, const BlockSpan& blocks,
+                              const LoadTarget& target) const {
+  const Path path(store_->tree(), last, blocks.count);
+  auto step = path.begin();
   write(load, target, [&](auto&& write_span) {
-    for (const auto [block, span] : Path(store_->tree(), last, blocks.count)) {
+    for (; step != path.end(); ++step) {
+      const auto [block, span] = *step;
       write_span(span, blocks.first + block);
     }
   });
+  return step.span();
 }
 
 void LoadWriter::write_checkpoint(const Load& load, size_t index, const LoadTarget& target) const {

@@ -27,11 +27,13 @@ class LoadWriter {
   // Pages of the load's checkpoint that were asked for; 0 without one.
   uint32_t count_checkpoint_pages(const Load& load) const;
   // Pins the next `count` spans towards the root and writes those in RAM; the others are missing.
+  // One that is quarantined is neither: the load is damaged.
   void pin_path(PendingLoad& pending, PathPins& pins, uint32_t count,
                 const LoadTarget& target) const;
   // Blocks [first, first + count) of the range, which are in RAM; `last` is the span of the last.
-  void write_path(const Load& load, model::NodeId last, const BlockSpan& blocks,
-                  const LoadTarget& target) const;
+  // Returns the span above them.
+  model::NodeId write_path(const Load& load, model::NodeId last, const BlockSpan& blocks,
+                           const LoadTarget& target) const;
   // Behind the spans of blocks [0, blocks), all in RAM: writes the checkpoint, if told so, and what
   // was delivered. kResourceExhausted: more runs than room, nothing is.
   model::Errc finish(const Load& load, uint32_t blocks, bool with_checkpoint,

@@ -16,6 +16,9 @@ namespace {
 // the device may be busy, and the core looks at the clock once a second when nothing happens.
 constexpr int64_t kLeadNs = 2000 * model::kNsPerMs;
 
+// No request has it: an index in PendingTable is smaller.
+constexpr uint64_t kPrefetchTag = 0xFFFFFFFF;
+
 std::optional<model::Hash256> key_of(const cache::PrefixTree& tree,
                                      const std::optional<NodeId>& node) {
   if (!node) return std::nullopt;
@@ -79,7 +82,12 @@ void Advisor::prefetch(model::RootId root, const Place& place) {
   if (place.checkpoint && !store.tree().node(*place.checkpoint).is_in_ram()) {
     missing.push_back(*place.checkpoint);
   }
-  loads_->prefetch(missing, clock_->now_ns() + deadline_ms_ * model::kNsPerMs);
+  if (missing.empty()) return;
+  // A full or failed tier is no error here.
+  (void)tiers_->loads().start({.tag = ++prefetch_count_ << 32 | kPrefetchTag,
+                               .load_class = model::LoadClass::kBatch,
+                               .deadline_ns = clock_->now_ns() + deadline_ms_ * model::kNsPerMs,
+                               .nodes = missing});
 }
 
 void Advisor::pause(cache::CacheSession& session, const Place& place,

@@ -14,7 +14,6 @@
 
 #include "cache/cache.h"
 #include "model/clock.h"
-#include "server/rings/tiered_loads.h"
 #include "tiering/tier_set.h"
 
 namespace quire::server {
@@ -25,9 +24,9 @@ class Advisor {
   static constexpr size_t kMaxPausesOfDomain = 1024;
 
   // `tiers` may be null.
-  Advisor(cache::Cache* cache, tiering::TierSet* tiers, TieredLoads* loads,
-          const model::Clock* clock, uint32_t deadline_ms)
-      : cache_(cache), tiers_(tiers), loads_(loads), clock_(clock), deadline_ms_(deadline_ms) {}
+  Advisor(cache::Cache* cache, tiering::TierSet* tiers, const model::Clock* clock,
+          uint32_t deadline_ms)
+      : cache_(cache), tiers_(tiers), clock_(clock), deadline_ms_(deadline_ms) {}
 
   // Precondition: args.advice is known, args.end_units within the chain.
   void take(cache::CacheSession& session, const cache::ChainView& chain,
@@ -60,10 +59,10 @@ class Advisor {
 
   cache::Cache* cache_;
   tiering::TierSet* tiers_;
-  TieredLoads* loads_;
   const model::Clock* clock_;
   const uint32_t deadline_ms_;
   std::vector<Pause> pauses_;
+  uint64_t prefetch_count_ = 0;
   int64_t next_due_ns_ = 0;  // of the earliest; meaningless without any
 };
 

@@ -25,9 +25,8 @@ struct CopyJob {
   tiering::CopyTask task;  // task.id = index of this record
   CopyPurpose purpose;
   Attachment* attachment;  // null for kMemory
-  PendingId pending;       // kCommit: its request
+  PendingId pending;       // kCommit, kVerify: its request
   model::FillId fill;      // kCommit
-  uint64_t hit_check;      // kVerify: the number in HitChecks
   model::NodeId node;      // kMemory
   uint32_t page_count;
   std::array<tiering::CopyPage, cache::kMaxPagesPerObject> pages;

@@ -39,20 +39,29 @@ Dispatcher::Dispatcher(cache::Cache* cache, tiering::CopyEngine* copies, tiering
     : cache_(cache),
       copies_(copies),
       tiers_(tiers),
-      loads_(cache, tiers),
       clock_(clock),
-      options_(options),
       jobs_(std::move(jobs)),
-      checks_(cache, copies, &jobs_),
-      memory_check_(cache, copies, &jobs_),
-      advisor_(cache, tiers, &loads_, clock, options.default_deadline_ms),
+      requests_(std::move(pending), clock, options.default_deadline_ms),
       turns_(cache, clock, options.turn_sink),
-      pending_(std::move(pending)) {}
+      fills_({.cache = cache,
+              .copies = copies,
+              .jobs = &jobs_,
+              .requests = &requests_,
+              .turns = &turns_}),
+      loads_({.cache = cache,
+              .copies = copies,
+              .tiers = tiers,
+              .jobs = &jobs_,
+              .requests = &requests_,
+              .turns = &turns_,
+              .verify_hits = options.verify_hits}),
+      memory_check_(cache, copies, &jobs_),
+      advisor_(cache, tiers, clock, options.default_deadline_ms) {}
 
 Dispatcher::Served Dispatcher::serve(Attachment& attachment, uint32_t& steps_left) {
   bool worked = run_ready(attachment, steps_left);
   for (uint32_t served = 0; served < kSubmissionsPerTurn && steps_left > 0; ++served) {
-    if (pending_.is_full()) break;  // a ring that is not taken from holds nobody else up
+    if (requests_.table().is_full()) break;  // a ring that is not taken from holds nobody else up
     const Attachment::Next next = attachment.next();
     if (next == Attachment::Next::kNone) break;
     if (next == Attachment::Next::kScribbled) return Served::kScribbled;
@@ -66,7 +75,7 @@ Dispatcher::Served Dispatcher::serve(Attachment& attachment, uint32_t& steps_lef
                           : handle_counted(attachment, submission, {}, steps_left);
     if (wait) keep(attachment, submission, *wait);
   }
-  publish_touched();
+  requests_.publish();
   attachment.publish();
   return worked ? Served::kSome : Served::kNothing;
 }
@@ -75,8 +84,8 @@ Dispatcher::Served Dispatcher::serve(Attachment& attachment, uint32_t& steps_lef
 std::optional<Wait> Dispatcher::handle_counted(Attachment& attachment, const Submission& submission,
                                                PendingId id, uint32_t& steps_left) {
   const uint64_t before = cache_->store().work().steps();
-  const bool fills = id.valid() && pending_.waits(id).what == WaitsFor::kMemory;
-  const auto wait = fills ? go_on_filling(pending_.waits(id).fill)
+  const bool fills = id.valid() && requests_.table().waits(id).what == WaitsFor::kMemory;
+  const auto wait = fills ? fills_.go_on(requests_.table().waits(id).fill)
                           : handle(attachment, submission, id, steps_left);
   const uint64_t steps = cache_->store().work().steps() - before;
   counters_.largest_steps.raise_to(steps);
@@ -84,29 +93,18 @@ std::optional<Wait> Dispatcher::handle_counted(Attachment& attachment, const Sub
   return wait;
 }
 
-// A lease that nobody releases would stay: a release waits for as long as it takes, and so does
-// what is being done already.
-PendingRequest Dispatcher::request_of(Attachment& attachment, const Submission& submission) const {
-  const bool in_any_case = static_cast<Verb>(submission.verb) == Verb::kRelease;
-  return {.attachment = &attachment,
-          .session = &attachment.session(),
-          .domain = attachment.session().domain,
-          .deadline_ns = in_any_case ? kNoDeadline : clock_->now_ns() + deadline_ns(submission),
-          .submission = submission};
-}
-
 void Dispatcher::keep(Attachment& attachment, const Submission& submission, const Wait& wait) {
-  PendingRequest request = request_of(attachment, submission);
+  PendingRequest request = requests_.make(attachment, submission);
   if (wait.what == WaitsFor::kTurn) request.deadline_ns = kNoDeadline;
   const bool refusable = request.deadline_ns != kNoDeadline;
-  if (refusable && !pending_.has_room(request.domain)) {
+  if (refusable && !requests_.table().has_room(request.domain)) {
     if (wait.what == WaitsFor::kMemory) {
       cache_->writer().leave(wait.fill, attachment.holder_tag());
     }
     attachment.complete(reply_to(submission, Errc::kBusy));
     return;
   }
-  pending_.add(attachment.pending, request, wait);
+  requests_.table().add(attachment.pending, request, wait);
   if (wait.what != WaitsFor::kTurn) ++counters_.parked;
 }
 
@@ -130,40 +128,26 @@ bool Dispatcher::run_ready(Attachment& attachment, uint32_t& steps_left) {
 void Dispatcher::run_queue(Attachment& attachment, uint16_t verb, uint32_t& steps_left) {
   PendingLists& lists = attachment.pending;
   while (steps_left > 0 && (lists.ready_verbs >> verb & 1) != 0) {
-    const PendingId id = pending_.take_ready(lists, verb);
-    const bool had_no_job = pending_.waits(id).what == WaitsFor::kCopyJob;
-    const Submission submission = pending_.request(id).submission;
+    const PendingId id = requests_.table().take_ready(lists, verb);
+    const bool had_no_job = requests_.table().waits(id).what == WaitsFor::kCopyJob;
+    const Submission submission = requests_.table().request(id).submission;
     const auto wait = handle_counted(attachment, submission, id, steps_left);
     if (wait) {
       // It comes to its end in some turns, as it would have done in one.
-      if (wait->what == WaitsFor::kTurn) pending_.drop_deadline(id);
-      pending_.wait(id, *wait);
+      if (wait->what == WaitsFor::kTurn) requests_.table().drop_deadline(id);
+      requests_.table().wait(id, *wait);
       return;
     }
-    const bool answered = pending_.is_live(id) && pending_.waits(id).what != WaitsFor::kCopy;
-    if (answered) end_pending(id);
+    const bool answered = requests_.table().is_live(id) && !requests_.table().is_under_way(id);
+    if (answered) requests_.end(id);
     if (had_no_job) wake_for_copy_job(attachment.session().domain);  // another may be free
   }
 }
 
-PendingRequest Dispatcher::end_pending(PendingId id) {
-  // One that was woken for a copy job and does not take it leaves it to the next.
-  if (pending_.waits(id).what == WaitsFor::kCopyJob) jobs_left_ = true;
-  const PendingRequest request = pending_.end(id);
-  const bool more = request.attachment != nullptr && request.attachment->pending.ready_verbs != 0;
-  if (more) request.attachment->activate();
-  return request;
-}
-
-void Dispatcher::wake(PendingId id) {
-  pending_.make_ready(id);
-  pending_.request(id).attachment->activate();
-}
-
 bool Dispatcher::wake_for_copy_job(model::DomainId domain) {
-  const PendingId id = pending_.first_for_copy_job(domain);
+  const PendingId id = requests_.table().first_for_copy_job(domain);
   if (!id.valid() || !jobs_.has_room(domain)) return false;
-  wake(id);
+  requests_.wake(id);
   return true;
 }
 
@@ -171,14 +155,14 @@ bool Dispatcher::wake_for_copy_job(model::DomainId domain) {
 // who wait.
 size_t Dispatcher::wake_waiting() {
   size_t woken = 0;
-  const bool jobs_came = jobs_.take_news() || std::exchange(jobs_left_, false);
-  if (jobs_came && pending_.count(WaitsFor::kCopyJob) > 0) {
+  const bool jobs_came = jobs_.take_news() || requests_.take_left_job();
+  if (jobs_came && requests_.table().count(WaitsFor::kCopyJob) > 0) {
     for (uint16_t d = 0; d < cache::kMaxDomains; ++d) {
       woken += wake_for_copy_job(model::DomainId{d}) ? 1 : 0;
     }
   }
   while (const auto fill = cache_->writer().next_woken()) {
-    wake(pending_.first_for(*fill));  // every fill that reserves has a request
+    requests_.wake(requests_.table().first_for(*fill));  // every fill that reserves has a request
     ++woken;
   }
   return woken;
@@ -186,31 +170,23 @@ size_t Dispatcher::wake_waiting() {
 
 size_t Dispatcher::expire_pending() {
   // Asking for the time costs as much as the rest of a turn without work.
-  if (pending_.next_deadline_ns() == kNoDeadline) return 0;
+  if (requests_.table().next_deadline_ns() == kNoDeadline) return 0;
   const int64_t now_ns = clock_->now_ns();
   size_t count = 0;
   for (; count < kExpiredPerTurn; ++count) {
-    const PendingId id = pending_.due(now_ns);
+    const PendingId id = requests_.table().due(now_ns);
     if (!id.valid()) break;
-    const Wait wait = pending_.waits(id);
-    const PendingRequest request = end_pending(id);
+    const Wait wait = requests_.table().waits(id);
+    const PendingRequest request = requests_.end(id);
     ++counters_.deadline_exceeded;
     if (wait.what == WaitsFor::kParent) cache_->writer().drop_waiting(wait.fill);
     if (wait.what == WaitsFor::kMemory) {
       cache_->writer().leave(wait.fill, request.attachment->holder_tag());
     }
     if (request.attachment == nullptr) continue;  // of a commit, whose process is gone
-    request.attachment->complete(reply_to(request.submission, Errc::kDeadlineExceeded));
-    touched_.push_back(request.attachment);
+    requests_.complete(*request.attachment, reply_to(request.submission, Errc::kDeadlineExceeded));
   }
   return count;
-}
-
-// From when it was taken.
-int64_t Dispatcher::deadline_ns(const Submission& submission) const {
-  const uint32_t deadline_ms =
-      submission.deadline_ms == 0 ? options_.default_deadline_ms : submission.deadline_ms;
-  return std::min(deadline_ms, model::kMaxDeadlineMs) * model::kNsPerMs;
 }
 
 // `id`: of one that waited. Nothing: it was answered, or is under way.
@@ -224,15 +200,15 @@ std::optional<Wait> Dispatcher::handle(Attachment& attachment, const Submission&
       match(attachment, submission);
       return std::nullopt;
     case Verb::kLoad:
-      return load(attachment, submission, steps_left);
+      return loads_.load(attachment, submission, id, steps_left);
     case Verb::kRelease:
-      return release(attachment, submission, steps_left);
+      return loads_.release(attachment, submission, steps_left);
     case Verb::kBeginFill:
-      return begin_fill(attachment, submission);
+      return fills_.begin(attachment, submission);
     case Verb::kCommit:
-      return commit(attachment, submission, id);
+      return fills_.commit(attachment, submission, id);
     case Verb::kAbortFill:
-      abort_fill(attachment, submission);
+      fills_.abort(attachment, submission);
       return std::nullopt;
     case Verb::kSupersede:
       supersede(attachment, submission);
@@ -315,64 +291,60 @@ size_t Dispatcher::finish_copies() {
   for (size_t i = 0; i < count; ++i) {
     CopyJob* job = jobs_.of(*done[i]);
     if (job->purpose == CopyPurpose::kVerify) {
-      finish_check(job);
+      loads_.finish_check(job);
     } else if (job->purpose == CopyPurpose::kMemory) {
       memory_check_.finish(job);
     } else {
-      finish_commit(job);
+      fills_.finish_commit(job);
     }
   }
-  const size_t events = settle_waiting() + expire_pending() + wake_waiting();
-  publish_touched();
+  const size_t events = fills_.settle() + expire_pending() + wake_waiting();
+  requests_.publish();
   return count + events;
 }
 
-void Dispatcher::publish_touched() {
-  for (Attachment* attachment : touched_) attachment->publish();
-  touched_.clear();
+size_t Dispatcher::finish_loads() {
+  const size_t count = loads_.step();
+  requests_.publish();
+  return count;
 }
 
 void Dispatcher::end(Attachment& attachment) {
   attachment.ended = true;
   attachment.loading = {};
-  std::erase(touched_, &attachment);
-  loads_.end(attachment);
+  requests_.forget(attachment);
+  PendingTable& pending = requests_.table();
   PendingLists& lists = attachment.pending;
-  for (PendingId id = pending_.first_of(lists); id.valid(); id = pending_.first_of(lists)) {
-    const Wait wait = pending_.waits(id);
-    if (wait.what == WaitsFor::kCopy || wait.what == WaitsFor::kParent) {
-      pending_.detach(id);  // the object may serve the session's others
-      continue;
-    }
-    end_pending(id);
-    if (wait.what == WaitsFor::kMemory) {
-      cache_->writer().leave(wait.fill, attachment.holder_tag());
+  for (PendingId id = pending.first_of(lists); id.valid(); id = pending.first_of(lists)) {
+    const Wait wait = pending.waits(id);
+    if (wait.what == WaitsFor::kTier || wait.what == WaitsFor::kCheck) {
+      loads_.end(id);
+    } else if (pending.is_under_way(id)) {
+      pending.detach(id);  // the object may serve the session's others
+    } else {
+      requests_.end(id);
+      if (wait.what == WaitsFor::kMemory) {
+        cache_->writer().leave(wait.fill, attachment.holder_tag());
+      }
     }
   }
 }
 
 bool Dispatcher::step_end(Attachment& attachment, uint32_t& budget) {
   Session& session = attachment.session();
-  cache::ObjectWriter& writer = cache_->writer();
   const bool last_one = session.member_count == 0;
   if (!attachment.fills_ended) {
-    linked_.clear();
-    attachment.fills_ended = writer.end_holder(session.cached, attachment.holder_tag(), last_one,
-                                               attachment.ended_fills_cursor, budget, linked_);
-    for (const Linked& linked : linked_) {
-      const PendingId id = pending_.first_for(linked.fill);
-      if (id.valid()) pending_.end(id);  // nobody of the session is left to be told
-    }
+    attachment.fills_ended = fills_.step_end(attachment, last_one, budget);
   }
-  // A check that is still reading pages keeps them pinned until it is done.
-  const bool released =
-      !checks_.holds(attachment) && cache_->reader().release_some(attachment.leases, budget);
+  // Leases whose pages are still read by a check stay until it is done.
+  const bool released = cache_->loader().release_some(attachment.leases, budget);
   const bool session_waits = last_one && session.cached.fill_count > 0;
   return attachment.fills_ended && released && !session_waits && attachment.copies_in_flight == 0;
 }
 
 void Dispatcher::describe(model::MetricSink& sink) const {
   model::describe(sink, counters_);
+  model::describe(sink, fills_.counters());
   sink.gauge("waiting_commits", waiting_commits(), "Commits that wait for a parent or a copy");
   sink.counter("checksum_failures", checksum_failures(), "Pages that were not what was sealed");
   sink.gauge("paused", paused_count(), "Sessions whose pages are to be back at a time");

@@ -1,11 +1,8 @@
 // Serves the rings: one submission in, exactly one completion out, also on failure.
 //
-//   submission --match, load, release, begin_fill, supersede, advise, resumed, positions, locate-->
-//                                  completion at once
-//              --commit--> copy job --copy workers--> finish_copies() --> completion
-//                          --parent span still being written--> waits --> completion
-//              --load of what is below---> TieredLoads --> completion, also with a usable head
-//              --load with verify_hits--> HitChecks --> completion
+//   submission --match, supersede, advise, resumed, positions, locate--> completion at once
+//              --begin_fill, commit, abort_fill--> FillRequests
+//              --load, release-------------------> LoadRequests
 //              --long load or release--> goes on with the next turn of its client
 //              --no memory, no copy job--> waits until it comes or the deadline passes; meanwhile
 //                                 the ring is served on, but for what is of the same verb
@@ -20,18 +17,17 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
-#include <vector>
 
 #include "cache/cache.h"
 #include "model/clock.h"
 #include "model/metrics.h"
 #include "server/rings/advisor.h"
 #include "server/rings/copy_jobs.h"
-#include "server/rings/hit_checks.h"
+#include "server/rings/fill_requests.h"
+#include "server/rings/load_requests.h"
 #include "server/rings/memory_check.h"
-#include "server/rings/pending.h"
+#include "server/rings/requests.h"
 #include "server/rings/session.h"
-#include "server/rings/tiered_loads.h"
 #include "server/rings/turn_meter.h"
 #include "tiering/io/copy_engine.h"
 
@@ -47,7 +43,6 @@ struct DispatcherCounters {
   model::Counter submissions{"submissions", "Requests taken from rings"};
   model::Counter parked{"parked", "Requests that had to wait for memory"};
   model::Counter deadline_exceeded{"deadline_exceeded", "Requests whose deadline came first"};
-  model::Counter copied_bytes{"copied_bytes", "Bytes copied from staging areas"};
   model::Gauge largest_steps{"largest_steps", "Steps of the cache that the dearest request took"};
 };
 
@@ -71,14 +66,14 @@ class Dispatcher {
   // waited for their parent span and of what is past its deadline, and wakes whom events of memory
   // and copy jobs are for. Returns how many there were.
   size_t finish_copies();
-  size_t waiting_commits() const { return pending_.count(WaitsFor::kParent); }
-  size_t waiting_for_memory() const { return pending_.count(WaitsFor::kMemory); }
+  size_t waiting_commits() const { return requests_.table().count(WaitsFor::kParent); }
+  size_t waiting_for_memory() const { return requests_.table().count(WaitsFor::kMemory); }
   // The earliest deadline that finish_copies() has to keep; kNoDeadline: none.
-  int64_t next_deadline_ns() const { return pending_.next_deadline_ns(); }
+  int64_t next_deadline_ns() const { return requests_.table().next_deadline_ns(); }
 
   // Completes loads whose pages came from lower tiers, or whose time is over. Returns how many.
   size_t finish_loads();
-  size_t waiting_loads() const { return loads_.count(); }
+  size_t waiting_loads() const { return requests_.table().count(WaitsFor::kTier); }
 
   // Law 5: nothing completes to the attachment any more. Its leases and fills go in steps.
   void end(Attachment& attachment);
@@ -97,9 +92,12 @@ class Dispatcher {
   size_t paused_count() const { return advisor_.pause_count(); }
 
   const DispatcherCounters& counters() const { return counters_; }
+  uint64_t copied_bytes() const { return fills_.counters().copied_bytes; }
   void describe(model::MetricSink& sink) const;
   const TurnTotals& turn_totals() const { return turns_.totals(); }
-  uint64_t checksum_failures() const { return checks_.failures() + memory_check_.status().bad; }
+  uint64_t checksum_failures() const {
+    return loads_.check_failures() + memory_check_.status().bad;
+  }
 
  private:
   Dispatcher(cache::Cache* cache, tiering::CopyEngine* copies, tiering::TierSet* tiers,
@@ -111,64 +109,28 @@ class Dispatcher {
                              PendingId id, uint32_t steps_left);
   std::optional<Wait> handle_counted(Attachment& attachment, const model::Submission& submission,
                                      PendingId id, uint32_t& steps_left);
-  PendingRequest request_of(Attachment& attachment, const model::Submission& submission) const;
   void keep(Attachment& attachment, const model::Submission& submission, const Wait& wait);
   bool run_ready(Attachment& attachment, uint32_t& steps_left);
   void run_queue(Attachment& attachment, uint16_t verb, uint32_t& steps_left);
-  PendingRequest end_pending(PendingId id);
-  void wake(PendingId id);
   bool wake_for_copy_job(model::DomainId domain);
   size_t wake_waiting();
   size_t expire_pending();
-  void publish_touched();
-  std::optional<Wait> release(Attachment& attachment, const model::Submission& submission,
-                              uint32_t steps_left);
   void match(Attachment& attachment, const model::Submission& submission);
   void resumed(Attachment& attachment, const model::Submission& submission);
-  std::optional<Wait> load(Attachment& attachment, const model::Submission& submission,
-                           uint32_t steps_left);
-  model::Errc begin_load(Attachment& attachment, const model::Submission& submission);
-  void finish_load(Attachment& attachment, const model::Submission& submission,
-                   std::span<model::PageDescriptor> out);
-  std::optional<Wait> begin_fill(Attachment& attachment, const model::Submission& submission);
-  std::optional<Wait> go_on_filling(model::FillId fill);
-  void complete_begin(Attachment& attachment, const model::Submission& submission,
-                      const model::Result<cache::BeginOutcome>& begun);
-  std::optional<Wait> commit(Attachment& attachment, const model::Submission& submission,
-                             PendingId id);
-  void abort_fill(Attachment& attachment, const model::Submission& submission);
   void supersede(Attachment& attachment, const model::Submission& submission);
   void advise(Attachment& attachment, const model::Submission& submission);
-
-  int64_t deadline_ns(const model::Submission& submission) const;
-  void wait_for_tiers(Attachment& attachment, const model::Submission& submission,
-                      std::span<model::PageDescriptor> out, LoadFacts facts);
-  void deliver(const WaitingLoad& waiting, model::Errc code);
-  void complete_load(Attachment& attachment, const LoadFacts& facts, model::Completion completion,
-                     const model::LoadResult& result);
-
-  void finish_check(CopyJob* job);
-  void finish_commit(CopyJob* job);
-  void deliver(const cache::Linked& linked, const PendingRequest& commit);
-  size_t settle_waiting();
-  void complete_commit(const PendingRequest& commit, const cache::Linked& linked);
-  void update_progress(Session& session);
 
   cache::Cache* cache_;
   tiering::CopyEngine* copies_;
   tiering::TierSet* tiers_;  // null: none
-  TieredLoads loads_;
   const model::Clock* clock_;
-  DispatcherOptions options_;
   CopyJobs jobs_;
-  HitChecks checks_;
+  Requests requests_;
+  TurnMeter turns_;
+  FillRequests fills_;
+  LoadRequests loads_;
   MemoryCheck memory_check_;
   Advisor advisor_;
-  TurnMeter turns_;
-  std::vector<cache::Linked> linked_;  // scratch of one call
-  PendingTable pending_;               // taken, not answered
-  bool jobs_left_ = false;             // one who was woken for a copy job did not take it
-  std::vector<Attachment*> touched_;   // have unpublished completions
   DispatcherCounters counters_;
 };
 

@@ -7,23 +7,22 @@ namespace quire::server {
 
 using model::Errc;
 
-bool HitChecks::start(HitCheck&& check) {
-  CopyJob* job = jobs_->take(check.attachment->session().domain);
+bool HitChecks::start(PendingId id, HitCheck&& check) {
+  CopyJob* job = jobs_->take(check.domain());
   if (job == nullptr) return false;
   const uint32_t span_pages = check.result.descriptor_count - check.result.checkpoint_count;
   check.pages_per_span = check.result.block_count == 0 ? 0 : span_pages / check.result.block_count;
   ++check.attachment->copies_in_flight;
-  const uint64_t id = next_id_++;
-  checks_.emplace(id, std::move(check));
+  checks_.emplace(id.value, std::move(check));
   submit(id, job);
   return true;
 }
 
-void HitChecks::submit(uint64_t id, CopyJob* job) {
-  HitCheck& check = checks_.at(id);
+void HitChecks::submit(PendingId id, CopyJob* job) {
+  HitCheck& check = checks_.at(id.value);
   job->purpose = CopyPurpose::kVerify;
   job->attachment = check.attachment;
-  job->hit_check = id;
+  job->pending = id;
   job->page_count =
       static_cast<uint32_t>(std::min<size_t>(job->pages.size(), check.slots.size() - check.next));
   const allocator::Pool& pool = cache_->store().pool();
@@ -47,12 +46,12 @@ size_t HitChecks::first_bad(const HitCheck& check, const CopyJob& job) const {
 }
 
 std::optional<HitCheck> HitChecks::finish(CopyJob* job) {
-  const auto found = checks_.find(job->hit_check);
+  const auto found = checks_.find(job->pending.value);
   HitCheck& check = found->second;
   const size_t bad = first_bad(check, *job);
   const bool more = check.next < check.slots.size() && !check.attachment->ended;
   if (bad == check.slots.size() && more) {
-    submit(found->first, job);
+    submit(job->pending, job);
     return std::nullopt;
   }
   if (bad < check.slots.size()) {
@@ -71,17 +70,6 @@ std::optional<HitCheck> HitChecks::finish(CopyJob* job) {
   checks_.erase(found);
   jobs_->give_back(job);
   return ended;
-}
-
-bool HitChecks::holds(const Attachment& attachment, model::LeaseId lease) const {
-  return std::any_of(checks_.begin(), checks_.end(), [&](const auto& entry) {
-    return entry.second.attachment == &attachment && entry.second.lease == lease.value;
-  });
-}
-
-bool HitChecks::holds(const Attachment& attachment) const {
-  return std::any_of(checks_.begin(), checks_.end(),
-                     [&](const auto& entry) { return entry.second.attachment == &attachment; });
 }
 
 }  // namespace quire::server

@@ -18,14 +18,15 @@ namespace quire::server {
 
 struct HitCheck {
   Attachment* attachment = nullptr;
-  uint64_t user_data = 0;
-  uint64_t lease = 0;
+  cache::LoadHold hold;
   model::Errc code = model::Errc::kOk;  // of the load, when the check finds nothing
   model::LoadResult result{};           // cut to the head before a bad page
   std::vector<model::SlotId> slots;
   size_t next = 0;  // first slot not submitted yet
   uint32_t pages_per_span = 0;
   LoadFacts facts;
+
+  model::DomainId domain() const { return attachment->session().domain; }
 };
 
 class HitChecks {
@@ -33,23 +34,20 @@ class HitChecks {
   HitChecks(cache::Cache* cache, tiering::CopyEngine* copies, CopyJobs* jobs)
       : cache_(cache), copies_(copies), jobs_(jobs) {}
 
-  // False: no job is free for its domain; nothing was taken.
-  bool start(HitCheck&& check);
+  // By its request. False: no job is free for its domain; nothing was taken.
+  bool start(PendingId id, HitCheck&& check);
   // Takes a job of this purpose back from the workers; the check, when it has come to its end.
   std::optional<HitCheck> finish(CopyJob* job);
-  bool holds(const Attachment& attachment, model::LeaseId lease) const;
-  bool holds(const Attachment& attachment) const;
   uint64_t failures() const { return failures_; }
 
  private:
-  void submit(uint64_t id, CopyJob* job);
+  void submit(PendingId id, CopyJob* job);
   size_t first_bad(const HitCheck& check, const CopyJob& job) const;
 
   cache::Cache* cache_;
   tiering::CopyEngine* copies_;
   CopyJobs* jobs_;
-  std::unordered_map<uint64_t, HitCheck> checks_;
-  uint64_t next_id_ = 1;
+  std::unordered_map<uint64_t, HitCheck> checks_;  // by PendingId
   uint64_t failures_ = 0;
 };
 

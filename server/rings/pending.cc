@@ -13,8 +13,14 @@ uint32_t index_of(FillId fill) { return static_cast<uint32_t>(fill.value); }
 uint32_t index_of(PendingId id) { return static_cast<uint32_t>(id.value); }
 
 // Whose time may be over. Who has its turn anyway, or is copied, ends by itself.
-bool keeps_deadline(WaitsFor what) { return what != WaitsFor::kTurn && what != WaitsFor::kCopy; }
-bool is_under_way(WaitsFor what) { return what == WaitsFor::kCopy || what == WaitsFor::kParent; }
+bool keeps_deadline(WaitsFor what) {
+  return what == WaitsFor::kBehind || what == WaitsFor::kMemory || what == WaitsFor::kCopyJob ||
+         what == WaitsFor::kParent;
+}
+bool is_of_queue(WaitsFor what) {
+  return what == WaitsFor::kTurn || what == WaitsFor::kBehind || what == WaitsFor::kMemory ||
+         what == WaitsFor::kCopyJob;
+}
 
 }  // namespace
 
@@ -43,6 +49,8 @@ bool PendingTable::is_live(PendingId id) const {
   return records_[index_of(id)].generation == static_cast<uint32_t>(id.value >> 32);
 }
 
+bool PendingTable::is_under_way(PendingId id) const { return !is_of_queue(at(id).wait.what); }
+
 PendingId PendingTable::id_of(uint32_t plus_one) const {
   if (plus_one == 0) return {};
   return PendingId{uint64_t{records_[plus_one - 1].generation} << 32 | (plus_one - 1)};
@@ -65,8 +73,10 @@ void PendingTable::unlink(List& list, uint32_t index) {
 
 PendingTable::List* PendingTable::list_of(Record& record) {
   if (record.lists == nullptr) return nullptr;
-  if (is_under_way(record.wait.what)) return &record.lists->under_way;
-  return &record.lists->queues[record.request.submission.verb];
+  if (is_of_queue(record.wait.what)) {
+    return &record.lists->queues[record.request.submission.verb];
+  }
+  return &record.lists->under_way;
 }
 
 // Those that one event wakes, or that end together.
@@ -80,6 +90,8 @@ PendingTable::List* PendingTable::event_of(const Record& record) {
     case WaitsFor::kTurn:
     case WaitsFor::kBehind:
     case WaitsFor::kCopy:
+    case WaitsFor::kTier:
+    case WaitsFor::kCheck:
       return nullptr;
   }
   return nullptr;
@@ -121,7 +133,7 @@ PendingId PendingTable::add(PendingLists& lists, const PendingRequest& request, 
   ++record.generation;
   ++count_;
   ++by_domain_[request.domain.value];
-  const bool behind = !is_under_way(wait.what) && lists.is_waiting(request.submission.verb);
+  const bool behind = is_of_queue(wait.what) && lists.is_waiting(request.submission.verb);
   record.wait.what = wait.what;  // says which list
   append<&Record::of_attachment>(*list_of(record), index);
   begin_wait(index, behind ? Wait{WaitsFor::kBehind, {}} : wait);
@@ -135,7 +147,7 @@ void PendingTable::leave_list(uint32_t index) {
   if (list == nullptr) return;
   const bool was_first = list->first == index + 1;
   unlink<&Record::of_attachment>(*list, index);
-  if (is_under_way(record.wait.what) || !was_first) return;
+  if (!is_of_queue(record.wait.what) || !was_first) return;
   record.lists->ready_verbs &= ~(1u << record.request.submission.verb);
   if (list->first == 0) return;
   end_wait(list->first - 1);
@@ -149,7 +161,7 @@ void PendingTable::wait(PendingId id, const Wait& wait) {
       wait.what != WaitsFor::kTurn) {
     return;
   }
-  const bool starts = is_under_way(wait.what) && !is_under_way(record.wait.what);
+  const bool starts = !is_of_queue(wait.what) && is_of_queue(record.wait.what);
   end_wait(index);
   if (starts) {
     leave_list(index);
@@ -185,7 +197,7 @@ PendingRequest PendingTable::end(PendingId id) {
 
 void PendingTable::detach(PendingId id) {
   Record& record = at(id);
-  QUIRE_CHECK(is_under_way(record.wait.what));
+  QUIRE_CHECK(!is_of_queue(record.wait.what));
   leave_list(index_of(id));
   record.lists = nullptr;
   record.request.attachment = nullptr;

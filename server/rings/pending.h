@@ -3,13 +3,14 @@
 // event makes a record ready, and its attachment's next turn goes on with it.
 //
 //   add --> queue of its verb --ready, handled--> end, exactly once
-//              \-- its copy started --> under way --> end
+//              \-- its copy or load started --> under way --> end
 //
 // 1. Of a ring's requests of one verb the first waits for something, and those behind it for their
 //    turn: they are answered in order. Other verbs go on, above all what frees memory.
-// 2. Under way are commits: they hold up nothing. Such a record may outlive its attachment, since
-//    the object that is written may serve others (detach).
+// 2. Under way are commits and loads: they hold up nothing. Such a record may outlive its
+//    attachment, since the object that is written may serve others (detach).
 // 3. One heap holds every deadline that this table has to keep. A copy has none: it ends by itself.
+//    What a tier brings has one of its own there (tiering/loads.h): what came by then is delivered.
 //
 // Bounds: max_count records; a domain keeps no more waiting than it leaves free. Attachments and
 // sessions are not looked into, only handed back. Threads: core only. No allocation per request.
@@ -37,8 +38,10 @@ enum class WaitsFor : uint8_t {
   kCopyJob,  // of its domain
   kCopy,     // under way on the copy workers
   kParent,   // of a sealed fill
+  kTier,     // under way from a lower tier, or being delivered in pieces
+  kCheck,    // under way on the copy workers: its pages, before they are delivered
 };
-inline constexpr size_t kWaitKinds = 6;
+inline constexpr size_t kWaitKinds = 8;
 
 struct Wait {
   WaitsFor what = WaitsFor::kTurn;
@@ -81,11 +84,11 @@ class PendingTable {
   // Not even for what cannot be refused: nothing may be taken from a ring.
   bool is_full() const { return count_ == max_count_; }
 
-  // kCopy: under way; else behind those of its verb, and it waits for `wait` if it is the first of
-  // them. Precondition: not full.
+  // Under way (kCopy, kParent, kTier, kCheck), or behind those of its verb, and it waits for `wait`
+  // if it is the first of them. Precondition: not full.
   PendingId add(PendingLists& lists, const PendingRequest& request, const Wait& wait);
   // The first of its verb goes on waiting, for something else maybe. What waits for the same thing
-  // keeps its place. kCopy, kParent: it is under way from now on.
+  // keeps its place. It may be under way from now on.
   void wait(PendingId id, const Wait& wait);
   // It will come to its end in some turns, as it would have done in one.
   void drop_deadline(PendingId id);
@@ -108,6 +111,7 @@ class PendingTable {
   int64_t next_deadline_ns() const { return deadlines_.earliest_ns(); }
 
   bool is_live(PendingId id) const;
+  bool is_under_way(PendingId id) const;
   const PendingRequest& request(PendingId id) const { return at(id).request; }
   const Wait& waits(PendingId id) const { return at(id).wait; }
   uint32_t count() const { return count_; }

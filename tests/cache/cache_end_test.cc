@@ -17,14 +17,13 @@ TEST(CacheEnd, LeasesThatAreHeldGoBeforeTheTree) {
   ASSERT_TRUE(first.valid());
   const std::vector<model::Hash256> hashes{StoreRig::key(1), StoreRig::key(2), StoreRig::key(3)};
   LeaseHolder holder;
-  PrefixReader& reader = rig->cache().reader();
-  const auto match = reader.match(rig->session(), holder, {hashes.data(), 3}, 12);
+  const auto match = rig->cache().reader().match(rig->session(), holder, {hashes.data(), 3}, 12);
   ASSERT_TRUE(match.ok());
   ASSERT_NE(match->lease, 0u);
   std::array<model::PageDescriptor, 4> pages;
   model::LoadArgs args{};
   args.lease = match->lease;
-  ASSERT_TRUE(reader.load(holder, args, pages).ok());
+  ASSERT_TRUE(rig->cache().loader().load(holder, args, pages).ok());
   EXPECT_GT(rig->inspect().object(first).pins, 0u);
   rig.reset();
 }

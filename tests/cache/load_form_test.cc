@@ -2,7 +2,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <functional>
 #include <random>
+#include <utility>
 #include <vector>
 
 #include "tests/cache/store_rig.h"
@@ -40,7 +42,7 @@ class LoadFormTest : public testing::Test {
   // A cache must outlive the pins of its leases.
   void TearDown() override {
     uint32_t budget = 1'000'000;
-    EXPECT_TRUE(reader().release_some(holder_, budget));
+    EXPECT_TRUE(loader().release_some(holder_, budget));
     EXPECT_EQ(rig_.inspect().pin_count(), 0u);
     rig_.cache().check_invariants();
   }
@@ -77,6 +79,7 @@ class LoadFormTest : public testing::Test {
   }
 
   PrefixReader& reader() { return rig_.cache().reader(); }
+  PrefixLoader& loader() { return rig_.cache().loader(); }
   ChainView chain() const { return {hashes_.data(), static_cast<uint32_t>(hashes_.size())}; }
   model::LeaseId match() {
     const auto found = reader().match(rig_.session(), holder_, chain(), prompt_);
@@ -86,10 +89,26 @@ class LoadFormTest : public testing::Test {
   // In pieces of `budget` steps.
   Load load(const model::LoadArgs& args, std::span<PageDescriptor> out, uint32_t budget) {
     PendingLoad pending;
-    QUIRE_CHECK(reader().begin_load(holder_, args, out.size(), false, pending).ok());
-    while (!reader().step_load(holder_, pending, out, budget)) {
+    QUIRE_CHECK(loader().begin_load(holder_, args, out.size(), false, pending).ok());
+    while (!loader().step_load(holder_, pending, out, budget)) {
     }
     return pending.load;
+  }
+  // In pieces; between two of them `meanwhile` may change what is there.
+  DeliveredLoad deliver(const Load& load, std::span<PageDescriptor> out, uint32_t budget,
+                        const std::function<void()>& meanwhile = {}) {
+    Delivery delivery;
+    loader().begin_delivery(holder_, load, out.size(), true, delivery);
+    bool once = static_cast<bool>(meanwhile);
+    for (uint32_t pieces = 0; !loader().step_delivery(holder_, delivery, out, budget); ++pieces) {
+      if (pieces < 5 || !std::exchange(once, false)) continue;
+      meanwhile();
+    }
+    EXPECT_FALSE(once) << "the delivery ended before";
+    if (delivery.delivered.code == Errc::kOk) {
+      EXPECT_EQ(delivery.slots.size(), delivery.delivered.result.descriptor_count);
+    }
+    return delivery.delivered;
   }
   const model::Layout& layout() { return rig_.root().layout->layout; }
 
@@ -129,7 +148,7 @@ TEST_P(LoadFormOfMemory, RunsAreThePagesOfThePageForm) {
         without_checksums(std::span(pages).first(as_pages.result.descriptor_count));
     const auto told = expand_runs(runs, as_runs.result, layout(), args.first_block);
     ASSERT_TRUE(same_pages(told, expected)) << "load " << i;
-    ASSERT_TRUE(reader().release(holder_, lease).ok());
+    ASSERT_TRUE(loader().release(holder_, lease).ok());
   }
   EXPECT_EQ(rig_.inspect().pin_count(), 0u);
   rig_.cache().check_invariants();
@@ -169,7 +188,7 @@ TEST_F(LoadFormTest, MoreRunsThanRoomIsAnErrorAndTheLeaseStaysUsable) {
   EXPECT_EQ(exact.code, Errc::kOk);
   EXPECT_EQ(exact.result.first_run, 0u);
   EXPECT_EQ(load(args, {}, 100).code, Errc::kResourceExhausted) << "no room at all";
-  ASSERT_TRUE(reader().release(holder_, lease).ok());
+  ASSERT_TRUE(loader().release(holder_, lease).ok());
   EXPECT_EQ(rig_.inspect().pin_count(), 0u);
 }
 
@@ -200,16 +219,66 @@ TEST_F(LoadFormTest, Law15_AHeadIsDeliveredAsRunsToo) {
   for (uint32_t block = 26; block <= 30; ++block) {
     rig_.store().make_resident(spans_[block - 1], rig_.slots(model::FillKind::kSpan, 2 * block));
   }
-  const DeliveredLoad as_pages = reader().deliver(holder_, first, pages);
-  const DeliveredLoad as_runs = reader().deliver(holder_, second, runs);
+  const DeliveredLoad as_pages = deliver(first, pages, 2);
+  const DeliveredLoad as_runs = deliver(second, runs, 1);
   EXPECT_EQ(as_pages.result.block_count, 25u);
   EXPECT_EQ(as_runs.result.block_count, 25u);
   EXPECT_EQ(as_runs.result.checkpoint_count, 0u);
   const auto expected = without_checksums(std::span(pages).first(as_pages.result.descriptor_count));
   EXPECT_TRUE(same_pages(expand_runs(runs, as_runs.result, layout(), 5), expected));
-  const DeliveredLoad none = reader().deliver(holder_, third, std::span(runs).first(1));
+  const DeliveredLoad none = deliver(third, std::span(runs).first(1), 1000);
   EXPECT_EQ(none.code, Errc::kResourceExhausted);
   EXPECT_EQ(none.result.block_count, 0u);
+}
+
+// Law 4: a check of somebody else's load found a page bad, at whatever point this one is.
+TEST_F(LoadFormTest, Law04_WhatIsQuarantinedMeanwhileIsNotDelivered) {
+  std::mt19937 random(5);
+  build(0, 40, random);
+  std::vector<PageDescriptor> pages(200);
+  model::LoadArgs args{};
+  args.lease = match().value;
+  const Load whole = load(args, pages, 1000);
+  EXPECT_TRUE(whole.is_whole());
+  PendingLoad pending;
+  ASSERT_TRUE(loader().begin_load(holder_, args, pages.size(), false, pending).ok());
+  ASSERT_FALSE(loader().step_load(holder_, pending, pages, 8)) << "the deep end is described";
+  rig_.store().quarantine(spans_[35]);
+  while (!loader().step_load(holder_, pending, pages, 8)) continue;
+  EXPECT_FALSE(pending.load.is_whole());
+  EXPECT_EQ(pending.load.result.descriptor_count, 0u);
+  const DeliveredLoad head =
+      deliver(pending.load, pages, 1, [&] { rig_.store().quarantine(spans_[20]); });
+  EXPECT_EQ(head.result.block_count, 20u) << "up to the first bad span, of both";
+  EXPECT_FALSE(head.whole);
+  const DeliveredLoad after = deliver(load(args, pages, 1000), pages, 1000);
+  EXPECT_EQ(after.result.block_count, 20u);
+  pending = {};
+  ASSERT_TRUE(loader().release(holder_, model::LeaseId{args.lease}).ok());
+  EXPECT_EQ(rig_.inspect().pin_count(), 0u);
+}
+
+TEST_F(LoadFormTest, ALeaseIsHeldWhileALoadOfItIsUnderWay) {
+  std::mt19937 random(6);
+  build(0, 40, random);
+  std::vector<PageDescriptor> pages(200);
+  model::LoadArgs args{};
+  args.lease = match().value;
+  const model::LeaseId lease{args.lease};
+  PendingLoad first;
+  PendingLoad second;
+  ASSERT_TRUE(loader().begin_load(holder_, args, pages.size(), false, first).ok());
+  ASSERT_TRUE(loader().begin_load(holder_, args, pages.size(), false, second).ok());
+  EXPECT_EQ(loader().release(holder_, lease).code(), Errc::kBusy);
+  first = {};
+  uint32_t budget = 1000;
+  EXPECT_FALSE(loader().release_some(holder_, budget)) << "not by the end of its holder either";
+  LoadHold moved = std::move(second.hold);
+  second = {};
+  EXPECT_EQ(loader().release(holder_, lease).code(), Errc::kBusy);
+  moved.reset();
+  EXPECT_TRUE(loader().release(holder_, lease).ok());
+  EXPECT_EQ(rig_.inspect().pin_count(), 0u);
 }
 
 // Slots that were used before and others lie side by side: a run has one generation.

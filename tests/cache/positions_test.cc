@@ -74,7 +74,7 @@ class PositionsTest : public testing::TestWithParam<bool> {
         rig_->cache().reader().match(rig_->session(), holder, chain(), prompt_tokens);
     QUIRE_CHECK(found.ok());
     if (found->lease != 0) {
-      QUIRE_CHECK(rig_->cache().reader().release(holder, model::LeaseId{found->lease}).ok());
+      QUIRE_CHECK(rig_->cache().loader().release(holder, model::LeaseId{found->lease}).ok());
     }
     return *found;
   }

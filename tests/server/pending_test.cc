@@ -73,6 +73,26 @@ TEST_F(PendingTableTest, OthersOfItsVerbStandBehindTheFirstAndOtherVerbsDoNot) {
   table_.check_invariants(ring_.lists);
 }
 
+// Loads: those behind go on at once, and its tier keeps its deadline.
+TEST_F(PendingTableTest, WhatATierBringsHoldsUpNothingAndIsLateElsewhere) {
+  const PendingId first = add(ring_, Verb::kLoad, kForJob, 100);
+  const PendingId second = add(ring_, Verb::kLoad, kForTurn, 100);
+  table_.wait(first, {WaitsFor::kTier, {}});
+  EXPECT_TRUE(table_.is_under_way(first));
+  EXPECT_EQ(table_.waits(second).what, WaitsFor::kTurn) << "the first of its verb now";
+  EXPECT_FALSE(table_.due(1'000).valid());
+  table_.wait(first, {WaitsFor::kCheck, {}});
+  EXPECT_TRUE(table_.is_under_way(first));
+  EXPECT_EQ(table_.count(WaitsFor::kTier), 0u);
+  EXPECT_EQ(take(ring_, Verb::kLoad), second);
+  table_.end(second);
+  table_.check_invariants(ring_.lists);
+  table_.detach(first);  // workers read its pages still
+  EXPECT_FALSE(table_.first_of(ring_.lists).valid());
+  EXPECT_EQ(table_.end(first).attachment, nullptr);
+  EXPECT_EQ(table_.count(), 0u);
+}
+
 TEST_F(PendingTableTest, EventFindsThoseThatItIsForInOrder) {
   Ring other{.number = 2};
   const PendingId first = add(ring_, Verb::kBeginFill, kForMemory);

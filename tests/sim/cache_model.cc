@@ -148,13 +148,13 @@ void CacheModel::expect_cost(const std::string& call, uint64_t input) {
 
 model::Result<cache::Load> CacheModel::load_in_pieces(Actor& actor, const model::LoadArgs& args,
                                                       std::span<model::PageDescriptor> pages) {
-  cache::PrefixReader& reader = cache_->reader();
+  cache::PrefixLoader& loader = cache_->loader();
   cache::PendingLoad pending;
-  QUIRE_TRY(reader.begin_load(*actor.holder, args, pages.size(), false, pending));
+  QUIRE_TRY(loader.begin_load(*actor.holder, args, pages.size(), false, pending));
   for (bool done = false; !done;) {
     const uint32_t budget = 1 + random(6);
     start_cost();
-    done = reader.step_load(*actor.holder, pending, pages, budget);
+    done = loader.step_load(*actor.holder, pending, pages, budget);
     expect_cost("a piece of a load", budget);
   }
   return pending.load;
@@ -168,7 +168,7 @@ void CacheModel::check_bytes(HeldLease& lease, Actor& actor) {
   const bool in_runs = random(2) == 0;
   if (in_runs) args.form = static_cast<uint8_t>(model::LoadForm::kRuns);
   const auto loaded = random(2) == 0 ? load_in_pieces(actor, args, pages)
-                                     : cache_->reader().load(*actor.holder, args, pages);
+                                     : cache_->loader().load(*actor.holder, args, pages);
   if (loaded.code() == Errc::kBusy) return;  // 16 loads of this lease
   if (!loaded.ok()) return fail("load: " + loaded.error().text);
   ++lease.loads;
@@ -196,17 +196,17 @@ void CacheModel::release(Actor& actor, size_t index) {
   for (bool gone = false; !gone;) {
     const uint32_t budget = 1 + random(6);
     start_cost();
-    const auto part = cache_->reader().release_part(*actor.holder, lease.id, budget);
+    const auto part = cache_->loader().release_part(*actor.holder, lease.id, budget);
     expect_cost("a piece of a release", budget);
     if (!part.ok()) return fail("release: " + part.error().text);
     model::LoadArgs args{};
     args.lease = lease.id.value;
-    if (cache_->reader().load(*actor.holder, args, {}).code() != Errc::kNotFound) {
+    if (cache_->loader().load(*actor.holder, args, {}).code() != Errc::kNotFound) {
       return fail("a lease that is being released takes a load");
     }
     gone = *part;
   }
-  if (cache_->reader().release(*actor.holder, lease.id).ok()) fail("a second release succeeded");
+  if (cache_->loader().release(*actor.holder, lease.id).ok()) fail("a second release succeeded");
   for (const Key& key : lease.pinned) pin(key, -1);
   actor.leases.erase(actor.leases.begin() + static_cast<ptrdiff_t>(index));
 }
@@ -337,8 +337,8 @@ void CacheModel::leave_load_under_way(Actor& actor) {
   model::LoadArgs args{};
   args.lease = actor.leases.back().id.value;
   cache::PendingLoad pending;
-  const auto begun = cache_->reader().begin_load(*actor.holder, args, pages.size(), false, pending);
-  if (begun.ok()) cache_->reader().step_load(*actor.holder, pending, pages, 1 + random(6));
+  const auto begun = cache_->loader().begin_load(*actor.holder, args, pages.size(), false, pending);
+  if (begun.ok()) cache_->loader().step_load(*actor.holder, pending, pages, 1 + random(6));
 }
 
 void CacheModel::kill(size_t index) {
@@ -355,7 +355,7 @@ void CacheModel::kill(size_t index) {
     uint32_t budget = 1;
     start_cost();
     ended = cache_->writer().end_holder(*actor.session, 1, true, cursor, budget, linked);
-    ended = cache_->reader().release_some(*actor.holder, budget) && ended;
+    ended = cache_->loader().release_some(*actor.holder, budget) && ended;
     expect_cost("a step of an end", actor.chain.size());
   }
   while (cache_->writer().settle_waiting(1, linked) > 0) continue;

@@ -1,8 +1,8 @@
-// The dispatcher's fills: begun, waiting for memory, copied, waiting for their parent span.
+#include "server/rings/fill_requests.h"
+
 #include <algorithm>
 #include <array>
 
-#include "server/rings/dispatcher.h"
 #include "server/rings/replies.h"
 
 namespace quire::server {
@@ -39,33 +39,35 @@ Errc outcome_code(FillOutcome outcome) {
 
 }  // namespace
 
-std::optional<Wait> Dispatcher::begin_fill(Attachment& attachment, const Submission& submission) {
-  const auto begun = cache_->writer().begin(attachment.session().cached, attachment.holder_tag(),
-                                            attachment.chain(), submission.args.begin_fill);
+std::optional<Wait> FillRequests::begin(Attachment& attachment, const Submission& submission) {
+  const auto begun =
+      parts_.cache->writer().begin(attachment.session().cached, attachment.holder_tag(),
+                                   attachment.chain(), submission.args.begin_fill);
   if (begun.ok() && begun->kind == BeginOutcome::Kind::kPending) {
     return Wait{WaitsFor::kMemory, begun->fill};
   }
-  complete_begin(attachment, submission, begun);
+  attachment.complete(begun_reply(attachment.session(), submission, begun));
   return std::nullopt;
 }
 
 // Memory may have come for a fill that reserves: it goes on where it stood. Several processes of
 // the session may wait for one fill; each claimed its groups, and all hear of it.
-std::optional<Wait> Dispatcher::go_on_filling(model::FillId fill) {
-  const auto begun = cache_->writer().go_on(fill);
+std::optional<Wait> FillRequests::go_on(model::FillId fill) {
+  const auto begun = parts_.cache->writer().go_on(fill);
   if (begun.ok() && begun->kind == BeginOutcome::Kind::kPending) {
     return Wait{WaitsFor::kMemory, fill};
   }
-  for (PendingId id = pending_.first_for(fill); id.valid(); id = pending_.first_for(fill)) {
-    const PendingRequest request = end_pending(id);
-    complete_begin(*request.attachment, request.submission, begun);
-    touched_.push_back(request.attachment);
+  const PendingTable& table = parts_.requests->table();
+  for (PendingId id = table.first_for(fill); id.valid(); id = table.first_for(fill)) {
+    const PendingRequest request = parts_.requests->end(id);
+    parts_.requests->complete(*request.attachment,
+                              begun_reply(*request.session, request.submission, begun));
   }
   return std::nullopt;
 }
 
-void Dispatcher::complete_begin(Attachment& attachment, const Submission& submission,
-                                const model::Result<BeginOutcome>& begun) {
+Completion FillRequests::begun_reply(Session& session, const Submission& submission,
+                                     const model::Result<BeginOutcome>& begun) {
   Completion completion = reply_to(submission, begun.code());
   if (begun.ok()) {
     const bool duplicate = begun->kind == BeginOutcome::Kind::kDuplicate;
@@ -73,32 +75,28 @@ void Dispatcher::complete_begin(Attachment& attachment, const Submission& submis
     completion.result.begin_fill.duplicate = duplicate || written ? 1 : 0;
     completion.result.begin_fill.incomplete = written ? 1 : 0;
     completion.result.begin_fill.fill = duplicate || written ? 0 : begun->fill.value;
-    if (duplicate) update_progress(attachment.session());
+    if (duplicate) update_progress(session);
   }
-  attachment.complete(completion);
+  return completion;
 }
 
 // Where bytes are copied: from the session's staging area to pool slots, by a copy worker, with
 // CRC32C in the same pass. `id`: its record, if it waited. Continues in finish_commit().
-std::optional<Wait> Dispatcher::commit(Attachment& attachment, const Submission& submission,
-                                       PendingId id) {
-  CopyJob* job = jobs_.take(attachment.session().domain);
+std::optional<Wait> FillRequests::commit(Attachment& attachment, const Submission& submission,
+                                         PendingId id) {
+  CopyJob* job = parts_.jobs->take(attachment.session().domain);
   if (job == nullptr) return Wait{WaitsFor::kCopyJob, {}};
   std::array<cache::PageCopy, cache::kMaxPagesPerObject> copies;
   const model::CommitArgs& args = submission.args.commit;
-  const auto taken = cache_->writer().take(attachment.session().cached, attachment.holder_tag(),
-                                           args, attachment.shape().staging_bytes, copies);
+  const auto taken =
+      parts_.cache->writer().take(attachment.session().cached, attachment.holder_tag(), args,
+                                  attachment.shape().staging_bytes, copies);
   if (!taken.ok()) {
-    jobs_.give_back(job);
+    parts_.jobs->give_back(job);
     attachment.complete(reply_to(submission, taken.code()));
     return std::nullopt;
   }
-  const Wait copy{WaitsFor::kCopy, {}};
-  if (id.valid()) {
-    pending_.wait(id, copy);
-  } else {
-    id = pending_.add(attachment.pending, request_of(attachment, submission), copy);
-  }
+  id = parts_.requests->go_under_way(attachment, submission, id, WaitsFor::kCopy);
   job->purpose = CopyPurpose::kCommit;
   job->attachment = &attachment;
   job->pending = id;
@@ -113,57 +111,58 @@ std::optional<Wait> Dispatcher::commit(Attachment& attachment, const Submission&
   }
   job->task.pages = std::span(job->pages.data(), job->page_count);
   ++attachment.copies_in_flight;
-  QUIRE_CHECK(copies_->submit(&job->task));
+  QUIRE_CHECK(parts_.copies->submit(&job->task));
   return std::nullopt;
 }
 
-void Dispatcher::abort_fill(Attachment& attachment, const Submission& submission) {
-  const auto aborted = cache_->writer().abort(attachment.session().cached,
-                                              model::FillId{submission.args.abort_fill.fill});
+void FillRequests::abort(Attachment& attachment, const Submission& submission) {
+  const auto aborted = parts_.cache->writer().abort(attachment.session().cached,
+                                                    model::FillId{submission.args.abort_fill.fill});
   attachment.complete(reply_to(submission, aborted.code()));
 }
 
-void Dispatcher::finish_commit(CopyJob* job) {
+void FillRequests::finish_commit(CopyJob* job) {
   std::array<uint32_t, cache::kMaxPagesPerObject> checksums;
   for (uint32_t i = 0; i < job->page_count; ++i) checksums[i] = job->pages[i].crc32c;
   const Linked done =
-      cache_->writer().copied(job->fill, std::span(job->page_indexes.data(), job->page_count),
-                              std::span(checksums.data(), job->page_count));
+      parts_.cache->writer().copied(job->fill, std::span(job->page_indexes.data(), job->page_count),
+                                    std::span(checksums.data(), job->page_count));
   --job->attachment->copies_in_flight;
   if (done.outcome == FillOutcome::kWaiting) {
-    pending_.wait(job->pending, {WaitsFor::kParent, job->fill});
+    parts_.requests->table().wait(job->pending, {WaitsFor::kParent, job->fill});
   } else {
-    deliver(done, pending_.end(job->pending));
+    deliver(done, parts_.requests->table().end(job->pending));
   }
-  jobs_.give_back(job);
+  parts_.jobs->give_back(job);
 }
 
 // Some of what waited for a parent span that has been linked, or that will not come.
-size_t Dispatcher::settle_waiting() {
-  if (!cache_->writer().has_settling()) return 0;
+size_t FillRequests::settle() {
+  if (!parts_.cache->writer().has_settling()) return 0;
   linked_.clear();
-  const uint32_t count = cache_->writer().settle_waiting(kSettledPerTurn, linked_);
+  const uint32_t count = parts_.cache->writer().settle_waiting(kSettledPerTurn, linked_);
   for (const Linked& linked : linked_) {
-    const PendingId id = pending_.first_for(linked.fill);
-    if (id.valid()) deliver(linked, pending_.end(id));
+    const PendingId id = parts_.requests->table().first_for(linked.fill);
+    if (id.valid()) deliver(linked, parts_.requests->table().end(id));
   }
   return count;
 }
 
 // The session's other processes see its progress also when nobody is left to be told.
-void Dispatcher::deliver(const Linked& linked, const PendingRequest& commit) {
+void FillRequests::deliver(const Linked& linked, const PendingRequest& commit) {
   Session& session = *commit.session;
-  if (linked.outcome == FillOutcome::kVisible) turns_.wrote(session, linked.kind, linked.end_units);
+  if (linked.outcome == FillOutcome::kVisible)
+    parts_.turns->wrote(session, linked.kind, linked.end_units);
   if (linked.outcome == FillOutcome::kVisible && linked.kind == FillKind::kCheckpoint) {
     const auto tokens =
-        linked.end_units * cache_->layouts().find(session.layout)->layout.unit_tokens;
+        linked.end_units * parts_.cache->layouts().find(session.layout)->layout.unit_tokens;
     session.progress_header().checkpoint_tokens.store(tokens, std::memory_order_release);
   }
   update_progress(session);
   if (commit.attachment != nullptr) complete_commit(commit, linked);
 }
 
-void Dispatcher::complete_commit(const PendingRequest& commit, const Linked& linked) {
+void FillRequests::complete_commit(const PendingRequest& commit, const Linked& linked) {
   const Errc code = outcome_code(linked.outcome);
   Completion completion = reply_to(commit.submission, code);
   if (code == Errc::kOk) {
@@ -172,15 +171,14 @@ void Dispatcher::complete_commit(const PendingRequest& commit, const Linked& lin
     completion.result.commit.duplicate = duplicate ? 1 : 0;
     completion.result.commit.superseded = linked.superseded ? 1 : 0;
   }
-  commit.attachment->complete(completion);
-  touched_.push_back(commit.attachment);
+  parts_.requests->complete(*commit.attachment, completion);
 }
 
-void Dispatcher::update_progress(Session& session) {
+void FillRequests::update_progress(Session& session) {
   if (!session.cached.tip.valid()) return;
-  const cache::KnownLayout& layout = *cache_->layouts().find(session.layout);
-  const uint32_t tokens =
-      cache_->store().tree().node(session.cached.tip.node()).units() * layout.layout.unit_tokens;
+  const cache::KnownLayout& layout = *parts_.cache->layouts().find(session.layout);
+  const uint32_t tokens = parts_.cache->store().tree().node(session.cached.tip.node()).units() *
+                          layout.layout.unit_tokens;
   model::ProgressHeader& progress = session.progress_header();
   if (progress.committed_tokens.load(std::memory_order_relaxed) == tokens) return;
   const uint32_t layers = std::min(layout.layer_count, model::kProgressLayers);
@@ -189,6 +187,18 @@ void Dispatcher::update_progress(Session& session) {
     progress.ready_tokens[i].store(tokens, std::memory_order_release);
   }
   progress.committed_tokens.store(tokens, std::memory_order_release);
+}
+
+bool FillRequests::step_end(Attachment& attachment, bool last_one, uint32_t& budget) {
+  linked_.clear();
+  const bool ended =
+      parts_.cache->writer().end_holder(attachment.session().cached, attachment.holder_tag(),
+                                        last_one, attachment.ended_fills_cursor, budget, linked_);
+  for (const Linked& linked : linked_) {
+    const PendingId id = parts_.requests->table().first_for(linked.fill);
+    if (id.valid()) parts_.requests->table().end(id);  // nobody of the session is left to be told
+  }
+  return ended;
 }
 
 }  // namespace quire::server

@@ -1,0 +1,52 @@
+#include "server/rings/requests.h"
+
+#include <algorithm>
+
+#include "model/limits.h"
+
+namespace quire::server {
+
+using model::Submission;
+
+int64_t Requests::deadline_ns(const Submission& submission) const {
+  const uint32_t deadline_ms =
+      submission.deadline_ms == 0 ? default_deadline_ms_ : submission.deadline_ms;
+  return clock_->now_ns() + std::min(deadline_ms, model::kMaxDeadlineMs) * model::kNsPerMs;
+}
+
+// A lease that nobody releases would stay: a release waits for as long as it takes.
+PendingRequest Requests::make(Attachment& attachment, const Submission& submission) const {
+  const bool in_any_case = static_cast<model::Verb>(submission.verb) == model::Verb::kRelease;
+  return {.attachment = &attachment,
+          .session = &attachment.session(),
+          .domain = attachment.session().domain,
+          .deadline_ns = in_any_case ? kNoDeadline : deadline_ns(submission),
+          .submission = submission};
+}
+
+PendingId Requests::go_under_way(Attachment& attachment, const Submission& submission, PendingId id,
+                                 WaitsFor what) {
+  if (!id.valid()) return table_.add(attachment.pending, make(attachment, submission), {what, {}});
+  table_.wait(id, {what, {}});
+  return id;
+}
+
+PendingRequest Requests::end(PendingId id) {
+  if (table_.waits(id).what == WaitsFor::kCopyJob) job_left_ = true;
+  const PendingRequest request = table_.end(id);
+  const bool more = request.attachment != nullptr && request.attachment->pending.ready_verbs != 0;
+  if (more) request.attachment->activate();
+  return request;
+}
+
+void Requests::wake(PendingId id) {
+  table_.make_ready(id);
+  table_.request(id).attachment->activate();
+}
+
+void Requests::publish() {
+  for (Attachment* attachment : touched_) attachment->publish();
+  touched_.clear();
+}
+
+}  // namespace quire::server
