@@ -7,11 +7,24 @@
 #include <limits>
 #include <map>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
+#include "cache/eviction/policy.h"
 #include "model/nearest_name.h"
 #include "server/flag_file.h"
+
+namespace {
+
+// A new policy is in the help without a change here. The text lives as long as the flags do, which
+// keep a pointer to it.
+const char* policy_help(const std::string& who) {
+  static std::map<std::string, std::string> texts;
+  return texts.try_emplace(who, who + ": " + quire::cache::policy_names()).first->second.c_str();
+}
+
+}  // namespace
 
 DEFINE_string(socket, "/run/quire/quired.sock", "unix socket to listen on");
 DEFINE_string(socket_mode, "0660", "permissions of the socket, octal");
@@ -44,8 +57,8 @@ DEFINE_uint32(ssd_write_delay_ms, 50, "write-through waits so long for longer ru
 DEFINE_string(ssd_codec, "auto", "auto: lz4 for groups of which samples say it pays; off");
 DEFINE_string(ssd_codec_bytes, "128MiB",
               "memory for encoded pages on their way, besides ram_bytes");
-DEFINE_string(ram_policy, "lru", "who leaves RAM first: lru, s3fifo, arc");
-DEFINE_string(ssd_policy, "lru", "whose copy leaves the SSD first: lru, s3fifo, arc");
+DEFINE_string(ram_policy, "lru", policy_help("who leaves RAM first"));
+DEFINE_string(ssd_policy, "lru", policy_help("whose copy leaves the SSD first"));
 DEFINE_string(ssd_admission, "all", "what may be written: all, interactive, second-use");
 DEFINE_string(ssd_write_bytes_per_day, "0", "write budget; 0 = no limit");
 DEFINE_string(ssd_scrub_bytes_per_second, "0", "checks what is on SSD all the time; 0 = on demand");

@@ -27,11 +27,7 @@ model::Error wrong(const std::string& flag, const std::string& rule) {
 
 model::Result<void> check_policy(const std::string& flag, const std::string& name) {
   if (cache::find_policy(name) != nullptr) return {};
-  std::string known;
-  for (const cache::NamedPolicy& policy : cache::all_policies()) {
-    known += (known.empty() ? "" : ", ") + std::string(policy.name);
-  }
-  return wrong(flag, "must be one of " + known);
+  return wrong(flag, "must be one of " + cache::policy_names());
 }
 
 model::Result<void> validate_memory(const Options& options) {

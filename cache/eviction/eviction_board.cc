@@ -30,10 +30,8 @@ Result<std::unique_ptr<EvictionPolicy>> EvictionBoard::make(Tier& tier,
                                                             std::string_view name) const {
   const NamedPolicy* found = find_policy(name);
   if (found == nullptr) {
-    std::string known;
-    for (const NamedPolicy& policy : all_policies()) known += " " + std::string(policy.name);
     return make_error(Errc::kInvalidArgument,
-                      "no eviction policy '" + std::string(name) + "'; there are:" + known);
+                      "no eviction policy '" + std::string(name) + "'; there are: " + policy_names());
   }
   return found->make({.entries = tier.entries.get(),
                       .history = &tier.history,

@@ -9,4 +9,12 @@ const NamedPolicy* find_policy(std::string_view name) {
   return nullptr;
 }
 
+std::string policy_names() {
+  std::string names;
+  for (const NamedPolicy& policy : all_policies()) {
+    names += (names.empty() ? "" : ", ") + std::string(policy.name);
+  }
+  return names;
+}
+
 }  // namespace quire::cache

@@ -15,6 +15,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "cache/eviction/entry_table.h"
@@ -63,6 +64,8 @@ struct NamedPolicy {
 
 // Every policy in policies/, by name.
 std::span<const NamedPolicy> all_policies();
+// "arc, lru, ...": for help texts and refusals.
+std::string policy_names();
 // Null: no such policy.
 const NamedPolicy* find_policy(std::string_view name);
 

@@ -117,6 +117,13 @@ TEST(Policies, AreListedByName) {
   EXPECT_EQ(find_policy(""), nullptr);
 }
 
+TEST(Policies, NamesForHelpTextsAreThoseOfTheTable) {
+  const std::string names = policy_names();
+  for (const NamedPolicy& policy : all_policies()) {
+    EXPECT_NE((", " + names + ",").find(", " + std::string(policy.name) + ","), std::string::npos);
+  }
+}
+
 TEST(Lru, OldestUseGoesFirstAndAUseMovesItBack) {
   PolicyRig rig("lru");
   for (const uint32_t entry : {4, 2, 3}) rig.insert_and_offer(entry);
