@@ -1,6 +1,8 @@
 // A daemon on a thread of the bench, with a socket in a fresh directory.
 #pragma once
 
+#include <cstdio>
+#include <cstdlib>
 #include <functional>
 #include <memory>
 #include <string>

@@ -1,23 +1,30 @@
 // quire_bench NAME [--json] [--quick] [FILE [SESSIONS] | ATTACK]: with --json exactly one JSON
 // object on standard output; FILE is a trace for `trace`, of which SESSIONS are taken; ATTACK is
-// the only attack of `neighbour` that is measured.
+// the only attack of `neighbour` that is measured. `replay` has arguments of its own.
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <functional>
 #include <map>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "bench/attach_bench.h"
 #include "bench/commit_bench.h"
 #include "bench/index_bench.h"
 #include "bench/neighbour_bench.h"
+#include "bench/replay_bench.h"
 #include "bench/ring_bench.h"
 #include "bench/ssd_bench.h"
 #include "bench/tier_match_bench.h"
 #include "bench/trace_bench.h"
 
 int main(int argc, char** argv) {
+  // Its arguments are its own.
+  if (argc >= 2 && std::strcmp(argv[1], "replay") == 0) {
+    return quire::bench::run_replay_bench(std::vector<std::string_view>(argv + 2, argv + argc));
+  }
   bool json = false;
   bool quick = false;
   bool wrong = argc < 2;
@@ -51,10 +58,10 @@ int main(int argc, char** argv) {
   const auto found = wrong ? benches.end() : benches.find(argv[1]);
   if (found == benches.end() || (quick && found->first != "ssd")) {
     std::fputs(
-        "usage: quire_bench attach|attach_ssd|commit|index|neighbour|ring|ssd|trace [--json], ssd "
+        "usage: quire_bench attach|attach_ssd|commit|index|neighbour|replay|ring|ssd|trace [--json], ssd "
         "also "
         "--quick, "
-        "trace also FILE [SESSIONS], neighbour also ATTACK\n",
+        "trace also FILE [SESSIONS], neighbour also ATTACK, replay has its own\n",
         stderr);
     return 2;
   }

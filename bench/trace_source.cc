@@ -15,16 +15,19 @@ namespace json = boost::json;
 using model::Errc;
 using model::make_error;
 
-void add_stream(const json::array& requests, TraceSession& session) {
+void add_stream(const json::array& requests, double start_s, TraceSession& session) {
   TraceStream stream;
   for (const json::value& value : requests) {
     const json::object& request = value.as_object();
     if (const json::value* nested = request.if_contains("requests")) {
-      add_stream(nested->as_array(), session);
+      add_stream(nested->as_array(), start_s + value.at("t").to_number<double>(), session);
       continue;
     }
     TraceRequest one;
     one.prompt_tokens = value.at("in").to_number<uint32_t>();
+    if (const json::value* t = request.if_contains("t")) {
+      one.time_us = static_cast<int64_t>((start_s + t->to_number<double>()) * 1e6);
+    }
     for (const json::value& id : value.at("hash_ids").as_array()) {
       one.ids.push_back(id.to_number<uint32_t>());
     }
@@ -51,7 +54,7 @@ size_t fingerprint(const TraceSession& session) {
 model::Result<TraceSession> to_session(const json::value& document) {
   try {
     TraceSession session;
-    add_stream(document.at("requests").as_array(), session);
+    add_stream(document.at("requests").as_array(), 0, session);
     return session;
   } catch (const std::exception& error) {
     return make_error(Errc::kInvalidArgument,
@@ -92,15 +95,54 @@ class DocumentReader {
   json::stream_parser parser_;
 };
 
+std::string command_to_read(const std::string& path) {
+  if (path.ends_with(".tar.zst")) return "zstd -dc --long=27 " + quoted(path) + " | tar -xO";
+  return (path.ends_with(".zst") ? "zstd -dc " : "cat ") + quoted(path);
+}
+
+model::Result<void> read_documents(const std::string& path, DocumentReader& reader) {
+  const std::string command = command_to_read(path);
+  const std::unique_ptr<FILE, int (*)(FILE*)> pipe(::popen(command.c_str(), "r"), ::pclose);
+  if (pipe == nullptr) return make_error(Errc::kIoError, "cannot run: " + command);
+  std::vector<char> buffer(1 << 20);
+  while (const size_t bytes = std::fread(buffer.data(), 1, buffer.size(), pipe.get())) {
+    if (!QUIRE_TRY(reader.read({buffer.data(), bytes}))) break;
+  }
+  return {};
+}
+
+model::Result<TraceRequest> to_request(const json::value& document) {
+  try {
+    TraceRequest one;
+    one.prompt_tokens = document.at("input_length").to_number<uint32_t>();
+    one.time_us = document.at("timestamp").to_number<int64_t>() * 1000;
+    for (const json::value& id : document.at("hash_ids").as_array()) {
+      one.ids.push_back(id.to_number<uint32_t>());
+    }
+    return one;
+  } catch (const std::exception& error) {
+    return make_error(Errc::kInvalidArgument,
+                      std::string("no request of a trace: ") + error.what());
+  }
+}
+
 }  // namespace
+
+model::Result<void> for_each_timed_request(
+    const std::string& path, const std::function<void(const TraceRequest&)>& visit) {
+  uint64_t count = 0;
+  DocumentReader reader([&](const json::value& document) -> model::Result<bool> {
+    visit(QUIRE_TRY(to_request(document)));
+    ++count;
+    return true;
+  });
+  QUIRE_TRY(read_documents(path, reader));
+  if (count == 0) return make_error(Errc::kInvalidArgument, path + " holds no request of a trace");
+  return {};
+}
 
 model::Result<void> for_each_session(const std::string& path, uint32_t limit,
                                      const std::function<void(const TraceSession&)>& visit) {
-  const bool packed = path.ends_with(".tar.zst");
-  const std::string command =
-      packed ? "zstd -dc --long=27 " + quoted(path) + " | tar -xO" : "cat " + quoted(path);
-  const std::unique_ptr<FILE, int (*)(FILE*)> pipe(::popen(command.c_str(), "r"), ::pclose);
-  if (pipe == nullptr) return make_error(Errc::kIoError, "cannot run: " + command);
   uint32_t count = 0;
   std::set<size_t> seen;
   DocumentReader reader([&](const json::value& document) -> model::Result<bool> {
@@ -109,11 +151,7 @@ model::Result<void> for_each_session(const std::string& path, uint32_t limit,
     visit(session);
     return ++count != limit;
   });
-  std::vector<char> buffer(1 << 20);
-  while (const size_t bytes = std::fread(buffer.data(), 1, buffer.size(), pipe.get())) {
-    const bool more = QUIRE_TRY(reader.read({buffer.data(), bytes}));
-    if (!more) break;
-  }
+  QUIRE_TRY(read_documents(path, reader));
   if (count == 0) return make_error(Errc::kInvalidArgument, path + " holds no session of a trace");
   return {};
 }
@@ -131,7 +169,7 @@ std::vector<TraceSession> synthetic_trace() {
     };
     grow(8000 + random() % 8000);
     for (int turn = 0; turn < 40; ++turn) {
-      stream.push_back({tokens, ids});
+      stream.push_back({.prompt_tokens = tokens, .ids = ids});
       if (random() % 16 == 0) {  // a template puts another tail there
         const auto kept = static_cast<uint32_t>(ids.size() - 1 - random() % 3);
         ids.resize(kept);

@@ -18,6 +18,7 @@ inline constexpr uint32_t kTraceBlockTokens = 64;
 
 struct TraceRequest {
   uint32_t prompt_tokens = 0;
+  int64_t time_us = 0;        // from the start of its session, or of the trace
   std::vector<uint32_t> ids;  // of whole blocks
 };
 // Turns of one conversation, in order.
@@ -29,6 +30,11 @@ using TraceSession = std::vector<TraceStream>;
 // exact copies of an earlier session are left out. kIoError, kInvalidArgument name what is wrong.
 model::Result<void> for_each_session(const std::string& path, uint32_t limit,
                                      const std::function<void(const TraceSession&)>& visit);
+
+// Calls visit for each request of a file of requests, one JSON object a line (Mooncake's: timestamp
+// in ms, input_length, hash_ids), or of its .zst.
+model::Result<void> for_each_timed_request(
+    const std::string& path, const std::function<void(const TraceRequest&)>& visit);
 
 // A small one of the same kind, always the same: prompts grow by a turn, and now and then a
 // template rewrites the tail of the one before.

@@ -31,6 +31,8 @@ class CandidateHeap {
   uint64_t least_key() const { return at(0).key; }
   // The same where keys are times of last use that were not told to the heap as they moved on.
   std::optional<EntryId> least_recent();
+  // In no order: for policies that sample. Precondition: index < size().
+  EntryId entry_at(uint32_t index) const { return EntryId{at(index).entry}; }
   uint64_t held_bytes() const;
   // Keys of least_recent() heaps may lag behind the table, never run ahead.
   void check_invariants(bool lagging_keys) const;

@@ -30,12 +30,13 @@ Result<std::unique_ptr<EvictionPolicy>> EvictionBoard::make(Tier& tier,
                                                             std::string_view name) const {
   const NamedPolicy* found = find_policy(name);
   if (found == nullptr) {
-    return make_error(Errc::kInvalidArgument,
-                      "no eviction policy '" + std::string(name) + "'; there are: " + policy_names());
+    return make_error(Errc::kInvalidArgument, "no eviction policy '" + std::string(name) +
+                                                  "'; there are: " + policy_names());
   }
   return found->make({.entries = tier.entries.get(),
                       .history = &tier.history,
                       .clock = &clock_,
+                      .facts = tier.facts.get(),
                       .max_entries = max_entries(tier)});
 }
 
@@ -44,6 +45,7 @@ Result<void> EvictionBoard::open_tier(const TierOrder& order) {
   QUIRE_CHECK(!tier.open);
   tier.order = order;
   tier.entries = std::make_unique<EntryTable>(QUIRE_TRY(EntryTable::create(max_entries(tier))));
+  tier.facts = std::make_unique<Facts>(this, &tier);
   const NamedPolicy* known = find_policy(order.policy);
   auto policy = QUIRE_TRY(make(tier, order.policy));
   tier.order.policy = known->name;
@@ -90,19 +92,6 @@ EvictionPolicy& EvictionBoard::policy_for(Tier& tier, NodeId node) {
   return policy_for(tier.scopes[scope_index(tier, tree_->node(node))], entry_of(tier, node));
 }
 
-template <typename Accept>
-NodeId EvictionBoard::find_node(const Tier& tier, EntryId entry, Accept&& accept) const {
-  const uint32_t count = tier.order.by_run ? kRunNodes : 1;
-  NodeId best;
-  for (uint32_t i = 0; i < count; ++i) {
-    const NodeId id{entry.value * count + i};
-    const Node& node = tree_->node(id);
-    if (!node.is_object() || !node.is_in(tier.order.tier) || !accept(id)) continue;
-    if (!best.valid() || node.units() > tree_->node(best).units()) best = id;
-  }
-  return best;
-}
-
 // No other node of its entry is on the tier.
 bool EvictionBoard::is_alone(const Tier& tier, NodeId node) const {
   if (!tier.order.by_run) return true;
@@ -129,6 +118,8 @@ void EvictionBoard::added(NodeId node, TierId id) {
     const EntryTable& above = *of(TierId::kRam).entries;
     const uint64_t used = above.last_use(entry_of(of(TierId::kRam), node));
     tier.entries->set_last_use(entry, std::max(tier.entries->last_use(entry), used));
+  } else {
+    tier.entries->set_last_use(entry, clock_.next_use());  // it came past RAM
   }
   insert(node, id);
 }
@@ -146,9 +137,10 @@ void EvictionBoard::used(NodeId node) {
   for (Tier& tier : tiers_) {
     if (!tier.open || !tree_->node(node).is_in(tier.order.tier)) continue;
     const EntryId entry = entry_of(tier, node);
+    const uint64_t before = tier.entries->last_use(entry);
     tier.entries->set_last_use(entry, now);
     tier.entries->count_use(entry);
-    policy_for(tier, node).used(entry);
+    policy_for(tier, node).used(entry, before);
   }
 }
 
@@ -219,6 +211,16 @@ NodeId EvictionBoard::choose(TierId id, DomainId domain) {
   const NodeId node = choose_from(tier, *scope.policy);
   if (node.valid() || scope.next == nullptr) return node;
   return choose_from(tier, *scope.next);
+}
+
+bool EvictionBoard::admits(NodeId parent, const model::Hash256& key, TierId id) {
+  Tier& tier = of(id);
+  const Node& above = tree_->node(parent);
+  Scope& scope = tier.scopes[scope_index(tier, above)];
+  if (scope.next != nullptr) return true;
+  Newcomer newcomer{.fingerprint = static_cast<uint32_t>(key.word(1))};
+  if (above.is_object()) newcomer.parent = entry_of(tier, parent);
+  return scope.policy->admits(newcomer);
 }
 
 void EvictionBoard::move_entry(Tier& tier, size_t index, EntryId entry) {

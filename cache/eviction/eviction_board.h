@@ -61,6 +61,9 @@ class EvictionBoard final : public CandidateListener {
 
   // The next node to leave; only looks. None: nothing may.
   model::NodeId choose(model::TierId tier, model::DomainId domain);
+  // Whether an object of this key, below `parent`, is worth who would go for it on a full tier.
+  // Only asks; true where nothing may go or no switch of policies has ended.
+  bool admits(model::NodeId parent, const model::Hash256& key, model::TierId tier);
   // It was chosen and stays for now: offered again when it may leave after it could not.
   void withdraw(model::NodeId node, model::TierId tier);
 
@@ -89,10 +92,29 @@ class EvictionBoard final : public CandidateListener {
     std::unique_ptr<EvictionPolicy> next;  // of a switch: has the entries below the hand
     uint32_t hand = 0;
   };
+  struct Tier;
+  // EntryFacts of one tier, from the tree.
+  class Facts final : public EntryFacts {
+   public:
+    Facts(const EvictionBoard* board, const Tier* tier) : board_(board), tier_(tier) {}
+    std::optional<EntryId> parent(EntryId entry) const override;
+    uint64_t end_tokens(EntryId entry) const override;
+    uint64_t bytes(EntryId entry) const override;
+    uint64_t span_bytes(EntryId entry) const override;
+    uint32_t fingerprint(EntryId entry) const override;
+
+   private:
+    model::NodeId first(EntryId entry) const;
+    model::NodeId deepest(EntryId entry) const;
+
+    const EvictionBoard* board_;
+    const Tier* tier_;
+  };
   struct Tier {
     bool open = false;
     TierOrder order;
     std::unique_ptr<EntryTable> entries;
+    std::unique_ptr<Facts> facts;
     History history;
     std::vector<Scope> scopes;
     uint64_t count = 0;  // entries that hold something
@@ -130,5 +152,18 @@ class EvictionBoard final : public CandidateListener {
   UseClock clock_;
   std::array<Tier, model::kTierCount> tiers_;
 };
+
+template <typename Accept>
+model::NodeId EvictionBoard::find_node(const Tier& tier, EntryId entry, Accept&& accept) const {
+  const uint32_t count = tier.order.by_run ? kRunNodes : 1;
+  model::NodeId best;
+  for (uint32_t i = 0; i < count; ++i) {
+    const model::NodeId id{entry.value * count + i};
+    const Node& node = tree_->node(id);
+    if (!node.is_object() || !node.is_in(tier.order.tier) || !accept(id)) continue;
+    if (!best.valid() || node.units() > tree_->node(best).units()) best = id;
+  }
+  return best;
+}
 
 }  // namespace quire::cache

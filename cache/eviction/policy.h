@@ -4,7 +4,7 @@
 // without children there, and checkpoints; so the order within a path is deepest first whatever the
 // policy. It names an entry and the evictor acts: choose() looks, gone() confirms. What it may know
 // of an entry is in EntryTable and History, which it shares with whoever was in charge before it
-// and will be after it.
+// and will be after it; what its object's place in the tree says, EntryFacts tells.
 //
 // A new policy is one file in policies/, which defines make_NAME(); the build lists them.
 // Threads: core only. Implementations allocate nothing per call, and do O(log n) a call at most.
@@ -25,6 +25,27 @@
 
 namespace quire::cache {
 
+// What an entry's place in the tree says of it, computed when asked, so that it costs no memory.
+class EntryFacts {
+ public:
+  virtual ~EntryFacts() = default;
+  // The entry of its parent on the tier; nullopt: that is a root, or its own entry.
+  virtual std::optional<EntryId> parent(EntryId entry) const = 0;
+  // Where it ends in its prompt; of a run, its deepest object.
+  virtual uint64_t end_tokens(EntryId entry) const = 0;
+  // Of that object's pages, and of a span of its layout.
+  virtual uint64_t bytes(EntryId entry) const = 0;
+  virtual uint64_t span_bytes(EntryId entry) const = 0;
+  // Of its key: the same when it comes back.
+  virtual uint32_t fingerprint(EntryId entry) const = 0;
+};
+
+// Somebody offers an object to a full tier.
+struct Newcomer {
+  std::optional<EntryId> parent;  // on the tier; nullopt: a root
+  uint32_t fingerprint = 0;
+};
+
 class EvictionPolicy {
  public:
   virtual ~EvictionPolicy() = default;
@@ -32,8 +53,8 @@ class EvictionPolicy {
   virtual void inserted(EntryId entry, Seen seen) = 0;
   // Was on the tier under another policy: only the table knows its past.
   virtual void adopted(EntryId entry) = 0;
-  // The table knows of the use already.
-  virtual void used(EntryId entry) = 0;
+  // The table knows of the use already; `before`: the last one until then.
+  virtual void used(EntryId entry, uint64_t before) = 0;
   // Its last use was set back, below all uses: it goes first.
   virtual void done_with(EntryId entry) = 0;
   // May leave from now on; may have been told before.
@@ -42,6 +63,9 @@ class EvictionPolicy {
   virtual void withdrawn(EntryId entry) = 0;
   // Who should go next; nullopt: nobody may. The same one until something changes.
   virtual std::optional<EntryId> choose() = 0;
+  // Whether the newcomer is worth what would go for it. Asked where a tier can do without: a policy
+  // that only orders takes everything.
+  virtual bool admits(const Newcomer&) { return true; }
   // Not on the tier any more, or another policy's from now on. The table still has its facts.
   virtual void gone(EntryId entry) = 0;
   virtual uint64_t held_bytes() const = 0;
@@ -52,6 +76,7 @@ struct PolicyParts {
   EntryTable* entries = nullptr;
   const History* history = nullptr;
   const UseClock* clock = nullptr;
+  const EntryFacts* facts = nullptr;
   uint64_t max_entries = 0;
 };
 

@@ -2,6 +2,7 @@
 // does.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string_view>
@@ -11,6 +12,30 @@
 #include "model/check.h"
 
 namespace quire::cache {
+
+// Facts as a test sets them: entries of one size at the start of their prompts, without parents.
+class RigFacts final : public EntryFacts {
+ public:
+  std::optional<EntryId> parent(EntryId entry) const override {
+    const auto found = parents.find(entry.value);
+    if (found == parents.end()) return std::nullopt;
+    return EntryId{found->second};
+  }
+  uint64_t end_tokens(EntryId entry) const override { return get(tokens, entry, 0); }
+  uint64_t bytes(EntryId entry) const override { return get(sizes, entry, span_bytes(entry)); }
+  uint64_t span_bytes(EntryId) const override { return 4096; }
+  uint32_t fingerprint(EntryId entry) const override { return entry.value * 2654435761u; }
+
+  std::map<uint32_t, uint32_t> parents;
+  std::map<uint32_t, uint64_t> tokens;
+  std::map<uint32_t, uint64_t> sizes;
+
+ private:
+  static uint64_t get(const std::map<uint32_t, uint64_t>& from, EntryId entry, uint64_t otherwise) {
+    const auto found = from.find(entry.value);
+    return found == from.end() ? otherwise : found->second;
+  }
+};
 
 class PolicyRig {
  public:
@@ -22,6 +47,7 @@ class PolicyRig {
                   ->make({.entries = &entries_,
                           .history = &history_,
                           .clock = &clock_,
+                          .facts = &facts_,
                           .max_entries = max_entries})
                   .value();
   }
@@ -29,6 +55,8 @@ class PolicyRig {
   EvictionPolicy& policy() { return *policy_; }
   EntryTable& entries() { return entries_; }
   History& history() { return history_; }
+  RigFacts& facts() { return facts_; }
+  void advance_to(int64_t now_us) { clock_.advance_to(now_us); }
 
   static model::Hash256 key(uint32_t number) {
     model::Hash256 hash;
@@ -43,9 +71,10 @@ class PolicyRig {
     ++count_;
   }
   void use(uint32_t entry) {
+    const uint64_t before = entries_.last_use(EntryId{entry});
     entries_.set_last_use(EntryId{entry}, clock_.next_use());
     entries_.count_use(EntryId{entry});
-    policy_->used(EntryId{entry});
+    policy_->used(EntryId{entry}, before);
   }
   void done_with(uint32_t entry) {
     entries_.set_last_use(EntryId{entry}, clock_.next_done());
@@ -77,6 +106,7 @@ class PolicyRig {
   EntryTable entries_;
   History history_;
   UseClock clock_;
+  RigFacts facts_;
   std::unique_ptr<EvictionPolicy> policy_;
   uint32_t count_ = 0;
 };

@@ -28,7 +28,7 @@ class Arc final : public EvictionPolicy {
     enter(entry, seen == Seen::kNever ? kOnce : kOften);
   }
   void adopted(EntryId entry) override { enter(entry, entries_->uses(entry) > 0 ? kOften : kOnce); }
-  void used(EntryId entry) override {
+  void used(EntryId entry, uint64_t) override {
     if (side_of(entry) == kOften) return;
     const bool candidate = is_candidate(entry);
     if (candidate) sides_[kOnce].erase(entry);

@@ -18,7 +18,7 @@ class Lru final : public EvictionPolicy {
 
   void inserted(EntryId, Seen) override {}
   void adopted(EntryId) override {}
-  void used(EntryId) override {}
+  void used(EntryId, uint64_t) override {}
   void done_with(EntryId entry) override {
     if (is_candidate(entry)) heap_.set_key(entry, entries_->last_use(entry));
   }

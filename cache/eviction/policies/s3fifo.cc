@@ -36,7 +36,7 @@ class S3Fifo final : public EvictionPolicy {
   void adopted(EntryId entry) override {
     set(entry, {.in_main = entries_->uses(entry) > 1, .uses = 0});
   }
-  void used(EntryId entry) override {
+  void used(EntryId entry, uint64_t) override {
     Mark mark = get(entry);
     mark.uses = std::min<uint8_t>(mark.uses + 1, kMostUses);
     set(entry, mark);

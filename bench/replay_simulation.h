@@ -1,0 +1,28 @@
+// A tier without bytes: the board, its policies, the prefix tree and the rule of who may leave are
+// the daemon's, driven in the order of a trace; the tier holds a number of blocks.
+//
+// A request touches what it finds, deepest block first, and adds the rest, the first block first,
+// while it holds its path as a session does. On a full tier the policy is asked whether it admits a
+// block before one goes for it; what is behind a block that was refused is not asked for.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "bench/replay_trace.h"
+#include "model/result.h"
+
+namespace quire::bench {
+
+struct SimulationFigures {
+  uint64_t hits = 0;     // blocks
+  uint64_t inserts = 0;  // blocks
+  double seconds = 0;
+};
+
+// kInvalidArgument: no such policy.
+model::Result<SimulationFigures> simulate(const ReplayTrace& trace, const std::string& policy,
+                                          uint64_t capacity_blocks);
+
+}  // namespace quire::bench

@@ -1,0 +1,113 @@
+#include "cache/eviction/age_profile.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace quire::cache {
+
+namespace {
+
+constexpr float kPriorEvents = 50;        // of what all have in common, in each class
+constexpr float kCommonPriorEvents = 20;  // of a use as likely in each half octave, in that
+// Where nothing is known, the chance falls with the age: least recently used goes first.
+constexpr float kPriorChance = 0.15F;
+constexpr float kKept = 0.9F;
+constexpr uint64_t kEventsPerClass = 64;  // a class is recomputed after so many
+
+}  // namespace
+
+double AgeProfile::begin_us(uint32_t bin) {
+  return bin == 0 ? 0 : 32768 * std::exp2((bin - 1) / 2.0);
+}
+
+AgeProfile::AgeProfile(uint32_t classes, Score score) : kind_(score), classes_(classes) {
+  recompute();
+}
+
+AgeProfile::Bins AgeProfile::chances(const Class& events, const Bins& prior, float prior_weight) {
+  Bins found{};
+  float watched = 0;
+  for (uint32_t bin = kBins; bin-- > 0;) {
+    watched += events.hits[bin] + events.ends[bin];
+    found[bin] = (events.hits[bin] + prior_weight * prior[bin]) / (watched + prior_weight);
+  }
+  return found;
+}
+
+// An entry is anywhere in its bin: half of it is behind.
+void AgeProfile::score_gittins(const Bins& chances, Bins& scores) {
+  for (uint32_t from = 0; from < kBins; ++from) {
+    float alive = 1;
+    float used = 0;
+    float held = 0;
+    float best = 0;
+    for (uint32_t bin = from; bin + 1 < kBins; ++bin) {
+      const auto length = static_cast<float>(begin_us(bin + 1) - begin_us(bin));
+      held += alive * (bin == from ? length / 2 : length) * (1 - chances[bin] / 2);
+      used += alive * chances[bin];
+      alive *= 1 - chances[bin];
+      best = std::max(best, used / held);
+    }
+    scores[from] = best;
+  }
+}
+
+void AgeProfile::score_density(const Bins& chances, Bins& scores) {
+  float used = 0;  // until the end of time, for one that is alive at the bin's begin
+  float held = 1;
+  for (uint32_t bin = kBins; bin-- > 0;) {
+    const auto length = static_cast<float>(begin_us(bin + 1) - begin_us(bin));
+    used = chances[bin] + (1 - chances[bin]) * used;
+    held = length * (1 - chances[bin] / 2) + (1 - chances[bin]) * held;
+    scores[bin] = used / held;
+  }
+}
+
+void AgeProfile::recompute_class(Class& one) {
+  const Bins found = chances(one, common_, kPriorEvents);
+  kind_ == Score::kGittins ? score_gittins(found, one.scores) : score_density(found, one.scores);
+}
+
+void AgeProfile::recompute_common() {
+  Class all;
+  for (const Class& one : classes_) {
+    for (uint32_t bin = 0; bin < kBins; ++bin) {
+      all.hits[bin] += one.hits[bin];
+      all.ends[bin] += one.ends[bin];
+    }
+  }
+  Bins prior{};
+  prior.fill(kPriorChance);
+  common_ = chances(all, prior, kCommonPriorEvents);
+}
+
+void AgeProfile::recompute() {
+  recompute_common();
+  for (Class& one : classes_) recompute_class(one);
+}
+
+void AgeProfile::fade() {
+  for (Class& one : classes_) {
+    for (uint32_t bin = 0; bin < kBins; ++bin) {
+      one.hits[bin] *= kKept;
+      one.ends[bin] *= kKept;
+    }
+  }
+}
+
+void AgeProfile::add(uint32_t of_class, uint64_t age_us, float weight, bool is_hit) {
+  Class& one = classes_[of_class];
+  (is_hit ? one.hits : one.ends)[bin(age_us)] += weight;
+  ++events_;
+  if (events_ % kEventsPerClass == 0) {
+    if (next_ == 0) recompute_common();
+    recompute_class(classes_[next_]);
+    next_ = (next_ + 1) % static_cast<uint32_t>(classes_.size());
+  }
+  if (events_ >= interval_) {
+    fade();
+    events_ = 0;
+  }
+}
+
+}  // namespace quire::cache

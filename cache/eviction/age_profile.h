@@ -1,0 +1,80 @@
+// When entries are used again, by class and age: what policies that learn from the workload keep.
+//
+// Ages since the last use fall into bins of half an octave, 32 ms to 12 days. An event says that an
+// entry of a class was used again at an age (hit), or was watched up to it and no longer (end):
+// hits over those still watched give the chance of a use in each bin (Kaplan and Meier, 1958),
+// whatever cut the watching short. Classes that have few events lean on what all have in common.
+//
+// Two scores, each per class and bin, recomputed a class at a time so that no call takes long:
+//   gittins  the best of (chance of a use until w) / (time held until then) over all w: what room
+//            for the entry yields if it is given back at the best time (Gittins, 1979)
+//   density  uses to come per time still to be held, as things went so far (Beckmann et al., 2018)
+// Old events fade by a tenth whenever as many new ones came as the fading interval says.
+// Threads: one owner. Memory: 600 bytes a class.
+#pragma once
+
+#include <array>
+#include <bit>
+#include <cstdint>
+#include <vector>
+
+namespace quire::cache {
+
+class AgeProfile {
+ public:
+  enum class Score : uint8_t { kGittins, kDensity };
+  AgeProfile(uint32_t classes, Score score);
+
+  void hit(uint32_t of_class, uint64_t age_us, float weight = 1) {
+    add(of_class, age_us, weight, true);
+  }
+  void end(uint32_t of_class, uint64_t age_us, float weight = 1) {
+    add(of_class, age_us, weight, false);
+  }
+  // Events between two fadings.
+  void set_interval(uint64_t events) { interval_ = events; }
+  float score(uint32_t of_class, uint64_t age_us) const {
+    return classes_[of_class].scores[bin(age_us)];
+  }
+  // Of all classes now; add() does one of them now and then.
+  void recompute();
+  uint64_t held_bytes() const { return classes_.capacity() * sizeof(Class); }
+
+  static constexpr uint32_t kBins = 50;
+  static uint32_t bin(uint64_t age_us);
+  static double begin_us(uint32_t bin);
+
+ private:
+  using Bins = std::array<float, kBins>;
+  struct Class {
+    Bins hits{};
+    Bins ends{};
+    Bins scores{};
+  };
+  static Bins chances(const Class& events, const Bins& prior, float prior_weight);
+  static void score_gittins(const Bins& chances, Bins& scores);
+  static void score_density(const Bins& chances, Bins& scores);
+  void add(uint32_t of_class, uint64_t age_us, float weight, bool is_hit);
+  void recompute_class(Class& one);
+  void recompute_common();
+  void fade();
+
+  Score kind_;
+  std::vector<Class> classes_;
+  Bins common_{};  // chances of all classes together
+  uint64_t interval_ = 1 << 14;
+  uint64_t events_ = 0;  // since the last fading
+  uint32_t next_ = 0;    // class to be recomputed
+};
+
+inline uint32_t AgeProfile::bin(uint64_t age_us) {
+  const uint64_t scaled = age_us >> 15;
+  if (scaled == 0) return 0;
+  const auto octave = static_cast<uint32_t>(std::bit_width(scaled)) - 1;
+  // 181 / 128 is the square root of 2, from where the upper half of the octave begins.
+  const bool upper = age_us >> octave >= (uint64_t{1} << 15) * 181 / 128;
+  const uint32_t found = 1 + 2 * octave + (upper ? 1 : 0);
+  return found < kBins ? found : kBins - 1;
+}
+
+}  // namespace quire::cache

@@ -1,0 +1,56 @@
+// A sample of what left a tier, or was not let on it, watched on: when it comes back, and what does
+// not for as long as it is watched. A policy that learned from what it keeps alone would never
+// know what it should have kept.
+//
+// A ring of a quarter of the entries held (1,024 to 262,144), 16 bytes each and 8 in its index. The
+// sample is of keys, one in 2^k: k rises when the ring forgets what left less than half an hour
+// ago, a long pause of a person, and falls when it remembers more than two hours. Each ghost counts
+// for as many as its sample stood for. Threads: core only.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "cache/eviction/age_profile.h"
+
+namespace quire::cache {
+
+class Ghosts {
+ public:
+  // `last_use` is when its age began; it counts in `profile` when it goes.
+  struct Ghost {
+    uint64_t last_use = 0;
+    uint32_t print = 0;
+    uint16_t of_class = 0;
+    uint8_t sample = 0;  // it stands for 2^sample
+    bool taken = true;
+  };
+  explicit Ghosts(AgeProfile* profile) : profile_(profile) {}
+
+  // Entries held, which the size follows.
+  void set_held(uint64_t entries);
+  void add(const Ghost& ghost, uint64_t now);
+  // The one of this key came back: counted as a hit.
+  std::optional<Ghost> take(uint32_t print, uint64_t now);
+  uint64_t held_bytes() const {
+    return ring_.capacity() * sizeof(Ghost) + index_.capacity() * sizeof(uint32_t);
+  }
+
+ private:
+  static constexpr uint32_t kLeast = 1 << 10;
+  static constexpr uint32_t kMost = 1 << 18;
+  static uint32_t mix(uint32_t print);
+  void forget(const Ghost& ghost, uint64_t now);
+  void resize(uint32_t size);
+  void adapt(uint64_t watched_us);
+
+  AgeProfile* profile_;
+  std::vector<Ghost> ring_;
+  std::vector<uint32_t> index_;  // by hash of the print: the newest place in the ring + 1; lossy
+  uint32_t next_ = 0;
+  uint32_t since_adapted_ = 0;
+  uint8_t sample_ = 0;
+};
+
+}  // namespace quire::cache

@@ -1,0 +1,223 @@
+// The policy of our own, and the parts it is made of.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <random>
+#include <set>
+#include <utility>
+
+#include "cache/eviction/age_profile.h"
+#include "cache/eviction/class_heaps.h"
+#include "cache/eviction/ghosts.h"
+#include "tests/cache/policy_rig.h"
+
+namespace quire::cache {
+namespace {
+
+constexpr uint64_t kSecondUs = 1'000'000;
+
+TEST(AgeProfile, BinsAreHalfOctavesFromThirtyTwoMilliseconds) {
+  EXPECT_EQ(AgeProfile::bin(0), 0u);
+  EXPECT_EQ(AgeProfile::bin(32'767), 0u);
+  for (uint32_t bin = 1; bin + 1 < AgeProfile::kBins; ++bin) {
+    EXPECT_EQ(AgeProfile::bin(static_cast<uint64_t>(AgeProfile::begin_us(bin) * 1.001)), bin);
+    EXPECT_EQ(AgeProfile::bin(static_cast<uint64_t>(AgeProfile::begin_us(bin + 1) * 0.995)), bin);
+  }
+  EXPECT_EQ(AgeProfile::bin(UINT64_MAX), AgeProfile::kBins - 1);
+}
+
+TEST(AgeProfile, LeastRecentlyUsedIsTheOrderWhereNothingIsKnown) {
+  for (const auto score : {AgeProfile::Score::kGittins, AgeProfile::Score::kDensity}) {
+    const AgeProfile profile(2, score);
+    for (uint32_t bin = 1; bin + 3 < AgeProfile::kBins; ++bin) {
+      EXPECT_GT(profile.score(0, static_cast<uint64_t>(AgeProfile::begin_us(bin) * 1.1)),
+                profile.score(0, static_cast<uint64_t>(AgeProfile::begin_us(bin + 1) * 1.1)));
+    }
+  }
+}
+
+// Uses come at 100 s and never before: what is nearly there is worth more than what is new, and
+// what is past it nothing.
+TEST(AgeProfile, IndexRisesTowardsTheAgeAtWhichUsesCome) {
+  AgeProfile profile(2, AgeProfile::Score::kGittins);
+  for (int i = 0; i < 2000; ++i) {
+    profile.hit(0, 100 * kSecondUs);
+    profile.end(0, 400 * kSecondUs);
+    profile.end(1, 400 * kSecondUs);
+  }
+  profile.recompute();
+  EXPECT_GT(profile.score(0, 60 * kSecondUs), profile.score(0, kSecondUs));
+  EXPECT_GT(profile.score(0, kSecondUs), profile.score(0, 200 * kSecondUs));
+  EXPECT_GT(profile.score(0, kSecondUs), 5 * profile.score(1, kSecondUs));
+}
+
+// Watching that was cut short early says nothing of later: half of those still there are used.
+TEST(AgeProfile, WhatWasWatchedShortlyDoesNotLowerLaterChances) {
+  AgeProfile whole(2, AgeProfile::Score::kGittins);
+  AgeProfile cut(2, AgeProfile::Score::kGittins);
+  for (int i = 0; i < 4000; ++i) {
+    for (AgeProfile* profile : {&whole, &cut}) {
+      profile->hit(0, 100 * kSecondUs);
+      profile->end(0, 1000 * kSecondUs);
+    }
+    cut.end(0, kSecondUs);
+  }
+  whole.recompute();
+  cut.recompute();
+  const uint64_t age = 50 * kSecondUs;
+  EXPECT_NEAR(cut.score(0, age) / whole.score(0, age), 1, 0.05);
+}
+
+TEST(AgeProfile, OldEventsFade) {
+  AgeProfile profile(1, AgeProfile::Score::kGittins);
+  profile.set_interval(100);
+  for (int i = 0; i < 1000; ++i) profile.hit(0, 10 * kSecondUs);
+  profile.recompute();
+  const float before = profile.score(0, kSecondUs);
+  for (int i = 0; i < 3000; ++i) profile.end(0, 1000 * kSecondUs);
+  profile.recompute();
+  EXPECT_LT(profile.score(0, kSecondUs), before / 10);
+}
+
+TEST(ClassHeaps, EachIsInOrderWhateverTheOthersDo) {
+  constexpr uint32_t kEntries = 3000;
+  constexpr uint32_t kHeaps = 5;
+  EntryTable entries = EntryTable::create(kEntries).value();
+  ClassHeaps heaps = ClassHeaps::create(&entries, kEntries, kHeaps).value();
+  std::array<std::set<std::pair<uint64_t, uint32_t>>, kHeaps> expected;
+  std::vector<std::pair<uint32_t, uint64_t>> where(kEntries);
+  std::mt19937_64 random(5);
+  for (int i = 0; i < 60'000; ++i) {
+    // Waves, so that chunks are given back and taken by other heaps.
+    const bool growing = (i / 10'000) % 2 == 0;
+    const auto entry = static_cast<uint32_t>(random() % kEntries);
+    const EntryId id{entry};
+    if (entries.place(id) == 0 && (growing || random() % 4 == 0)) {
+      const auto heap = static_cast<uint32_t>(random() % (i < 30'000 ? 2 : kHeaps));
+      where[entry] = {heap, random() % 500};
+      heaps.insert(heap, id, where[entry].second);
+      expected[heap].insert({where[entry].second, entry});
+    } else if (entries.place(id) != 0 && (!growing || random() % 4 == 0)) {
+      heaps.erase(id);
+      expected[where[entry].first].erase({where[entry].second, entry});
+    }
+    for (uint32_t heap = 0; heap < kHeaps; ++heap) {
+      ASSERT_EQ(heaps.size(heap), expected[heap].size());
+      if (expected[heap].empty()) continue;
+      ASSERT_EQ(heaps.least(heap).value, expected[heap].begin()->second);
+      ASSERT_EQ(heaps.least_key(heap), expected[heap].begin()->first);
+    }
+    if (i % 5000 == 0) heaps.check_invariants();
+  }
+  EXPECT_LT(heaps.held_bytes(), 4u << 20);
+}
+
+TEST(Ghosts, WhatComesBackIsKnownOnceAndCounts) {
+  AgeProfile profile(2, AgeProfile::Score::kGittins);
+  Ghosts ghosts(&profile);
+  profile.recompute();
+  const float before = profile.score(1, 15 * kSecondUs);
+  for (uint32_t print = 1; print <= 500; ++print) {
+    ghosts.add({.last_use = 10 * kSecondUs, .print = print * 7919, .of_class = 1}, 20 * kSecondUs);
+  }
+  uint32_t known = 0;
+  for (uint32_t print = 1; print <= 500; ++print) {
+    const auto ghost = ghosts.take(print * 7919, 30 * kSecondUs);
+    if (!ghost) continue;  // two may share a place of the index
+    EXPECT_EQ(ghost->last_use, 10 * kSecondUs);
+    EXPECT_FALSE(ghosts.take(print * 7919, 30 * kSecondUs));
+    ++known;
+  }
+  EXPECT_GT(known, 350u);
+  profile.recompute();
+  EXPECT_GT(profile.score(1, 15 * kSecondUs), 2 * before) << "they came back at 20 s";
+}
+
+TEST(Ghosts, RingIsBoundedAndSamplesWhenItForgetsTooSoon) {
+  AgeProfile profile(1, AgeProfile::Score::kGittins);
+  Ghosts ghosts(&profile);
+  ghosts.set_held(4096);
+  for (uint32_t i = 0; i < 200'000; ++i) {
+    ghosts.add({.last_use = i * 1000ull, .print = i * 2654435761u}, i * 1000ull + 1);
+  }
+  EXPECT_LT(ghosts.held_bytes(), 64u << 10);
+  uint32_t known = 0;
+  for (uint32_t i = 0; i < 200'000; ++i) {
+    known += ghosts.take(i * 2654435761u, 200'000'000).has_value() ? 1 : 0;
+  }
+  EXPECT_LE(known, 1024u);
+  EXPECT_GT(known, 300u);
+  // All of it would be of the last second if it did not sample.
+  EXPECT_TRUE(ghosts.take(0, 0) == std::nullopt);
+}
+
+// Sessions that go on every 20 s, and prompts that nobody asks for again.
+struct Workload {
+  static constexpr uint32_t kSessions = 40;
+  static constexpr uint32_t kRoom = 60;
+  uint32_t lost = 0;
+  uint32_t refused = 0;
+};
+
+Workload run_sessions(std::string_view policy) {
+  PolicyRig rig(policy, 4000);
+  Workload result;
+  std::set<uint32_t> present;
+  uint32_t fresh = 0;
+  int64_t now = 0;
+  const auto make_room = [&](uint32_t entry) {
+    if (present.size() < Workload::kRoom) return true;
+    if (!rig.policy().admits({.fingerprint = rig.facts().fingerprint(EntryId{entry})})) return false;
+    present.erase(*rig.evict());
+    return true;
+  };
+  const auto touch = [&](uint32_t entry) {
+    if (present.contains(entry)) {
+      rig.use(entry);
+      return true;
+    }
+    if (make_room(entry)) {
+      rig.insert_and_offer(entry);
+      present.insert(entry);
+    } else {
+      ++result.refused;
+    }
+    return false;
+  };
+  for (int round = 0; round < 400; ++round) {
+    for (uint32_t session = 0; session < Workload::kSessions; ++session) {
+      rig.advance_to(now += kSecondUs / 2);
+      if (!touch(session) && round >= 200) ++result.lost;
+      for (int i = 0; i < 3; ++i) touch(100 + fresh++ % 3000);
+    }
+  }
+  rig.policy().check_invariants();
+  return result;
+}
+
+TEST(Gittins, LearnsWhatGoesOnAndRefusesWhatDoesNot) {
+  const Workload own = run_sessions("gittins");
+  const Workload lru = run_sessions("lru");
+  EXPECT_EQ(lru.lost, 200u * Workload::kSessions) << "a scan passes through LRU between two turns";
+  EXPECT_LT(own.lost, lru.lost / 20);
+  EXPECT_GT(own.refused, 10'000u);
+}
+
+TEST(Gittins, AdmitsEverythingWhereNothingMayGo) {
+  PolicyRig rig("gittins");
+  rig.insert(1);
+  EXPECT_TRUE(rig.policy().admits({.fingerprint = 5}));
+}
+
+TEST(Gittins, OldestGoesFirstUntilItHasLearned) {
+  PolicyRig rig("gittins");
+  int64_t now = 0;
+  for (const uint32_t entry : {4, 2, 3}) {
+    rig.advance_to(now += 100 * kSecondUs);
+    rig.insert_and_offer(entry);
+  }
+  EXPECT_EQ(rig.drain(), (std::vector<uint32_t>{4, 2, 3}));
+}
+
+}  // namespace
+}  // namespace quire::cache
