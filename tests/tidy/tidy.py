@@ -35,7 +35,8 @@ ROOMS = {
     "cache/serve": {"cache/accounts", "cache/tree", "cache/objects", "cache/eviction"},
     "tiering/io": set(),
     "tiering/disk": {"tiering/io"},
-    "tiering/ssd": {"tiering/disk", "tiering/io"},
+    "tiering/transfer": {"tiering/disk", "tiering/io"},
+    "tiering/ssd": {"tiering/transfer", "tiering/disk", "tiering/io"},
     "server/runtime": set(),
     "server/rings": {"server/runtime"},
     "server/sessions": {"server/rings", "server/runtime"},
@@ -82,7 +83,7 @@ BOUNDARY_HOME = "model/boundary.cc"
 INSIDE_OF_CACHE = re.compile(r"\bcache\(\)\.store\(\)|->store\(\)|\bObjectStore\b|\bcache::Node\b|\bStoreCounters\b")
 INSIDERS = ("tests/cache/", "tests/support/inspector", "tests/support/meddler",
             "tests/support/memory_tier", "tests/support/object_maker",
-            "tests/support/tree_inspector", "tests/tiering/tier_rig")
+            "tests/support/tree_inspector", "tests/tiering/tier_rig", "tests/ssd/mover_rig")
 INCLUDE = re.compile(r'^\s*#include\s+(["<])([^">]+)[">]')
 
 

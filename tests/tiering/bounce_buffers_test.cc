@@ -1,4 +1,4 @@
-#include "tiering/ssd/bounce_buffers.h"
+#include "tiering/transfer/bounce_buffers.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "tiering/ssd/ssd_health.h"
+#include "tiering/transfer/ssd_health.h"
 
 #include <gtest/gtest.h>
 

@@ -29,14 +29,15 @@
 #include "tiering/disk/ssd_kept.h"
 #include "tiering/disk/ssd_roots.h"
 #include "tiering/disk/ssd_space.h"
-#include "tiering/ssd/ssd_health.h"
-#include "tiering/ssd/ssd_mover.h"
+#include "tiering/transfer/ssd_health.h"
+#include "tiering/transfer/ssd_mover.h"
 
 namespace quire::tiering {
 
 struct CommitterParts {
   cache::Cache* cache = nullptr;
   SsdMover* mover = nullptr;
+  StoredForms* forms = nullptr;
   IoPort* io = nullptr;
   Manifest* manifest = nullptr;
   const SsdDirectory* directory = nullptr;  // outlives the manifest, as the cache does

@@ -25,12 +25,12 @@ Errc read_code(ObjectState state) {
 uint32_t SsdReader::run_length(std::span<const ReadObject> objects) const {
   const cache::Presence& presence = parts_.cache->store().presence();
   const uint32_t first = presence.place(objects.front().node)->slot;
-  const uint64_t encoded = parts_.mover->encoded_slot_bytes(objects.front().node);
+  const uint64_t encoded = parts_.forms->encoded_slot_bytes(objects.front().node);
   uint32_t count = 1;
   while (count < std::min<size_t>(objects.size(), kMaxRunObjects)) {
     const NodeId node = objects[count].node;
     if (presence.place(node)->slot != first + count) break;
-    if (parts_.mover->encoded_slot_bytes(node) != encoded) break;
+    if (parts_.forms->encoded_slot_bytes(node) != encoded) break;
     ++count;
   }
   return count;
@@ -46,9 +46,9 @@ model::Result<uint32_t> SsdReader::read(const ReadRun& run) {
     return opened.error();
   }
   uint32_t count = run_length(run.objects);
-  if (const uint64_t encoded = parts_.mover->encoded_slot_bytes(first); encoded != 0) {
-    count = std::min(count, parts_.mover->max_encoded(TransferKind::kPromote, encoded));
-    if (!parts_.mover->set_encoded(*transfer, count, encoded)) {
+  if (const uint64_t encoded = parts_.forms->encoded_slot_bytes(first); encoded != 0) {
+    count = std::min(count, parts_.forms->max_encoded(TransferKind::kPromote, encoded));
+    if (!parts_.forms->set_encoded(*transfer, count, encoded)) {
       parts_.mover->give_back(transfer);
       return 0u;
     }

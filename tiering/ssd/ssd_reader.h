@@ -8,8 +8,8 @@
 
 #include "cache/cache.h"
 #include "tiering/disk/ssd_files.h"
-#include "tiering/ssd/ssd_mover.h"
 #include "tiering/tier.h"
+#include "tiering/transfer/ssd_mover.h"
 
 namespace quire::tiering {
 
@@ -18,6 +18,7 @@ class SsdReader {
   struct Parts {
     cache::Cache* cache = nullptr;
     SsdMover* mover = nullptr;
+    StoredForms* forms = nullptr;
     SsdFiles* files = nullptr;
   };
   // `events`: where it says what became of objects.

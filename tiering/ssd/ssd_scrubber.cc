@@ -16,13 +16,11 @@ constexpr uint64_t kScratchBytes = 64 << 20;
 
 }  // namespace
 
-model::Result<std::unique_ptr<SsdScrubber>> SsdScrubber::create(cache::Cache* cache,
-                                                                SsdMover* mover, SsdFiles* files,
+model::Result<std::unique_ptr<SsdScrubber>> SsdScrubber::create(const Parts& parts,
                                                                 std::vector<TierEvent>* events) {
   // Address space; what is touched is one object.
   allocator::ReservedMemory scratch = QUIRE_TRY(allocator::ReservedMemory::reserve(kScratchBytes));
-  return std::unique_ptr<SsdScrubber>(
-      new SsdScrubber(cache, mover, files, events, std::move(scratch)));
+  return std::unique_ptr<SsdScrubber>(new SsdScrubber(parts, events, std::move(scratch)));
 }
 
 void SsdScrubber::start(uint64_t bytes_per_second, bool forever, int64_t now_ns) {
@@ -35,7 +33,7 @@ void SsdScrubber::start(uint64_t bytes_per_second, bool forever, int64_t now_ns)
 
 bool SsdScrubber::step(int64_t now_ns) {
   if (!status_.running || reading_ || now_ns < next_at_ns_) return false;
-  const uint32_t end = cache_->store().tree().end_of_nodes();
+  const uint32_t end = parts_.cache->store().tree().end_of_nodes();
   for (uint32_t i = 0; i < kScrubbedNodesPerStep; ++i) {
     if (next_node_ >= end) {
       ++status_.passes;
@@ -43,7 +41,7 @@ bool SsdScrubber::step(int64_t now_ns) {
       status_.running = forever_;
       return true;
     }
-    const Node& link = cache_->store().tree().node(NodeId{next_node_});
+    const Node& link = parts_.cache->store().tree().node(NodeId{next_node_});
     if (link.is_in(model::TierId::kSsd) && !link.is_moving() && !link.is_quarantined()) {
       if (!check_next()) return false;  // no record free: later
       next_at_ns_ = now_ns;
@@ -63,43 +61,43 @@ std::byte* SsdScrubber::scratch_for(uint64_t bytes) {
 }
 
 bool SsdScrubber::check_next() {
-  cache::ObjectStore& store = cache_->store();
+  cache::ObjectStore& store = parts_.cache->store();
   const NodeId node{next_node_};
   const SsdSlot slot{store.presence().place(node)->slot};
-  const auto opened = files_->open(slot.region(), false);
+  const auto opened = parts_.files->open(slot.region(), false);
   if (opened.code() == model::Errc::kResourceExhausted) return false;
   if (!opened.ok()) {
     ++next_node_;
     ++status_.unreadable;
     return true;
   }
-  Transfer* transfer = mover_->take(TransferKind::kScrub, TransferClass::kScrub);
+  Transfer* transfer = parts_.mover->take(TransferKind::kScrub, TransferClass::kScrub);
   if (transfer == nullptr) return false;
-  std::byte* scratch = scratch_for(mover_->object_bytes(node));
-  const uint64_t encoded = mover_->encoded_slot_bytes(node);
+  std::byte* scratch = scratch_for(parts_.forms->object_bytes(node));
+  const uint64_t encoded = parts_.forms->encoded_slot_bytes(node);
   if (scratch == nullptr) {
-    mover_->give_back(transfer);
+    parts_.mover->give_back(transfer);
     ++next_node_;
     ++status_.unreadable;
     return true;
   }
-  if (encoded != 0 && !mover_->set_encoded(*transfer, 1, encoded)) {
-    mover_->give_back(transfer);
+  if (encoded != 0 && !parts_.forms->set_encoded(*transfer, 1, encoded)) {
+    parts_.mover->give_back(transfer);
     return false;
   }
   ++next_node_;
   transfer->first = slot;
-  mover_->add_scratch_object(*transfer, node, scratch);
+  add_scratch_object(*transfer, *parts_.cache, node, scratch);
   checked_ = cache::Pin(&store, node, cache::PinKind::kPresence);
   reading_ = true;
-  mover_->start(*transfer);
+  parts_.mover->start(*transfer);
   return true;
 }
 
 // A run is given up from its end only: with the copies behind this one. While one of those is the
 // only one there is, the bad copy stays, and is met again when its page has left RAM.
 void SsdScrubber::write_again(NodeId node) {
-  cache::ObjectStore& store = cache_->store();
+  cache::ObjectStore& store = parts_.cache->store();
   std::vector<NodeId> run;
   for (NodeId next = node; next.valid();) {
     if (!store.tree().node(next).is_in_ram()) return;
@@ -120,7 +118,7 @@ void SsdScrubber::write_again(NodeId node) {
 }
 
 void SsdScrubber::on_settled(Transfer& transfer) {
-  cache::ObjectStore& store = cache_->store();
+  cache::ObjectStore& store = parts_.cache->store();
   TransferObject& object = transfer.objects[0];
   reading_ = false;
   ++status_.objects;
@@ -139,13 +137,13 @@ void SsdScrubber::on_settled(Transfer& transfer) {
     }
   }
   checked_.reset();
-  mover_->give_back(&transfer);
+  parts_.mover->give_back(&transfer);
   large_.reset();
 }
 
 ScrubStatus SsdScrubber::status() const {
   ScrubStatus status = status_;
-  const uint32_t end = cache_->store().tree().end_of_nodes();
+  const uint32_t end = parts_.cache->store().tree().end_of_nodes();
   status.progress = end == 0 ? 0 : static_cast<double>(next_node_) / end;
   return status;
 }

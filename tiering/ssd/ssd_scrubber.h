@@ -11,8 +11,8 @@
 #include "cache/cache.h"
 #include "cache/objects/pin.h"
 #include "model/metrics.h"
-#include "tiering/ssd/ssd_mover.h"
 #include "tiering/tier.h"
+#include "tiering/transfer/ssd_mover.h"
 
 namespace quire::tiering {
 
@@ -30,8 +30,14 @@ struct ScrubStatus {
 
 class SsdScrubber {
  public:
-  static model::Result<std::unique_ptr<SsdScrubber>> create(cache::Cache* cache, SsdMover* mover,
-                                                            SsdFiles* files,
+  struct Parts {
+    cache::Cache* cache = nullptr;
+    SsdMover* mover = nullptr;
+    StoredForms* forms = nullptr;
+    SsdFiles* files = nullptr;
+  };
+  // `events`: where it says what is to be written again.
+  static model::Result<std::unique_ptr<SsdScrubber>> create(const Parts& parts,
                                                             std::vector<TierEvent>* events);
 
   // One pass, or with `forever` one after the other.
@@ -42,22 +48,15 @@ class SsdScrubber {
   ScrubStatus status() const;
 
  private:
-  SsdScrubber(cache::Cache* cache, SsdMover* mover, SsdFiles* files, std::vector<TierEvent>* events,
-              allocator::ReservedMemory scratch)
-      : cache_(cache),
-        mover_(mover),
-        files_(files),
-        events_(events),
-        scratch_(std::move(scratch)) {}
+  SsdScrubber(const Parts& parts, std::vector<TierEvent>* events, allocator::ReservedMemory scratch)
+      : parts_(parts), events_(events), scratch_(std::move(scratch)) {}
   bool check_next();
   // Memory to read an object of so many bytes into; null: there is none.
   std::byte* scratch_for(uint64_t bytes);
   void write_again(model::NodeId node);
 
-  cache::Cache* cache_;
-  SsdMover* mover_;
-  SsdFiles* files_;
-  std::vector<TierEvent>* events_;  // where it says what is to be written again
+  Parts parts_;
+  std::vector<TierEvent>* events_;
   allocator::ReservedMemory scratch_;
   std::optional<allocator::ReservedMemory> large_;  // for one that is larger, while it is checked
   cache::Pin checked_;                              // the object that is being read

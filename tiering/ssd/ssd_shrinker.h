@@ -11,7 +11,7 @@
 #include "tiering/disk/ssd_space.h"
 #include "tiering/io/io_port.h"
 #include "tiering/ssd/ssd_committer.h"
-#include "tiering/ssd/ssd_health.h"
+#include "tiering/transfer/ssd_health.h"
 
 namespace quire::tiering {
 

@@ -123,15 +123,18 @@ model::Result<void> SsdTier::open_parts() {
   QUIRE_TRY(open_manifest());
   space_ = std::make_unique<SsdSpace>(superblock.region_bytes, regions);
   files_ = std::make_unique<SsdFiles>(directory_.get(), space_.get(), parts_.engine);
+  forms_ = std::make_unique<StoredForms>(parts_.cache, files_.get(), options_.mover.bounce_bytes);
   mover_ = QUIRE_TRY(SsdMover::create({.cache = parts_.cache,
                                        .engine = parts_.engine,
                                        .io = &io_,
                                        .checks = parts_.checks,
                                        .files = files_.get(),
+                                       .forms = forms_.get(),
                                        .health = &health_,
                                        .estimator = &estimator_,
-                                       .clock = parts_.clock},
-                                      options_.mover, superblock.instance));
+                                       .clock = parts_.clock,
+                                       .instance = superblock.instance},
+                                      options_.mover));
   return {};
 }
 
@@ -218,6 +221,7 @@ model::Result<void> SsdTier::clean_manifest() {
 model::Result<void> SsdTier::build_movers() {
   const CommitterParts parts{.cache = parts_.cache,
                              .mover = mover_.get(),
+                             .forms = forms_.get(),
                              .io = &io_,
                              .manifest = manifest_.get(),
                              .directory = directory_.get(),
@@ -232,9 +236,11 @@ model::Result<void> SsdTier::build_movers() {
   writer_ = std::make_unique<SsdWriter>(
       parts, committer_.get(),
       WriterOptions{.codec = options_.codec, .first_generation = first_generation()}, &events_);
-  reader_ = std::make_unique<SsdReader>(
-      SsdReader::Parts{.cache = parts_.cache, .mover = mover_.get(), .files = files_.get()},
-      &events_);
+  reader_ = std::make_unique<SsdReader>(SsdReader::Parts{.cache = parts_.cache,
+                                                         .mover = mover_.get(),
+                                                         .forms = forms_.get(),
+                                                         .files = files_.get()},
+                                        &events_);
   upkeep_ = QUIRE_TRY(
       SsdUpkeep::create(parts, committer_.get(), options_.scrub_bytes_per_second, &events_));
   parts_.cache->layouts().on_forget(

@@ -26,14 +26,14 @@
 #include "tiering/io/io_port.h"
 #include "tiering/io/load_estimator.h"
 #include "tiering/ssd/ssd_committer.h"
-#include "tiering/ssd/ssd_health.h"
-#include "tiering/ssd/ssd_mover.h"
 #include "tiering/ssd/ssd_probe.h"
 #include "tiering/ssd/ssd_reader.h"
 #include "tiering/ssd/ssd_restore.h"
 #include "tiering/ssd/ssd_upkeep.h"
 #include "tiering/ssd/ssd_writer.h"
 #include "tiering/tier.h"
+#include "tiering/transfer/ssd_health.h"
+#include "tiering/transfer/ssd_mover.h"
 
 namespace quire::tiering {
 
@@ -169,6 +169,7 @@ class SsdTier final : public Tier {
   std::unique_ptr<Manifest> manifest_;
   std::unique_ptr<SsdSpace> space_;
   std::unique_ptr<SsdFiles> files_;
+  std::unique_ptr<StoredForms> forms_;
   std::unique_ptr<SsdMover> mover_;
   std::unique_ptr<SsdCommitter> committer_;
   std::unique_ptr<SsdWriter> writer_;

@@ -89,7 +89,7 @@ void SsdTier::describe_codec(MetricSink& sink) const {
   const auto section = sink.section("codec");
   sink.text("mode", options_.codec.enabled ? "auto" : "off");
   model::describe(sink, writer_->counters());
-  sink.gauge("memory_bytes", mover_->codec_memory_bytes(), "Buffers in which pages are encoded");
+  sink.gauge("memory_bytes", forms_->held_bytes(), "Buffers in which pages are encoded");
   writer_->codec().describe(sink);
 }
 

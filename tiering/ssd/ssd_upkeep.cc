@@ -29,7 +29,9 @@ model::Result<std::unique_ptr<SsdUpkeep>> SsdUpkeep::create(const CommitterParts
                                                             SsdCommitter* committer,
                                                             uint64_t scrub_bytes_per_second,
                                                             std::vector<TierEvent>* events) {
-  auto scrubber = QUIRE_TRY(SsdScrubber::create(parts.cache, parts.mover, parts.files, events));
+  auto scrubber = QUIRE_TRY(SsdScrubber::create(
+      {.cache = parts.cache, .mover = parts.mover, .forms = parts.forms, .files = parts.files},
+      events));
   std::unique_ptr<SsdUpkeep> upkeep(
       new SsdUpkeep(parts, committer, scrub_bytes_per_second, std::move(scrubber)));
   if (scrub_bytes_per_second > 0) upkeep->start_scrub(0);

@@ -49,7 +49,7 @@ uint64_t SsdWriter::regions_of_path(NodeId node, uint64_t slot_bytes) const {
   const uint64_t before = tree.node(parent).units() / step;
   if (tree.node(node).is_span()) return room_.regions_of(slot_bytes, before + 1);
   const uint64_t spans =
-      before == 0 ? 0 : room_.regions_of(parts_.mover->object_bytes(parent), before);
+      before == 0 ? 0 : room_.regions_of(parts_.forms->object_bytes(parent), before);
   return room_.regions_of(slot_bytes, 1) + spans;
 }
 
@@ -112,9 +112,9 @@ uint32_t SsdWriter::alike(std::span<const NodeId> nodes) const {
 // A record for so many objects of the run, with memory for their stored form; null: none is free.
 Transfer* SsdWriter::take_record(NodeId node, uint64_t slot_bytes, uint32_t& count) {
   Transfer* transfer = parts_.mover->take(TransferKind::kDemote, TransferClass::kDemote);
-  if (transfer == nullptr || slot_bytes == parts_.mover->object_bytes(node)) return transfer;
-  count = std::min(count, parts_.mover->max_encoded(TransferKind::kDemote, slot_bytes));
-  if (parts_.mover->set_encoded(*transfer, count, slot_bytes)) return transfer;
+  if (transfer == nullptr || slot_bytes == parts_.forms->object_bytes(node)) return transfer;
+  count = std::min(count, parts_.forms->max_encoded(TransferKind::kDemote, slot_bytes));
+  if (parts_.forms->set_encoded(*transfer, count, slot_bytes)) return transfer;
   parts_.mover->give_back(transfer);
   return nullptr;
 }
@@ -161,7 +161,7 @@ const cache::KnownLayout& SsdWriter::layout_of(NodeId node) const {
 }
 
 uint64_t SsdWriter::slot_bytes_of(NodeId node) {
-  const uint64_t plain = parts_.mover->object_bytes(node);
+  const uint64_t plain = parts_.forms->object_bytes(node);
   if (plain > kMaxEncodedBytes || as_it_is(node)) return plain;
   return codec_.slot_size(layout_of(node), parts_.cache->store().presence().plan_of(node));
 }
@@ -210,7 +210,7 @@ void SsdWriter::learn_codec(const Transfer& transfer, uint32_t written) {
   codec_.observe_fit(parts_.cache->store().presence().plan_of(first), transfer.object_count,
                      fitted);
   counters_.encoded_objects += written;
-  counters_.encoded_plain_bytes += written * parts_.mover->object_bytes(first);
+  counters_.encoded_plain_bytes += written * parts_.forms->object_bytes(first);
   counters_.encoded_stored_bytes += written * transfer.stored_slot_bytes;
 }
 
@@ -306,7 +306,7 @@ void SsdWriter::on_settled(Transfer& transfer) {
   uint32_t good = 0;
   while (good < transfer.object_count && transfer.objects[good].state == ObjectState::kGood) ++good;
   learn_codec(transfer, good);
-  parts_.mover->drop_stored_form(transfer);
+  parts_.forms->drop(transfer);
   parts_.space->cancel({transfer.first.value + good}, transfer.object_count - good);
   // What comes behind one that did not fit is as innocent as that.
   const bool misfit =

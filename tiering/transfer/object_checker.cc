@@ -1,10 +1,7 @@
-// What workers do with the pages of a transfer, and what follows from it: nothing is written that
-// is not what was sealed, nothing is served that is not what was written.
+#include "tiering/transfer/object_checker.h"
+
 #include <algorithm>
 #include <array>
-
-#include "model/check.h"
-#include "tiering/ssd/ssd_mover.h"
 
 namespace quire::tiering {
 
@@ -32,10 +29,12 @@ void run_check_and_sample(CopyTask& task) {
 
 }  // namespace
 
-void SsdMover::prepare_check(Transfer& transfer, uint32_t object_index) {
+bool ObjectChecker::prepare(Transfer& transfer, uint32_t object_index) const {
   TransferObject& object = transfer.objects[object_index];
   const bool encoded = transfer.stored_form != nullptr;
   const bool decode = encoded && transfer.kind != TransferKind::kDemote;
+  // What says where the pages are is believed before it is followed.
+  if (decode && !header_matches(transfer, object_index)) return false;
   for (uint32_t p = 0; p < object.page_count; ++p) {
     const TransferPage& page = transfer.pages[object.first_page + p];
     transfer.checks[object.first_page + p] = {.source = decode ? nullptr : page.data,
@@ -53,31 +52,12 @@ void SsdMover::prepare_check(Transfer& transfer, uint32_t object_index) {
   } else if (check.sample.element_bytes != 0) {
     check.other_work = run_check_and_sample;
   }
+  return true;
 }
 
-void SsdMover::start_checks(Transfer& transfer, uint32_t object_index) {
-  TransferObject& object = transfer.objects[object_index];
-  const bool encoded = transfer.stored_form != nullptr;
-  // What says where the pages are is believed before it is followed.
-  if (encoded && transfer.kind != TransferKind::kDemote &&
-      !header_matches(transfer, object_index)) {
-    return settle(transfer, object_index, ObjectState::kCorrupt);
-  }
-  prepare_check(transfer, object_index);
-  ++transfer.checks_in_flight;
-  const bool waited_for =
-      transfer.kind == TransferKind::kPromote && transfer.priority == TransferClass::kInteractive;
-  // A long load is faster when its checks overlap with its reads.
-  const bool last = queued_bytes_of(TransferClass::kInteractive) == 0;
-  if (quiet_ && waited_for && last && !encoded) {
-    run_copy_task(object.check);
-    finish_check(transfer, object_index);
-    return;
-  }
-  QUIRE_CHECK(parts_.checks->submit(&object.check));
-}
-
-bool SsdMover::header_matches(const Transfer& transfer, uint32_t object_index) const {
+// All of its identity: a block that a device misdirected, swapped or left as it was long ago is
+// whole by its own checksum.
+bool ObjectChecker::header_matches(const Transfer& transfer, uint32_t object_index) const {
   const TransferObject& object = transfer.objects[object_index];
   const ExtentHeader& header = transfer.headers[object_index];
   const cache::PrefixTree& tree = parts_.cache->store().tree();
@@ -85,7 +65,7 @@ bool SsdMover::header_matches(const Transfer& transfer, uint32_t object_index) c
   const cache::Root& root = parts_.cache->names().root(link.root());
   const std::span<const uint16_t> more = parts_.files->more_regions(transfer.first.region());
   const bool identity =
-      check(header).ok() && header.instance == instance_ &&
+      check(header).ok() && header.instance == parts_.instance &&
       header.slot == transfer.first.value + object_index && header.key == tree.key(object.node) &&
       header.root == root.hash && header.kind == static_cast<uint8_t>(link.kind()) &&
       header.units == link.units() &&
@@ -95,7 +75,7 @@ bool SsdMover::header_matches(const Transfer& transfer, uint32_t object_index) c
   return identity && header_fits_pages(transfer, object_index);
 }
 
-bool SsdMover::header_fits_pages(const Transfer& transfer, uint32_t object_index) const {
+bool ObjectChecker::header_fits_pages(const Transfer& transfer, uint32_t object_index) const {
   const TransferObject& object = transfer.objects[object_index];
   const ExtentHeader& header = transfer.headers[object_index];
   const bool encoded = transfer.stored_form != nullptr;
@@ -107,12 +87,15 @@ bool SsdMover::header_fits_pages(const Transfer& transfer, uint32_t object_index
     if (!encoded && stored.codec != static_cast<uint8_t>(CodecId::kNone)) return false;
     plain_bytes[p] = page.bytes;
   }
-  const uint64_t slot = encoded ? transfer.stored_slot_bytes : object_bytes(object.node);
+  const uint64_t slot =
+      encoded ? transfer.stored_slot_bytes : parts_.forms->object_bytes(object.node);
   return header.slot_bytes == (encoded ? slot : 0) &&
          fit_slot({header.pages.data(), object.page_count}, plain_bytes, slot);
 }
 
-bool SsdMover::pages_match(const Transfer& transfer, uint32_t object_index) const {
+// Against what was sealed, not against what the other side of the transfer says: a page that went
+// bad in RAM must not get a fresh checksum on its way out (law 4).
+bool ObjectChecker::pages_match(const Transfer& transfer, uint32_t object_index) const {
   const TransferObject& object = transfer.objects[object_index];
   for (uint32_t p = 0; p < object.page_count; ++p) {
     const uint32_t found = transfer.checks[object.first_page + p].crc32c;
@@ -125,7 +108,7 @@ bool SsdMover::pages_match(const Transfer& transfer, uint32_t object_index) cons
   return true;
 }
 
-void SsdMover::fill_pages(Transfer& transfer, uint32_t object_index) {
+void ObjectChecker::seal_header(Transfer& transfer, uint32_t object_index) const {
   const TransferObject& object = transfer.objects[object_index];
   ExtentHeader& header = transfer.headers[object_index];
   header.page_count = static_cast<uint8_t>(object.page_count);
@@ -143,34 +126,17 @@ void SsdMover::fill_pages(Transfer& transfer, uint32_t object_index) {
   seal(header);
 }
 
-void SsdMover::finish_check(Transfer& transfer, uint32_t object_index) {
-  --transfer.checks_in_flight;
-  TransferObject& object = transfer.objects[object_index];
-  if (transfer.kind != TransferKind::kDemote) {
-    const bool whole = transfer.stored_form != nullptr ? object.check.good
-                                                       : header_matches(transfer, object_index);
-    const bool good = whole && pages_match(transfer, object_index);
-    settle(transfer, object_index, good ? ObjectState::kGood : ObjectState::kCorrupt);
-    return;
-  }
-  if (!object.check.good) {
-    object.state = ObjectState::kTooLarge;
-  } else if (!pages_match(transfer, object_index)) {
-    object.state = ObjectState::kCorrupt;
-  }
-  if (transfer.checks_in_flight > 0) return;
-  // Whatever depends on an object that is not written is not written either.
-  bool good = true;
-  for (uint32_t i = 0; i < transfer.object_count; ++i) {
-    const ObjectState state = transfer.objects[i].state;
-    good = good && state == ObjectState::kWaiting;
-    if (good) {
-      fill_pages(transfer, i);
-    } else {
-      settle(transfer, i, state == ObjectState::kWaiting ? ObjectState::kIoFailed : state);
-    }
-  }
-  plan_ops(transfer);
+ObjectState ObjectChecker::judge_read(const Transfer& transfer, uint32_t object_index) const {
+  // Of an encoded object the header was looked at before it was followed.
+  const bool whole = transfer.stored_form != nullptr ? transfer.objects[object_index].check.good
+                                                     : header_matches(transfer, object_index);
+  return whole && pages_match(transfer, object_index) ? ObjectState::kGood : ObjectState::kCorrupt;
+}
+
+ObjectState ObjectChecker::judge_write(const Transfer& transfer, uint32_t object_index) const {
+  // Too large is said first: then not all of its pages were looked at.
+  if (!transfer.objects[object_index].check.good) return ObjectState::kTooLarge;
+  return pages_match(transfer, object_index) ? ObjectState::kWaiting : ObjectState::kCorrupt;
 }
 
 }  // namespace quire::tiering

@@ -12,8 +12,10 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 #include <vector>
 
+#include "cache/cache.h"
 #include "model/ids.h"
 #include "tiering/disk/manifest.h"
 #include "tiering/disk/ssd_format.h"
@@ -89,8 +91,7 @@ struct Transfer {
   size_t next_op = 0;  // not handed to the engine yet
   uint32_t ops_in_flight = 0;
   uint32_t checks_in_flight = 0;
-  uint64_t bytes_in_flight = 0;
-  ExtentHeader* headers = nullptr;   // kMaxRunObjects of them, aligned, the mover's
+  ExtentHeader* headers = nullptr;   // kMaxRunObjects of them, aligned, the table's
   std::byte* stored_form = nullptr;  // of encoded objects, a slot each; null: not encoded
   uint64_t stored_slot_bytes = 0;
   int64_t progress_ns = 0;  // of those in flight: the first was issued, or one came back
@@ -99,5 +100,12 @@ struct Transfer {
   RunRecord run;
   uint64_t stored_bytes = 0;  // of its operations
 };
+
+// Adds an object whose pages lie in these RAM slots, in plan order. At most kMaxRunObjects.
+void add_ram_object(Transfer& transfer, cache::Cache& cache, model::NodeId node,
+                    std::span<const model::SlotId> slots);
+// Adds an object to be read into scratch memory, which has room for its slot.
+void add_scratch_object(Transfer& transfer, cache::Cache& cache, model::NodeId node,
+                        std::byte* scratch);
 
 }  // namespace quire::tiering
