@@ -1,6 +1,6 @@
 // A database by itself, as its second user will have it. How it fails at every operation of its
 // files is tests/ssd/manifest_faults_test.cc, how it survives a crash manifest_crash_test.cc.
-#include "tiering/io/database.h"
+#include "tiering/database/database.h"
 
 #include <gtest/gtest.h>
 
@@ -18,7 +18,7 @@
 #include "tests/ssd/scratch_directory.h"
 #include "tests/support/faulty_file_system.h"
 #include "tests/support/patience.h"
-#include "tiering/io/database_count.h"
+#include "tiering/database/database_count.h"
 
 namespace quire::tiering::database_test {
 namespace {

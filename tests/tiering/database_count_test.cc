@@ -1,4 +1,4 @@
-#include "tiering/io/database_count.h"
+#include "tiering/database/database_count.h"
 
 #include <gtest/gtest.h>
 

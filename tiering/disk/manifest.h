@@ -1,5 +1,5 @@
 // The manifest: which slots of the data files hold what. Records in a database
-// (tiering/io/database.h) whose thread makes them durable.
+// (tiering/database/database.h) whose thread makes them durable.
 //
 //   "e" domain 0 namespace 0 tenant  -> weights epoch           (a namespace never goes back)
 //   "r" root                         -> RootRecord
@@ -25,8 +25,8 @@
 
 #include "model/hash256.h"
 #include "model/result.h"
+#include "tiering/database/database.h"
 #include "tiering/disk/ssd_format.h"
-#include "tiering/io/database.h"
 
 namespace quire::tiering {
 

@@ -20,7 +20,7 @@
 #include "tiering/disk/manifest.h"
 #include "tiering/disk/manifest_records.h"
 #include "tiering/disk/ssd_rebuild_scan.h"
-#include "tiering/io/database_count.h"
+#include "tiering/database/database_count.h"
 #include "tiering/io/durable_file.h"
 
 namespace quire::tiering {
