@@ -28,10 +28,10 @@ class MoverRig : public TierRig {
 
   explicit MoverRig(const tiering::MoverOptions& options = {})
       : TierRig({.page_bytes = kObjectBytes}),
-        directory_(tiering::SsdDirectory::open({.path = scratch_ / "ssd",
-                                                .region_bytes = kRegionBytes,
-                                                .regions_per_file = 4})
-                       .value()),
+        directory_(
+            tiering::SsdDirectory::open(
+                {.path = scratch_ / "ssd", .region_bytes = kRegionBytes, .regions_per_file = 4})
+                .value()),
         space_(kRegionBytes, 64),
         files_(directory_.get(), &space_, &engine_),
         forms_(&cache(), &files_, options.bounce_bytes),
@@ -189,8 +189,7 @@ class MoverRig : public TierRig {
   }
 
   ScratchDirectory scratch_{memory_directory()};
-  FaultyEngine engine_{
-      tiering::ThreadEngine::create({.queue_depth = 64, .max_files = 64}).value()};
+  FaultyEngine engine_{tiering::ThreadEngine::create({.queue_depth = 64, .max_files = 64}).value()};
   tiering::InlineCopyEngine checks_{tiering::kMaxTransfers * tiering::kMaxRunObjects};
   std::unique_ptr<tiering::SsdDirectory> directory_;
   tiering::SsdSpace space_;

@@ -4,7 +4,7 @@
 #include <set>
 #include <vector>
 
-#include "tiering/disk/ssd_space.h"
+#include "tiering/space/ssd_space.h"
 
 namespace quire::tiering::ssd_space_large_test {
 namespace {
@@ -84,10 +84,10 @@ TEST(SsdSpaceLarge, Law08_ClaimOfALargeSlotRefusesWhatOverlaps) {
   EXPECT_EQ(code(5, 0, {5, 1}), Errc::kCorrupt);
   EXPECT_EQ(code(5, 1, {1, 2}), Errc::kCorrupt);
   EXPECT_EQ(code(5, 0, {1, kMaxRegions}), Errc::kCorrupt);
-  space.hold(6, true);
+  space.stock().hold(6, true);
   EXPECT_EQ(code(5, 0, {1, 6}), Errc::kCorrupt);
   EXPECT_EQ(code(6, 0, {1, 2}), Errc::kCorrupt);
-  space.let_go(6);
+  space.stock().let_go(6);
   EXPECT_EQ(space.claim(SsdSlot::of(5, 0), 1, kSmall, Regions{1}).code(), Errc::kCorrupt);
   EXPECT_EQ(space.usage().used_slots, 0u);
   EXPECT_EQ(code(5, 0, {7, 1}), Errc::kOk);
@@ -106,26 +106,26 @@ TEST(SsdSpaceLarge, ALargeSlotCountsWithAllItsRegions) {
   SsdSpace space(kRegionBytes, 4);
   ASSERT_TRUE(space.claim(SsdSlot::of(9, 0), 1, large, Regions{20, 3}).ok());
   EXPECT_EQ(space.live_regions(), 3u);
-  EXPECT_TRUE(space.is_taken(20));
+  EXPECT_TRUE(space.stock().is_taken(20));
   EXPECT_FALSE(space.add_region(2 * kRegionBytes)) << "one region is left";
   ASSERT_TRUE(space.claim(SsdSlot::of(5, 0), 1, large, Regions{6, 7}).ok());
-  space.note_blocks(20);
-  space.note_blocks(6);
+  space.stock().note_blocks(20);
+  space.stock().note_blocks(6);
   EXPECT_EQ(space.usage().allocated_bytes, 6 * kRegionBytes);
   EXPECT_TRUE(space.is_over_capacity());
-  EXPECT_FALSE(space.take_surplus()) << "all are in use";
+  EXPECT_FALSE(space.stock().take_surplus()) << "all are in use";
   space.check_invariants();
   space.release(SsdSlot::of(9, 0));
   EXPECT_EQ(space.live_regions(), 3u);
   EXPECT_FALSE(space.is_over_capacity());
   space.check_invariants();
-  EXPECT_FALSE(space.take_surplus()) << "a record names it";
+  EXPECT_FALSE(space.stock().take_surplus()) << "a record names it";
   space.reclaim(SsdSlot::of(9, 0));
   EXPECT_FALSE(space.add_region(kSmall)) << "blocks are beyond the capacity";
   std::set<uint32_t> given_back;
-  while (const auto region = space.take_surplus()) {
+  while (const auto region = space.stock().take_surplus()) {
     given_back.insert(*region);
-    space.given_back(true);
+    space.stock().given_back(true);
     space.check_invariants();
   }
   EXPECT_EQ(given_back.size(), 2u);

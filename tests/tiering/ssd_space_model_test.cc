@@ -6,7 +6,7 @@
 #include <set>
 #include <vector>
 
-#include "tiering/disk/ssd_space.h"
+#include "tests/tiering/space_geometry.h"
 
 namespace quire::tiering::ssd_space_model_test {
 namespace {
@@ -86,7 +86,7 @@ void SpaceModel::take() {
   bool room = false;
   for (const auto& [region, size] : sizes_) {
     if (size != bytes) continue;
-    for (uint32_t i = 0; i < space_.geometry(region).slot_count; ++i) {
+    for (uint32_t i = 0; i < geometry_of(space_, region).slot_count; ++i) {
       room |= !occupied_.contains(SsdSlot::of(region, i).value);
     }
   }
@@ -96,7 +96,7 @@ void SpaceModel::take() {
   ASSERT_GE(run->count, 1u);
   ASSERT_LE(run->count, count);
   ASSERT_EQ(sizes_.at(run->first.region()), bytes);
-  ASSERT_LE(run->first.index() + run->count, space_.geometry(run->first.region()).slot_count);
+  ASSERT_LE(run->first.index() + run->count, geometry_of(space_, run->first.region()).slot_count);
   insert(run->first, run->count);
 }
 
@@ -161,8 +161,8 @@ void SpaceModel::add_or_drop() {
     return;
   }
   const uint32_t region = random_() % (kRegions + 1);
-  if (region >= space_.region_count() || !region_empty(region)) return;
-  space_.drop_region(region);
+  if (region >= space_.stock().count() || !region_empty(region)) return;
+  space_.drop_region(region, {&region, 1});
   sizes_.erase(region);
   allocated_.erase(region);
 }

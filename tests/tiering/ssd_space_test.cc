@@ -1,4 +1,4 @@
-#include "tiering/disk/ssd_space.h"
+#include "tiering/space/ssd_space.h"
 
 #include <gtest/gtest.h>
 
@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "model/check.h"
+#include "tests/tiering/space_geometry.h"
 
 namespace quire::tiering::ssd_space_test {
 namespace {
@@ -54,7 +55,7 @@ TEST(SsdSpace, Law10_RegionsAreBounded) {
   EXPECT_TRUE(space.add_region(kLarge));
   EXPECT_TRUE(space.take(kLarge, 1));
   EXPECT_FALSE(space.add_region(kLarge));
-  EXPECT_EQ(space.region_count(), 2u);
+  EXPECT_EQ(space.stock().count(), 2u);
 }
 
 TEST(SsdSpace, ASlotLargerThanTheSpaceIsRefused) {
@@ -314,7 +315,7 @@ TEST(SsdSpace, ARegionGoesBackToNoSizeWithItsLastSlot) {
   EXPECT_FALSE(space.add_region(kLarge));
   space.reclaim(run.first);
   EXPECT_EQ(space.slot_bytes(0), 0u);
-  EXPECT_EQ(space.geometry(0).slot_count, 0u);
+  EXPECT_EQ(geometry_of(space, 0).slot_count, 0u);
   EXPECT_FALSE(space.take(kMiddle, 1));
   EXPECT_EQ(space.usage().allocated_bytes, kRegionBytes);
   const auto again = space.add_region(kLarge);
@@ -344,7 +345,7 @@ TEST(SsdSpace, ADroppedRegionIsFreshAgain) {
   EXPECT_EQ(region->region, 0u);
   EXPECT_TRUE(region->fresh());
   EXPECT_EQ(space.usage().allocated_bytes, 2 * kRegionBytes);
-  space.drop_region(region->region);
+  space.drop_region(region->region, region->absent);
   EXPECT_EQ(space.usage().allocated_bytes, kRegionBytes);
   EXPECT_FALSE(space.take(kMiddle, 1));
   space.check_invariants();
@@ -353,7 +354,7 @@ TEST(SsdSpace, ADroppedRegionIsFreshAgain) {
   const SsdRun run = *space.take(kMiddle, 1);
   space.release(run.first);
   space.reclaim(run.first);
-  space.drop_region(0);
+  space.drop_region(0, std::vector<uint32_t>{0});
   EXPECT_TRUE(space.add_region(kSmall)->fresh());
   space.check_invariants();
 }
@@ -379,7 +380,7 @@ struct Picture {
 };
 
 Picture picture_of(const SsdSpace& space) {
-  Picture picture{space.usage(), space.region_count(), {}};
+  Picture picture{space.usage(), space.stock().count(), {}};
   for (uint32_t region = 0; region < 4; ++region) {
     for (uint32_t index = 0; index < 130; ++index) {
       picture.used.push_back(space.is_used(SsdSlot::of(region, index)));
@@ -431,7 +432,7 @@ TEST(SsdSpace, Law08_ClaimRefusesWhatDoesNotFit) {
   expect_refused(space, SsdSlot::of(2, 0), 1, 1 << 20, Errc::kCorrupt);  // than a region
   expect_refused(space, SsdSlot::of(2, 0), 1, ~0ull << 12, Errc::kCorrupt);
   expect_refused(space, SsdSlot{}, 1, kSmall, Errc::kCorrupt);  // no slot at all
-  space.hold(2, true);
+  space.stock().hold(2, true);
   expect_refused(space, SsdSlot::of(2, 0), 1, kSmall, Errc::kCorrupt);  // others hold it
   EXPECT_TRUE(space.claim(SsdSlot::of(1, 63), 1, kMiddle).ok());
   EXPECT_TRUE(space.claim(SsdSlot::of(3, 127), 1, kSmall).ok());
@@ -440,7 +441,7 @@ TEST(SsdSpace, Law08_ClaimRefusesWhatDoesNotFit) {
 TEST(SsdSpace, RegionsBelowAClaimedOneMayTakeAnySize) {
   SsdSpace space(kRegionBytes, 4);
   ASSERT_TRUE(space.claim(SsdSlot::of(3, 0), 1, kSmall).ok());
-  EXPECT_EQ(space.region_count(), 4u);
+  EXPECT_EQ(space.stock().count(), 4u);
   std::set<uint32_t> regions;
   while (const auto region = space.add_region(kLarge)) {
     EXPECT_TRUE(region->fresh());
@@ -459,17 +460,17 @@ TEST(SsdSpace, Law08_ClaimsBeyondTheCapacityAreTakenAndNothingIsAdded) {
   EXPECT_TRUE(space.is_over_capacity());
   EXPECT_EQ(space.usage().allocated_bytes, 3 * kRegionBytes);
   EXPECT_FALSE(space.add_region(kSmall).has_value());
-  EXPECT_FALSE(space.take_surplus().has_value());
+  EXPECT_FALSE(space.stock().take_surplus().has_value());
   for (const uint32_t slot : {1u, 0u}) space.release(SsdSlot::of(3, slot));
   EXPECT_FALSE(space.is_over_capacity());
-  EXPECT_FALSE(space.take_surplus().has_value());  // its record is not gone
+  EXPECT_FALSE(space.stock().take_surplus().has_value());  // its record is not gone
   for (const uint32_t slot : {1u, 0u}) space.reclaim(SsdSlot::of(3, slot));
   EXPECT_FALSE(space.add_region(kSmall).has_value());
-  ASSERT_EQ(space.take_surplus(), 3u);
+  ASSERT_EQ(space.stock().take_surplus(), 3u);
   space.check_invariants();
-  space.given_back(true);
+  space.stock().given_back(true);
   EXPECT_EQ(space.usage().allocated_bytes, 2 * kRegionBytes);
-  EXPECT_FALSE(space.take_surplus().has_value());
+  EXPECT_FALSE(space.stock().take_surplus().has_value());
   EXPECT_FALSE(space.add_region(kSmall).has_value());
   space.cancel(SsdSlot::of(7, 0), 2);
   EXPECT_EQ(space.add_region(kSmall)->region, 7u);
@@ -478,20 +479,20 @@ TEST(SsdSpace, Law08_ClaimsBeyondTheCapacityAreTakenAndNothingIsAdded) {
 
 TEST(SsdSpace, Law08_NothingIsTakenFromAHeldRegion) {
   SsdSpace space(kRegionBytes, 3);
-  space.hold(1, true);
-  space.hold(1, true);
-  space.hold(4, false);  // of a file that is missing
+  space.stock().hold(1, true);
+  space.stock().hold(1, true);
+  space.stock().hold(4, false);  // of a file that is missing
   EXPECT_EQ(space.usage().allocated_bytes, kRegionBytes);
   EXPECT_EQ(space.usage().held_regions, 2u);
   EXPECT_EQ(space.add_region(kSmall)->region, 0u);
   EXPECT_EQ(space.add_region(kSmall)->region, 2u);
   EXPECT_FALSE(space.add_region(kSmall).has_value());
   space.check_invariants();
-  space.let_go(1);
+  space.stock().let_go(1);
   EXPECT_FALSE(space.add_region(kSmall).has_value());
-  space.let_go(1);
+  space.stock().let_go(1);
   EXPECT_EQ(space.add_region(kSmall)->region, 1u);
-  space.let_go(4);
+  space.stock().let_go(4);
   space.check_invariants();
 }
 
@@ -501,8 +502,8 @@ TEST(SsdSpace, OffsetsAre64Bit) {
   SsdSpace space(kBytes, kMaxRegions);
   ASSERT_TRUE(space.claim(SsdSlot::of(kMaxRegions - 1, 10), 2, kSlot).ok());
   const SsdSlot slot = SsdSlot::of(kMaxRegions - 1, 11);
-  EXPECT_EQ(space.geometry(slot.region()).slot_count, 12u);
-  EXPECT_EQ(space.header_offset(slot), 11 * kSsdBlockBytes);
+  EXPECT_EQ(geometry_of(space, slot.region()).slot_count, 12u);
+  EXPECT_EQ(header_offset(slot), 11 * kSsdBlockBytes);
   EXPECT_EQ(space.data_offset(slot), 12 * kSsdBlockBytes + 11 * kSlot);
   EXPECT_EQ(space.usage().capacity_bytes, kMaxRegions * kBytes);
   EXPECT_EQ(space.usage().used_bytes, 2 * (kSlot + kSsdBlockBytes));
@@ -510,8 +511,8 @@ TEST(SsdSpace, OffsetsAre64Bit) {
 
   SsdSpace small(1ull << 30, 1);  // the most slots a region can have
   ASSERT_TRUE(small.add_region(4096));
-  EXPECT_EQ(small.geometry(0).slot_count, kMaxSlotsPerRegion);
-  EXPECT_EQ(small.header_offset(SsdSlot::of(0, 0xffff)), 0xffffull * 4096);
+  EXPECT_EQ(geometry_of(small, 0).slot_count, kMaxSlotsPerRegion);
+  EXPECT_EQ(header_offset(SsdSlot::of(0, 0xffff)), 0xffffull * 4096);
   EXPECT_EQ(small.data_offset(SsdSlot::of(0, 0xffff)), (0x1'0000ull + 0xffff) * 4096);
 }
 
@@ -519,8 +520,8 @@ TEST(SsdSpace, SlotsOfARegionNeverMeet) {
   for (uint64_t bytes = 4096; bytes < kRegionBytes; bytes += 4096) {
     SsdSpace space(kRegionBytes, 1);
     ASSERT_TRUE(space.add_region(bytes));
-    uint64_t end = space.geometry(0).slot_count * kSsdBlockBytes;
-    for (uint32_t i = 0; i < space.geometry(0).slot_count; ++i) {
+    uint64_t end = geometry_of(space, 0).slot_count * kSsdBlockBytes;
+    for (uint32_t i = 0; i < geometry_of(space, 0).slot_count; ++i) {
       ASSERT_GE(space.data_offset(SsdSlot::of(0, i)), end);
       end = space.data_offset(SsdSlot::of(0, i)) + bytes;
     }
@@ -534,7 +535,7 @@ TEST(SsdSpaceDeathTest, MisuseIsABug) {
   const SsdSlot slot = space.take(kSmall, 2)->first;
   EXPECT_DEATH(space.reclaim(slot), "check failed");
   EXPECT_DEATH(space.release(SsdSlot::of(0, 5)), "check failed");
-  EXPECT_DEATH(space.drop_region(0), "check failed");
+  EXPECT_DEATH(space.drop_region(0, std::vector<uint32_t>{0}), "check failed");
   EXPECT_DEATH(space.run_start(SsdSlot::of(0, 2)), "check failed");
   EXPECT_DEATH(space.cancel(slot, 3), "check failed");
   space.release(slot);

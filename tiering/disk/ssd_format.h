@@ -75,6 +75,8 @@ struct SsdSlot {
   static SsdSlot of(uint32_t region, uint32_t index) { return {region << 16 | index}; }
   friend bool operator==(const SsdSlot&, const SsdSlot&) = default;
 };
+// Of a slot's header, in its region: headers stand together before the slots.
+inline uint64_t header_offset(SsdSlot slot) { return slot.index() * kSsdBlockBytes; }
 inline constexpr uint32_t kMaxRegions = 1 << 14;         // cache keeps 30 bits of a place
 inline constexpr uint32_t kMaxSlotsPerRegion = 1 << 16;  // 4 KiB headers: 256 MiB of them
 // Of an object, beside its first: 300 regions of 64 MiB are 18.8 GiB. What a header has room for.

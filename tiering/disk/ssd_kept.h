@@ -17,7 +17,7 @@
 
 #include "model/metrics.h"
 #include "tiering/disk/manifest.h"
-#include "tiering/disk/ssd_space.h"
+#include "tiering/disk/ssd_format.h"
 
 namespace quire::tiering {
 

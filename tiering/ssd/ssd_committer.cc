@@ -260,8 +260,9 @@ void SsdCommitter::finish_erasure(Erasure& erasure) {
   counters_.erased_objects += erasure.slots.size();
   for (const SsdSlot slot : erasure.slots) parts_.space->reclaim(slot);
   if (erasure.held.empty()) return;
-  for (const uint32_t region : erasure.held) parts_.space->let_go(region);
-  for (const uint32_t region : parts_.kept->take_missing_regions()) parts_.space->let_go(region);
+  for (const uint32_t region : erasure.held) parts_.space->stock().let_go(region);
+  for (const uint32_t region : parts_.kept->take_missing_regions())
+    parts_.space->stock().let_go(region);
 }
 
 }  // namespace quire::tiering

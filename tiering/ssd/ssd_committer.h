@@ -25,10 +25,10 @@
 #include "model/metrics.h"
 #include "tiering/disk/manifest.h"
 #include "tiering/disk/ssd_directory.h"
-#include "tiering/disk/ssd_files.h"
 #include "tiering/disk/ssd_kept.h"
 #include "tiering/disk/ssd_roots.h"
-#include "tiering/disk/ssd_space.h"
+#include "tiering/space/ssd_files.h"
+#include "tiering/space/ssd_space.h"
 #include "tiering/transfer/ssd_health.h"
 #include "tiering/transfer/ssd_mover.h"
 

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "cache/cache.h"
-#include "tiering/disk/ssd_files.h"
+#include "tiering/space/ssd_files.h"
 #include "tiering/tier.h"
 #include "tiering/transfer/ssd_mover.h"
 

@@ -250,11 +250,11 @@ class Restorer {
     std::vector<uint32_t> regions(run.more.begin(), run.more.end());
     regions.push_back(run.key.slot.region());
     for (const uint32_t region : regions) {
-      if (parts_.space->is_taken(region)) {
+      if (parts_.space->stock().is_taken(region)) {
         return model::make_error(Errc::kCorrupt, "region " + std::to_string(region) +
                                                      " is claimed twice; run `quirectl rebuild`");
       }
-      parts_.space->hold(region, has_data(region));
+      parts_.space->stock().hold(region, has_data(region));
       if (!has_data(region)) missing_files_.emplace(parts_.directory->file_of(region), 0);
     }
     return {};
@@ -268,7 +268,7 @@ class Restorer {
       for (uint32_t i = 0; i < per_file; ++i) {
         const uint64_t region = uint64_t{number} * per_file + i;
         if (region >= kMaxRegions || has_data(static_cast<uint32_t>(region))) continue;
-        parts_.space->hold(static_cast<uint32_t>(region), false);
+        parts_.space->stock().hold(static_cast<uint32_t>(region), false);
         parts_.kept->hold_for_missing(static_cast<uint32_t>(region));
       }
     }

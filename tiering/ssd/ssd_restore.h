@@ -19,7 +19,7 @@
 #include "tiering/disk/ssd_directory.h"
 #include "tiering/disk/ssd_kept.h"
 #include "tiering/disk/ssd_roots.h"
-#include "tiering/disk/ssd_space.h"
+#include "tiering/space/ssd_space.h"
 
 namespace quire::tiering {
 

@@ -46,18 +46,18 @@ bool SsdRoom::can_hold(uint64_t slot_bytes, int64_t now_ns) const {
   if (slot_bytes > parts_.space->largest_slot_bytes()) return false;
   const uint64_t regions = regions_of(slot_bytes, 1);
   // Regions with kept content are never emptied: all the rest would be, in vain.
-  const uint64_t kept = parts_.kept->claimed_regions() + parts_.space->held_with_blocks();
+  const uint64_t kept = parts_.kept->claimed_regions() + parts_.space->stock().held_with_blocks();
   return regions <= usable_regions(regions > 1 ? kept : 0, now_ns);
 }
 
 bool SsdRoom::can_hold_regions(uint64_t regions, int64_t now_ns) const {
-  return regions <= usable_regions(parts_.space->held_with_blocks(), now_ns);
+  return regions <= usable_regions(parts_.space->stock().held_with_blocks(), now_ns);
 }
 
 bool SsdRoom::can_hold_beside(const std::unordered_set<uint32_t>& regions, uint64_t slot_bytes,
                               int64_t now_ns) const {
   const uint64_t needed = regions_of(slot_bytes, 1);
-  uint64_t unusable = regions.size() + parts_.space->held_with_blocks();
+  uint64_t unusable = regions.size() + parts_.space->stock().held_with_blocks();
   // Beside what is kept, slots may become free, but no whole region.
   if (needed > 1) {
     unusable += parts_.kept->claimed_regions();
@@ -72,7 +72,7 @@ bool SsdRoom::make(uint64_t slot_bytes, int64_t now_ns) {
   if (allocating()) return false;
   const SsdSpaceUsage usage = parts_.space->usage();
   const auto capacity = static_cast<uint32_t>(usage.capacity_bytes / parts_.space->region_bytes());
-  const uint32_t regions = std::max(capacity, parts_.space->region_count());
+  const uint32_t regions = std::max(capacity, parts_.space->stock().count());
   // What is dropped from a sealed file makes no room.
   if (parts_.files->sealed_count() > parts_.files->number_of(regions - 1)) {
     blocked_by_ = "a sync of every data file has failed; a restart makes them writable again";

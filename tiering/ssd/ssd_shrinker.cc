@@ -33,12 +33,12 @@ bool SsdShrinker::evict() {
 
 bool SsdShrinker::give_region_back() {
   if (running_ || parts_.clock->now_ns() < retry_at_ns_) return false;
-  const auto region = parts_.space->take_surplus();
+  const auto region = parts_.space->stock().take_surplus();
   if (!region) return false;
   const auto opened = parts_.files->open(*region, false);
   if (!opened.ok()) {
     // A file that is not there has no blocks.
-    parts_.space->given_back(opened.code() == model::Errc::kNotFound);
+    parts_.space->stock().given_back(opened.code() == model::Errc::kNotFound);
     return true;
   }
   const SsdFiles::Place place = parts_.files->start(*region);
@@ -54,7 +54,7 @@ bool SsdShrinker::give_region_back() {
 
 void SsdShrinker::finish_hole(int error) {
   running_ = false;
-  parts_.space->given_back(error == 0);
+  parts_.space->stock().given_back(error == 0);
   if (error == 0) {
     ++regions_given_back_;
     blocked_by_.clear();

@@ -7,9 +7,9 @@
 #include <cstdint>
 #include <string>
 
-#include "tiering/disk/ssd_files.h"
-#include "tiering/disk/ssd_space.h"
 #include "tiering/io/io_port.h"
+#include "tiering/space/ssd_files.h"
+#include "tiering/space/ssd_space.h"
 #include "tiering/ssd/ssd_committer.h"
 #include "tiering/transfer/ssd_health.h"
 

@@ -201,7 +201,7 @@ void SsdTier::measure_blocks() {
         (directory_->data_file_bytes(number) + space_->region_bytes() - 1) / space_->region_bytes();
     for (uint64_t i = 0; i < std::min(regions, per_file); ++i) {
       const uint64_t region = number * per_file + i;
-      if (region < kMaxRegions) space_->note_blocks(static_cast<uint32_t>(region));
+      if (region < kMaxRegions) space_->stock().note_blocks(static_cast<uint32_t>(region));
     }
   }
 }

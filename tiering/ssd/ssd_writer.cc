@@ -73,7 +73,7 @@ bool SsdWriter::path_leaves_room(NodeId node, uint64_t slot_bytes, int64_t now_n
     if (!place) continue;
     const uint32_t region = SsdSlot{place->slot}.region();
     const bool shared = !room_.stuck() && parts_.space->slot_bytes(region) == slot_bytes &&
-                        parts_.space->geometry(region).slot_count > 1;
+                        slot_geometry(parts_.space->region_bytes(), slot_bytes).slot_count > 1;
     if (shared || !regions.insert(region).second) continue;
     const auto more = parts_.space->more_regions(region);
     regions.insert(more.begin(), more.end());

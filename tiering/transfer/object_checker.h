@@ -1,5 +1,5 @@
-// What workers do with the pages of a transfer, and what follows from it: nothing is written that is
-// not what was sealed, nothing is served that is not what was written (law 4).
+// What workers do with the pages of a transfer, and what follows from it: nothing is written that
+// is not what was sealed, nothing is served that is not what was written (law 4).
 //
 //   write: prepare --worker: CRC32C, or encode--> judge_write --> seal_header --> device
 //   read:  device --> prepare --worker: CRC32C, or decode--> judge_read
@@ -12,7 +12,7 @@
 #include <cstdint>
 
 #include "cache/cache.h"
-#include "tiering/disk/ssd_files.h"
+#include "tiering/space/ssd_files.h"
 #include "tiering/transfer/ssd_transfer.h"
 #include "tiering/transfer/stored_forms.h"
 

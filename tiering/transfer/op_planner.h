@@ -8,8 +8,8 @@
 #include <optional>
 #include <span>
 
-#include "tiering/disk/ssd_files.h"
 #include "tiering/io/io_port.h"
+#include "tiering/space/ssd_files.h"
 #include "tiering/transfer/ssd_transfer.h"
 
 namespace quire::tiering {

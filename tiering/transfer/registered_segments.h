@@ -1,5 +1,6 @@
 // Which segments of the pool the engine knows: each is registered once, when the first of its pages
-// moves, and forgotten before its memory goes. Threads: core only. Lifetime: the engine outlives it.
+// moves, and forgotten before its memory goes. Threads: core only. Lifetime: the engine outlives
+// it.
 #pragma once
 
 #include <cstddef>

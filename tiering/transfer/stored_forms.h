@@ -7,7 +7,7 @@
 #include <cstdint>
 
 #include "cache/cache.h"
-#include "tiering/disk/ssd_files.h"
+#include "tiering/space/ssd_files.h"
 #include "tiering/transfer/bounce_buffers.h"
 #include "tiering/transfer/ssd_transfer.h"
 

@@ -70,7 +70,8 @@ void TransferTable::check_invariants() const {
   for (const std::vector<Transfer*>& of_class : free_) free += of_class.size();
   const auto used = std::count_if(records_.begin(), records_.end(),
                                   [](const Transfer& transfer) { return transfer.in_use; });
-  QUIRE_CHECK(static_cast<uint64_t>(used) == in_use_count_ && free + in_use_count_ == kMaxTransfers);
+  QUIRE_CHECK(static_cast<uint64_t>(used) == in_use_count_ &&
+              free + in_use_count_ == kMaxTransfers);
   for (const Transfer& transfer : records_) {
     QUIRE_CHECK(transfer.in_use || transfer.ops_in_flight + transfer.checks_in_flight == 0);
   }

@@ -2,7 +2,7 @@
 // i of x & x >> 1 says that two slots from i on are free, of that & itself >> 2 that four are, and
 // so on. So each step knows the longest run that starts in its word to within a factor of two,
 // whatever the slots look like, and count says where to stop.
-#include "tiering/disk/slot_bits.h"
+#include "tiering/space/slot_bits.h"
 
 #include <bit>
 

@@ -12,8 +12,8 @@
 
 #include "model/result.h"
 #include "tiering/disk/ssd_directory.h"
-#include "tiering/disk/ssd_space.h"
 #include "tiering/io/io_engine.h"
+#include "tiering/space/ssd_space.h"
 
 namespace quire::tiering {
 

@@ -1,4 +1,4 @@
-#include "tiering/disk/ssd_files.h"
+#include "tiering/space/ssd_files.h"
 
 #include <algorithm>
 #include <cstdio>
@@ -63,7 +63,7 @@ void SsdFiles::note_made(uint32_t number) {
 
 SsdFiles::Place SsdFiles::header(SsdSlot slot) const {
   const uint32_t region = slot.region();
-  return {index_of(number_of(region)), directory_->offset_of(region) + space_->header_offset(slot)};
+  return {index_of(number_of(region)), directory_->offset_of(region) + header_offset(slot)};
 }
 
 SsdFiles::Piece SsdFiles::data(SsdSlot slot, uint64_t offset) const {
