@@ -19,6 +19,7 @@
 #include "model/fd_guard.h"
 #include "tests/support/io_rig.h"
 #include "tiering/io/thread_engine.h"
+#include "tiering/io/uring_setup.h"
 
 namespace quire::tiering::uring_engine_test {
 namespace {

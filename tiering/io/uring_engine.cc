@@ -7,11 +7,11 @@
 #include <algorithm>
 #include <bit>
 #include <cerrno>
-#include <cstring>
-#include <string>
+#include <optional>
 #include <utility>
 
 #include "model/check.h"
+#include "tiering/io/uring_setup.h"
 
 namespace quire::tiering {
 namespace {
@@ -23,36 +23,6 @@ using model::Result;
 constexpr uint64_t kMaxPieceBytes = 1ull << 30;  // the kernel's bound for a registered buffer
 constexpr int kMaxFlushRetries = 16;
 constexpr size_t kPollBatch = 64;
-
-constexpr std::array<io_uring_op, 6> kAllowedOperations = {
-    IORING_OP_READ,        IORING_OP_WRITE, IORING_OP_READ_FIXED,
-    IORING_OP_WRITE_FIXED, IORING_OP_FSYNC, IORING_OP_FALLOCATE};
-constexpr std::array<unsigned, 2> kAllowedUpdates = {IORING_REGISTER_FILES_UPDATE,
-                                                     IORING_REGISTER_BUFFERS_UPDATE};
-
-model::Error setup_error(std::string_view what, int error) {
-  const std::string text = std::string(what) + ": " + std::strerror(error);
-  if (error == EPERM || error == EACCES || error == ENOSYS) {
-    return make_error(Errc::kUnavailable,
-                      text +
-                          ": io_uring is refused here; allow it (sysctl kernel.io_uring_disabled"
-                          "=0, and io_uring_setup, _enter and _register in the container's or "
-                          "the unit's seccomp profile) or use the thread engine");
-  }
-  if (error == EINVAL) {
-    return make_error(Errc::kUnavailable,
-                      text +
-                          ": this kernel's io_uring lacks it (Linux 5.19 has all that is "
-                          "needed); use the thread engine");
-  }
-  if (error == ENOMEM || error == EMFILE || error == ENFILE) {
-    return make_error(Errc::kResourceExhausted,
-                      text +
-                          ": raise the locked-memory or descriptor limit, lower the queue "
-                          "depth, or use the thread engine");
-  }
-  return make_error(Errc::kIoError, text);
-}
 
 Result<void> check_options(const UringOptions& options) {
   if (!std::has_single_bit(options.queue_depth) || options.queue_depth > 4096) {
@@ -67,49 +37,7 @@ Result<void> check_options(const UringOptions& options) {
   return {};
 }
 
-// Returns 0 or an errno. Without the wishes a completion interrupts this thread, and an entry that
-// is refused ends the system call that takes them: slower, no worse.
-int open_ring(uint32_t queue_depth, io_uring* ring) {
-  constexpr unsigned kWishes =
-      IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_SUBMIT_ALL;
-  io_uring_params params = {};
-  params.flags = IORING_SETUP_R_DISABLED | kWishes;
-  int result = io_uring_queue_init_params(queue_depth, ring, &params);
-  if (result == -EINVAL) {
-    params = {};
-    params.flags = IORING_SETUP_R_DISABLED;
-    result = io_uring_queue_init_params(queue_depth, ring, &params);
-  }
-  return -result;
-}
-
 }  // namespace
-
-// By number: the shared library of liburing 2.3 does not export its wrappers of these two.
-Result<void> restrict_and_enable(int ring_fd) {
-  std::array<io_uring_restriction, kAllowedOperations.size() + kAllowedUpdates.size() + 2> rules{};
-  io_uring_restriction* rule = rules.data();
-  for (const io_uring_op operation : kAllowedOperations) {
-    rule->opcode = IORING_RESTRICTION_SQE_OP;
-    (rule++)->sqe_op = static_cast<uint8_t>(operation);
-  }
-  for (const unsigned update : kAllowedUpdates) {
-    rule->opcode = IORING_RESTRICTION_REGISTER_OP;
-    (rule++)->register_op = static_cast<uint8_t>(update);
-  }
-  // Registered files only, and no links, drains or forced workers.
-  rule->opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED;
-  (rule++)->sqe_flags = IOSQE_FIXED_FILE;
-  rule->opcode = IORING_RESTRICTION_SQE_FLAGS_REQUIRED;
-  (rule++)->sqe_flags = IOSQE_FIXED_FILE;
-  int result = io_uring_register(static_cast<unsigned>(ring_fd), IORING_REGISTER_RESTRICTIONS,
-                                 rules.data(), static_cast<unsigned>(rules.size()));
-  if (result < 0) return setup_error("restrict the ring", -result);
-  result =
-      io_uring_register(static_cast<unsigned>(ring_fd), IORING_REGISTER_ENABLE_RINGS, nullptr, 0);
-  if (result < 0) return setup_error("enable the ring", -result);
-  return {};
-}
 
 Result<std::unique_ptr<IoEngine>> UringEngine::create(const UringOptions& options) {
   QUIRE_TRY(check_options(options));
@@ -119,14 +47,9 @@ Result<std::unique_ptr<IoEngine>> UringEngine::create(const UringOptions& option
 }
 
 UringEngine::UringEngine(const UringOptions& options)
-    : options_(options), flights_(options.queue_depth) {
+    : options_(options), flights_(options.queue_depth), buffers_(options.max_buffers) {
   free_files_.reserve(options.max_files);
   for (uint32_t file = options.max_files; file > 0; --file) free_files_.push_back(file - 1);
-  free_buffers_.reserve(options.max_buffers);
-  for (uint32_t buffer = options.max_buffers; buffer > 0; --buffer) {
-    free_buffers_.push_back(static_cast<uint16_t>(buffer - 1));
-  }
-  pieces_.reserve(options.max_buffers);
   failed_ids_.reserve(options.queue_depth);
 }
 
@@ -190,18 +113,12 @@ Result<void> UringEngine::add_buffer(std::span<std::byte> memory) {
 }
 
 Result<void> UringEngine::add_piece(std::span<std::byte> memory, const std::byte* range_start) {
-  if (free_buffers_.empty()) {
+  const std::optional<uint16_t> index = buffers_.free_index();
+  if (!index) {
     return make_error(Errc::kResourceExhausted,
                       "no place for a buffer: raise max_buffers; it works unregistered");
   }
-  const auto next = std::upper_bound(
-      pieces_.begin(), pieces_.end(), memory.data(),
-      [](const std::byte* start, const Piece& piece) { return start < piece.start; });
-  QUIRE_CHECK(next == pieces_.end() || memory.data() + memory.size() <= next->start);
-  QUIRE_CHECK(next == pieces_.begin() ||
-              std::prev(next)->start + std::prev(next)->bytes <= memory.data());
-  const uint16_t index = free_buffers_.back();
-  const int error = update_buffer(index, memory.data(), memory.size());
+  const int error = update_buffer(*index, memory.data(), memory.size());
   if (error == ENOMEM) {
     return make_error(Errc::kResourceExhausted,
                       "register a buffer: over the locked-memory limit; raise RLIMIT_MEMLOCK "
@@ -211,23 +128,14 @@ Result<void> UringEngine::add_piece(std::span<std::byte> memory, const std::byte
     errno = error;
     return model::errno_error("register a buffer");
   }
-  free_buffers_.pop_back();
-  pieces_.insert(next, Piece{memory.data(), memory.size(), index, range_start});
-  registered_bytes_ += memory.size();
+  buffers_.add(memory, range_start);
   return {};
 }
 
 // An operation in flight holds a reference to the kernel's entry for its buffer, and the entry to
 // the pages; taking the entry out of the table only stops new operations from finding it.
 void UringEngine::remove_buffer(const std::byte* start) {
-  const auto is_gone = [start](const Piece& piece) { return piece.range_start == start; };
-  for (const Piece& piece : pieces_) {
-    if (!is_gone(piece)) continue;
-    update_buffer(piece.index, nullptr, 0);
-    free_buffers_.push_back(piece.index);
-    registered_bytes_ -= piece.bytes;
-  }
-  std::erase_if(pieces_, is_gone);
+  for (const uint16_t index : buffers_.remove(start)) update_buffer(index, nullptr, 0);
 }
 
 // Tag 0: the kernel posts no completion when it lets go of the entry. Returns 0 or an errno.
@@ -239,31 +147,22 @@ int UringEngine::update_buffer(uint16_t index, std::byte* start, uint64_t bytes)
   return result == 1 ? 0 : EINVAL;
 }
 
-uint16_t UringEngine::find_buffer(const IoOp& op) const {
-  auto next = std::upper_bound(
-      pieces_.begin(), pieces_.end(), op.data,
-      [](const std::byte* start, const Piece& piece) { return start < piece.start; });
-  if (next == pieces_.begin()) return kNoIndex;
-  const Piece& piece = *std::prev(next);
-  const uint64_t offset = static_cast<uint64_t>(op.data - piece.start);
-  return offset <= piece.bytes && op.bytes <= piece.bytes - offset ? piece.index : kNoIndex;
-}
-
 void UringEngine::prepare(io_uring_sqe* entry, const IoOp& op) const {
   const int file = static_cast<int>(op.file.value);
   const auto bytes = static_cast<unsigned>(op.bytes);
   // To the ring -1 means "where the file's position is"; any other negative offset is EINVAL.
   const uint64_t offset = std::min(op.offset, UINT64_MAX - 1);
   const bool moves_bytes = op.kind == IoKind::kRead || op.kind == IoKind::kWrite;
-  const uint16_t buffer = moves_bytes ? find_buffer(op) : kNoIndex;
+  const std::optional<uint16_t> buffer =
+      moves_bytes ? buffers_.find({op.data, op.bytes}) : std::nullopt;
   switch (op.kind) {
     case IoKind::kRead:
       io_uring_prep_read(entry, file, op.data, bytes, offset);
-      if (buffer != kNoIndex) entry->opcode = IORING_OP_READ_FIXED;
+      if (buffer) entry->opcode = IORING_OP_READ_FIXED;
       break;
     case IoKind::kWrite:
       io_uring_prep_write(entry, file, op.data, bytes, offset);
-      if (buffer != kNoIndex) entry->opcode = IORING_OP_WRITE_FIXED;
+      if (buffer) entry->opcode = IORING_OP_WRITE_FIXED;
       break;
     case IoKind::kSync:
       io_uring_prep_fsync(entry, file, IORING_FSYNC_DATASYNC);
@@ -277,7 +176,7 @@ void UringEngine::prepare(io_uring_sqe* entry, const IoOp& op) const {
                               static_cast<off_t>(offset), static_cast<off_t>(op.bytes));
       break;
   }
-  if (buffer != kNoIndex) entry->buf_index = buffer;
+  if (buffer) entry->buf_index = *buffer;
   entry->flags |= IOSQE_FIXED_FILE;
 }
 

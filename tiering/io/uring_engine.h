@@ -1,6 +1,7 @@
 // io_uring as an IoEngine: one ring, its files and buffers registered with the kernel.
 //
-// 1. The ring is restricted before it is enabled: kAllowedOperations on registered files, and the
+// 1. The ring is restricted before it is enabled: operations of an engine on registered files, and
+// the
 //    two updates of the tables. What takes over the process opens no file through it.
 // 2. A completion that belongs to no operation in flight is counted and dropped (FlightTable).
 // 3. poll() makes no system call when there is nothing to fetch.
@@ -21,6 +22,7 @@
 #include <vector>
 
 #include "model/result.h"
+#include "tiering/io/buffer_table.h"
 #include "tiering/io/flight_table.h"
 #include "tiering/io/io_engine.h"
 
@@ -34,10 +36,6 @@ struct UringOptions {
   uint32_t max_files = 64;      // 1 to 32768
   uint32_t max_buffers = 4096;  // 1 to 16384: the kernel's bound; one for each started GiB
 };
-
-// Lets the ring of this descriptor, created with IORING_SETUP_R_DISABLED, do what an engine does
-// and nothing else, for ever, and enables it.
-model::Result<void> restrict_and_enable(int ring_fd);
 
 class UringEngine final : public IoEngine {
  public:
@@ -53,7 +51,7 @@ class UringEngine final : public IoEngine {
   model::Result<void> add_buffer(std::span<std::byte> memory) override;
   // Safe with operations in flight on it: the kernel keeps the pages until the last one finished.
   void remove_buffer(const std::byte* start) override;
-  uint64_t registered_bytes() const override { return registered_bytes_; }
+  uint64_t registered_bytes() const override { return buffers_.bytes(); }
   bool submit(IoOp* op) override;
   void flush() override;
   size_t poll(std::span<IoOp*> done) override;
@@ -63,21 +61,11 @@ class UringEngine final : public IoEngine {
   int wake_fd() const override;
 
  private:
-  // A range of memory that the kernel knows under an index; at most 1 GiB.
-  struct Piece {
-    const std::byte* start = nullptr;
-    uint64_t bytes = 0;
-    uint16_t index = 0;
-    const std::byte* range_start = nullptr;  // of the add_buffer() call it came with
-  };
-  static constexpr uint16_t kNoIndex = UINT16_MAX;
-
   explicit UringEngine(const UringOptions& options);
   model::Result<void> open();
   model::Result<void> register_tables();
   model::Result<void> add_piece(std::span<std::byte> memory, const std::byte* range_start);
   int update_buffer(uint16_t index, std::byte* start, uint64_t bytes);
-  uint16_t find_buffer(const IoOp& op) const;
   void prepare(io_uring_sqe* entry, const IoOp& op) const;
   void enqueue(uint64_t id, const IoOp& op);
   void fail_queued(int error);
@@ -87,12 +75,10 @@ class UringEngine final : public IoEngine {
   std::unique_ptr<::io_uring> ring_;  // none: never opened
   FlightTable flights_;
   std::vector<uint32_t> free_files_;
-  std::vector<uint16_t> free_buffers_;
-  std::vector<Piece> pieces_;         // by start, disjoint
+  BufferTable buffers_;
   std::vector<uint64_t> failed_ids_;  // the kernel refused to take them; poll() returns them
-  uint64_t registered_bytes_ = 0;
-  int failed_error_ = 0;        // why
-  bool queued_is_due_ = false;  // a flush() left entries behind
+  int failed_error_ = 0;              // why
+  bool queued_is_due_ = false;        // a flush() left entries behind
 };
 
 }  // namespace quire::tiering
