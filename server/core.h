@@ -20,7 +20,6 @@
 #include "model/clock.h"
 #include "server/control/control_verbs.h"
 #include "server/core_turn.h"
-#include "server/options.h"
 #include "server/runtime/event_loop.h"
 #include "server/runtime/off_core_closer.h"
 #include "server/runtime/region_maker.h"
@@ -28,6 +27,7 @@
 #include "server/sessions/connection.h"
 #include "server/sessions/listener.h"
 #include "server/sessions/uid_shares.h"
+#include "server/start/options.h"
 #include "server/status/status_desk.h"
 #include "tiering/tier_set.h"
 

@@ -7,7 +7,7 @@
 
 #include "model/clock.h"
 #include "model/result.h"
-#include "server/options.h"
+#include "server/start/options.h"
 
 namespace rocksdb {
 class Env;

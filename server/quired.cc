@@ -16,9 +16,9 @@
 #include <vector>
 
 #include "server/daemon.h"
-#include "server/flags.h"
-#include "server/machine_check.h"
 #include "server/runtime/log.h"
+#include "server/start/flags.h"
+#include "server/start/machine_check.h"
 #include "tiering/disk/ssd_rebuild.h"
 
 namespace {

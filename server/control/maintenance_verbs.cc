@@ -4,7 +4,7 @@
 #include <string>
 
 #include "model/metrics.h"
-#include "server/options.h"
+#include "server/start/options.h"
 
 namespace quire::server {
 

@@ -12,9 +12,9 @@
 
 #include "cache/cache.h"
 #include "model/metrics.h"
-#include "server/options.h"
 #include "server/sessions/client_counters.h"
 #include "server/sessions/connection.h"
+#include "server/start/options.h"
 #include "tiering/tier_set.h"
 
 namespace quire::server {

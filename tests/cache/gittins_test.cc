@@ -11,7 +11,7 @@
 #include "cache/eviction/ghosts.h"
 #include "tests/cache/policy_rig.h"
 
-namespace quire::cache {
+namespace quire::cache::gittins_test {
 namespace {
 
 constexpr uint64_t kSecondUs = 1'000'000;
@@ -167,7 +167,8 @@ Workload run_sessions(std::string_view policy) {
   int64_t now = 0;
   const auto make_room = [&](uint32_t entry) {
     if (present.size() < Workload::kRoom) return true;
-    if (!rig.policy().admits({.fingerprint = rig.facts().fingerprint(EntryId{entry})})) return false;
+    if (!rig.policy().admits({.fingerprint = rig.facts().fingerprint(EntryId{entry})}))
+      return false;
     present.erase(*rig.evict());
     return true;
   };
@@ -220,4 +221,4 @@ TEST(Gittins, OldestGoesFirstUntilItHasLearned) {
 }
 
 }  // namespace
-}  // namespace quire::cache
+}  // namespace quire::cache::gittins_test

@@ -7,7 +7,7 @@
 
 #include "tests/cache/policy_rig.h"
 
-namespace quire::cache {
+namespace quire::cache::policy_kinds_test {
 namespace {
 
 constexpr int64_t kSecondUs = 1'000'000;
@@ -190,4 +190,4 @@ TEST_P(PolicyRepeats, SameCallsGiveTheSameChoices) {
 }
 
 }  // namespace
-}  // namespace quire::cache
+}  // namespace quire::cache::policy_kinds_test

@@ -16,7 +16,7 @@
 #include <fstream>
 
 #include "server/daemon.h"
-#include "server/table_caps.h"
+#include "server/start/table_caps.h"
 #include "tests/process/client_life.h"
 #include "tests/process/daemon_process.h"
 #include "tests/support/patient_client.h"

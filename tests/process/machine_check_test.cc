@@ -1,5 +1,5 @@
 // Each finding with a real limit, in a child, or in a tree of files that looks like a machine's.
-#include "server/machine_check.h"
+#include "server/start/machine_check.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>

@@ -6,7 +6,7 @@
 
 #include "tests/ssd/mover_rig.h"
 
-namespace quire::tests {
+namespace quire::tests::mover_unit_test {
 
 namespace {
 
@@ -263,4 +263,4 @@ TEST(StoredForms, DemotionTakesHalfOfTheMemoryAtMost) {
 
 }  // namespace
 
-}  // namespace quire::tests
+}  // namespace quire::tests::mover_unit_test

@@ -8,7 +8,7 @@
 #include "tests/support/io_rig.h"
 #include "tiering/io/thread_engine.h"
 
-namespace quire::tests {
+namespace quire::tests::op_planner_test {
 
 namespace {
 
@@ -162,4 +162,4 @@ TEST_F(OpPlannerTest, AnObjectOfSeveralRegionsIsSeveralOperations) {
 
 }  // namespace
 
-}  // namespace quire::tests
+}  // namespace quire::tests::op_planner_test

@@ -11,7 +11,7 @@
 #include "model/chain_hash.h"
 #include "tests/ssd/scratch_directory.h"
 
-namespace quire::tiering {
+namespace quire::tiering::rebuild_choice_test {
 namespace {
 
 constexpr uint64_t kPageBytes = 64 << 10;
@@ -166,4 +166,4 @@ TEST_F(RebuildChoiceTest, WhatIsNotAsItsLayoutSaysDoesNotFit) {
 }
 
 }  // namespace
-}  // namespace quire::tiering
+}  // namespace quire::tiering::rebuild_choice_test

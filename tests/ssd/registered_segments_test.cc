@@ -6,7 +6,7 @@
 
 #include "tests/ssd/mover_rig.h"
 
-namespace quire::tests {
+namespace quire::tests::registered_segments_test {
 
 namespace {
 
@@ -88,4 +88,4 @@ TEST_F(RegisteredSegmentsTest, NothingStaysRegistered) {
 
 }  // namespace
 
-}  // namespace quire::tests
+}  // namespace quire::tests::registered_segments_test

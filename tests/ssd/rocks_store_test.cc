@@ -14,7 +14,7 @@
 #include "tests/support/faulty_file_system.h"
 #include "tiering/database/database_count.h"
 
-namespace quire::tiering {
+namespace quire::tiering::rocks_store_test {
 namespace {
 
 using model::Errc;
@@ -145,4 +145,4 @@ TEST_F(RocksStoreTest, TablesWithoutTheirNameAreCorruptAndNotDeleted) {
 }
 
 }  // namespace
-}  // namespace quire::tiering
+}  // namespace quire::tiering::rocks_store_test

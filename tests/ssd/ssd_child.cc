@@ -13,7 +13,7 @@
 #include <map>
 
 #include "model/check.h"
-#include "server/options.h"
+#include "server/start/options.h"
 
 namespace quire::tests {
 

@@ -40,13 +40,14 @@ ROOMS = {
     "tiering/transfer": {"tiering/space", "tiering/disk", "tiering/database", "tiering/io"},
     "tiering/ssd": {"tiering/transfer", "tiering/space", "tiering/disk", "tiering/database",
                     "tiering/io"},
+    "server/start": set(),
     "server/runtime": set(),
     "server/rings": {"server/runtime"},
     "server/sessions": {"server/rings", "server/runtime"},
     "server/control": {"server/status", "server/sessions", "server/rings", "server/runtime"},
     "server/status": {"server/sessions", "server/rings", "server/runtime"},
 }
-LEAVES = {"server/options.h", "tiering/tier.h"}
+LEAVES = {"server/start/options.h", "tiering/tier.h"}
 # What a room may include of other folders, where that is less than its folder may.
 ROOM_FOLDERS = {"tiering/io": {"tiering", "model"}, "tiering/database": {"tiering", "model"}}
 # The attackers and their neighbour are programs that the tests and one bench start; benches look
@@ -61,7 +62,7 @@ DAEMON_ONLY = ("model/helper_thread.h", "model/give_way.h")
 
 LIBRARIES = {
     r"spdlog/": {"server/runtime/log.cc"},
-    r"gflags/": {"server/flags.cc"},
+    r"gflags/": {"server/start/flags.cc"},
     r"openssl/": {"model/chain_hash.cc"},
     r"toml\+\+/": {"model/layout_toml.cc"},
     r"rocksdb/": {"tiering/database/rocks_status.h", "tiering/database/rocks_status.cc",

@@ -5,7 +5,7 @@
 #include <array>
 #include <set>
 
-namespace quire::tiering {
+namespace quire::tiering::buffer_table_test {
 namespace {
 
 class BufferTableTest : public testing::Test {
@@ -66,4 +66,4 @@ TEST_F(BufferTableTest, PiecesDoNotOverlap) {
 }
 
 }  // namespace
-}  // namespace quire::tiering
+}  // namespace quire::tiering::buffer_table_test

@@ -6,7 +6,7 @@
 
 #include "tests/support/manual_clock.h"
 
-namespace quire::tiering {
+namespace quire::tiering::read_pace_test {
 namespace {
 
 using std::chrono::milliseconds;
@@ -67,4 +67,4 @@ TEST_F(ReadPaceTest, APauseIsNoPartOfAnInterval) {
 }
 
 }  // namespace
-}  // namespace quire::tiering
+}  // namespace quire::tiering::read_pace_test

@@ -4,7 +4,7 @@
 
 #include <vector>
 
-namespace quire::tiering {
+namespace quire::tiering::region_slots_test {
 namespace {
 
 constexpr uint64_t kRegionBytes = 1 << 20;
@@ -81,4 +81,4 @@ TEST_F(RegionSlotsTest, WhatIsNotUsedIsNotReleased) {
 }
 
 }  // namespace
-}  // namespace quire::tiering
+}  // namespace quire::tiering::region_slots_test

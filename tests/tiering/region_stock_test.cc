@@ -4,7 +4,7 @@
 
 #include <vector>
 
-namespace quire::tiering {
+namespace quire::tiering::region_stock_test {
 namespace {
 
 using Regions = std::vector<uint32_t>;
@@ -104,4 +104,4 @@ TEST(RegionStock, ARegionHasOneOwner) {
 }
 
 }  // namespace
-}  // namespace quire::tiering
+}  // namespace quire::tiering::region_stock_test

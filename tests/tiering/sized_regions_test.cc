@@ -4,7 +4,7 @@
 
 #include <vector>
 
-namespace quire::tiering {
+namespace quire::tiering::sized_regions_test {
 namespace {
 
 constexpr uint64_t kRegionBytes = 1 << 20;
@@ -100,4 +100,4 @@ TEST_F(SizedRegionsTest, UntouchedIsWhatNothingWasEverTakenOf) {
 }
 
 }  // namespace
-}  // namespace quire::tiering
+}  // namespace quire::tiering::sized_regions_test

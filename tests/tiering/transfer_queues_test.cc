@@ -5,7 +5,7 @@
 #include <memory>
 #include <vector>
 
-namespace quire::tiering {
+namespace quire::tiering::transfer_queues_test {
 namespace {
 
 constexpr uint64_t kMiB = 1 << 20;
@@ -103,4 +103,4 @@ TEST_F(TransferQueuesTest, WhatIsLargerThanTheDeviceGoesAlone) {
 }
 
 }  // namespace
-}  // namespace quire::tiering
+}  // namespace quire::tiering::transfer_queues_test

@@ -7,7 +7,7 @@
 
 #include "tiering/io/thread_engine.h"
 
-namespace quire::tiering {
+namespace quire::tiering::transfer_table_test {
 namespace {
 
 class TransferTableTest : public testing::Test {
@@ -73,4 +73,4 @@ TEST_F(TransferTableTest, WhatTheDeviceStillHasIsNotGivenBack) {
 }
 
 }  // namespace
-}  // namespace quire::tiering
+}  // namespace quire::tiering::transfer_table_test

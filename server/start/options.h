@@ -1,5 +1,5 @@
-// Everything an operator can set. server/flags.cc fills it from the command line and flag file;
-// programs that embed a daemon (tests, benchmarks) fill it directly.
+// Everything an operator can set. server/start/flags.cc fills it from the command line and flag
+// file; programs that embed a daemon (tests, benchmarks) fill it directly.
 #pragma once
 
 #include <cstdint>

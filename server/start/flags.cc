@@ -1,4 +1,4 @@
-#include "server/flags.h"
+#include "server/start/flags.h"
 
 #include <gflags/gflags.h>
 
@@ -13,7 +13,7 @@
 
 #include "cache/eviction/policy.h"
 #include "model/nearest_name.h"
-#include "server/flag_file.h"
+#include "server/start/flag_file.h"
 
 namespace {
 
@@ -172,7 +172,7 @@ std::vector<gflags::CommandLineFlagInfo> own_flags() {
   std::vector<gflags::CommandLineFlagInfo> flags;
   gflags::GetAllFlags(&flags);
   std::erase_if(flags, [](const gflags::CommandLineFlagInfo& flag) {
-    return flag.filename.find("server/flags.cc") == std::string::npos;
+    return flag.filename.find("server/start/flags.cc") == std::string::npos;
   });
   return flags;
 }

@@ -1,4 +1,4 @@
-#include "server/options.h"
+#include "server/start/options.h"
 
 #include <sys/un.h>
 

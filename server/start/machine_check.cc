@@ -1,4 +1,4 @@
-#include "server/machine_check.h"
+#include "server/start/machine_check.h"
 
 #include <fcntl.h>
 #include <linux/io_uring.h>
@@ -14,7 +14,7 @@
 
 #include "allocator/available_memory.h"
 #include "model/fd_guard.h"
-#include "server/table_caps.h"
+#include "server/start/table_caps.h"
 #include "tiering/disk/ssd_directory.h"
 
 namespace quire::server {

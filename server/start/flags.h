@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "model/result.h"
-#include "server/options.h"
+#include "server/start/options.h"
 
 namespace quire::server {
 

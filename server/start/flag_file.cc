@@ -1,4 +1,4 @@
-#include "server/flag_file.h"
+#include "server/start/flag_file.h"
 
 #include <cerrno>
 #include <cstring>

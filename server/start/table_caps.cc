@@ -1,4 +1,4 @@
-#include "server/table_caps.h"
+#include "server/start/table_caps.h"
 
 #include <algorithm>
 

@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#include "server/options.h"
+#include "server/start/options.h"
 
 namespace quire::server {
 
