@@ -108,7 +108,7 @@ void TraceReplay::replay(const TraceSession& session) {
 
 ReplayFigures TraceReplay::figures() {
   daemon_.on_core([&](server::Daemon& daemon) {
-    const cache::WriterCounters& counters = daemon.cache().writer().counters();
+    const cache::LinkerCounters& counters = daemon.cache().writer().link_counters();
     figures_.spans = counters.committed_spans;
     figures_.checkpoints = counters.committed_checkpoints;
     figures_.committed_bytes = counters.committed_bytes;

@@ -134,6 +134,7 @@ void Cache::describe(model::MetricSink& sink) const {
   sink.gauge("layouts", layouts_.size(), "Page layouts known");
   sink.gauge("roots", names_.root_count(), "Roots of prefix trees");
   sink.counter("roots_given_up", names_.given_up_count(), "Roots that made way for others");
+  model::describe(sink, writer_->link_counters());
   model::describe(sink, writer_->counters());
   model::describe(sink, reader_->counters());
   model::describe(sink, loader_->counters());

@@ -8,8 +8,8 @@
 #include <deque>
 #include <utility>
 
+#include "cache/fill/cache_session.h"
 #include "cache/objects/pin.h"
-#include "cache/serve/cache_session.h"
 #include "model/ids.h"
 #include "model/result.h"
 

@@ -2,8 +2,8 @@
 
 #include <array>
 
+#include "cache/fill/fill_table.h"
 #include "cache/objects/path.h"
-#include "cache/serve/fill_table.h"
 
 namespace quire::cache {
 

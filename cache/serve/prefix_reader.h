@@ -7,8 +7,8 @@
 #include <span>
 
 #include "cache/eviction/eviction_board.h"
+#include "cache/fill/cache_session.h"
 #include "cache/objects/object_store.h"
-#include "cache/serve/cache_session.h"
 #include "cache/serve/lease_table.h"
 #include "cache/serve/load_cut.h"
 #include "cache/serve/match.h"

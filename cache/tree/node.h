@@ -18,6 +18,9 @@ enum class NodeKind : uint8_t { kFree = 0, kRoot = 1, kSpan = 2, kCheckpoint = 3
 inline bool is_object(NodeKind kind) {
   return kind == NodeKind::kSpan || kind == NodeKind::kCheckpoint;
 }
+inline NodeKind node_kind(model::FillKind kind) {
+  return kind == model::FillKind::kSpan ? NodeKind::kSpan : NodeKind::kCheckpoint;
+}
 inline model::FillKind fill_kind(NodeKind kind) {
   return kind == NodeKind::kSpan ? model::FillKind::kSpan : model::FillKind::kCheckpoint;
 }

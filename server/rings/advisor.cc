@@ -95,7 +95,7 @@ void Advisor::pause(cache::CacheSession& session, const Place& place,
   if (!place.span && !place.checkpoint) return;
   cache::ObjectStore& store = cache_->store();
   // Its pin would hold the path in RAM; the next commit finds its parent by its key.
-  cache_->writer().let_tip_go(session);
+  session.let_tip_go();
   const int64_t now_ns = clock_->now_ns();
   // The checkpoint hangs below the span: its path is all there is.
   const NodeId end = place.checkpoint ? *place.checkpoint : *place.span;

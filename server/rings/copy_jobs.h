@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "allocator/flat_array.h"
-#include "cache/serve/fill_table.h"
+#include "cache/fill/fill_table.h"
 #include "model/result.h"
 #include "server/rings/pending.h"
 #include "server/rings/session.h"

@@ -262,8 +262,8 @@ void Dispatcher::resumed(Attachment& attachment, const Submission& submission) {
 void Dispatcher::supersede(Attachment& attachment, const Submission& submission) {
   Completion completion = reply_to(submission);
   completion.result.supersede.dropped =
-      cache_->writer().supersede(attachment.session().cached, attachment.chain(),
-                                 submission.args.supersede.end_units)
+      cache_->writer().turn_ends().supersede(attachment.session().cached, attachment.chain(),
+                                             submission.args.supersede.end_units)
           ? 1
           : 0;
   attachment.complete(completion);

@@ -20,7 +20,7 @@
 #include <cstdint>
 
 #include "allocator/flat_array.h"
-#include "cache/serve/fill_table.h"
+#include "cache/fill/fill_table.h"
 #include "model/ids.h"
 #include "model/result.h"
 #include "model/ring_frames.h"

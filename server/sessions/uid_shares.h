@@ -10,7 +10,7 @@
 #include <cstdint>
 #include <unordered_map>
 
-#include "cache/serve/cache_session.h"
+#include "cache/fill/cache_session.h"
 #include "model/metrics.h"
 #include "model/result.h"
 

@@ -1,5 +1,5 @@
 // Fills that wait for each other, without a daemon around them.
-#include "cache/serve/object_writer.h"
+#include "cache/fill/object_writer.h"
 
 #include <gtest/gtest.h>
 

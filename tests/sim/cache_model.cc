@@ -326,7 +326,7 @@ void CacheModel::supersede(Actor& actor) {
   const Key key = key_at(actor, FillKind::kCheckpoint, units);
   const bool present = objects_.contains(key);
   const bool pinned = present && objects_.at(key).pins > 0;
-  if (!cache_->writer().supersede(*actor.session, chain, units)) return;
+  if (!cache_->writer().turn_ends().supersede(*actor.session, chain, units)) return;
   if (!present || pinned) fail("superseded what is absent or pinned");
   ++coverage_.superseded;
 }

@@ -2,16 +2,9 @@
 
 namespace quire::tests {
 
+using cache::node_kind;
 using cache::NodeKind;
 using model::NodeId;
-
-namespace {
-
-NodeKind node_kind(model::FillKind kind) {
-  return kind == model::FillKind::kSpan ? NodeKind::kSpan : NodeKind::kCheckpoint;
-}
-
-}  // namespace
 
 template <typename Visit>
 void TreeInspector::for_each_node(Visit&& visit) const {

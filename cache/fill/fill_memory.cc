@@ -1,4 +1,4 @@
-#include "cache/serve/fill_memory.h"
+#include "cache/fill/fill_memory.h"
 
 #include <string>
 #include <vector>

@@ -19,10 +19,11 @@
 #include <vector>
 
 #include "cache/eviction/eviction_board.h"
+#include "cache/fill/cache_session.h"
+#include "cache/fill/fill_memory.h"
+#include "cache/fill/fill_table.h"
+#include "cache/fill/object_linker.h"
 #include "cache/objects/object_store.h"
-#include "cache/serve/cache_session.h"
-#include "cache/serve/fill_memory.h"
-#include "cache/serve/fill_table.h"
 #include "cache/tree/chain_view.h"
 #include "model/metrics.h"
 #include "model/ring_frames.h"
@@ -30,10 +31,6 @@
 namespace quire::cache {
 
 struct WriterCounters {
-  model::Counter committed_spans{"committed_spans", "Spans that became visible"};
-  model::Counter committed_checkpoints{"committed_checkpoints", "Checkpoints that became visible"};
-  model::Counter committed_bytes{"committed_bytes", "Page bytes of what became visible, true size"};
-  model::Counter duplicates{"duplicates", "Fills refused because the object was there already"};
   model::Counter aborted{"aborted_fills", "Fills that ended without a commit"};
 };
 
@@ -50,17 +47,6 @@ struct PageCopy {
   uint64_t staging_offset = 0;
   uint64_t bytes = 0;
   std::byte* target = nullptr;
-};
-
-// What became of an object after a part of it was copied.
-enum class FillOutcome : uint8_t {
-  kPartial,  // other holders' groups are missing
-  kWaiting,  // complete, but its parent span is still being written: settle_waiting() ends it
-  kVisible,
-  kDuplicate,  // another session's came first
-  kNoParent,   // the parent span is not there any more
-  kAborted,
-  kNoNode,  // the node table is full
 };
 
 struct Linked {
@@ -83,9 +69,9 @@ class ObjectWriter {
   };
   explicit ObjectWriter(const Parts& parts)
       : store_(parts.store),
-        board_(parts.board),
         names_(parts.names),
         fills_(parts.fills),
+        linker_({parts.store, parts.board, parts.names, parts.fills}),
         memory_({parts.store, parts.room, parts.names, parts.fills, parts.waiters}) {}
 
   // An object that another process of the session began is shared: each claims groups of its own.
@@ -135,49 +121,30 @@ class ObjectWriter {
   bool end_holder(CacheSession& session, HolderTag holder, bool last_one, uint32_t& cursor,
                   uint32_t& budget, std::vector<Linked>& linked);
 
-  // Drops the session's checkpoint there; false when it is pinned, a branch point or absent.
-  bool supersede(CacheSession& session, const ChainView& chain, uint32_t end_units);
-
-  // The session's path need not stay present for its sake any more; its next commit finds its
-  // parent by key, or learns that it is gone.
-  void let_tip_go(CacheSession& session);
-
+  TurnEnds& turn_ends() { return linker_.turn_ends(); }
+  const LinkerCounters& link_counters() const { return linker_.counters(); }
   const WriterCounters& counters() const { return counters_; }
 
  private:
   struct Position {
     FillPlace place;
-    model::Hash256 parent_key;
-    uint32_t parent_units = 0;
+    ParentSpan parent;
   };
   model::Result<Position> locate(const Root& root, const ChainView& chain,
                                  const model::BeginFillArgs& args) const;
-  bool note_duplicate(CacheSession& session, const model::Hash256& key, NodeKind kind);
-  bool parent_known(CacheSession& session, const Position& position);
-  Fill* fill_of_parent(const CacheSession& session, const model::Hash256& key, uint32_t units);
   model::Result<BeginOutcome> share(Fill& fill, HolderTag holder, model::GroupMask groups);
-  bool is_written(const Fill& fill, model::GroupMask groups) const;
-  model::Result<void> claim(Fill& fill, HolderTag holder, model::GroupMask groups);
   model::Result<BeginOutcome> reserve(Fill& fill);
   void give_back(Fill& fill);
   Linked settle(Fill& fill);
   void end(Fill& fill);
   void free_if_done(Fill& fill);
   void add_settling(CacheSession& session);
-  bool lost_a_part(Fill& fill, HolderTag holder);
-  FillOutcome try_link(Fill& fill, bool& superseded);
-  FillOutcome serve_from_ram(Fill& fill, model::NodeId present);
-  void count_committed(const Fill& fill);
-  void advance_tip(CacheSession& session, model::NodeId node);
-  bool supersede_previous(CacheSession& session, const Fill& fill, model::NodeId node);
-  bool thin_turn_ends(const CacheSession& session, model::NodeId turn_end);
-  bool replaceable(const CacheSession& session, model::NodeId checkpoint) const;
   const model::PagePlan& plan_of(const Fill& fill) const;
 
   ObjectStore* store_;
-  EvictionBoard* board_;
   NamespaceTable* names_;
   FillTable* fills_;
+  ObjectLinker linker_;
   FillMemory memory_;
   CacheSession* first_settling_ = nullptr;  // queue of sessions, through next_settling
   CacheSession* last_settling_ = nullptr;

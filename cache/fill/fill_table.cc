@@ -1,4 +1,4 @@
-#include "cache/serve/fill_table.h"
+#include "cache/fill/fill_table.h"
 
 #include <utility>
 
@@ -202,7 +202,7 @@ void FillTable::check_invariants() const {
     if (fill.waits_for == 0) continue;
     const Fill& parent = fills_[fill.waits_for - 1];
     QUIRE_CHECK(fill.state == FillState::kSealed && parent.session == fill.session);
-    QUIRE_CHECK(parent.kind == model::FillKind::kSpan && parent.end_units == fill.parent_units);
+    QUIRE_CHECK(parent.kind == model::FillKind::kSpan && parent.end_units == fill.parent.units);
     QUIRE_CHECK(is_live(parent) || parent.in_ended_queue);
   }
   QUIRE_CHECK(used == count_ && live == places_.size() && known == objects_.size());

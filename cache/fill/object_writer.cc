@@ -1,8 +1,9 @@
-#include "cache/serve/object_writer.h"
+#include "cache/fill/object_writer.h"
 
 #include <algorithm>
 #include <string>
 
+#include "cache/fill/fill_claims.h"
 #include "model/boundary.h"
 
 namespace quire::cache {
@@ -15,17 +16,6 @@ using model::FillKind;
 using model::make_error;
 using model::NodeId;
 using model::SlotId;
-
-namespace {
-
-// Spans of 16 tokens over model::kTailReachTokens, and what hangs beside them: microseconds.
-constexpr uint32_t kLookedAtForTurnEnds = 2048;
-
-NodeKind node_kind(FillKind kind) {
-  return kind == FillKind::kSpan ? NodeKind::kSpan : NodeKind::kCheckpoint;
-}
-
-}  // namespace
 
 const model::PagePlan& ObjectWriter::plan_of(const Fill& fill) const {
   return names_->root(fill.session->root).layout->plan(fill.kind, fill.end_units);
@@ -49,80 +39,10 @@ model::Result<ObjectWriter::Position> ObjectWriter::locate(const Root& root, con
     return make_error(Errc::kInvalidArgument, "this layout has no checkpoints");
   }
   Position position;
-  position.parent_units = model::parent_units(kind, args.end_units, per_block);
+  position.parent.units = model::parent_units(kind, args.end_units, per_block);
   position.place = {.key = chain.after(args.end_units), .kind = kind, .end_units = args.end_units};
-  position.parent_key = position.parent_units == 0 ? root.hash : chain.after(position.parent_units);
+  position.parent.key = position.parent.units == 0 ? root.hash : chain.after(position.parent.units);
   return position;
-}
-
-bool ObjectWriter::note_duplicate(CacheSession& session, const model::Hash256& key, NodeKind kind) {
-  const auto node = store_->tree().find(session.root, kind, key);
-  // What the SSD cannot deliver now is worth writing again.
-  if (!node || !store_->presence().is_reachable(*node)) return false;
-  board_->used(*node);
-  if (kind == NodeKind::kSpan) advance_tip(session, *node);
-  ++counters_.duplicates;
-  return true;
-}
-
-// Found by its position too, which is below that of what waits for it: no circle can be made.
-Fill* ObjectWriter::fill_of_parent(const CacheSession& session, const model::Hash256& key,
-                                   uint32_t units) {
-  return fills_->find(session, {.key = key, .kind = FillKind::kSpan, .end_units = units});
-}
-
-bool ObjectWriter::parent_known(CacheSession& session, const Position& position) {
-  if (position.parent_units == 0) return true;
-  const PrefixTree& tree = store_->tree();
-  // The session's own tip is the usual parent: no probe.
-  const NodeId tip = session.tip.node();
-  if (tip.valid() && tree.node(tip).units() == position.parent_units &&
-      tree.key(tip) == position.parent_key) {
-    return true;
-  }
-  const auto present = tree.find(session.root, NodeKind::kSpan, position.parent_key);
-  if (present && tree.node(*present).units() == position.parent_units) return true;
-  return fill_of_parent(session, position.parent_key, position.parent_units) != nullptr;
-}
-
-model::Result<void> ObjectWriter::claim(Fill& fill, HolderTag holder, model::GroupMask groups) {
-  const std::vector<model::PlannedPage>& plan = plan_of(fill).pages;
-  const model::GroupMask wanted = groups == 0 ? ~uint64_t{0} : groups;
-  size_t claimed = 0;
-  for (size_t i = 0; i < plan.size(); ++i) {
-    if ((wanted >> plan[i].group & 1) == 0) continue;
-    if (fill.claimed_by[i] != 0 && fill.claimed_by[i] != kGoneHolder) {
-      return make_error(Errc::kBusy, "group " + std::to_string(plan[i].group) +
-                                         " of this object is being written by another process or "
-                                         "fill; begin it again when that one ended");
-    }
-    ++claimed;
-  }
-  if (claimed == 0) return make_error(Errc::kInvalidArgument, "no group of this object is named");
-  for (size_t i = 0; i < plan.size(); ++i) {
-    if ((wanted >> plan[i].group & 1) == 0) continue;
-    // Its writer is gone: what that one copied is written again.
-    if (fill.claimed_by[i] == kGoneHolder) {
-      fill.page_state[i] = static_cast<uint8_t>(PageFill::kMissing);
-      ++fill.pages_missing;
-    }
-    fill.claimed_by[i] = holder;
-  }
-  return {};
-}
-
-// Whether every page of these groups is copied, whoever did it and whether that one is still there:
-// what was copied counts until somebody claims it anew.
-bool ObjectWriter::is_written(const Fill& fill, model::GroupMask groups) const {
-  const std::vector<model::PlannedPage>& plan = plan_of(fill).pages;
-  const model::GroupMask wanted = groups == 0 ? ~uint64_t{0} : groups;
-  bool any = false;
-  for (size_t i = 0; i < plan.size(); ++i) {
-    if ((wanted >> plan[i].group & 1) == 0) continue;
-    if (fill.page_state[i] != static_cast<uint8_t>(PageFill::kCopied)) return false;
-    any = true;
-  }
-  return any;
 }
 
 // An object that a process of the same session began.
@@ -132,14 +52,14 @@ model::Result<BeginOutcome> ObjectWriter::share(Fill& fill, HolderTag holder,
     return make_error(Errc::kBusy, "this object is complete and waits for the span before it");
   }
   if (fill.state == FillState::kReserving) {
-    QUIRE_TRY(claim(fill, holder, groups));
+    QUIRE_TRY(claim_pages(fill, plan_of(fill).pages, holder, groups));
     return BeginOutcome{BeginOutcome::Kind::kPending, fills_->id_of(fill)};
   }
-  if (is_written(fill, groups)) {
-    ++counters_.duplicates;
+  if (is_written(fill, plan_of(fill).pages, groups)) {
+    linker_.count_duplicate();
     return BeginOutcome{BeginOutcome::Kind::kWritten, {}};
   }
-  QUIRE_TRY(claim(fill, holder, groups));
+  QUIRE_TRY(claim_pages(fill, plan_of(fill).pages, holder, groups));
   return BeginOutcome{BeginOutcome::Kind::kGranted, fills_->id_of(fill)};
 }
 
@@ -150,7 +70,7 @@ model::Result<BeginOutcome> ObjectWriter::begin(CacheSession& session, HolderTag
   const Root& root = names_->root(session.root);
   if (root.dead) return make_error(Errc::kStaleHandle, "the namespace moved to a later epoch");
   const Position position = QUIRE_TRY(locate(root, chain, args));
-  if (note_duplicate(session, position.place.key, node_kind(position.place.kind))) {
+  if (linker_.note_duplicate(session, position.place.key, node_kind(position.place.kind))) {
     return BeginOutcome{BeginOutcome::Kind::kDuplicate, {}};
   }
   if (Fill* shared = fills_->find(session, position.place); shared != nullptr) {
@@ -161,18 +81,17 @@ model::Result<BeginOutcome> ObjectWriter::begin(CacheSession& session, HolderTag
                       "another session is writing this object; begin it again when "
                       "that one ended, it may be a duplicate then");
   }
-  if (!parent_known(session, position)) {
+  if (!linker_.parent_known(session, position.parent)) {
     return make_error(Errc::kNoParent, "the span before this position is not present; commit it");
   }
   const FillId id = QUIRE_TRY(fills_->add(session, root.key.domain, position.place));
   Fill& fill = fills_->at(id);
   fill.slots = SlotSet(&store_->pool(), &store_->presence().accounts(), session.payer);
-  fill.parent_key = position.parent_key;
-  fill.parent_units = position.parent_units;
+  fill.parent = position.parent;
   fill.reason = args.reason <= static_cast<uint8_t>(CheckpointReason::kBeforeTail)
                     ? static_cast<CheckpointReason>(args.reason)
                     : CheckpointReason::kBranch;
-  if (auto claimed = claim(fill, holder, args.groups); !claimed.ok()) {
+  if (auto claimed = claim_pages(fill, plan_of(fill).pages, holder, args.groups); !claimed.ok()) {
     end(fill);
     return std::move(claimed).error();
   }
@@ -210,18 +129,15 @@ model::Result<BeginOutcome> ObjectWriter::go_on(FillId id) {
   Fill& fill = fills_->at(id);
   QUIRE_CHECK(fill.state == FillState::kReserving);
   CacheSession& session = *fill.session;
-  const Position position{.place = {fill.key, fill.kind, fill.end_units},
-                          .parent_key = fill.parent_key,
-                          .parent_units = fill.parent_units};
   if (names_->root(session.root).dead) {
     end(fill);
     return make_error(Errc::kStaleHandle, "the namespace moved to a later epoch");
   }
-  if (note_duplicate(session, fill.key, node_kind(fill.kind))) {
+  if (linker_.note_duplicate(session, fill.key, node_kind(fill.kind))) {
     end(fill);
     return BeginOutcome{BeginOutcome::Kind::kDuplicate, {}};
   }
-  if (!parent_known(session, position)) {
+  if (!linker_.parent_known(session, fill.parent)) {
     end(fill);
     return make_error(Errc::kNoParent, "the span before this position went while it waited");
   }
@@ -309,7 +225,7 @@ Linked ObjectWriter::copied(FillId id, std::span<const uint8_t> page_indexes,
 // Links or drops a sealed object, or lets it wait for the fill of its parent span.
 Linked ObjectWriter::settle(Fill& fill) {
   Linked done{.fill = fills_->id_of(fill), .kind = fill.kind, .end_units = fill.end_units};
-  done.outcome = try_link(fill, done.superseded);
+  done.outcome = linker_.link(fill, done.superseded);
   if (done.outcome != FillOutcome::kWaiting) end(fill);
   return done;
 }
@@ -359,137 +275,6 @@ void ObjectWriter::free_if_done(Fill& fill) {
   if (!fill.in_ended_queue) fills_->remove(fill);
 }
 
-// Present on an SSD that cannot be read: the pages of the fill serve from now on.
-FillOutcome ObjectWriter::serve_from_ram(Fill& fill, NodeId present) {
-  store_->make_resident(present, fill.slots.slots());
-  fill.slots.spend(fill.slots.count());  // the node has them
-  if (fill.kind == FillKind::kSpan) advance_tip(*fill.session, present);
-  return FillOutcome::kVisible;
-}
-
-FillOutcome ObjectWriter::try_link(Fill& fill, bool& superseded) {
-  CacheSession& session = *fill.session;
-  const Root& root = names_->root(session.root);
-  const NodeKind kind = node_kind(fill.kind);
-  if (root.dead) return FillOutcome::kNoParent;
-  if (const auto present = store_->tree().find(session.root, kind, fill.key)) {
-    const bool useful =
-        !store_->presence().is_reachable(*present) && !store_->tree().node(*present).is_moving();
-    if (useful) return serve_from_ram(fill, *present);
-    note_duplicate(session, fill.key, kind);
-    return FillOutcome::kDuplicate;
-  }
-  NodeId parent = root.node;
-  if (fill.parent_units > 0) {
-    const auto found = store_->tree().find(session.root, NodeKind::kSpan, fill.parent_key);
-    if (!found) {
-      Fill* parent_fill = fill_of_parent(session, fill.parent_key, fill.parent_units);
-      if (parent_fill == nullptr) return FillOutcome::kNoParent;
-      fills_->wait(fill, *parent_fill);
-      return FillOutcome::kWaiting;
-    }
-    if (store_->tree().node(*found).units() != fill.parent_units) return FillOutcome::kNoParent;
-    parent = *found;
-  }
-  const auto node =
-      store_->add({.parent = parent, .kind = kind, .key = fill.key, .units = fill.end_units},
-                  fill.slots.slots(), session.batch_class);
-  if (!node) return FillOutcome::kNoNode;
-  fill.slots.spend(fill.slots.count());  // the node has them
-  count_committed(fill);
-  if (fill.kind == FillKind::kSpan) {
-    advance_tip(session, *node);
-  } else {
-    superseded = supersede_previous(session, fill, *node);
-  }
-  return FillOutcome::kVisible;
-}
-
-void ObjectWriter::count_committed(const Fill& fill) {
-  for (const model::PlannedPage& page : plan_of(fill).pages) {
-    counters_.committed_bytes += page.bytes;
-  }
-  ++(fill.kind == FillKind::kSpan ? counters_.committed_spans : counters_.committed_checkpoints);
-}
-
-void ObjectWriter::advance_tip(CacheSession& session, NodeId node) {
-  const PrefixTree& tree = store_->tree();
-  const NodeId tip = session.tip.node();
-  if (tip.valid() && tree.node(tip).units() >= tree.node(node).units()) return;
-  session.tip = Pin(store_, node, PinKind::kPresence);
-}
-
-void ObjectWriter::let_tip_go(CacheSession& session) { session.tip.reset(); }
-
-bool ObjectWriter::replaceable(const CacheSession& session, NodeId checkpoint) const {
-  const PrefixTree& tree = store_->tree();
-  const Node& node = tree.node(checkpoint);
-  return node.owner_tag() == session.owner_tag && !node.is_kept() &&
-         !tree.children(node.parent()).is_branch();
-}
-
-bool ObjectWriter::supersede_previous(CacheSession& session, const Fill& fill, NodeId node) {
-  store_->tree().marks().set_owner_tag(node, session.owner_tag);
-  store_->tree().marks().set_kept(
-      node, fill.reason == CheckpointReason::kInterval || fill.reason == CheckpointReason::kBranch);
-  // What lies before a tail drops nothing: the turn end that goes with it is still to come.
-  if (fill.reason != CheckpointReason::kTurnEnd) return false;
-  bool superseded = false;
-  if (session.has_previous_checkpoint) {
-    const auto previous =
-        store_->tree().find(session.root, NodeKind::kCheckpoint, session.previous_checkpoint);
-    if (previous && *previous != node && replaceable(session, *previous)) {
-      store_->supersede(*previous);
-      superseded = true;
-    }
-  }
-  session.has_previous_checkpoint = true;
-  session.previous_checkpoint = fill.key;
-  if (session.tail_tokens == 0) return superseded;
-  return thin_turn_ends(session, node) || superseded;
-}
-
-// Of the conversation's checkpoints on the path to a new turn end the deepest one before its tail
-// stays; the others go. Looks at a bounded number of nodes: what lies further up waits for
-// eviction.
-bool ObjectWriter::thin_turn_ends(const CacheSession& session, NodeId turn_end) {
-  const PrefixTree& tree = store_->tree();
-  const Root& root = names_->root(session.root);
-  const uint32_t before_tail = model::tail_units(
-      tree.node(turn_end).units(), root.layout->layout.unit_tokens, session.tail_tokens);
-  bool superseded = false;
-  uint32_t beside_units = 0;  // of the one that stays; 0: not met yet
-  NodeId beside;
-  const auto thin = [&](NodeId id) {
-    const Node& node = tree.node(id);
-    if (id == turn_end || node.is_superseded() || !replaceable(session, id)) return;
-    NodeId goes = id;
-    if (node.units() <= before_tail && node.units() > beside_units) {
-      beside_units = node.units();
-      std::swap(goes, beside);
-    }
-    if (!goes.valid()) return;
-    store_->supersede(goes);
-    superseded = true;
-  };
-  uint32_t budget = kLookedAtForTurnEnds;
-  for (NodeId span = tree.parent(turn_end); budget > 0; span = tree.parent(span)) {
-    --budget;
-    if (tree.node(span).has_checkpoints()) tree.children(span).for_each_checkpoint(budget, thin);
-    if (span == root.node) break;
-  }
-  return superseded;
-}
-
-bool ObjectWriter::supersede(CacheSession& session, const ChainView& chain, uint32_t end_units) {
-  if (end_units == 0 || end_units > chain.count()) return false;
-  const auto node =
-      store_->tree().find(session.root, NodeKind::kCheckpoint, chain.after(end_units));
-  if (!node || !replaceable(session, *node) || store_->tree().node(*node).is_pinned()) return false;
-  store_->supersede(*node);
-  return true;
-}
-
 model::Result<void> ObjectWriter::abort(CacheSession& session, FillId id) {
   Fill* fill = fills_->find(id, session);
   if (fill == nullptr || fill->state != FillState::kOpen) {
@@ -507,16 +292,6 @@ void ObjectWriter::drop_waiting(FillId id) {
   end(fill);
 }
 
-// Whether the holder claimed a page that will not come now. What it did copy is nobody's.
-bool ObjectWriter::lost_a_part(Fill& fill, HolderTag holder) {
-  for (size_t i = 0; i < fill.slots.count(); ++i) {
-    if (fill.claimed_by[i] != holder) continue;
-    if (fill.page_state[i] != static_cast<uint8_t>(PageFill::kCopied)) return true;
-    fill.claimed_by[i] = kGoneHolder;
-  }
-  return false;
-}
-
 bool ObjectWriter::end_holder(CacheSession& session, HolderTag holder, bool last_one,
                               uint32_t& cursor, uint32_t& budget, std::vector<Linked>& linked) {
   if (session.fill_count == 0) return true;
@@ -532,7 +307,7 @@ bool ObjectWriter::end_holder(CacheSession& session, HolderTag holder, bool last
       continue;
     }
     const bool sealed = fill->state == FillState::kSealed;
-    if (!last_one && (sealed || !lost_a_part(*fill, holder))) continue;
+    if (!last_one && (sealed || !lose_claims(*fill, holder))) continue;
     if (sealed) {
       linked.push_back({.fill = fills_->id_of(*fill),
                         .outcome = FillOutcome::kAborted,

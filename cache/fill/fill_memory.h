@@ -12,8 +12,8 @@
 
 #include "cache/accounts/memory_waiters.h"
 #include "cache/eviction/ram_room.h"
+#include "cache/fill/fill_table.h"
 #include "cache/objects/object_store.h"
-#include "cache/serve/fill_table.h"
 #include "cache/tree/namespace_table.h"
 #include "model/result.h"
 

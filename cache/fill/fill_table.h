@@ -25,7 +25,7 @@
 
 #include "allocator/flat_array.h"
 #include "cache/accounts/slot_set.h"
-#include "cache/serve/cache_session.h"
+#include "cache/fill/cache_session.h"
 #include "cache/tree/chain_index.h"
 #include "cache/tree/namespace_table.h"
 #include "model/boundary.h"
@@ -52,12 +52,17 @@ struct FillPlace {
   uint32_t end_units = 0;
 };
 
+// The span before an object.
+struct ParentSpan {
+  model::Hash256 key;  // chain hash at its end; the root's where `units` is 0
+  uint32_t units = 0;
+};
+
 struct Fill {
   model::Hash256 key;
-  model::Hash256 parent_key;  // chain hash at the end of the block before; the root's at 0
   CacheSession* session = nullptr;
   uint32_t end_units = 0;
-  uint32_t parent_units = 0;
+  ParentSpan parent;
   model::DomainId domain;
   model::FillKind kind = model::FillKind::kSpan;
   model::CheckpointReason reason = model::CheckpointReason::kTurnEnd;

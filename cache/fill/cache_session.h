@@ -40,6 +40,10 @@ struct CacheSession {
   // Where the last page of each group went: the next one goes behind it.
   std::array<model::SlotId, model::kMaxGroups> last_span_slot{};
   std::array<model::SlotId, model::kMaxGroups> last_checkpoint_slot{};
+
+  // Its path need not stay present for its sake any more; the next commit finds its parent by key,
+  // or learns that it is gone.
+  void let_tip_go() { tip.reset(); }
 };
 
 // One attached process's leases. Ends with its connection (law 5).
