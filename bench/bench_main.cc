@@ -58,7 +58,8 @@ int main(int argc, char** argv) {
   const auto found = wrong ? benches.end() : benches.find(argv[1]);
   if (found == benches.end() || (quick && found->first != "ssd")) {
     std::fputs(
-        "usage: quire_bench attach|attach_ssd|commit|index|neighbour|replay|ring|ssd|trace [--json], ssd "
+        "usage: quire_bench attach|attach_ssd|commit|index|neighbour|replay|ring|ssd|trace "
+        "[--json], ssd "
         "also "
         "--quick, "
         "trace also FILE [SESSIONS], neighbour also ATTACK, replay has its own\n",

@@ -179,11 +179,12 @@ void replay(const ReplayOptions& options, const ReplayTrace& trace) {
 int run_replay_bench(std::span<const std::string_view> arguments) {
   const auto options = parse(arguments);
   if (!options) {
-    std::fprintf(stderr,
-                 "usage: quire_bench replay --trace FILE|mixed [--simulate] [--policy NAME,...|all]\n"
-                 "       [--capacity PERCENT,...] [--requests N] [--window_hours H] [--seed N] "
-                 "[--json]\npolicies: %s\n",
-                 cache::policy_names().c_str());
+    std::fprintf(
+        stderr,
+        "usage: quire_bench replay --trace FILE|mixed [--simulate] [--policy NAME,...|all]\n"
+        "       [--capacity PERCENT,...] [--requests N] [--window_hours H] [--seed N] "
+        "[--json]\npolicies: %s\n",
+        cache::policy_names().c_str());
     return 2;
   }
   if (options->trace.path == "mixed") {

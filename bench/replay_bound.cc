@@ -10,8 +10,8 @@ uint64_t ceiling_hits(const ReplayTrace& trace) {
   uint64_t unique = 0;
   for (const ReplayRequest& request : trace.requests) {
     // A block that came before has all its prefix behind it.
-    for (uint32_t block = request.last_block;
-         block != ReplayTrace::kNoParent && !seen[block]; block = trace.parents[block]) {
+    for (uint32_t block = request.last_block; block != ReplayTrace::kNoParent && !seen[block];
+         block = trace.parents[block]) {
       seen[block] = true;
       ++unique;
     }

@@ -1,9 +1,9 @@
-// What a trace allows: the ceiling of an infinite cache, and the best that any cache of a size could
-// have done, knowing the future.
+// What a trace allows: the ceiling of an infinite cache, and the best that any cache of a size
+// could have done, knowing the future.
 //
 // The bound is Belady's (1966) with bypass: what is used latest goes first, or is not taken at all;
-// of one request's blocks the deepest first, which keeps what is resident prefix-closed. Blocks that
-// are next used by one request form a stretch of its path, so the resident set is kept as one
+// of one request's blocks the deepest first, which keeps what is resident prefix-closed. Blocks
+// that are next used by one request form a stretch of its path, so the resident set is kept as one
 // stretch a request, and the bound takes time in proportion to stretches, not blocks.
 #pragma once
 

@@ -1,5 +1,5 @@
-// The same replay through a real daemon and client: sockets, rings, commits and evictions, RAM of so
-// many blocks, no SSD, as fast as it goes. A session a request, as engines open them.
+// The same replay through a real daemon and client: sockets, rings, commits and evictions, RAM of
+// so many blocks, no SSD, as fast as it goes. A session a request, as engines open them.
 #pragma once
 
 #include <cstdint>

@@ -78,8 +78,8 @@ class SimulatedTier {
   std::unique_ptr<cache::Presence> presence_;
   std::unique_ptr<cache::EvictionBoard> board_;
   NodeId root_;
-  std::vector<NodeId> nodes_;   // by block; invalid: not there
-  std::vector<uint32_t> path_;  // of the request that is served
+  std::vector<NodeId> nodes_;     // by block; invalid: not there
+  std::vector<uint32_t> path_;    // of the request that is served
   std::vector<uint32_t> blocks_;  // by node
   uint64_t count_ = 0;
   SimulationFigures figures_;

@@ -5,12 +5,7 @@
 #include <random>
 #include <utility>
 
-#include "bench/trace_source.h"
-
 namespace quire::bench {
-
-using model::Errc;
-using model::make_error;
 
 void ReplayTrace::path(const ReplayRequest& request, std::vector<uint32_t>& blocks) const {
   blocks.resize(request.block_count);
@@ -30,9 +25,9 @@ void ReplayTrace::cut(size_t count) {
     path(request, blocks);
     references += blocks.size();
     for (size_t i = 0; i < blocks.size(); ++i) {
-      uint32_t& name = renamed[blocks[i]];
-      if (name != kNoParent) continue;
-      name = static_cast<uint32_t>(kept.size());
+      uint32_t& kept_as = renamed[blocks[i]];
+      if (kept_as != kNoParent) continue;
+      kept_as = static_cast<uint32_t>(kept.size());
       kept.push_back(i == 0 ? kNoParent : renamed[blocks[i - 1]]);
     }
   }
@@ -62,9 +57,8 @@ bool ReplayTraceBuilder::add(int64_t time_us, const std::vector<uint32_t>& ids) 
   }
   trace_.references += ids.size();
   if (ids.empty()) return true;
-  trace_.requests.push_back({.time_us = time_us,
-                             .last_block = above,
-                             .block_count = static_cast<uint32_t>(ids.size())});
+  trace_.requests.push_back(
+      {.time_us = time_us, .last_block = above, .block_count = static_cast<uint32_t>(ids.size())});
   return true;
 }
 
@@ -77,73 +71,22 @@ ReplayTrace ReplayTraceBuilder::finish() {
 
 namespace {
 
-constexpr uint32_t kMooncakeBlockTokens = 512;
-
-std::string file_name(const std::string& path) { return path.substr(path.find_last_of('/') + 1); }
-
-model::Error broken_chain(const std::string& path) {
-  return make_error(Errc::kInvalidArgument, path + ": a hash id names two prefixes");
-}
-
-model::Result<ReplayTrace> read_requests(const ReplayTraceOptions& options) {
-  ReplayTraceBuilder builder(file_name(options.path), kMooncakeBlockTokens);
-  bool chained = true;
-  QUIRE_TRY(for_each_timed_request(options.path, [&](const TraceRequest& request) {
-    chained = chained && builder.add(request.time_us, request.ids);
-  }));
-  if (!chained) return broken_chain(options.path);
-  return builder.finish();
-}
-
-model::Result<ReplayTrace> read_sessions(const ReplayTraceOptions& options) {
-  ReplayTraceBuilder builder(file_name(options.path), kTraceBlockTokens);
-  std::mt19937_64 random(options.seed);
-  const double window_us = options.window_hours * 3.6e9;
-  bool chained = true;
-  QUIRE_TRY(for_each_session(options.path, 0, [&](const TraceSession& session) {
-    builder.begin_scope();
-    // 53 bits, the same on every machine; the library's distributions are its own.
-    const double start = static_cast<double>(random() >> 11) * 0x1p-53 * window_us;
-    for (const TraceStream& stream : session) {
-      for (const TraceRequest& request : stream) {
-        const int64_t time = static_cast<int64_t>(start) + request.time_us;
-        chained = chained && builder.add(time, request.ids);
-      }
-    }
-  }));
-  if (!chained) return broken_chain(options.path);
-  return builder.finish();
-}
-
-}  // namespace
-
-model::Result<ReplayTrace> read_replay_trace(const ReplayTraceOptions& options) {
-  const bool sessions = options.path.find(".tar") != std::string::npos;
-  ReplayTrace trace = QUIRE_TRY(sessions ? read_sessions(options) : read_requests(options));
-  trace.cut(options.requests);
-  return trace;
-}
-
-namespace {
-
 // One kind of session of mixed_trace().
 struct Habit {
-  uint32_t share;        // of ten
-  uint32_t most_turns;   // 1 .. so many
-  uint32_t first_blocks; // of the first prompt, half of it at least
-  uint32_t turn_blocks;  // added by a turn, at most
-  uint32_t pause_s;      // before the next, a mean
+  uint32_t share;         // of ten
+  uint32_t most_turns;    // 1 .. so many
+  uint32_t first_blocks;  // of the first prompt, half of it at least
+  uint32_t turn_blocks;   // added by a turn, at most
+  uint32_t pause_s;       // before the next, a mean
 };
 
 }  // namespace
 
 ReplayTrace mixed_trace(uint32_t sessions, uint64_t seed) {
-  constexpr Habit kHabits[] = {{.share = 5, .most_turns = 8, .first_blocks = 24, .turn_blocks = 6,
-                                .pause_s = 120},
-                               {.share = 2, .most_turns = 60, .first_blocks = 60, .turn_blocks = 4,
-                                .pause_s = 12},
-                               {.share = 3, .most_turns = 1, .first_blocks = 160, .turn_blocks = 1,
-                                .pause_s = 1}};
+  constexpr Habit kHabits[] = {
+      {.share = 5, .most_turns = 8, .first_blocks = 24, .turn_blocks = 6, .pause_s = 120},
+      {.share = 2, .most_turns = 60, .first_blocks = 60, .turn_blocks = 4, .pause_s = 12},
+      {.share = 3, .most_turns = 1, .first_blocks = 160, .turn_blocks = 1, .pause_s = 1}};
   constexpr uint32_t kSystemPrompts = 4;
   constexpr uint32_t kSystemBlocks = 8;
   std::mt19937_64 random(seed);

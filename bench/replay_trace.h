@@ -3,10 +3,10 @@
 // Every block id always has the same predecessor, so an id names its whole prefix and a request is
 // the id of its last block. Blocks are numbered in the order in which they first come.
 //
-// Files: Mooncake's .jsonl (one request a line: timestamp in ms, hash_ids of 512 tokens), and Claude
-// Code's .tar (one session a file, hash_ids of 64 tokens that are the session's own, times from its
-// start; sub-agents nest), both also as .zst. Sessions have no absolute start: it is drawn from a
-// window. Exact copies of a session are left out.
+// Files: Mooncake's .jsonl (one request a line: timestamp in ms, hash_ids of 512 tokens), and
+// Claude Code's .tar (one session a file, hash_ids of 64 tokens that are the session's own, times
+// from its start; sub-agents nest), both also as .zst. Sessions have no absolute start: it is drawn
+// from a window. Exact copies of a session are left out.
 #pragma once
 
 #include <cstdint>

@@ -43,6 +43,7 @@ size_t fingerprint(const TraceSession& session) {
   for (const TraceStream& stream : session) {
     for (const TraceRequest& request : stream) {
       mix(request.prompt_tokens);
+      mix(static_cast<uint64_t>(request.time_us));
       for (const uint32_t id : request.ids) mix(id);
     }
     mix(stream.size());
@@ -128,8 +129,8 @@ model::Result<TraceRequest> to_request(const json::value& document) {
 
 }  // namespace
 
-model::Result<void> for_each_timed_request(
-    const std::string& path, const std::function<void(const TraceRequest&)>& visit) {
+model::Result<void> for_each_timed_request(const std::string& path,
+                                           const std::function<void(const TraceRequest&)>& visit) {
   uint64_t count = 0;
   DocumentReader reader([&](const json::value& document) -> model::Result<bool> {
     visit(QUIRE_TRY(to_request(document)));

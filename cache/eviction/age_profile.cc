@@ -12,7 +12,9 @@ constexpr float kCommonPriorEvents = 20;  // of a use as likely in each half oct
 // Where nothing is known, the chance falls with the age: least recently used goes first.
 constexpr float kPriorChance = 0.15F;
 constexpr float kKept = 0.9F;
-constexpr uint64_t kEventsPerClass = 64;  // a class is recomputed after so many
+constexpr float kLeastFresh = 16;
+constexpr float kFreshPart = 16;  // one in so many events of a class
+constexpr uint32_t kClassesPerCommon = 16;
 
 }  // namespace
 
@@ -64,6 +66,7 @@ void AgeProfile::score_density(const Bins& chances, Bins& scores) {
 }
 
 void AgeProfile::recompute_class(Class& one) {
+  one.fresh = 0;
   const Bins found = chances(one, common_, kPriorEvents);
   kind_ == Score::kGittins ? score_gittins(found, one.scores) : score_density(found, one.scores);
 }
@@ -88,6 +91,7 @@ void AgeProfile::recompute() {
 
 void AgeProfile::fade() {
   for (Class& one : classes_) {
+    one.weight *= kKept;
     for (uint32_t bin = 0; bin < kBins; ++bin) {
       one.hits[bin] *= kKept;
       one.ends[bin] *= kKept;
@@ -98,13 +102,13 @@ void AgeProfile::fade() {
 void AgeProfile::add(uint32_t of_class, uint64_t age_us, float weight, bool is_hit) {
   Class& one = classes_[of_class];
   (is_hit ? one.hits : one.ends)[bin(age_us)] += weight;
-  ++events_;
-  if (events_ % kEventsPerClass == 0) {
-    if (next_ == 0) recompute_common();
-    recompute_class(classes_[next_]);
-    next_ = (next_ + 1) % static_cast<uint32_t>(classes_.size());
+  one.weight += weight;
+  one.fresh += weight;
+  if (one.fresh >= kLeastFresh && one.fresh * kFreshPart >= one.weight) {
+    if (recomputed_++ % kClassesPerCommon == 0) recompute_common();
+    recompute_class(one);
   }
-  if (events_ >= interval_) {
+  if (++events_ >= interval_) {
     fade();
     events_ = 0;
   }

@@ -5,7 +5,8 @@
 // hits over those still watched give the chance of a use in each bin (Kaplan and Meier, 1958),
 // whatever cut the watching short. Classes that have few events lean on what all have in common.
 //
-// Two scores, each per class and bin, recomputed a class at a time so that no call takes long:
+// Two scores, each per class and bin, recomputed a class at a time, when it has grown by a
+// sixteenth:
 //   gittins  the best of (chance of a use until w) / (time held until then) over all w: what room
 //            for the entry yields if it is given back at the best time (Gittins, 1979)
 //   density  uses to come per time still to be held, as things went so far (Beckmann et al., 2018)
@@ -36,7 +37,7 @@ class AgeProfile {
   float score(uint32_t of_class, uint64_t age_us) const {
     return classes_[of_class].scores[bin(age_us)];
   }
-  // Of all classes now; add() does one of them now and then.
+  // Of all classes now; add() does the class that has grown.
   void recompute();
   uint64_t held_bytes() const { return classes_.capacity() * sizeof(Class); }
 
@@ -50,6 +51,8 @@ class AgeProfile {
     Bins hits{};
     Bins ends{};
     Bins scores{};
+    float weight = 0;  // of all its events
+    float fresh = 0;   // of those since it was recomputed
   };
   static Bins chances(const Class& events, const Bins& prior, float prior_weight);
   static void score_gittins(const Bins& chances, Bins& scores);
@@ -63,8 +66,8 @@ class AgeProfile {
   std::vector<Class> classes_;
   Bins common_{};  // chances of all classes together
   uint64_t interval_ = 1 << 14;
-  uint64_t events_ = 0;  // since the last fading
-  uint32_t next_ = 0;    // class to be recomputed
+  uint64_t events_ = 0;      // since the last fading
+  uint32_t recomputed_ = 0;  // classes since what all have in common was
 };
 
 inline uint32_t AgeProfile::bin(uint64_t age_us) {

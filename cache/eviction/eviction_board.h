@@ -62,7 +62,8 @@ class EvictionBoard final : public CandidateListener {
   // The next node to leave; only looks. None: nothing may.
   model::NodeId choose(model::TierId tier, model::DomainId domain);
   // Whether an object of this key, below `parent`, is worth who would go for it on a full tier.
-  // Only asks; true where nothing may go or no switch of policies has ended.
+  // Its policy remembers whom it refused. True where nothing may go, and while policies are
+  // switched.
   bool admits(model::NodeId parent, const model::Hash256& key, model::TierId tier);
   // It was chosen and stays for now: offered again when it may leave after it could not.
   void withdraw(model::NodeId node, model::TierId tier);

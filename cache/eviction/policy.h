@@ -64,7 +64,7 @@ class EvictionPolicy {
   // Who should go next; nullopt: nobody may. The same one until something changes.
   virtual std::optional<EntryId> choose() = 0;
   // Whether the newcomer is worth what would go for it. Asked where a tier can do without: a policy
-  // that only orders takes everything.
+  // that only orders takes everything; one that learns remembers whom it refused.
   virtual bool admits(const Newcomer&) { return true; }
   // Not on the tier any more, or another policy's from now on. The table still has its facts.
   virtual void gone(EntryId entry) = 0;

@@ -55,6 +55,8 @@ ROOM_FOLDERS = {"tiering/io": {"tiering", "model"}, "tiering/database": {"tierin
 # into a cache as tests do.
 BENCHED_TESTS = ("tests/attacks/", "tests/support/inspector.h", "tests/support/meddler.h",
                  "tests/support/object_maker.h", "tests/support/ssd_status.h")
+# What a bench computes rather than measures is tested as a library is.
+TESTED_BENCHES = "tests/bench/"
 # The decoder's numerics know nothing of Quire; only its engine includes them.
 REFERENCE_USERS = ("model/reference/", "client/engines/reference/", "tests/", "bench/")
 
@@ -130,6 +132,7 @@ def check_includes(name, lines, faults):
         if quote == '"':
             folder = target.split("/")[0]
             benched = top == "bench" and target.startswith(BENCHED_TESTS)
+            benched = benched or (name.startswith(TESTED_BENCHES) and folder == "bench")
             if folder in FOLDERS and not includes_by_law(name, target) and not benched:
                 faults.append(
                     f"{name}:{number}: {room_of(name)}/ must not include {room_of(target)}/ ({target})")
