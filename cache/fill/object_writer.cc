@@ -285,11 +285,15 @@ model::Result<void> ObjectWriter::abort(CacheSession& session, FillId id) {
   return {};
 }
 
-void ObjectWriter::drop_waiting(FillId id) {
+Linked ObjectWriter::end_waiting(FillId id) {
   Fill& fill = fills_->at(id);
   QUIRE_CHECK(fill.state == FillState::kSealed);
+  fills_->stop_waiting(fill);
+  const Linked done = settle(fill);
+  if (done.outcome != FillOutcome::kWaiting) return done;
   ++counters_.aborted;
   end(fill);
+  return done;
 }
 
 bool ObjectWriter::end_holder(CacheSession& session, HolderTag holder, bool last_one,

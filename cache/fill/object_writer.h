@@ -111,8 +111,10 @@ class ObjectWriter {
 
   // kNotFound. What waits for it is dropped with kNoParent by settle_waiting().
   model::Result<void> abort(CacheSession& session, model::FillId fill);
-  // Ends a fill that copied() left waiting, as abort does.
-  void drop_waiting(model::FillId fill);
+  // The wait of a fill that copied() left waiting is over. Another session may have brought the
+  // parent while this session's own fill of it is open: then the object is linked, else dropped as
+  // abort does (kWaiting, kNoParent).
+  Linked end_waiting(model::FillId fill);
   // Law 5: a holder ended. Every fill in which it claimed a page that is not copied vanishes; what
   // it copied of others may be written again by who claims it. `last_one`: the session's last
   // holder ended, and every fill vanishes; those that waited are appended to `linked`. In steps:

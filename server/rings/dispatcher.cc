@@ -178,8 +178,8 @@ size_t Dispatcher::expire_pending() {
     if (!id.valid()) break;
     const Wait wait = requests_.table().waits(id);
     const PendingRequest request = requests_.end(id);
+    if (wait.what == WaitsFor::kParent && fills_.end_waiting(request, wait.fill)) continue;
     ++counters_.deadline_exceeded;
-    if (wait.what == WaitsFor::kParent) cache_->writer().drop_waiting(wait.fill);
     if (wait.what == WaitsFor::kMemory) {
       cache_->writer().leave(wait.fill, request.attachment->holder_tag());
     }

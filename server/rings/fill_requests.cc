@@ -189,6 +189,14 @@ void FillRequests::update_progress(Session& session) {
   progress.committed_tokens.store(tokens, std::memory_order_release);
 }
 
+bool FillRequests::end_waiting(const PendingRequest& commit, model::FillId fill) {
+  const Linked linked = parts_.cache->writer().end_waiting(fill);
+  const bool good =
+      linked.outcome == FillOutcome::kVisible || linked.outcome == FillOutcome::kDuplicate;
+  if (good) deliver(linked, commit);
+  return good;
+}
+
 bool FillRequests::step_end(Attachment& attachment, bool last_one, uint32_t& budget) {
   linked_.clear();
   const bool ended =

@@ -120,10 +120,25 @@ TEST_F(ObjectWriterTest, WaitEndsAtItsDeadlineWithoutItsParent) {
   const model::FillId first = begin(1);
   const model::FillId second = begin(2);
   EXPECT_EQ(commit(second).outcome, FillOutcome::kWaiting);
-  writer().drop_waiting(second);
+  EXPECT_EQ(writer().end_waiting(second).outcome, FillOutcome::kWaiting);
   EXPECT_EQ(rig_.cache().fill_count(), 1u);
+  EXPECT_EQ(rig_.inspect().counters().spans, 0u);
   EXPECT_EQ(commit(first).outcome, FillOutcome::kVisible);
   EXPECT_FALSE(writer().has_settling());
+}
+
+// Its own session's fill of the parent is open still, and another session committed it.
+TEST_F(ObjectWriterTest, WaitThatEndsWithAParentOfAnotherSessionLinksTheObject) {
+  const model::FillId first = begin(1);
+  const model::FillId second = begin(2);
+  EXPECT_EQ(commit(second).outcome, FillOutcome::kWaiting);
+  rig_.add_span(rig_.root().node, 2);  // the key after two units, as in the chain
+  EXPECT_EQ(writer().end_waiting(second).outcome, FillOutcome::kVisible);
+  EXPECT_EQ(rig_.inspect().counters().spans, 2u);
+  EXPECT_EQ(commit(first).outcome, FillOutcome::kDuplicate);
+  EXPECT_FALSE(writer().has_settling());
+  EXPECT_EQ(rig_.cache().fill_count(), 0u);
+  rig_.cache().check_invariants();
 }
 
 // A full pool, and sessions whose tips are to get copies on a lower tier soon: what they begin

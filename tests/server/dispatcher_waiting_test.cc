@@ -194,5 +194,29 @@ TEST_F(DispatcherWaiting, ObjectThatAnotherSessionBroughtMeanwhileIsADuplicate) 
   EXPECT_EQ(rig_.cache().fill_count(), 0u);
 }
 
+// Its own session's fill of the parent is open still when the deadline comes.
+TEST_F(DispatcherWaiting, CommitWhoseParentAnotherSessionBroughtIsGoodAtItsDeadline) {
+  DispatcherRig rig;
+  Session& session = rig.open();
+  RigClient& waits = rig.attach(session, 7);
+  RigClient& brings = rig.attach(rig.open(), 7);
+  waits.begin(1);
+  ASSERT_NE(rig.answer(waits).result.begin_fill.fill, 0u);
+  waits.begin(2);
+  const uint64_t child = rig.answer(waits).result.begin_fill.fill;
+  waits.commit(child);
+  rig.turns();
+  while (rig.dispatcher().waiting_commits() == 0) rig.turns();
+  rig.write(brings, 1);
+  EXPECT_TRUE(waits.completed().empty());
+  rig.clock().advance(std::chrono::milliseconds(1000));
+  const model::Completion done = rig.answer(waits);
+  EXPECT_EQ(code_of(done), Errc::kOk);
+  EXPECT_EQ(done.result.commit.visible, 1);
+  EXPECT_EQ(rig.dispatcher().counters().deadline_exceeded.value(), 0u);
+  rig.end(waits);
+  rig.end(brings);
+}
+
 }  // namespace
 }  // namespace quire::server::dispatcher_waiting_test
