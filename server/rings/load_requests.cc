@@ -200,7 +200,8 @@ void LoadRequests::finish_delivery(PendingId id) {
   if (code == Errc::kOk && !delivered.whole) code = Errc::kCorrupt;
   // Whatever stopped the load, all of it may have come. A head that is delivered has one of three
   // reasons (LoadResult).
-  const bool head = delivered.result.descriptor_count > 0;
+  // A load may ask for no group that blocks have pages of.
+  const bool head = delivered.result.block_count > 0;
   const bool named = code == Errc::kIoError || code == Errc::kCorrupt;
   code = delivered.whole ? Errc::kOk : head && !named ? Errc::kDeadlineExceeded : code;
   HitCheck check{.attachment = parts_.requests->table().request(id).attachment,
