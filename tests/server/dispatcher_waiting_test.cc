@@ -213,7 +213,7 @@ TEST_F(DispatcherWaiting, CommitWhoseParentAnotherSessionBroughtIsGoodAtItsDeadl
   const model::Completion done = rig.answer(waits);
   EXPECT_EQ(code_of(done), Errc::kOk);
   EXPECT_EQ(done.result.commit.visible, 1);
-  EXPECT_EQ(rig.dispatcher().counters().deadline_exceeded.value(), 0u);
+  EXPECT_EQ(rig.dispatcher().counters().deadline_exceeded, 0u);
   rig.end(waits);
   rig.end(brings);
 }

@@ -44,7 +44,7 @@ SimDiskFaults sim_faults(SimRandom& random) {
 
 }  // namespace
 
-SimConfig::SimConfig(SimRandom& random) {
+SimConfig::SimConfig(SimRandom& random, SimRandom& late) {
   has_tier = !random.one_in(3);
   verify_hits = random.one_in(4);
   write_through = random.one_in(2);
@@ -53,6 +53,13 @@ SimConfig::SimConfig(SimRandom& random) {
   ram_policy = kPolicies[random.below(kPolicies.size())];
   ssd_policy = kPolicies[random.below(kPolicies.size())];
   faults = sim_faults(random);
+  in_memory = has_tier && late.one_in(3);
+  memory_fails = in_memory && late.one_in(2);
+  memory = {.seed = late.number(),
+            .most_steps = 1 + late.below(30),
+            .max_jobs = 1 + late.below(4),
+            .job_objects = 1 + late.below(4),
+            .capacity_bytes = ssd_bytes / 2};
 }
 
 void SimProcess::tell(model::FrameType type, std::string_view payload) {
@@ -82,15 +89,16 @@ SimCore::SimCore(const SimParts& parts)
       pool_.get()));
   if (config.has_tier) open_tier();
   open_roots();
-  turn_ = must(server::CoreTurn::create(
-      {.cache = cache_.get(),
-       .copies = &copies_,
-       .tiers = tiers_.get(),
-       .clock = parts.clock,
-       .dispatcher = {.verify_hits = config.verify_hits, .default_deadline_ms = kSimDeadlineMs},
-       .registry = {.shares = &shares_, .closer = &closer_},
-       .counters = &counters_,
-       .unwatch = [](Attachment&) {}}));
+  turn_ = must(server::CoreTurn::create({.cache = cache_.get(),
+                                         .copies = &copies_,
+                                         .tiers = tiers_.get(),
+                                         .clock = parts.clock,
+                                         .dispatcher = {.verify_hits = config.verify_hits,
+                                                        .default_deadline_ms = kSimDeadlineMs,
+                                                        .turn_sink = parts.turn_sink},
+                                         .registry = {.shares = &shares_, .closer = &closer_},
+                                         .counters = &counters_,
+                                         .unwatch = [](Attachment&) {}}));
 }
 
 // What crashed is not drained: what was in flight is forgotten with its engines.
@@ -103,6 +111,23 @@ SimCore::~SimCore() {
 void SimCore::open_tier() {
   const SimConfig& config = *parts_.config;
   QUIRE_CHECK(cache_->attach_tier(model::TierId::kSsd, config.ssd_policy).ok());
+  tiers_ = std::make_unique<tiering::TierSet>(cache_.get(), parts_.clock);
+  std::unique_ptr<tiering::Tier> tier;
+  if (config.in_memory) {
+    auto made = std::make_unique<MemoryTier>(cache_.get(), config.memory);
+    memory_tier_ = made.get();
+    tier = std::move(made);
+  } else {
+    tier = make_ssd_tier();
+  }
+  tiers_->add(std::move(tier), {.policy = config.write_through ? tiering::WritePolicy::kThrough
+                                                               : tiering::WritePolicy::kBack,
+                                .delay_ms = 5,
+                                .ram_bytes = config.segments * kSegmentBytes});
+}
+
+std::unique_ptr<tiering::Tier> SimCore::make_ssd_tier() {
+  const SimConfig& config = *parts_.config;
   tiering::SsdTierOptions options;
   options.directory = {.path = parts_.ssd_path,
                        .region_bytes = kRegionBytes,
@@ -121,11 +146,7 @@ void SimCore::open_tier() {
       {.cache = cache_.get(), .engine = parts_.disk, .checks = &checks_, .clock = parts_.clock},
       options));
   tier_ = opened.get();
-  tiers_ = std::make_unique<tiering::TierSet>(cache_.get(), parts_.clock);
-  tiers_->add(std::move(opened), {.policy = config.write_through ? tiering::WritePolicy::kThrough
-                                                                 : tiering::WritePolicy::kBack,
-                                  .delay_ms = 5,
-                                  .ram_bytes = config.segments * kSegmentBytes});
+  return opened;
 }
 
 void SimCore::open_roots() {
@@ -244,6 +265,11 @@ bool SimCore::is_present(const SimKey& key) {
 bool SimCore::is_durable(const SimKey& key) {
   const auto node = inspector().find(root(key.root), key.kind, key.hash);
   return node && inspector().object(*node).on_ssd;
+}
+
+bool SimCore::is_in_ram(const SimKey& key) {
+  const auto node = inspector().find(root(key.root), key.kind, key.hash);
+  return node && inspector().in_ram(*node);
 }
 
 void SimCore::check_invariants() {

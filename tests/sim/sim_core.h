@@ -1,6 +1,6 @@
 // One life of a daemon, as Daemon and Core wire it, but for threads, sockets and sleep: cache,
-// rings, sessions and the SSD tier over a simulated disk, on a manual clock. turn() is the turn of
-// the real core (server/core_turn.h).
+// rings, sessions and a tier below RAM, on a manual clock: the SSD tier over a simulated disk, or a
+// tier in memory that ends with the life. turn() is the turn of the real core (server/core_turn.h).
 //
 // Destroyed it is a crash: nothing is drained. stop() before makes it a clean end. The directory
 // and the disk live on, for the next life.
@@ -23,6 +23,7 @@
 #include "tests/sim/sim_world.h"
 #include "tests/support/inspector.h"
 #include "tests/support/manual_clock.h"
+#include "tests/support/memory_tier.h"
 #include "tiering/ssd/ssd_tier.h"
 #include "tiering/tier_set.h"
 
@@ -37,9 +38,13 @@ inline constexpr uint32_t kSimDeadlineMs = 2000;  // of requests that name none
 
 // Drawn once a run: each life is configured alike.
 struct SimConfig {
-  explicit SimConfig(SimRandom& random);
+  // `late`: of what runs came to draw after seeds had been written down.
+  SimConfig(SimRandom& random, SimRandom& late);
 
   bool has_tier = false;
+  bool in_memory = false;     // the tier is a MemoryTier
+  bool memory_fails = false;  // and it fails, forgets and damages what it keeps
+  MemoryTierOptions memory;
   bool verify_hits = false;
   bool write_through = false;
   uint32_t segments = 0;
@@ -47,6 +52,10 @@ struct SimConfig {
   std::string ram_policy;
   std::string ssd_policy;
   SimDiskFaults faults;
+  // Objects may be lost that nobody gave up: the disk fails or lies.
+  bool may_lose() const { return has_tier && (in_memory ? memory_fails : faults.any()); }
+  // What is on the tier is there in the next life.
+  bool is_durable() const { return has_tier && !in_memory; }
 };
 
 // A process of a client, at no other end of anything: what it is told waits for it in a list.
@@ -72,6 +81,7 @@ struct SimParts {
   const SimWorld* world = nullptr;
   const SimConfig* config = nullptr;
   rocksdb::Env* manifest_env = nullptr;
+  server::TurnSink* turn_sink = nullptr;
   std::string ssd_path;
 };
 
@@ -100,12 +110,14 @@ class SimCore {
   cache::Cache& cache() { return *cache_; }
   allocator::Pool& pool() { return *pool_; }
   tiering::TierSet* tiers() { return tiers_.get(); }  // null: RAM only
-  tiering::SsdTier* tier() { return tier_; }          // of tiers()
+  tiering::SsdTier* tier() { return tier_; }          // of tiers(); null: none, or in memory
+  MemoryTier* memory_tier() { return memory_tier_; }  // null: none, or an SSD
   server::CoreTurn& core() { return *turn_; }
   const allocator::SegmentSupply& supply() const { return *supply_; }
   Inspector inspector() { return Inspector(*cache_); }
   model::RootId root(uint32_t root) const { return roots_[root].root; }
   model::DomainId domain(uint32_t domain) const { return domains_[domain]; }
+  const SimConfig& config() const { return *parts_.config; }
   uint64_t turn_count() const { return turns_; }
   size_t process_count() const { return process_count_; }
   size_t dying_count() const { return dying_.size(); }
@@ -113,10 +125,12 @@ class SimCore {
   // In whichever tier.
   bool is_present(const SimKey& key);
   bool is_durable(const SimKey& key);
+  bool is_in_ram(const SimKey& key);
   void check_invariants();
 
  private:
   void open_tier();
+  std::unique_ptr<tiering::Tier> make_ssd_tier();
   void open_roots();
   void let_dying_go();
   server::Attachment* watched(model::Result<server::Attachment*> attached);
@@ -134,6 +148,7 @@ class SimCore {
   std::unique_ptr<cache::Cache> cache_;
   std::unique_ptr<tiering::TierSet> tiers_;
   tiering::SsdTier* tier_ = nullptr;
+  MemoryTier* memory_tier_ = nullptr;
   std::vector<model::DomainId> domains_;
   std::vector<cache::CacheSession> roots_;  // one a root, so that none is given up
   std::unique_ptr<server::CoreTurn> turn_;

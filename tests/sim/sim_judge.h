@@ -52,7 +52,7 @@ class SimJudge {
   const std::string& failure() const { return failure_; }
   void fail(const std::string& what);
   // The disk never lied, so nothing may be lost.
-  bool is_strict() const { return !config_->has_tier || !config_->faults.any(); }
+  bool is_strict() const { return !config_->may_lose(); }
   SimCoverage& coverage() { return coverage_; }
 
   void begin_life(SimCore& core);
@@ -69,7 +69,8 @@ class SimJudge {
 
   // A fill was granted; its bytes will have this version.
   void granted(const Place& place, uint32_t version);
-  // A commit of it was answered: it was in the index then.
+  // A commit of it was answered in this turn: it is in the index, and its bytes are somebody's who
+  // may write here (law 13).
   void became_visible(const Place& place, bool duplicate);
   void pin(const SimKey& key);
   void unpin(const SimKey& key);
@@ -91,12 +92,13 @@ class SimJudge {
   void judge_held(model::DomainId domain, const model::PageDescriptor& page,
                   const SimPageHead& head);
 
+  // Law 13: what is told to be here was written below this root.
+  void judge_known(uint32_t root, const SimChain& chain, uint32_t tokens);
+  // Present after this turn, now, and all the time in between; false where that is not known.
+  bool was_there_since(const SimKey& key, uint64_t turn);
+
   // Looks which objects went.
   void observe();
-  // Nobody is left: so nothing is pinned, and no fill, lease or slot is lost (law 5).
-  void judge_end();
-  // Law 10.
-  void judge_bounds();
 
  private:
   struct Object {
@@ -113,7 +115,6 @@ class SimJudge {
   Object& object_of(const Place& place);
   std::optional<std::span<std::byte>> bytes_of(model::DomainId domain,
                                                const model::PageDescriptor& page);
-  bool was_there_since(const SimKey& key, uint64_t turn);
   void expect_present(const SimKey& key, const std::string& why);
   void vanish(const SimKey& key, Object& object);
   bool is_path_durable(const SimKey& key);

@@ -70,12 +70,25 @@ bool SimRing::has_completion() const {
   return reply().completion_tail.value.load(std::memory_order_acquire) != head_;
 }
 
-std::optional<Completion> SimRing::take() {
-  if (!has_completion()) return std::nullopt;
+const Completion& SimRing::completion_at(uint32_t number) const {
   const uint64_t offset =
       model::reply_geometry(shape_.ring_entries, shape_.max_load_pages).completions_offset;
   const auto* slots = reinterpret_cast<const Completion*>(reply_.data() + offset);
-  const Completion completion = slots[head_++ % shape_.ring_entries];
+  return slots[number % shape_.ring_entries];
+}
+
+const Completion* SimRing::look_ahead() {
+  if (reply().completion_tail.value.load(std::memory_order_acquire) == seen_) return nullptr;
+  return &completion_at(seen_++);
+}
+
+uint32_t SimRing::first_untaken() const {
+  return reply().submission_head.value.load(std::memory_order_acquire);
+}
+
+std::optional<Completion> SimRing::take() {
+  if (!has_completion()) return std::nullopt;
+  const Completion completion = completion_at(head_++);
   control().completion_head.value.store(head_, std::memory_order_release);
   return completion;
 }

@@ -26,6 +26,13 @@ class SimRing {
   void ring();
   std::optional<model::Completion> take();
   bool has_completion() const;
+  // An answer that was not looked at yet, whether it was taken or not: in order, each once. Null:
+  // none. Precondition: take() takes no more than what was looked at.
+  const model::Completion* look_ahead();
+  // Numbers of submissions, as the ring counts them: the next one to be sent, and the first that
+  // the daemon did not take.
+  uint32_t next_number() const { return tail_; }
+  uint32_t first_untaken() const;
   // An index that no client library writes.
   void scribble();
 
@@ -39,6 +46,7 @@ class SimRing {
  private:
   model::ControlHeader& control() const;
   const model::ReplyHeader& reply() const;
+  const model::Completion& completion_at(uint32_t number) const;
 
   server::Attachment* attachment_;  // in place of the doorbell
   server::AttachmentShape shape_;
@@ -47,6 +55,7 @@ class SimRing {
   model::Mapping reply_;
   uint32_t tail_ = 0;  // of submissions
   uint32_t head_ = 0;  // of completions
+  uint32_t seen_ = 0;  // of completions: those before were looked at
 };
 
 }  // namespace quire::tests

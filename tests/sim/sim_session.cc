@@ -1,4 +1,5 @@
-// What a session asks for; how it takes the answers is sim_session_answers.cc.
+// What a session asks for; how it takes the answers is sim_session_answers.cc, what is judged in
+// the turn that brings them sim_session_watch.cc.
 #include "tests/sim/sim_session.h"
 
 #include <algorithm>
@@ -15,9 +16,6 @@ using model::Verb;
 
 namespace {
 
-// A request that is late may wait for its turn: one of a verb that does not end for so many turns
-// more is forgotten.
-constexpr uint64_t kTurnsOfPatience = 128;
 constexpr size_t kMaxLeases = 4;
 constexpr size_t kMaxFills = 3;
 
@@ -31,8 +29,14 @@ server::AttachmentShape SimSession::shape(const model::Layout& layout) {
 }
 
 SimSession::SimSession(SimStage* stage, server::Attachment& attachment, Identity identity)
-    : stage_(stage), attachment_(&attachment), ring_(attachment), identity_(std::move(identity)) {
+    : stage_(stage),
+      attachment_(&attachment),
+      ring_(attachment),
+      identity_(std::move(identity)),
+      patience_(stage),
+      count_(stage->turns, attachment.session().id.value, layout().block_tokens) {
   ring_.set_hashes(identity_.chain);
+  if (identity_.is_joint) count_.forget();
 }
 
 void SimSession::act() {
@@ -70,12 +74,9 @@ void SimSession::send(Verb verb, Submission submission, uint64_t thing, uint32_t
   submission.user_data = next_user_data_++;
   submission.verb = static_cast<uint16_t>(verb);
   if (random().one_in(4)) submission.deadline_ms = 1 + random().below(random().one_in(2) ? 3 : 40);
-  const uint32_t ms = submission.deadline_ms == 0 ? kSimDeadlineMs : submission.deadline_ms;
-  requests_.push_back({.submission = submission,
-                       .turn = stage_->core->turn_count(),
-                       .deadline_ns = stage_->clock->now_ns() + ms * model::kNsPerMs,
-                       .area = area,
-                       .thing = thing});
+  requests_.push_back(
+      {.submission = submission, .turn = stage_->core->turn_count(), .area = area, .thing = thing});
+  patience_.sent(submission, ring_.next_number());
   ring_.submit(submission);
   ring_.ring();
 }
@@ -89,6 +90,7 @@ void SimSession::flood() {
 
 void SimSession::scribble() {
   if (has_let_go_ || is_closed()) return;
+  count_.forget();  // what completes before the daemon sees it is counted, and not told
   ring_.scribble();
   ring_.ring();
   let_go();
@@ -128,6 +130,12 @@ SimSession::Lease* SimSession::find_lease(uint64_t id) {
   const auto found = std::find_if(leases_.begin(), leases_.end(),
                                   [id](const Lease& lease) { return lease.id == id; });
   return found == leases_.end() ? nullptr : &*found;
+}
+
+SimSession::Fill* SimSession::find_fill(uint64_t id) {
+  const auto found =
+      std::find_if(fills_.begin(), fills_.end(), [id](const Fill& fill) { return fill.id == id; });
+  return found == fills_.end() ? nullptr : &*found;
 }
 
 std::optional<uint32_t> SimSession::take_area(uint32_t& busy, uint32_t count) {
@@ -299,24 +307,8 @@ void SimSession::look_at_pages() {
   }
 }
 
-void SimSession::judge_patience() {
-  // The daemon takes nothing from a ring whose answers are not taken.
-  if (has_let_go_ || is_closed() || ring_.has_completion()) {
-    for (Request& request : requests_) request.late_since = 0;
-    return;
-  }
-  const uint64_t turn = stage_->core->turn_count();
-  const int64_t now_ns = stage_->clock->now_ns();
-  for (Request& request : requests_) {
-    if (now_ns <= request.deadline_ns) continue;
-    if (request.late_since == 0) request.late_since = turn;
-    if (turn - request.late_since < kTurnsOfPatience) continue;
-    return judge().fail("a request of verb " + std::to_string(request.submission.verb) +
-                        " sent in turn " + std::to_string(request.turn) + " is never answered");
-  }
-}
-
 void SimSession::let_go() {
+  count_.end();
   for (Lease& lease : leases_) {
     for (const SimKey& key : lease.pinned) judge().unpin(key);
   }

@@ -2,8 +2,10 @@
 // and hands every answer to the judge. It obeys the protocol, but it may be slow, ask for nonsense
 // that is legal, or scribble over its ring.
 //
-// Each request is answered once, or the session ended (judge_answers()); none waits for ever
-// (judge_patience()). Lifetime: within one life of the daemon; the ring's memory is its own.
+// Its answers are looked at twice: in the turn that brought them (watch()), for what has to be
+// right at that time, and when the client takes them (take()), which may be much later. Each
+// request is answered once, and in time (SimPatience), or the session ended. Lifetime: within one
+// life of the daemon; the ring's memory is its own.
 #pragma once
 
 #include <array>
@@ -13,20 +15,13 @@
 #include <vector>
 
 #include "tests/sim/sim_judge.h"
+#include "tests/sim/sim_patience.h"
 #include "tests/sim/sim_ring.h"
+#include "tests/sim/sim_stage.h"
+#include "tests/sim/sim_turns.h"
 #include "tests/sim/sim_world.h"
 
 namespace quire::tests {
-
-// What the sessions of a run share.
-struct SimStage {
-  SimRandom* random = nullptr;
-  ManualClock* clock = nullptr;
-  SimJudge* judge = nullptr;
-  const SimWorld* world = nullptr;
-  SimCore* core = nullptr;    // of the present life
-  uint32_t next_version = 1;  // of fills
-};
 
 class SimSession {
  public:
@@ -50,16 +45,21 @@ class SimSession {
   void scribble();
   // Judges up to `count` answers. True when there were some.
   bool take(uint32_t count);
-  // Fails when something waits longer than any deadline allows.
-  void judge_patience();
+  // After a turn of the core: judges what it answered, and what it still owes.
+  void watch();
+  // Every some turns. A fill waits, and its domain could evict all the while: for what?
+  void judge_starving(bool can_evict);
   // It ends, whether the daemon knows it yet or not: nothing stays for its sake, and it asks
   // nothing more.
   void let_go();
+  // What it is told from now on it does not see: its turns cannot be compared.
+  void count_no_more() { count_.forget(); }
   // Nothing more comes, or is to come.
   bool is_closed() const { return ring_.is_closed(); }
   // Another process attached itself to the session: whose tip it is cannot be told any more.
   void join() {
     drop_tip();
+    count_.forget();
     identity_.is_joint = true;
   }
   const Identity& identity() const { return identity_; }
@@ -69,11 +69,11 @@ class SimSession {
  private:
   struct Request {
     model::Submission submission;
-    uint64_t turn = 0;        // when it was sent
-    uint64_t late_since = 0;  // turn from which on it is late; 0: it is not
-    int64_t deadline_ns = 0;
+    uint64_t turn = 0;   // when it was sent
     uint32_t area = 0;   // of a load or of positions: in the descriptor area; of a commit: staging
     uint64_t thing = 0;  // the lease or fill that it is about
+    bool answered = false;  // and not taken yet
+    uint32_t starving_looks = 0;
   };
   struct Page {
     model::PageDescriptor descriptor;
@@ -111,6 +111,13 @@ class SimSession {
   void change_context();
 
   void send(model::Verb verb, model::Submission submission, uint64_t thing = 0, uint32_t area = 0);
+  void note_answer(const Request& request, const model::Completion& completion);
+  void note_begin(const Request& request, const model::Completion& completion);
+  void note_commit(const Request& request, const model::Completion& completion);
+  void note_load(const Request& request, const model::Completion& completion);
+  void judge_parent(const Request& request, const SimJudge::Place& place, uint64_t there_since);
+  void judge_head(const model::LoadArgs& args, const Lease& lease, uint32_t delivered_blocks);
+  uint32_t asked_blocks(const model::LoadArgs& args, const Lease& lease) const;
   void answer(const Request& request, const model::Completion& completion);
   void answer_match(const Request& request, const model::Completion& completion);
   void answer_load(const Request& request, const model::Completion& completion);
@@ -134,6 +141,7 @@ class SimSession {
   uint32_t units() const { return static_cast<uint32_t>(identity_.chain.size()); }
   uint32_t any_prompt();
   Lease* find_lease(uint64_t id);
+  Fill* find_fill(uint64_t id);
   template <typename Accept>
   Lease* any_lease(Accept&& accept);
   std::optional<uint32_t> take_area(uint32_t& busy, uint32_t count);
@@ -142,6 +150,9 @@ class SimSession {
   server::Attachment* attachment_;  // of a session that is not closed
   SimRing ring_;
   Identity identity_;
+  SimPatience patience_;
+  SimTurnCount count_;
+  std::vector<SimKey> linked_now_;  // commits that the present turn answered as visible
   bool has_let_go_ = false;
   uint64_t next_user_data_ = 1;
   std::vector<Request> requests_;

@@ -135,11 +135,7 @@ void SimSession::answer_load(const Request& request, const Completion& completio
   ++judge().coverage().loads;
   if (code == Errc::kOk) {
     const model::LoadArgs& args = request.submission.args.load;
-    const uint32_t per_block = layout().units_per_block();
-    const uint32_t exact_blocks = std::min(lease->exact_units, lease->span_units) / per_block;
-    const uint32_t asked = args.block_count != 0             ? args.block_count
-                           : args.first_block < exact_blocks ? exact_blocks - args.first_block
-                                                             : 0;
+    const uint32_t asked = asked_blocks(args, *lease);
     if (result.block_count != asked) {
       judge().fail("a whole load of " + std::to_string(asked) + " blocks from " +
                    std::to_string(args.first_block) + " on delivers " +
@@ -251,7 +247,6 @@ void SimSession::answer_begin(const Request& request, const Completion& completi
   if (result.duplicate != 0) {
     if (result.fill != 0) judge().fail("a duplicate is granted");
     if (result.incomplete != 0) return;
-    judge().became_visible(place, true);
     return set_tip(place, request.submission.user_data);
   }
   const uint32_t version = stage_->next_version++;
@@ -262,11 +257,10 @@ void SimSession::answer_begin(const Request& request, const Completion& completi
 void SimSession::answer_commit(const Request& request, const Completion& completion) {
   busy_staging_ &= ~(1u << request.area);
   const Errc code = code_of_answer(completion);
-  const auto fill = std::find_if(fills_.begin(), fills_.end(),
-                                 [&](const Fill& one) { return one.id == request.thing; });
-  if (fill == fills_.end()) return judge().fail("the simulator forgot a fill");
+  const Fill* fill = find_fill(request.thing);
+  if (fill == nullptr) return judge().fail("the simulator forgot a fill");
   const SimJudge::Place place = fill->place;
-  fills_.erase(fill);
+  fills_.erase(fills_.begin() + (fill - fills_.data()));
   if (code == Errc::kNoParent) ++judge().coverage().no_parent;
   // kNotFound, kClosed: it was aborted, or a process that shared it died.
   if (is_one_of(code, {Errc::kNoParent, Errc::kDeadlineExceeded, Errc::kClosed, Errc::kNotFound,
@@ -280,7 +274,6 @@ void SimSession::answer_commit(const Request& request, const Completion& complet
     return;
   }
   if (identity_.groups != 0) ++judge().coverage().joint;
-  judge().became_visible(place, result.duplicate != 0);
   set_tip(place, request.submission.user_data);
 }
 
@@ -299,6 +292,7 @@ void SimSession::answer_positions(const Request& request, const Completion& comp
     uint64_t tokens = 0;
     for (const uint32_t of : position.tier_tokens.of) tokens += of;
     if (tokens != position.tokens) return judge().fail("a position's tokens are in no tier");
+    judge().judge_known(identity_.root, identity_.chain, position.tokens);
   }
 }
 
@@ -310,7 +304,8 @@ void SimSession::answer_locate(const Request& request, const Completion& complet
   for (const uint32_t of : result.tokens.of) tokens += of;
   if (tokens != result.span_tokens) judge().fail("located tokens are in no tier");
   const uint32_t asked = request.submission.args.locate.unit_count * layout().unit_tokens;
-  if (result.span_tokens > asked) judge().fail("more located than asked for");
+  if (result.span_tokens > asked) return judge().fail("more located than asked for");
+  judge().judge_known(identity_.root, identity_.chain, result.span_tokens);
 }
 
 }  // namespace quire::tests

@@ -9,7 +9,7 @@ using model::GroupKind;
 
 namespace {
 
-constexpr size_t kLargestPage = 64 << 10;
+constexpr size_t kLargestPage = 128 << 10;
 constexpr size_t kShifts = 4096;  // bodies start at one of so many places in the noise
 constexpr size_t kEnd = 64;       // bytes looked at of each end
 
@@ -58,20 +58,21 @@ model::Layout layout(const std::string& name, uint32_t unit, uint32_t block,
 }
 
 // Some hundred objects fill the memory of a run. Sizes are no multiples of a slot on purpose.
-std::vector<model::Layout> sim_layouts() {
-  model::Layout hybrid =
-      layout("sim-hybrid", 4, 8,
-             {group("global", GroupKind::kAppend, 30'002), group("swa", GroupKind::kWindow, 9'000),
-              group("state", GroupKind::kState, 1'234)});
+std::vector<model::Layout> sim_layouts(uint64_t scale) {
+  model::Layout hybrid = layout("sim-hybrid", 4, 8,
+                                {group("global", GroupKind::kAppend, 30'002 * scale),
+                                 group("swa", GroupKind::kWindow, 9'000 * scale),
+                                 group("state", GroupKind::kState, 1'234 * scale)});
   hybrid.groups[0].element_format = model::ElementFormat::kBf16;
-  model::Layout sharded = layout(
-      "sim-sharded", 4, 4,
-      {group("kv.0", GroupKind::kAppend, 12'288), group("kv.1", GroupKind::kAppend, 12'288)});
+  model::Layout sharded = layout("sim-sharded", 4, 4,
+                                 {group("kv.0", GroupKind::kAppend, 12'288 * scale),
+                                  group("kv.1", GroupKind::kAppend, 12'288 * scale)});
   for (uint32_t shard = 0; shard < 2; ++shard) {
     sharded.groups[shard].shard = shard;
     sharded.groups[shard].shard_count = 2;
   }
-  return {layout("sim-append", 4, 4, {group("kv", GroupKind::kAppend, 24'576)}), hybrid, sharded};
+  return {layout("sim-append", 4, 4, {group("kv", GroupKind::kAppend, 24'576 * scale)}), hybrid,
+          sharded};
 }
 
 }  // namespace
@@ -93,7 +94,7 @@ SimChain sim_chain(SimRandom& random, uint32_t units) {
   return chain;
 }
 
-SimWorld::SimWorld(SimRandom& random) : layouts(sim_layouts()) {
+SimWorld::SimWorld(SimRandom& random, uint64_t page_scale) : layouts(sim_layouts(page_scale)) {
   const uint32_t domain_count = 2 + random.below(2);
   for (uint32_t d = 0; d < domain_count; ++d) {
     domains.push_back("uid:" + std::to_string(1001 + d));

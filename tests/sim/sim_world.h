@@ -48,7 +48,9 @@ struct SimRoot {
 };
 
 struct SimWorld {
-  explicit SimWorld(SimRandom& random);
+  // Pages `page_scale` times as large: three fill the memory of a run with some thirty objects a
+  // segment, so that somebody is always short of it.
+  explicit SimWorld(SimRandom& random, uint64_t page_scale = 1);
   const model::Layout& layout_of(uint32_t root) const { return layouts[roots[root].layout]; }
 
   std::vector<model::Layout> layouts;

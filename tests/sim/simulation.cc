@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <optional>
 
 namespace quire::tests {
 
@@ -14,6 +15,7 @@ constexpr size_t kMaxSessions = 3;  // of a client
 constexpr uint32_t kTurnsBetweenLooks = 16;
 constexpr uint32_t kTurnsBetweenInvariants = 128;
 constexpr uint32_t kTurnsOfAnEnd = 6000;
+constexpr uint64_t kLate = 0x6c617465;
 
 std::chrono::microseconds random_time(SimRandom& random) {
   // Now and then longer than a client's patience for segments, and than every deadline.
@@ -26,13 +28,19 @@ std::chrono::microseconds random_time(SimRandom& random) {
 
 Simulation::Simulation(uint64_t seed)
     : random_(seed),
-      world_(random_),
-      config_(random_),
+      late_(seed ^ kLate),
+      world_(random_, late_.one_in(4) ? 1 : 3),
+      config_(random_, late_),
       disk_(&random_, &clock_, config_.faults),
       manifest_env_(rocksdb::NewMemEnv(rocksdb::Env::Default())),
       directory_(memory_directory()),
       judge_(&world_, &config_) {
-  stage_ = {.random = &random_, .clock = &clock_, .judge = &judge_, .world = &world_};
+  stage_ = {.random = &random_,
+            .clock = &clock_,
+            .judge = &judge_,
+            .sums = &sums_,
+            .turns = &turns_,
+            .world = &world_};
   begin_life();
 }
 
@@ -45,11 +53,13 @@ void Simulation::begin_life() {
                                              .world = &world_,
                                              .config = &config_,
                                              .manifest_env = manifest_env_.get(),
+                                             .turn_sink = &turns_,
                                              .ssd_path = directory_ / "ssd"});
   // The manifest's files are in memory of their own; the next tier looks for this one by its name.
   std::filesystem::create_directories(directory_ / "ssd/manifest");
   write_bytes(directory_ / "ssd/manifest/CURRENT", "in memory\n");
   stage_.core = core_.get();
+  turns_.begin_life();
   judge_.begin_life(*core_);
 }
 
@@ -58,7 +68,9 @@ void Simulation::end_life(bool cleanly) {
   judge_.observe();
   if (cleanly) {
     while (!clients_.empty()) kill(clients_.size() - 1);
+    if (core_->memory_tier() != nullptr) core_->memory_tier()->hold(false);
     core_->stop();
+    judge_nobody_left();
     ++judge_.coverage().stops;
   } else {
     ++judge_.coverage().crashes;
@@ -143,7 +155,12 @@ void Simulation::drop_closed(Client& client) {
 
 void Simulation::kill(size_t index) {
   Client& client = clients_[index];
-  for (const auto& session : client.sessions) session->let_go();
+  // Of several sessions some are served for some turns more, and nobody sees what they are told.
+  const bool at_once = client.sessions.size() == 1;
+  for (const auto& session : client.sessions) {
+    if (!at_once) session->count_no_more();
+    session->let_go();
+  }
   core_->disconnect(std::move(client.process));
   clients_.erase(clients_.begin() + static_cast<ptrdiff_t>(index));
   ++judge_.coverage().deaths;
@@ -221,23 +238,62 @@ void Simulation::switch_policy() {
                                           kPolicies[random_.below(kPolicies.size())]);
 }
 
+// It delays in any case; what it loses, a run that expects that must stand.
+void Simulation::meddle_with_memory_tier() {
+  MemoryTier& tier = *core_->memory_tier();
+  const uint32_t choice = late_.below(config_.memory_fails ? 6 : 2);
+  switch (choice) {
+    case 0:
+      return tier.hold(true);
+    case 1:
+      return tier.hold(false);
+    case 2:
+      return tier.fail_write(late_.below(4));
+    case 3:
+      return tier.fail_read(late_.below(4), TierFault::kFail);
+    case 4:
+      return tier.fail_read(late_.below(4), TierFault::kDamage);
+    default:
+      return tier.fail_read(late_.below(4), TierFault::kForget);
+  }
+}
+
 void Simulation::look() {
   const uint64_t turns = core_->turn_count();
   if (turns % kTurnsBetweenLooks == 0) {
     judge_.observe();
-    for (Client& client : clients_) {
-      for (const auto& session : client.sessions) session->judge_patience();
-    }
+    sums_.judge_memory();
+    look_for_starving();
   }
   if (turns % kTurnsBetweenInvariants == 0) {
     core_->check_invariants();
-    judge_.judge_bounds();
+    sums_.judge_bounds();
   }
 }
 
+// Each domain is asked once.
+void Simulation::look_for_starving() {
+  std::vector<std::optional<bool>> can_evict(world_.domains.size());
+  for (Client& client : clients_) {
+    std::optional<bool>& can = can_evict[client.domain];
+    if (!can) can = core_->inspector().has_evictable(core_->domain(client.domain));
+    for (const auto& session : client.sessions) session->judge_starving(*can);
+  }
+}
+
+void Simulation::judge_nobody_left() {
+  sums_.judge_nobody_left();
+  turns_.judge_end();
+}
+
 void Simulation::turn() {
+  if (core_->memory_tier() != nullptr && late_.one_in(40)) meddle_with_memory_tier();
   clock_.advance(random_time(random_));
+  sums_.begin_turn();
   core_->turn();
+  for (Client& client : clients_) {
+    for (const auto& session : client.sessions) session->watch();
+  }
   look();
 }
 
@@ -261,6 +317,11 @@ std::string Simulation::what_is_left() {
   if (core_->copies_in_flight() > 0) return "copies";
   if (core_->core().dispatcher().waiting_loads() > 0) return "loads";
   tiering::TierSet* tiers = core_->tiers();
+  if (core_->memory_tier() != nullptr && !tiers->idle()) {
+    return "work of the tier in memory: " + std::to_string(core_->memory_tier()->job_count()) +
+           " jobs, " + std::to_string(tiers->loads().count()) + " loads, " +
+           std::to_string(tiers->queued()) + " queued";
+  }
   if (tiers != nullptr && !tiers->idle()) {
     const tiering::SsdTierStatus status = core_->tier()->status();
     // What waits for room on a full device waits for nobody who died.
@@ -273,17 +334,43 @@ std::string Simulation::what_is_left() {
   return {};
 }
 
-bool Simulation::finish() {
-  disk_.set_faults({});
-  while (!clients_.empty()) kill(clients_.size() - 1);
+// What everybody left is no reason to refuse anything to who comes now.
+void Simulation::press() {
+  // Each domain has three roots.
+  const uint32_t root = late_.below(static_cast<uint32_t>(world_.roots.size()));
+  // Where there are fewer segments than domains, somebody has none.
+  const model::DomainId domain = core_->domain(world_.roots[root].domain);
+  const bool has_memory = core_->pool().usage(domain).segment_bytes > 0;
+  if (!has_memory && config_.segments < world_.domains.size()) return;
+  SimPressure(&stage_, root).run();
+}
+
+// Everybody died: what that leaves to do is done in some turns.
+void Simulation::wait_for_rest() {
   for (uint32_t i = 0; i < kTurnsOfAnEnd && !what_is_left().empty() && failure().empty(); ++i) {
     clock_.advance(std::chrono::microseconds(500));
     core_->turn();
   }
   const std::string left = what_is_left();
   if (!left.empty()) judge_.fail("everybody died, and there is left: " + left);
+}
+
+bool Simulation::finish() {
+  disk_.set_faults({});
+  if (core_->memory_tier() != nullptr) {
+    core_->memory_tier()->clear_faults();
+    core_->memory_tier()->hold(false);
+  }
+  while (!clients_.empty()) kill(clients_.size() - 1);
+  wait_for_rest();
   core_->check_invariants();
-  judge_.judge_end();
+  judge_.observe();
+  judge_nobody_left();
+  if (failure().empty() && late_.one_in(config_.has_tier ? 4 : 2)) {
+    press();
+    wait_for_rest();
+  }
+  if (!config_.may_lose()) sums_.judge_empty();
   return failure().empty();
 }
 

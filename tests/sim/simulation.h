@@ -14,7 +14,10 @@
 
 #include "tests/sim/sim_core.h"
 #include "tests/sim/sim_judge.h"
+#include "tests/sim/sim_pressure.h"
 #include "tests/sim/sim_session.h"
+#include "tests/sim/sim_sums.h"
+#include "tests/sim/sim_turns.h"
 #include "tests/ssd/scratch_directory.h"
 
 namespace quire::tests {
@@ -48,6 +51,8 @@ class Simulation {
 
   void turn();
   void look();
+  void look_for_starving();
+  void judge_nobody_left();
   void clients_act();
   void act(Client& client);
   void take(Client& client);
@@ -60,11 +65,16 @@ class Simulation {
   void drop_closed(Client& client);
   void kill(size_t index);
   void switch_policy();
+  void meddle_with_memory_tier();
+  void press();
+  void wait_for_rest();
   void begin_life();
   void end_life(bool cleanly);
   std::string what_is_left();
 
   SimRandom random_;
+  // Of what came to be drawn later: the seeds that failed once are still the runs that they were.
+  SimRandom late_;
   SimWorld world_;
   SimConfig config_;
   ManualClock clock_;
@@ -72,8 +82,10 @@ class Simulation {
   std::unique_ptr<rocksdb::Env> manifest_env_;
   ScratchDirectory directory_;
   SimJudge judge_;
-  std::unique_ptr<SimCore> core_;
   SimStage stage_;
+  SimSums sums_{&stage_};
+  SimTurns turns_{&stage_};
+  std::unique_ptr<SimCore> core_;
   std::vector<Client> clients_;  // after core_: they go first
   uint64_t fingerprint_ = 0;
 };

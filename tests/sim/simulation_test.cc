@@ -135,6 +135,22 @@ TEST_F(SimulationTest, BytesThatChangeAreNoticed) {
             3u);
 }
 
+TEST_F(SimulationTest, SlotsThatNobodyHasAreNoticed) {
+  EXPECT_GE(noticed(6, [](SimCore& core,
+                          model::NodeId) { (void)core.pool().allocate(allocator::ClassId{0}); }),
+            3u);
+}
+
+// Its doorbell rings in vain.
+TEST_F(SimulationTest, RingsThatAreNotPolledAreNoticed) {
+  const auto lose_wakeups = [](SimCore& core, model::NodeId) {
+    for (server::Attachment* attachment : core.core().registry().attachments()) {
+      attachment->active = true;
+    }
+  };
+  EXPECT_GE(noticed(6, lose_wakeups), 3u);
+}
+
 TEST_F(SimulationTest, PinnedObjectsThatGoAreNoticed) {
   EXPECT_GE(noticed(6,
                     [](SimCore& core, model::NodeId node) {

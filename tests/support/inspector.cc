@@ -71,6 +71,16 @@ uint64_t Inspector::pin_count() const { return tree_.pin_count(); }
 
 uint64_t Inspector::moving_count() const { return tree_.moving_count(); }
 
+bool Inspector::has_evictable(model::DomainId domain) const {
+  const cache::ObjectStore& store = cache_.store();
+  for (const NodeId node : objects()) {
+    const model::RootId root = store.tree().node(node).root();
+    const bool its = cache_.names().root(root).key.domain == domain;
+    if (its && store.presence().may_leave(node, model::TierId::kRam)) return true;
+  }
+  return false;
+}
+
 uint64_t Inspector::ram_page_count() const {
   uint64_t count = 0;
   for (const NodeId node : objects()) count += pages(node).size();
@@ -102,6 +112,34 @@ cache::Account Inspector::account(model::DomainId domain, const std::string& ten
   tenants.release(id);
   return cache_.store().presence().accounts().of(id, tier);
 }
+
+cache::Account Inspector::domain_account(model::DomainId domain) const {
+  const cache::TenantTable& tenants = cache_.names().tenants();
+  cache::Account sum;
+  for (uint32_t t = 0; t < tenants.end_of_ids(); ++t) {
+    const model::TenantId tenant{t};
+    if (!tenants.in_use(tenant) || tenants.domain_of(tenant) != domain) continue;
+    const cache::Account& one =
+        cache_.store().presence().accounts().of(tenant, model::TierId::kRam);
+    sum.used_bytes += one.used_bytes;
+    sum.reserved_bytes += one.reserved_bytes;
+  }
+  return sum;
+}
+
+uint64_t Inspector::reserved_bytes() const {
+  uint64_t bytes = 0;
+  for (uint32_t t = 0; t < cache_.names().tenants().end_of_ids(); ++t) {
+    bytes += cache_.store()
+                 .presence()
+                 .accounts()
+                 .of(model::TenantId{t}, model::TierId::kRam)
+                 .reserved_bytes;
+  }
+  return bytes;
+}
+
+uint64_t Inspector::offers() const { return cache_.store().counters().offers; }
 
 uint64_t Inspector::table_bytes() const { return cache_.table_bytes(); }
 

@@ -76,18 +76,23 @@ class Inspector {
   std::vector<RamPage> pages(model::NodeId node) const;
 
   CacheCounters counters() const;
-  uint64_t pin_count() const;       // of all nodes
-  uint64_t moving_count() const;    // objects under way to or from the SSD
-  uint64_t ram_page_count() const;  // of all objects, by walking them
-  uint64_t ram_slot_count() const;  // that the pool gave out, over all domains
+  uint64_t pin_count() const;                        // of all nodes
+  uint64_t moving_count() const;                     // objects under way to or from the SSD
+  bool has_evictable(model::DomainId domain) const;  // something of it may leave RAM now
+  uint64_t ram_page_count() const;                   // of all objects, by walking them
+  uint64_t ram_slot_count() const;                   // that the pool gave out, over all domains
   allocator::DomainUsage usage(model::DomainId domain = model::DomainId{0}) const;
   std::vector<allocator::SegmentView> segments(model::DomainId domain) const;
   const allocator::SegmentSupply& supply() const;
   // In the accounts of a tenant, by its name; nothing is known of one that nobody holds.
   cache::Account account(model::DomainId domain, const std::string& tenant,
                          model::TierId tier = model::TierId::kRam) const;
-  uint64_t table_bytes() const;  // memory of nodes, index, page table and policies
-  uint64_t steps() const;        // elementary steps done so far (cache/objects/work_meter.h)
+  // Of all tenants of a domain together.
+  cache::Account domain_account(model::DomainId domain) const;
+  uint64_t reserved_bytes() const;  // in RAM's accounts of whomever, also of tenants that are gone
+  uint64_t offers() const;          // times so far that a node may have become evictable
+  uint64_t table_bytes() const;     // memory of nodes, index, page table and policies
+  uint64_t steps() const;           // elementary steps done so far (cache/objects/work_meter.h)
 
  private:
   cache::Cache& cache_;

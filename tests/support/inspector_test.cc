@@ -103,6 +103,36 @@ TEST_F(InspectorTest, QuarantinedObjectIsFoundAnywhereButNotByAMatch) {
   EXPECT_FALSE(inspector_.find_anywhere(FillKind::kSpan, hash(2)).valid());
 }
 
+TEST_F(InspectorTest, SomethingMayBeEvictedUnlessEveryLeafIsPinned) {
+  EXPECT_TRUE(inspector_.has_evictable(model::DomainId{0}));
+  meddler_.pin(second_);
+  EXPECT_TRUE(inspector_.has_evictable(model::DomainId{0})) << "the checkpoint";
+  meddler_.pin(checkpoint_);
+  EXPECT_FALSE(inspector_.has_evictable(model::DomainId{0}));
+  EXPECT_FALSE(inspector_.has_evictable(model::DomainId{1})) << "nobody's";
+  meddler_.unpin(checkpoint_);
+  EXPECT_TRUE(inspector_.has_evictable(model::DomainId{0}));
+  meddler_.unpin(second_);
+}
+
+TEST_F(InspectorTest, AccountOfADomainIsThatOfItsTenants) {
+  EXPECT_EQ(inspector_.domain_account(model::DomainId{0}).used_bytes,
+            inspector_.usage().page_bytes);
+  EXPECT_EQ(inspector_.domain_account(model::DomainId{1}).used_bytes, 0u);
+  cache::AccountTable& accounts = cache_->store().presence().accounts();
+  const uint64_t offers = inspector_.offers();
+  {
+    const cache::Reservation some(&accounts, session_.payer, model::TierId::kRam, 5);
+    EXPECT_EQ(inspector_.domain_account(model::DomainId{0}).reserved_bytes, 5u);
+    EXPECT_EQ(inspector_.reserved_bytes(), 5u);
+  }
+  EXPECT_EQ(inspector_.reserved_bytes(), 0u);
+  EXPECT_EQ(inspector_.offers(), offers);
+  meddler_.pin(second_);
+  meddler_.unpin(second_);
+  EXPECT_GT(inspector_.offers(), offers);
+}
+
 TEST_F(InspectorTest, PagesAreThoseOfThePlanInTheirTrueSize) {
   const auto span = inspector_.pages(second_);
   ASSERT_EQ(span.size(), 2u);

@@ -1,0 +1,99 @@
+#include "tests/sim/sim_sums.h"
+
+#include "cache/serve/lease_table.h"
+#include "tests/sim/sim_core.h"
+#include "tests/sim/sim_judge.h"
+#include "tests/support/meddler.h"
+
+namespace quire::tests {
+
+using model::DomainId;
+
+void SimSums::fail(const std::string& what) const { stage_->judge->fail(what); }
+
+void SimSums::begin_turn() { offers_ = stage_->core->inspector().offers(); }
+
+// What may go after the turn might go before the refusal too, if nothing became free to go in it.
+void SimSums::judge_refusal(DomainId domain) const {
+  if (stage_->core->inspector().offers() != offers_) return;
+  if (stage_->core->inspector().has_evictable(domain)) {
+    fail("refused for want of memory, and something of its domain may be evicted");
+  }
+}
+
+// A load's slots are in no account until its pages are there.
+bool SimSums::is_moving() const {
+  const tiering::TierSet* tiers = stage_->core->tiers();
+  if (tiers != nullptr && !tiers->loads().idle()) return true;
+  return stage_->core->inspector().moving_count() > 0;
+}
+
+void SimSums::judge_memory() const {
+  judge_reserved();
+  if (is_moving()) return;
+  for (uint16_t d = 0; d < stage_->core->pool().domain_count(); ++d) judge_domain(DomainId{d});
+  judge_pins();
+}
+
+// The pool counts slots as they are given out and come back; accounts are charged by what has them.
+void SimSums::judge_domain(DomainId domain) const {
+  const cache::Account account = stage_->core->inspector().domain_account(domain);
+  const uint64_t pages = stage_->core->inspector().usage(domain).page_bytes;
+  if (pages == account.used_bytes + account.reserved_bytes) return;
+  fail("of domain " + std::to_string(domain.value) + " the pool counts " + std::to_string(pages) +
+       " bytes of pages, objects have " + std::to_string(account.used_bytes) +
+       " and fills reserved " + std::to_string(account.reserved_bytes));
+}
+
+void SimSums::judge_reserved() const {
+  if (stage_->core->cache().fill_count() > 0) return;
+  const uint64_t bytes = stage_->core->inspector().reserved_bytes();
+  if (bytes > 0) fail(std::to_string(bytes) + " bytes are reserved, and there are no fills");
+}
+
+// A session's tip is pinned while the session lives, and lets go when its holders are done.
+void SimSums::judge_pins() const {
+  if (stage_->core->cache().lease_count() > 0 || stage_->core->copies_in_flight() > 0) return;
+  uint64_t tips = 0;
+  stage_->core->core().registry().for_each_session(
+      [&](const server::Session& session) { tips += session.cached.tip.valid() ? 1 : 0; });
+  const uint64_t pins = stage_->core->inspector().pin_count();
+  if (pins != tips) {
+    fail(std::to_string(pins) + " pins without a lease, of sessions' tips " + std::to_string(tips));
+  }
+}
+
+void SimSums::judge_bounds() const {
+  SimCore& core = *stage_->core;
+  if (core.cache().lease_count() > cache::kMaxLeases) fail("more leases than there may be");
+  if (core.cache().fill_count() > cache::kMaxFills) fail("more fills than there may be");
+  if (core.supply().status().given_out > core.config().segments) {
+    fail("more memory than the budget");
+  }
+  if (core.tier() == nullptr) return;
+  if (core.tier()->status().space.allocated_bytes > core.config().ssd_bytes) {
+    fail("more of the SSD than its capacity");
+  }
+}
+
+void SimSums::judge_nobody_left() const {
+  SimCore& core = *stage_->core;
+  if (core.cache().lease_count() != 0) fail("leases are lost");
+  if (core.cache().fill_count() != 0) fail("fills are lost");
+  if (core.core().registry().session_count() != 0) fail("sessions are lost");
+  if (core.core().registry().draining_count() != 0) fail("attachments drain for ever");
+  judge_reserved();
+  if (is_moving()) return;
+  if (core.inspector().pin_count() != 0) fail("pins are lost");
+  if (core.inspector().ram_page_count() != core.inspector().ram_slot_count()) {
+    fail("slots are lost");
+  }
+}
+
+void SimSums::judge_empty() const {
+  (void)Meddler(stage_->core->cache()).evict();
+  const uint64_t slots = stage_->core->inspector().ram_slot_count();
+  if (slots > 0) fail(std::to_string(slots) + " slots are in use when everything was evicted");
+}
+
+}  // namespace quire::tests

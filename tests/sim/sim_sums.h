@@ -1,0 +1,48 @@
+// What must add up, whatever was asked (laws 5, 10 and 12): memory by the pool and by who has it,
+// slots and pins that are held for nobody, and refusals while something could have been evicted.
+//
+// After any turn:        nothing is refused for want of memory while its domain could evict
+// when nothing moves:    pages in use = pages of objects + what fills reserved, by domain
+// no fills:              nothing is reserved;  no leases: nothing is pinned but sessions' tips
+// nobody left:           no lease, fill, session or pin;  all evicted: no slot is in use
+//
+// Looks through the Inspector, changes nothing but at the end. Lifetime: the run.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "model/ids.h"
+#include "tests/sim/sim_stage.h"
+
+namespace quire::tests {
+
+class SimSums {
+ public:
+  explicit SimSums(const SimStage* stage) : stage_(stage) {}
+
+  // Before a turn of the core.
+  void begin_turn();
+  // A fill or load of this domain was refused for want of memory in the turn that ended.
+  void judge_refusal(model::DomainId domain) const;
+  // Every some turns.
+  void judge_memory() const;
+  // Law 10.
+  void judge_bounds() const;
+  // No client is left, and all that they held had the time to go.
+  void judge_nobody_left() const;
+  // After that: everything may be evicted, and all memory is free then.
+  void judge_empty() const;
+
+ private:
+  bool is_moving() const;
+  void judge_domain(model::DomainId domain) const;
+  void judge_reserved() const;
+  void judge_pins() const;
+  void fail(const std::string& what) const;
+
+  const SimStage* stage_;
+  uint64_t offers_ = 0;  // that the cache had counted before the turn
+};
+
+}  // namespace quire::tests
