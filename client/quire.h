@@ -370,6 +370,12 @@ class Client {
   model::Result<std::string> scrub_json(model::ScrubAction action, uint64_t bytes_per_second = 0);
   // What the SSD tier keeps and does not serve; `reason`: what kDrop drops, empty: all of it.
   model::Result<std::string> kept_json(model::KeptAction action, std::string_view reason = {});
+  // Administrators. Who decides what is evicted; the latter lets `policy` do it from now on, of one
+  // domain ("uid:1000") or of all (empty), and goes on in the daemon's steps: "switching" says
+  // whether it is done. kInvalidArgument, kNotFound, kBusy: one is under way.
+  model::Result<std::string> policy_json();
+  model::Result<std::string> set_policy(model::TierId tier, std::string_view policy,
+                                        std::string_view domain = {});
 
   // After kUnavailable: tries again with back-off until timeout_ms. kBusy when the daemon then has
   // no room for another connection.

@@ -74,6 +74,21 @@ Result<std::string> Client::kept_json(model::KeptAction action, std::string_view
   return json_reply(impl_->attachment().call(FrameType::kKept, model::struct_bytes(request)));
 }
 
+Result<std::string> Client::policy_json() {
+  const model::PolicyRequest request;
+  return json_reply(impl_->attachment().call(FrameType::kPolicy, model::struct_bytes(request)));
+}
+
+Result<std::string> Client::set_policy(model::TierId tier, std::string_view policy,
+                                       std::string_view domain) {
+  model::PolicyRequest request;
+  request.action = static_cast<uint8_t>(model::PolicyAction::kSet);
+  request.tier = static_cast<uint8_t>(tier);
+  request.policy = QUIRE_TRY(model::to_wire_name(policy));
+  request.domain = QUIRE_TRY(model::to_wire_name(domain));
+  return json_reply(impl_->attachment().call(FrameType::kPolicy, model::struct_bytes(request)));
+}
+
 Result<uint64_t> Client::evict(uint64_t count) {
   // The daemon evicts a bounded number a frame; fewer than that means that nothing more may go.
   for (uint64_t total = 0;;) {

@@ -5,6 +5,7 @@
 #include <compare>
 #include <cstddef>
 #include <cstdint>
+#include <string_view>
 
 namespace quire::model {
 
@@ -34,7 +35,9 @@ using GroupIndex = uint8_t;                       // position in Layout::groups;
 // Where copies of an object may lie, fastest first. An index, never part of a name.
 enum class TierId : uint8_t { kRam = 0, kSsd = 1, kCluster = 2 };
 inline constexpr size_t kTierCount = 3;
+inline constexpr std::array<std::string_view, kTierCount> kTierNames{"ram", "ssd", "cluster"};
 constexpr size_t index_of(TierId tier) { return static_cast<size_t>(tier); }
+constexpr std::string_view tier_name(TierId tier) { return kTierNames[index_of(tier)]; }
 inline constexpr std::array<TierId, kTierCount> kTiers{TierId::kRam, TierId::kSsd,
                                                        TierId::kCluster};
 

@@ -60,6 +60,8 @@ inline constexpr std::array kSocketVerbs{
     SocketVerb{FrameType::kKept, "kept", VerbRole::kAdministrator,
                "Show, or drop, what the SSD tier holds and this start cannot serve",
                /*destructive=*/true},
+    SocketVerb{FrameType::kPolicy, "policy", VerbRole::kAdministrator,
+               "Show who decides what is evicted, or let another policy do it"},
 };
 
 // Null for what no client may send.

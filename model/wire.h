@@ -45,6 +45,7 @@ enum class FrameType : uint16_t {
   kVerify = 11,  // the replies of this one and the next are like kStatus's
   kScrub = 12,
   kKept = 13,
+  kPolicy = 14,
   // Events, daemon -> client.
   kSegmentRetired = 64,
   kSessionEnded = 65,
@@ -228,6 +229,18 @@ struct KeptRequest {
   WireName reason{};  // of kDrop: for which it is kept; empty: any
 };
 static_assert(sizeof(KeptRequest) == 8 + sizeof(WireName));
+
+// Which eviction policy orders what, and a switch to another one while the daemon runs.
+enum class PolicyAction : uint8_t { kShow = 0, kSet = 1 };
+struct PolicyRequest {
+  uint8_t action = 0;  // PolicyAction
+  uint8_t tier = 0;    // TierId, of kSet
+  std::array<uint8_t, 6> reserved{};
+  WireName
+      domain{};  // of kSet, on a tier that has a policy a domain; empty: all, and those to come
+  WireName policy{};  // of kSet
+};
+static_assert(sizeof(PolicyRequest) == 8 + 2 * sizeof(WireName));
 
 struct SegmentRetiredEvent {
   uint32_t segment = 0;

@@ -19,6 +19,12 @@ namespace {
 
 constexpr uint32_t kPausedAtOnce = 1024;  // a quarter of a million tokens in blocks of 256
 
+Result<const NamedPolicy*> find(std::string_view name) {
+  if (const NamedPolicy* found = find_policy(name); found != nullptr) return found;
+  return make_error(Errc::kInvalidArgument,
+                    "no eviction policy '" + std::string(name) + "'; there are: " + policy_names());
+}
+
 }  // namespace
 
 uint64_t EvictionBoard::max_entries(const Tier& tier) const {
@@ -28,11 +34,7 @@ uint64_t EvictionBoard::max_entries(const Tier& tier) const {
 
 Result<std::unique_ptr<EvictionPolicy>> EvictionBoard::make(Tier& tier,
                                                             std::string_view name) const {
-  const NamedPolicy* found = find_policy(name);
-  if (found == nullptr) {
-    return make_error(Errc::kInvalidArgument, "no eviction policy '" + std::string(name) +
-                                                  "'; there are: " + policy_names());
-  }
+  const NamedPolicy* found = QUIRE_TRY(find(name));
   return found->make({.entries = tier.entries.get(),
                       .history = &tier.history,
                       .clock = &clock_,
@@ -73,9 +75,27 @@ Result<void> EvictionBoard::set_policy(TierId id, DomainId domain, std::string_v
   if (scope.next != nullptr) {
     return make_error(Errc::kBusy, "a switch to " + std::string(scope.name) + " is under way");
   }
+  if (scope.name == name) return {};
   scope.next = QUIRE_TRY(make(tier, name));
   scope.name = find_policy(name)->name;
   scope.hand = 0;
+  return {};
+}
+
+Result<void> EvictionBoard::set_policy(TierId id, std::string_view name) {
+  Tier& tier = of(id);
+  if (!tier.open) return make_error(Errc::kInvalidArgument, "this tier is not in use");
+  for (const Scope& scope : tier.scopes) {
+    if (scope.next == nullptr) continue;
+    return make_error(Errc::kBusy,
+                      "a switch to " + std::string(scope.name) + " is under way; wait for its end");
+  }
+  const NamedPolicy* known = QUIRE_TRY(find(name));
+  for (size_t i = 0; i < tier.scopes.size(); ++i) {
+    if (tier.scopes[i].policy == nullptr) continue;
+    QUIRE_TRY(set_policy(id, DomainId{static_cast<uint16_t>(i)}, name));
+  }
+  tier.order.policy = known->name;
   return {};
 }
 

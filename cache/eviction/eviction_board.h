@@ -35,6 +35,14 @@ struct TierOrder {
   bool by_run = false;      // an entry is a run of 16 node ids
 };
 
+// Who orders a scope.
+struct ScopeOrder {
+  model::TierId tier;
+  model::DomainId domain;   // none where the tier is one scope
+  std::string_view policy;  // the one that was set last
+  bool switching = false;   // some entries are still another one's
+};
+
 class EvictionBoard final : public CandidateListener {
  public:
   // `max_nodes` bounds address space only.
@@ -52,8 +60,14 @@ class EvictionBoard final : public CandidateListener {
   // policy. kBusy: a switch of this scope is under way.
   model::Result<void> set_policy(model::TierId tier, model::DomainId domain,
                                  std::string_view policy);
+  // Of every scope of the tier, and of domains to come. kBusy: a switch of one is under way; none
+  // was begun.
+  model::Result<void> set_policy(model::TierId tier, std::string_view policy);
   // The one that was set last.
   std::string_view policy_of(model::TierId tier, model::DomainId domain) const;
+  // Calls visit(ScopeOrder) for each scope of each open tier.
+  template <typename Visit>
+  void for_each_scope(Visit&& visit) const;
   // Switches go on, about so many entries. True while one is under way.
   bool step(uint32_t budget);
   // So that times of use are times where uses come slower than microseconds.
@@ -165,6 +179,19 @@ model::NodeId EvictionBoard::find_node(const Tier& tier, EntryId entry, Accept&&
     if (!best.valid() || node.units() > tree_->node(best).units()) best = id;
   }
   return best;
+}
+
+template <typename Visit>
+void EvictionBoard::for_each_scope(Visit&& visit) const {
+  for (const Tier& tier : tiers_) {
+    for (size_t i = 0; tier.open && i < tier.scopes.size(); ++i) {
+      const Scope& scope = tier.scopes[i];
+      if (scope.policy == nullptr) continue;
+      const model::DomainId domain =
+          tier.order.by_domain ? model::DomainId{static_cast<uint16_t>(i)} : model::DomainId{};
+      visit(ScopeOrder{tier.order.tier, domain, scope.name, scope.next != nullptr});
+    }
+  }
 }
 
 }  // namespace quire::cache

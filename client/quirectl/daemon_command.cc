@@ -105,9 +105,19 @@ Result<int> verify_memory(const DaemonCommandLine& line, std::ostream& out) {
 
 Result<std::string> drop_kept(Client& client, const std::string& reason) {
   std::string text = QUIRE_TRY(client.kept_json(KeptAction::kDrop, reason));
-  while (QUIRE_TRY(is_dropping(text))) {
+  while (QUIRE_TRY(goes_on(text, "dropping"))) {
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
     text = QUIRE_TRY(client.kept_json(KeptAction::kShow));
+  }
+  return text;
+}
+
+Result<std::string> set_policy(Client& client, const DaemonCommandLine& line) {
+  const auto tier = line.policy_tier == "ram" ? model::TierId::kRam : model::TierId::kSsd;
+  std::string text = QUIRE_TRY(client.set_policy(tier, line.policy, line.policy_domain));
+  while (QUIRE_TRY(goes_on(text, "switching"))) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    text = QUIRE_TRY(client.policy_json());
   }
   return text;
 }
@@ -173,6 +183,25 @@ void add_kept(CLI::App& app, DaemonCommandLine& line, std::ostream& out, std::os
   kept->callback([&] {
     line.exit_code = run_with_output(line, err, [&] { return run_kept(line, out, err); });
   });
+}
+
+void add_policy(CLI::App& app, DaemonCommandLine& line, std::ostream& out, std::ostream& err) {
+  CLI::App* policy = add_verb(app, line, FrameType::kPolicy);
+  policy->require_subcommand(1);
+  const auto run = [&] {
+    line.exit_code = run_with_output(line, err, [&] { return run_policy(line, out, err); });
+  };
+  policy->add_subcommand("show", "which policy orders which tier, and those that there are")
+      ->callback(run);
+  CLI::App* set = policy->add_subcommand(
+      "set", "another policy from now on; entries, order and history are carried over");
+  set->add_option("TIER", line.policy_tier, "ram or ssd")
+      ->required()
+      ->check(CLI::IsMember({"ram", "ssd"}));
+  set->add_option("POLICY", line.policy, "its name, as `policy show` lists them")->required();
+  set->add_option("--domain", line.policy_domain,
+                  "of ram: of this user alone (uid:1000); else of all, and those to come");
+  set->callback(run);
 }
 
 void add_rebuild(CLI::App& app, DaemonCommandLine& line, std::ostream& err) {
@@ -246,6 +275,12 @@ int run_kept(const DaemonCommandLine& line, std::ostream& out, std::ostream& err
   });
 }
 
+int run_policy(const DaemonCommandLine& line, std::ostream& out, std::ostream& err) {
+  return print_answer(line, out, err, [&](Client& client) {
+    return line.policy_tier.empty() ? client.policy_json() : set_policy(client, line);
+  });
+}
+
 void add_daemon_commands(CLI::App& app, DaemonCommandLine& line, std::ostream& out,
                          std::ostream& err) {
   app.add_option("--socket", line.socket_path, "Socket of quired (/run/quire/quired.sock)")
@@ -265,6 +300,7 @@ void add_daemon_commands(CLI::App& app, DaemonCommandLine& line, std::ostream& o
   });
   add_verify_and_scrub(app, line, out, err);
   add_kept(app, line, out, err);
+  add_policy(app, line, out, err);
   add_rebuild(app, line, err);
 }
 

@@ -116,16 +116,17 @@ model::Result<ScrubCounts> scrub_counts(std::string_view text) {
   return counts;
 }
 
-model::Result<bool> is_dropping(std::string_view text) {
+model::Result<bool> goes_on(std::string_view text, std::string_view flag) {
   json::error_code failure;
   const json::value answer = json::parse(json::string_view(text.data(), text.size()), failure);
   json::error_code absent;
-  const json::value* dropping = failure ? nullptr : answer.find_pointer("/dropping", absent);
-  if (dropping == nullptr || !dropping->is_bool()) {
+  const json::value* found =
+      failure ? nullptr : answer.find_pointer("/" + std::string(flag), absent);
+  if (found == nullptr || !found->is_bool()) {
     return model::make_error(model::Errc::kMalformedFrame,
-                             "the daemon's answer says nothing of what is kept");
+                             "the daemon's answer does not say whether it is " + std::string(flag));
   }
-  return dropping->get_bool();
+  return found->get_bool();
 }
 
 }  // namespace quire::client

@@ -72,6 +72,7 @@ const ControlVerbs::Handler& ControlVerbs::handler_of(FrameType type) {
       Handler{FrameType::kVerify, [](auto& v, auto& c) { return v.maintenance_.verify(c); }},
       Handler{FrameType::kScrub, [](auto& v, auto& c) { return v.maintenance_.scrub(c); }},
       Handler{FrameType::kKept, [](auto& v, auto& c) { return v.maintenance_.kept(c); }},
+      Handler{FrameType::kPolicy, [](auto& v, auto& c) { return v.policies_.policy(c); }},
   };
   static_assert(std::equal(kHandlers.begin(), kHandlers.end(), model::kSocketVerbs.begin(),
                            model::kSocketVerbs.end(),

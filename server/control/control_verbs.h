@@ -17,6 +17,7 @@
 #include "model/clock.h"
 #include "model/wire.h"
 #include "server/control/maintenance_verbs.h"
+#include "server/control/policy_verbs.h"
 #include "server/control/verb_call.h"
 #include "server/rings/memory_check.h"
 #include "server/runtime/region_maker.h"
@@ -68,7 +69,8 @@ class ControlVerbs {
                       .tiers = parts_.tiers,
                       .memory_check = parts_.memory_check,
                       .clock = parts_.clock,
-                      .desk = parts_.desk}) {}
+                      .desk = parts_.desk}),
+        policies_(parts_.cache, parts_.desk) {}
 
   struct Handler {
     model::FrameType type;
@@ -97,6 +99,7 @@ class ControlVerbs {
                                           const model::OpenSessionRequest& request) const;
   Parts parts_;
   MaintenanceVerbs maintenance_;
+  PolicyVerbs policies_;
   TenantRules tenants_;
   PeerUids peer_uids_ = PeerUids::read();
   // A session whose memory is being made; its connection is suspended.

@@ -200,8 +200,8 @@ void LoadRequests::finish_delivery(PendingId id) {
   if (code == Errc::kOk && !delivered.whole) code = Errc::kCorrupt;
   // Whatever stopped the load, all of it may have come. A head that is delivered has one of three
   // reasons (LoadResult).
-  // A load may ask for no group that blocks have pages of.
-  const bool head = delivered.result.block_count > 0;
+  // Of blocks that have no page of the groups asked for, too: they count as delivered.
+  const bool head = delivered.result.block_count > 0 || delivered.result.checkpoint_count > 0;
   const bool named = code == Errc::kIoError || code == Errc::kCorrupt;
   code = delivered.whole ? Errc::kOk : head && !named ? Errc::kDeadlineExceeded : code;
   HitCheck check{.attachment = parts_.requests->table().request(id).attachment,

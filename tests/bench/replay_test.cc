@@ -13,7 +13,7 @@
 #include "bench/replay_trace.h"
 #include "cache/eviction/policy.h"
 
-namespace quire::bench {
+namespace quire::bench::replay_test {
 namespace {
 
 ReplayTrace trace_of(const std::vector<std::vector<uint32_t>>& requests) {
@@ -182,4 +182,4 @@ TEST(Replay, OwnPolicyIsNotBelowLruOnAMixture) {
 }
 
 }  // namespace
-}  // namespace quire::bench
+}  // namespace quire::bench::replay_test

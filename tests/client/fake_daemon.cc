@@ -200,6 +200,7 @@ void FakeDaemon::handle(Peer& peer, const Frame& frame) {
     case FrameType::kVerify:
     case FrameType::kScrub:
     case FrameType::kKept:
+    case FrameType::kPolicy:
       return reply(peer, frame, bytes_of(ok()) + options_.json);
     default:
       return reply(peer, frame, bytes_of(ok()));

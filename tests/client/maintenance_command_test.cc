@@ -99,6 +99,30 @@ TEST_F(MaintenanceCommand, KeptRefusesWhatMakesNoSense) {
   EXPECT_EQ(out_.str(), "");
 }
 
+TEST_F(MaintenanceCommand, PolicyIsShownAndSet) {
+  start({.json = R"({"known":"arc, lru","switching":false})"});
+  EXPECT_EQ(run_policy(line_, out_, err_), kExitOk);
+  EXPECT_EQ(last_request<model::PolicyRequest>(model::FrameType::kPolicy).action, 0);
+  EXPECT_EQ(out_.str(), "known      arc, lru\nswitching  false\n");
+  line_.policy_tier = "ssd";
+  line_.policy = "arc";
+  line_.policy_domain = "uid:7";
+  EXPECT_EQ(run_policy(line_, out_, err_), kExitOk);
+  const auto set = last_request<model::PolicyRequest>(model::FrameType::kPolicy);
+  EXPECT_EQ(set.action, static_cast<uint8_t>(model::PolicyAction::kSet));
+  EXPECT_EQ(set.tier, static_cast<uint8_t>(model::TierId::kSsd));
+  EXPECT_EQ(model::from_wire_name(set.policy).value(), "arc");
+  EXPECT_EQ(model::from_wire_name(set.domain).value(), "uid:7");
+}
+
+TEST_F(MaintenanceCommand, PolicyBelievesNoAnswerThatSaysNothingOfTheSwitch) {
+  start({.json = R"({"known":"arc, lru"})"});
+  line_.policy_tier = "ram";
+  line_.policy = "arc";
+  EXPECT_EQ(run_policy(line_, out_, err_), kExitFailed);
+  EXPECT_NE(err_.str().find("switching"), std::string::npos) << err_.str();
+}
+
 TEST_F(MaintenanceCommand, WithoutADaemonItIsTheExitCodeOfThat) {
   line_.scrub_action = "status";
   EXPECT_EQ(run_scrub(line_, out_, err_), kExitCannotConnect);

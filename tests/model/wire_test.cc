@@ -71,6 +71,8 @@ TEST(Wire, FieldsOfTieredLoadsHaveTheirPlaces) {
   EXPECT_EQ(static_cast<uint16_t>(FrameType::kVerify), 11);
   EXPECT_EQ(static_cast<uint16_t>(FrameType::kScrub), 12);
   EXPECT_EQ(static_cast<uint16_t>(FrameType::kKept), 13);
+  EXPECT_EQ(static_cast<uint16_t>(FrameType::kPolicy), 14);
+  EXPECT_EQ(offsetof(PolicyRequest, domain), 8u);
 }
 
 TEST(Wire, MaintenanceRequestsRoundTrip) {

@@ -2,8 +2,11 @@
 #include "cache/eviction/policy.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <deque>
 #include <string>
+#include <thread>
 
 #include "tests/support/small_layout.h"
 #include "tests/support/test_daemon.h"
@@ -74,6 +77,92 @@ TEST_P(EveryPolicyInADaemon, Law01_HitsAreRightWhoeverMakesRoom) {
     ++hits;
   }
   EXPECT_GT(hits, 0u);
+}
+
+// One of several clients: writes contexts, and checks every byte of those that are there.
+class Worker {
+ public:
+  explicit Worker(TestDaemon& daemon, uint32_t number)
+      : client_(daemon.connect()), thread_([this, number](const std::stop_token& stop) {
+          for (uint32_t i = 0; !stop.stop_requested(); ++i) turn((number + i * 5) % kContexts);
+        }) {}
+  // Ends it. What went wrong; nothing on success.
+  std::string end() {
+    thread_.request_stop();
+    thread_.join();
+    return failure_;
+  }
+  uint32_t hits() const { return hits_; }
+
+ private:
+  void turn(uint32_t context) {
+    const auto session = open(*client_, context);
+    const auto match = session->match(kBlock * kBlocks + 1);
+    if (!match.ok()) return fail("match: " + match.error().text);
+    if (match->exact_tokens > 0) {
+      if (check_hit(*session, *match) <= 0) return fail("a wrong byte");
+      ++hits_;
+    }
+    for (uint32_t end = match->exact_tokens + kBlock; end <= kBlocks * kBlock; end += kBlock) {
+      const auto written = commit_object(*session, FillKind::kSpan, end);
+      // Its parent may have gone to make room for another client's.
+      if (!written.ok() && written.code() != model::Errc::kNoParent) {
+        return fail("commit: " + written.error().text);
+      }
+      if (!written.ok()) return;
+    }
+  }
+  void fail(const std::string& text) {
+    if (failure_.empty()) failure_ = text;
+  }
+
+  std::unique_ptr<client::Client> client_;
+  std::string failure_;
+  uint32_t hits_ = 0;
+  std::jthread thread_;
+};
+
+// By the verb that operators use, of all domains and of one, through every policy that there is.
+TEST(PolicySwitch, Law01_AThousandSwitchesUnderEightClientsLoseNothing) {
+  constexpr uint32_t kSwitches = 1000;
+  auto options = small_options();
+  TestDaemon daemon(options);
+  const auto operating = daemon.connect();
+  std::deque<Worker> workers;
+  for (uint32_t i = 0; i < 8; ++i) workers.emplace_back(daemon, i);
+  const std::string own = "uid:" + std::to_string(::getuid());
+  const auto policies = cache::all_policies();
+  for (uint32_t done = 0; done < kSwitches;) {
+    const auto set =
+        operating->set_policy(model::TierId::kRam, policies[done % policies.size()].name,
+                              done % 3 == 0 ? own : std::string());
+    if (set.code() == model::Errc::kBusy) continue;  // the one before goes on
+    ASSERT_TRUE(set.ok()) << set.error().text;
+    ++done;
+  }
+  uint32_t hits = 0;
+  for (Worker& worker : workers) {
+    EXPECT_EQ(worker.end(), "");
+    hits += worker.hits();
+  }
+  EXPECT_GT(hits, 0u);
+  EXPECT_GT(daemon.counters().evictions, 100u);
+  daemon.on_core([](server::Daemon& d) { d.cache().check_invariants(); });
+}
+
+TEST(PolicySwitch, WhatMakesNoSenseIsRefusedByName) {
+  TestDaemon daemon(small_options());
+  const auto client = daemon.connect();
+  const auto refused = [&](model::TierId tier, std::string_view policy, std::string_view domain) {
+    const auto set = client->set_policy(tier, policy, domain);
+    EXPECT_FALSE(set.ok());
+    return set.error().text;
+  };
+  EXPECT_NE(refused(model::TierId::kRam, "best", "").find("there are: arc"), std::string::npos);
+  EXPECT_NE(refused(model::TierId::kRam, "arc", "uid:77").find("uid:77"), std::string::npos);
+  EXPECT_NE(refused(model::TierId::kSsd, "arc", "").find("not in use"), std::string::npos);
+  EXPECT_NE(refused(model::TierId::kSsd, "arc", "uid:0").find("domain"), std::string::npos);
+  EXPECT_NE(client->policy_json().value().find("\"policy\":\"lru\""), std::string::npos);
 }
 
 }  // namespace

@@ -4,7 +4,7 @@
 
 #include "tests/sim/sim_judge.h"
 
-namespace quire::tests {
+namespace quire::tests::sim_turns_test {
 namespace {
 
 constexpr uint64_t kSession = 7;
@@ -112,4 +112,4 @@ TEST_F(SimTurnsTest, SessionThatIsForgottenCountsForNobody) {
 }
 
 }  // namespace
-}  // namespace quire::tests
+}  // namespace quire::tests::sim_turns_test
