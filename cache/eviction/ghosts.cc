@@ -10,7 +10,7 @@ namespace {
 constexpr uint64_t kShortestWatchUs = 30ull * 60 * 1'000'000;
 constexpr uint64_t kLongestWatchUs = 120ull * 60 * 1'000'000;
 constexpr uint8_t kMostSample = 12;
-constexpr uint64_t kHeldPerGhost = 4;
+constexpr uint64_t kHeldPerGhost = 8;
 
 }  // namespace
 

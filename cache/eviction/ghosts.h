@@ -2,10 +2,11 @@
 // not for as long as it is watched. A policy that learned from what it keeps alone would never
 // know what it should have kept.
 //
-// A ring of a quarter of the entries held (1,024 to 262,144), 16 bytes each and 8 in its index. The
-// sample is of keys, one in 2^k: k rises when the ring forgets what left less than half an hour
-// ago, a long pause of a person, and falls when it remembers more than two hours. Each ghost counts
-// for as many as its sample stood for. Threads: core only.
+// A ring of an eighth of the entries held (4,096 to 65,536, a power of two), 16 bytes each and 8 in
+// its index: below two bytes an entry from a million entries on. The sample is of keys, one in 2^k:
+// k rises when the ring forgets what left less than half an hour ago, a long pause of a person, and
+// falls when it remembers more than two hours. Each ghost counts for as many as its sample stood
+// for. Threads: core only.
 #pragma once
 
 #include <cstdint>
@@ -38,8 +39,8 @@ class Ghosts {
   }
 
  private:
-  static constexpr uint32_t kLeast = 1 << 10;
-  static constexpr uint32_t kMost = 1 << 18;
+  static constexpr uint32_t kLeast = 1 << 12;
+  static constexpr uint32_t kMost = 1 << 16;
   static uint32_t mix(uint32_t print);
   void forget(const Ghost& ghost, uint64_t now);
   void resize(uint32_t size);
