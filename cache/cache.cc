@@ -15,6 +15,7 @@ model::Result<std::unique_ptr<Cache>> Cache::create(const CacheOptions& options,
   ObjectStore* store = cache.store_.get();
   cache.board_ = std::make_unique<EvictionBoard>(&store->tree(), &store->presence(), &cache.names_,
                                                  options.max_nodes);
+  // Before the first object: the board has to know every entry that may be offered later.
   store->listen(cache.board_.get());
   QUIRE_TRY(cache.board_->open_tier(
       {.tier = model::TierId::kRam, .policy = options.ram_policy, .by_domain = true}));
@@ -81,6 +82,7 @@ model::Result<void> Cache::open_session(const RootKey& key, uint32_t owner_tag,
   }
   const model::RootId id = QUIRE_TRY(names_.open_root(key, *layout));
   if (!names_.root(id).node.valid()) {
+    // A root without a node must not stay: the next session would find it.
     if (auto completed = complete_root(id); !completed.ok()) {
       names_.forget(id);
       return completed;
@@ -116,6 +118,8 @@ void Cache::set_payer(CacheSession& session, std::string_view tenant) {
 
 void Cache::close_session(CacheSession& session) {
   QUIRE_CHECK(session.fill_count == 0);
+  // The tip's root is still held while the unpin looks at it; with the last session it may be
+  // forgotten.
   session.tip.reset();
   room_->taker().note_session(names_.root(session.root).key.domain, false);
   names_.tenants().release(session.payer);

@@ -49,6 +49,7 @@ class Cache {
   PrefixReader& reader() { return *reader_; }
   PrefixLoader& loader() { return *loader_; }
   ObjectWriter& writer() { return *writer_; }
+  // For status, as the next two.
   uint32_t lease_count() const { return leases_.count(); }
   uint32_t fill_count() const { return fills_.count(); }
   // Of these, how many wait for memory.

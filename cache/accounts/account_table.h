@@ -24,7 +24,9 @@ struct Account {
 
 class AccountTable {
  public:
+  // All zero for a tenant that never had any.
   const Account& of(model::TenantId tenant, model::TierId tier) const;
+  // Presence's alone. refund() precondition: so much is charged.
   void charge(model::TenantId tenant, model::TierId tier, uint64_t bytes);
   void refund(model::TenantId tenant, model::TierId tier, uint64_t bytes);
 

@@ -25,6 +25,8 @@ void MemoryWaiters::add(DomainId domain, WaiterId waiter, SlotSet* slots) {
   (queue.last == 0 ? queue.first : links_[queue.last - 1].next) = waiter + 1;
   queue.last = waiter + 1;
   ++count_;
+  // One watch a domain, from the first that waits to the last: events wake whoever is the head by
+  // then.
   if (queue.first == waiter + 1) events_->watch(domain);
 }
 

@@ -14,6 +14,7 @@ void SlotSet::add(model::SlotId slot) {
 
 void SlotSet::spend(uint32_t spent) {
   QUIRE_CHECK(spent <= count());
+  // Spent, not freed: Presence charges the same bytes as used to the tenant whose node has them.
   for (uint32_t i = 0; i < spent; ++i) reserved_.shrink(pool_->page_bytes(slots_[first_ + i]));
   first_ += spent;
   if (first_ == count_) first_ = count_ = 0;  // the places may be used again

@@ -36,6 +36,8 @@ void TenantTable::release(TenantId id) {
   Tenant& tenant = tenants_[id.value];
   QUIRE_CHECK(tenant.holders > 0);
   if (--tenant.holders > 0) return;
+  // Its accounts are at 0 by now: roots and sessions hold the id for as long as bytes are charged
+  // to it. So the next tenant may have the number.
   by_name_.erase(key_of(tenant.domain, tenant.name));
   free_.push_back(id);
 }

@@ -20,7 +20,9 @@ class TenantTable {
  public:
   // Finds or makes it, and holds it once more.
   model::TenantId hold(model::DomainId domain, std::string_view name);
+  // The last one to let go frees the id. Precondition: held.
   void release(model::TenantId tenant);
+  // Precondition of both: held. The name stays valid for as long.
   model::DomainId domain_of(model::TenantId tenant) const;
   const std::string& name_of(model::TenantId tenant) const;
   size_t count() const { return by_name_.size(); }

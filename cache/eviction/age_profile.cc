@@ -29,6 +29,7 @@ AgeProfile::AgeProfile(uint32_t classes, Score score) : kind_(score), classes_(c
 AgeProfile::Bins AgeProfile::chances(const Class& events, const Bins& prior, float prior_weight) {
   Bins found{};
   float watched = 0;
+  // From the oldest bin on: `watched` is the weight of all that reached this age.
   for (uint32_t bin = kBins; bin-- > 0;) {
     watched += events.hits[bin] + events.ends[bin];
     found[bin] = (events.hits[bin] + prior_weight * prior[bin]) / (watched + prior_weight);
@@ -56,6 +57,7 @@ void AgeProfile::score_gittins(const Bins& chances, Bins& scores) {
 
 void AgeProfile::score_density(const Bins& chances, Bins& scores) {
   float used = 0;  // until the end of time, for one that is alive at the bin's begin
+  // Above 0, so that the quotient of the last bin is defined.
   float held = 1;
   for (uint32_t bin = kBins; bin-- > 0;) {
     const auto length = static_cast<float>(begin_us(bin + 1) - begin_us(bin));

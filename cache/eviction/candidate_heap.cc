@@ -36,6 +36,7 @@ void CandidateHeap::sift_up(uint32_t place, const Candidate& candidate) {
 
 void CandidateHeap::sift_down(uint32_t place, const Candidate& candidate) {
   while (true) {
+    // In 64 bits: four times the place of a late entry does not fit 32.
     const uint64_t first = uint64_t{place} * kArity + 1;
     if (first >= size_) break;
     const auto end = static_cast<uint32_t>(std::min<uint64_t>(first + kArity, size_));
@@ -68,6 +69,7 @@ void CandidateHeap::insert(EntryId entry, uint64_t key) {
 void CandidateHeap::erase(EntryId entry) {
   const uint32_t place = entries_->place(entry) - 1;
   QUIRE_CHECK(place < size_ && at(place).entry == entry.value);
+  // Before the sift, which gives the last candidate its place.
   entries_->set_place(entry, 0);
   const Candidate last = at(--size_);
   if (place < size_) sift(place, last);

@@ -28,11 +28,13 @@ class CandidateHeap {
   uint32_t size() const { return size_; }
   // nullopt: empty.
   std::optional<EntryId> least() const;
+  // Precondition: not empty.
   uint64_t least_key() const { return at(0).key; }
   // The same where keys are times of last use that were not told to the heap as they moved on.
   std::optional<EntryId> least_recent();
   // In no order: for policies that sample. Precondition: index < size().
   EntryId entry_at(uint32_t index) const { return EntryId{at(index).entry}; }
+  // Memory of the most candidates that there were: it is not given back.
   uint64_t held_bytes() const;
   // Keys of least_recent() heaps may lag behind the table, never run ahead.
   void check_invariants(bool lagging_keys) const;

@@ -70,6 +70,7 @@ void ClassHeaps::insert(uint32_t heap, EntryId entry, uint64_t key) {
 void ClassHeaps::erase(EntryId entry) {
   const uint32_t place = entries_->place(entry) - 1;
   QUIRE_CHECK(place / kChunk < owners_.size() && store_[place].entry == entry.value);
+  // The chunk knows its heap: the entry's class may have changed since it was inserted.
   const ChunkOwner owner = owners_[place / kChunk];
   const uint32_t index = owner.number * kChunk + place % kChunk;
   Heap& heap = heaps_[owner.heap];

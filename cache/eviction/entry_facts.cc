@@ -25,6 +25,7 @@ std::optional<EntryId> EvictionBoard::Facts::parent(EntryId entry) const {
   if (!id.valid()) return std::nullopt;
   const NodeId parent = board_->tree_->parent(id);
   const Node& above = board_->tree_->node(parent);
+  // A parent that is not on this tier has no entry whose facts could be read.
   if (!above.is_object() || !above.is_in(tier_->order.tier)) return std::nullopt;
   const EntryId found = entry_of(*tier_, parent);
   if (found == entry) return std::nullopt;

@@ -26,9 +26,11 @@ class UseClock {
   static constexpr uint64_t kFirstUse = 1ull << 46;  // 2.2 years of microseconds
   static bool is_use(uint64_t time) { return time >= kFirstUse; }
 
+  // Later than every use before, and not before now.
   uint64_t next_use() { return use_ = std::max(use_ + 1, now_); }
   uint64_t next_done() { return ++done_; }
   uint64_t now() const { return std::max(use_, now_); }
+  // `now_us`: monotonic, since any start.
   void advance_to(int64_t now_us) { now_ = kFirstUse + static_cast<uint64_t>(now_us); }
 
  private:

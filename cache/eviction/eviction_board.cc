@@ -122,6 +122,7 @@ bool EvictionBoard::is_alone(const Tier& tier, NodeId node) const {
 
 void EvictionBoard::insert(NodeId node, TierId id) {
   Tier& tier = of(id);
+  // The policy sees one entry from a run's first node to its last.
   if (!is_alone(tier, node)) return;
   ++tier.count;
   policy_for(tier, node).inserted(entry_of(tier, node), tier.history.take(tree_->key(node)));
@@ -148,15 +149,18 @@ void EvictionBoard::restored(NodeId node, TierId id) {
   Tier& tier = of(id);
   if (!tier.open) return;
   const EntryId entry = entry_of(tier, node);
+  // Changes no time, but end_of_entries() has to cover the entry: a switch of policies goes so far.
   tier.entries->set_last_use(entry, tier.entries->last_use(entry));
   insert(node, id);
 }
 
 void EvictionBoard::used(NodeId node) {
+  // One time for all tiers, so that they order their entries alike.
   const uint64_t now = clock_.next_use();
   for (Tier& tier : tiers_) {
     if (!tier.open || !tree_->node(node).is_in(tier.order.tier)) continue;
     const EntryId entry = entry_of(tier, node);
+    // Read before it is overwritten: policies learn from the gap between two uses.
     const uint64_t before = tier.entries->last_use(entry);
     tier.entries->set_last_use(entry, now);
     tier.entries->count_use(entry);
@@ -198,10 +202,12 @@ void EvictionBoard::left(NodeId node, TierId id, Why why, NodeId heir) {
   Tier& tier = of(id);
   if (!tier.open) return;
   const EntryId entry = entry_of(tier, node);
+  // A use is noted at the deepest node alone. The parent, a candidate next, has been used with it.
   if (heir.valid() && tree_->node(heir).is_in(id)) {
     tier.entries->inherit(entry_of(tier, heir), entry);
   }
   if (!is_alone(tier, node)) return;
+  // The policy reads the entry's facts; they are cleared last.
   policy_for(tier, node).gone(entry);
   --tier.count;
   if (why == Why::kEvicted) {
@@ -213,6 +219,7 @@ void EvictionBoard::left(NodeId node, TierId id, Why why, NodeId heir) {
 
 NodeId EvictionBoard::choose_from(Tier& tier, EvictionPolicy& policy) {
   const TierId id = tier.order.tier;
+  // Each round takes a candidate out, and an offer put it there: the offers pay for the loop.
   while (const std::optional<EntryId> entry = policy.choose()) {
     const NodeId node =
         find_node(tier, *entry, [&](NodeId one) { return presence_->may_leave(one, id); });
@@ -247,6 +254,7 @@ void EvictionBoard::move_entry(Tier& tier, size_t index, EntryId entry) {
   const NodeId node = find_node(tier, entry, [](NodeId) { return true; });
   if (!node.valid() || scope_index(tier, tree_->node(node)) != index) return;
   Scope& scope = tier.scopes[index];
+  // Before gone(), which takes the entry out of its heap and clears the place.
   const bool candidate = tier.entries->place(entry) != 0;
   scope.policy->gone(entry);
   scope.next->adopted(entry);

@@ -95,6 +95,7 @@ class EvictionBoard final : public CandidateListener {
   void offered(model::NodeId node, model::TierId tier) override;
   void left(model::NodeId node, model::TierId tier, Why why, model::NodeId heir) override;
 
+  // Memory of facts, histories and policies.
   uint64_t held_bytes() const;
   void check_invariants() const;
 

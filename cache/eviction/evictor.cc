@@ -14,6 +14,8 @@ bool Evictor::evict_from_ram(DomainId domain) {
   if (store_->tree().node(node).has_copy_below(TierId::kRam)) {
     store_->leave_ram(node);
   } else {
+    // Without a copy only a leaf without pins may leave (Presence::may_leave), so drop() does not
+    // refuse.
     QUIRE_CHECK(store_->drop(node, DropReason::kEvicted));
   }
   return true;

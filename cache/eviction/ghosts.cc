@@ -64,6 +64,8 @@ void Ghosts::add(const Ghost& ghost, uint64_t now) {
   place = ghost;
   place.sample = sample_;
   place.taken = false;
+  // An older ghost with this place in the index can no longer be found: it counts as not used
+  // again.
   index_[mixed & (index_.size() - 1)] = next_ + 1;
   next_ = (next_ + 1) % static_cast<uint32_t>(ring_.size());
 }

@@ -23,6 +23,8 @@ uint32_t History::fingerprint(const model::Hash256& key) {
 uint32_t* History::find(Generation& generation, uint32_t print) {
   const size_t size = generation.words.size();
   if (size == 0) return nullptr;
+  // Ends at a free word: add() starts a new generation before more than half of the words are
+  // taken.
   for (size_t at = (print >> 2) & (size - 1);; at = (at + 1) & (size - 1)) {
     uint32_t& word = generation.words[at];
     if (word == 0 || (word & ~kSeenBits) == print) return &word;

@@ -68,6 +68,7 @@ class EvictionPolicy {
   virtual bool admits(const Newcomer&) { return true; }
   // Not on the tier any more, or another policy's from now on. The table still has its facts.
   virtual void gone(EntryId entry) = 0;
+  // Memory that is the policy's own; facts are counted with the table.
   virtual uint64_t held_bytes() const = 0;
   virtual void check_invariants() const = 0;
 };

@@ -17,6 +17,7 @@ constexpr uint32_t kMaxEvictionsPerAllocation = 256;
 Pool::Growth RamRoom::grow(DomainId domain) {
   Pool& pool = store_->pool();
   const uint64_t held = pool.usage(domain).segment_bytes;
+  // Who was promised a segment gets it before anybody asks the supply for the next one.
   taker_.settle();
   if (pool.usage(domain).segment_bytes > held) return Pool::Growth::kGrew;
   if (taker_.is_spoken_for(domain)) return Pool::Growth::kExhausted;

@@ -36,6 +36,7 @@ uint64_t SegmentTaker::held(DomainId domain) const {
   return usable(domain) + pool.usage(domain).retiring_bytes / pool.supply().segment_bytes();
 }
 
+// The asker has a share although it may hold nothing yet.
 SegmentTaker::Shares SegmentTaker::shares_with(DomainId asker) const {
   uint64_t total = held(asker);
   Shares shares;
@@ -87,8 +88,12 @@ uint64_t SegmentTaker::reach_bytes(DomainId domain) const {
 
 bool SegmentTaker::ask(DomainId asker) {
   const bool claimed = claims_of(asker, true) > 0;
+  // One segment at a time. A late claim comes some day too: who has one is told to wait, not
+  // refused.
   if (claims_of(asker, false) > 0) return true;
+  // One job at a time. Its end raises the events of all, so who is entitled asks again then.
   if (is_busy()) return claimed || job_.asker == asker || is_entitled(asker);
+  // Every donor refused, and nothing may leave since that could not then: weighing would end alike.
   const bool refused =
       asker.value < refused_at_.size() && refused_at_[asker.value] == store_->counters().offers + 1;
   if (refused || !is_entitled(asker)) return claimed;
@@ -117,6 +122,7 @@ void SegmentTaker::settle() {
   store_->pool().collect_gone();
   while (!claims_.empty()) {
     const DomainId asker = claims_.front().asker;
+    // Shares move while memory is on its way: what is above the share now is left to the others.
     const bool wanted = held(asker) < std::max<uint64_t>(shares_with(asker).share, 1);
     if (wanted && store_->pool().grow(asker) != Pool::Growth::kGrew) return;
     claims_.pop_front();
@@ -173,6 +179,8 @@ bool SegmentTaker::gather() {
   job_.open.clear();
   job_.seen.clear();
   bool sealed = true;
+  // Only neighbours are told apart: a node that is listed twice costs one look, in `seen` or
+  // lies_here().
   const Pool& pool = store_->pool();
   pool.for_each_slot(job_.segment, [&](SlotId slot) {
     const allocator::PageEntry& page = pool.page(slot);
@@ -203,6 +211,7 @@ bool SegmentTaker::next_candidate() {
 
 void SegmentTaker::weigh() {
   if (!job_.segment.valid()) {
+    // Nothing is cheaper than a segment that costs no object.
     if (job_.best_cost == 0) return finish_weighing();
     if (!next_candidate()) finish_weighing();
     return;
@@ -218,6 +227,7 @@ void SegmentTaker::weigh() {
     const NodeId node = inside ? job_.open.back() : job_.nodes[job_.next_node++];
     if (inside) job_.open.pop_back();
     if (!inside && !job_.seen.insert(node.value).second) continue;
+    // Pinned, or dearer than the best one so far: the rest of it need not be looked at.
     if (!weigh_node(node) || job_.seen.size() >= job_.best_cost) {
       job_.segment = SegmentId{};
       return;
@@ -249,6 +259,8 @@ bool SegmentTaker::weigh_node(NodeId node) {
 void SegmentTaker::finish_weighing() {
   if (!job_.best.valid()) return give_up_donor();
   job_.segment = job_.best;
+  // Weighing took turns of the core: what lies there is listed anew, then nothing is put there any
+  // more.
   if (!gather()) return give_up_donor();
   store_->pool().set_aside(job_.donor, job_.segment, true);
   job_.phase = Phase::kEmptying;
@@ -314,6 +326,7 @@ void SegmentTaker::finish_emptying() {
     return give_up_donor();
   }
   retired_.push_back({job_.donor, job_.asker, std::move(*retired)});
+  // Behind those that are not late: a client that does not unmap must not hold up other claims.
   const auto first_late =
       std::find_if(claims_.begin(), claims_.end(), [](const Claim& claim) { return claim.late; });
   claims_.insert(first_late, Claim{job_.asker, false});

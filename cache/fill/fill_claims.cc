@@ -10,6 +10,8 @@ using model::make_error;
 model::Result<void> claim_pages(Fill& fill, const PlannedPages& plan, HolderTag holder,
                                 model::GroupMask groups) {
   const model::GroupMask wanted = groups == 0 ? ~uint64_t{0} : groups;
+  // Two passes: a refusal must leave every claim as it was. The asker's own claim counts as taken
+  // too, for its copy may be in flight.
   size_t claimed = 0;
   for (size_t i = 0; i < plan.size(); ++i) {
     if ((wanted >> plan[i].group & 1) == 0) continue;
@@ -47,6 +49,7 @@ bool is_written(const Fill& fill, const PlannedPages& plan, model::GroupMask gro
 bool lose_claims(Fill& fill, HolderTag holder) {
   for (size_t i = 0; i < fill.slots.count(); ++i) {
     if (fill.claimed_by[i] != holder) continue;
+    // The caller ends the whole fill, so the claims behind this one need no change.
     if (fill.page_state[i] != static_cast<uint8_t>(PageFill::kCopied)) return true;
     fill.claimed_by[i] = kGoneHolder;
   }

@@ -15,6 +15,7 @@ namespace {
 // Of one call, whatever its number of pages; who needs more goes on with the next turn.
 constexpr uint64_t kMaxEvictionsPerCall = 512;
 
+// Memory goes by whole granules; accounts are charged a page's true size.
 uint64_t slot_bytes(const model::PagePlan& plan) {
   constexpr uint64_t kGranuleBytes = allocator::ExtentMap::kGranuleBytes;
   uint64_t bytes = 0;
@@ -47,6 +48,7 @@ uint64_t FillMemory::immovable_bytes(const Fill& fill) const {
 model::Result<void> FillMemory::check_fits(const Fill& fill) const {
   const uint64_t needed = slot_bytes(plan_of(fill));
   const uint64_t pinned = immovable_bytes(fill);
+  // As a rule what the domain holds is enough. Only else are the shares of all domains added up.
   const uint64_t own = parts_.store->pool().usage(fill.domain).segment_bytes;
   if (needed + pinned <= own) return {};
   const uint64_t reach = parts_.room->taker().reach_bytes(fill.domain);
@@ -75,6 +77,8 @@ Room FillMemory::reserve(Fill& fill) {
   const std::vector<model::PlannedPage>& plan = plan_of(fill).pages;
   QUIRE_CHECK(plan.size() <= kMaxPagesPerObject);
   const uint64_t before = parts_.store->counters().made_room();
+  // The slots that it has say where it stands: a fill that waited goes on with the page behind
+  // them.
   while (fill.slots.count() < plan.size()) {
     parts_.store->work().add(1);
     const uint64_t evicted = parts_.store->counters().made_room() - before;
@@ -105,6 +109,7 @@ void FillMemory::stop(const Fill& fill) {
 
 std::optional<model::FillId> FillMemory::next_woken() {
   if (!parts_.waiters->any()) return std::nullopt;
+  // Segments are made by another thread, which raises no event of the core's: somebody has to look.
   parts_.store->pool().note_supply();
   const std::optional<WaiterId> waiter = parts_.waiters->next_woken();
   if (!waiter) return std::nullopt;

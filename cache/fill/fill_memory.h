@@ -37,6 +37,7 @@ class FillMemory {
   Room reserve(Fill& fill);
   // Whether somebody of its domain was there first.
   bool must_wait(const Fill& fill) const { return parts_.waiters->is_waiting(fill.domain); }
+  // Behind those of its domain that wait already.
   void wait(Fill& fill);
   // Waits no more, if it did.
   void stop(const Fill& fill);

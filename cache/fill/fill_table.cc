@@ -66,6 +66,7 @@ model::Result<FillId> FillTable::add(CacheSession& session, model::DomainId doma
     ++used_end_;
   }
   Fill& fill = fills_[index];
+  // Odd from here on, even again with remove(): an id of an earlier life never fits.
   const uint32_t generation = fill.generation + 1;
   fill = Fill{};
   fill.generation = generation;
@@ -76,6 +77,8 @@ model::Result<FillId> FillTable::add(CacheSession& session, model::DomainId doma
   fill.end_units = place.end_units;
   fill.state = FillState::kReserving;
   places_.insert(hash_of(session, place), model::NodeId{index});
+  // Only the first fill of an object is known by it: equal hashes of many sessions would pile up in
+  // one bucket.
   if (find_first(session, place) == nullptr) {
     fill.known_by_object = true;
     objects_.insert(hash_of_object(session, place), model::NodeId{index});
@@ -86,6 +89,7 @@ model::Result<FillId> FillTable::add(CacheSession& session, model::DomainId doma
   return id_of(fill);
 }
 
+// The id comes from a client: index, generation and session are checked before it is believed.
 Fill* FillTable::find(FillId id, const CacheSession& session) {
   const uint32_t index = index_of(id);
   if (index >= used_end_) return nullptr;
@@ -122,6 +126,9 @@ void FillTable::end(Fill& fill) {
   QUIRE_CHECK(is_live(fill));
   const FillPlace place{fill.key, fill.kind, fill.end_units};
   const model::NodeId index{encode(fill) - 1};
+  // Out of the indexes at once: the object may be begun anew while copies of this fill are in
+  // flight. Another session's fill of it stays unknown: find_foreign() may miss, and both are
+  // written.
   QUIRE_CHECK(places_.erase(hash_of(*fill.session, place), index));
   if (fill.known_by_object) {
     QUIRE_CHECK(objects_.erase(hash_of_object(*fill.session, place), index));

@@ -109,6 +109,7 @@ class FillTable {
   Fill* find(const CacheSession& session, const FillPlace& place);
   // A fill of this object by another session of the root, not ended; null: none is known.
   Fill* find_foreign(const CacheSession& session, const FillPlace& place);
+  // Precondition: an id of the daemon's own that is live or ended.
   Fill& at(model::FillId id);
   model::FillId id_of(const Fill& fill) const;
   // Below kMaxFills; another fill's once this one was freed.
@@ -121,6 +122,7 @@ class FillTable {
 
   // `fill`, sealed, waits for `parent`, which has not ended.
   void wait(Fill& fill, Fill& parent);
+  // Out of its parent's list; nothing happens when it waits for nobody.
   void stop_waiting(Fill& fill);
   Fill* first_waiting(const Fill& parent) { return from(parent.first_waiting); }
   // The session's queue of ended fills. enqueue: true when it was empty.
@@ -131,6 +133,7 @@ class FillTable {
   // Sweeps look at every index below; null where no fill of this session is.
   uint32_t end_of_indexes() const { return used_end_; }
   Fill* at_index(uint32_t index, const CacheSession& session);
+  // Of all states but free.
   uint32_t count() const { return count_; }
   void check_invariants() const;
 

@@ -48,6 +48,7 @@ FillOutcome ObjectLinker::link(Fill& fill, bool& superseded) {
   const NodeKind kind = node_kind(fill.kind);
   if (root.dead) return FillOutcome::kNoParent;
   if (const auto present = store_->tree().find(session.root, kind, fill.key)) {
+    // A node that is moving belongs to a transfer, which may be about to give it pages itself.
     const bool useful =
         !store_->presence().is_reachable(*present) && !store_->tree().node(*present).is_moving();
     if (useful) return serve_from_ram(fill, *present);
@@ -56,6 +57,8 @@ FillOutcome ObjectLinker::link(Fill& fill, bool& superseded) {
   }
   NodeId parent = root.node;
   if (fill.parent.units > 0) {
+    // The tree first: another session may have brought the parent while this one's fill of it is
+    // still open.
     const auto found = store_->tree().find(session.root, NodeKind::kSpan, fill.parent.key);
     if (!found) {
       Fill* parent_fill = fill_of_parent(session, fill.parent);
@@ -63,6 +66,8 @@ FillOutcome ObjectLinker::link(Fill& fill, bool& superseded) {
       fills_->wait(fill, *parent_fill);
       return FillOutcome::kWaiting;
     }
+    // The same hash at another position: a chain that lies about its order. Along spans depth grows
+    // by one block.
     if (store_->tree().node(*found).units() != fill.parent.units) return FillOutcome::kNoParent;
     parent = *found;
   }
@@ -92,6 +97,7 @@ void ObjectLinker::advance_tip(CacheSession& session, NodeId node) {
   const PrefixTree& tree = store_->tree();
   const NodeId tip = session.tip.node();
   if (tip.valid() && tree.node(tip).units() >= tree.node(node).units()) return;
+  // The new pin is taken before the old one goes, so the path that they share is pinned throughout.
   session.tip = Pin(store_, node, PinKind::kPresence);
 }
 

@@ -52,6 +52,7 @@ model::Result<BeginOutcome> ObjectWriter::share(Fill& fill, HolderTag holder,
     return make_error(Errc::kBusy, "this object is complete and waits for the span before it");
   }
   if (fill.state == FillState::kReserving) {
+    // Slots are still missing, so nothing can be written yet: the claim waits with the fill.
     QUIRE_TRY(claim_pages(fill, plan_of(fill).pages, holder, groups));
     return BeginOutcome{BeginOutcome::Kind::kPending, fills_->id_of(fill)};
   }
@@ -84,12 +85,14 @@ model::Result<BeginOutcome> ObjectWriter::begin(CacheSession& session, HolderTag
   if (!linker_.parent_known(session, position.parent)) {
     return make_error(Errc::kNoParent, "the span before this position is not present; commit it");
   }
+  // Until here nothing has changed. From here on there is a record, and every refusal ends it.
   const FillId id = QUIRE_TRY(fills_->add(session, root.key.domain, position.place));
   Fill& fill = fills_->at(id);
   fill.slots = SlotSet(&store_->pool(), &store_->presence().accounts(), session.payer);
   fill.parent = position.parent;
   fill.reason = args.reason <= static_cast<uint8_t>(CheckpointReason::kBeforeTail)
                     ? static_cast<CheckpointReason>(args.reason)
+                    // An unknown reason counts as the one that nothing supersedes.
                     : CheckpointReason::kBranch;
   if (auto claimed = claim_pages(fill, plan_of(fill).pages, holder, args.groups); !claimed.ok()) {
     end(fill);
@@ -99,6 +102,7 @@ model::Result<BeginOutcome> ObjectWriter::begin(CacheSession& session, HolderTag
     end(fill);
     return std::move(fits).error();
   }
+  // Also where memory for this one is free: small objects would keep a large one waiting for good.
   if (memory_.must_wait(fill)) {
     memory_.wait(fill);
     return BeginOutcome{BeginOutcome::Kind::kPending, id};
@@ -153,6 +157,8 @@ bool ObjectWriter::leave(FillId id, HolderTag holder) {
     others = others || claim != 0;
   }
   if (others) {
+    // The one that left may have been told already that the fill may go on; nobody would tell the
+    // others.
     memory_.wake(fill);
   } else {
     end(fill);
@@ -167,6 +173,8 @@ model::Result<size_t> ObjectWriter::take(CacheSession& session, HolderTag holder
   if (fill == nullptr || fill->state != FillState::kOpen) {
     return make_error(Errc::kNotFound, "no such fill, or it ended");
   }
+  // The offset is a client's. Everything is compared as what is left of the area, so no sum can
+  // wrap.
   if (args.staging_offset % model::kStagingAlignment != 0 || args.staging_offset > staging_bytes) {
     return make_error(Errc::kInvalidArgument, "staging_offset is unaligned or outside the area");
   }
@@ -180,6 +188,8 @@ model::Result<size_t> ObjectWriter::take(CacheSession& session, HolderTag holder
     if (plan[i].bytes > staging_bytes - offset) {
       return make_error(Errc::kInvalidArgument, "the object reaches beyond the staging area");
     }
+    // The slot stays where it is during the copy: SegmentTaker leaves a segment alone that has a
+    // page which is not sealed.
     copies[count++] = {.page_index = static_cast<uint8_t>(i),
                        .staging_offset = offset,
                        .bytes = plan[i].bytes,
@@ -191,6 +201,7 @@ model::Result<size_t> ObjectWriter::take(CacheSession& session, HolderTag holder
   if (count == 0) {
     return make_error(Errc::kInvalidArgument, "no page of this fill is left for this process");
   }
+  // Only after the last check: a refusal leaves every page to be committed again.
   for (size_t i = 0; i < count; ++i) {
     fill->page_state[copies[i].page_index] = static_cast<uint8_t>(PageFill::kCopying);
   }
@@ -204,6 +215,7 @@ Linked ObjectWriter::copied(FillId id, std::span<const uint8_t> page_indexes,
   QUIRE_CHECK(fill.copies_in_flight > 0);
   --fill.copies_in_flight;
   Linked done{.fill = id, .kind = fill.kind, .end_units = fill.end_units};
+  // It ended while the worker copied. Its slots were kept for the worker, and can go now.
   if (fill.state == FillState::kEnded) {
     done.outcome = FillOutcome::kAborted;
     free_if_done(fill);
@@ -239,14 +251,17 @@ uint32_t ObjectWriter::settle_waiting(uint32_t budget, std::vector<Linked>& link
     if (first_settling_ == nullptr) last_settling_ = nullptr;
     Fill& ended = *fills_->first_ended(session);
     if (Fill* waiting = fills_->first_waiting(ended); waiting != nullptr) {
+      // Out of this list before it is settled, which may put it into that of another fill.
       fills_->stop_waiting(*waiting);
       const Linked done = settle(*waiting);
       if (done.outcome != FillOutcome::kWaiting) linked.push_back(done);
     }
     if (fills_->first_waiting(ended) == nullptr) {
       fills_->dequeue_ended(session);
+      // The record was kept for the list of those that waited for it.
       free_if_done(ended);
     }
+    // To the end of the queue: sessions take turns, one fill each.
     if (fills_->first_ended(session) != nullptr) add_settling(session);
   }
   return steps;
@@ -262,6 +277,8 @@ void ObjectWriter::add_settling(CacheSession& session) {
 void ObjectWriter::end(Fill& fill) {
   memory_.stop(fill);
   fills_->stop_waiting(fill);
+  // Ended before those that wait for it are queued: who is settled must not find it by its place
+  // again.
   fills_->end(fill);
   if (fills_->first_waiting(fill) != nullptr && fills_->enqueue_ended(fill)) {
     add_settling(*fill.session);
@@ -270,6 +287,7 @@ void ObjectWriter::end(Fill& fill) {
 }
 
 void ObjectWriter::free_if_done(Fill& fill) {
+  // A worker still writes to the slots: copied() comes here again.
   if (fill.copies_in_flight > 0) return;
   give_back(fill);
   if (!fill.in_ended_queue) fills_->remove(fill);
@@ -298,6 +316,7 @@ Linked ObjectWriter::end_waiting(FillId id) {
 
 bool ObjectWriter::end_holder(CacheSession& session, HolderTag holder, bool last_one,
                               uint32_t& cursor, uint32_t& budget, std::vector<Linked>& linked) {
+  // As a rule nothing is open, and the records of all sessions need not be looked at.
   if (session.fill_count == 0) return true;
   for (; budget > 0 && cursor < fills_->end_of_indexes(); --budget, ++cursor) {
     Fill* fill = fills_->at_index(cursor, session);
@@ -310,6 +329,8 @@ bool ObjectWriter::end_holder(CacheSession& session, HolderTag holder, bool last
       }
       continue;
     }
+    // A sealed fill is complete. While another process of the session is there it may still become
+    // visible, whoever wrote it.
     const bool sealed = fill->state == FillState::kSealed;
     if (!last_one && (sealed || !lose_claims(*fill, holder))) continue;
     if (sealed) {

@@ -19,6 +19,7 @@ constexpr uint32_t kLookedAtForTurnEnds = 2048;
 bool TurnEnds::replaceable(const CacheSession& session, NodeId checkpoint) const {
   const PrefixTree& tree = store_->tree();
   const Node& node = tree.node(checkpoint);
+  // Where the path branches another conversation resumes, whoever wrote the checkpoint.
   return node.owner_tag() == session.owner_tag && !node.is_kept() &&
          !tree.children(node.parent()).is_branch();
 }
@@ -80,6 +81,7 @@ bool TurnEnds::supersede(CacheSession& session, const ChainView& chain, uint32_t
   if (end_units == 0 || end_units > chain.count()) return false;
   const auto node =
       store_->tree().find(session.root, NodeKind::kCheckpoint, chain.after(end_units));
+  // The engine is told what became of it: a pinned one is refused, not marked to go later.
   if (!node || !replaceable(session, *node) || store_->tree().node(*node).is_pinned()) return false;
   store_->supersede(*node);
   return true;

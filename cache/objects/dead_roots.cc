@@ -7,6 +7,7 @@ namespace quire::cache {
 using model::NodeId;
 using model::RootId;
 
+// Every unpin and every removal asks. As a rule no root is dead, and the root's record is not read.
 bool DeadRoots::is_dead(RootId root) const {
   return !names_->dead_roots().empty() && names_->root(root).dead;
 }
@@ -29,6 +30,8 @@ void DeadRoots::note_leaving(NodeId id) {
 bool DeadRoots::next_sweep() {
   const std::vector<RootId>& dead = names_->dead_roots();
   if (next_ >= dead.size()) {
+    // Another sweep would meet the same pins. It waits for one of them to go, or for another dead
+    // root.
     if (!changed_ && dead.size() == known_) return false;
     changed_ = false;
     known_ = dead.size();
@@ -58,6 +61,8 @@ void DeadRoots::sweep_node() {
   }
   const NodeId parent = tree.parent(id);
   const NodeId sibling = tree.children(parent).after(id);
+  // Moved on before the drop, which frees this node. When the drop takes the parent along too,
+  // note_leaving() goes further up.
   leaving_ = !sibling.valid();
   at_ = leaving_ ? parent : sibling;
   store_->drop(id, DropReason::kStale);
@@ -78,6 +83,7 @@ bool DeadRoots::reclaim(uint32_t budget) {
 void DeadRoots::maybe_forget(RootId root) {
   const Root& record = names_->root(root);
   if (record.session_count > 0 || !store_->tree().is_leaf(record.node)) return;
+  // The sweep may stand at the root's own node.
   note_leaving(record.node);
   store_->tree().remove(record.node);
   names_->forget(root);

@@ -20,6 +20,7 @@ namespace quire::cache {
 
 class HoleTable {
  public:
+  // A span that ends there became a hole, or another one did.
   void add(model::RootId root, uint32_t units) { ++depths_[{root.value, units}]; }
   // Precondition: one was added there.
   void remove(model::RootId root, uint32_t units) {
@@ -36,6 +37,7 @@ class HoleTable {
       if (depth->first.first != root.value || !visit(depth->first.second)) return;
     }
   }
+  // Holes of the root at this depth, on whatever path.
   uint64_t count(model::RootId root, uint32_t units) const {
     const auto depth = depths_.find({root.value, units});
     return depth == depths_.end() ? 0 : depth->second;

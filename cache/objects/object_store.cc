@@ -18,6 +18,7 @@ void ObjectStore::offer(NodeId id) {
   }
 }
 
+// Asked for every node that may leave RAM. As a rule nobody waits, and the root need not be read.
 void ObjectStore::tell_waiting(model::RootId root) {
   if (pool_->events().any_watched()) pool_->events().raise(names_->root(root).key.domain);
 }
@@ -27,9 +28,13 @@ void ObjectStore::unpin(NodeId id, PinKind kind) {
   const Node& node = tree_->node(id);
   if (!node.is_pinned()) {
     dead_roots_.note_unpinned(node.root());
+    // Both waited for this pin. drop() refuses while children are left; the last of them takes a
+    // quarantined node along.
     if (node.is_quarantined() && drop(id, DropReason::kQuarantined)) return;
     if (node.is_superseded() && drop(id, DropReason::kSuperseded)) return;
   }
+  // While another pin of this kind is left, nothing may leave that could not before: a load gives
+  // back thousands of pins and asks the tiers only for the last one of each node.
   if (!node.is_pinned(kind)) offer(id);
 }
 
@@ -43,7 +48,10 @@ std::optional<NodeId> ObjectStore::add(const NewObject& object, std::span<const 
                                        bool batch) {
   const auto node = add_node(object);
   if (!node) return std::nullopt;
+  // The index names the node since add_node(). Nobody can look before its pages are set: matches
+  // run on this thread, after this call (law 2).
   presence_.set_pages(*node, slots);
+  // Before the offer: a policy orders by facts that added() sets.
   listener_->added(*node, TierId::kRam);
   offer(*node);
   if (has_lower_tier_) note_fresh({*node, batch});
@@ -62,6 +70,7 @@ std::optional<NodeId> ObjectStore::restore(const NewObject& object, TierId tier,
   const auto node = add_node(object);
   if (!node) return std::nullopt;
   presence_.set_copy(*node, tier, place);
+  // Not offered yet: while its children are still to be restored the node looks like a leaf.
   listener_->restored(*node, tier);
   return node;
 }
@@ -76,6 +85,7 @@ void ObjectStore::gain_copy(NodeId node, TierId tier, CopyPlace place) {
   QUIRE_CHECK(tree_->node(node).is_in_ram());
   presence_.set_copy(node, tier, place);
   listener_->added(node, tier);
+  // With a durable copy the node may leave RAM although it has children below.
   offer(node);
   tell_waiting(tree_->node(node).root());  // a path that was to leave RAM with it may, or may not
 }
@@ -93,6 +103,8 @@ void ObjectStore::give_up(NodeId id) {
 }
 
 void ObjectStore::lose_copy(NodeId node, TierId tier, Why why) {
+  // Slot and facts are read before clear_copy() forgets them. The parent has a child less on this
+  // tier then, and may leave it.
   if (tier == Presence::kPlacedTier) give_up(node);
   listener_->left(node, tier, why, heir_of(node));
   presence_.clear_copy(node, tier);
@@ -107,6 +119,7 @@ void ObjectStore::make_resident(NodeId node, std::span<const SlotId> slots) {
 }
 
 void ObjectStore::leave_ram(NodeId node) {
+  // The policy reads the node's facts, so it is told before the pages go.
   listener_->left(node, TierId::kRam, Why::kEvicted, heir_of(node));
   presence_.clear_pages(node);
   ++counters_.left_ram;
@@ -141,7 +154,10 @@ void ObjectStore::remove(NodeId id, DropReason reason) {
   const Node& node = tree_->node(id);
   count_drop(node.kind(), reason);
   give_up(id);  // before its pages go: the last of them knows where the copy lies
+  // Only what made room is remembered by a history: it may come back, and its return teaches the
+  // policy.
   const Why why = reason == DropReason::kEvicted ? Why::kEvicted : Why::kDropped;
+  // Every tier is told while the node's bits still stand.
   for (const TierId tier : model::kTiers) {
     if (node.is_in(tier)) listener_->left(id, tier, why, heir_of(id));
   }
@@ -149,6 +165,7 @@ void ObjectStore::remove(NodeId id, DropReason reason) {
   for (const TierId tier : model::kTiers) {
     if (node.is_in(tier)) presence_.clear_copy(id, tier);
   }
+  // A sweep may stand at this node: it steps to the parent while the node still names it.
   dead_roots_.note_leaving(id);
   tree_->remove(id);
 }
@@ -162,6 +179,7 @@ bool ObjectStore::drop(NodeId node, DropReason reason) {
     const model::RootId root = tree_->node(node).root();
     remove(node, reason);
     if (tree_->node(parent).is_root()) {
+      // A root that no session has open goes with its last object.
       dead_roots_.maybe_forget(root);
       return true;
     }
@@ -176,6 +194,7 @@ bool ObjectStore::drop(NodeId node, DropReason reason) {
 
 void ObjectStore::supersede(NodeId checkpoint) {
   tree_->marks().set_superseded(checkpoint);
+  // Refused while it is pinned: unpin() tries again, by the mark.
   drop(checkpoint, DropReason::kSuperseded);
 }
 
@@ -191,6 +210,8 @@ void ObjectStore::quarantine(NodeId top) {
     work_.add(1);
   }
   for (auto node = subtree.rbegin(); node != subtree.rend(); ++node) {
+    // A drop goes on to quarantined parents, so this one may be gone; a free node is not
+    // quarantined.
     const bool still_there = tree_->node(*node).is_quarantined();
     if (still_there && presence_.may_drop(*node)) drop(*node, DropReason::kQuarantined);
   }

@@ -30,6 +30,8 @@ struct Presence::Tally {
   uint64_t below_ram = 0;
 };
 
+// Walks the pages of one object. This walk is what a copy costs instead of four bytes in every
+// node.
 PageEntry& Presence::last_page(NodeId node) const {
   SlotId slot = first_page(node);
   for (SlotId next = next_page(slot); next.valid(); next = next_page(slot)) slot = next;
@@ -43,8 +45,11 @@ const model::PagePlan& Presence::plan_of(NodeId id) const {
 
 void Presence::set_pages(NodeId node, std::span<const SlotId> slots) {
   QUIRE_CHECK(!tree_->node(node).is_in_ram() && !slots.empty());
+  // Read first: outside RAM the copy's place stands in the field that the first page takes over.
   const std::optional<CopyPlace> copy = place(node);
   uint32_t next = copy ? kLastPageTag | (copy->slot + 1) : 0;
+  // From the last page on, so that each page can name the one behind it; the last one names the
+  // copy.
   for (auto slot = slots.rbegin(); slot != slots.rend(); ++slot) {
     PageEntry& page = pool_->page(*slot);
     page.owner = node.value + 1;
@@ -59,6 +64,7 @@ void Presence::set_pages(NodeId node, std::span<const SlotId> slots) {
 void Presence::clear_pages(NodeId node) {
   const std::optional<CopyPlace> copy = place(node);
   for (SlotId slot = first_page(node); slot.valid();) {
+    // Before the slot is freed, which clears its link.
     const SlotId next = next_page(slot);
     work_->add(1);
     pool_->free(slot);
@@ -78,6 +84,7 @@ std::optional<CopyPlace> Presence::place(NodeId id) const {
 
 void Presence::set_copy(NodeId node, TierId tier, CopyPlace place) {
   if (tier == kPlacedTier) {
+    // Slots stay below 2^30, so the number leaves the tag's bit alone.
     QUIRE_CHECK(place.slot + 1 < kLastPageTag / 2);
     tree_->marks().set_copy_generation(node, place.generation);
     if (tree_->node(node).is_in_ram()) {
@@ -107,6 +114,7 @@ bool Presence::has_unreachable() const {
   });
 }
 
+// RAM's state is readable from the start and nobody changes it, so RAM needs no case of its own.
 bool Presence::is_reachable(NodeId id) const {
   const Node& node = tree_->node(id);
   for (const TierId tier : model::kTiers) {
@@ -131,6 +139,8 @@ bool Presence::is_hole(NodeId id) const {
 void Presence::set_bit(NodeId id, TierId tier, bool present) {
   const Node& node = tree_->node(id);
   const NodeId parent = tree_->parent(id);
+  // Both nodes are taken out of the table before the bit moves and put back as they stand
+  // afterwards, so no case has to be told apart.
   const auto move_holes = [&](bool there) {
     for (const NodeId each : {id, parent}) {
       if (!is_hole(each)) continue;
@@ -146,6 +156,7 @@ void Presence::set_bit(NodeId id, TierId tier, bool present) {
 // The bit, and all that is counted by it.
 void Presence::count(NodeId id, TierId tier, bool present) {
   const Node& node = tree_->node(id);
+  // Counted out before the bit moves and in again after it, as holes are.
   below_ram_ -= is_below_ram(node) ? 1 : 0;
   set_bit(id, tier, present);
   below_ram_ += is_below_ram(node) ? 1 : 0;
@@ -186,6 +197,7 @@ bool Presence::may_leave(NodeId id, TierId tier) const {
   const bool in_ram = tier == TierId::kRam;
   // Who pins a node's presence does not care where it is, as long as it is durable somewhere.
   if (in_ram ? node.is_pinned(PinKind::kResidency) : node.is_pinned()) return false;
+  // From a tier below RAM a copy in RAM counts too: who evicts there keeps the node.
   const bool elsewhere = node.has_copy_below(tier) || (!in_ram && node.is_in_ram());
   return elsewhere || may_drop(id);
 }

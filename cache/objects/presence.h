@@ -51,6 +51,7 @@ class Presence {
   void clear_pages(model::NodeId node);
   // A copy below RAM. `place` counts on kPlacedTier.
   void set_copy(model::NodeId node, model::TierId tier, CopyPlace place);
+  // Precondition: there is one. The slot is its tier's to reuse.
   void clear_copy(model::NodeId node, model::TierId tier);
 
   bool may_leave(model::NodeId node, model::TierId tier) const;
@@ -90,6 +91,7 @@ class Presence {
   // Objects with nothing in RAM.
   uint64_t count_below_ram() const { return below_ram_; }
 
+  // Objects with a copy there; one on two tiers counts twice.
   const TierCounts& counts(model::TierId tier) const { return counts_[model::index_of(tier)]; }
   // Pages in RAM of one group of a layout, tail pages included.
   uint64_t pages_in_ram(model::LayoutId layout, model::GroupIndex group) const;

@@ -15,7 +15,9 @@ BelowRam BelowSearch::count(NodeId end, uint32_t have_units) {
   found_ = {};
   const uint32_t units = tree_.node(end).units();
   const bool few = units <= kFewBlocks * per_block_;
+  // A walk needs no keys: the chain is not asked behind its end.
   if (few || units > chain_.count() || !search(end)) {
+    // What the search counted so far is void; what it cost is not.
     found_ = {.steps = found_.steps};
     walk(end);
   }
@@ -44,6 +46,7 @@ bool BelowSearch::search(NodeId end) {
 bool BelowSearch::search_part(uint32_t lower, NodeId last) {
   ++found_.steps;
   const uint32_t end = tree_.node(last).units();
+  // Between two holes RAM is left from the deep end on: the last one is there, so all are.
   if (end == lower || tree_.node(last).is_in_ram()) return true;
   uint32_t in_ram = lower;  // up to here, or nothing is
   uint32_t below = end;     // this one is not

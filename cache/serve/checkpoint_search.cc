@@ -26,6 +26,8 @@ NodeId CheckpointSearch::below(NodeId span, uint32_t reach) {
     // Spans that can be found stand before all others.
     if (ChildList::is_visible_span(below)) return best;
     if (is_spent()) return best;
+    // There are more children than positions: from here on a probe a position costs less. What was
+    // found so far is the deepest of those looked at, so only positions behind it are probed.
     if (looked_at > last - first) {
       const NodeId probed = probe(node, best_units, last);
       return probed.valid() ? probed : best;

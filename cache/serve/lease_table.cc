@@ -23,6 +23,7 @@ model::Result<LeaseId> LeaseTable::add(LeaseHolder& holder) {
     return model::make_error(Errc::kBusy, "too many leases; release some");
   }
   if (HolderShare* share = holder.share; share != nullptr) {
+    // The last part of the table is for administrators: users together cannot lock them out.
     const uint32_t kept = share->kept_part == 0 ? 0 : kMaxLeases / share->kept_part;
     if (share->leases >= share->max_leases || count_ >= kMaxLeases - kept) {
       return model::make_error(Errc::kBusy,
@@ -51,6 +52,7 @@ model::Result<LeaseId> LeaseTable::add(LeaseHolder& holder) {
   return make_id(index, generation);
 }
 
+// The id comes from a client, and may be old or made up.
 Lease* LeaseTable::find(LeaseId id) {
   const uint32_t index = index_of(id);
   if (index >= leases_.size()) return nullptr;

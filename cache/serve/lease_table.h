@@ -41,6 +41,7 @@ class LeaseTable {
   model::Result<model::LeaseId> add(LeaseHolder& holder);
   // Null unless the id is live and the holder's own.
   Lease* find(model::LeaseId id, const LeaseHolder& holder);
+  // Precondition: live. What it pins is let go before this returns.
   void remove(model::LeaseId id);
   // Any lease of the holder; none id when it has none.
   model::LeaseId first(const LeaseHolder& holder) const;

@@ -32,6 +32,7 @@ uint64_t MissingBytes::of(NodeId node) const {
 }
 
 double prefill_us(const PrefillCost& cost, uint32_t from, uint32_t to) {
+  // The integral of a cost that grows linearly with the position, as attention does.
   const double first = from;
   const double last = to;
   return (cost.us_per_ktoken * (last - first) +
@@ -55,6 +56,7 @@ HitTiers weigh_hit(const ObjectStore& store, const Root& root, const PrefixMatch
   uint64_t span_bytes = below.wanted_blocks * root.layout->span_plan.page_bytes;
   tiers.below_bytes = span_bytes + missing.of_checkpoint(match.checkpoint_node);
   tiers.load_us = clamp_us(load_time(tiers.below_bytes));
+  // Where nothing has to be loaded the deepest position wins: every other one only computes more.
   if (!cost.known() || tiers.below_bytes == 0) return tiers;
 
   double best = tiers.load_us + prefill_us(cost, tiers.cut_tokens, prompt_tokens);
@@ -80,6 +82,8 @@ HitTiers weigh_hit(const ObjectStore& store, const Root& root, const PrefixMatch
       is_free = bytes == 0;
     }
     if (is_free || node == root.node) break;
+    // BelowSearch counted all missing spans at once; going up takes each off again. Both look at
+    // what the engine holds in whole blocks.
     span_bytes -= missing.of_span(node);
     last_units = units;
   }

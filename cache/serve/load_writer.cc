@@ -65,6 +65,8 @@ void LoadWriter::pin_path(PendingLoad& pending, PathPins& pins, uint32_t count,
   write(pending.load, target, [&](auto&& write_span) {
     for (; step != path.end(); ++step) {
       const auto [block, span] = *step;
+      // Pinned also where it is missing: once a tier has brought it, it stays until it is
+      // delivered.
       pins.add(span);
       const Node& node = tree.node(span);
       if (node.is_quarantined()) [[unlikely]] {

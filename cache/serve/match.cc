@@ -56,10 +56,13 @@ class Finder {
   NodeId deepest_span() {
     const uint32_t blocks = known_units_ / per_block_;
     if (blocks == 0) return root_.node;
+    // A conversation that goes on finds all of its blocks as a rule: one probe.
     if (const NodeId whole = span_at(blocks); whole.valid()) return whole;
     NodeId best = root_.node;
     uint32_t present = 0;  // blocks [0, present) are there, block index `absent` is not
     uint32_t absent = blocks - 1;
+    // Presence is prefix-closed, so a miss says that all behind it is absent. A client that changes
+    // its hashes meanwhile misleads itself only: every node was found by a key of its own root.
     while (present < absent) {
       const uint32_t middle = present + (absent - present + 1) / 2;
       if (const NodeId node = span_at(middle); node.valid()) {
@@ -137,6 +140,7 @@ class Finder {
     if (match.span_units == 0 || match.span_units <= match.exact_units) return;
     if (match.span_units > last_units_) return;
     const bool block_behind = model::block_floor_units(known_units_, per_block_) > match.span_units;
+    // A span child that the prompt did not match: its own next block would have been found.
     const bool diverged = tree_.children(match.span_node).has_span();
     if (diverged && block_behind) match.branch_units = match.span_units;
   }

@@ -68,6 +68,7 @@ class PositionSearch::Lister {
       exact_at_end = exact_at_end || reach < units;
     }
     const bool wanted = query_.every_block || node == match_.span_node;
+    // With a checkpoint at this block's end nobody needs a replay to it.
     if (exact_at_end || layout_.replay_tokens == 0 || !wanted) return true;
     return put(node, {}, ResumedHow::kSpan);
   }

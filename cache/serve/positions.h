@@ -48,6 +48,7 @@ class PositionSearch {
   // The deepest first; as many as `out` has room for.
   FoundPositions list(const PrefixMatch& match, const PositionsQuery& query,
                       std::span<model::ResumePosition> out) const;
+  // Tokens by tier of the deepest span that was found, and how long a load of them takes.
   Located locate(const PrefixMatch& match) const;
 
  private:

@@ -47,6 +47,8 @@ model::Result<PrefixLoader::Range> PrefixLoader::check_range(const Lease& lease,
   const uint32_t blocks = store_->tree().node(lease.span.node()).units() / per_block;
   const uint32_t exact_blocks = store_->tree().node(lease.exact_node).units() / per_block;
   Range range{args.first_block, args.block_count};
+  // 0 stands for all up to the resume point. Spans behind it, which a replay needs, are asked for
+  // by number.
   if (range.block_count == 0 && range.first_block <= exact_blocks) {
     range.block_count = exact_blocks - range.first_block;
   }
@@ -76,6 +78,7 @@ model::Result<Load> PrefixLoader::plan(const Lease& lease, const model::LoadArgs
     return make_error(Errc::kInvalidArgument,
                       "a load of " + std::to_string(needed) + " pages; load it in pieces");
   }
+  // Runs are fewer than pages, by how much is known at the end: RunWriter::overflowed().
   if (needed > out_count && load.form == model::LoadForm::kPages) {
     return make_error(Errc::kInvalidArgument,
                       "the load needs room for " + std::to_string(needed) + " descriptors");
@@ -121,6 +124,7 @@ model::Result<void> PrefixLoader::begin_load(LeaseHolder& holder, const model::L
   pending.blocks_left = load.block_count;
   pending.end_units = (load.first_block + load.block_count) * per_block;
   pending.quarantined_before = store_->counters().quarantined;
+  // The walk starts at the nearer of two pinned nodes: what lies behind the hit need not be passed.
   const bool within_hit = store_->tree().node(lease->exact_node).units() >= pending.end_units;
   pending.next = within_hit ? lease->exact_node : lease->span.node();
   return {};
@@ -208,6 +212,8 @@ uint32_t PrefixLoader::look(Delivery& delivery, uint32_t spans) const {
   auto step = path.begin();
   for (; step != path.end(); ++step) {
     const auto [block, span] = *step;
+    // The walk goes up, so the last one that is noted is the shallowest, and all before it is
+    // usable.
     if (!is_usable(span)) delivery.ready = first + block;
   }
   delivery.next = step.span();
@@ -280,6 +286,7 @@ model::Result<bool> PrefixLoader::release_part(LeaseHolder& holder, LeaseId id, 
   if (lease->under_way > 0) {
     return make_error(Errc::kBusy, "a load of this lease is under way; release it when that ended");
   }
+  // From the first piece on no load may begin: begin_load() would pin into a lease that is going.
   lease->ending = true;
   while (lease->load_count > 0 && budget > 0) budget -= release_last_range(*lease, budget);
   if (lease->load_count > 0) return false;
@@ -292,6 +299,7 @@ bool PrefixLoader::release_some(LeaseHolder& holder, uint32_t& budget) {
     const LeaseId id = leases_->first(holder);
     if (!id.valid()) return true;
     Lease& lease = *leases_->find(id, holder);
+    // The load's owner ends it first; its hold names this lease.
     if (lease.under_way > 0) return false;
     const uint32_t nodes = lease.load_count > 0 ? release_last_range(lease, budget) : 0;
     budget -= std::min(budget, 1 + nodes);

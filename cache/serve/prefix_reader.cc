@@ -63,8 +63,11 @@ model::Result<model::MatchResult> PrefixReader::match(CacheSession& session, Lea
     Lease none;
     return announce(session, found, root, none);
   }
+  // The bound is checked before anything is pinned.
   const LeaseId id = QUIRE_TRY(leases_->add(holder));
   Lease& lease = *leases_->find(id, holder);
+  // Pinned before anything is announced (law 3). A node with a child is never dropped, so the
+  // deepest pin keeps the path.
   lease.span = Pin(store_, found.span_node, PinKind::kPresence);
   lease.exact_node = found.exact_node;
   if (found.checkpoint_node.valid()) {
@@ -72,6 +75,7 @@ model::Result<model::MatchResult> PrefixReader::match(CacheSession& session, Lea
   }
   model::MatchResult result = announce(session, found, root, lease);
   result.lease = id.value;
+  // With everything in RAM, as a rule, a match costs its search alone.
   if (store_->presence().count_below_ram() > 0) {
     const HitTiers tiers =
         weigh_hit(*store_, root, found, chain, prompt_tokens, have_tokens, cost, load_time_);
@@ -102,6 +106,8 @@ model::MatchResult PrefixReader::announce(CacheSession& session, const PrefixMat
     result.replay_tokens = std::min(root.layout->replay_tokens, result.span_tokens);
     result.replay_exact = root.layout->replay_exact ? 1 : 0;
   }
+  // Only the deepest: a parent inherits the time of its child when that leaves
+  // (CandidateListener::left), so no use walks the path.
   if (lease.span.valid()) board_->used(lease.span.node());
   if (lease.checkpoint.valid()) note_checkpoint_hit(session, lease.checkpoint.node());
   counters_.hit_tokens += result.exact_tokens;

@@ -57,6 +57,7 @@ class PrefixReader {
   // How long loads from lower tiers take; set by them.
   void set_load_time(LoadTime load_time) { load_time_ = std::move(load_time); }
 
+  // Of matches alone: positions and locate count nothing.
   const ReaderCounters& counters() const { return counters_; }
 
  private:

@@ -17,6 +17,8 @@ void RunWriter::begin(uint32_t capacity, uint32_t groups) {
 void RunWriter::add_elsewhere(Open& open, const Page& page, const Pool& pool,
                               std::span<PageRun> out) {
   const ChunkView view = pool.chunk_view(page.slot);
+  // A run is told with one segment, one stride and one generation, so its pages have to agree in
+  // all.
   const bool adjacent =
       open.slot.valid() && view.segment == open.view.segment && page.block + 1 == open.block &&
       page.generation == open.generation &&

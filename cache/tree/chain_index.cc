@@ -32,6 +32,8 @@ Result<ChainIndex> ChainIndex::create(uint64_t max_nodes, uint64_t seed) {
   ChainIndex index;
   for (uint64_t& secret : index.secrets_) secret = next_secret(seed);
   index.max_nodes_ = max_nodes;
+  // Address space for the worst case, so that insert() cannot fail: chains of n nodes hold at most
+  // (n - 1) / 7 overflow buckets (Bucket).
   index.buckets_ = QUIRE_TRY(allocator::FlatArray<Bucket>::reserve(max_nodes / kLoad + 2));
   index.overflow_ =
       QUIRE_TRY(allocator::FlatArray<Bucket>::reserve(max_nodes / kBucketEntries + 2));
@@ -73,6 +75,8 @@ void ChainIndex::append(uint32_t tag, uint32_t node) {
   Bucket& head = buckets_[bucket_of(tag)];
   Bucket* bucket = head.overflow == 0 ? &head : &overflow_[head.overflow - 1];
   if (bucket->count == kBucketEntries) {
+    // Right behind the head, in front of the full ones: only the first overflow bucket may have
+    // room.
     const uint32_t link = take_overflow();
     bucket = &overflow_[link - 1];
     *bucket = Bucket{};
@@ -87,8 +91,11 @@ void ChainIndex::append(uint32_t tag, uint32_t node) {
 // Divides the nodes of one bucket between it and a new one behind the last.
 void ChainIndex::split() {
   Bucket& head = buckets_[split_];
+  // The chain is taken apart bucket by bucket, each released before its nodes are appended: a split
+  // needs no more overflow buckets than it frees.
   Bucket from = head;
   head = Bucket{};
+  // Before append(): bucket_of() has to use the longer address already.
   if (++split_ > mask_) {
     mask_ = 2 * mask_ + 1;
     split_ = 0;
@@ -109,6 +116,7 @@ void ChainIndex::close_gap(Bucket& head, Bucket& bucket, uint32_t entry) {
   --donor.count;
   bucket.tags[entry] = donor.tags[donor.count];
   bucket.nodes[entry] = donor.nodes[donor.count];
+  // An empty donor leaves the chain: the bucket behind it, which is full, is the first then.
   if (link == 0 || donor.count > 0) return;
   head.overflow = donor.overflow;
   release_overflow(link);

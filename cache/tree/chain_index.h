@@ -33,6 +33,7 @@ struct ChainIndexShape {
 
 class ChainIndex {
  public:
+  // `seed`: the secret. kResourceExhausted: no address space.
   static model::Result<ChainIndex> create(uint64_t max_nodes, uint64_t seed);
 
   // Table hash of a key; `discriminator` separates equal chain hashes of other roots and kinds.
@@ -49,7 +50,9 @@ class ChainIndex {
   uint64_t size() const { return size_; }
   uint64_t bucket_count() const { return mask_ + 1 + split_; }
   ChainIndexShape shape() const;  // walks the table
+  // Memory of the buckets that were opened.
   uint64_t resident_bytes() const;
+  // A hint for a find() that follows: its first miss is under way meanwhile.
   void prefetch(uint64_t hash) const { __builtin_prefetch(&buckets_[bucket_of(tag_of(hash))]); }
   void check_invariants() const;
 

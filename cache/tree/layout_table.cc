@@ -60,6 +60,7 @@ model::Result<model::LayoutId> LayoutTable::add(model::Layout layout) {
   known->needs_checkpoint = model::needs_checkpoint(layout);
   known->span_plan = model::plan_pages(layout, FillKind::kSpan, layout.block_tokens, 0);
   known->checkpoint_plan = model::plan_pages(layout, FillKind::kCheckpoint, layout.block_tokens, 0);
+  // Wherever a checkpoint cuts its block, it has the same pages: the first unit stands for all.
   known->checkpoint_tail_plan =
       model::plan_pages(layout, FillKind::kCheckpoint, layout.unit_tokens, 0);
   known->layer_count = count_layers(layout, known->append);
@@ -78,6 +79,7 @@ std::optional<size_t> LayoutTable::find_place() {
   const auto unused = std::find_if(layouts_.begin(), layouts_.end(),
                                    [](const auto& known) { return known->holders == 0; });
   if (unused == layouts_.end()) return std::nullopt;
+  // The next add() overwrites the record: whoever keeps something by its digest learns of it now.
   if (forget_) forget_(**unused);
   return static_cast<size_t>(unused - layouts_.begin());
 }

@@ -41,8 +41,10 @@ class LayoutTable {
   // Precondition: validated. kBusy: kMaxLayouts are held. The caller holds it, or may lose it to
   // the next add().
   model::Result<model::LayoutId> add(model::Layout layout);
+  // One holder more, or less: a connection that registered it, or a root.
   void hold(model::LayoutId id) { ++layouts_[id.value]->holders; }
   void release(model::LayoutId id) { --layouts_[id.value]->holders; }
+  // Null: no such layout. The record is another layout's once nobody holds it.
   const KnownLayout* find(model::LayoutId id) const;
   size_t size() const { return layouts_.size(); }
   // Called with each layout that loses its place, before it goes.

@@ -42,6 +42,7 @@ bool NamespaceTable::is_domain_unused(DomainId id) const {
 void NamespaceTable::take_over_domain(DomainId id, std::string_view name) {
   QUIRE_CHECK(is_domain_unused(id));
   Domain& domain = domains_[id.value];
+  // Keys begin with the domain's number: the epochs of its last owner must not bind the next one.
   for (const auto& [since, key] : domain.empty_namespaces) namespaces_.erase(key);
   domain = Domain{};
   domain.name = name;
@@ -94,6 +95,7 @@ model::Result<void> NamespaceTable::check_epoch(const RootKey& key) const {
 void NamespaceTable::enter_epoch(const RootKey& key) {
   Namespace& space = namespace_of(key);
   if (key.weights_epoch == space.epoch) return;
+  // bury() takes roots out of `live` and only marks them: their nodes go in steps (DeadRoots).
   space.epoch = key.weights_epoch;
   while (!space.live.empty()) bury(RootId{*space.live.begin()});
 }
@@ -107,6 +109,7 @@ model::Result<RootId> NamespaceTable::open_root(const RootKey& key, const KnownL
                                                 .layout_digest = layout.digest,
                                                 .salt = key.salt});
   if (const auto found = by_hash_.find(hash); found != by_hash_.end()) return found->second;
+  // Before the epoch is raised: an open that is refused leaves the older roots as they are.
   QUIRE_TRY(make_room(key));
   enter_epoch(key);
   return add_root(key, layout, hash);
@@ -120,6 +123,7 @@ model::Result<RootId> NamespaceTable::restore_root(const RootKey& key, const Kno
   }
   restore_epoch(key.domain, key.tenant, key.namespace_name, key.weights_epoch);
   const RootId id = QUIRE_TRY(add_root(key, layout, hash));
+  // Nobody has it open. A root that nobody comes back for makes way like any other.
   set_idle(roots_[id.value], true);
   return id;
 }
@@ -139,11 +143,15 @@ void NamespaceTable::restore_epoch(DomainId domain, const std::string& tenant,
 model::Result<void> NamespaceTable::make_room(const RootKey& key) {
   Domain& domain = domains_[key.domain.value];
   bool room = domain.live_roots < kMaxLiveRootsPerDomain || give_up_idle(key.domain);
+  // A root that was given up keeps its place until its nodes are gone, so roots are given up while
+  // places are left.
   if (room && root_count() >= kMaxRoots - kDeadRootsPerDomain) {
     room = give_up_idle(largest_domain(key.domain));
   }
   if (room && !domain.layouts.contains(key.layout.value)) {
     int given_up = 0;
+    // A layout's place is free only when its last root goes: the first idle root may be of another
+    // one.
     while (domain.layouts.size() >= kMaxLayoutsPerDomain && given_up < kGivenUpForALayout &&
            give_up_idle(key.domain)) {
       ++given_up;
@@ -174,6 +182,7 @@ DomainId NamespaceTable::largest_domain(DomainId own) const {
 bool NamespaceTable::give_up_idle(DomainId id) {
   const Domain& domain = domains_[id.value];
   if (domain.by_idle.empty()) return false;
+  // The oldest of the tenant that has most idle ones: who opens many roots loses its own first.
   bury(domain.by_idle.rbegin()->second->idle.begin()->second);
   ++given_up_count_;
   return true;
@@ -207,6 +216,7 @@ void NamespaceTable::set_idle(Root& root, bool idle) {
   if ((root.idle_since != 0) == idle) return;
   Tenant& tenant = tenants_.at(tenant_key(root.key));
   Domain& domain = domains_[root.key.domain.value];
+  // The set is ordered by this size: out before it changes, in again afterwards.
   domain.by_idle.erase({tenant.idle.size(), &tenant});
   if (idle) {
     root.idle_since = ++clock_;
@@ -224,11 +234,13 @@ void NamespaceTable::hold(RootId id) {
 
 void NamespaceTable::release(RootId id) {
   Root& root = roots_[id.value];
+  // A dead root is in no order: nobody finds it again, and DeadRoots has it already.
   if (--root.session_count == 0 && !root.dead) set_idle(root, true);
 }
 
 model::Result<RootId> NamespaceTable::add_root(const RootKey& key, const KnownLayout& layout,
                                                const model::Hash256& hash) {
+  // open_root() has made room; restore_root() has not.
   if (root_count() >= kMaxRoots) {
     return make_error(Errc::kBusy, "65,536 (tenant, namespace, salt) roots are in use");
   }

@@ -68,6 +68,7 @@ class NamespaceTable {
 
   // Finds the domain or makes it. kBusy: kMaxDomains are known; see take_over_domain().
   model::Result<model::DomainId> intern_domain(std::string_view name);
+  // "uid:N". Precondition: interned.
   const std::string& domain_name(model::DomainId domain) const;
   uint32_t domain_count() const { return static_cast<uint32_t>(domains_.size()); }
   // Clients of the domain: while it has some, it stays.
@@ -75,6 +76,7 @@ class NamespaceTable {
   void release_domain(model::DomainId domain) { --domains_[domain.value].clients; }
   // No client and no root: once nothing of it is in memory, its id may be another's.
   bool is_domain_unused(model::DomainId domain) const;
+  // Precondition: is_domain_unused(), and it has no segment.
   void take_over_domain(model::DomainId domain, std::string_view name);
   uint32_t root_count(model::DomainId domain) const { return domains_[domain.value].live_roots; }
 
@@ -93,6 +95,7 @@ class NamespaceTable {
   // A session of the root begins; ends.
   void hold(model::RootId id);
   void release(model::RootId id);
+  // Precondition: not forgotten. The reference stays valid until the next root is made.
   Root& root(model::RootId id) { return roots_[id.value]; }
   const Root& root(model::RootId id) const { return roots_[id.value]; }
   uint32_t root_count() const { return static_cast<uint32_t>(roots_.size() - free_roots_.size()); }

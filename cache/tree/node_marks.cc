@@ -58,6 +58,8 @@ void NodeMarks::raise(NodeId id, Count count) {
     ++beyond_[count].at(id.value);
     return;
   }
+  // The last step that the field can say: from here on the table has the number, and the field
+  // stays full.
   if (value + 1 == full) beyond_[count].emplace(id.value, full);
   set(node, count, value + 1);
 }
@@ -71,6 +73,7 @@ void NodeMarks::lower(NodeId id, Count count) {
     const auto number = beyond_[count].find(id.value);
     QUIRE_CHECK(number != beyond_[count].end());
     if (--number->second >= full) return;
+    // The number fits the field again, one below full.
     beyond_[count].erase(number);
   }
   set(node, count, value - 1);
@@ -79,6 +82,7 @@ void NodeMarks::lower(NodeId id, Count count) {
 void NodeMarks::set_copy(NodeId id, TierId tier, bool present) {
   Node& node = at(id);
   QUIRE_CHECK(node.is_in(tier) != present);
+  // The parent counts its children by tier, so that has_child_in() reads one field and no child.
   node.copies_ = (node.copies_ ^ (1u << model::index_of(tier))) & 7;
   if (present) {
     raise(node.parent(), children_of(tier));

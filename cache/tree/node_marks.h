@@ -49,7 +49,9 @@ class NodeMarks {
     at(node).copy_generation_ = generation;
   }
 
+  // A transfer begins or ends, which pins the node itself.
   void set_moving(model::NodeId node, bool moving) { at(node).moving_ = moving ? 1 : 0; }
+  // Nothing supersedes it from now on; or it may be superseded again.
   void set_kept(model::NodeId checkpoint, bool kept) { at(checkpoint).kept_ = kept ? 1 : 0; }
   void set_superseded(model::NodeId checkpoint) { at(checkpoint).superseded_ = 1; }
   // Precondition: a checkpoint; any other node keeps its first child there.

@@ -28,6 +28,7 @@ Result<NodeRuns> NodeRuns::create(uint64_t max_ids) {
 bool NodeRuns::take(NodeId id) {
   if (used_count_ == max_ids_) return false;
   const uint32_t run = id.value / kRunIds;
+  // Runs are opened in order: one further on would leave runs between that stand in no list.
   if (run > run_count_ || (run == run_count_ && !may_open_run())) return false;
   if (run == run_count_) open_run();
   if (in_use(id)) return false;
@@ -64,6 +65,7 @@ void NodeRuns::release(NodeId id) {
   const bool was_full = run.used == kFull;
   run.used = static_cast<uint16_t>(run.used & ~(1u << id.value % kRunIds));
   --used_count_;
+  // It stays in the partial list. A full run is in no list, so there is nothing to unlink from.
   if (!was_full && run.used != 0) return;
   if (!was_full) unlink(place);
   link_last(run.used == 0 ? kFreeList : kPartialList, place);
@@ -76,6 +78,7 @@ bool NodeRuns::in_use(NodeId id) const {
 
 bool NodeRuns::may_open_run() const {
   if (run_count_ + kListHeads == runs_.max_count()) return false;
+  // Empty runs are no gaps: they go whole to the next chain.
   const uint64_t gaps = uint64_t{run_count_ - empty_run_count_} * kRunIds - used_count_;
   return gaps <= kFreeGaps + used_count_ / 2;
 }

@@ -28,6 +28,7 @@ class NodeRuns {
   // Any free id: the last one of the oldest partly used run, where it is least in the way of the
   // chain that grows there. nullopt: max_ids are in use.
   std::optional<model::NodeId> take_filler();
+  // Precondition: in use. Its run may become empty, and another chain's.
   void release(model::NodeId id);
 
   bool in_use(model::NodeId id) const;

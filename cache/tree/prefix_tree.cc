@@ -41,6 +41,7 @@ Result<std::unique_ptr<PrefixTree>> PrefixTree::create(uint64_t max_nodes, uint6
       new PrefixTree(std::move(nodes), std::move(keys), std::move(index), std::move(runs)));
 }
 
+// A root has no key and is not in the index: NamespaceTable knows its node.
 std::optional<NodeId> PrefixTree::add_root(RootId root) {
   const std::optional<NodeId> node = runs_.take_filler();
   if (!node) return std::nullopt;
@@ -72,6 +73,7 @@ std::optional<NodeId> PrefixTree::add(NodeId parent, NodeKind kind, const Hash25
     above.has_checkpoints_ = 1;
     link_last(parent, *node);
   }
+  // Last: table_hash() reads root, kind and key back from the node.
   index_.insert(table_hash(*node), *node);
   return node;
 }
@@ -81,6 +83,7 @@ void PrefixTree::remove(NodeId node) {
   QUIRE_CHECK(link.kind() != NodeKind::kFree);
   QUIRE_CHECK(is_leaf(node) && !link.is_pinned());
   if (link.kind() != NodeKind::kRoot) {
+    // hide() has taken a quarantined one out of the index.
     if (link.quarantined_ == 0) QUIRE_CHECK(index_.erase(table_hash(node), node));
     unlink(node);
   }
@@ -95,11 +98,14 @@ void PrefixTree::hide(NodeId node) {
   QUIRE_CHECK(index_.erase(table_hash(node), node));
   link.quarantined_ = 1;
   const NodeId above = parent(node);
+  // To the end of the list: ChildList relies on it that spans that can be found stand in front.
   unlink(node);
   link_last(above, node);
 }
 
 std::optional<NodeId> PrefixTree::find(RootId root, NodeKind kind, const Hash256& key) const {
+  // Tags are 32 bits, so a match of tags proves nothing: key, root and kind are compared whole (law
+  // 1).
   return index_.find(table_hash(root.value, kind, key), [&](NodeId node) {
     const Node& link = nodes_[node.value];
     __builtin_prefetch(&link);  // its miss overlaps with the key's
@@ -166,6 +172,7 @@ void PrefixTree::unlink(NodeId child) {
   const bool is_first = above.first_child_ == encode(child);
   const bool is_last = link.next_sibling_ == 0;
   if (!is_last) nodes_[link.next_sibling_ - 1].previous_sibling_ = link.previous_sibling_;
+  // The first child names the last one: it learns when the last one goes.
   if (is_last && !is_first)
     nodes_[above.first_child_ - 1].previous_sibling_ = link.previous_sibling_;
   if (is_first) {

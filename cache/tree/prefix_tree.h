@@ -51,6 +51,7 @@ class PrefixTree {
   // still hold it, and marks it quarantined. Its key may then be added anew.
   void hide(model::NodeId node);
 
+  // By the full key; hidden nodes are not found. One probe of the index as a rule.
   std::optional<model::NodeId> find(model::RootId root, NodeKind kind,
                                     const model::Hash256& key) const;
   void prefetch(model::RootId root, NodeKind kind, const model::Hash256& key) const;
@@ -63,6 +64,7 @@ class PrefixTree {
   const model::Hash256& key(model::NodeId node) const { return keys_[node.value]; }
   model::NodeId parent(model::NodeId node) const { return nodes_[node.value].parent(); }
   ChildList children(model::NodeId node) const { return {nodes_, node}; }
+  // No child of any kind, hidden ones included.
   bool is_leaf(model::NodeId node) const { return children(node).empty(); }
   NodeMarks& marks() { return marks_; }
   const NodeMarks& marks() const { return marks_; }
