@@ -108,6 +108,7 @@ bool Core::accept(model::FdGuard fd) {
     return false;
   }
   Connection& connection = **created;
+  // Also one that is refused stands in the list: it is told why, and goes as others do.
   connections_.push_back(std::move(created).value());
   ++counters_.connections_accepted;
   const uint32_t uid = connection.peer().uid;
@@ -140,7 +141,10 @@ bool Core::serve_connections() {
   for (size_t i = 0; i < turns && !to_serve_.empty(); ++i) {
     Connection& connection = *to_serve_.front();
     to_serve_.pop_front();
+    // Before it is served, which may put it back or end it.
     connection.in_turn = false;
+    // It is not watched meanwhile: a client that sends without end would keep the core from
+    // sleeping.
     if (!connection.may_take_turn(now_ns_)) {
       connection.suspend();
       paced_.push_back(&connection);
@@ -171,6 +175,7 @@ model::Result<void> Core::on_frame(Connection& connection, const model::FrameHea
 void Core::on_end(Connection& connection, const Error& reason) {
   uint32_t budget = CoreTurn::kEndStepsPerTurn;
   turn_->end_attachments(connection, budget);
+  // Nobody waits for its word any more; whether it keeps a mapping, the kernel says.
   turn_->segments().forget(connection);
   verbs_->forget(connection);
   if (connection.in_turn) std::erase(to_serve_, &connection);
@@ -224,6 +229,7 @@ bool Core::background() {
   if (connections_ended_) {
     connections_ended_ = let_ended_go();
     left = connections_ended_ || left;
+    // Descriptors come free, for which the listener may be waiting.
     listener_->resume();
   }
   collect_closed();
@@ -246,6 +252,8 @@ bool Core::let_ended_go() {
     turn_->end_attachments(*connection, budget);
     if (!connection->attachments.empty()) return false;
     Connection::ClosedSocket socket = connection->take_socket();
+    // The last close of what a stranger sent may take as long as he likes: it waits in a line of
+    // its own.
     OffCoreCloser& closer =
         socket.may_hold_descriptors ? closers_.sockets_with_descriptors : closers_.sockets;
     Charge charge{.uid = connection->peer().uid};
@@ -275,6 +283,7 @@ void Core::run_calls() {
   std::vector<std::function<void()>> calls;
   {
     const std::lock_guard lock(calls_mutex_);
+    // Run without the lock: a call may make another one.
     calls.swap(calls_);
     has_calls_.store(false, std::memory_order_relaxed);
   }
@@ -283,6 +292,8 @@ void Core::run_calls() {
 
 void Core::sleep() {
   background_left_ = background();
+  // Announced before the last look: who has news after the look sees that the core sleeps, and
+  // writes the eventfd.
   parts_.waker->set_asleep(true);
   const bool work_came = background_left_ || turn_->dispatcher().finish_copies() > 0 ||
                          turn_->step_tiers() || has_calls_.load(std::memory_order_seq_cst) ||
@@ -305,6 +316,7 @@ int Core::sleep_ms() const {
   const int limit_ms = waits ? kWaitingTimeoutMs : kIdleTimeoutMs;
   const int64_t deadline_ns = dispatcher().next_deadline_ns();
   if (deadline_ns == kNoDeadline) return limit_ms;
+  // Rounded up: a wake-up before the time would find nothing late, and sleep again for 0 ms.
   const int64_t left_ms = (deadline_ns - parts_.clock->now_ns()) / model::kNsPerMs + 1;
   return static_cast<int>(std::clamp<int64_t>(left_ms, 0, limit_ms));
 }
@@ -321,11 +333,14 @@ void Core::drain() {
   while (parts_.copies->in_flight() > 0 && parts_.clock->now_ns() - start < kDrainNs) {
     turn_->dispatcher().finish_copies();
   }
+  // What ended attachments hold goes in steps, and none is destroyed while a copy of its is in
+  // flight.
   while (registry().draining_count() > 0 && parts_.clock->now_ns() - start < kDrainNs) {
     turn_->dispatcher().finish_copies();
     registry().sweep();
   }
   drain_tiers(start);
+  // No client is left to be asked: segments that were taken back go to the supply.
   turn_->segments().retire_pending(now_ns_);
   let_ended_go();
   run_calls();
@@ -356,6 +371,7 @@ void Core::stop() {
 
 void Core::call(std::function<void()> function) {
   {
+    // Set under the lock under which the core clears it: no call is left behind a cleared flag.
     const std::lock_guard lock(calls_mutex_);
     calls_.push_back(std::move(function));
     has_calls_.store(true, std::memory_order_seq_cst);

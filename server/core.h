@@ -53,12 +53,14 @@ class Core final : public ConnectionOwner {
 
   // Serves until stop(); returns after the last copy ended and every client was let go.
   void run();
+  // Returns at once; run() returns later.
   void stop();
   // Runs `function` on the core thread between two turns.
   void call(std::function<void()> function);
 
   // Core thread only.
   void options_changed();  // reads again what it had parsed of them
+  // What follows is read for status and tests, on the core thread between two turns.
   SessionRegistry& registry() { return turn_->registry(); }
   const std::vector<std::unique_ptr<Connection>>& connections() const { return connections_; }
   const ClientCounters& counters() const { return counters_; }
@@ -69,9 +71,11 @@ class Core final : public ConnectionOwner {
   size_t waiting_commits() const { return dispatcher().waiting_commits(); }
   uint64_t largest_steps() const { return dispatcher().counters().largest_steps; }
 
+  // It gets a turn, once, however often it is told of.
   void on_input(Connection& connection) override;
   model::Result<void> on_frame(Connection& connection, const model::FrameHeader& header,
                                std::string_view payload) override;
+  // Called from within the connection, which stays until background().
   void on_end(Connection& connection, const model::Error& reason) override;
 
  private:
@@ -88,12 +92,14 @@ class Core final : public ConnectionOwner {
         closers_(std::move(closers)),
         maker_(std::move(maker)) {}
   model::Result<void> wire();
+  // A connection charged to its uid. False: refused, and told why where it can be.
   bool accept(model::FdGuard fd);
   model::Result<void> watch_doorbell(Attachment& attachment);
   const Dispatcher& dispatcher() const { return turn_->dispatcher(); }
 
   bool turn();
   bool serve_connections();
+  // Connections that had their turns of a while are served again.
   void resume_paced();
   bool let_ended_go();
   void collect_closed();

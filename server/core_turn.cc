@@ -34,6 +34,7 @@ model::Result<std::unique_ptr<CoreTurn>> CoreTurn::create(const CoreTurnParts& p
 
 CoreTurn::Work CoreTurn::step(int64_t now_ns) {
   Work work;
+  // Before new work is taken: finished copies free jobs and memory that it may need.
   work.clients = dispatcher_->finish_copies() > 0;
   work.device = step_tiers();
   // After the tier: what it brought in this step is delivered in this turn.
@@ -69,10 +70,12 @@ bool CoreTurn::serve_active(int64_t now_ns) {
       return true;
     }
     if (served == Dispatcher::Served::kSome) {
+      // A ring is armed by how long it was idle: spinning a little saves its client a system call.
       attachment.last_active_ns = now_ns;
       worked = true;
     }
   }
+  // The next turn begins with the first that found its domain's steps spent.
   first_served_ = waits.value_or(0);
   return worked || waits;
 }
@@ -80,6 +83,7 @@ bool CoreTurn::serve_active(int64_t now_ns) {
 bool CoreTurn::background(int64_t now_ns) {
   bool left = false;
   segments_->retire_pending(now_ns);
+  // Uses take this time: some turns of delay are nothing to a policy, and no use asks the clock.
   parts_.cache->board().set_now(now_ns / 1000);
   if (!parts_.cache->names().dead_roots().empty()) {
     left = parts_.cache->store().dead_roots().reclaim(kReclaimStepsPerTurn);
@@ -99,6 +103,7 @@ void CoreTurn::watch(Attachment& attachment) {
 bool CoreTurn::arm_idle(int64_t now_ns, int64_t spin_ns) {
   while (!active_.empty()) {
     Attachment& attachment = *active_.back();
+    // Its client may sleep until it is answered, so nobody would ring for it.
     if (attachment.pending.ready_verbs != 0) return false;
     if (now_ns - attachment.last_active_ns < spin_ns) return false;
     if (!attachment.arm()) {
@@ -118,6 +123,7 @@ bool CoreTurn::note_woken(int64_t now_ns) {
 
 void CoreTurn::end_attachment(Attachment& attachment, uint32_t& budget) {
   parts_.unwatch(attachment);
+  // Out of the list of polled rings before the registry ends it, which may destroy it.
   std::erase(active_, &attachment);
   attachment.active_list = nullptr;
   registry_->end(attachment, budget);
@@ -137,6 +143,7 @@ void CoreTurn::end_faulty(Attachment& attachment) {
   event.session = attachment.id;
   event.status = model::make_status(Errc::kMalformedFrame, text);
   uint32_t budget = kEndStepsPerTurn;
+  // Ended before the client is told: telling may end the connection, with all that is attached.
   end_attachment(attachment, budget);
   ++parts_.counters->sessions_ended_by_fault;
   log(LogKind::kSessionFault, LogLevel::kWarning,

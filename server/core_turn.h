@@ -61,6 +61,7 @@ class CoreTurn {
   bool arm_idle(int64_t now_ns, int64_t spin_ns);
   // After a sleep: no ring counts as idle yet. True when some are polled.
   bool note_woken(int64_t now_ns);
+  // Whether some ring is looked at each turn.
   bool is_polling() const { return !active_.empty(); }
   // The tiers alone, for the last look before a sleep.
   bool step_tiers() { return parts_.tiers != nullptr && parts_.tiers->step(active_.empty()); }
@@ -71,6 +72,7 @@ class CoreTurn {
   void end_attachments(ClientProcess& client, uint32_t& budget);
   static constexpr uint32_t kEndStepsPerTurn = 1024;  // of a client that is gone: some 100 us
 
+  // The parts, for who wires or watches them.
   Dispatcher& dispatcher() { return *dispatcher_; }
   const Dispatcher& dispatcher() const { return *dispatcher_; }
   SessionRegistry& registry() { return *registry_; }

@@ -130,12 +130,14 @@ model::Result<void> Daemon::open_tier(Parts& parts, const DaemonSeams& seams) {
   Waker* waker = &parts.waker;
   parts.engine = QUIRE_TRY(make_engine(options));
   if (seams.wrap_engine) parts.engine = seams.wrap_engine(std::move(parts.engine));
+  // Apart from the commits' workers: a device's burst of checks must not delay commits.
   parts.checks = std::make_unique<tiering::CopyWorkers>(
       tiering::CopyWorkersOptions{.threads = 1,
                                   .queue_entries = tiering::kMaxTransfers * tiering::kMaxRunObjects,
                                   .spin_us = 0,  // a device's pace leaves nothing to spin for
                                   .background = true,
                                   .on_done = [waker] { waker->wake(); }});
+  // Before the tier opens: restoring adds nodes, whose entries need the tier's table.
   QUIRE_TRY(parts.cache->attach_tier(model::TierId::kSsd, options.ssd_policy));
   tiering::SsdTierOptions tier = tier_options(options);
   tier.manifest_env = seams.manifest_env;
@@ -168,6 +170,7 @@ model::Result<std::unique_ptr<Daemon>> Daemon::create(const Options& options,
   auto parts = std::make_unique<Parts>(options, std::move(made));
   if (seams.clock != nullptr) parts->clock = seams.clock;
   Waker* waker = &parts->waker;
+  // First of all: it faults memory in on its thread while the SSD is opened and restored.
   parts->supply = std::make_unique<allocator::SegmentSupply>(
       allocator::SegmentSupplyOptions{.budget_bytes = options.ram_bytes,
                                       .segment_bytes = options.segment_bytes,
@@ -185,6 +188,7 @@ model::Result<std::unique_ptr<Daemon>> Daemon::create(const Options& options,
       .threads = options.copy_workers, .queue_entries = kMaxCopyJobs, .on_done = [waker] {
         waker->wake();
       }});
+  // Before the core, which listens: no client connects until what was durable can be hit.
   QUIRE_TRY(open_tier(*parts, seams));
   const uint64_t daemon_epoch = QUIRE_TRY(random_number());
   parts->core = QUIRE_TRY(Core::create({.cache = parts->cache.get(),
@@ -206,6 +210,7 @@ Daemon::~Daemon() = default;
 void Daemon::run() { parts_->core->run(); }
 void Daemon::stop() { parts_->core->stop(); }
 void Daemon::reload(const Options& fresh) {
+  // On the core thread, between two turns: options are read there without a lock.
   parts_->core->call([this, fresh] {
     parts_->options.spin_us = fresh.spin_us;
     parts_->options.max_connections = fresh.max_connections;

@@ -50,11 +50,14 @@ class Daemon {
   ~Daemon();
 
   void run();  // until stop()
+  // Returns at once; what is fresh goes to the tiers below before run() returns.
   void stop();
   // Takes over what is safe to change while serving: spin_us, max_connections, tenants. Any thread.
   void reload(const Options& fresh);
 
+  // For tests and the process's own signals; core thread, or before run().
   Core& core();
+  // Core thread, or before run(); so the others here.
   cache::Cache& cache();
   const allocator::SegmentSupply& supply() const;
   tiering::TierSet* tiers();     // null: none below RAM

@@ -86,6 +86,7 @@ const ControlVerbs::Handler& ControlVerbs::handler_of(FrameType type) {
 model::Result<void> ControlVerbs::on_frame(Connection& connection, const model::FrameHeader& header,
                                            std::string_view payload) {
   const VerbCall call{connection, static_cast<FrameType>(header.type), header.sequence, payload};
+  // A type from the socket: only what is in the table has a handler.
   const model::SocketVerb* verb = model::find_verb(call.type);
   if (verb == nullptr) return make_error(Errc::kMalformedFrame, "unknown frame type");
   // Before the role: who the peer is, is known, but not yet whether it speaks this protocol.
@@ -119,6 +120,7 @@ model::Result<void> ControlVerbs::hello(const VerbCall& call) {
   // The domain follows from who the peer is, never from what it says.
   const std::string domain = "uid:" + std::to_string(connection.peer().uid);
   connection.domain = QUIRE_TRY(parts_.cache->add_domain(domain));
+  // From here on the domain's id is not given to another uid; forget() lets go of it.
   parts_.cache->names().hold_domain(connection.domain);
   connection.greeted = true;
 
@@ -150,8 +152,10 @@ model::Result<void> ControlVerbs::register_layout(const VerbCall& call) {
   }
   QUIRE_TRY(parts_.shares->check(uid, Shared::kLayouts, 1));
   model::RegisterLayoutReply reply;
+  // A warning is logged once a layout, however often clients register it.
   const size_t known_before = parts_.cache->layouts().size();
   const model::LayoutId id = QUIRE_TRY(parts_.cache->layouts().add(std::move(layout)));
+  // Held once a connection, whatever it repeats: its end releases each once.
   if (connection.layouts.insert(id.value).second) {
     parts_.cache->layouts().hold(id);
     parts_.shares->take(uid, Shared::kLayouts, 1);
@@ -183,6 +187,8 @@ model::Result<SessionIdentity> ControlVerbs::identify(
                                                    " may not speak for tenant " +
                                                    identity.root.tenant + "; see --tenants");
   }
+  // Before the root's tenant is cleared: in a shared namespace hits are everybody's, and the bill
+  // is not.
   identity.payer = identity.root.tenant;
   if (shared_namespaces_.contains(identity.root.namespace_name)) identity.root.tenant.clear();
   return identity;
@@ -192,6 +198,8 @@ model::Result<void> ControlVerbs::open_session(const VerbCall& call) {
   Connection& connection = call.connection;
   const auto request = QUIRE_TRY(read_struct<model::OpenSessionRequest>(call.payload));
   const SessionIdentity identity = QUIRE_TRY(identify(connection, request));
+  // Its own registration, not anybody's: a layout that the connection does not hold may be
+  // forgotten.
   if (!connection.layouts.contains(request.layout)) {
     return make_error(Errc::kUnknownLayout, "register the layout first");
   }
@@ -222,6 +230,7 @@ model::Result<void> ControlVerbs::join_session(const VerbCall& call) {
 void ControlVerbs::make_memory(Connection& connection, Attachment& attachment, FrameType type,
                                uint32_t sequence) {
   openings_[attachment.id] = {&connection, &attachment, type, sequence};
+  // Its later frames wait for this answer: one opening a connection, so the table is bounded.
   connection.suspend();
   parts_.maker->make(attachment.take_unallocated(), attachment.unallocated_bytes(),
                      connection.peer().uid, attachment.id);
@@ -255,6 +264,7 @@ void ControlVerbs::finish_opening(uint64_t attachment, bool made) {
 
 model::Result<void> ControlVerbs::reply_with_session(Connection& connection, uint32_t sequence,
                                                      FrameType type, Attachment& attachment) {
+  // Before the descriptors go out: the client may ring at once.
   if (auto watched = parts_.watch_doorbell(attachment); !watched.ok()) {
     parts_.end_attachment(attachment);
     return watched;
@@ -328,6 +338,7 @@ void ControlVerbs::forget(Connection& connection) {
   parts_.desk->forget(connection);
   std::erase_if(openings_, [&](const auto& opening) {
     if (opening.second.connection != &connection) return false;
+    // What has its turn already is made in vain: finish_opening() finds nobody.
     parts_.maker->forget(opening.first);
     return true;
   });

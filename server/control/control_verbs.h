@@ -80,14 +80,27 @@ class ControlVerbs {
   static const Handler& handler_of(model::FrameType type);
 
   // Each sends its own reply; an error becomes the reply's status.
+
+  // HelloRequest; HelloReply with all segments, and descriptors of the first of them.
+  // kUnsupportedVersion; kPermissionDenied: a uid that may stand for several users; kBusy: too many
+  // domains.
   model::Result<void> hello(const VerbCall& call);
+  // An encoded layout; RegisterLayoutReply, whose text warns of objects that no lower tier takes.
+  // kInvalidLayout; kBusy at the connection's, the uid's or the table's bound.
   model::Result<void> register_layout(const VerbCall& call);
+  // OpenSessionReply and the session's descriptors, some turns later. kUnknownLayout,
+  // kPermissionDenied (the tenant), kStaleHandle (the epoch), kBusy.
   model::Result<void> open_session(const VerbCall& call);
+  // The same, by a session's token. kNotFound: none of this domain has it.
   model::Result<void> join_session(const VerbCall& call);
+  // kNotFound: not an attachment of this connection.
   model::Result<void> close_session(const VerbCall& call);
+  // The segment's numbers and descriptor. kNotFound: not a segment of this domain.
   model::Result<void> map_segment(const VerbCall& call);
+  // No reply. Of a segment that is not asked back nothing happens.
   model::Result<void> unmapped_segment(const VerbCall& call);
   model::Result<void> ping(const VerbCall& call);
+  // Answered by the desk, when the document is printed.
   model::Result<void> status(const VerbCall& call);
 
   void make_memory(Connection& connection, Attachment& attachment, model::FrameType type,
@@ -95,6 +108,7 @@ class ControlVerbs {
   void finish_opening(uint64_t attachment, bool made);
   model::Result<void> reply_with_session(Connection& connection, uint32_t sequence,
                                          model::FrameType type, Attachment& attachment);
+  // Whose hits, and who pays. kPermissionDenied: the uid may not speak for the tenant.
   model::Result<SessionIdentity> identify(const Connection& connection,
                                           const model::OpenSessionRequest& request) const;
   Parts parts_;

@@ -73,6 +73,8 @@ void Advisor::prefetch(model::RootId root, const Place& place) {
   std::vector<NodeId> missing;
   if (place.span) {
     const NodeId top = cache_->names().root(root).node;
+    // What RAM lacks may lie anywhere above: an engine that holds a prefix commits only what is
+    // behind it.
     for (NodeId node = *place.span; node != top; node = store.tree().parent(node)) {
       if (!store.tree().node(node).is_in_ram()) missing.push_back(node);
       cache_->store().work().add(1);
@@ -102,6 +104,8 @@ void Advisor::pause(cache::CacheSession& session, const Place& place,
   cache_->board().pause_path(end);
   if (tiers_ != nullptr) tiers_->demote_now(end, now_ns);
   if (tiers_ == nullptr) return;  // what RAM alone holds can only be evicted, or stay
+  // The time is reckoned for all of the path: what stays in RAM by luck makes it early, which is no
+  // loss.
   const cache::Root& root = cache_->names().root(session.root);
   const uint64_t blocks = args.end_units / root.layout->units_per_block;
   const uint64_t bytes = blocks * root.layout->span_plan.staging_bytes;
@@ -123,6 +127,7 @@ void Advisor::remember(const Pause& pause) {
   const auto of_domain = std::count_if(pauses_.begin(), pauses_.end(), [&](const Pause& known) {
     return known.domain == pause.domain;
   });
+  // Advice that finds no place is dropped: its pages come back when they are asked for.
   if (pauses_.size() >= kMaxPauses || static_cast<size_t>(of_domain) >= kMaxPausesOfDomain) return;
   next_due_ns_ = pauses_.empty() ? pause.due_ns : std::min(next_due_ns_, pause.due_ns);
   pauses_.push_back(pause);
@@ -130,6 +135,7 @@ void Advisor::remember(const Pause& pause) {
 
 void Advisor::step(int64_t now_ns) {
   if (pauses_.empty() || now_ns < next_due_ns_) return;
+  // The walk over all pauses, paid only when one is due, finds the next time too.
   next_due_ns_ = INT64_MAX;
   // One a step: the rest are due still.
   bool brought = false;

@@ -33,6 +33,7 @@ class Advisor {
             const model::AdviseArgs& args);
   // Brings back what was paused and is needed soon. A look at the clock, else.
   void step(int64_t now_ns);
+  // Contexts that will be brought back at a time.
   size_t pause_count() const { return pauses_.size(); }
 
  private:

@@ -6,6 +6,7 @@ model::Result<CopyJobs> CopyJobs::create() {
   CopyJobs jobs;
   jobs.jobs_ = QUIRE_TRY(allocator::FlatArray<CopyJob>::reserve(kMaxCopyJobs));
   jobs.free_.reserve(kMaxCopyJobs);
+  // The last one that was used is taken first: its record is in the cache still.
   for (uint32_t i = kMaxCopyJobs; i > 0; --i) jobs.free_.push_back(i - 1);
   return jobs;
 }

@@ -35,13 +35,17 @@ struct CopyJob {
 
 class CopyJobs {
  public:
+  // kResourceExhausted: no address space.
   static model::Result<CopyJobs> create();
   // Null when the domain has its share.
   CopyJob* take(model::DomainId domain);
+  // Precondition: back from the workers, or never submitted.
   void give_back(CopyJob* job);
+  // Whether take() would succeed now.
   bool has_room(model::DomainId domain) const { return taken_[domain.value] < free_.size(); }
   // Whether some were given back since it was asked last.
   bool take_news() { return std::exchange(given_back_, false); }
+  // Of a task that poll() gave back.
   CopyJob* of(const tiering::CopyTask& task) { return &jobs_[task.id]; }
 
  private:

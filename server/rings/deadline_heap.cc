@@ -8,6 +8,7 @@ model::Result<DeadlineHeap> DeadlineHeap::create(uint32_t max_indexes) {
   DeadlineHeap made;
   made.places_ = QUIRE_TRY(allocator::FlatArray<uint32_t>::reserve(
       max_indexes, allocator::ReservedMemory::Pages::kSmall));
+  // Each index stands here once, so the heap never grows beyond this.
   made.heap_.reserve(max_indexes);
   return made;
 }

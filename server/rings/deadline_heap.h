@@ -15,6 +15,7 @@ inline constexpr int64_t kNoDeadline = std::numeric_limits<int64_t>::max();
 
 class DeadlineHeap {
  public:
+  // For indexes below the bound. kResourceExhausted: no address space.
   static model::Result<DeadlineHeap> create(uint32_t max_indexes);
 
   // Precondition: not here.

@@ -64,17 +64,22 @@ Dispatcher::Served Dispatcher::serve(Attachment& attachment, uint32_t& steps_lef
     if (requests_.table().is_full()) break;  // a ring that is not taken from holds nobody else up
     const Attachment::Next next = attachment.next();
     if (next == Attachment::Next::kNone) break;
+    // Nothing more is taken from a client that writes impossible indexes, and its session ends (law
+    // 11).
     if (next == Attachment::Next::kScribbled) return Served::kScribbled;
     const Submission submission = attachment.take();
     ++counters_.submissions;
     worked = true;
     const bool known = submission.flags == 0 && submission.verb < model::kVerbCount;
     if (!known) return Served::kScribbled;
+    // In order within a verb: what came before is answered before. Other verbs pass, above all a
+    // release.
     const auto wait = attachment.pending.is_waiting(submission.verb)
                           ? Wait{WaitsFor::kBehind, {}}
                           : handle_counted(attachment, submission, {}, steps_left);
     if (wait) keep(attachment, submission, *wait);
   }
+  // A fill that went on here may have answered other processes that share it.
   requests_.publish();
   attachment.publish();
   return worked ? Served::kSome : Served::kNothing;
@@ -89,16 +94,22 @@ std::optional<Wait> Dispatcher::handle_counted(Attachment& attachment, const Sub
                           : handle(attachment, submission, id, steps_left);
   const uint64_t steps = cache_->store().work().steps() - before;
   counters_.largest_steps.raise_to(steps);
+  // One more than was counted: a request that touches nothing still takes its time.
   steps_left -= static_cast<uint32_t>(std::min<uint64_t>(steps_left, 1 + steps));
   return wait;
 }
 
 void Dispatcher::keep(Attachment& attachment, const Submission& submission, const Wait& wait) {
   PendingRequest request = requests_.make(attachment, submission);
+  // It was taken and comes to its end in a bounded number of turns: in the middle of it there is
+  // nothing to undo for a deadline.
   if (wait.what == WaitsFor::kTurn) request.deadline_ns = kNoDeadline;
+  // A release, or a load of which a part is pinned, is not refused. For these the table keeps its
+  // second half.
   const bool refusable = request.deadline_ns != kNoDeadline;
   if (refusable && !requests_.table().has_room(request.domain)) {
     if (wait.what == WaitsFor::kMemory) {
+      // The fill waits in the memory queue already; nobody waits for it any more.
       cache_->writer().leave(wait.fill, attachment.holder_tag());
     }
     attachment.complete(reply_to(submission, Errc::kBusy));
@@ -114,6 +125,8 @@ bool Dispatcher::run_ready(Attachment& attachment, uint32_t& steps_left) {
   PendingLists& lists = attachment.pending;
   if (lists.ready_verbs == 0) return false;
   const uint32_t ready = lists.ready_verbs;  // what becomes ready meanwhile has the next turn
+  // Begins behind the verb that was served last: with steps for one verb only, each still gets its
+  // turn.
   const uint32_t first = lists.next_verb;
   for (uint32_t n = 0; n < model::kVerbCount && steps_left > 0; ++n) {
     const uint32_t verb = (first + n) % model::kVerbCount;
@@ -129,6 +142,7 @@ void Dispatcher::run_queue(Attachment& attachment, uint16_t verb, uint32_t& step
   PendingLists& lists = attachment.pending;
   while (steps_left > 0 && (lists.ready_verbs >> verb & 1) != 0) {
     const PendingId id = requests_.table().take_ready(lists, verb);
+    // Read before the request goes on: it may end without the job that it was woken for.
     const bool had_no_job = requests_.table().waits(id).what == WaitsFor::kCopyJob;
     const Submission submission = requests_.table().request(id).submission;
     const auto wait = handle_counted(attachment, submission, id, steps_left);
@@ -138,6 +152,8 @@ void Dispatcher::run_queue(Attachment& attachment, uint16_t verb, uint32_t& step
       requests_.table().wait(id, *wait);
       return;
     }
+    // A fill that went on has answered all who waited for it, this record too; a load may be under
+    // way.
     const bool answered = requests_.table().is_live(id) && !requests_.table().is_under_way(id);
     if (answered) requests_.end(id);
     if (had_no_job) wake_for_copy_job(attachment.session().domain);  // another may be free
@@ -177,6 +193,7 @@ size_t Dispatcher::expire_pending() {
     const PendingId id = requests_.table().due(now_ns);
     if (!id.valid()) break;
     const Wait wait = requests_.table().waits(id);
+    // Out of the table first: what is settled or left below must not find it waiting.
     const PendingRequest request = requests_.end(id);
     if (wait.what == WaitsFor::kParent && fills_.end_waiting(request, wait.fill)) continue;
     ++counters_.deadline_exceeded;
@@ -231,6 +248,7 @@ std::optional<Wait> Dispatcher::handle(Attachment& attachment, const Submission&
 
 void Dispatcher::match(Attachment& attachment, const Submission& submission) {
   const model::MatchArgs& args = submission.args.match;
+  // The submission is the client's word. The hashes that it names have to lie in its own area.
   if (args.unit_count > attachment.shape().max_units) {
     attachment.complete(reply_to(submission, Errc::kInvalidArgument));
     return;
@@ -242,6 +260,7 @@ void Dispatcher::match(Attachment& attachment, const Submission& submission) {
                                         args.have_tokens, cost);
   const uint32_t per_block = cache_->names().root(session.root).layout->units_per_block;
   if (tiers_ != nullptr && chain.count() >= per_block) {
+    // The first block stands for the conversation: admission asks how often it came back.
     tiers_->note_use(chain.after(per_block));
   }
   Completion completion = reply_to(submission, matched.code());
@@ -311,12 +330,14 @@ size_t Dispatcher::finish_loads() {
 
 void Dispatcher::end(Attachment& attachment) {
   attachment.ended = true;
+  // What is pinned so far is the lease's, and goes with it; the hold must not keep the lease.
   attachment.loading = {};
   requests_.forget(attachment);
   PendingTable& pending = requests_.table();
   PendingLists& lists = attachment.pending;
   for (PendingId id = pending.first_of(lists); id.valid(); id = pending.first_of(lists)) {
     const Wait wait = pending.waits(id);
+    // Loads have records of their own, here and at the tiers or the workers.
     if (wait.what == WaitsFor::kTier || wait.what == WaitsFor::kCheck) {
       loads_.end(id);
     } else if (pending.is_under_way(id)) {
@@ -338,6 +359,8 @@ bool Dispatcher::step_end(Attachment& attachment, uint32_t& budget) {
   }
   // Leases whose pages are still read by a check stay until it is done.
   const bool released = cache_->loader().release_some(attachment.leases, budget);
+  // The session stays as long as its fills: copies that are under way, and what is settled, name
+  // it.
   const bool session_waits = last_one && session.cached.fill_count > 0;
   return attachment.fills_ended && released && !session_waits && attachment.copies_in_flight == 0;
 }

@@ -66,13 +66,16 @@ class Dispatcher {
   // waited for their parent span and of what is past its deadline, and wakes whom events of memory
   // and copy jobs are for. Returns how many there were.
   size_t finish_copies();
+  // Commits whose parent span is still being written.
   size_t waiting_commits() const { return requests_.table().count(WaitsFor::kParent); }
+  // Requests to begin a fill for which slots are missing.
   size_t waiting_for_memory() const { return requests_.table().count(WaitsFor::kMemory); }
   // The earliest deadline that finish_copies() has to keep; kNoDeadline: none.
   int64_t next_deadline_ns() const { return requests_.table().next_deadline_ns(); }
 
   // Completes loads whose pages came from lower tiers, or whose time is over. Returns how many.
   size_t finish_loads();
+  // Loads that a lower tier serves, or that are delivered in pieces.
   size_t waiting_loads() const { return requests_.table().count(WaitsFor::kTier); }
 
   // Law 5: nothing completes to the attachment any more. Its leases and fills go in steps.
@@ -87,6 +90,7 @@ class Dispatcher {
   bool background(int64_t now_ns);
   // Whether background() should be called again soon.
   bool has_background() const { return memory_check_.status().running; }
+  // The pass over pages in RAM; verbs of the socket start it.
   MemoryCheck& memory_check() { return memory_check_; }
   const MemoryCheck& memory_check() const { return memory_check_; }
   size_t paused_count() const { return advisor_.pause_count(); }
@@ -95,6 +99,7 @@ class Dispatcher {
   uint64_t copied_bytes() const { return fills_.counters().copied_bytes; }
   void describe(model::MetricSink& sink) const;
   const TurnTotals& turn_totals() const { return turns_.totals(); }
+  // Pages that were not what was sealed, found by hits and by passes.
   uint64_t checksum_failures() const {
     return loads_.check_failures() + memory_check_.status().bad;
   }

@@ -58,6 +58,7 @@ std::optional<Wait> FillRequests::go_on(model::FillId fill) {
     return Wait{WaitsFor::kMemory, fill};
   }
   const PendingTable& table = parts_.requests->table();
+  // Each end() takes one out of the list of this fill, so the first is always the next.
   for (PendingId id = table.first_for(fill); id.valid(); id = table.first_for(fill)) {
     const PendingRequest request = parts_.requests->end(id);
     parts_.requests->complete(*request.attachment,
@@ -84,6 +85,7 @@ Completion FillRequests::begun_reply(Session& session, const Submission& submiss
 // CRC32C in the same pass. `id`: its record, if it waited. Continues in finish_commit().
 std::optional<Wait> FillRequests::commit(Attachment& attachment, const Submission& submission,
                                          PendingId id) {
+  // A job before the pages: once take() has marked them as copying they have to be copied.
   CopyJob* job = parts_.jobs->take(attachment.session().domain);
   if (job == nullptr) return Wait{WaitsFor::kCopyJob, {}};
   std::array<cache::PageCopy, cache::kMaxPagesPerObject> copies;
@@ -110,6 +112,8 @@ std::optional<Wait> FillRequests::commit(Attachment& attachment, const Submissio
     counters_.copied_bytes += copies[i].bytes;
   }
   job->task.pages = std::span(job->pages.data(), job->page_count);
+  // The worker reads the staging area: the attachment stays until the job is back, whatever becomes
+  // of the client.
   ++attachment.copies_in_flight;
   QUIRE_CHECK(parts_.copies->submit(&job->task));
   return std::nullopt;
@@ -127,7 +131,9 @@ void FillRequests::finish_commit(CopyJob* job) {
   const Linked done =
       parts_.cache->writer().copied(job->fill, std::span(job->page_indexes.data(), job->page_count),
                                     std::span(checksums.data(), job->page_count));
+  // The worker has let go of the staging area: an attachment that ended may go from here on.
   --job->attachment->copies_in_flight;
+  // kParent has a deadline, a copy has none: from here on the commit can be late.
   if (done.outcome == FillOutcome::kWaiting) {
     parts_.requests->table().wait(job->pending, {WaitsFor::kParent, job->fill});
   } else {
@@ -180,6 +186,8 @@ void FillRequests::update_progress(Session& session) {
   const uint32_t tokens = parts_.cache->store().tree().node(session.cached.tip.node()).units() *
                           layout.layout.unit_tokens;
   model::ProgressHeader& progress = session.progress_header();
+  // The daemon alone writes these words, so its own last value is enough; clients load them with
+  // acquire.
   if (progress.committed_tokens.load(std::memory_order_relaxed) == tokens) return;
   const uint32_t layers = std::min(layout.layer_count, model::kProgressLayers);
   // A span holds every layer, so all of them advance together with it.

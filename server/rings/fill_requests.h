@@ -44,6 +44,7 @@ class FillRequests {
   // `id`: the record of one that waited. Nothing: it was refused, or is under way.
   std::optional<Wait> commit(Attachment& attachment, const model::Submission& submission,
                              PendingId id);
+  // Ends an open fill and answers: kNotFound when there is none.
   void abort(Attachment& attachment, const model::Submission& submission);
 
   // A copy job of this purpose came back from the workers.
@@ -51,8 +52,8 @@ class FillRequests {
   // Some of what waited for a parent span that has been linked, or that will not come. Returns how
   // many there were.
   size_t settle();
-  // The deadline of a commit that waits for its parent, which may have come by another session: then
-  // the commit is good all the same. True: it was answered.
+  // The deadline of a commit that waits for its parent, which may have come by another session:
+  // then the commit is good all the same. True: it was answered.
   bool end_waiting(const PendingRequest& commit, model::FillId fill);
   // Of an ended attachment's fills, in steps; as ObjectWriter::end_holder.
   bool step_end(Attachment& attachment, bool last_one, uint32_t& budget);

@@ -12,6 +12,8 @@ bool HitChecks::start(PendingId id, HitCheck&& check) {
   if (job == nullptr) return false;
   const uint32_t span_pages = check.result.descriptor_count - check.result.checkpoint_count;
   check.pages_per_span = check.result.block_count == 0 ? 0 : span_pages / check.result.block_count;
+  // Keeps the attachment until the last batch is back. The hold keeps the lease, whose pins the
+  // workers rely on.
   ++check.attachment->copies_in_flight;
   checks_.emplace(id.value, std::move(check));
   submit(id, job);
@@ -39,6 +41,7 @@ void HitChecks::submit(PendingId id, CopyJob* job) {
 size_t HitChecks::first_bad(const HitCheck& check, const CopyJob& job) const {
   const size_t first = check.next - job.page_count;
   for (size_t i = 0; i < job.page_count; ++i) {
+    // The slots are pinned since the load, so the sums are still those of the pages that were read.
     const uint32_t sealed = cache_->store().pool().page(check.slots[first + i]).crc32c;
     if (job.pages[i].crc32c != sealed) return first + i;
   }
@@ -59,6 +62,8 @@ std::optional<HitCheck> HitChecks::finish(CopyJob* job) {
     cache_->store().quarantine(
         model::NodeId{cache_->store().pool().page(check.slots[bad]).owner - 1});
     check.code = Errc::kCorrupt;
+    // Blocks before the bad page were found good: they are delivered. The checkpoint needs all of
+    // them.
     const auto head =
         check.pages_per_span == 0 ? uint32_t{0} : static_cast<uint32_t>(bad / check.pages_per_span);
     check.result.block_count = std::min(head, check.result.block_count);

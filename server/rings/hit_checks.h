@@ -38,6 +38,7 @@ class HitChecks {
   bool start(PendingId id, HitCheck&& check);
   // Takes a job of this purpose back from the workers; the check, when it has come to its end.
   std::optional<HitCheck> finish(CopyJob* job);
+  // Pages that were not what was sealed, since the start.
   uint64_t failures() const { return failures_; }
 
  private:

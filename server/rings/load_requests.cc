@@ -21,6 +21,8 @@ constexpr uint32_t kDeliveriesPerTurn = 4;
 
 std::optional<Wait> LoadRequests::load(Attachment& attachment, const Submission& submission,
                                        PendingId id, uint32_t steps_left) {
+  // Asked before anything is pinned. Nobody takes a job between this and finish(), within one call;
+  // the next piece asks again.
   if (parts_.verify_hits && !parts_.jobs->has_room(attachment.session().domain)) {
     return Wait{WaitsFor::kCopyJob, {}};
   }
@@ -45,6 +47,7 @@ std::optional<Wait> LoadRequests::load(Attachment& attachment, const Submission&
 Errc LoadRequests::begin(Attachment& attachment, const Submission& submission) {
   const model::LoadArgs& args = submission.args.load;
   const uint32_t limit = attachment.shape().max_load_pages;
+  // Compared so that the sum of two client words cannot wrap.
   if (args.descriptor_index > limit || args.descriptor_capacity > limit - args.descriptor_index) {
     return Errc::kInvalidArgument;
   }
@@ -67,9 +70,11 @@ Errc LoadRequests::begin(Attachment& attachment, const Submission& submission) {
 void LoadRequests::finish(Attachment& attachment, const Submission& submission, PendingId id,
                           std::span<model::PageDescriptor> out) {
   LoadFacts facts = parts_.turns->begun(attachment.session(), attachment.loading);
+  // Taken out, so that the attachment's next load may begin; the hold goes with whoever goes on.
   const cache::Load load = std::exchange(attachment.loading.load, {});
   cache::LoadHold hold = std::move(attachment.loading.hold);
   if (!load.is_whole()) {
+    // Progress lets the client read before the end: with checks nothing may be read before it.
     const uint8_t slot = parts_.verify_hits ? uint8_t{0} : submission.args.load.progress_slot;
     wait_for_tiers(attachment, submission, id,
                    {.load = load,
@@ -105,6 +110,7 @@ void LoadRequests::wait_for_tiers(Attachment& attachment, const Submission& subm
                                   PendingId id, TierLoad waiting) {
   const bool damaged = waiting.load.is_damaged;
   id = parts_.requests->go_under_way(attachment, submission, id, WaitsFor::kTier);
+  // In the table before the tiers hear of it: they may answer in the same step.
   waiting_.emplace(id.value, std::move(waiting));
   if (damaged) return begin_delivery(id, Errc::kCorrupt);
   if (parts_.tiers == nullptr) return begin_delivery(id, Errc::kIoError);
@@ -131,6 +137,7 @@ void LoadRequests::publish_progress(PendingId id) {
   model::NodeId last_ready = load.last;
   if (missing.valid() && missing != load.checkpoint) {
     const uint32_t per_block = parts_.cache->names().root(load.root).layout->units_per_block;
+    // The missing span's distance from the end says its place: depth grows by one block a span.
     const uint32_t behind = (tree.node(load.last).units() - tree.node(missing).units()) / per_block;
     ready = load.block_count - 1 - behind;
     last_ready = tree.parent(missing);
@@ -146,6 +153,8 @@ void LoadRequests::publish_progress(PendingId id) {
 void LoadRequests::begin_delivery(PendingId id, Errc code) {
   TierLoad& waiting = waiting_.at(id.value);
   Attachment& attachment = *parts_.requests->table().request(id).attachment;
+  // The delivery writes the area anew, and may deliver less than was ready: the count must not
+  // cover it meanwhile.
   if (waiting.progress_slot != 0) attachment.publish_load_ready(waiting.progress_slot, 0);
   waiting.code = code;
   waiting.delivery = std::make_unique<cache::Delivery>();
@@ -159,6 +168,7 @@ size_t LoadRequests::step() {
     tiering::Loads& loads = parts_.tiers->loads();
     for (const uint64_t tag : loads.advanced()) {
       const auto waiting = waiting_.find(tag);
+      // It may have ended since, or be a prefetch, which has no request.
       if (waiting == waiting_.end() || waiting->second.progress_slot == 0) continue;
       publish_progress(PendingId{tag});
     }
@@ -181,6 +191,8 @@ bool LoadRequests::step_deliveries() {
     if (!parts_.requests->table().is_live(id)) continue;  // its attachment ended
     TierLoad& waiting = waiting_.at(id.value);
     Attachment& attachment = *parts_.requests->table().request(id).attachment;
+    // A piece each, then to the end of the line: a load of a million tokens delays the others by
+    // one piece.
     const bool done = parts_.cache->loader().step_delivery(attachment.leases, *waiting.delivery,
                                                            waiting.out, kDeliverySteps);
     done ? finish_delivery(id) : delivering_.push_back(id);
@@ -213,6 +225,7 @@ void LoadRequests::finish_delivery(PendingId id) {
   // Without a free job it is delivered as it was checked on its way from its tier.
   const bool checked = !check.slots.empty() && parts_.jobs->has_room(check.domain());
   if (!checked) return answer(id, check.facts, code, delivered.result);
+  // From here on an end of the attachment leaves the check to the workers.
   parts_.requests->table().wait(id, {WaitsFor::kCheck, {}});
   QUIRE_CHECK(checks_.start(id, std::move(check)));
 }
@@ -238,6 +251,7 @@ void LoadRequests::end(PendingId id) {
     parts_.requests->table().detach(id);
     return;
   }
+  // The tiers forget the tag; what the device still brings becomes resident, and nobody is told.
   if (parts_.tiers != nullptr) parts_.tiers->loads().cancel(id.value);
   waiting_.erase(id.value);
   parts_.requests->end(id);

@@ -43,6 +43,7 @@ class LoadRequests {
   // `id`: the record of one that waited. Nothing: it was answered, or is under way.
   std::optional<Wait> load(Attachment& attachment, const model::Submission& submission,
                            PendingId id, uint32_t steps_left);
+  // Nothing: it was answered. kTurn: the lease has more spans than one turn lets go.
   std::optional<Wait> release(Attachment& attachment, const model::Submission& submission,
                               uint32_t steps_left);
 
@@ -54,6 +55,7 @@ class LoadRequests {
   // Its attachment ends. Precondition: kTier or kCheck.
   void end(PendingId id);
 
+  // Pages that a check before delivery found bad.
   uint64_t check_failures() const { return checks_.failures(); }
 
  private:

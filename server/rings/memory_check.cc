@@ -27,6 +27,8 @@ void MemoryCheck::start(int64_t now_ns) {
 
 bool MemoryCheck::step(int64_t now_ns) {
   if (!status_.running) return false;
+  // What was missed is not caught up beyond this: a burst would take the memory's bandwidth from
+  // clients.
   next_at_ns_ = std::max(next_at_ns_, now_ns - kMaxCatchUpNs);
   const cache::ObjectStore& store = cache_->store();
   bool worked = false;
@@ -34,6 +36,7 @@ bool MemoryCheck::step(int64_t now_ns) {
     if (next_node_ >= store.tree().end_of_nodes()) break;
     const Node& link = store.tree().node(NodeId{next_node_});
     if (link.is_object() && link.is_in_ram() && !link.is_quarantined()) {
+      // The hand stays at this node: it is looked at again when there is time, or a job.
       if (in_flight_ >= kInFlight || now_ns < next_at_ns_ || !check(NodeId{next_node_})) break;
       worked = true;
     }
@@ -84,6 +87,7 @@ void MemoryCheck::finish(CopyJob* job) {
        slot = presence.next_page(slot), ++i) {
     good = good && job->pages[i].crc32c == store.pool().page(slot).crc32c;
   }
+  // Pinned since it was submitted, so it has the same pages.
   QUIRE_CHECK(i == job->page_count);
   // Goes when what is bad is out of the index.
   const auto pin = pins_.extract(job->task.id);

@@ -40,6 +40,7 @@ class MemoryCheck {
   bool step(int64_t now_ns);
   // A job of CopyPurpose::kMemory came back.
   void finish(CopyJob* job);
+  // Figures of the present pass and of all; for status.
   MemoryCheckStatus status() const;
 
  private:

@@ -45,6 +45,7 @@ const PendingTable::Record& PendingTable::at(PendingId id) const {
 }
 
 bool PendingTable::is_live(PendingId id) const {
+  // The tiers and workers name records long after these ended: the generation says so.
   if (!id.valid() || index_of(id) >= used_end_) return false;
   return records_[index_of(id)].generation == static_cast<uint32_t>(id.value >> 32);
 }
@@ -133,6 +134,7 @@ PendingId PendingTable::add(PendingLists& lists, const PendingRequest& request, 
   ++record.generation;
   ++count_;
   ++by_domain_[request.domain.value];
+  // What is under way stands in a list of its own and is behind nobody.
   const bool behind = is_of_queue(wait.what) && lists.is_waiting(request.submission.verb);
   record.wait.what = wait.what;  // says which list
   append<&Record::of_attachment>(*list_of(record), index);
@@ -151,18 +153,21 @@ void PendingTable::leave_list(uint32_t index) {
   record.lists->ready_verbs &= ~(1u << record.request.submission.verb);
   if (list->first == 0) return;
   end_wait(list->first - 1);
+  // It waited for nothing but this one. It has its turn now, which no deadline ends.
   begin_wait(list->first - 1, {WaitsFor::kTurn, {}});
 }
 
 void PendingTable::wait(PendingId id, const Wait& wait) {
   Record& record = at(id);
   const uint32_t index = index_of(id);
+  // To the end of the event's list it would lose its place to those that came later.
   if (record.wait.what == wait.what && record.wait.fill == wait.fill &&
       wait.what != WaitsFor::kTurn) {
     return;
   }
   const bool starts = !is_of_queue(wait.what) && is_of_queue(record.wait.what);
   end_wait(index);
+  // Out of the verb's queue before the new wait says which list it is in.
   if (starts) {
     leave_list(index);
     append<&Record::of_attachment>(record.lists->under_way, index);
@@ -177,6 +182,7 @@ void PendingTable::drop_deadline(PendingId id) {
 
 void PendingTable::make_ready(PendingId id) {
   Record& record = at(id);
+  // Only the first of a verb waits for an event; those behind wait for it.
   QUIRE_CHECK(record.lists->queues[record.request.submission.verb].first == index_of(id) + 1);
   record.lists->ready_verbs |= 1u << record.request.submission.verb;
 }
@@ -187,6 +193,7 @@ PendingRequest PendingTable::end(PendingId id) {
   end_wait(index);
   leave_list(index);
   record.lists = nullptr;
+  // Even while it is free: an id that somebody kept finds nothing.
   ++record.generation;
   record.next_free = free_head_;
   free_head_ = index + 1;

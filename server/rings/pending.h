@@ -75,6 +75,7 @@ struct PendingLists {
 class PendingTable {
  public:
   static constexpr uint32_t kMaxPending = 1 << 18;
+  // kResourceExhausted: no address space. Memory follows the most that waited at a time.
   static model::Result<PendingTable> create(uint32_t max_count = kMaxPending);
 
   // For one more that waits, of this domain.
@@ -108,9 +109,12 @@ class PendingTable {
   PendingId first_for_copy_job(model::DomainId domain) const;
   // Its deadline passed, and earlier than others'; invalid: none did.
   PendingId due(int64_t now_ns) const;
+  // kNoDeadline: none is kept.
   int64_t next_deadline_ns() const { return deadlines_.earliest_ns(); }
 
+  // False for an id whose request was answered, however old it is.
   bool is_live(PendingId id) const;
+  // Precondition of this and the next two: live.
   bool is_under_way(PendingId id) const;
   const PendingRequest& request(PendingId id) const { return at(id).request; }
   const Wait& waits(PendingId id) const { return at(id).wait; }

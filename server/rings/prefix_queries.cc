@@ -30,6 +30,7 @@ std::span<model::ResumePosition> entries_of(const Attachment& attachment,
 Completion answer_positions(cache::Cache& cache, Attachment& attachment,
                             const Submission& submission) {
   const model::PositionsArgs& args = submission.args.positions;
+  // Both are words of the client: hashes and entries have to lie in its own areas.
   if (args.unit_count > attachment.shape().max_units || !has_room(attachment, args)) {
     return reply_to(submission, Errc::kInvalidArgument);
   }

@@ -32,8 +32,10 @@ PendingId Requests::go_under_way(Attachment& attachment, const Submission& submi
 }
 
 PendingRequest Requests::end(PendingId id) {
+  // It may have been woken for a job that it leaves: the next one that waits is to be told.
   if (table_.waits(id).what == WaitsFor::kCopyJob) job_left_ = true;
   const PendingRequest request = table_.end(id);
+  // Its ring may be armed, and the client asleep: nothing else would come back to what is ready.
   const bool more = request.attachment != nullptr && request.attachment->pending.ready_verbs != 0;
   if (more) request.attachment->activate();
   return request;

@@ -37,7 +37,9 @@ class Requests {
     attachment.complete(completion);
     touched_.push_back(&attachment);
   }
+  // One wake-up a client for all that was completed since.
   void publish();
+  // Before the attachment goes; its completions are not published.
   void forget(Attachment& attachment) { std::erase(touched_, &attachment); }
 
   // Whether one who was woken for a copy job ended without it, since it was asked last.

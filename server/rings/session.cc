@@ -59,6 +59,7 @@ model::Result<void> Attachment::make_regions() {
   const ReplyGeometry reply_at = model::reply_geometry(shape_.ring_entries, shape_.max_load_pages);
   control_ = QUIRE_TRY(
       SharedRegion::create(control_at.bytes, ClientAccess::kReadWrite, Allocation::kByClient));
+  // Allocated by whoever writes first: a client pays for its own 2 GiB, in its own time.
   staging_ = QUIRE_TRY(
       SharedRegion::create(shape_.staging_bytes, ClientAccess::kReadWrite, Allocation::kByClient));
   reply_ = QUIRE_TRY(
@@ -68,6 +69,7 @@ model::Result<void> Attachment::make_regions() {
   const auto* submissions =
       reinterpret_cast<const Submission*>(control_.data() + control_at.submissions_offset);
   auto* completions = reinterpret_cast<Completion*>(reply_.data() + reply_at.completions_offset);
+  // Each index lies with its writer: the daemon's in memory that the client cannot write.
   submissions_ = {&reply().submission_head, &control().submission_tail, submissions,
                   shape_.ring_entries};
   completions_ = {&reply().completion_tail, &control().completion_head, completions,
@@ -84,6 +86,8 @@ model::Result<void> Attachment::make_doorbells() {
     return errno_error("eventfd or epoll_create1");
   }
   epoll_event event{};
+  // Edge-triggered: the daemon never reads the eventfd, and each write is an edge. A client that
+  // held the eventfd itself could fill it and block the core in write().
   event.events = EPOLLIN | EPOLLET;
   if (::epoll_ctl(wakeup_epoll_.get(), EPOLL_CTL_ADD, wakeup_event_.get(), &event) != 0) {
     return errno_error("epoll_ctl");
@@ -112,16 +116,19 @@ void Attachment::close_client_descriptors() {
 void Attachment::activate() {
   if (active || active_list == nullptr) return;
   active = true;
+  // Before it is polled: the client need not ring for what the core looks at anyway.
   disarm();
   active_list->push_back(this);
 }
 
 Attachment::Next Attachment::next() {
   const auto ready = submissions_.readable();
+  // An index that is further ahead than the ring is long: scribbled.
   if (!ready) return Next::kScribbled;
   if (*ready == 0) return Next::kNone;
   const auto room = completions_.writable();
   if (!room) return Next::kScribbled;
+  // Each request that is taken has a place for its completion reserved, so complete() never waits.
   return outstanding_ < *room ? Next::kReady : Next::kNone;
 }
 
@@ -141,8 +148,11 @@ void Attachment::complete(const Completion& completion) {
 void Attachment::publish() {
   if (!unpublished_) return;
   unpublished_ = false;
+  // Entries are freed before their completions can be seen: a client that reacts to one finds room.
   submissions_.publish();
   completions_.publish();
+  // Pairs with the client's fence between "I sleep" and its last look at the ring: either it sees
+  // the completions, or this load sees that it sleeps.
   std::atomic_thread_fence(std::memory_order_seq_cst);
   if (control().client_sleeping.value.load(std::memory_order_relaxed) == 0) return;
   const uint64_t one = 1;
@@ -151,6 +161,8 @@ void Attachment::publish() {
 
 bool Attachment::arm() {
   reply().daemon_sleeping.value.store(1, std::memory_order_relaxed);
+  // Pairs with the client's fence between its submission and its look at this word: either it
+  // rings, or next() below sees the submission.
   std::atomic_thread_fence(std::memory_order_seq_cst);
   // A client that submits without taking its completions is not polled either: it rings again.
   if (next() == Next::kNone) return true;
@@ -166,6 +178,7 @@ void Attachment::publish_load_ready(uint8_t slot, uint32_t descriptors) {
 
 void Attachment::mark_closed() {
   unpublished_ = true;
+  // A client that sees it gives up what is outstanding; the publish wakes one that sleeps.
   reply().closed.value.store(1, std::memory_order_release);
   publish();
 }

@@ -96,15 +96,20 @@ class Attachment final : public EventHandler {
   void publish();
   // Tells the client to ring. True when there is still nothing to take: it may be left alone.
   bool arm();
+  // The client need not ring.
   void disarm();
   // How many descriptors of the load with this progress slot (1..16) may be read; 0 otherwise.
   void publish_load_ready(uint8_t slot, uint32_t descriptors);
   // Nothing will complete any more.
   void mark_closed();
+  // Requests that were taken and not completed; at most the ring's entries.
   uint32_t outstanding() const { return outstanding_; }
 
+  // The client's hashes: any bytes, at any time (law 6).
   cache::ChainView chain() const;
+  // The area that the client reads; the daemon alone writes it.
   std::span<model::PageDescriptor> descriptors() const;
+  // The client may write it at any time; copy workers read it.
   const std::byte* staging() const { return staging_.data(); }
 
   // What its process knows the session by, unique in the daemon: a process may be attached to one

@@ -29,6 +29,7 @@ model::Result<FdGuard> make_memfd(uint64_t bytes) {
 
 model::Result<void> allocate(int fd, Mapping& mapping) {
   const bool populated = ::madvise(mapping.data(), mapping.bytes(), MADV_POPULATE_WRITE) == 0;
+  // Before Linux 5.14 the advice is unknown.
   if (!populated && ::fallocate(fd, 0, 0, static_cast<off_t>(mapping.bytes())) != 0) {
     return model::make_error(Errc::kResourceExhausted, "no memory for a session's shared region");
   }
@@ -59,6 +60,7 @@ model::Result<SharedRegion> SharedRegion::create(uint64_t bytes, ClientAccess ac
   }
   ::madvise(mapping.data(), size, MADV_DONTDUMP);
   if (allocation == Allocation::kNow) QUIRE_TRY(allocate(fd.get(), mapping));
+  // A file that could shrink would be a SIGBUS for the core at the next word it reads.
   int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
   if (access == ClientAccess::kReadOnly) {
     if (::fchmod(fd.get(), 0400) != 0) return errno_error("fchmod");
@@ -69,6 +71,7 @@ model::Result<SharedRegion> SharedRegion::create(uint64_t bytes, ClientAccess ac
     region.fd_ = std::move(fd);
     return region;
   }
+  // The first descriptor may write, and whoever has it may pass it on: clients get one opened anew.
   region.fd_ = QUIRE_TRY(reopen_read_only(fd.get()));
   if (allocation == Allocation::kElsewhere) region.unallocated_ = std::move(fd);
   return region;

@@ -26,6 +26,7 @@ class SharedRegion {
   static model::Result<SharedRegion> create(uint64_t bytes, ClientAccess access,
                                             Allocation allocation = Allocation::kNow);
 
+  // The daemon's own mapping, writable, for the region's life.
   std::byte* data() const { return mapping_.data(); }
   uint64_t bytes() const { return mapping_.bytes(); }
   int client_fd() const { return fd_.get(); }  // what is passed to the client

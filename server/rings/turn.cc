@@ -37,6 +37,7 @@ bool Turn::has_content() const {
 
 void Turn::open(uint64_t request_id, int64_t now_ns) {
   const uint32_t number = record_.turn + 1;
+  // Nothing of the last turn may be counted once more; its record was taken by close().
   *this = Turn(shape_);
   record_.turn = number == 0 ? 1 : number;  // 0 is the turn before the first, also after a wrap
   record_.request_id = request_id;
@@ -60,12 +61,14 @@ void Turn::announce(const model::MatchArgs& args, const model::MatchResult& resu
 void Turn::ask(const LoadFacts& facts) {
   asked_.add(facts.asked, [](const BlockRange&) {});
   if (facts.checkpoint) {
+    // Ranks ask for one checkpoint each in its groups: the tail is one, not as many as they are.
     asked_tail_tokens_ = std::max<uint64_t>(asked_tail_tokens_, facts.tail_tokens);
   }
 }
 
 void Turn::deliver(const LoadFacts& facts, const model::LoadResult& result) {
   const BlockRange head{facts.asked.first, facts.asked.first + result.block_count};
+  // Only what no rank was delivered before: a token is counted once a turn.
   delivered_.add(head, [&](const BlockRange& fresh) {
     const uint64_t blocks = fresh.end - fresh.first;
     const uint64_t on_ssd = overlap(fresh, facts.from_ssd);
@@ -84,6 +87,8 @@ void Turn::deliver(const LoadFacts& facts, const model::LoadResult& result) {
 model::Result<void> Turn::resume(const model::ResumedArgs& args) {
   if (args.how > static_cast<uint8_t>(ResumedHow::kNothing)) return refused("unknown way");
   const auto how = static_cast<ResumedHow>(args.how);
+  // What the engine may claim is bounded by what it was told and what it said it held: a record is
+  // charged by it.
   const uint32_t reach =
       std::min(record_.prompt_tokens, std::max(span_tokens_, record_.have_tokens));
   if (args.resumed_tokens > reach) {

@@ -102,11 +102,14 @@ class Turn {
 
   // The next turn of the session. Precondition: the last one was closed.
   void open(uint64_t request_id, int64_t now_ns);
+  // The answer of a match of this turn; a later one takes its place.
   void announce(const model::MatchArgs& args, const model::MatchResult& result);
+  // A load asks, and later brings what came: blocks count once a turn, whoever asks.
   void ask(const LoadFacts& facts);
   void deliver(const LoadFacts& facts, const model::LoadResult& result);
   // kInvalidArgument: it contradicts itself, or the match; what was said before stays.
   model::Result<void> resume(const model::ResumedArgs& args);
+  // An object of the session became visible in this turn.
   void wrote(model::FillKind kind, uint64_t tokens, uint64_t bytes);
   // The record so far; identity and times are the caller's to fill in.
   TurnRecord close() const;

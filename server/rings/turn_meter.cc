@@ -70,6 +70,7 @@ LoadFacts TurnMeter::begun(Session& session, const cache::PendingLoad& loading) 
       facts.from_ssd.push_back({end - 1, end});
     }
   }
+  // Else the load's turn is closed and its record written.
   if (facts.turn == session.turn.number()) session.turn.ask(facts);
   return facts;
 }
@@ -102,6 +103,7 @@ void TurnMeter::wrote(Session& session, model::FillKind kind, uint32_t end_units
 
 void TurnMeter::end(Session& session) {
   close(session);
+  // A turn without content: a second end tells nobody anything.
   session.turn = Turn();
 }
 

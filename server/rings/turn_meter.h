@@ -51,6 +51,7 @@ class TurnMeter {
                const model::MatchResult& result);
   // A load's range is pinned: what it will be counted by when it ends.
   LoadFacts begun(Session& session, const cache::PendingLoad& loading);
+  // What reached the client, whole or a head. Each load once.
   void delivered(Session& session, const LoadFacts& facts, const model::LoadResult& result);
   // The number of the turn. kNotFound: no turn was opened, or it is another request's by now.
   // kInvalidArgument as Turn::resume.
@@ -60,6 +61,7 @@ class TurnMeter {
   // Nothing more will be counted to the session.
   void end(Session& session);
 
+  // Of all turns that were closed; one that is open is in none.
   const TurnTotals& totals() const { return totals_; }
 
  private:

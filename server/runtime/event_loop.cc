@@ -21,6 +21,8 @@ model::Result<EventLoop> EventLoop::create() {
 model::Result<void> EventLoop::add(int fd, uint32_t events, EventHandler* handler) {
   epoll_event event{};
   event.events = events;
+  // The descriptor, not the handler: events of this turn may name a handler that is destroyed by
+  // then.
   event.data.fd = fd;
   if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0) return errno_error("epoll_ctl");
   handlers_[fd] = handler;
@@ -58,6 +60,8 @@ model::Result<Waker> Waker::create() {
 
 void Waker::wake() {
   std::atomic_thread_fence(std::memory_order_seq_cst);
+  // The fence pairs with the core's own order, asleep first, then a last look: one of both sees the
+  // other. An awake core costs no system call.
   if (asleep_.load(std::memory_order_seq_cst) == 0) return;
   const uint64_t one = 1;
   [[maybe_unused]] const ssize_t written = ::write(fd_.get(), &one, sizeof(one));

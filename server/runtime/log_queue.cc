@@ -29,6 +29,7 @@ bool LogQueue::push(std::string line) {
   }
   {
     const std::lock_guard lock(mutex_);
+    // The caller may be the core: it never waits for whoever reads standard error (law 6).
     if (closing_ || lines_.size() == kMaxLines) {
       ++dropped_;
       return false;

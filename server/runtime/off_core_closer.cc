@@ -29,6 +29,7 @@ void OffCoreCloser::close(model::FdGuard fd, const Charge& charge) {
 void OffCoreCloser::close(Remains remains, const Charge& charge) {
   Task task{.charge = charge};
   for (size_t i = 0; i < task.descriptors.size(); ++i) {
+    // A task crosses to the thread as plain numbers: it owns them from here on.
     task.descriptors[i] = remains.descriptors[i].release();
   }
   for (size_t i = 0; i < task.mappings.size(); ++i) {

@@ -42,12 +42,14 @@ void RegionMaker::make(model::FdGuard fd, uint64_t bytes, uint32_t uid, uint64_t
 }
 
 void RegionMaker::give_next() {
+  // One at a time on the thread, so that the next uid's turn is decided as late as possible.
   if (line_.open_count() > 0 || queues_.empty()) return;
   Queue queue = std::move(queues_.front());
   queues_.pop_front();
   Request& request = queue.requests.front();
   line_.give({request.id, request.bytes, request.fd.release()});
   queue.requests.pop_front();
+  // Behind all other uids: one that opens many sessions waits for itself.
   if (!queue.requests.empty()) queues_.push_back(std::move(queue));
 }
 

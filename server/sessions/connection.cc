@@ -60,6 +60,7 @@ model::Result<std::unique_ptr<Connection>> Connection::create(FdGuard fd, EventL
   if (::setsockopt(connection->fd_.get(), SOL_SOCKET, SO_OOBINLINE, &on, sizeof(on)) != 0) {
     return errno_error("SO_OOBINLINE");
   }
+  // Before anything is read: the peer is who it was when it connected, whatever it passes on later.
   QUIRE_TRY(connection->identify());
   QUIRE_TRY(loop->add(connection->fd_.get(), EPOLLIN | EPOLLRDHUP, connection.get()));
   if (connection->pidfd_.valid()) {
@@ -101,6 +102,8 @@ void Connection::on_event(uint32_t epoll_events) {
   }
   if ((epoll_events & (EPOLLIN | EPOLLRDHUP)) == 0) return;
   if (!suspended_) return owner_->on_input(*this);
+  // Level-triggered: the loop would report the input again each turn, for as long as it is
+  // suspended.
   muted_ = true;
   watch();
 }
@@ -152,6 +155,7 @@ model::Result<void> Connection::receive() {
   message.msg_iov = &part;
   message.msg_iovlen = 1;
   ssize_t got = ::recvmsg(fd_.get(), &message, MSG_DONTWAIT | MSG_PEEK);
+  // Control data that found no room is descriptors: nothing else was asked of this socket.
   const bool refused = got > 0 && (message.msg_flags & MSG_CTRUNC) != 0;
   // The same bytes once more, and no others: later ones were not looked at.
   if (got > 0 && !refused) {
@@ -192,6 +196,7 @@ model::Result<void> Connection::take_frame() {
   const std::string_view payload(inbox_.data() + inbox_used_ + sizeof(header),
                                  header.payload_bytes);
   inbox_used_ += sizeof(header) + header.payload_bytes;
+  // Taken off the inbox before: the call may suspend or end the connection.
   QUIRE_TRY(owner_->on_frame(*this, header, payload));
   waiting_since_ns_ = clock_->now_ns();
   return {};
@@ -223,6 +228,7 @@ void Connection::send(FrameType type, bool reply, uint32_t sequence, std::string
   outbox_.push_back(std::move(outgoing));
   flush();
   if (auto kept = keep_lent(); !kept.ok()) return end(kept.error());
+  // After the flush: only what the socket does not take counts against the peer.
   if (outbox_bytes_ > kMaxOutboxBytes) {
     end(make_error(Errc::kBusy, "the client does not read its replies"));
   }
@@ -286,6 +292,7 @@ bool Connection::send_front() {
     }
     return false;
   }
+  // Descriptors go with the first byte of their frame, once.
   front.lent = {};
   front.descriptors.clear();
   front.sent += static_cast<size_t>(sent);
@@ -300,6 +307,7 @@ void Connection::end(const Error& reason) {
   ended_ = true;
   loop_->remove(fd_.get());
   if (pidfd_.valid()) loop_->remove(pidfd_.get());
+  // The peer sees the end at once, although the descriptor is closed later and elsewhere.
   ::shutdown(fd_.get(), SHUT_RDWR);
   owner_->on_end(*this, reason);
 }

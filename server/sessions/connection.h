@@ -58,6 +58,7 @@ class Connection final : public EventHandler, public ClientProcess {
                                                            ConnectionOwner* owner);
   ~Connection() override;
 
+  // Who connected, as the kernel says; the same whoever uses the socket later.
   const PeerIdentity& peer() const { return peer_; }
   uint32_t uid() const override { return peer_.uid; }
   bool ended() const override { return ended_; }
@@ -71,6 +72,7 @@ class Connection final : public EventHandler, public ClientProcess {
   // kMaxOutboxBytes: the connection, and its attachments, may have ended when this returns.
   void send(model::FrameType type, bool reply, uint32_t sequence, std::string_view payload,
             std::span<const int> descriptors = {});
+  // As send(); a frame that carries a status and no more.
   void send_error(model::FrameType type, uint32_t sequence, const model::Error& error);
   // Tells the owner and stops watching; idempotent.
   void end(const model::Error& reason);

@@ -101,6 +101,7 @@ model::Result<void> remove_stale_socket(const std::string& path) {
     return make_error(Errc::kInvalidArgument,
                       path + " is not a socket; it was left as it is: name another --socket");
   }
+  // Nobody of this version binds between this look and the unlink: it would hold the lock.
   if (somebody_listens(address_of(path))) return held_elsewhere(path);
   if (::unlink(path.c_str()) != 0 && errno != ENOENT) {
     return errno_error("cannot remove the stale socket " + path);
@@ -115,6 +116,7 @@ model::Result<std::unique_ptr<Listener>> Listener::create(const std::string& pat
                                                           std::function<bool(FdGuard)> on_accept) {
   QUIRE_TRY(make_parent(path));
   std::unique_ptr<Listener> listener(new Listener(path, loop, std::move(on_accept)));
+  // The lock before the socket: of two starts one goes on, and may remove what is stale.
   listener->lock_ = QUIRE_TRY(lock_path(path));
   QUIRE_TRY(remove_stale_socket(path));
   QUIRE_TRY(listener->bind_and_listen(mode));
@@ -132,6 +134,7 @@ model::Result<void> Listener::bind_and_listen(uint32_t mode) {
   }
   const auto bound = file_at(path_);
   if (!bound) return errno_error("lstat of " + path_);
+  // Kept, so that the end removes this very socket, not one that a successor bound to the name.
   bound_ = identity_of(*bound);
   if (::chmod(path_.c_str(), mode) != 0) return errno_error("chmod of " + path_);
   if (::listen(fd_.get(), kBacklog) != 0) return errno_error("listen");
@@ -161,6 +164,7 @@ void Listener::on_event(uint32_t) {
   for (int left = kAcceptsPerTurn; left > 0;) {
     FdGuard client(::accept4(fd_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
     if (client.valid()) {
+      // Level-triggered: who is left in the backlog is reported with the loop's next turn.
       left -= on_accept_(std::move(client)) ? 1 : kAcceptsOfARefusal;
       continue;
     }

@@ -29,6 +29,7 @@ PeerUids PeerUids::parse(const std::string& uid_map, const std::string& overflow
   uint64_t outside = 0;
   uint64_t count = 0;
   while (lines >> inside >> outside >> count) mapped += count;  // ranges do not overlap
+  // With every uid mapped the overflow uid is one ordinary user.
   uids.maps_all_ = mapped >= kAllUids;
   std::istringstream number(overflow_uid);
   uint32_t parsed = 0;

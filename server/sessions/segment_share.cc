@@ -23,6 +23,7 @@ SegmentShare::Told SegmentShare::tell_all(ClientProcess& client) {
   Told told;
   for (const auto& view : cache_->store().pool().segments(client.domain)) {
     told.infos.push_back(info_of(view.id, *view.segment));
+    // The others are named only; the client asks for them one by one when a page lies there.
     if (told.descriptors.size() == model::kMaxDescriptorsPerFrame) continue;
     told.descriptors.push_back(view.segment->read_only_fd());
     note(client, view.id);
@@ -56,6 +57,8 @@ void SegmentShare::retire_pending(int64_t now_ns) {
     log(LogLevel::kWarning, cache_->names().domain_name(retiring.from.donor) + ": segment " +
                                 std::to_string(retiring.from.retired.id.value) +
                                 " is asked back, and a client has not unmapped it within 1 s");
+    // The asker may have another domain's segment; this one stays charged to the donor until it is
+    // gone.
     cache_->room().taker().note_late(retiring.from.asker);
   }
   release_if_unmapped();
@@ -69,6 +72,7 @@ void SegmentShare::announce(cache::RetiredFrom from, int64_t now_ns) {
   for (ClientProcess* client : std::vector<ClientProcess*>(clients_)) {
     if (client->ended() || !client->known_segments.contains(event.segment)) continue;
     client->tell(model::FrameType::kSegmentRetired, model::struct_bytes(event));
+    // One that ended while it was told is not waited for: forget() did not find this record yet.
     if (!client->ended()) ++retiring.unacknowledged;
   }
   retiring_.push_back(std::move(retiring));
@@ -95,6 +99,8 @@ void SegmentShare::forget(ClientProcess& client) {
 void SegmentShare::release_if_unmapped() {
   std::erase_if(retiring_, [&](Retiring& retiring) {
     if (retiring.unacknowledged > 0) return false;
+    // A tier may have the memory registered with its device: it lets go before the address is
+    // another's.
     before_unmap_(retiring.from.retired.segment->data());
     cache_->store().pool().give_back(retiring.from.donor, std::move(retiring.from.retired.segment));
     return true;

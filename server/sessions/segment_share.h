@@ -38,10 +38,12 @@ class SegmentShare {
 
   // Announces segments that the cache gave up, and hands out what came back. Called often.
   void retire_pending(int64_t now_ns);
+  // The client says that it unmapped a segment. Of one that is not asked back: nothing happens.
   void acknowledged(ClientProcess& client, model::SegmentId segment);
   // The client is gone: so are its mappings.
   void forget(ClientProcess& client);
 
+  // Segments asked back that some client has yet to unmap.
   size_t retiring_count() const { return retiring_.size(); }
 
  private:

@@ -76,6 +76,7 @@ model::Result<Attachment*> SessionRegistry::open(ClientProcess& client,
   const uint32_t uid = client.uid();
   QUIRE_TRY(options_.shares->check(uid, Shared::kSessions, 1));
   auto session = QUIRE_TRY(make_session(client, identity, shape.max_units));
+  // From here on the root is held: what fails later goes through maybe_close().
   QUIRE_TRY(cache_->open_session(identity.root, owner_tag(identity, session->id), session->cached));
   options_.shares->take(uid, Shared::kSessions, 1);
   options_.shares->take(uid, Shared::kDescriptors, kDescriptorsOfASession);
@@ -93,6 +94,8 @@ model::Result<Attachment*> SessionRegistry::open(ClientProcess& client,
 model::Result<Attachment*> SessionRegistry::join(ClientProcess& client,
                                                  const model::JoinSessionRequest& request) {
   const auto found = by_token_.find(token_key(request.token));
+  // One answer for both: a token of another domain must not be told from one that does not exist
+  // (law 13).
   if (found == by_token_.end() || found->second->domain != client.domain) {
     return make_error(Errc::kNotFound, "no session with this token");
   }
@@ -111,6 +114,7 @@ model::Result<Attachment*> SessionRegistry::attach(ClientProcess& client, Sessio
   Attachment* placed = attachment.get();
   placed->id = next_attachment_++;
   owned_.emplace(placed, std::move(attachment));
+  // Each knows its place, so that an end among thousands costs no search.
   placed->place = order_.size();
   order_.push_back(placed);
   client.attachments.push_back(placed);
@@ -125,9 +129,11 @@ model::Result<Attachment*> SessionRegistry::attach(ClientProcess& client, Sessio
 void SessionRegistry::end(Attachment& attachment, uint32_t& budget) {
   budget -= std::min(budget, kStepsOfAnEnd);
   Session& session = attachment.session();
+  // First: nothing completes to it from here on, and its pending requests go.
   dispatcher_->end(attachment);
   attachment.mark_closed();
   --session.member_count;
+  // Other ranks see that one is gone, and need not wait for its groups.
   session.progress_header().members.store(session.member_count, std::memory_order_release);
   order_[attachment.place] = order_.back();
   order_[attachment.place]->place = attachment.place;
@@ -135,6 +141,7 @@ void SessionRegistry::end(Attachment& attachment, uint32_t& budget) {
   // The last one first: that is how a connection's end goes through them.
   std::vector<Attachment*>& siblings = attachment.client().attachments;
   siblings.erase(std::find(siblings.rbegin(), siblings.rend(), &attachment).base() - 1);
+  // Copy workers may still read its staging, or leases are many: it drains in sweep().
   if (!dispatcher_->step_end(attachment, budget)) {
     ++session.draining_count;
     draining_.push_back(&attachment);
@@ -145,6 +152,8 @@ void SessionRegistry::end(Attachment& attachment, uint32_t& budget) {
 
 void SessionRegistry::finish(Attachment& attachment) {
   Session& session = attachment.session();
+  // The charge travels with the memory: it is given back when the close is done, not when it was
+  // asked for.
   options_.closer->close(attachment.take_remains(),
                          {.uid = session.uid,
                           .descriptors = kDescriptorsOfAnAttachment,
@@ -169,6 +178,7 @@ void SessionRegistry::maybe_close(Session& session) {
 
 bool SessionRegistry::sweep() {
   uint32_t budget = kEndedPerStep;
+  // From the end, so that taking one out moves none that is still to be looked at.
   for (size_t i = draining_.size(); i > 0 && budget > 0; --i) {
     Attachment* attachment = draining_[i - 1];
     if (!dispatcher_->step_end(*attachment, budget)) continue;

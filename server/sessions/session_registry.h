@@ -49,17 +49,23 @@ class SessionRegistry {
   // when the next step has something to do already.
   bool sweep();
 
+  // Alive, in no order; changes with every open and end.
   const std::vector<Attachment*>& attachments() const { return order_; }
   uint64_t shared_bytes() const { return options_.shares->used(Shared::kSessionBytes); }
+  // Open sessions, those that only drain included.
   size_t session_count() const { return sessions_.size(); }
+  // Attachments that ended and still hold leases, fills or memory under copy.
   size_t draining_count() const { return draining_.size(); }
+  // Figures of the section "clients" of a status.
   void describe(model::MetricSink& sink) const;
+  // In no order. visit(const Session&) must not open or end any.
   template <typename Visit>
   void for_each_session(Visit&& visit) const {
     for (const auto& [id, session] : sessions_) visit(*session);
   }
 
  private:
+  // kInvalidArgument: the shape. kBusy: the connection, or its uid's shares.
   model::Result<void> check_bounds(const ClientProcess& client, const AttachmentShape& shape) const;
   model::Result<std::unique_ptr<Session>> make_session(const ClientProcess& client,
                                                        const SessionIdentity& identity,
@@ -68,6 +74,7 @@ class SessionRegistry {
                                     const AttachmentShape& shape);
   void finish(Attachment& attachment);
   void maybe_close(Session& session);
+  // Never 0.
   uint32_t owner_tag(const SessionIdentity& identity, model::SessionId id) const;
 
   cache::Cache* cache_;

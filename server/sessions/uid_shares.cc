@@ -73,10 +73,12 @@ model::Result<void> UidShares::check(uint32_t uid, Shared what, uint64_t amount)
   const Use* use = find(uid);
   const uint64_t own = use == nullptr ? 0 : use->amounts[index(what)];
   const uint64_t most = largest(uid, what);
+  // Compared so that no sum of byte counts can wrap.
   if (amount > most || own > most - amount) {
     return make_error(Errc::kBusy, "uid " + std::to_string(uid) + " has its share of " + name.noun +
                                        " (" + name.bound + ", --uid_share_percent); close some");
   }
+  // The share may be free and the whole not: other uids have theirs.
   const uint64_t open = open_to(uid, what);
   const uint64_t all = used_[index(what)];
   if (amount > open || all > open - amount) {
@@ -109,6 +111,7 @@ void UidShares::give_back(uint32_t uid, Shared what, uint64_t amount) {
   QUIRE_CHECK(use.amounts[index(what)] >= amount);
   use.amounts[index(what)] -= amount;
   used_[index(what)] -= amount;
+  // Uids come and go without end; the map holds those that have something.
   if (use.empty()) uses_.erase(uid);
 }
 

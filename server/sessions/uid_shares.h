@@ -28,17 +28,21 @@ class UidShares {
     bool empty() const;
   };
 
+  // `totals`: all there is of each; `percent`: of that, what one uid may have.
   UidShares(const Amounts& totals, uint32_t percent);
 
   // Root and the daemon's own uid.
   static bool is_administrator(uint32_t uid);
   // kBusy names the bound: the uid's share, or all there is.
   model::Result<void> check(uint32_t uid, Shared what, uint64_t amount) const;
+  // Precondition: check() allowed it; nothing is refused here.
   void take(uint32_t uid, Shared what, uint64_t amount);
+  // Precondition: so much was taken.
   void give_back(uint32_t uid, Shared what, uint64_t amount);
   // Stays valid while the uid holds a connection.
   cache::HolderShare* holders(uint32_t uid);
 
+  // Null: it holds nothing.
   const Use* find(uint32_t uid) const;
   uint64_t used(Shared what) const { return used_[static_cast<size_t>(what)]; }
   uint64_t largest(uint32_t uid, Shared what) const;  // what this uid may hold at most

@@ -138,6 +138,7 @@ void check_addresses(const Options& options, const std::string& root, Findings& 
        "LimitAS=infinity in the unit, or ulimit -v unlimited"});
 }
 
+// CAP_IPC_LOCK lifts the limit of locked memory, whoever the daemon runs as.
 bool has_capability(int capability, const std::string& root) {
   std::ifstream status(root + "/proc/self/status");
   for (std::string word; status >> word;) {
@@ -221,6 +222,7 @@ int ring_error() {
 void check_io_uring(const Options& options, const std::string& root, Findings& findings) {
   if (!wants_io_uring(options)) return;
   const std::string disabled = first_line(root + "/proc/sys/kernel/io_uring_disabled");
+  // 1 refuses who lacks both a group and a capability: a ring that is made shows who is meant.
   const bool by_sysctl = disabled == "2" || (disabled == "1" && ring_error() != 0);
   const int error = by_sysctl ? EPERM : ring_error();
   if (error == 0) return;

@@ -163,6 +163,7 @@ model::Result<TenantRules> TenantRules::parse(const std::string& text) {
 bool TenantRules::allows(uint32_t uid, const std::string& tenant) const {
   const auto rule =
       std::find_if(rules_.begin(), rules_.end(), [&](const Rule& r) { return r.uid == uid; });
+  // A uid without a rule speaks for every tenant of its own domain: domains are kept apart anyway.
   if (rule == rules_.end()) return true;
   return std::any_of(rule->tenants.begin(), rule->tenants.end(), [&](const std::string& allowed) {
     return allowed == "*" || allowed == tenant;

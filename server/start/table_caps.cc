@@ -31,6 +31,7 @@ uint64_t ssd_bytes(const Options& options) {
   const auto there = tiering::SsdDirectory::look(
       {.path = options.ssd_path, .region_bytes = options.ssd_region_bytes});
   if (!there.ok()) return options.ssd_bytes;  // it does not open either
+  // A directory that holds more than is asked for is restored whole before it shrinks.
   return std::max(options.ssd_bytes,
                   there->file_count * there->regions_per_file * there->region_bytes);
 }

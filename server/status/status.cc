@@ -207,6 +207,7 @@ void WholeStatus::say_users() {
   // In no order: who has a row may change from one status to the next when there are more.
   size_t rows = 0;
   sources_->shares->for_each_uid([&](uint32_t uid) {
+    // A document has a bound; uids have none that the daemon sets.
     if (++rows <= kMaxMetricRows) sources_->shares->describe(*sink_, uid);
   });
 }

@@ -19,6 +19,7 @@ void StatusDesk::ask(Connection& connection, uint32_t sequence, StatusFormat for
   const bool everything = UidShares::is_administrator(connection.peer().uid);
   waiting_.push_back({.reader = {&connection, sequence, model::FrameType::kStatus, format},
                       .scope = everything ? kEverything : connection.domain});
+  // Its further frames wait for the answer: one question a connection, so the list is bounded.
   connection.suspend();
 }
 
@@ -85,6 +86,7 @@ void StatusDesk::print(std::unique_ptr<Document> document, Readers readers) {
 bool StatusDesk::deliver_printed() {
   bool any = false;
   while (std::unique_ptr<Document> document = printer_.take()) {
+    // The printer answers in the order in which it was given documents.
     const Readers readers = std::move(printing_.front());
     printing_.pop_front();
     for (const Reader& reader : readers) reply(reader, *document);

@@ -75,6 +75,7 @@ class StatusDesk {
 
   StatusDesk(StatusSources sources, StatusPrinter printer)
       : sources_(std::move(sources)), printer_(std::move(printer)) {}
+  // Begins the status that somebody waits for, unless one of its scope is too young.
   bool begin_due(int64_t now_ns);
   std::unique_ptr<Document> blank_document();
   Readers take_readers(model::DomainId scope);
