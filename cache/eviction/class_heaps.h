@@ -28,6 +28,7 @@ class ClassHeaps {
   void erase(EntryId entry);
 
   uint32_t heap_count() const { return static_cast<uint32_t>(heaps_.size()); }
+  // Candidates of one class.
   uint32_t size(uint32_t heap) const { return heaps_[heap].size; }
   // Preconditions: the heap is not empty.
   EntryId least(uint32_t heap) const { return EntryId{at(heap, 0).entry}; }

@@ -147,6 +147,7 @@ class EvictionBoard final : public CandidateListener {
   size_t scope_index(const Tier& tier, const Node& node) const {
     return scope_index(tier, names_->root(node.root()).key.domain);
   }
+  // Who has the entry now: during a switch the hand says.
   EvictionPolicy& policy_for(Tier& tier, model::NodeId node);
   static EvictionPolicy& policy_for(Scope& scope, EntryId entry);
   model::Result<std::unique_ptr<EvictionPolicy>> make(Tier& tier, std::string_view name) const;
@@ -158,6 +159,7 @@ class EvictionBoard final : public CandidateListener {
   void insert(model::NodeId node, model::TierId tier);
   void set_done(model::NodeId node, model::TierId tier);
   model::NodeId choose_from(Tier& tier, EvictionPolicy& policy);
+  // From the old policy to the new one, a candidate where it was one.
   void move_entry(Tier& tier, size_t scope, EntryId entry);
   bool step_switch(Tier& tier, size_t scope, uint32_t& budget);
 

@@ -69,8 +69,10 @@ class KeyedPolicy : public EvictionPolicy {
 class Inflation {
  public:
   uint64_t now() const { return now_; }
+  // Never falls: what went last may have a lower rank than one before it.
   void rise_to(uint64_t rank) { now_ = rank > now_ ? rank : now_; }
   uint8_t mark() const { return static_cast<uint8_t>(now_); }
+  // The L of an entry's last use, from the low bits that its mark keeps.
   uint64_t at(uint8_t mark) const {
     const uint64_t behind = (now_ - mark) & 0xff;
     return behind > now_ ? 0 : now_ - behind;

@@ -89,7 +89,9 @@ class SegmentTaker {
   };
 
   Shares shares_with(model::DomainId asker) const;
+  // Segments that count as the domain's, those taken away and not gone included.
   uint64_t held(model::DomainId domain) const;
+  // Segments that it can put pages into.
   uint64_t usable(model::DomainId domain) const;
   bool can_spare(model::DomainId domain, uint64_t share) const;
   uint64_t claims_of(model::DomainId asker, bool with_late) const;

@@ -51,6 +51,7 @@ class ObjectLinker {
   // The object is there and can be delivered: nobody need write it. It counts as used, and a span
   // is the session's tip if it is deeper.
   bool note_duplicate(CacheSession& session, const model::Hash256& key, NodeKind kind);
+  // Of groups that another process of the session has written.
   void count_duplicate() { ++counters_.duplicates; }
   // The span before an object is present, or is being filled at that position.
   bool parent_known(const CacheSession& session, const ParentSpan& parent) const;

@@ -23,6 +23,7 @@ class Path {
   Path(const PrefixTree& tree, model::NodeId last, uint32_t count)
       : tree_(tree), last_(last), count_(count) {}
 
+  // Compares by what is left of the walk: two of one path only.
   class Iterator {
    public:
     Iterator(const PrefixTree& tree, model::NodeId span, uint32_t left)

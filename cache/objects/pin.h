@@ -19,6 +19,7 @@ class Pin {
       : store_(store), node_(node), kind_(kind) {
     store_->pin(node_, kind_);
   }
+  // Moves take the pin along: the node is pinned throughout, and once.
   Pin(Pin&& other) noexcept { swap(other); }
   Pin& operator=(Pin&& other) noexcept {
     Pin taken(std::move(other));
@@ -27,6 +28,7 @@ class Pin {
   }
   ~Pin() { reset(); }
 
+  // Lets go now. The node may go in this call, and whoever waits for it be told.
   void reset() {
     if (node_.valid()) store_->unpin(std::exchange(node_, {}), kind_);
   }
@@ -52,12 +54,14 @@ class PathPins {
  public:
   PathPins() = default;
   explicit PathPins(ObjectStore* store) : store_(store) {}
+  // Moves as a Pin does.
   PathPins(PathPins&& other) noexcept { swap(other); }
   PathPins& operator=(PathPins&& other) noexcept {
     PathPins taken(std::move(other));
     swap(taken);
     return *this;
   }
+  // All at once: for ends where nobody counts steps. Holders release() in pieces before.
   ~PathPins() { release(count_); }
 
   // The parent of the one that was added before; the first one is the deepest.

@@ -65,6 +65,7 @@ class LoadHold {
   LoadHold(LeaseTable* leases, model::LeaseId lease) : leases_(leases), lease_(lease) {
     leases_->count_load(lease_, true);
   }
+  // Moves take the hold along.
   LoadHold(LoadHold&& other) noexcept { swap(other); }
   LoadHold& operator=(LoadHold&& other) noexcept {
     LoadHold taken(std::move(other));
@@ -73,6 +74,7 @@ class LoadHold {
   }
   ~LoadHold() { reset(); }
 
+  // The load has ended. A lease that went meanwhile, with its holder, is no error.
   void reset() {
     if (lease_.valid()) leases_->count_load(std::exchange(lease_, {}), false);
   }

@@ -59,6 +59,7 @@ struct PendingLoad {
   uint32_t blocks_left = 0;
   uint64_t quarantined_before = 0;  // objects in all, when it began
 
+  // False between two loads: the record waits for the next one.
   bool is_under_way() const { return load.lease.valid(); }
   LoadTarget target(std::span<model::PageDescriptor> out) {
     return {out, slots_wanted ? &slots : nullptr, &runs};

@@ -15,6 +15,7 @@ class ChildList {
   ChildList(const allocator::FlatArray<Node>& nodes, model::NodeId parent)
       : nodes_(nodes), parent_(nodes[parent.value]) {}
 
+  // A checkpoint has no children: its word of the first child holds another thing.
   bool empty() const { return parent_.first_child_ == 0 || parent_.is_checkpoint(); }
   // Two or more spans that can be found: an earlier session diverged behind this node.
   bool is_branch() const;

@@ -54,12 +54,14 @@ class Node {
   // Checkpoint: the conversation that wrote it. Else 0.
   uint32_t owner_tag() const { return is_checkpoint() ? first_child_ : 0; }
 
+  // A copy there, whole: all pages of the node.
   bool is_in(model::TierId tier) const { return (copies_ >> model::index_of(tier) & 1) != 0; }
   bool is_in_ram() const { return is_in(model::TierId::kRam); }
   bool has_copy_below(model::TierId tier) const {
     return (copies_ >> (model::index_of(tier) + 1)) != 0;
   }
   bool has_child_in(model::TierId tier) const;
+  // By anybody, of either kind.
   bool is_pinned() const { return presence_pins_ != 0 || residency_pins_ != 0; }
   bool is_pinned(PinKind kind) const {
     return (kind == PinKind::kPresence ? presence_pins_ : residency_pins_) != 0;
