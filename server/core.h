@@ -97,16 +97,21 @@ class Core final : public ConnectionOwner {
   model::Result<void> watch_doorbell(Attachment& attachment);
   const Dispatcher& dispatcher() const { return turn_->dispatcher(); }
 
+  // True when there was work, so the next turn comes at once.
   bool turn();
   bool serve_connections();
   // Connections that had their turns of a while are served again.
   void resume_paced();
   bool let_ended_go();
+  // What threads beside the core have closed is not charged any more.
   void collect_closed();
   bool background();
   void run_calls();
   void sleep();
+  // Until the next deadline, or the next look at what is watched by time; at most a second.
   int sleep_ms() const;
+  // The end: clients go first, copies are waited for, then tiers get what is fresh. Bounded by
+  // kDrainNs.
   void drain();
   void drain_tiers(int64_t start_ns);
 

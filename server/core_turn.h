@@ -80,6 +80,7 @@ class CoreTurn {
 
  private:
   explicit CoreTurn(const CoreTurnParts& parts) : parts_(parts) {}
+  // Each polled ring once, as far as its domain's steps of this turn reach.
   bool serve_active(int64_t now_ns);
   void end_faulty(Attachment& attachment);
 

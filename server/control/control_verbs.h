@@ -103,9 +103,12 @@ class ControlVerbs {
   // Answered by the desk, when the document is printed.
   model::Result<void> status(const VerbCall& call);
 
+  // The reply follows in finish_opening(), some turns later; the connection takes no frame until
+  // then.
   void make_memory(Connection& connection, Attachment& attachment, model::FrameType type,
                    uint32_t sequence);
   void finish_opening(uint64_t attachment, bool made);
+  // Sends the session with its descriptors. It may end the connection.
   model::Result<void> reply_with_session(Connection& connection, uint32_t sequence,
                                          model::FrameType type, Attachment& attachment);
   // Whose hits, and who pays. kPermissionDenied: the uid may not speak for the tenant.

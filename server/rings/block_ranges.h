@@ -31,6 +31,7 @@ class BlockRanges {
   // Where the blocks named end that follow on each other from `first` on; `first` itself when it
   // was not named.
   uint32_t end_from(uint32_t first) const;
+  // Ranges, not blocks.
   size_t size() const { return size_; }
 
  private:

@@ -43,6 +43,7 @@ class HitChecks {
 
  private:
   void submit(PendingId id, CopyJob* job);
+  // Compares what the workers computed with the sums from the moment of sealing.
   size_t first_bad(const HitCheck& check, const CopyJob& job) const;
 
   cache::Cache* cache_;

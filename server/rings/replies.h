@@ -8,6 +8,7 @@
 
 namespace quire::server {
 
+// All other words are zero: nothing of the daemon's memory reaches a client.
 inline model::Completion reply_to(uint64_t user_data, model::Verb verb, model::Errc code) {
   model::Completion completion{};
   completion.user_data = user_data;

@@ -23,6 +23,7 @@ class EventLoop {
 
   // `handler` must stay until remove(fd). `events`: EPOLLIN, EPOLLET, ...
   model::Result<void> add(int fd, uint32_t events, EventHandler* handler);
+  // Of a descriptor that is in the set.
   void change(int fd, uint32_t events);
   void remove(int fd);
   // Waits up to timeout_ms (-1: for ever, 0: not at all) and calls handlers. Returns how many.
@@ -44,6 +45,7 @@ class Waker final : public EventHandler {
   int fd() const { return fd_.get(); }
   // Any thread, also a signal handler: a flag and at most one write.
   void wake();
+  // Core thread. True before the last look for work, false once it is awake.
   void set_asleep(bool asleep) { asleep_.store(asleep ? 1 : 0, std::memory_order_seq_cst); }
   void on_event(uint32_t) override {}  // edge-triggered: nothing to read
 

@@ -128,8 +128,10 @@ class Connection final : public EventHandler, public ClientProcess {
   Connection(model::FdGuard fd, EventLoop* loop, const model::Clock* clock, ConnectionOwner* owner)
       : fd_(std::move(fd)), loop_(loop), clock_(clock), owner_(owner), death_watch_(this) {}
   model::Result<void> identify();
+  // What the socket has, at most kReadStep bytes. Errors end the connection.
   model::Result<void> receive();
   model::Result<void> take_frame();
+  // A whole frame, or a header that is answered with an error.
   bool has_frame() const;
   size_t inbox_left() const { return inbox_.size() - inbox_used_; }
   void flush();

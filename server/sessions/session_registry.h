@@ -72,7 +72,9 @@ class SessionRegistry {
                                                        uint32_t max_units);
   model::Result<Attachment*> attach(ClientProcess& client, Session& session,
                                     const AttachmentShape& shape);
+  // Nothing of it is left but memory and descriptors, which are closed off the core.
   void finish(Attachment& attachment);
+  // Ends the session, unless an attachment is left or drains.
   void maybe_close(Session& session);
   // Never 0.
   uint32_t owner_tag(const SessionIdentity& identity, model::SessionId id) const;

@@ -67,7 +67,9 @@ model::Result<void> validate(const Options& options);
 // Which tenants a uid may speak for. Values copy.
 class TenantRules {
  public:
+  // Of --tenants. kInvalidArgument names the part that is wrong.
   static model::Result<TenantRules> parse(const std::string& text);
+  // A uid that no rule names may speak for any tenant of its own domain.
   bool allows(uint32_t uid, const std::string& tenant) const;
 
  private:

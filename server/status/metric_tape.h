@@ -17,10 +17,12 @@ class MetricTape final : public model::MetricSink {
  public:
   // Tells `sink` everything, in the same order. Precondition: every scope has ended.
   void replay(model::MetricSink& sink) const;
+  // Forgets what was said. The memory stays.
   void clear();
   bool empty() const { return events_.empty(); }
 
   void metric(const model::Metric& metric) override { events_.emplace_back(metric); }
+  // Texts are copied; keys and help texts are literals, and kept as pointers.
   void text(const char* key, std::string_view value) override;
   void state(const char* key, std::string_view value, const char* help) override;
   void summary(const model::MetricSummary& what, std::span<const int64_t> samples_ns) override;

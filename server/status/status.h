@@ -26,13 +26,13 @@ class SegmentShare;
 class SessionRegistry;
 class UidShares;
 
-// The parts that have something to say. All outlive whoever holds this.
 // A tier that could not be opened at start.
 struct MissingTier {
   std::string name;
   std::string reason;
 };
 
+// The parts that have something to say. All outlive whoever holds this.
 struct StatusSources {
   cache::Cache* cache = nullptr;
   const allocator::SegmentSupply* supply = nullptr;
