@@ -139,6 +139,7 @@ MemoryRoom memory_room(uint64_t limit_bytes, const std::string& root) {
     const auto hierarchy = hierarchy_of(line, root);
     if (!hierarchy) continue;
     std::string group = hierarchy->group;
+    // The limit of every group above holds too: the tightest one decides.
     while (true) {
       narrow(room, group_room(*hierarchy, root, group));
       const size_t slash = group.rfind('/');

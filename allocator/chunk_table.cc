@@ -15,6 +15,7 @@ std::optional<ChunkId> ChunkTable::acquire() {
     records_[id.value] = ChunkRecord{};
     return id;
   }
+  // Freed ids first: slots of low ids keep the page table short, and memory follows its highest id.
   if (high_water_ == records_.max_count()) return std::nullopt;
   return ChunkId{high_water_++};
 }

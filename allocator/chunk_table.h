@@ -41,6 +41,7 @@ static_assert(sizeof(ChunkRecord) == 32);
 
 class ChunkTable {
  public:
+  // Address space for so many. kResourceExhausted.
   static model::Result<ChunkTable> reserve(uint32_t max_chunks);
 
   ChunkRecord& operator[](ChunkId id) { return records_[id.value]; }

@@ -24,6 +24,7 @@ DomainSegments::Record DomainSegments::remove(uint32_t ordinal) {
   QUIRE_CHECK(records_[ordinal]->chunks.empty());
   std::erase(by_id_, ordinal);
   std::optional<Record> record = std::exchange(records_[ordinal], std::nullopt);
+  // Ordinals are reused: chunks name them in four bytes, and none of this segment is left.
   free_ordinals_.push_back(ordinal);
   longest_run_.set(ordinal, 0);
   bytes_ -= record->segment->bytes();
@@ -32,6 +33,7 @@ DomainSegments::Record DomainSegments::remove(uint32_t ordinal) {
 
 void DomainSegments::set_aside(uint32_t ordinal, bool aside) {
   records_[ordinal]->set_aside = aside;
+  // 0 offers nothing: find_room() passes the segment over while it is emptied.
   longest_run_.set(ordinal, aside ? 0 : records_[ordinal]->room.longest_run());
 }
 
@@ -52,6 +54,8 @@ std::optional<ChunkPlace> DomainSegments::find_room(uint32_t granules,
                                                     std::optional<uint32_t> preferred) const {
   std::optional<uint32_t> ordinal = preferred;
   if (!ordinal || longest_run_.value(*ordinal) < granules) {
+    // The lowest that has room: pages gather in segments that are in use already, and others stay
+    // empty.
     ordinal = longest_run_.find_at_least(granules);
   }
   if (!ordinal) return std::nullopt;

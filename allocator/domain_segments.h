@@ -45,6 +45,7 @@ class DomainSegments {
   const Record& operator[](uint32_t ordinal) const { return *records_[ordinal]; }
   // Ordinals of present segments, ascending by segment id.
   const std::vector<uint32_t>& by_id() const { return by_id_; }
+  // Null: the domain has no such segment. O(log n).
   const Record* find(model::SegmentId id) const;
   std::optional<uint32_t> ordinal_of(model::SegmentId id) const;
   uint64_t bytes() const { return bytes_; }
@@ -54,6 +55,8 @@ class DomainSegments {
   // Lowest run of so many granules: in segment `preferred` if it has one, else in any.
   std::optional<ChunkPlace> find_room(uint32_t granules,
                                       std::optional<uint32_t> preferred = std::nullopt) const;
+  // Granules of a chunk leave the free room, or come back to it. Precondition: wholly free; wholly
+  // taken.
   void take(const ChunkPlace& place);
   void put(const ChunkPlace& place);
 

@@ -41,6 +41,7 @@ ExtentMap::ExtentMap(uint32_t granules)
 ExtentMap::Run ExtentMap::word_run(uint64_t word) {
   if (word == ~uint64_t{0}) return {kWordBits, kWordBits, kWordBits};
   uint32_t longest = 0;
+  // Each step shortens every run by one bit: there are as many steps as the longest run has bits.
   for (uint64_t rest = word; rest != 0; rest &= rest << 1) ++longest;
   return {static_cast<uint32_t>(std::countr_one(word)),
           static_cast<uint32_t>(std::countl_one(word)), longest};
@@ -48,6 +49,7 @@ ExtentMap::Run ExtentMap::word_run(uint64_t word) {
 
 ExtentMap::Run ExtentMap::joined(const Run& left, const Run& right, uint32_t child_granules) {
   Run run;
+  // A half that is free throughout joins the run at its border; else the run ends within the half.
   run.prefix = left.prefix + (left.prefix == child_granules ? right.prefix : 0);
   run.suffix = right.suffix + (right.suffix == child_granules ? left.suffix : 0);
   run.longest = std::max({left.longest, right.longest, left.suffix + right.prefix});
@@ -64,6 +66,7 @@ std::optional<uint32_t> ExtentMap::find(uint32_t count) const {
     const Run& left = tree_[2 * node];
     const Run& right = tree_[2 * node + 1];
     node_granules /= 2;
+    // Left, across the middle, right: the first that is long enough is the lowest.
     if (left.longest >= count) {
       node = 2 * node;
     } else if (left.suffix + right.prefix >= count) {
@@ -110,6 +113,7 @@ void ExtentMap::set_range(uint32_t first, uint32_t count, bool free) {
     const uint32_t word_end = std::min(end, (word + 1) * kWordBits);
     const uint64_t mask = mask_of(first % kWordBits, word_end - word * kWordBits);
     QUIRE_CHECK((words_[word] & mask) == (free ? 0 : mask));  // put twice, or taken twice
+    // All bits of the mask are the other way, as was checked, so turning them sets them.
     words_[word] ^= mask;
     first = word_end;
   }
@@ -119,6 +123,7 @@ void ExtentMap::update_tree(uint32_t first_word, uint32_t last_word) {
   for (uint32_t word = first_word; word <= last_word; ++word) {
     tree_[leaf_count_ + word] = word_run(words_[word]);
   }
+  // Level by level: neighbouring words share most of their ancestors, and each is computed once.
   size_t first = leaf_count_ + first_word;
   size_t last = leaf_count_ + last_word;
   for (uint32_t child_granules = kWordBits; first > 1; child_granules *= 2) {

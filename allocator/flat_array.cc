@@ -17,6 +17,8 @@ constexpr size_t kPageBytes = 4096;
 model::Result<ReservedMemory> ReservedMemory::reserve(size_t bytes, Pages pages) {
   ReservedMemory memory;
   if (bytes == 0) return memory;
+  // NORESERVE: the largest size is address space, and no promise of memory that the kernel would
+  // count.
   void* data = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (data == MAP_FAILED) {

@@ -11,6 +11,7 @@ void MemoryEvents::watch(DomainId domain) {
     states_.resize(domain.value + size_t{1});
     raised_.reserve(states_.size());  // raising never allocates
   }
+  // What was raised for those who waited before says nothing to the next one.
   unwatch(domain);
   states_[domain.value] = State::kWatched;
   ++watched_count_;
@@ -37,6 +38,7 @@ void MemoryEvents::raise_all() {
 DomainId MemoryEvents::take() {
   if (raised_.empty()) return {};
   const DomainId first = raised_.front();
+  // At most one entry a domain: moving the rest costs less than a ring would.
   raised_.erase(raised_.begin());
   states_[first.value] = State::kWatched;
   return first;

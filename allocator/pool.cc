@@ -53,6 +53,7 @@ Result<ClassId> Pool::size_class(model::DomainId domain, uint64_t page_bytes) {
   if (const auto found = class_by_size_.find(key); found != class_by_size_.end()) {
     return found->second;
   }
+  // Records of domains may move here: nobody keeps a reference to one across a call.
   if (domain.value >= domains_.size()) domains_.resize(domain.value + size_t{1});
   if (domains_[domain.value].class_count == kMaxClassesPerDomain) {
     return make_error(Errc::kBusy, "this user's layouts have 4,096 page sizes; use no more");
@@ -79,6 +80,7 @@ Result<ClassId> Pool::size_class(model::DomainId domain, uint64_t page_bytes) {
 
 void Pool::forget_classes(model::DomainId domain) {
   if (domain.value >= domains_.size()) return;
+  // Without segments no chunk names a class, so the ids may be others'.
   QUIRE_CHECK(domains_[domain.value].segments.bytes() == 0);
   for (uint16_t i = 0; i < classes_.size(); ++i) {
     SizeClass& size_class = classes_[i];
@@ -103,6 +105,8 @@ std::optional<SlotId> Pool::allocate(ClassId size_class, SlotId after) {
       if (neighbour_free && !is_set_aside(chunk)) return give_slot(chunk_of(after), index);
     }
   }
+  // Before a gap in an old chunk: a run of blocks stays adjacent. Gaps are filled once the domain's
+  // segments have no room for a chunk.
   if (const std::optional<ChunkId> fresh = make_chunk(size_class, behind)) {
     return give_slot(*fresh, 0);
   }
@@ -116,12 +120,15 @@ void Pool::free(SlotId slot) {
   QUIRE_CHECK(is_used(slot));
   const ChunkId id = chunk_of(slot);
   ChunkRecord& chunk = chunks_[id];
+  // Asked before the bit goes: a full chunk stands in no list, and has a free slot now.
   if (chunk.is_full() && !is_set_aside(chunk)) {
     classes_[chunk.size_class].partial.push_back(chunks_, id);
   }
   chunk.used_slots &= static_cast<uint16_t>(~(1u << slot.value % kSlotsPerChunk));
   count_slot(chunk, false);
   PageEntry& entry = pages_[slot.value];
+  // The generation stays: with the next use it is another, so an old descriptor is told from the
+  // new page.
   entry = PageEntry{0, 0, 0, entry.state_generation};
   entry.set_state(PageState::kFree);
   events_.raise(classes_[chunk.size_class].domain);
@@ -164,8 +171,11 @@ std::optional<ChunkPlace> Pool::find_place(const SizeClass& size_class,
     const uint32_t run =
         segments[*preferred].set_aside ? 0 : segments[*preferred].room.run_at(end, full_granules);
     const uint32_t granules = run - run % slot_granules;
+    // However short the room is: right behind the session's last chunk is worth more than a full
+    // one.
     if (granules > 0) return ChunkPlace{*preferred, end, granules};
   }
+  // A chunk of one slot still serves where nothing longer is free.
   const uint32_t longest = std::min(full_granules, segments.longest_run());
   const uint32_t granules = longest - longest % slot_granules;
   if (granules == 0) return std::nullopt;
@@ -176,6 +186,7 @@ std::optional<ChunkId> Pool::make_chunk(ClassId id, const ChunkRecord* behind) {
   SizeClass& size_class = classes_[id.value];
   const std::optional<ChunkPlace> place = find_place(size_class, behind);
   if (!place) return std::nullopt;
+  // Nothing was taken yet: where there is no id the room stays free.
   const std::optional<ChunkId> chunk_id = chunks_.acquire();
   if (!chunk_id) return std::nullopt;
   DomainSegments& segments = domain_of(size_class).segments;
@@ -196,6 +207,7 @@ void Pool::drop_chunk(ChunkId id) {
   DomainSegments& segments = domain_of(size_class).segments;
   segments.put(place_of(chunk));
   segments[chunk.segment_ordinal].chunks.remove(chunks_, id);
+  // It stands there: free() has put it in, if it was full.
   if (!is_set_aside(chunk)) size_class.partial.remove(chunks_, id);
   chunks_.release(id);
 }
@@ -208,6 +220,7 @@ Pool::Growth Pool::grow(model::DomainId domain) {
     return supply_->state() == SupplyState::kExhausted ? Growth::kExhausted : Growth::kPending;
   }
   if (domain.value >= domains_.size()) domains_.resize(domain.value + size_t{1});
+  // A number is never given again: clients may still map the segment that had it.
   domains_[domain.value].segments.add(SegmentId{next_segment_id_++}, std::move(segment));
   events_.raise(domain);
   return Growth::kGrew;
@@ -240,8 +253,10 @@ std::optional<Pool::Retired> Pool::retire(model::DomainId domain, SegmentId segm
   if (domain.value >= domains_.size()) return std::nullopt;
   Domain& from = domains_[domain.value];
   const std::optional<uint32_t> ordinal = from.segments.ordinal_of(segment);
+  // A chunk goes with its last slot, so without chunks no slot is in use.
   if (!ordinal || !from.segments[*ordinal].chunks.empty()) return std::nullopt;
   DomainSegments::Record record = from.segments.remove(*ordinal);
+  // Not free yet: clients may keep the memory, and their domain pays until it is gone.
   from.usage.retiring_bytes += record.segment->bytes();
   ++retiring_count_;
   return Retired{record.id, std::move(record.segment)};

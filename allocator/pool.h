@@ -106,16 +106,19 @@ class Pool {
 
   PageEntry& page(model::SlotId slot) { return pages_[slot.value]; }
   const PageEntry& page(model::SlotId slot) const { return pages_[slot.value]; }
+  // Precondition of this and the next three: a slot in use.
   SlotPlace place(model::SlotId slot) const;
   uint64_t page_bytes(model::SlotId slot) const;  // true size, from the class
   // Of the chunk that a slot in use lies in.
   ChunkView chunk_view(model::SlotId slot) const;
   model::DomainId domain_of(model::SlotId slot) const;
 
+  // All zero for a domain that never had a segment.
   DomainUsage usage(model::DomainId domain) const;
   uint32_t domain_count() const;
   // Present segments of a domain, ascending id.
   std::vector<SegmentView> segments(model::DomainId domain) const;
+  // Null: not a present segment of this domain.
   const Segment* find_segment(model::DomainId domain, model::SegmentId id) const;
 
   // A segment is taken away from a domain: set aside, so that no slot in it is given out, emptied

@@ -99,6 +99,7 @@ Result<void> populate(int fd, const Mapping& mapping, HugePages mode, const std:
 
 Result<void> seal(int fd) {
   const int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE;
+  // In a call of its own: a kernel that does not know the seal refuses all that are named with it.
   const bool exec_sealed = ::fcntl(fd, F_ADD_SEALS, F_SEAL_EXEC) == 0;
   if (!exec_sealed && errno != EINVAL) return model::errno_error("sealing a segment (exec)");
   if (::fcntl(fd, F_ADD_SEALS, seals | F_SEAL_SEAL) != 0) {
@@ -107,6 +108,7 @@ Result<void> seal(int fd) {
   return {};
 }
 
+// A descriptor that was opened for writing stays so, whoever receives it.
 Result<FdGuard> reopen_read_only(int fd) {
   const std::string path = "/proc/self/fd/" + std::to_string(fd);
   FdGuard read_only(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
@@ -183,8 +185,10 @@ Result<std::unique_ptr<Segment>> Segment::create(uint64_t bytes, HugePages mode,
   if (::ftruncate(writable.get(), static_cast<off_t>(bytes)) != 0) {
     return memory_error("ftruncate of a segment");
   }
+  // For whoever opens the file anew through /proc: its owner may read it, and nobody may do more.
   if (::fchmod(writable.get(), 0400) != 0) return model::errno_error("fchmod of a segment");
   QUIRE_TRY(segment->map_and_populate(writable.get(), bytes, mode, population, bounds));
+  // After the daemon's own writable mapping, which FUTURE_WRITE leaves as it is.
   QUIRE_TRY(seal(writable.get()));
   segment->read_only_fd_ = QUIRE_TRY(reopen_read_only(writable.get()));
   return segment;
@@ -207,6 +211,7 @@ Result<void> Segment::map_and_populate(int fd, uint64_t bytes, HugePages mode,
   }
   ::madvise(data(), bytes, MADV_DONTDUMP);  // page bytes stay out of core files
   if (eager) QUIRE_TRY(populate(fd, mapping_, mode, bounds.stop));
+  // Asked of the kernel: advice is no promise, and status tells what was granted.
   const bool transparent = eager && mode == HugePages::kThp && mapped_by_huge_pages(mapping_);
   page_size_log2_ = hugetlb_ || transparent ? 21 : 12;
   return {};
@@ -220,6 +225,7 @@ bool SegmentRemains::is_kept() {
     own_ = std::move(own).value();
     segment_.reset();
   }
+  // EAGAIN: another open file or mapping keeps it. Any other error: the file system has no leases.
   if (::fcntl(own_.get(), F_SETLEASE, F_WRLCK) != 0) return errno == EAGAIN;
   ::fcntl(own_.get(), F_SETLEASE, F_UNLCK);
   return false;

@@ -58,6 +58,7 @@ struct Stock {
 struct SegmentSupply::State {
   explicit State(SegmentSupplyOptions given)
       : options(std::move(given)), max_segments(segments_within(options)) {
+    // The core moves pointers under the lock, and allocates nothing there.
     stock.spare.reserve(max_segments);
     stock.closing.reserve(max_segments);
     stock.kept.reserve(max_segments);
@@ -106,6 +107,7 @@ std::chrono::milliseconds SegmentSupply::State::step(const std::stop_token& stop
 
 void SegmentSupply::State::make_one(std::unique_lock<std::mutex>& lock,
                                     const std::stop_token& stop) {
+  // Counted before it is there: state() sees that one comes, and the budget is not passed.
   ++stock.alive;
   lock.unlock();
   auto made = Segment::create(options.segment_bytes, options.huge_pages, options.population,
@@ -126,12 +128,14 @@ void SegmentSupply::State::make_one(std::unique_lock<std::mutex>& lock,
 void SegmentSupply::State::tell(std::unique_lock<std::mutex>& lock, const std::stop_token& stop) {
   lock.unlock();
   news.store(true, std::memory_order_release);  // before the core is woken, which looks at it
+  // Without the lock: the core, once woken, asks for the stock at once.
   if (options.on_ready && !stop.stop_requested()) options.on_ready();
   lock.lock();
 }
 
 void SegmentSupply::State::close_one(std::unique_lock<std::mutex>& lock,
                                      const std::stop_token& stop) {
+  // Out of the list before the lock is let go; it counts as alive until its memory is gone.
   Returned returned = std::move(stock.closing.back());
   stock.closing.pop_back();
   lock.unlock();
@@ -189,6 +193,8 @@ SupplyState SegmentSupply::state() const {
   std::lock_guard lock(state_->mutex);
   const Stock& stock = state_->stock;
   if (!stock.spare.empty()) return SupplyState::kReady;
+  // What is alive beyond those given out or kept is on its way: being made, or being closed. After
+  // a failure nothing is promised, whatever is tried.
   const bool one_comes = stock.alive > stock.given_out + stock.kept.size() || state_->can_make();
   return one_comes && stock.failure.empty() ? SupplyState::kPending : SupplyState::kExhausted;
 }
@@ -212,6 +218,7 @@ void SegmentSupply::give_back(std::unique_ptr<Segment> segment, uint16_t owner) 
     --state_->stock.given_out;
     state_->stock.closing.push_back({owner, huge_bytes, SegmentRemains(std::move(segment))});
   }
+  // Without the lock: a simulation's thread steps in wake(), and takes it.
   state_->thread.wake();
 }
 
@@ -256,6 +263,7 @@ uint64_t SegmentSupply::segment_bytes() const { return state_->options.segment_b
 uint32_t SegmentSupply::max_segments() const { return state_->max_segments; }
 
 bool SegmentSupply::take_news() {
+  // Asked each turn of the core: the plain load does not take the cache line from the other thread.
   return state_->news.load(std::memory_order_relaxed) &&
          state_->news.exchange(false, std::memory_order_acquire);
 }

@@ -72,6 +72,7 @@ class SegmentSupply {
   std::vector<uint16_t> take_gone();
   // Tells the time, of any monotonic clock; call it about once a second.
   void tick(int64_t now_ns);
+  // A copy, under the lock.
   SupplyStatus status() const;
   uint64_t segment_bytes() const;
   uint32_t max_segments() const;
