@@ -21,12 +21,15 @@ std::vector<uint32_t> interval_steps(const Layout& layout) {
   return steps;
 }
 
+// What lies before a tail ranks lowest: a position that is wanted for another reason too is kept by
+// that one's rule.
 int rank(CheckpointReason reason) {
   return reason == CheckpointReason::kBeforeTail ? -1 : static_cast<int>(reason);
 }
 
 // Ascending, one a position: the highest rank wins.
 void keep_highest_reasons(std::vector<WantedCheckpoint>& wanted) {
+  // The highest rank first of each position: unique() keeps the first.
   std::sort(wanted.begin(), wanted.end(), [](const WantedCheckpoint& a, const WantedCheckpoint& b) {
     return a.tokens != b.tokens ? a.tokens < b.tokens : rank(a.reason) > rank(b.reason);
   });
@@ -47,6 +50,7 @@ uint32_t block_floor(const Layout& layout, uint32_t tokens) {
 }
 
 uint32_t last_resume_point(const Layout& layout, uint32_t prompt_tokens) {
+  // A token at least is left: what an engine computes it for is the next token's distribution.
   if (prompt_tokens == 0) return 0;
   return needs_checkpoint(layout) ? unit_floor(layout, prompt_tokens - 1)
                                   : block_floor(layout, prompt_tokens - 1);
@@ -73,6 +77,7 @@ uint32_t tail_point(const Layout& layout, uint32_t prompt_tokens, uint32_t tail_
 }
 
 uint32_t tail_units(uint32_t end_units, uint32_t unit_tokens, uint32_t tail_tokens) {
+  // The turn end is the unit floor of P - 1, so P ends with the next unit at the latest.
   const uint64_t longest = (uint64_t{end_units} + 1) * unit_tokens;
   return longest > tail_tokens ? static_cast<uint32_t>((longest - tail_tokens) / unit_tokens) : 0;
 }

@@ -55,6 +55,7 @@ Hash256 root_hash(const RootParts& parts) {
 }
 
 Hash256 fold_leaf(std::span<const uint32_t> begun, const Hash256& leaf) {
+  // The tag keeps it apart from plain leaves, which hash tokens alone.
   std::string message = "quire-begun-unit-v1";
   append_part(message, begun.data(), begun.size_bytes());
   append_part(message, leaf.bytes.data(), leaf.bytes.size());
@@ -68,6 +69,7 @@ void extend_chain(const Hash256& previous, std::span<const uint32_t> tokens, uin
   QUIRE_CHECK(unit_tokens > 0);
   const size_t unit_count = tokens.size() / unit_tokens;
   ChainStep step{previous, {}};  // a copy: `previous` may lie in `chain`
+  // Two hashes a unit: an engine that has leaves of its own makes the second one only.
   for (size_t unit = 0; unit < unit_count; ++unit) {
     step.leaf = digest(&tokens[unit * unit_tokens], size_t{unit_tokens} * sizeof(uint32_t));
     step.previous = digest(&step, sizeof(step));

@@ -9,6 +9,7 @@ namespace {
 
 uint8_t byte_at(std::string_view text, size_t at) { return static_cast<uint8_t>(text[at]); }
 
+// The separators of lines and paragraphs too: a line of the log has to stay one.
 bool is_control(uint32_t code_point) {
   return code_point < 0x20 || (code_point >= 0x7f && code_point < 0xa0) || code_point == 0x2028 ||
          code_point == 0x2029;
@@ -38,6 +39,7 @@ size_t clean_bytes(std::string_view text, size_t at) {
     if ((next & 0xc0) != 0x80) return 0;
     code_point = code_point << 6 | (next & 0x3fu);
   }
+  // Longer forms than needed are refused too: two spellings of one character would be two names.
   const bool surrogate = code_point >= 0xd800 && code_point < 0xe000;
   if (code_point < kSmallest[length] || code_point > 0x10ffff || surrogate) return 0;
   return is_control(code_point) ? 0 : length;

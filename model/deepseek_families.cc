@@ -114,6 +114,7 @@ void append_csa_layer(const ModelConfig& config, const LayoutOptions& options, u
   const Row index = indexer_row(config, options.indexer.value_or(IndexerFormat::kFp8));
   // FP32 (kv, score) for the "a" and "b" halves that overlapping blocks pool.
   const uint64_t state_bytes_per_dim = 2 * 2 * sizeof(float);
+  // A row pools over two blocks: this one, and the one before.
   const uint32_t held = 2 * kCsaRatio;
   tensors.push_back({TensorRole::kCsaMain, layer, main.format, main.bytes, kCsaRatio});
   tensors.push_back({TensorRole::kIndexer, layer, index.format, index.bytes, kCsaRatio});
@@ -183,6 +184,7 @@ Result<KvModel> v4_model(const ModelConfig& given, const LayoutOptions& options)
     if (ratio == kHcaRatio) append_hca_layer(config, options, layer, model.tensors);
     model.tensors.push_back(window_tensor(layer, v4_row(config, kv), config.sliding_window, 1));
   }
+  // At multiples of the larger ratio no compressed row is half written.
   model.unit_tokens = kHcaRatio;
   model.block_tokens = 2 * kHcaRatio;
   model.window_tokens = config.sliding_window;

@@ -6,6 +6,7 @@
 namespace quire::model {
 
 void FdGuard::reset() {
+  // Not repeated after EINTR: the number is free by then, and may be another thread's file.
   if (fd_ >= 0) ::close(std::exchange(fd_, -1));
 }
 

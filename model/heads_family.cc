@@ -32,6 +32,7 @@ uint32_t window_of(const ModelConfig& config, const HeadsClass& defaults) {
     if (config.is_null("attention_chunk_size")) return 0;
     return config.attention_chunk_size == 0 ? defaults.window : config.attention_chunk_size;
   }
+  // A null in the file says "no window"; a field that is missing leaves it to the class.
   const bool is_off = has_switch(defaults) && !config.use_sliding_window.value_or(false);
   if (is_off || config.is_null("sliding_window")) return 0;
   return config.sliding_window == 0 ? defaults.window : config.sliding_window;
@@ -42,6 +43,8 @@ ModelConfig with_class_defaults(ModelConfig config, const HeadsClass& defaults) 
   const auto fill = [](uint32_t& field, uint32_t value) {
     if (field == 0) field = value;
   };
+  // A flat file that lacks these is wrong, and is told so; a nested one leaves out what its class
+  // says.
   if (config.is_nested) {
     fill(config.num_hidden_layers, defaults.num_hidden_layers);
     fill(config.hidden_size, defaults.hidden_size);
@@ -50,8 +53,10 @@ ModelConfig with_class_defaults(ModelConfig config, const HeadsClass& defaults) 
   if (!config.is_null("num_key_value_heads")) {
     fill(config.num_key_value_heads, defaults.num_key_value_heads);
   }
+  // Plain multi-head attention: a K and a V head for each query head.
   fill(config.num_key_value_heads, config.num_attention_heads);
   if (!config.is_null("head_dim")) fill(config.head_dim, defaults.head_dim);
+  // Else the file has to say it: require() does not let 0 pass.
   if (config.hidden_size % config.num_attention_heads == 0) {
     fill(config.head_dim, config.hidden_size / config.num_attention_heads);
   }
@@ -68,6 +73,7 @@ ModelConfig with_class_defaults(ModelConfig config, const HeadsClass& defaults) 
 
 // Heads are shared out over ranks; with more ranks than heads, ranks hold copies of one shard.
 Result<uint32_t> shards_of(std::string_view field, uint32_t heads, uint32_t ranks) {
+  // A head is never cut: it is the smallest part that a rank can hold.
   const uint32_t shard_count = std::min(heads, ranks);
   if (heads % shard_count != 0 || ranks % shard_count != 0) {
     return bad_argument("tensor_parallel " + std::to_string(ranks) + " does not divide '" +
@@ -132,6 +138,7 @@ Result<std::vector<std::string>> chunk_types(const ModelConfig& config) {
 Result<std::vector<std::string>> layer_types_of(const ModelConfig& config,
                                                 const HeadsClass& defaults) {
   const uint32_t layer_count = config.num_hidden_layers;
+  // What the file says of each layer goes before any rule of its class.
   if (config.layer_types.size() == layer_count) return config.layer_types;
   if (!config.layer_types.empty()) {
     return bad_argument(
@@ -188,6 +195,7 @@ Result<std::array<KvTensor, 2>> linear_tensors(const ModelConfig& config,
   const uint64_t value_heads = config.linear_num_value_heads / ranks;
   const uint64_t key_dim = config.linear_key_head_dim;
   const uint64_t value_dim = config.linear_value_head_dim;
+  // A convolution over n inputs keeps the n - 1 before the present one, of each channel.
   const uint64_t channels = 2 * key_heads * key_dim + value_heads * value_dim;  // q, k, v
   return std::array<KvTensor, 2>{
       KvTensor{TensorRole::kConvState, 0, conv.format,
@@ -284,6 +292,7 @@ Result<KvModel> heads_model(const ModelConfig& given, const LayoutOptions& optio
       model.window_tokens = config.sliding_window;
     }
   }
+  // Last: a window that covers every position may have made a layer full.
   QUIRE_TRY(require_full_layer(config, model));
   return model;
 }

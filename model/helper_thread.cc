@@ -62,6 +62,7 @@ class SignalMask {
 }  // namespace
 
 Result<std::thread> start_helper(const HelperOptions& options, std::function<void()> body) {
+  // Signals are the main thread's: a helper in the middle of a step must not run its handlers.
   const SignalMask mask(blocked_signals(options.signal));
   try {
     return std::thread([options, run = std::move(body)] {
@@ -78,6 +79,8 @@ Result<std::thread> start_helper(const HelperOptions& options, std::function<voi
 
 void WakeSignal::wake(int32_t count) {
   value_.fetch_add(1, std::memory_order_seq_cst);
+  // Pairs with sleep(), which announces itself before it looks: one of both sees the other. With
+  // nobody asleep a wake costs no system call.
   if (sleepers_.load(std::memory_order_seq_cst) == 0) return;
   call_futex(value_, FUTEX_WAKE_PRIVATE, static_cast<uint32_t>(count), nullptr);
 }
@@ -99,8 +102,10 @@ void WakeSignal::sleep(uint32_t seen, std::chrono::milliseconds at_most) {
                       .tv_nsec = at_most.count() % 1000 * 1'000'000};
   sleepers_.fetch_add(1, std::memory_order_seq_cst);
   if (value_.load(std::memory_order_seq_cst) == seen) {
+    // The kernel compares once more, so a wake between the look and the call is not lost.
     call_futex(value_, FUTEX_WAIT_PRIVATE, seen, at_most == kUntilWoken ? nullptr : &time);
   }
+  // Nobody relies on it: one that wakes for nothing costs a system call.
   sleepers_.fetch_sub(1, std::memory_order_relaxed);
 }
 
@@ -136,10 +141,13 @@ void HelperThread::run() {
     }
     busy_since = SteadyClock::now();
   }
+  // For stop_within(): a join could not be given up.
   ended_.wake_all();
 }
 
 void HelperThread::run_on_caller() {
+  // A step that wakes its own thread must not run inside itself: the loop below goes on with what
+  // it left.
   if (std::exchange(stepping_, true)) return;
   while (step_(stop_.get_token()) == kAtOnce) continue;
   stepping_ = false;

@@ -10,6 +10,7 @@ namespace {
 uint64_t tensor_bytes(const KvTensor& tensor, uint64_t tokens) {
   const uint64_t alive =
       tensor.held_tokens == 0 ? tokens : std::min<uint64_t>(tokens, tensor.held_tokens);
+  // A row exists once all of its tokens do.
   return alive / tensor.tokens_per_row * tensor.row_bytes * tensor.shard_count;
 }
 
@@ -70,6 +71,7 @@ double dense_bytes_per_token(const KvModel& model) {
 uint64_t minimal_checkpoint_bytes(const KvModel& model) {
   uint64_t bytes = max_kind_bytes(model, GroupKind::kWindow);
   for (const KvTensor& tensor : model.tensors) {
+    // Recurrent and convolution states have no rows that could be left out.
     const bool whole =
         tensor.role == TensorRole::kConvState || tensor.role == TensorRole::kRecurrentState;
     bytes += whole ? tensor.row_bytes * tensor.shard_count : overlap_bytes(tensor);

@@ -112,6 +112,7 @@ Result<Element> element_of(std::string_view field, const std::string& dtype) {
 
 Result<Element> model_element(const ModelConfig& config, const LayoutOptions& options,
                               std::string_view otherwise) {
+  // The caller's word before the file's, and the file's before the class's.
   const bool said = options.kv == KvFormat::kBf16;
   // --kv bf16 means 16 bits: a float16 model's cache is float16.
   if (said && config.torch_dtype != "float16") return Element{ElementFormat::kBf16, 2};

@@ -177,6 +177,7 @@ Result<void> validate(const Layout& layout) {
     return invalid("a layout has 1 to " + std::to_string(kMaxGroups) + " groups, not " +
                    std::to_string(layout.groups.size()));
   }
+  // After the count: each name is compared with all before it.
   for (size_t i = 0; i < layout.groups.size(); ++i) QUIRE_TRY(validate_group(layout, i));
   if (append_groups(layout) == 0) {
     return invalid("no append group; a layout needs at least one to have spans");

@@ -74,6 +74,8 @@ class Reader {
   // A length of at most `limit` items, each at least `item_bytes` long; 0 once failed.
   size_t get_count(size_t limit, size_t item_bytes, std::string_view what) {
     const size_t count = get<uint32_t>();
+    // Before anything is allocated for them: the count is a peer's word, and its items must be
+    // there.
     if (!reserve(count * item_bytes)) return 0;
     if (count <= limit) return count;
     broken_bound_ = std::to_string(count) + " " + std::string(what) + "; at most " +
@@ -176,15 +178,20 @@ Result<Layout> decode_layout(std::span<const std::byte> bytes) {
   layout.name = reader.get_text();
   layout.unit_tokens = reader.get<uint32_t>();
   layout.block_tokens = reader.get<uint32_t>();
+  // Bounded before the loop: a name alone takes four bytes of a group.
   const size_t group_count = reader.get_count(kMaxGroups, 1, "groups");
   for (size_t i = 0; i < group_count && !reader.failed(); ++i) {
     layout.groups.push_back(read_group(reader));
   }
+  // Once for all reads: a reader that failed gives zeros, and bytes that are left over mean another
+  // form.
   if (reader.failed() || !reader.at_end()) return reader.error();
+  // Kinds, formats and rules were cast from any byte: validate() refuses those that are none.
   QUIRE_TRY(validate(layout));
   return layout;
 }
 
+// Manifests and roots name layouts by this digest: a change of the encoding would orphan them.
 Hash256 layout_digest(const Layout& layout) { return sha256(encode(layout)); }
 
 }  // namespace quire::model

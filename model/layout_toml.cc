@@ -47,6 +47,7 @@ struct Table {
   std::string where;
 };
 
+// A key with a slip would be a default without a word: unknown ones are errors.
 Result<void> check_keys(const Table& table, std::span<const std::string_view> known) {
   for (const auto& [key, value] : table.values) {
     if (std::find(known.begin(), known.end(), key.str()) != known.end()) continue;
@@ -125,7 +126,9 @@ Result<void> read_run(const Table& table, std::vector<LayerRange>& layers) {
   const uint64_t step = QUIRE_TRY(read_u32(table, "step", 1));
   const uint64_t offset = QUIRE_TRY(read_number(table, "offset", kMaxPageBytes));
   const uint64_t bytes = QUIRE_TRY(read_number(table, "bytes", kMaxPageBytes));
+  // Without a stride the ranges lie back to back.
   const uint64_t stride = QUIRE_TRY(read_number(table, "stride", kMaxPageBytes, bytes));
+  // Before they are listed: a run is a few bytes of a file and may name millions.
   if (count == 0 || layers.size() + count > kMaxLayersPerGroup) {
     return bad_file(table.where + ": a group has 1 to " + std::to_string(kMaxLayersPerGroup) +
                     " layer ranges, runs counted out");
@@ -151,6 +154,7 @@ Result<std::vector<LayerRange>> read_layers(const Table& table) {
     QUIRE_TRY(read_run({*run, where}, layers));
   }
   if (runs == nullptr) return bad_file(table.where + ": 'layers' must be an array");
+  // A file lists runs by layer, validate() wants ranges by offset.
   std::stable_sort(layers.begin(), layers.end(),
                    [](const LayerRange& a, const LayerRange& b) { return a.offset < b.offset; });
   return layers;
@@ -182,6 +186,7 @@ Result<Layout> read_layout(const Table& table) {
   layout.unit_tokens = QUIRE_TRY(read_u32(table, "unit_tokens"));
   layout.block_tokens = QUIRE_TRY(read_u32(table, "block_tokens"));
   const toml::array* groups = table.values.get_as<toml::array>("groups");
+  // Before they are read: the file's length must not decide how long that takes.
   if (groups == nullptr || groups->size() > kMaxGroups) {
     return bad_file("a layout needs 1 to " + std::to_string(kMaxGroups) + " [[groups]] tables");
   }

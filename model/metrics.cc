@@ -29,6 +29,7 @@ MetricScope MetricSink::row(std::span<const MetricLabel> labels) {
 double quantile(std::span<const int64_t> samples, double part) {
   if (samples.empty()) return 0;
   std::vector<int64_t> sorted(samples.begin(), samples.end());
+  // The sample at that part of the order; no value between two is made up.
   const auto at = static_cast<std::ptrdiff_t>(part * static_cast<double>(sorted.size() - 1));
   // Only the one that is asked for has to stand in its place.
   std::nth_element(sorted.begin(), sorted.begin() + at, sorted.end());

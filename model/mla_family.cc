@@ -53,6 +53,7 @@ Result<Row> sparse_fp8_row(const ModelConfig& config) {
     return bad_argument("config.json: field 'kv_lora_rank' is " + std::to_string(latent) +
                         "; fp8 rows need a multiple of 128: give --kv bf16");
   }
+  // Scales lie in the row, behind the latent: a row moves without a look elsewhere.
   const uint64_t scales = latent / kScaleGroup * sizeof(float);
   return Row{ElementFormat::kFp8V32Mla, latent + scales + uint64_t{config.qk_rope_head_dim} * 2};
 }
@@ -104,6 +105,7 @@ Result<KvModel> dense_mla_model(const ModelConfig& given, const LayoutOptions& o
       config.num_hidden_layers + QUIRE_TRY(draft_layer_count(config, options));
   KvModel model;
   for (uint32_t layer = 0; layer < layer_count; ++layer) {
+    // One shard: all heads read the same latent, so every rank holds it whole.
     model.tensors.push_back({TensorRole::kAttention, layer, row.format, row.bytes});
   }
   return model;

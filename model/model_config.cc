@@ -87,6 +87,7 @@ std::string plain_group_name(GroupKind kind) {
 }
 
 uint64_t page_part_bytes(const KvTensor& tensor, uint32_t block_tokens) {
+  // A window or a state is kept whole at a checkpoint, whatever the block's length.
   const uint32_t tokens = tensor.held_tokens == 0 ? block_tokens : tensor.held_tokens;
   return tokens / tensor.tokens_per_row * tensor.row_bytes;
 }
@@ -97,6 +98,7 @@ void append_in_parts(GroupPlan plan, std::vector<GroupPlan>& plans) {
   for (const PlannedTensor& tensor : plan.tensors) bytes += tensor.bytes;
   const uint64_t part_count = (bytes + kMaxPageBytes - 1) / kMaxPageBytes;
   const size_t step = (plan.tensors.size() + part_count - 1) / part_count;
+  // One part keeps the plain name.
   if (step == plan.tensors.size()) return plans.push_back(std::move(plan));
   for (size_t first = 0; first < plan.tensors.size(); first += step) {
     const auto begin = plan.tensors.begin() + static_cast<ptrdiff_t>(first);
@@ -115,6 +117,7 @@ std::vector<GroupPlan> plan_plain_groups(const KvModel& model, TokenSizes sizes)
     GroupPlan plan{plain_group_name(kind), kind, 1, {}};
     for (const KvTensor& tensor : model.tensors) {
       if (kind_of(tensor.role) != kind) continue;
+      // Tensors of one kind are cut into the same shards.
       plan.shard_count = tensor.shard_count;
       plan.tensors.push_back(
           {tensor.layer, tensor.format,
@@ -140,6 +143,7 @@ Group build_group(const KvModel& model, const GroupPlan& plan) {
   group.element_format = common_format(plan);
   group.shard_count = plan.shard_count;
   if (plan.kind == GroupKind::kWindow) group.window_tokens = model.window_tokens;
+  // Spans are needed whole; what a replay can make anew is windows and states.
   if (plan.kind != GroupKind::kAppend) group.replay = model.replay;
   for (const PlannedTensor& tensor : plan.tensors) {
     group.layers.push_back({tensor.layer, group.page_bytes, tensor.bytes});
@@ -169,6 +173,7 @@ Result<Layout> layout_from_config(const ModelConfig& config, const LayoutOptions
   layout.block_tokens = sizes.block;
   for (const GroupPlan& plan : plans) {
     Group group = build_group(model, plan);
+    // A group each: every rank commits its own, and an object is whole with all of them.
     for (uint32_t shard = 0; shard < plan.shard_count; ++shard) {
       group.shard = shard;
       if (plan.shard_count > 1) group.name = plan.name + ".r" + std::to_string(shard);

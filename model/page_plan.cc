@@ -8,6 +8,8 @@ namespace quire::model {
 namespace {
 
 void append_planned(const Layout& layout, GroupMask groups, bool tail, PagePlan& plan) {
+  // By group, tails behind: client and daemon compute the order alike, and slots, staging areas and
+  // what lies on disk follow it.
   for (GroupIndex g = 0; g < layout.groups.size(); ++g) {
     if ((groups >> g & 1) == 0) continue;
     const uint64_t bytes = layout.groups[g].page_bytes;

@@ -72,8 +72,10 @@ std::string limit_hint(__rlimit_resource resource, std::string_view option, std:
 }  // namespace
 
 Error errno_error(std::string_view what) {
+  // First: what follows may change it.
   const int saved = errno;
   Error error{Errc::kIoError, std::string(what) + ": " + std::strerror(saved)};
+  // Limits of this process are named. ENFILE is the machine's, and nothing here says how large.
   if (saved == EMFILE) {
     error.text += limit_hint(RLIMIT_NOFILE, "-n", "RLIMIT_NOFILE");
   } else if (saved == EFBIG) {

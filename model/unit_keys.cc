@@ -23,6 +23,8 @@ bool overlaps(const UnitKey& key, uint64_t first, uint64_t end) {
 
 // Where the key lies in the unit [first, end), and how much of it lies before.
 std::array<uint32_t, 3> place_in(const UnitKey& key, uint64_t first, uint64_t end) {
+  // What lies before the unit is part of it: the second unit of an image must differ from its
+  // first.
   const uint64_t begins = std::max<uint64_t>(key.first_token, first);
   const uint64_t ends = std::min(key.end_token(), end);
   return {static_cast<uint32_t>(begins - first), static_cast<uint32_t>(ends - first),
@@ -36,6 +38,7 @@ UnitKey unit_key(uint32_t first_token, uint32_t token_count, std::span<const std
 }
 
 void sort_unit_keys(std::vector<UnitKey>& keys) {
+  // By all fields: engines that name the same keys in another order get the same hashes.
   std::sort(keys.begin(), keys.end(), [](const UnitKey& a, const UnitKey& b) {
     if (a.first_token != b.first_token) return a.first_token < b.first_token;
     if (a.token_count != b.token_count) return a.token_count < b.token_count;
@@ -59,6 +62,8 @@ Hash256 keyed_leaf(uint32_t first_token, std::span<const uint32_t> unit,
     append_part(message, place.data(), sizeof(place));
     append_part(message, key.digest.bytes.data(), key.digest.bytes.size());
   }
+  // A unit without keys has the leaf that extend_chain() gives it: prompts meet whether keys were
+  // named or not.
   if (message.empty()) return sha256(std::as_bytes(unit));
   return sha256(std::as_bytes(std::span(message)));
 }

@@ -13,6 +13,7 @@ Result<WireName> to_wire_name(std::string_view text) {
     return make_error(Errc::kInvalidArgument, "a name must not contain a zero byte");
   }
   WireName name{};
+  // The rest is zero: no byte of this process goes along with a name.
   std::copy(text.begin(), text.end(), name.begin());
   return name;
 }
@@ -44,6 +45,7 @@ ReplyStatus make_status(Errc code, std::string_view text) {
 
 Result<void> check_status(const ReplyStatus& status) {
   if (status.code == static_cast<int32_t>(Errc::kOk)) return {};
+  // The bytes are the other side's: the zero may be missing.
   const auto end = std::find(status.text.begin(), status.text.end(), '\0');
   return make_error(static_cast<Errc>(status.code), std::string(status.text.begin(), end));
 }
