@@ -32,12 +32,14 @@ std::optional<model::Error> last_word(const Frame& frame) {
   return checked.ok() ? std::nullopt : std::optional(checked.error());
 }
 
+// 0 is the sequence of what answers no request.
 uint32_t next_sequence(uint32_t sequence) { return sequence + 1 == 0 ? 1 : sequence + 1; }
 
 }  // namespace
 
 Result<std::shared_ptr<Attachment>> Attachment::attach(const AttachOptions& options) {
   const Deadline deadline = Deadline::after_ms(options.verb_timeout_ms);
+  // Before the socket: from its first byte on a fork can be told.
   ForkGuard fork_guard = QUIRE_TRY(ForkGuard::create());
   FrameSocket socket = QUIRE_TRY(FrameSocket::connect(options.socket_path, deadline));
   auto attachment = std::make_shared<Attachment>(std::move(fork_guard), std::move(socket), options);
@@ -72,6 +74,7 @@ Result<void> Attachment::adopt_hello(const Frame& reply) {
                           ", this library speaks " + std::to_string(model::kProtocolVersion) +
                           ": run quired and libquire of one release");
   }
+  // Before the first segment: ids count within an epoch, and the observer is told both.
   epoch_ = hello.daemon_epoch;
   segments_.set_epoch(epoch_);
   domain_ = QUIRE_TRY(model::from_wire_name(hello.domain));
@@ -101,6 +104,7 @@ Result<void> Attachment::check() const {
 }
 
 model::Error Attachment::fail(Wire& wire, model::Error error) {
+  // Before the shutdown: who wakes by the hang-up finds the connection dead.
   dead_.store(true, std::memory_order_release);
   wire.socket.shut_down();
   return error;
@@ -117,6 +121,7 @@ Result<Frame> Attachment::call_locked(Wire& wire, FrameType type, std::string_vi
   // A copy: answering news on the way uses sequences up.
   const uint32_t sequence = wire.sequence = next_sequence(wire.sequence);
   Result<void> sent = wire.socket.send(type, sequence, payload, deadline);
+  // Nothing was sent, so the stream is whole.
   if (sent.code() == Errc::kFrameTooLarge) return std::move(sent).error();
   // A daemon that hung up already may have said why: read on.
   while (true) {
@@ -125,6 +130,7 @@ Result<Frame> Attachment::call_locked(Wire& wire, FrameType type, std::string_vi
     if (!received.ok()) return fail(wire, std::move(received).error());
     if (!sent.ok() && !received->has_value()) return fail(wire, std::move(sent).error());
     if (!received->has_value()) {
+      // The stream is whole: the reply, when it comes, is known by its sequence and dropped.
       return make_error(Errc::kDeadlineExceeded, "the daemon did not answer in time");
     }
     Frame frame = std::move(**received);
@@ -132,6 +138,7 @@ Result<Frame> Attachment::call_locked(Wire& wire, FrameType type, std::string_vi
       acknowledge_unmapped(wire);
       return accept_reply(wire, type, std::move(frame));
     }
+    // Told before the hang-up that follows: the reason is worth more than "hung up".
     if (const auto why = last_word(frame)) return fail(wire, *why);
     dispatch(wire, frame);
   }
@@ -142,8 +149,10 @@ Result<Frame> Attachment::accept_reply(Wire& wire, FrameType type, Frame frame) 
   if (!status.ok() || type_of(frame) != type) {
     return fail(wire, make_error(Errc::kMalformedFrame, "a reply that does not fit its request"));
   }
+  // A status that is not kOk ends the call, not the connection.
   QUIRE_TRY(model::check_status(*status));
   if (frame.descriptors_lost) {
+    // A session whose descriptors are lost cannot be used: it is closed, as one that came too late.
     drop_late_reply(wire, frame);
     return make_error(Errc::kResourceExhausted,
                       "descriptors were lost: raise this process's limit of open files");
@@ -155,6 +164,7 @@ void Attachment::dispatch(Wire& wire, const Frame& frame) {
   if (is_reply(frame)) return drop_late_reply(wire, frame);
   if (type_of(frame) == FrameType::kSegmentRetired) {
     const auto event = model::read_struct<model::SegmentRetiredEvent>(frame.payload);
+    // A segment in use stays mapped until its last user; the daemon waits for the acknowledgement.
     if (event.ok()) segments_.retire(event->segment);
   } else if (type_of(frame) == FrameType::kSessionEnded) {
     end_session(wire, frame);
@@ -173,6 +183,7 @@ void Attachment::end_session(Wire& wire, const Frame& frame) {
 }
 
 void Attachment::drop_late_reply(Wire& wire, const Frame& frame) {
+  // Only these leave something behind in the daemon.
   if (type_of(frame) != FrameType::kOpenSession && type_of(frame) != FrameType::kJoinSession)
     return;
   const auto reply = model::read_struct<model::OpenSessionReply>(frame.payload);
@@ -198,11 +209,13 @@ void Attachment::acknowledge_unmapped(Wire& wire) {
 
 Result<void> Attachment::progress() {
   QUIRE_TRY(check());
+  // A thread in a call holds the lock for as long as the daemon takes, and handles the news itself.
   auto wire = wire_.try_lock();
   if (!wire) return {};
   for (int i = 0; i < kMaxFramesPerProgress; ++i) {
     Result<std::optional<Frame>> frame = (*wire)->socket.receive(Deadline::now());
     if (!frame.ok()) {
+      // Whatever broke the stream, to a caller the daemon is gone.
       const model::Error error = fail(**wire, std::move(frame).error());
       return make_error(Errc::kUnavailable, error.text);
     }
@@ -232,6 +245,8 @@ Result<SegmentView> Attachment::acquire_segment(uint32_t segment) {
 
 void Attachment::release_segments(std::span<const uint32_t> segments) {
   segments_.release(segments);
+  // A dead daemon needs no acknowledgement. Where the lock is taken, a call or progress() sends it
+  // sooner or later.
   if (!segments_.has_unmapped() || !check().ok()) return;
   if (auto wire = wire_.try_lock()) acknowledge_unmapped(**wire);
 }

@@ -81,6 +81,7 @@ class ErrorSink {
   explicit ErrorSink(QuireErrorText& handle)
       : data_(handle.text.data()), bytes_(handle.text.size()) {}
   explicit ErrorSink(quire_text_buffer buffer) : data_(buffer.data), bytes_(buffer.bytes) {}
+  // Keeps the text, cut to fit, and gives the code as a status.
   quire_status fail(model::Errc code, std::string_view text) const {
     write_text(text, data_, bytes_);
     return static_cast<quire_status>(code);
@@ -104,6 +105,7 @@ quire_status guarded_call(ErrorSink sink, Body body) noexcept {
   }
 }
 
+// For pointers that no call can do without: told, not crashed on.
 inline model::Error null_argument() {
   return model::make_error(model::Errc::kInvalidArgument, "a required pointer is NULL");
 }
@@ -122,6 +124,7 @@ model::Result<Options> read_options(const Options* given) {
   return options;
 }
 
+// In C zero is the default of each field, so some say the opposite of the field behind them.
 inline model::Result<LoadOptions> to_load_options(const quire_load_options* pointer) {
   const quire_load_options given = QUIRE_TRY(read_options(pointer));
   LoadOptions options;
@@ -196,6 +199,7 @@ quire_status submit(quire_session* handle, uint64_t* request, Submit submit_one)
   });
 }
 
+// A completion as it was polled: the words go back to the union that they came from.
 inline model::Completion from_c(const quire_completion& given) {
   model::Completion completion{};
   completion.user_data = given.request;
@@ -217,6 +221,7 @@ quire_status take(quire_session* handle, const quire_completion* completion, con
   });
 }
 
+// NULL and 0 stand for the default.
 inline std::string_view text_or(const char* text, std::string_view fallback) {
   return text == nullptr ? fallback : std::string_view(text);
 }

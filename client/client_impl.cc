@@ -32,6 +32,7 @@ std::string socket_path(const ClientOptions& options) {
   return "/run/quire/quired.sock";
 }
 
+// What may be different in a moment; anything else is told at once.
 bool may_pass(Errc code) {
   return code == Errc::kUnavailable || code == Errc::kDeadlineExceeded || code == Errc::kBusy;
 }
@@ -98,8 +99,10 @@ Result<void> ClientImpl::attach() {
   options.verb_timeout_ms = options_.connect_timeout_ms;
   options.populate_segments = options_.populate_segments;
   options.observer = options_.observer;
+  // The old one stays in its place until the new one stands.
   std::shared_ptr<Attachment> fresh = QUIRE_TRY(Attachment::attach(options));
   epoll_event event{};
+  // One descriptor across reconnects: a caller's loop need not learn of a new socket.
   event.events = EPOLLIN | EPOLLRDHUP;
   if (::epoll_ctl(news_.get(), EPOLL_CTL_ADD, fresh->fd(), &event) != 0) {
     return model::errno_error("epoll_ctl");
@@ -110,11 +113,13 @@ Result<void> ClientImpl::attach() {
     attachment_->supersede();
   }
   attachment_ = std::move(fresh);
+  // Ids are the daemon's, and this is another life of it.
   layouts_.clear();
   return {};
 }
 
 Result<void> ClientImpl::reconnect(uint32_t timeout_ms) {
+  // Looks at the socket: a hang-up that nobody has read yet is noticed here.
   const Result<void> present = attachment_->progress();
   if (present.ok() || present.code() == Errc::kForked) return present;
   return attach_within(timeout_ms);
@@ -132,6 +137,7 @@ Result<void> ClientImpl::attach_within(uint32_t timeout_ms) {
 }
 
 Result<uint32_t> ClientImpl::register_layout(const model::Layout& layout) {
+  // Here too: the text says which field is wrong without a round trip.
   QUIRE_TRY(model::validate(layout));
   const model::Hash256 digest = model::layout_digest(layout);
   for (const auto& [known, id] : layouts_) {
@@ -141,6 +147,7 @@ Result<uint32_t> ClientImpl::register_layout(const model::Layout& layout) {
   const std::string_view payload(reinterpret_cast<const char*>(encoded.data()), encoded.size());
   const Frame frame = QUIRE_TRY(attachment_->call(FrameType::kRegisterLayout, payload));
   const auto reply = QUIRE_TRY(model::read_struct<model::RegisterLayoutReply>(frame.payload));
+  // Two encoders that differ would store pages under a layout that nobody declared.
   if (reply.digest != digest) {
     return make_error(Errc::kCorrupt, "the daemon registered a different layout");
   }
@@ -175,6 +182,7 @@ Result<std::unique_ptr<SessionImpl>> ClientImpl::start_session(Frame frame, uint
   opened.attachment = attachment_;
   opened.reply = QUIRE_TRY(model::read_struct<model::OpenSessionReply>(frame.payload));
   opened.descriptors = std::move(frame.descriptors);
+  // Noted before `opened` is moved from: a session that cannot be mapped is closed in the daemon.
   const model::CloseSessionRequest undo{opened.reply.session};
   Result<std::unique_ptr<SessionImpl>> session =
       opened.reply.layout == layout

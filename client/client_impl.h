@@ -23,7 +23,9 @@ class ClientImpl {
   Attachment& attachment() const { return *attachment_; }
   int news_fd() const { return news_.get(); }
 
+  // Known layouts cost no call. kCorrupt: daemon and library encode it differently.
   model::Result<uint32_t> register_layout(const model::Layout& layout);
+  // Both attach anew first when the daemon is gone.
   model::Result<std::unique_ptr<SessionImpl>> open_session(const SessionOptions& options);
   model::Result<std::unique_ptr<SessionImpl>> join_session(const SessionToken& token,
                                                            const SessionOptions& options);

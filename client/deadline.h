@@ -12,11 +12,13 @@ class Deadline {
  public:
   // Passed from the start: look once, never wait.
   static Deadline now() { return Deadline(Clock::now()); }
+  // Counted from this call on.
   static Deadline after_ms(uint32_t timeout_ms) {
     return Deadline(Clock::now() + std::chrono::milliseconds(timeout_ms));
   }
 
   bool passed() const { return Clock::now() >= at_; }
+  // Never negative.
   std::chrono::nanoseconds left() const {
     return std::max(std::chrono::nanoseconds(at_ - Clock::now()), std::chrono::nanoseconds(0));
   }

@@ -15,6 +15,7 @@ model::Result<ForkGuard> ForkGuard::create() {
   void* page =
       ::mmap(nullptr, kGuardBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (page == MAP_FAILED) return model::errno_error("mmap of the fork guard");
+  // Refused where the kernel is too old: without it a child would write into its parent's rings.
   if (::madvise(page, kGuardBytes, MADV_WIPEONFORK) != 0) {
     model::Error error = model::errno_error("madvise(MADV_WIPEONFORK)");
     ::munmap(page, kGuardBytes);

@@ -47,6 +47,7 @@ model::Error connect_error(const std::string& path) {
   model::Error error = model::errno_error("connect to " + path);
   if (code == ENOENT || code == ECONNREFUSED || code == ENOTDIR) error.code = Errc::kUnavailable;
   if (code == EACCES || code == EPERM) error.code = Errc::kPermissionDenied;
+  // The backlog stayed full until the deadline.
   if (code == EAGAIN) error.code = Errc::kDeadlineExceeded;
   return error;
 }
@@ -82,6 +83,8 @@ FrameSocket::FrameSocket(FdGuard fd) : fd_(std::move(fd)) {
   QUIRE_CHECK(flags >= 0 && ::fcntl(fd_.get(), F_SETFL, flags | O_NONBLOCK) == 0);
 }
 
+// Not closed: the descriptor's number may be in a caller's epoll, and must not become another
+// file's.
 void FrameSocket::shut_down() { ::shutdown(fd_.get(), SHUT_RDWR); }
 
 Result<void> FrameSocket::wait_for(short events, Deadline deadline) {
@@ -101,6 +104,7 @@ Result<void> FrameSocket::send(model::FrameType type, uint32_t sequence, std::st
   header.type = static_cast<uint16_t>(type);
   header.payload_bytes = static_cast<uint32_t>(payload.size());
   header.sequence = sequence;
+  // One buffer, one system call for a frame as a rule.
   std::string bytes(model::struct_bytes(header));
   bytes.append(payload);
   for (size_t done = 0; done < bytes.size();) {
@@ -122,6 +126,7 @@ Result<void> FrameSocket::send(model::FrameType type, uint32_t sequence, std::st
 
 Result<std::optional<Frame>> FrameSocket::receive(Deadline deadline) {
   while (true) {
+    // Before the deadline is looked at: what is there is returned however late it is.
     std::optional<Frame> frame = QUIRE_TRY(receive_ready());
     if (frame || deadline.passed()) return frame;
     QUIRE_TRY(wait_for(POLLIN, deadline));
@@ -130,6 +135,7 @@ Result<std::optional<Frame>> FrameSocket::receive(Deadline deadline) {
 
 Result<std::optional<Frame>> FrameSocket::receive_ready() {
   char* header = reinterpret_cast<char*>(&partial_.header);
+  // Reads end at the frame's border: descriptors come with the bytes of their own frame.
   while (header_done_ < sizeof(model::FrameHeader)) {
     const size_t left = sizeof(model::FrameHeader) - header_done_;
     const Read read = QUIRE_TRY(read_some(header + header_done_, left, header_done_));
@@ -142,6 +148,7 @@ Result<std::optional<Frame>> FrameSocket::receive_ready() {
         QUIRE_TRY(read_some(partial_.payload.data() + payload_done_, left, payload_done_));
     if (read == Read::kNothingYet) return std::optional<Frame>();
   }
+  // The next frame starts from nothing; descriptors went with this one.
   header_done_ = 0;
   payload_done_ = 0;
   return std::optional<Frame>(std::exchange(partial_, Frame{}));
@@ -161,6 +168,7 @@ Result<void> FrameSocket::accept_header() {
   if (header.payload_bytes > model::kMaxFrameBytes) {
     return model::make_error(Errc::kFrameTooLarge, "the daemon announced a frame above 1 MiB");
   }
+  // Bounded above: a peer's number must not decide what is allocated.
   partial_.payload.resize(header.payload_bytes);
   return {};
 }
@@ -179,11 +187,13 @@ Result<FrameSocket::Read> FrameSocket::read_some(char* target, size_t bytes, siz
   } while (got < 0 && errno == EINTR);
   if (got < 0 && errno == EAGAIN) return Read::kNothingYet;
   if (got < 0) return socket_error("recvmsg");
+  // Also before a hang-up or an error is returned, so that none leaks.
   collect_descriptors(message, partial_.descriptors);
   if (got == 0) return hang_up();
   if (partial_.descriptors.size() > model::kMaxDescriptorsPerFrame) {
     return model::make_error(Errc::kUnexpectedDescriptors, "more than 16 descriptors in a frame");
   }
+  // Told with the frame, not as an error: the stream goes on, and its caller knows what was lost.
   partial_.descriptors_lost |= (message.msg_flags & MSG_CTRUNC) != 0;
   done += static_cast<size_t>(got);
   return Read::kProgress;

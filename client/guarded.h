@@ -26,10 +26,12 @@ class Guarded {
   };
 
   template <typename... Args>
+  // Makes the value in its place; it never moves.
   explicit Guarded(Args&&... args) : value_(std::forward<Args>(args)...) {}
   Guarded(const Guarded&) = delete;
   Guarded& operator=(const Guarded&) = delete;
 
+  // Waits for another thread that holds it.
   Locked lock() { return Locked(std::unique_lock(mutex_), &value_); }
   // Nothing when another thread holds it.
   std::optional<Locked> try_lock() {

@@ -43,6 +43,7 @@ HeldLease& HeldLeases::add(const model::MatchResult& match) {
   return lease;
 }
 
+// A handful are held as a rule; a map would allocate for each match.
 HeldLease* HeldLeases::find(uint64_t lease) {
   const auto found = std::find_if(held_.begin(), held_.end(),
                                   [lease](const auto& held) { return held->lease == lease; });
@@ -69,6 +70,7 @@ void HeldLeases::remove(HeldLease& lease) {
   QUIRE_CHECK(found != held_.end());
   recycle(lease);
   if (spare_.size() < kMaxSpare) spare_.push_back(std::move(*found));
+  // Records stay where they are; only their places in the list change.
   *found = std::move(held_.back());
   held_.pop_back();
 }

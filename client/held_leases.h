@@ -17,6 +17,7 @@ inline constexpr size_t kMaxLoadsPerLease = 8192;  // one per layer and piece, w
 
 struct HeldLease {
   uint64_t lease = 0;
+  // Of the match; with the span's end they bound what a load of it can bring.
   uint32_t exact_tokens = 0;
   uint32_t span_tokens = 0;
   uint32_t loading = 0;                      // loads in flight: the daemon is reading the pages
@@ -29,7 +30,9 @@ struct HeldLease {
 class HeldLeases {
  public:
   size_t count() const { return held_.size(); }
+  // Precondition: match.lease is not 0. The address stays while it is held.
   HeldLease& add(const model::MatchResult& match);
+  // Null: not held, or released.
   HeldLease* find(uint64_t lease);
   // An empty buffer that belongs to the lease.
   std::vector<PageView>& add_load(HeldLease& lease);

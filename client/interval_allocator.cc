@@ -12,6 +12,7 @@ IntervalAllocator::IntervalAllocator(uint64_t capacity, uint64_t alignment, size
       max_runs_(max_runs),
       free_length_(capacity_) {
   QUIRE_CHECK(alignment != 0 && (alignment & (alignment - 1)) == 0);
+  // As many as can ever be free: n runs leave n + 1 gaps at most.
   free_.reserve(max_runs + 1);
   if (capacity_ > 0) free_.push_back({0, capacity_});
 }
@@ -38,6 +39,8 @@ void IntervalAllocator::free(uint64_t offset, uint64_t length) {
   const auto next =
       std::lower_bound(free_.begin(), free_.end(), run.begin,
                        [](const Interval& a, uint64_t begin) { return a.begin < begin; });
+  // The session computes offsets itself, so a run that is given back twice is a bug of this
+  // library.
   QUIRE_CHECK(next == free_.end() || run.end <= next->begin);
   QUIRE_CHECK(next == free_.begin() || std::prev(next)->end <= run.begin);
   insert_merged(next, run);

@@ -23,6 +23,7 @@ struct OpenFill {
 class OpenFills {
  public:
   OpenFills() { fills_.reserve(kMaxOpenFills); }
+  // Precondition: fewer than kMaxOpenFills, as the staging area's runs are.
   void add(const OpenFill& fill) { fills_.push_back(fill); }
   // Valid until the next add or remove.
   OpenFill* find(uint64_t fill, uint64_t staging_offset) {

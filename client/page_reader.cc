@@ -20,13 +20,17 @@ PageReader::PageReader(Attachment& attachment, const model::Layout& layout)
 
 Result<SegmentView> PageReader::find_segment(uint32_t segment, HeldLease& lease) {
   Known& known = known_[segment % kTableEntries];
+  // Known within this read() only: each adds a user of its own, and the lease gives all of them
+  // back.
   if (known.read == read_ && known.segment == segment) return known.view;
   const SegmentView view = QUIRE_TRY(attachment_.acquire_segment(segment));
+  // At once, so that a failure further on leaves no user behind.
   lease.segments.push_back(segment);
   known = {read_, segment, view};
   return view;
 }
 
+// A view outside its segment would be a read of foreign memory, or a SIGSEGV in the engine.
 bool PageReader::fits(const PageDescriptor& page, const SegmentView& segment) const {
   return page.group < page_bytes_.size() && page.bytes == page_bytes_[page.group] &&
          page.bytes <= segment.bytes && page.offset <= segment.bytes - page.bytes;
@@ -48,6 +52,7 @@ Result<void> PageReader::read_runs(std::span<const PageRun> runs, const Delivere
   for (const PageRun& shared : runs) {
     PageRun run = shared;
     const bool of_checkpoint = (run.flags & model::kRunOfCheckpoint) != 0;
+    // Runs are of all that was asked for; only the head of them may have been delivered.
     if (of_checkpoint ? !delivered.checkpoint : run.first_block >= delivered.end_block) continue;
     if (!of_checkpoint) {
       run.page_count = static_cast<uint32_t>(
@@ -78,7 +83,9 @@ Result<void> PageReader::read(std::span<const PageDescriptor> descriptors, HeldL
   SegmentView segment;
   uint32_t segment_id = 0;
   for (const PageDescriptor& shared : descriptors) {
+    // A copy: the area is shared memory, and what was checked must be what is used.
     const PageDescriptor page = shared;
+    // As a rule neighbours lie in one segment: no look-up.
     if (segment.data == nullptr || page.segment != segment_id) {
       segment = QUIRE_TRY(find_segment(page.segment, lease));
       segment_id = page.segment;

@@ -43,6 +43,7 @@ class PageReader {
     SegmentView view;
   };
   model::Result<SegmentView> find_segment(uint32_t segment, HeldLease& lease);
+  // A page of the layout that lies within its segment: anything else is not shown to the engine.
   bool fits(const model::PageDescriptor& page, const SegmentView& segment) const;
   bool fits(const model::PageRun& run, const SegmentView& segment) const;
 

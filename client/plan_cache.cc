@@ -17,6 +17,7 @@ const model::PagePlan& PlanCache::plan(model::FillKind kind, uint32_t end_tokens
     if (entry.kind == kind && entry.tail == tail && entry.groups == groups) return entry.plan;
   }
   Entry fresh{kind, tail, groups, model::plan_pages(layout_, kind, end_tokens, groups)};
+  // Bounded: a caller with a mask for each layer would grow it with every fill.
   if (entries_.size() < kMaxPlans) return entries_.emplace_back(std::move(fresh)).plan;
   Entry& victim = entries_[next_victim_++ % kMaxPlans];
   victim = std::move(fresh);

@@ -219,6 +219,7 @@ class Session {
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
+  // These four answer from memory, after the session's end too.
   const model::Layout& layout() const;
   uint64_t id() const;
   SessionToken token() const;  // for join_session in processes of the same domain
@@ -244,6 +245,7 @@ class Session {
   // inside a unit the first hash completes that unit: it and the tokens given are hashed together.
   // Tokens may follow, from the next unit on. kInvalidArgument beyond max_tokens.
   model::Result<void> append_unit_hashes(std::span<const model::Hash256> leaves);
+  // Tokens appended; those of a unit that is not whole have no hash yet.
   uint32_t token_count() const;
   const std::vector<model::Hash256>& chain() const;
 
@@ -305,6 +307,7 @@ class Session {
                                             const PositionsOptions& options = {});
   model::Result<RequestId> submit_locate(uint32_t tokens);
   model::Result<RequestId> submit_noop();
+  // Wakes the daemon if it sleeps.
   void flush();
   // Finished requests, oldest first; at most completions.size(). Never blocks.
   model::Result<size_t> poll_completions(std::span<model::Completion> completions);
@@ -331,6 +334,7 @@ class Session {
 
   // Memory that fills are written to, for registration with a device. Empty when closed.
   std::span<std::byte> staging() const;
+  // Of all processes of the session; zeros once it is closed.
   Progress progress() const;
   uint32_t layer_ready_tokens(uint32_t layer) const;
   // Until committed_tokens >= tokens or checkpoint_tokens >= tokens; kDeadlineExceeded. Looks at
@@ -360,6 +364,7 @@ class Client {
   model::Result<std::unique_ptr<Session>> join_session(const SessionToken& token,
                                                        const SessionOptions& options);
 
+  // A round trip through the daemon's core: errors as any call's.
   model::Result<void> ping();
   model::Result<std::string> status_json();
   // In another form; kJson: the same.
@@ -380,7 +385,9 @@ class Client {
   // After kUnavailable: tries again with back-off until timeout_ms. kBusy when the daemon then has
   // no room for another connection.
   model::Result<void> reconnect(uint32_t timeout_ms);
+  // As far as was noticed: progress() looks.
   bool connected() const;
+  // Of the daemon that the client is attached to: another number after its restart.
   uint64_t daemon_epoch() const;
   std::string_view domain() const;
 

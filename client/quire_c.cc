@@ -21,6 +21,7 @@ using quire::client::value_or;
 using quire::model::Errc;
 using quire::model::Result;
 
+// Codes cross the C border as numbers: a new one that is missing here would travel unnamed.
 constexpr bool same(quire_errc c, Errc errc) {
   return static_cast<int>(c) == static_cast<int>(errc);
 }
@@ -86,6 +87,7 @@ template <typename Parse>
 quire_status make_layout(quire_layout** layout, quire_text_buffer error, Parse parse) {
   return guarded_call(ErrorSink(error), [&]() -> Result<void> {
     if (layout == nullptr) return null_argument();
+    // Before anything can fail: a caller that ignores the status finds no garbage.
     *layout = nullptr;
     quire::model::Layout parsed = QUIRE_TRY(parse());
     *layout = new quire_layout{std::move(parsed)};
@@ -100,6 +102,7 @@ const quire::model::Group* group_at(const quire_layout* layout, uint32_t group) 
 }  // namespace
 
 const char* quire_status_name(quire_status status) {
+  // Of a literal: a zero follows.
   return quire::model::errc_name(static_cast<Errc>(status)).data();
 }
 
@@ -145,6 +148,7 @@ quire_status quire_connect(const quire_client_options* options, quire_client** c
   return guarded_call(ErrorSink(error), [&]() -> Result<void> {
     if (client == nullptr) return null_argument();
     *client = nullptr;
+    // A copy: the caller's struct may be shorter than ours, and need not outlive the call.
     const quire_client_options given = QUIRE_TRY(read_options(options));
     auto handle = std::make_unique<quire_client>();
     ClientOptions wanted = to_client_options(given);
@@ -159,6 +163,7 @@ quire_status quire_connect(const quire_client_options* options, quire_client** c
   });
 }
 
+// Sessions hold what they need of it themselves.
 void quire_disconnect(quire_client* client) { delete client; }
 const char* quire_client_error(const quire_client* client) { return client->error.text.data(); }
 
@@ -169,6 +174,7 @@ quire_status quire_ping(quire_client* client) {
 quire_status quire_status_json(quire_client* client, char** text) {
   return guarded_call(ErrorSink(client->error), [&]() -> Result<void> {
     const std::string json = QUIRE_TRY(client->client->status_json());
+    // Freed with quire_text_free() alone: the caller may use another allocator.
     *text = new char[json.size() + 1];
     quire::client::write_text(json, *text, json.size() + 1);
     return {};
@@ -198,6 +204,7 @@ quire_status quire_open_session(quire_client* client, const quire_session_option
     *session = nullptr;
     const SessionOptions given = QUIRE_TRY(to_session_options(options));
     auto handle = std::make_unique<quire_session>();
+    // Shared: a session outlives its client, and unmaps segments itself.
     handle->observer = client->observer;
     handle->session = QUIRE_TRY(client->client->open_session(given));
     *session = handle.release();
@@ -225,6 +232,7 @@ quire_status quire_close_session(quire_session* session) {
   if (session == nullptr) return QUIRE_OK;
   const quire_status status =
       guarded_call(ErrorSink(session->error), [&] { return session->session->close(); });
+  // Whatever close() said: the handle is gone, and with it what it mapped.
   delete session;
   return status;
 }

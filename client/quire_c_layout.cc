@@ -141,10 +141,12 @@ quire_status quire_chain_hashes(const uint8_t previous[QUIRE_HASH_BYTES],
   return call([&]() -> Result<void> {
     if (previous == nullptr || from == nullptr || count == nullptr) return null_argument();
     const quire_keyed_tokens given = QUIRE_TRY(read_options(from));
+    // A chain goes on at unit ends only: in the middle of a unit no hash would ever be matched.
     if (given.unit_tokens == 0 || given.first_token % given.unit_tokens != 0) {
       return make_error(Errc::kInvalidArgument, "chain hashes: tokens[0] begins no unit");
     }
     std::vector<quire::model::UnitKey> keys = read_keys(given.keys, given.key_count);
+    // As a session does: the order in which keys are folded is part of the hash.
     quire::model::sort_unit_keys(keys);
     Hash256 before;
     std::memcpy(before.bytes.data(), previous, sizeof before);

@@ -41,6 +41,7 @@ Result<Resumed> to_resumed(const quire_resumed_word* word) {
 Result<PositionsOptions> to_positions_options(const quire_positions_options* options,
                                               size_t capacity) {
   const quire_positions_options given = QUIRE_TRY(read_options(options));
+  // A larger array is no error: it gets as many as an answer can have.
   const size_t most = quire::model::kMaxPositions;
   return PositionsOptions{.have_tokens = given.have_tokens,
                           .max_positions = static_cast<uint32_t>(std::min(capacity, most)),
@@ -66,6 +67,7 @@ void to_c(const Positions& found, quire_position* positions, size_t capacity,
   out.count = std::min(capacity, found.positions.size());
   out.span_tokens = found.span_tokens;
   out.exact_tokens = found.exact_tokens;
+  // What the caller's array has no room for is missing too.
   out.complete = found.complete && out.count == found.positions.size() ? 1 : 0;
   write_result(out, result);
 }
@@ -96,6 +98,7 @@ quire_status quire_session_chain(const quire_session* session, size_t first_unit
                                  size_t capacity, size_t* count) {
   if (count == nullptr) return QUIRE_INVALID_ARGUMENT;
   const std::vector<Hash256>& chain = session->session->chain();
+  // `first_unit` may lie behind the end: a caller asks for what is new.
   *count = chain.size() - std::min(chain.size(), first_unit);
   const size_t written = hashes == nullptr ? 0 : std::min(capacity, *count);
   if (written > 0) std::memcpy(hashes, chain.data() + first_unit, written * sizeof(Hash256));

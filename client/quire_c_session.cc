@@ -110,6 +110,8 @@ quire_fill to_c(const Fill& fill) {
   out.duplicate = fill.duplicate;
   out.incomplete = fill.incomplete;
   for (const quire::model::PlannedPage& page : fill.plan.pages) {
+    // An object has at most a page a group: tails are pages of append groups, which a checkpoint
+    // has no others of.
     out.pages[out.page_count++] = {fill.staging + page.staging_offset, page.bytes, page.group,
                                    page.tail};
   }
@@ -128,6 +130,7 @@ quire_completion to_c(const Completion& completion) {
 
 // The next one of a caller's array, whose entries are as large as its first one says.
 quire_completion* entry_of(quire_completion* completions, size_t size, size_t index) {
+  // The caller's struct may be larger or smaller than ours: the step is the caller's.
   auto* entry =
       reinterpret_cast<quire_completion*>(reinterpret_cast<char*>(completions) + index * size);
   entry->size = size;
@@ -159,6 +162,7 @@ quire_status quire_append_tokens(quire_session* session, const uint32_t* tokens,
 
 quire_status quire_append_unit_hashes(quire_session* session, const uint8_t* hashes, size_t count) {
   return call(session, [&](Session& s) -> Result<void> {
+    // Copied: the caller's bytes lie wherever he keeps them.
     std::vector<Hash256> leaves(count);
     if (count > 0) std::memcpy(leaves.data(), hashes, count * sizeof(Hash256));
     return s.append_unit_hashes(leaves);
@@ -170,6 +174,7 @@ uint32_t quire_token_count(const quire_session* session) { return session->sessi
 quire_status quire_match(quire_session* session, uint32_t prompt_tokens, uint32_t have_tokens,
                          quire_match_result* result) {
   return call(session, [&](Session& s) -> Result<void> {
+    // Before the match, whose lease would be lost where its id cannot be written.
     QUIRE_TRY(check_result(result));
     write_result(to_c(QUIRE_TRY(s.match(prompt_tokens, have_tokens))), result);
     return {};
@@ -200,6 +205,7 @@ quire_status quire_load(quire_session* session, uint64_t lease, const quire_load
 
 int quire_verify_page(const quire_page_view* page) {
   PageView view;
+  // The structs agree byte for byte (checked above).
   std::memcpy(static_cast<void*>(&view), page, sizeof view);
   return quire::client::verify_page(view) ? 1 : 0;
 }
@@ -303,9 +309,11 @@ quire_status quire_poll(quire_session* session, quire_completion* completions, s
   return call(session, [&](Session& s) -> Result<void> {
     if (count == nullptr) return null_argument();
     *count = 0;
+    // There may be no first entry that says how large they are.
     if (capacity == 0) return {};
     QUIRE_TRY(check_result(completions));
     const size_t entry_bytes = completions->size;
+    // In pieces on the stack: polling allocates nothing, however large the caller's array is.
     Completion piece[16];
     while (*count < capacity) {
       const size_t wanted = std::min(capacity - *count, std::size(piece));
@@ -327,6 +335,7 @@ quire_status quire_wait(quire_session* session, uint32_t timeout_ms) {
 
 quire_status quire_completion_match(const quire_completion* completion,
                                     quire_match_result* result) {
+  // Without a handle there is no place for a text.
   if (completion == nullptr || !check_result(result).ok()) return QUIRE_INVALID_ARGUMENT;
   write_result(to_c(from_c(*completion).result.match), result);
   return QUIRE_OK;

@@ -13,6 +13,7 @@ namespace {
 
 Result<std::string> json_reply(Result<Frame> reply) {
   Frame frame = QUIRE_TRY(std::move(reply));
+  // Attachment::call() has looked at the status.
   frame.payload.erase(0, sizeof(model::ReplyStatus));
   return std::move(frame.payload);
 }

@@ -62,6 +62,7 @@ Result<Fill> Session::begin_fill(model::FillKind kind, uint32_t end_tokens,
 }
 
 Result<model::CommitResult> Session::commit(const Fill& fill) {
+  // The daemon has no fill to commit: the object is there, or another process writes it.
   if (fill.duplicate) {
     model::CommitResult nothing_to_do{};
     nothing_to_do.visible = fill.incomplete ? 0 : 1;

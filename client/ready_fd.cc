@@ -25,6 +25,7 @@ model::Result<ReadyFd> ReadyFd::create(int wakeup_fd, int socket_fd) {
   if (!ready.epoll_.valid()) return model::errno_error("epoll_create1");
   ready.local_ = model::FdGuard(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!ready.local_.valid()) return model::errno_error("eventfd");
+  // Level-triggered over the daemon's edge: readable until disarm() takes the event.
   QUIRE_TRY(watch(ready.epoll_.get(), wakeup_fd, EPOLLIN));
   QUIRE_TRY(watch(ready.epoll_.get(), ready.local_.get(), EPOLLIN));
   // Frames on the socket are the client's news; only its end concerns a session.

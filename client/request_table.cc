@@ -31,6 +31,7 @@ Request* RequestTable::add(model::Verb verb) {
   return &request;
 }
 
+// Ids come back through the daemon and from callers: old and made-up ones find nothing.
 Request* RequestTable::find(RequestId id) {
   const uint32_t index = static_cast<uint32_t>(id);
   if (index >= slots_.size()) return nullptr;
@@ -48,6 +49,7 @@ void RequestTable::remove(Request& request) {
 void RequestTable::settle(Request& request) {
   QUIRE_CHECK(request.state == RequestState::kDone);
   request.state = RequestState::kSettled;
+  // To the end of the queue: it stays known for as long as others are free.
   free_.push(index_of(request));
 }
 

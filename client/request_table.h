@@ -54,6 +54,7 @@ class RequestTable {
   Request* add(model::Verb verb);
   // nullptr unless `id` is a present use of its slot.
   Request* find(RequestId id);
+  // The slot is free, also when it was settled before.
   void remove(Request& request);
   // The slot may be reused, but until then find() still knows it.
   void settle(Request& request);

@@ -36,12 +36,14 @@ Result<model::Mapping> SegmentMap::map_sealed(int fd, const model::SegmentInfo& 
                                               bool populate) {
   struct stat status {};
   if (::fstat(fd, &status) != 0) return model::errno_error("fstat of a segment");
+  // Size and seals together: the file is long enough, and stays so.
   if (info.bytes == 0 || static_cast<uint64_t>(status.st_size) < info.bytes) {
     return refuse(info.segment, "is smaller than announced");
   }
   constexpr int kNeeded = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE;
   const int seals = ::fcntl(fd, F_GET_SEALS);
   if (seals < 0 || (seals & kNeeded) != kNeeded) return refuse(info.segment, "is not sealed");
+  // Read-only, as the descriptor is: the bytes are other sessions' too.
   model::Mapping mapping = QUIRE_TRY(model::Mapping::map_shared(fd, info.bytes, false));
   // Pages of a context have no business in a core dump.
   ::madvise(mapping.data(), mapping.bytes(), MADV_DONTDUMP);
@@ -92,6 +94,7 @@ std::optional<SegmentView> SegmentMap::acquire(uint32_t segment) {
   auto table = table_.lock();
   const auto entry = find(*table, segment);
   if (entry == table->entries.end() || entry->segment != segment) return std::nullopt;
+  // Under the lock: a retirement either sees the user or has taken the entry out.
   ++entry->users;
   return SegmentView{entry->mapping.data(), entry->mapping.bytes()};
 }
@@ -104,6 +107,7 @@ void SegmentMap::release(std::span<const uint32_t> segments) {
       const auto entry = find(*table, segment);
       QUIRE_CHECK(entry != table->entries.end() && entry->segment == segment && entry->users > 0);
       if (--entry->users > 0 || !entry->retired) continue;
+      // Unmapped outside the lock: it takes as long as thousands of look-ups.
       gone.push_back(std::move(*entry));
       table->entries.erase(entry);
     }
@@ -135,6 +139,7 @@ void SegmentMap::unmap(std::vector<Entry> gone) {
   for (Entry& entry : gone) {
     const bool was_mapped = entry.mapping.data() != nullptr;
     if (was_mapped && observer_ != nullptr) observer_->unmapping(memory_of(entry));
+    // Before the id can be acknowledged: the daemon gives the memory to another domain after that.
     entry.mapping.reset();
     table_.lock()->unmapped.push_back(entry.segment);
     unmapped_count_.fetch_add(1, std::memory_order_relaxed);
@@ -142,6 +147,7 @@ void SegmentMap::unmap(std::vector<Entry> gone) {
 }
 
 std::vector<uint32_t> SegmentMap::take_unmapped() {
+  // As a rule there is nothing, and no lock is taken.
   if (!has_unmapped()) return {};
   std::vector<uint32_t> taken = std::exchange(table_.lock()->unmapped, {});
   unmapped_count_.fetch_sub(taken.size(), std::memory_order_relaxed);

@@ -36,6 +36,7 @@ Result<void> check_numbers(const OpenSessionReply& reply) {
                          reply.max_load_pages <= model::kMaxLoadPages && reply.staging_bytes >= 1 &&
                          reply.staging_bytes <= model::kMaxStagingBytes;
   if (!ring_fits || !areas_fit) return malformed("a session reply with sizes out of range");
+  // Both sides compute the places; where they differ every index would be misread.
   const auto control = model::control_geometry(reply.ring_entries, reply.max_units);
   const auto answer = model::reply_geometry(reply.ring_entries, reply.max_load_pages);
   if (control.bytes != reply.control_bytes || answer.bytes != reply.reply_bytes) {
@@ -69,6 +70,7 @@ size_t place(SessionDescriptor which) { return static_cast<size_t>(which); }
 
 Result<SessionChannel> SessionChannel::open(const OpenSessionReply& reply,
                                             std::vector<FdGuard> descriptors) {
+  // Before anything is mapped by them: the numbers are the daemon's word.
   QUIRE_TRY(check_numbers(reply));
   if (descriptors.size() < model::kSessionDescriptorCount) {
     return malformed("a session reply without its descriptors");
@@ -88,6 +90,7 @@ Result<void> SessionChannel::map_areas(const OpenSessionReply& reply,
   };
   control_ = QUIRE_TRY(map_checked(at(SessionDescriptor::kControl), reply.control_bytes, true));
   staging_ = QUIRE_TRY(map_checked(at(SessionDescriptor::kStaging), reply.staging_bytes, true));
+  // Before the first use: shortage is an error here, and a SIGBUS later.
   QUIRE_TRY(allocate(control_));
   QUIRE_TRY(allocate(staging_));
   reply_ = QUIRE_TRY(map_checked(at(SessionDescriptor::kReply), reply.reply_bytes, false));
@@ -102,6 +105,7 @@ void SessionChannel::place_rings(const OpenSessionReply& numbers) {
   std::byte* ours = control_.data();
   const std::byte* theirs = reply_.data();
   ring_entries_ = numbers.ring_entries;
+  // Each index is read where its writer has it: the daemon's words lie in memory mapped read-only.
   submissions_ = {&control().submission_tail, &reply().submission_head,
                   reinterpret_cast<model::Submission*>(ours + control_areas.submissions_offset),
                   ring_entries_};
@@ -135,6 +139,7 @@ uint32_t SessionChannel::load_ready(uint8_t slot) const {
 Result<void> SessionChannel::put(const model::Submission& submission) {
   const std::optional<uint32_t> writable = submissions_.writable();
   if (!writable) return malformed("the daemon's submission index is impossible");
+  // The second bound keeps a place free for each completion: the daemon never waits for one.
   if (*writable == 0 || in_flight_ == ring_entries_) {
     return make_error(Errc::kBusy, "the ring is full: take completions first");
   }
@@ -159,6 +164,7 @@ Result<std::optional<model::Completion>> SessionChannel::take() {
   const std::optional<uint32_t> readable = completions_.readable();
   if (!readable) return malformed("the daemon's completion index is impossible");
   if (*readable == 0) return std::optional<model::Completion>();
+  // Counted here: the daemon's index alone does not say what was asked.
   if (in_flight_ == 0) return malformed("a completion that nobody asked for");
   --in_flight_;
   return std::optional<model::Completion>(completions_.take());
@@ -187,15 +193,18 @@ void SessionChannel::disarm() {
   armed_ = false;
   control().client_sleeping.value.store(0, std::memory_order_relaxed);
   epoll_event event{};
+  // Takes the edge that came while it was armed, so that the next sleep does not return for it.
   ::epoll_wait(wakeup_.get(), &event, 1, 0);
 }
 
 Result<SessionChannel::Woken> SessionChannel::sleep(int news_fd, Deadline deadline) {
   if (closed() || !arm()) return Woken{};
+  // The socket too: a daemon that dies writes no wake-up.
   pollfd entries[2] = {{wakeup_.get(), POLLIN, 0}, {news_fd, POLLIN | POLLRDHUP, 0}};
   const timespec timeout = deadline.left_timespec();
   const int ready = ::ppoll(entries, 2, &timeout, nullptr);
   const int code = errno;
+  // Armed no longer than the sleep: the daemon would pay a system call for each completion.
   disarm();
   if (ready < 0 && code != EINTR) {
     errno = code;

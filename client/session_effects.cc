@@ -52,6 +52,7 @@ bool has_pages(const Completion& completion) {
   switch (static_cast<Errc>(completion.code)) {
     case Errc::kOk:
       return true;
+    // A load that failed in one of these ways may have delivered its head.
     case Errc::kDeadlineExceeded:
     case Errc::kIoError:
     case Errc::kCorrupt:
@@ -97,6 +98,7 @@ void SessionImpl::apply_match(const Request& request) {
 void SessionImpl::apply_begin_fill(Request& request) {
   const model::BeginFillResult& result = request.completion.result.begin_fill;
   if (!succeeded(request.completion) || result.duplicate) return free_staging(request.run);
+  // The staging run passes from the request to the fill, and is free again at the fill's end.
   fills_.add({.fill = result.fill, .groups = request.groups, .run = request.run});
 }
 
@@ -125,8 +127,10 @@ void SessionImpl::end_load(Request& request) {
 void SessionImpl::undo_discarded(Request& request) {
   const Completion completion = request.completion;
   const Verb verb = request.verb;
+  // What it holds goes before its slot; the outcome was copied above.
   free_descriptors_of(request);
   requests_.remove(request);
+  // A session that ended holds nothing in the daemon.
   if (!succeeded(completion) || ended_) return;
   model::Submission::Args args{};
   if (verb == Verb::kMatch && completion.result.match.lease != 0) {
@@ -145,6 +149,7 @@ void SessionImpl::submit_unwatched(Verb verb, const model::Submission::Args& arg
                                    uint64_t object) {
   Request* request = requests_.add(verb);
   if (request == nullptr) return;
+  // Its own completion is nobody's either.
   request->discarded = true;
   request->object = object;
   if (submit(*request, args).ok()) channel_->flush();
@@ -165,6 +170,8 @@ void SessionImpl::drop_untaken(HeldLease& lease) {
 }
 
 void SessionImpl::drop_lease(HeldLease& lease) {
+  // One user less for each time that a load found the segment: what was retired may be unmapped
+  // now.
   attachment_->release_segments(lease.segments);
   leases_.remove(lease);
 }

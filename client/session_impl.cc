@@ -65,11 +65,13 @@ SessionImpl::SessionImpl(OpenedSession opened, SessionChannel channel,
   attachment_->watch_session(reply_.session);
 }
 
+// A forked child comes here too: close() sends nothing there.
 SessionImpl::~SessionImpl() { [[maybe_unused]] const Result<void> closed = close(); }
 
 Result<void> SessionImpl::check() {
   if (attachment_->forked()) return attachment_->check();
   if (!channel_) return make_error(Errc::kClosed, "the session was closed");
+  // Connection before session: where the daemon is gone, that is the reason to be told.
   QUIRE_TRY(attachment_->check());
   if (channel_->closed()) look_for_news();
   if (ended_) return *ended_;
@@ -87,6 +89,7 @@ Result<void> SessionImpl::append_leaves(std::span<const model::Hash256> leaves) 
   return tokens_.append_leaves(leaves);
 }
 
+// In a child or after close() there is nothing to make visible.
 void SessionImpl::flush() {
   if (!attachment_->forked() && channel_) channel_->flush();
 }
@@ -103,12 +106,15 @@ Result<void> SessionImpl::drain() {
     taken = true;
     QUIRE_TRY(complete(**next));
   }
+  // Once for all that were taken: each store would take the cache line from the daemon.
   if (taken) channel_->publish_taken();
   return {};
 }
 
 Result<void> SessionImpl::complete(const Completion& completion) {
   Request* request = requests_.find(completion.user_data);
+  // The completion is the daemon's word: what fits no request is a broken stream, not a bug of this
+  // process.
   if (request == nullptr || request->state != RequestState::kInFlight ||
       static_cast<model::Verb>(completion.verb) != request->verb) {
     const model::Error error =
@@ -123,6 +129,7 @@ Result<void> SessionImpl::complete(const Completion& completion) {
 void SessionImpl::finish(Request& request, const Completion& completion) {
   request.completion = completion;
   request.state = RequestState::kDone;
+  // Before anybody hears of it: what the outcome holds is the session's, taken up or not.
   apply(request);
   if (request.discarded) {
     undo_discarded(request);
@@ -135,6 +142,7 @@ void SessionImpl::finish(Request& request, const Completion& completion) {
 void SessionImpl::pick_up(Request& request) {
   const Completion& completion = request.completion;
   const bool ok = completion.code == static_cast<int32_t>(Errc::kOk);
+  // A duplicate holds nothing, so its slot must not wait for a caller who need not take it.
   if (ok && request.verb == model::Verb::kBeginFill && completion.result.begin_fill.duplicate) {
     requests_.settle(request);
   } else if (ok &&
@@ -160,6 +168,7 @@ void SessionImpl::take_in() {
 
 void SessionImpl::look_for_news() {
   last_news_look_ns_ = now_ns();
+  // What completed before the end is handed out with its own result: drain() before fail_all().
   const Result<void> alive = attachment_->progress();
   if (!alive.ok()) {
     if (drain().ok()) fail_all(alive.error());
@@ -169,6 +178,7 @@ void SessionImpl::look_for_news() {
 }
 
 void SessionImpl::fail_all(const model::Error& error) {
+  // The first reason stays: what follows from it would hide it.
   if (!ended_) ended_ = error;
   for (Request& request : requests_.slots()) {
     if (request.state != RequestState::kInFlight) continue;
@@ -184,6 +194,7 @@ bool SessionImpl::spin_for_completion() const {
   if (client_options_.spin_us == 0) return false;
   const int64_t end_ns = now_ns() + int64_t{client_options_.spin_us} * 1000;
   do {
+    // The clock is read once for some looks at the ring: it costs as much as they do.
     for (int i = 0; i < 16; ++i) {
       if (channel_->has_completion()) return true;
       relax_cpu();
@@ -196,6 +207,7 @@ template <typename Done>
 Result<void> SessionImpl::wait_until(Done done, Deadline deadline) {
   while (true) {
     if (attachment_->forked()) return attachment_->check();
+    // Completions first: a deadline that has passed does not undo what is there already.
     QUIRE_TRY(drain());
     if (done()) return {};
     if (ended_) return *ended_;
@@ -204,25 +216,30 @@ Result<void> SessionImpl::wait_until(Done done, Deadline deadline) {
     }
     if (spin_for_completion()) continue;
     const SessionChannel::Woken woken = QUIRE_TRY(channel_->sleep(attachment_->fd(), deadline));
+    // The socket says that the daemon went, the closed word that it ended this session alone.
     if (woken.news || channel_->closed()) look_for_news();
   }
 }
 
 Result<Completion> SessionImpl::await(Result<RequestId> submitted) {
   Request& request = *requests_.find(QUIRE_TRY(std::move(submitted)));
+  // Before the flush: its completion must not go to the queue that others poll.
   request.awaited = true;
   channel_->flush();
   const Deadline deadline = Deadline::after_ms(client_options_.call_timeout_ms);
   const Result<void> waited =
       wait_until([&request] { return request.state == RequestState::kDone; }, deadline);
   if (request.state != RequestState::kDone) {
+    // The completion may still come. Then finish() gives back what it brought.
     request.discarded = true;
     return waited.error();
   }
   const Completion completion = request.completion;
   pick_up(request);
   refresh_fd();
+  // A load that failed may have delivered its head: its caller gets both, the pages and the code.
   if (completion.code != static_cast<int32_t>(Errc::kOk) && !has_pages(completion)) {
+    // A completion that was made up here carries a code alone; the reason has the text.
     const bool made_up = ended_ && static_cast<int32_t>(ended_->code) == completion.code;
     return made_up ? *ended_ : completion_error(completion);
   }
@@ -231,6 +248,7 @@ Result<Completion> SessionImpl::await(Result<RequestId> submitted) {
 
 Result<size_t> SessionImpl::poll_completions(std::span<Completion> completions) {
   if (attachment_->forked() || !channel_) return check().error();
+  // The caller is awake: the daemon need not write a wake-up for what comes now.
   channel_->disarm();
   take_in();
   size_t count = 0;
@@ -240,6 +258,7 @@ Result<size_t> SessionImpl::poll_completions(std::span<Completion> completions) 
     pick_up(request);
   }
   refresh_fd();
+  // Ready completions are handed out after the session's end too; then its reason.
   if (count == 0) QUIRE_TRY(check());
   return count;
 }
@@ -248,7 +267,9 @@ Result<void> SessionImpl::wait(uint32_t timeout_ms) {
   if (attachment_->forked() || !channel_) return check();
   const auto ready = [this] { return requests_.has_ready(); };
   if (ready()) return {};
+  // What was submitted and not flushed would not complete within this wait.
   if (!ended_) channel_->flush();
+  // A session that ended has made its requests ready: their completions carry the reason.
   Result<void> waited = wait_until(ready, Deadline::after_ms(timeout_ms));
   refresh_fd();
   return ready() ? Result<void>() : waited;
@@ -298,11 +319,14 @@ Result<void> SessionImpl::wait_for_tokens(uint32_t tokens, uint32_t timeout_ms) 
     if (attachment_->forked() || !channel_) return check();
     const Progress now = progress();
     if (now.committed_tokens >= tokens || now.checkpoint_tokens >= tokens) return {};
+    // Progress stands still for ever when the daemon is gone: nobody else would notice here.
     if (!ended_ && now_ns() - last_news_look_ns_ > kNewsIntervalNs) look_for_news();
     QUIRE_TRY(check());
     if (deadline.passed()) {
       return make_error(Errc::kDeadlineExceeded, "the tokens were not committed in time");
     }
+    // Other processes commit, and their completions wake nobody here: progress is polled, less
+    // often the longer it takes.
     std::this_thread::sleep_for(nap);
     nap = std::min(2 * nap, kLongestNap);
   }
@@ -311,8 +335,10 @@ Result<void> SessionImpl::wait_for_tokens(uint32_t tokens, uint32_t timeout_ms) 
 Result<void> SessionImpl::close() {
   if (attachment_->forked() || !channel_) return check();
   const bool open_there = check().ok();
+  // Page views end here. The daemon frees leases with the session, so no release is sent.
   while (!leases_.all().empty()) drop_lease(*leases_.all().back());
   ready_fd_.reset();
+  // Unmapped first, so that the daemon's close of the memory is the last one, and frees it.
   channel_.reset();
   attachment_->forget_session(reply_.session);
   if (!open_there) return {};

@@ -83,6 +83,7 @@ class SessionImpl {
                                             const PositionsOptions& options);
   model::Result<RequestId> submit_locate(uint32_t tokens);
   model::Result<Positions> take_positions(RequestId id, const model::Completion& completion);
+  // Each once, of a request whose completion poll_completions() gave or await() returned.
   model::Result<Fill> take_fill(RequestId id, const model::Completion& completion);
   model::Result<LoadedPages> take_pages(RequestId id, const model::Completion& completion);
   model::Result<LoadedRuns> take_runs(RequestId id, const model::Completion& completion);
@@ -94,13 +95,17 @@ class SessionImpl {
   // Waits for one request and picks its outcome up; its error when its code is not kOk, unless it
   // is a load's that delivered pages.
   model::Result<model::Completion> await(model::Result<RequestId> submitted);
+  // Never blocks. An error only when there is no completion.
   model::Result<size_t> poll_completions(std::span<model::Completion> completions);
+  // kDeadlineExceeded; what is ready already ends the wait at once.
   model::Result<void> wait(uint32_t timeout_ms);
+  // Made by the first call; -1 when closed, or when no descriptor is to be had.
   int fd();
   std::span<std::byte> staging() const;
   Progress progress() const;
   uint32_t layer_ready_tokens(uint32_t layer) const;
   model::Result<void> wait_for_tokens(uint32_t tokens, uint32_t timeout_ms);
+  // Again: kClosed. The daemon's end is no error.
   model::Result<void> close();
 
  private:
@@ -133,10 +138,12 @@ class SessionImpl {
   void pick_up(Request& request);
   void take_in();
   void look_for_news();
+  // Makes up a completion for each request in flight: nothing more comes from the daemon.
   void fail_all(const model::Error& error);
   template <typename Done>
   model::Result<void> wait_until(Done done, Deadline deadline);
   bool spin_for_completion() const;
+  // Before a call that may leave completions behind returns.
   void refresh_fd();
 
   // session_effects.cc: what an outcome does to leases, fills and runs.

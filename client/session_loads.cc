@@ -41,6 +41,7 @@ model::LoadArgs load_args(const Request& request, const LoadOptions& options) {
 // An upper bound of what the daemon will write.
 uint64_t SessionImpl::count_descriptors(const HeldLease& lease, const LoadOptions& options) {
   const uint64_t mask = options.groups == 0 ? ~uint64_t{0} : options.groups;
+  // Spans behind the resume point may be loaded too, so the bound counts them.
   const uint32_t end_block = lease.span_tokens / layout_.block_tokens;
   const uint32_t left = end_block - std::min(options.first_block, end_block);
   const uint64_t blocks = options.block_count == 0 ? left : std::min(options.block_count, left);
@@ -69,6 +70,7 @@ Result<RequestId> SessionImpl::submit_load_as(uint64_t lease, const LoadOptions&
   if (held->loads.size() + held->run_loads.size() >= kMaxLoadsPerLease) {
     return make_error(Errc::kBusy, "load: too many loads of one lease");
   }
+  // Taken only once the load is submitted: a refusal leaves it free.
   const auto slot = static_cast<uint8_t>(std::countr_one(progress_slots_));
   if (options.progress && slot == model::kLoadProgressSlots) {
     return make_error(Errc::kBusy, "load: 16 loads with progress are in flight: take completions");
@@ -76,6 +78,7 @@ Result<RequestId> SessionImpl::submit_load_as(uint64_t lease, const LoadOptions&
   uint64_t needed = std::max<uint64_t>(1, count_descriptors(*held, options));
   if (form == LoadForm::kRuns) {
     const uint64_t wanted = options.max_runs == 0 ? kUsualRuns : options.max_runs;
+    // How many runs there are is not known before; too few is kResourceExhausted, and tells so.
     needed = std::min({needed, wanted, descriptors_.capacity()});
   }
   if (needed > descriptors_.capacity()) {
@@ -115,6 +118,7 @@ Result<Request*> SessionImpl::find_loaded(RequestId id, const Completion& comple
     return completion_error(completion);
   }
   Request* request = requests_.find(id);
+  // The form too: one caller's pages must not be read as another's runs.
   const bool waits = request != nullptr && request->verb == Verb::kLoad &&
                      request->state == RequestState::kHeld && request->form == form;
   if (waits) return request;
@@ -160,6 +164,7 @@ Result<LoadedRuns> SessionImpl::read_runs(Request& request) {
       result.checkpoint_count > result.descriptor_count) {
     return make_error(Errc::kMalformedFrame, "a load result beyond the room it was given");
   }
+  // A release that was submitted since has taken the views' owner away.
   HeldLease* held = leases_.find(request.object);
   if (held == nullptr) return make_error(Errc::kNotFound, "the lease was released");
   std::vector<RunView>& views = leases_.add_run_load(*held);

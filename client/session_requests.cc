@@ -32,6 +32,7 @@ Result<RequestId> SessionImpl::submit(Request& request, const Submission::Args& 
   submission.args = args;
   Result<void> put = channel_->put(submission);
   if (put.ok()) return request.id;
+  // Nothing was put into the ring, so no completion comes for it.
   requests_.remove(request);
   return std::move(put).error();
 }
@@ -54,6 +55,7 @@ Result<RequestId> SessionImpl::submit_match(uint32_t prompt_tokens, uint32_t hav
     return invalid("match: prompt_tokens is 0, or have_tokens above it");
   }
   QUIRE_TRY(check_hashed("match", prompt_tokens));
+  // Matches in flight are not counted: the ring bounds those.
   if (leases_.count() >= kMaxHeldLeases) {
     return make_error(Errc::kBusy, "too many leases are held: release some");
   }
@@ -76,6 +78,8 @@ Result<RequestId> SessionImpl::submit_release(uint64_t lease) {
   args.release.lease = lease;
   Result<RequestId> id = submit(*QUIRE_TRY(add_request(Verb::kRelease)), args);
   if (id.ok()) {
+    // At the submission, not at the answer: the daemon may reuse the pages from now on, so no view
+    // outlives it.
     drop_untaken(*held);
     drop_lease(*held);
   }
@@ -99,6 +103,7 @@ Result<RequestId> SessionImpl::submit_begin_fill(FillKind kind, uint32_t end_tok
                                                  const FillOptions& options) {
   QUIRE_TRY(check());
   QUIRE_TRY(check_fill(kind, end_tokens, options.groups));
+  // The daemon plans the same pages in the same order: page i lies at plan.pages[i].staging_offset.
   const uint64_t bytes = plans_.plan(kind, end_tokens, options.groups).staging_bytes;
   if (bytes == 0) return invalid("begin_fill: the object has no pages in these groups");
   if (bytes > staging_.capacity()) {
@@ -106,6 +111,7 @@ Result<RequestId> SessionImpl::submit_begin_fill(FillKind kind, uint32_t end_tok
                    std::to_string(staging_.capacity()) +
                    " of staging: open it with more staging_bytes (0: what the layout needs)");
   }
+  // The place is chosen here and the daemon checks bounds only: "busy" takes no round trip.
   const std::optional<uint64_t> offset = staging_.allocate(bytes);
   if (!offset) return make_error(Errc::kBusy, "begin_fill: staging is full of uncommitted fills");
   AreaRun run{*offset, bytes};
@@ -147,6 +153,8 @@ Result<RequestId> SessionImpl::submit_commit(const Fill& fill) {
   args.commit.staging_offset = open->run.offset;
   args.commit.groups = open->groups;
   Result<RequestId> id = submit(*request, args);
+  // The bytes may be read until the completion: neither a second commit nor an abort may come in
+  // between.
   open->ending = id.ok();
   return id;
 }

@@ -15,6 +15,7 @@ using model::Result;
 TokenChain::TokenChain(const Options& options, std::span<Hash256> arena)
     : options_(options), arena_(arena) {
   QUIRE_CHECK(options.unit_tokens > 0);
+  // Hashes never move: a caller may look at them while the chain grows.
   chain_.reserve(arena.size());
   begun_.reserve(options.unit_tokens);
 }
@@ -52,6 +53,7 @@ void TokenChain::add_keys(std::span<const model::UnitKey> keys) {
 Result<void> TokenChain::append_tokens(std::span<const uint32_t> tokens,
                                        std::span<const model::UnitKey> keys) {
   QUIRE_TRY(check_room(tokens.size()));
+  // All checks before the first change: a refusal appends nothing.
   QUIRE_TRY(check_keys(keys));
   add_keys(keys);
   const size_t unit = options_.unit_tokens;
@@ -59,6 +61,7 @@ Result<void> TokenChain::append_tokens(std::span<const uint32_t> tokens,
     const size_t taken = std::min(unit - begun_.size(), tokens.size());
     begun_.insert(begun_.end(), tokens.begin(), tokens.begin() + static_cast<ptrdiff_t>(taken));
     tokens = tokens.subspan(taken);
+    // A unit is hashed once it is whole; until then nothing of it can be matched.
     if (begun_.size() < unit) return {};
     hash_units(begun_);
     begun_.clear();
@@ -72,7 +75,9 @@ Result<void> TokenChain::append_tokens(std::span<const uint32_t> tokens,
 
 void TokenChain::hash_units(std::span<const uint32_t> tokens) {
   const size_t before = chain_.size();
+  // A copy: the chain that it lies in grows below.
   const Hash256 previous = last();
+  // As a rule: no search for keys at each unit.
   if (keys_.empty()) {
     model::extend_chain(previous, tokens, options_.unit_tokens, chain_);
   } else {
@@ -91,6 +96,8 @@ Result<void> TokenChain::append_leaves(std::span<const Hash256> leaves) {
   if (!begun_.empty()) {
     const Hash256 folded = model::fold_leaf(begun_, leaves.front());
     begun_.clear();
+    // The engine's leaf stands for the whole unit, and the tokens that were given for its begin:
+    // both are bound.
     model::extend_chain_from_leaves(Hash256{last()}, std::span(&folded, 1), chain_);
     leaves = leaves.subspan(1);
   }
@@ -99,6 +106,7 @@ Result<void> TokenChain::append_leaves(std::span<const Hash256> leaves) {
   return {};
 }
 
+// Only what is new: the daemon may be reading the hashes before it, which never change.
 void TokenChain::write_arena(size_t from) {
   std::copy(chain_.begin() + static_cast<ptrdiff_t>(from), chain_.end(),
             arena_.begin() + static_cast<ptrdiff_t>(from));

@@ -34,6 +34,7 @@ class TokenChain {
   // with them: the unit then stands for both.
   model::Result<void> append_leaves(std::span<const model::Hash256> leaves);
 
+  // Of whole units and of the one that was begun.
   uint32_t token_count() const { return hashed_tokens() + static_cast<uint32_t>(begun_.size()); }
   const std::vector<model::Hash256>& chain() const { return chain_; }
 
