@@ -1,9 +1,12 @@
-// The mover alone: a cache in RAM, a directory, and a device that misbehaves, without tier, loads
-// or demotion. Runs are placed, described and settled by the test. Everything by steps.
+// The mover alone: a cache in RAM, contents in a directory, and a device and a manifest that
+// misbehave, without tier, loads or demotion. Runs are placed, described and settled by the test.
+// Everything by steps; the manifest writes where it is submitted to.
 #pragma once
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <span>
@@ -11,9 +14,11 @@
 
 #include "tests/ssd/scratch_directory.h"
 #include "tests/support/faulty_engine.h"
+#include "tests/support/faulty_file_system.h"
 #include "tests/support/io_rig.h"
 #include "tests/tiering/tier_rig.h"
 #include "tiering/io/thread_engine.h"
+#include "tiering/ssd/ssd_contents.h"
 #include "tiering/transfer/ssd_mover.h"
 
 namespace quire::tests {
@@ -26,43 +31,43 @@ class MoverRig : public TierRig {
   static constexpr uint64_t kObjectBytes = 64 << 10;
   static constexpr uint64_t kRegionBytes = 1 << 20;  // 15 objects and their headers
 
-  explicit MoverRig(const tiering::MoverOptions& options = {})
+  // `waits`: the manifest cannot be written to at this start, until file_system().lift().
+  explicit MoverRig(const tiering::MoverOptions& options = {}, bool waits = false)
       : TierRig({.page_bytes = kObjectBytes}),
-        directory_(
-            tiering::SsdDirectory::open(
-                {.path = scratch_ / "ssd", .region_bytes = kRegionBytes, .regions_per_file = 4})
-                .value()),
-        space_(kRegionBytes, 64),
-        files_(directory_.get(), &space_, &engine_),
-        forms_(&cache(), &files_, options.bounce_bytes),
         io_(&engine_, &clock),
         health_(tiering::SsdHealthOptions{}),
         estimator_(tiering::EstimatorOptions{}),
+        contents_(open_contents(waits)),
+        forms_(&cache(), &files(), options.bounce_bytes),
         mover_(tiering::SsdMover::create({.cache = &cache(),
                                           .engine = &engine_,
                                           .io = &io_,
                                           .checks = &checks_,
-                                          .files = &files_,
+                                          .files = &files(),
                                           .forms = &forms_,
                                           .health = &health_,
                                           .estimator = &estimator_,
                                           .clock = &clock,
-                                          .instance = directory_->superblock().instance},
+                                          .instance = instance()},
                                          options)
                    .value()) {}
   ~MoverRig() override { mover_->check_invariants(); }
 
   FaultyEngine& device() { return engine_; }
+  FaultyFileSystem& file_system() { return file_system_; }  // the manifest's
+  tiering::SsdContents& contents() { return *contents_; }
   tiering::SsdMover& mover() { return *mover_; }
   tiering::SsdHealth& health() { return health_; }
-  tiering::SsdSpace& space() { return space_; }
-  tiering::SsdFiles& files() { return files_; }
+  tiering::IoPort& io() { return io_; }
+  tiering::SsdSpace& space() { return *contents_->space(); }
+  tiering::SsdFiles& files() { return *contents_->files(); }
   tiering::StoredForms& forms() { return forms_; }
+  const std::array<uint8_t, 16>& instance() {
+    return contents_->directory()->superblock().instance;
+  }
   tiering::ObjectChecker checker() {
-    return tiering::ObjectChecker({.cache = &cache(),
-                                   .files = &files_,
-                                   .forms = &forms_,
-                                   .instance = directory_->superblock().instance});
+    return tiering::ObjectChecker(
+        {.cache = &cache(), .files = &files(), .forms = &forms_, .instance = instance()});
   }
 
   allocator::Pool& pool() { return cache().store().pool(); }
@@ -86,16 +91,16 @@ class MoverRig : public TierRig {
     const auto count = static_cast<uint32_t>(nodes.size());
     const uint64_t slot_bytes = encoded_bytes == 0 ? kObjectBytes : encoded_bytes;
     if (encoded_bytes != 0) QUIRE_CHECK(forms_.set_encoded(*transfer, count, slot_bytes));
-    auto run = space_.take(slot_bytes, count);
+    auto run = space().take(slot_bytes, count);
     if (!run) {
-      QUIRE_CHECK(space_.add_region(slot_bytes));
-      run = space_.take(slot_bytes, count);
+      QUIRE_CHECK(space().add_region(slot_bytes));
+      run = space().take(slot_bytes, count);
     }
     QUIRE_CHECK(run && run->count == count);
-    QUIRE_CHECK(files_.open(run->first.region(), true).ok());
+    QUIRE_CHECK(files().open(run->first.region(), true).ok());
     // Its blocks, which a region that is made has: an encoded object is read with all of its slot.
-    const std::string file = scratch_ / "ssd/" + files_.name_of(run->first.region());
-    std::filesystem::resize_file(file, directory_->file_bytes());
+    const std::string file = scratch_ / "ssd/" + files().name_of(run->first.region());
+    std::filesystem::resize_file(file, contents_->directory()->file_bytes());
     transfer->first = run->first;
     for (uint32_t i = 0; i < count; ++i) {
       mover_->add_object(*transfer, nodes[i], slots_of(nodes[i]));
@@ -182,22 +187,40 @@ class MoverRig : public TierRig {
     header.generation = object;
     header.slot = transfer.first.value + object;
     header.units = tree.node(node).units();
-    header.instance = directory_->superblock().instance;
+    header.instance = instance();
     header.root = root.hash;
     header.key = tree.key(node);
     header.layout_digest = root.layout->digest;
   }
 
+  std::unique_ptr<tiering::SsdContents> open_contents(bool waits) {
+    const tiering::SsdContentsParts parts{
+        .cache = &cache(), .engine = &engine_, .health = &health_, .clock = &clock};
+    tiering::SsdContentsOptions options;
+    options.directory = {
+        .path = scratch_ / "ssd", .region_bytes = kRegionBytes, .regions_per_file = 4};
+    options.capacity_bytes = 64 * kRegionBytes;
+    options.manifest_env = file_system_.env();
+    options.manifest_on_caller = true;
+    file_system_.skip_device_syncs();
+    if (waits) {
+      QUIRE_CHECK(tiering::SsdContents::open(parts, options).ok());
+      file_system_.fail_change(1, EIO, true);
+    }
+    auto contents = tiering::SsdContents::open(parts, options).value();
+    QUIRE_CHECK(contents->restore().ok());
+    return contents;
+  }
+
   ScratchDirectory scratch_{memory_directory()};
+  FaultyFileSystem file_system_;
   FaultyEngine engine_{tiering::ThreadEngine::create({.queue_depth = 64, .max_files = 64}).value()};
   tiering::InlineCopyEngine checks_{tiering::kMaxTransfers * tiering::kMaxRunObjects};
-  std::unique_ptr<tiering::SsdDirectory> directory_;
-  tiering::SsdSpace space_;
-  tiering::SsdFiles files_;
-  tiering::StoredForms forms_;
   tiering::IoPort io_;
   tiering::SsdHealth health_;
   tiering::LoadEstimator estimator_;
+  std::unique_ptr<tiering::SsdContents> contents_;
+  tiering::StoredForms forms_;
   std::unique_ptr<tiering::SsdMover> mover_;
 };
 
