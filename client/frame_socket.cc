@@ -71,7 +71,7 @@ Result<FrameSocket> FrameSocket::connect(const std::string& path, Deadline deadl
   if (!fd.valid()) return model::errno_error("socket");
   while (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
     // EAGAIN: the listener's backlog is full. Unix sockets offer nothing to wait on for that.
-    const bool may_retry = errno == EINTR || (errno == EAGAIN && !deadline.passed());
+    const bool may_retry = (errno == EINTR || errno == EAGAIN) && !deadline.passed();
     if (!may_retry) return connect_error(path);
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }

@@ -127,6 +127,7 @@ void SessionImpl::end_load(Request& request) {
 void SessionImpl::undo_discarded(Request& request) {
   const Completion completion = request.completion;
   const Verb verb = request.verb;
+  const uint64_t staging_offset = request.run.offset;  // of a begin_fill
   // What it holds goes before its slot; the outcome was copied above.
   free_descriptors_of(request);
   requests_.remove(request);
@@ -137,21 +138,23 @@ void SessionImpl::undo_discarded(Request& request) {
     const uint64_t lease = completion.result.match.lease;
     drop_lease(*leases_.find(lease));
     args.release.lease = lease;
-    submit_unwatched(Verb::kRelease, args, lease);
+    submit_unwatched(Verb::kRelease, args, {.object = lease});
   } else if (verb == Verb::kBeginFill && !completion.result.begin_fill.duplicate) {
     args.abort_fill.fill = completion.result.begin_fill.fill;
-    submit_unwatched(Verb::kAbortFill, args, args.abort_fill.fill);
+    submit_unwatched(Verb::kAbortFill, args,
+                     {.object = args.abort_fill.fill, .staging_offset = staging_offset});
   }
 }
 
 // Without room it is left undone: the daemon frees it with the session.
 void SessionImpl::submit_unwatched(Verb verb, const model::Submission::Args& args,
-                                   uint64_t object) {
+                                   const Held& what) {
   Request* request = requests_.add(verb);
   if (request == nullptr) return;
   // Its own completion is nobody's either.
   request->discarded = true;
-  request->object = object;
+  request->object = what.object;
+  request->staging_offset = what.staging_offset;
   if (submit(*request, args).ok()) channel_->flush();
 }
 

@@ -152,7 +152,12 @@ class SessionImpl {
   void apply_begin_fill(Request& request);
   void apply_fill_end(const Request& request);
   void undo_discarded(Request& request);
-  void submit_unwatched(model::Verb verb, const model::Submission::Args& args, uint64_t object);
+  // What an unwatched request is about: as in Request.
+  struct Held {
+    uint64_t object = 0;
+    uint64_t staging_offset = 0;
+  };
+  void submit_unwatched(model::Verb verb, const model::Submission::Args& args, const Held& what);
   void end_load(Request& request);
   void drop_lease(HeldLease& lease);
   void drop_untaken(HeldLease& lease);

@@ -246,7 +246,7 @@ bool EvictionBoard::admits(NodeId parent, const model::Hash256& key, TierId id) 
   Scope& scope = tier.scopes[scope_index(tier, above)];
   if (scope.next != nullptr) return true;
   Newcomer newcomer{.fingerprint = static_cast<uint32_t>(key.word(1))};
-  if (above.is_object()) newcomer.parent = entry_of(tier, parent);
+  if (above.is_object() && above.is_in(id)) newcomer.parent = entry_of(tier, parent);
   return scope.policy->admits(newcomer);
 }
 

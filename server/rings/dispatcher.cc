@@ -317,7 +317,10 @@ size_t Dispatcher::finish_copies() {
       fills_.finish_commit(job);
     }
   }
-  const size_t events = fills_.settle() + expire_pending() + wake_waiting();
+  // In this order, whatever the compiler: a run of the simulator follows from its seed alone.
+  size_t events = fills_.settle();
+  events += expire_pending();
+  events += wake_waiting();
   requests_.publish();
   return count + events;
 }

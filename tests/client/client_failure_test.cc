@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <fstream>
 #include <future>
 #include <thread>
@@ -232,6 +233,33 @@ TEST_F(ClientFailure, ACallThatTookTooLongIsUndoneWhenItCompletes) {
   }
   EXPECT_EQ(daemon_->lease_count(), 0u);
   EXPECT_EQ(daemon_->fill_count(), 0u);
+}
+
+// Behind another fill's part of the staging area.
+TEST_F(ClientFailure, AFillThatCameTooLateLeavesNoStagingBehind) {
+  start_all();
+  session_.reset();
+  ClientOptions hasty;
+  hasty.call_timeout_ms = 30;
+  connect(hasty);
+  open();
+  ASSERT_TRUE(again_while_late([&] { return session_->begin_fill(FillKind::kSpan, 32); }).ok());
+  daemon_->hold_ring(true);
+  EXPECT_EQ(session_->begin_fill(FillKind::kSpan, 64).code(), Errc::kDeadlineExceeded);
+  daemon_->hold_ring(false);
+  // Takes the late completion in, which sends the abort, and then that one's.
+  const auto come = [&](const auto& what) {
+    const auto end = std::chrono::steady_clock::now() + tests::kPatience;
+    while (!what() && std::chrono::steady_clock::now() < end) (void)session_->noop();
+    return what();
+  };
+  ASSERT_TRUE(come([&] { return daemon_->fill_count() == 1; }));
+  size_t fits = 1;
+  EXPECT_TRUE(come([&] {
+    const auto end = 32 * static_cast<uint32_t>(fits + 1);
+    fits += session_->submit_begin_fill(FillKind::kSpan, end).ok() ? 1 : 0;
+    return fits == 65536u / (4096 + 1024);
+  })) << fits;
 }
 
 TEST_F(ClientFailure, ALateSocketReplyIsDroppedAndItsSessionClosed) {
