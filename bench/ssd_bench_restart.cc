@@ -9,7 +9,7 @@
 
 #include "model/fd_guard.h"
 #include "tests/support/inspector.h"
-#include "tiering/disk/ssd_rebuild.h"
+#include "tiering/rebuild/ssd_rebuild.h"
 
 namespace quire::bench {
 

@@ -19,7 +19,7 @@
 #include "server/runtime/log.h"
 #include "server/start/flags.h"
 #include "server/start/machine_check.h"
-#include "tiering/disk/ssd_rebuild.h"
+#include "tiering/rebuild/ssd_rebuild.h"
 
 namespace {
 

@@ -18,7 +18,7 @@
 
 #include "model/check.h"
 #include "tiering/disk/ssd_directory.h"
-#include "tiering/disk/ssd_rebuild_scan.h"
+#include "tiering/rebuild/ssd_rebuild_scan.h"
 
 namespace {
 
@@ -40,7 +40,7 @@ class Directory {
                                       .direct_io = false});
     QUIRE_CHECK(opened.ok());
     directory_ = std::move(opened).value();
-    const auto file = directory_->data_file(0, true);
+    const auto file = directory_->data_files().open(0, true);
     QUIRE_CHECK(file.ok());
     file_ = *file;
     QUIRE_CHECK(::ftruncate(file_, kRegions * kRegionBytes) == 0);

@@ -1,6 +1,6 @@
 // What a rebuild makes of headers that may say anything. The scan that finds them, and the manifest
 // that is written, are tests/ssd/ssd_rebuild_test.cc.
-#include "tiering/disk/rebuild_choice.h"
+#include "tiering/rebuild/rebuild_choice.h"
 
 #include <gtest/gtest.h>
 
@@ -24,7 +24,7 @@ class RebuildChoiceTest : public testing::Test {
     layout.groups.push_back(
         {.name = "global", .kind = model::GroupKind::kAppend, .page_bytes = kPageBytes});
     digest_ = model::sha256(model::encode(layout));
-    QUIRE_CHECK(directory_->store_layout(digest_, layout).ok());
+    QUIRE_CHECK(directory_->layouts().store(digest_, layout).ok());
     add_root(1);
   }
   static model::Hash256 hash(uint32_t number) {

@@ -9,7 +9,7 @@
 #include "tests/ssd/manifest_rig.h"
 #include "tests/ssd/packed_ssd.h"
 #include "tiering/disk/manifest_records.h"
-#include "tiering/disk/ssd_rebuild.h"
+#include "tiering/rebuild/ssd_rebuild.h"
 
 namespace quire::tests::ssd_codec_test {
 

@@ -76,7 +76,7 @@ TEST_F(SsdContentsTest, ASecondTierIsRefused) {
 
 // A manifest made anew would have everything in its files written over.
 TEST_F(SsdContentsTest, Law08_DataWithoutAManifestIsNoNewDirectory) {
-  ASSERT_TRUE(start()->directory()->data_file(0, true).ok());
+  ASSERT_TRUE(start()->directory()->data_files().open(0, true).ok());
   std::filesystem::remove_all(path_ + "/manifest");
   const auto contents = open();
   ASSERT_EQ(contents.code(), Errc::kCorrupt);

@@ -107,9 +107,9 @@ constexpr Kind kKinds[] = {
 // Everything that a start opens.
 Result<void> open_all(const std::string& path, bool look) {
   const auto directory = QUIRE_TRY(SsdDirectory::open({.path = path, .look_only = look}));
-  QUIRE_TRY(directory->list_data_files());
+  QUIRE_TRY(directory->data_files().list());
   QUIRE_TRY(directory->check_manifest());
-  QUIRE_TRY(directory->data_file(0, false));
+  QUIRE_TRY(directory->data_files().open(0, false));
   return {};
 }
 
@@ -182,7 +182,7 @@ TEST(SsdDirectoryFiles, DescriptorShortageNamesItsLimit) {
     EXPECT_EQ(run_in_child([&] {
                 const Opened opened = open_at(scratch.path());
                 if (!opened.ok() || !refuse_syscall(SYS_openat, error)) return 1;
-                const Result<int> file = (*opened)->data_file(0, true);
+                const Result<int> file = (*opened)->data_files().open(0, true);
                 if (file.code() != Errc::kResourceExhausted) return 2;
                 const std::string wanted = error == EMFILE ? "RLIMIT_NOFILE" : "in system";
                 return file.error().text.find(wanted) != std::string::npos ? 0 : 3;

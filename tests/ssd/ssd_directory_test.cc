@@ -198,8 +198,8 @@ TEST(SsdDirectory, Law14_UnknownReadOnlyFeatureAllowsReadingOnly) {
   const model::Hash256 digest = model::layout_digest(layout);
   {
     const Opened directory = open_at(scratch.path());
-    ASSERT_TRUE((*directory)->store_layout(digest, layout).ok());
-    ASSERT_TRUE((*directory)->data_file(0, true).ok());
+    ASSERT_TRUE((*directory)->layouts().store(digest, layout).ok());
+    ASSERT_TRUE((*directory)->data_files().open(0, true).ok());
   }
   change_superblock(scratch.path(), [](Superblock& block) { block.read_only_compatible = 4; });
   const auto before = contents_of(scratch.path());
@@ -208,13 +208,13 @@ TEST(SsdDirectory, Law14_UnknownReadOnlyFeatureAllowsReadingOnly) {
   SsdDirectory& directory = **opened;
   EXPECT_TRUE(directory.read_only());
   EXPECT_EQ(directory.superblock().start_count, 1u);
-  const Result<int> file = directory.data_file(0, true);
+  const Result<int> file = directory.data_files().open(0, true);
   ASSERT_TRUE(file.ok());
   EXPECT_EQ(::fcntl(*file, F_GETFL) & O_ACCMODE, O_RDONLY);
-  EXPECT_EQ(directory.data_file(1, true).code(), Errc::kNotFound);
-  EXPECT_TRUE(directory.load_layout(digest).ok());
+  EXPECT_EQ(directory.data_files().open(1, true).code(), Errc::kNotFound);
+  EXPECT_TRUE(directory.layouts().load(digest).ok());
   const model::Layout other = tests::small_append_layout();
-  EXPECT_EQ(directory.store_layout(model::layout_digest(other), other).code(),
+  EXPECT_EQ(directory.layouts().store(model::layout_digest(other), other).code(),
             Errc::kUnsupportedVersion);
   EXPECT_EQ(open_at(scratch.path()).code(), Errc::kBusy);
   EXPECT_EQ(contents_of(scratch.path()), before);
@@ -236,7 +236,7 @@ TEST(SsdDirectory, LookingChangesNothing) {
     ASSERT_TRUE(directory.ok()) << directory.error().text;
     EXPECT_TRUE((*directory)->read_only());
     EXPECT_EQ((*directory)->superblock().start_count, 1u);
-    EXPECT_FALSE((*directory)->data_file(0, true).ok());
+    EXPECT_FALSE((*directory)->data_files().open(0, true).ok());
     EXPECT_EQ(contents_of(look.path), before);
   }
   const Opened holder = open_at(look.path);
@@ -378,7 +378,7 @@ TEST(SsdDirectory, MakingADataFileSyncsNothing) {
               for (const long call : {SYS_fsync, SYS_fdatasync, SYS_sync, SYS_syncfs}) {
                 if (!directory.ok() || !tests::forbid_syscall(call)) return 1;
               }
-              return (*directory)->data_file(0, true).ok() ? 0 : 2;
+              return (*directory)->data_files().open(0, true).ok() ? 0 : 2;
             }),
             0);
   EXPECT_TRUE(fs::exists(scratch / "data.000000"));
@@ -389,7 +389,7 @@ TEST(SsdDirectory, Law09_FailedSyncsOfNamesAreErrors) {
   const model::Layout layout = tests::small_append_layout();
   const auto sync_names = [](SsdDirectory& directory) { return directory.sync_names().code(); };
   const auto store_layout = [&](SsdDirectory& directory) {
-    return directory.store_layout(model::layout_digest(layout), layout).code();
+    return directory.layouts().store(model::layout_digest(layout), layout).code();
   };
   const std::vector<std::function<Errc(SsdDirectory&)>> calls = {sync_names, store_layout};
   for (const auto& call : calls) {
@@ -398,7 +398,7 @@ TEST(SsdDirectory, Law09_FailedSyncsOfNamesAreErrors) {
         const ScratchDirectory scratch;
         {
           const Opened directory = open_at(scratch.path());
-          ASSERT_TRUE((*directory)->data_file(0, true).ok());
+          ASSERT_TRUE((*directory)->data_files().open(0, true).ok());
           ASSERT_TRUE((*directory)->sync_names().ok());
           ASSERT_TRUE(!stored || store_layout(**directory) == Errc::kOk);
         }
@@ -425,7 +425,7 @@ TEST(SsdDirectory, DirectIoIsGivenUpWhereItIsRefused) {
     refuse_direct_io();
     const Opened opened = open_at(scratch.path());
     if (!opened.ok() || (*opened)->direct_io()) return 1;
-    const Result<int> file = (*opened)->data_file(0, true);
+    const Result<int> file = (*opened)->data_files().open(0, true);
     return file.ok() && (::fcntl(*file, F_GETFL) & O_DIRECT) == 0 ? 0 : 2;
   });
   EXPECT_EQ(outcome, 0);
@@ -439,7 +439,7 @@ TEST(SsdDirectory, DirectIoIsAsTheFileSystemHasIt) {
     ASSERT_TRUE(opened.ok());
     const bool expected = wanted && probe >= 0;
     EXPECT_EQ((*opened)->direct_io(), expected);
-    const Result<int> file = (*opened)->data_file(0, true);
+    const Result<int> file = (*opened)->data_files().open(0, true);
     ASSERT_TRUE(file.ok());
     EXPECT_EQ((::fcntl(*file, F_GETFL) & O_DIRECT) != 0, expected);
   }
@@ -451,31 +451,31 @@ TEST(SsdDirectory, DataFilesAreMadeListedAndMeasured) {
   {
     const Opened opened = open_at(scratch.path());
     SsdDirectory& directory = **opened;
-    EXPECT_EQ(directory.data_file(2, false).code(), Errc::kNotFound);
+    EXPECT_EQ(directory.data_files().open(2, false).code(), Errc::kNotFound);
     EXPECT_FALSE(fs::exists(scratch / "data.000002"));
-    const Result<int> file = directory.data_file(2, true);
+    const Result<int> file = directory.data_files().open(2, true);
     ASSERT_TRUE(file.ok());
-    EXPECT_EQ(directory.data_file(2, false).value(), *file);
-    EXPECT_EQ(directory.data_file(2, true).value(), *file);
+    EXPECT_EQ(directory.data_files().open(2, false).value(), *file);
+    EXPECT_EQ(directory.data_files().open(2, true).value(), *file);
     EXPECT_EQ(::fcntl(*file, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
-    EXPECT_EQ(directory.data_file_bytes(2), 0u);
+    EXPECT_EQ(directory.data_files().bytes(2), 0u);
     ASSERT_EQ(::ftruncate(*file, 5ll << 30), 0);
-    EXPECT_EQ(directory.data_file_bytes(2), 5ull << 30);
-    EXPECT_EQ(directory.data_file_bytes(0), 0u);
-    EXPECT_EQ(directory.data_file_bytes(kMaxRegions), 0u);
-    EXPECT_EQ(directory.data_file(kMaxRegions, true).code(), Errc::kInvalidArgument);
-    ASSERT_TRUE(directory.data_file(0, true).ok());
-    ASSERT_TRUE(directory.data_file(16, true).ok());
+    EXPECT_EQ(directory.data_files().bytes(2), 5ull << 30);
+    EXPECT_EQ(directory.data_files().bytes(0), 0u);
+    EXPECT_EQ(directory.data_files().bytes(kMaxRegions), 0u);
+    EXPECT_EQ(directory.data_files().open(kMaxRegions, true).code(), Errc::kInvalidArgument);
+    ASSERT_TRUE(directory.data_files().open(0, true).ok());
+    ASSERT_TRUE(directory.data_files().open(16, true).ok());
   }
   for (const char* stray : {"data.00001", "data.0000001", "data.00000x", "data.-00001", "data."}) {
     write_bytes(scratch / stray, "");
   }
   const Opened again = open_at(scratch.path());
-  EXPECT_EQ((*again)->list_data_files().value(), (std::vector<uint32_t>{0, 2, 16}));
-  EXPECT_EQ((*again)->data_file_bytes(2), 5ull << 30);
-  EXPECT_TRUE((*again)->data_file(16, false).ok());
+  EXPECT_EQ((*again)->data_files().list().value(), (std::vector<uint32_t>{0, 2, 16}));
+  EXPECT_EQ((*again)->data_files().bytes(2), 5ull << 30);
+  EXPECT_TRUE((*again)->data_files().open(16, false).ok());
   fs::create_directory(scratch / "data.000005");
-  EXPECT_FALSE((*again)->data_file(5, true).ok());
+  EXPECT_FALSE((*again)->data_files().open(5, true).ok());
 }
 
 TEST(SsdDirectory, LayoutsRoundTripOverReopening) {
@@ -484,21 +484,22 @@ TEST(SsdDirectory, LayoutsRoundTripOverReopening) {
       tests::small_hybrid_layout(), tests::small_append_layout(), tests::small_sharded_layout()};
   {
     const Opened opened = open_at(scratch.path());
-    EXPECT_TRUE((*opened)->list_layouts().empty());
+    EXPECT_TRUE((*opened)->layouts().list().empty());
     for (const model::Layout& layout : layouts) {
       const model::Hash256 digest = model::layout_digest(layout);
-      EXPECT_EQ((*opened)->load_layout(digest).code(), Errc::kNotFound);
-      EXPECT_TRUE((*opened)->store_layout(digest, layout).ok());
-      EXPECT_TRUE((*opened)->store_layout(digest, layout).ok());
+      EXPECT_EQ((*opened)->layouts().load(digest).code(), Errc::kNotFound);
+      EXPECT_TRUE((*opened)->layouts().store(digest, layout).ok());
+      EXPECT_TRUE((*opened)->layouts().store(digest, layout).ok());
     }
-    EXPECT_EQ((*opened)->store_layout(model::Hash256{}, layouts[0]).code(), Errc::kInvalidArgument);
+    EXPECT_EQ((*opened)->layouts().store(model::Hash256{}, layouts[0]).code(),
+              Errc::kInvalidArgument);
   }
   write_bytes(scratch / "layouts/stray.new", "");
   write_bytes(scratch / ("layouts/" + std::string(64, 'A')), "");
   const Opened again = open_at(scratch.path());
-  EXPECT_EQ((*again)->list_layouts().size(), layouts.size());
-  for (const model::Hash256& digest : (*again)->list_layouts()) {
-    const Result<model::Layout> layout = (*again)->load_layout(digest);
+  EXPECT_EQ((*again)->layouts().list().size(), layouts.size());
+  for (const model::Hash256& digest : (*again)->layouts().list()) {
+    const Result<model::Layout> layout = (*again)->layouts().load(digest);
     ASSERT_TRUE(layout.ok());
     EXPECT_EQ(model::layout_digest(*layout), digest);
   }
@@ -508,12 +509,12 @@ TEST(SsdDirectory, PresentLayoutIsNotWrittenAgain) {
   const ScratchDirectory scratch;
   const model::Layout layout = tests::small_append_layout();
   const Opened opened = open_at(scratch.path());
-  ASSERT_TRUE((*opened)->store_layout(model::layout_digest(layout), layout).ok());
+  ASSERT_TRUE((*opened)->layouts().store(model::layout_digest(layout), layout).ok());
   const fs::path file = fs::directory_iterator(scratch / "layouts")->path();
   struct stat before {};
   struct stat after {};
   ASSERT_EQ(::stat(file.c_str(), &before), 0);
-  ASSERT_TRUE((*opened)->store_layout(model::layout_digest(layout), layout).ok());
+  ASSERT_TRUE((*opened)->layouts().store(model::layout_digest(layout), layout).ok());
   ASSERT_EQ(::stat(file.c_str(), &after), 0);
   EXPECT_EQ(before.st_ino, after.st_ino);
 }
@@ -523,21 +524,21 @@ TEST(SsdDirectory, DamagedLayoutIsCorruptUntilStoredAgain) {
   const model::Layout layout = tests::small_hybrid_layout();
   const model::Hash256 digest = model::layout_digest(layout);
   const Opened opened = open_at(scratch.path());
-  ASSERT_TRUE((*opened)->store_layout(digest, layout).ok());
+  ASSERT_TRUE((*opened)->layouts().store(digest, layout).ok());
   const fs::path file = fs::directory_iterator(scratch / "layouts")->path();
   const std::string good = read_bytes(file);
   for (size_t at = 0; at < good.size(); at += 7) {
     std::string bytes = good;
     bytes[at] = static_cast<char>(bytes[at] ^ 0x10);
     write_bytes(file, bytes);
-    ASSERT_EQ((*opened)->load_layout(digest).code(), Errc::kCorrupt) << at;
+    ASSERT_EQ((*opened)->layouts().load(digest).code(), Errc::kCorrupt) << at;
   }
   for (const size_t bytes : {size_t{0}, good.size() - 1}) {
     write_bytes(file, good.substr(0, bytes));
-    EXPECT_EQ((*opened)->load_layout(digest).code(), Errc::kCorrupt);
+    EXPECT_EQ((*opened)->layouts().load(digest).code(), Errc::kCorrupt);
   }
-  EXPECT_TRUE((*opened)->store_layout(digest, layout).ok());
-  EXPECT_EQ((*opened)->load_layout(digest).value(), layout);
+  EXPECT_TRUE((*opened)->layouts().store(digest, layout).ok());
+  EXPECT_EQ((*opened)->layouts().load(digest).value(), layout);
 }
 
 }  // namespace

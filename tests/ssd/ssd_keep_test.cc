@@ -7,7 +7,7 @@
 
 #include "tests/ssd/manifest_rig.h"
 #include "tests/ssd/ssd_faults.h"
-#include "tiering/disk/ssd_rebuild.h"
+#include "tiering/rebuild/ssd_rebuild.h"
 
 namespace quire::tests::ssd_keep_test {
 

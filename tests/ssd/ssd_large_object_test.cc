@@ -7,7 +7,7 @@
 #include "tests/ssd/directory_rig.h"
 #include "tests/ssd/file_damage.h"
 #include "tests/ssd/ssd_faults.h"
-#include "tiering/disk/ssd_rebuild.h"
+#include "tiering/rebuild/ssd_rebuild.h"
 
 namespace quire::tests::ssd_large_object_test {
 

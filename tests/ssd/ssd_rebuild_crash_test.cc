@@ -11,7 +11,7 @@
 
 #include "tests/ssd/ssd_child.h"
 #include "tests/ssd/ssd_rig.h"
-#include "tiering/disk/ssd_rebuild.h"
+#include "tiering/rebuild/ssd_rebuild.h"
 
 namespace quire::tests::ssd_rebuild_crash_test {
 namespace {

@@ -1,6 +1,6 @@
 // Index and data that disagree (reliability: fault 22), two daemons on one directory (21), and the
 // offline rebuild of the manifest from the headers of extents.
-#include "tiering/disk/ssd_rebuild.h"
+#include "tiering/rebuild/ssd_rebuild.h"
 
 #include <gtest/gtest.h>
 

@@ -37,6 +37,7 @@ ROOMS = {
     "tiering/io": set(),
     "tiering/database": {"tiering/io"},
     "tiering/disk": {"tiering/database", "tiering/io"},
+    "tiering/rebuild": {"tiering/disk", "tiering/database", "tiering/io"},
     "tiering/space": {"tiering/disk", "tiering/database", "tiering/io"},
     "tiering/transfer": {"tiering/space", "tiering/disk", "tiering/database", "tiering/io"},
     "tiering/ssd": {"tiering/transfer", "tiering/space", "tiering/disk", "tiering/database",

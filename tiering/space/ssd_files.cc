@@ -24,7 +24,7 @@ model::Result<void> SsdFiles::open(uint32_t region, bool create) {
 model::Result<void> SsdFiles::open_file(uint32_t number, bool create) {
   if (files_.size() <= number) files_.resize(number + 1);
   if (!files_[number]) {
-    const int fd = QUIRE_TRY(directory_->data_file(number, create));
+    const int fd = QUIRE_TRY(directory_->data_files().open(number, create));
     files_[number] = QUIRE_TRY(engine_->add_file(fd));
   }
   if (create) note_made(number);
@@ -48,7 +48,7 @@ model::Result<void> SsdFiles::reopen() {
     if (!files_[number]) continue;
     engine_->remove_file(*files_[number]);
     files_[number].reset();
-    const int fd = QUIRE_TRY(directory_->reopen_data_file(number));
+    const int fd = QUIRE_TRY(directory_->data_files().reopen(number));
     files_[number] = QUIRE_TRY(engine_->add_file(fd));
   }
   return {};

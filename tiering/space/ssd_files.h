@@ -28,7 +28,7 @@ class SsdFiles {
     uint64_t offset = 0;
   };
   // Opens the file of the region, and of those that its slot takes too, in the engine, making them
-  // when `create`. Errors of SsdDirectory::data_file and IoEngine::add_file.
+  // when `create`. Errors of DataFiles::open and IoEngine::add_file.
   model::Result<void> open(uint32_t region, bool create);
   // After the directory became writable: opens anew what is open. Precondition: nothing is in
   // flight.

@@ -221,7 +221,7 @@ void SsdCommitter::make_names_durable(ManifestBatch& batch) {
   batch.first([directory = parts_.directory, layouts = cycle_layouts_, files,
                large = cycle_large_]() -> model::Result<void> {
     for (const StoredLayout& layout : layouts) {
-      QUIRE_TRY(directory->store_layout(layout.digest, layout.layout));
+      QUIRE_TRY(directory->layouts().store(layout.digest, layout.layout));
     }
     if (large) QUIRE_TRY(directory->add_incompatible(kLargeObjects));
     return files ? directory->sync_names() : model::Result<void>{};

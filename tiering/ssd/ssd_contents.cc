@@ -90,7 +90,7 @@ Result<void> SsdContents::open_directory() {
 }
 
 Result<void> SsdContents::open_manifest() {
-  const auto data_files = QUIRE_TRY(directory_->list_data_files());
+  const auto data_files = QUIRE_TRY(directory_->data_files().list());
   std::error_code ignored;
   // RocksDB would make a new one; a manifest is there before the first data file is.
   if (!data_files.empty() &&
@@ -176,15 +176,15 @@ void SsdContents::judge_restored() {
 // Blocks that regions had which are in use no more are given back when they are beyond the
 // capacity.
 void SsdContents::measure_blocks() {
-  const auto files = directory_->list_data_files();
+  const auto files = directory_->data_files().list();
   if (!files.ok()) return;
   uint64_t allocated = 0;
-  for (const uint32_t number : *files) allocated += directory_->data_file_blocks(number);
+  for (const uint32_t number : *files) allocated += directory_->data_files().blocks(number);
   if (allocated <= space_->usage().capacity_bytes) return;
   const uint64_t per_file = directory_->superblock().regions_per_file;
   for (const uint32_t number : *files) {
-    const uint64_t regions =
-        (directory_->data_file_bytes(number) + space_->region_bytes() - 1) / space_->region_bytes();
+    const uint64_t regions = (directory_->data_files().bytes(number) + space_->region_bytes() - 1) /
+                             space_->region_bytes();
     for (uint64_t i = 0; i < std::min(regions, per_file); ++i) {
       const uint64_t region = number * per_file + i;
       if (region < kMaxRegions) space_->stock().note_blocks(static_cast<uint32_t>(region));

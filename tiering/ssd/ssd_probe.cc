@@ -8,7 +8,7 @@ namespace quire::tiering {
 
 model::Result<std::unique_ptr<SsdProbe>> SsdProbe::create(SsdDirectory* directory, IoPort* io,
                                                           IoEngine* engine) {
-  model::FdGuard fd = QUIRE_TRY(directory->nameless_file());
+  model::FdGuard fd = QUIRE_TRY(directory->data_files().nameless());
   const FileIndex file = QUIRE_TRY(engine->add_file(fd.get()));
   auto block = QUIRE_TRY(allocator::ReservedMemory::reserve(kSsdBlockBytes));
   return std::unique_ptr<SsdProbe>(new SsdProbe(io, engine, std::move(fd), file, std::move(block)));

@@ -92,7 +92,7 @@ class Restorer {
 
   // With a tree, or with the reason why it has none.
   void restore_root(const RootRecord& record, KnownRoot& known) {
-    auto layout = parts_.directory->load_layout(record.layout_digest);
+    auto layout = parts_.directory->layouts().load(record.layout_digest);
     if (!layout.ok()) {
       known.kept = KeptReason::kNoLayout;
       return;
@@ -145,7 +145,7 @@ class Restorer {
   bool has_data(uint32_t region) {
     const uint32_t number = parts_.directory->file_of(region);
     const auto [at, added] = file_bytes_.try_emplace(number, 0);
-    if (added) at->second = parts_.directory->data_file_bytes(number);
+    if (added) at->second = parts_.directory->data_files().bytes(number);
     return parts_.directory->offset_of(region) + parts_.space->region_bytes() <= at->second;
   }
 

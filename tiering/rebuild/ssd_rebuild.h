@@ -14,8 +14,8 @@
 #pragma once
 
 #include "model/result.h"
-#include "tiering/disk/rebuild_report.h"
 #include "tiering/disk/ssd_directory.h"
+#include "tiering/rebuild/rebuild_report.h"
 
 namespace rocksdb {
 class Env;

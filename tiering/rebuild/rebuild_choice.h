@@ -14,9 +14,9 @@
 
 #include "cache/tree/layout_table.h"
 #include "tiering/disk/manifest.h"
-#include "tiering/disk/rebuild_report.h"
 #include "tiering/disk/ssd_directory.h"
-#include "tiering/disk/ssd_rebuild_scan.h"
+#include "tiering/rebuild/rebuild_report.h"
+#include "tiering/rebuild/ssd_rebuild_scan.h"
 
 namespace quire::tiering {
 

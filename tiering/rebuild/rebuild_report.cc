@@ -1,4 +1,4 @@
-#include "tiering/disk/rebuild_report.h"
+#include "tiering/rebuild/rebuild_report.h"
 
 #include <utility>
 

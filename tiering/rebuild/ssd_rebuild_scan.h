@@ -52,7 +52,7 @@ struct FoundHeaders {
 
 class RebuildScan {
  public:
-  // kResourceExhausted: no memory to read into; errors of list_data_files() and data_file().
+  // kResourceExhausted: no memory to read into; errors of DataFiles::list() and open().
   static model::Result<FoundHeaders> run(SsdDirectory& directory);
 
  private:

@@ -1,4 +1,4 @@
-#include "tiering/disk/rebuild_choice.h"
+#include "tiering/rebuild/rebuild_choice.h"
 
 #include <algorithm>
 #include <tuple>
@@ -60,7 +60,7 @@ void RebuildChoice::find_layouts() {
 }
 
 const KnownLayout* RebuildChoice::load_layout(const Hash256& digest) {
-  Result<model::Layout> layout = directory_.load_layout(digest);
+  Result<model::Layout> layout = directory_.layouts().load(digest);
   if (!layout.ok()) return nullptr;
   const auto id = layout_table_.add(std::move(layout).value());
   return id.ok() ? layout_table_.find(*id) : nullptr;

@@ -1,4 +1,4 @@
-#include "tiering/disk/ssd_rebuild.h"
+#include "tiering/rebuild/ssd_rebuild.h"
 
 #include <unistd.h>
 
@@ -10,8 +10,8 @@
 #include "tiering/disk/manifest.h"
 #include "tiering/disk/manifest_names.h"
 #include "tiering/disk/manifest_records.h"
-#include "tiering/disk/rebuild_choice.h"
-#include "tiering/disk/ssd_rebuild_scan.h"
+#include "tiering/rebuild/rebuild_choice.h"
+#include "tiering/rebuild/ssd_rebuild_scan.h"
 
 namespace quire::tiering {
 

@@ -1,4 +1,4 @@
-#include "tiering/disk/ssd_rebuild_scan.h"
+#include "tiering/rebuild/ssd_rebuild_scan.h"
 
 #include <unistd.h>
 
@@ -36,17 +36,17 @@ bool is_object(const ExtentHeader& header) {
 Result<FoundHeaders> RebuildScan::run(SsdDirectory& directory) {
   allocator::ReservedMemory buffer = QUIRE_TRY(allocator::ReservedMemory::reserve(kReadBytes));
   RebuildScan scan(directory, std::move(buffer));
-  const std::vector<uint32_t> numbers = QUIRE_TRY(directory.list_data_files());
+  const std::vector<uint32_t> numbers = QUIRE_TRY(directory.data_files().list());
   for (const uint32_t number : numbers) QUIRE_TRY(scan.scan_file(number));
   scan.settle_parts();
   return std::move(scan.found_);
 }
 
 Result<void> RebuildScan::scan_file(uint32_t number) {
-  const int fd = QUIRE_TRY(directory_.data_file(number, false));
+  const int fd = QUIRE_TRY(directory_.data_files().open(number, false));
   const Superblock& superblock = directory_.superblock();
   // A region that the file holds only in part would not be restored.
-  const uint64_t whole = directory_.data_file_bytes(number) / superblock.region_bytes;
+  const uint64_t whole = directory_.data_files().bytes(number) / superblock.region_bytes;
   const uint64_t first = number * superblock.regions_per_file;
   ++found_.files;
   for (uint64_t i = 0; i < std::min(whole, superblock.regions_per_file); ++i) {
