@@ -29,6 +29,10 @@ class JobTable {
     QUIRE_CHECK(number < jobs_.size());
     return jobs_[number];
   }
+  const Job& operator[](uint32_t number) const {
+    QUIRE_CHECK(number < jobs_.size());
+    return jobs_[number];
+  }
   // What it holds goes: its pins, for example.
   void give_back(uint32_t number) {
     QUIRE_CHECK(number < jobs_.size() && in_use_ > 0);

@@ -17,7 +17,7 @@
 #include "cache/cache.h"
 #include "model/clock.h"
 #include "model/metrics.h"
-#include "tiering/demotion.h"
+#include "tiering/demotion/demotion.h"
 #include "tiering/loads.h"
 #include "tiering/tier.h"
 

@@ -9,7 +9,7 @@
 #include "allocator/available_memory.h"
 #include "cache/eviction/policy.h"
 #include "model/limits.h"
-#include "tiering/admission.h"
+#include "tiering/demotion/admission.h"
 
 namespace quire::server {
 

@@ -1,4 +1,4 @@
-#include "tiering/demotion.h"
+#include "tiering/demotion/demotion.h"
 
 #include <gtest/gtest.h>
 

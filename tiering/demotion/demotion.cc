@@ -1,9 +1,7 @@
-#include "tiering/demotion.h"
+#include "tiering/demotion/demotion.h"
 
 #include <algorithm>
 #include <utility>
-
-#include "model/check.h"
 
 namespace quire::tiering {
 
@@ -13,8 +11,6 @@ using model::NodeId;
 
 namespace {
 
-constexpr size_t kCandidatesPerStep = 256;
-constexpr uint32_t kSweptPerStep = 1024;  // nodes looked at
 constexpr size_t kVictimsPerStep = 32;
 // What is under way is pinned: this part of RAM at most, or commits would find nothing to evict.
 constexpr uint64_t kRamPartUnderWay = 4;
@@ -23,7 +19,12 @@ constexpr int64_t kRetryNs = model::kNsPerMs;  // after a step that could start 
 }  // namespace
 
 Demotion::Demotion(const DemotionParts& parts, const DemotionOptions& options)
-    : parts_(parts), options_(options), admission_(options.admission, parts.clock->now_ns()) {}
+    : parts_(parts),
+      options_(options),
+      admission_(options.admission, parts.clock->now_ns()),
+      queue_(parts.cache, parts.tier->id(), options.max_queued),
+      runs_(parts.cache, parts.tier->id()),
+      jobs_(parts.cache) {}
 
 uint64_t Demotion::free_ram_bytes() const {
   const allocator::Pool& pool = parts_.cache->store().pool();
@@ -33,25 +34,14 @@ uint64_t Demotion::free_ram_bytes() const {
   return options_.ram_bytes - std::min(used, options_.ram_bytes);
 }
 
-bool Demotion::wanted(NodeId node) const {
-  const Node& link = parts_.cache->store().tree().node(node);
-  if (!link.is_object()) return false;
-  return link.is_in_ram() && !link.is_in(parts_.tier->id()) && !link.is_moving() &&
-         !link.is_quarantined() && !link.is_superseded() &&
-         !parts_.cache->names().root(link.root()).dead;
-}
-
 bool Demotion::step(int64_t now_ns) {
   const uint64_t missed = parts_.cache->store().counters().fresh_missed;
-  if (writes_through() && std::exchange(passed_over_, missed) != missed) sweep_due_ = true;
-  sweep(now_ns);
+  if (writes_through() && std::exchange(passed_over_, missed) != missed) queue_.sweep_soon();
+  counters_.found_again += queue_.sweep(now_ns);
   if (!may_write(parts_.tier->mode()) || now_ns < retry_at_ns_) return false;
-  const bool due =
-      !queue_.empty() && now_ns - queue_.front().since_ns >= options_.delay_ms * model::kNsPerMs;
+  const bool due = queue_.is_due(now_ns, options_.delay_ms * model::kNsPerMs);
   if (!due && writes_through()) return false;
   runs_.clear();
-  run_ends_.clear();
-  in_runs_.clear();
   if (due) gather_queue();
   const bool left_ram = gather_shortage(now_ns);
   const bool started = start_runs(now_ns);
@@ -67,38 +57,13 @@ void Demotion::take_fresh(std::span<const cache::FreshNode> fresh, int64_t now_n
 }
 
 void Demotion::enqueue(const Candidate& candidate) {
-  if (queue_.size() < options_.max_queued) {
-    queue_.push_back(candidate);
-    return;
-  }
-  ++counters_.set_aside;
-  sweep_due_ = true;
-}
-
-// Looks, while the queue has little, for what is in RAM without a copy and not a candidate any
-// more: it had found no place. Some of it may be a candidate all the same, and is written once.
-void Demotion::sweep(int64_t now_ns) {
-  if (!sweeping_ && !sweep_due_) return;
-  if (!sweeping_) {
-    sweeping_ = std::exchange(sweep_due_, false);
-    sweep_hand_ = 0;
-  }
-  const uint32_t end = parts_.cache->store().tree().end_of_nodes();
-  for (uint32_t looked = 0; looked < kSweptPerStep && sweep_hand_ < end; ++looked) {
-    if (queue_.size() >= std::min(kCandidatesPerStep, options_.max_queued)) return;
-    const NodeId node{sweep_hand_++};
-    if (!wanted(node)) continue;
-    ++counters_.found_again;
-    enqueue({node, false, now_ns});
-  }
-  sweeping_ = sweep_hand_ < end;
+  if (!queue_.add(candidate)) ++counters_.set_aside;
 }
 
 // What came after a candidate that is due goes with it: they are neighbours as a rule.
 void Demotion::gather_queue() {
-  for (size_t looked = 0; looked < kCandidatesPerStep && !queue_.empty(); ++looked) {
-    add_candidate(queue_.front());
-    queue_.pop_front();
+  for (size_t i = 0; i < CandidateQueue::kAtOnce && !queue_.empty(); ++i) {
+    add_candidate(queue_.take_first());
   }
 }
 
@@ -128,50 +93,25 @@ bool Demotion::gather_shortage(int64_t now_ns) {
   return left;
 }
 
-// The node, after those of its ancestors that have no copy. Nothing where the tier could not hold
-// the whole path: its end is found by all before it.
+// Nothing where the tier could not hold the whole path: its end is found by all before it.
 void Demotion::add_candidate(const Candidate& candidate) {
-  const cache::PrefixTree& tree = parts_.cache->store().tree();
-  if (!wanted(candidate.node) || !can_hold(candidate)) return;
-  adding_ = candidate;
-  std::vector<NodeId> path;
-  for (NodeId up = candidate.node; wanted(up) && !in_runs_.contains(up.value);
-       up = tree.parent(up)) {
-    path.push_back(up);
-  }
-  for (auto at = path.rbegin(); at != path.rend(); ++at) append(*at);
-}
-
-void Demotion::append(NodeId node) {
-  const cache::PrefixTree& tree = parts_.cache->store().tree();
-  in_runs_.insert(node.value);
-  const bool span = tree.node(node).is_span();
-  if (span) {
-    const auto end = run_ends_.find(tree.parent(node).value);
-    if (end != run_ends_.end() && runs_[end->second].nodes.size() < kMaxJobObjects) {
-      const size_t at = end->second;
-      runs_[at].nodes.push_back(node);
-      run_ends_.erase(end);
-      run_ends_.emplace(node.value, at);
-      return;
-    }
-    run_ends_.emplace(node.value, runs_.size());
-  }
-  runs_.push_back({{node}, adding_.batch, adding_.since_ns});
+  if (!wants_copy(*parts_.cache, parts_.tier->id(), candidate.node) || !can_hold(candidate)) return;
+  runs_.add(candidate);
 }
 
 // What cannot start now goes back to the front of the queue, in order.
 bool Demotion::start_runs(int64_t now_ns) {
+  const std::span<DemotionRun> runs = runs_.runs();
   size_t done = 0;
   const uint64_t started = counters_.started;
-  for (; done < runs_.size(); ++done) {
-    if (start_run(runs_[done], now_ns) == Started::kLater) break;
+  for (; done < runs.size(); ++done) {
+    if (start_run(runs[done], now_ns) == Started::kLater) break;
   }
   const bool worked = done > 0 || counters_.started > started;
-  for (size_t i = runs_.size(); i > done; --i) {
-    const Run& run = runs_[i - 1];
+  for (size_t i = runs.size(); i > done; --i) {
+    const DemotionRun& run = runs[i - 1];
     for (auto node = run.nodes.rbegin(); node != run.nodes.rend(); ++node) {
-      queue_.push_front({*node, run.batch, run.since_ns});
+      queue_.add_first({*node, run.batch, run.since_ns});
     }
   }
   return worked;
@@ -187,7 +127,7 @@ model::Hash256 Demotion::first_span_of(NodeId node) const {
 }
 
 // A walk to the top is paid only where the rule asks for it.
-bool Demotion::admitted(const Run& run, uint64_t bytes, int64_t now_ns) {
+bool Demotion::admitted(const DemotionRun& run, uint64_t bytes, int64_t now_ns) {
   const AdmissionRule rule = options_.admission.rule;
   const model::Hash256 first =
       rule == AdmissionRule::kSecondUse ? first_span_of(run.nodes.front()) : model::Hash256{};
@@ -209,8 +149,8 @@ void Demotion::count_refusal(Fit fit, uint64_t bytes, size_t objects) {
   }
 }
 
-Demotion::Started Demotion::start_run(Run& run, int64_t now_ns) {
-  if (bytes_under_way_ > options_.ram_bytes / kRamPartUnderWay) return Started::kLater;
+Demotion::Started Demotion::start_run(DemotionRun& run, int64_t now_ns) {
+  if (jobs_.bytes() > options_.ram_bytes / kRamPartUnderWay) return Started::kLater;
   const cache::PrefixTree& tree = parts_.cache->store().tree();
   // The parent's own demotion was refused or failed: without it this copy could not be found.
   const Node& above = tree.node(tree.parent(run.nodes.front()));
@@ -231,25 +171,13 @@ Demotion::Started Demotion::start_run(Run& run, int64_t now_ns) {
 }
 
 // Takes what goes off the run.
-void Demotion::start_job(Run& run, WriteRoom&& room) {
-  cache::ObjectStore& store = parts_.cache->store();
-  const uint32_t count = room.objects();
-  const uint32_t number = jobs_.take();
-  WriteJob& job = jobs_[number];
-  job.left = count;
-  job.since_ns = run.since_ns;
-  job.parent =
-      cache::Pin(&store, store.tree().parent(run.nodes.front()), cache::PinKind::kPresence);
-  for (uint32_t i = 0; i < count; ++i) {
-    const NodeId node = run.nodes[i];
-    job.nodes[i] = cache::Pin(&store, node, cache::PinKind::kResidency);
-    job.ram_bytes += object_bytes(store.presence().plan_of(node));
-    store.tree().marks().set_moving(node, true);
-    ++counters_.started;
-  }
-  bytes_under_way_ += job.ram_bytes;
-  parts_.tier->write(std::move(room), std::span(run.nodes).first(count), number);
-  run.nodes.erase(run.nodes.begin(), run.nodes.begin() + count);
+void Demotion::start_job(DemotionRun& run, WriteRoom&& room) {
+  const auto nodes = std::span(run.nodes).first(room.objects());
+  counters_.started += nodes.size();
+  // Pinned before the tier has them: it may look at their pages at once.
+  const uint32_t job = jobs_.start(nodes, run.since_ns);
+  parts_.tier->write(std::move(room), nodes, job);
+  run.nodes.erase(run.nodes.begin(), run.nodes.begin() + static_cast<ptrdiff_t>(nodes.size()));
 }
 
 void Demotion::take(const TierEvent& event, int64_t now_ns) {
@@ -259,45 +187,39 @@ void Demotion::take(const TierEvent& event, int64_t now_ns) {
       return;
     case TierEvent::Kind::kRoomier:
       // What was refused while the tier could not grow may fit now.
-      if (writes_through()) sweep_due_ = true;
+      if (writes_through()) queue_.sweep_soon();
       return;
     case TierEvent::Kind::kRead:
       return;
     case TierEvent::Kind::kWritten:
       break;
   }
-  WriteJob& job = jobs_[event.job];
   if (event.code == Errc::kOk) {
-    finish_written(job, event, now_ns);
+    finish_written(event, now_ns);
   } else {
-    finish_failed(job, event);
+    finish_failed(event);
   }
-  job.left -= event.count;
-  if (job.left > 0) return;
-  bytes_under_way_ -= job.ram_bytes;
-  jobs_.give_back(event.job);
+  jobs_.finish(event.job, event.count);
 }
 
 // Deepest first: what leaves RAM has no child there.
-void Demotion::finish_written(WriteJob& job, const TierEvent& event, int64_t now_ns) {
+void Demotion::finish_written(const TierEvent& event, int64_t now_ns) {
   cache::ObjectStore& store = parts_.cache->store();
   const auto high =
       static_cast<uint64_t>(options_.high_watermark * static_cast<double>(options_.ram_bytes));
+  // All copies first: a node that leaves RAM must find its parent's copy.
   for (uint32_t i = 0; i < event.count; ++i) {
-    store.gain_copy(job.nodes[event.first + i].node(), parts_.tier->id(),
+    store.gain_copy(jobs_.node(event.job, event.first + i), parts_.tier->id(),
                     {.slot = event.place.slot + i,
                      .generation = static_cast<uint16_t>(event.place.generation + i)});
   }
   for (uint32_t i = event.first + event.count; i > event.first; --i) {
-    cache::Pin& pin = job.nodes[i - 1];
-    const NodeId node = pin.node();
+    const NodeId node = jobs_.node(event.job, i - 1);
     const Node& link = store.tree().node(node);
     // A node that is dropped with its last pin is not there afterwards.
     const bool stays = !link.is_quarantined() && !link.is_superseded();
-    store.tree().marks().set_moving(node, false);
-    pin.reset();
-    if (i == 1) job.parent.reset();
-    note_lag(now_ns - job.since_ns);
+    jobs_.release(event.job, i - 1);
+    note_lag(now_ns - jobs_.since_ns(event.job));
     const bool short_of_ram = !writes_through() && free_ram_bytes() < high;
     if (stays && short_of_ram && store.presence().may_leave(node, model::TierId::kRam)) {
       store.leave_ram(node);
@@ -307,21 +229,19 @@ void Demotion::finish_written(WriteJob& job, const TierEvent& event, int64_t now
 
 // What the tier could not write goes once more when it works again, in the order of the path; what
 // is not what was sealed is nobody's hit any more (law 4).
-void Demotion::finish_failed(WriteJob& job, const TierEvent& event) {
+void Demotion::finish_failed(const TierEvent& event) {
   cache::ObjectStore& store = parts_.cache->store();
   const bool corrupt = event.code == Errc::kCorrupt;
   for (uint32_t i = event.first + event.count; i > event.first; --i) {
-    cache::Pin& pin = job.nodes[i - 1];
-    const NodeId node = pin.node();
+    const NodeId node = jobs_.node(event.job, i - 1);
     if (event.code != Errc::kBusy) ++counters_.failed;
     if (corrupt) {
       ++counters_.corrupt_in_ram;
+      // While it is pinned: afterwards it may be gone.
       if (!store.tree().node(node).is_quarantined()) store.quarantine(node);
     }
-    store.tree().marks().set_moving(node, false);
-    pin.reset();
-    if (i == 1) job.parent.reset();
-    if (!corrupt) queue_.push_front({node, false, job.since_ns});
+    jobs_.release(event.job, i - 1);
+    if (!corrupt) queue_.add_first({node, false, jobs_.since_ns(event.job)});
   }
 }
 

@@ -1,4 +1,4 @@
-#include "tiering/admission.h"
+#include "tiering/demotion/admission.h"
 
 #include <algorithm>
 #include <array>
