@@ -19,7 +19,7 @@ SsdTierStatus SsdReport::status() const {
   status.health = parts_.health->counters();
   status.mover = parts_.mover->counters();
   status.committer = parts_.committer->counters();
-  status.encoded = parts_.writer->counters();
+  status.encoded = parts_.writer->codec().counters();
   status.scrub = parts_.upkeep->scrub();
   status.restored = parts_.contents->restored();
   if (!parts_.contents->directory()->read_only())
@@ -32,7 +32,7 @@ SsdTierStatus SsdReport::status() const {
   status.largest_object_bytes = parts_.contents->space()->largest_slot_bytes();
   status.limited_by = parts_.writer->room().limited_by();
   status.manifest_bytes_written = parts_.contents->manifest()->bytes_written();
-  status.codec_groups = parts_.writer->codec().status();
+  status.codec_groups = parts_.writer->codec().chooser().status();
   status.transfers = parts_.mover->in_use_count();
   status.checks = parts_.checks->in_flight();
   status.sealed_files = parts_.contents->files()->sealed_count();
@@ -93,9 +93,9 @@ void SsdReport::describe_written(MetricSink& sink) const {
 void SsdReport::describe_codec(MetricSink& sink) const {
   const auto section = sink.section("codec");
   sink.text("mode", parts_.codec_enabled ? "auto" : "off");
-  model::describe(sink, parts_.writer->counters());
+  model::describe(sink, parts_.writer->codec().counters());
   sink.gauge("memory_bytes", parts_.forms->held_bytes(), "Buffers in which pages are encoded");
-  parts_.writer->codec().describe(sink);
+  parts_.writer->codec().chooser().describe(sink);
 }
 
 void SsdReport::describe_read(MetricSink& sink) const {
