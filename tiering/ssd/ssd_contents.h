@@ -23,9 +23,9 @@
 #include "tiering/disk/ssd_directory.h"
 #include "tiering/disk/ssd_kept.h"
 #include "tiering/disk/ssd_roots.h"
+#include "tiering/restore/ssd_restore.h"
 #include "tiering/space/ssd_files.h"
 #include "tiering/space/ssd_space.h"
-#include "tiering/ssd/ssd_restore.h"
 #include "tiering/transfer/ssd_health.h"
 
 namespace quire::tiering {
