@@ -164,6 +164,21 @@ class MoverRig : public TierRig {
     QUIRE_CHECK(states == States(nodes.size(), tiering::ObjectState::kGood));
     for (uint32_t i = 0; i < nodes.size(); ++i) note_copy(nodes[i], first.value + i, i);
   }
+  // What the manifest will say of these spans, as the writer does.
+  void describe_run(tiering::Transfer& transfer, std::span<const model::NodeId> nodes) {
+    const cache::PrefixTree& tree = cache().store().tree();
+    const model::NodeId first = nodes.front();
+    const model::RootId root = root_of(first);
+    transfer.run.key = {.root = contents_->roots()->number(root),
+                        .units = tree.node(first).units(),
+                        .kind = static_cast<uint8_t>(tree.node(first).kind()),
+                        .slot = transfer.first};
+    transfer.run.unit_step = 1;
+    transfer.run.parent_units = tree.node(tree.parent(first)).units();
+    transfer.run.parent_key = cache().names().root(root).hash;
+    for (const model::NodeId node : nodes) transfer.run.keys.push_back(tree.key(node));
+  }
+  model::RootId root_of(model::NodeId node) { return cache().store().tree().node(node).root(); }
   // As the cache knows it from now on.
   void note_copy(model::NodeId node, uint32_t slot, uint32_t generation) {
     cache().store().gain_copy(node, model::TierId::kSsd,

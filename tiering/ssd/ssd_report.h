@@ -9,10 +9,10 @@
 #include <vector>
 
 #include "model/metrics.h"
+#include "tiering/commit/ssd_committer.h"
 #include "tiering/io/copy_engine.h"
 #include "tiering/io/io_engine.h"
 #include "tiering/io/load_estimator.h"
-#include "tiering/ssd/ssd_committer.h"
 #include "tiering/ssd/ssd_contents.h"
 #include "tiering/ssd/ssd_upkeep.h"
 #include "tiering/ssd/ssd_writer.h"

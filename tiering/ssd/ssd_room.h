@@ -14,7 +14,7 @@
 #include <unordered_set>
 #include <vector>
 
-#include "tiering/ssd/ssd_committer.h"
+#include "tiering/commit/ssd_committer.h"
 
 namespace quire::tiering {
 

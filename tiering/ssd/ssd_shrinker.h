@@ -7,10 +7,10 @@
 #include <cstdint>
 #include <string>
 
+#include "tiering/commit/ssd_committer.h"
 #include "tiering/io/io_port.h"
 #include "tiering/space/ssd_files.h"
 #include "tiering/space/ssd_space.h"
-#include "tiering/ssd/ssd_committer.h"
 #include "tiering/transfer/ssd_health.h"
 
 namespace quire::tiering {

@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-#include "tiering/ssd/ssd_committer.h"
+#include "tiering/commit/ssd_committer.h"
 #include "tiering/ssd/run_describer.h"
 #include "tiering/ssd/ssd_room.h"
 #include "tiering/ssd/write_codec.h"

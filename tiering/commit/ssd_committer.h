@@ -3,9 +3,7 @@
 //   written objects --fdatasync of their files--> one manifest batch, synced --> durable
 //   given up copies -------------------------------^                         --> slots are free
 //
-// A batch that is first to rely on a data file, a layout or a feature bit has the manifest's writer
-// make their names durable before it: the core waits for no sync. Those count as durable when the
-// batch does; after a failure the next one tries again.
+// PendingErasures has what is given up, DurableNames what records rely on.
 //
 // One cycle at a time; what comes meanwhile goes with the next (group commit). When a sync fails
 // its file is sealed and what was written to it is dropped. When a batch fails nobody knows whether
@@ -15,14 +13,14 @@
 
 #include <array>
 #include <cstdint>
-#include <unordered_map>
-#include <unordered_set>
 #include <utility>
 #include <vector>
 
 #include "cache/cache.h"
 #include "model/clock.h"
 #include "model/metrics.h"
+#include "tiering/commit/durable_names.h"
+#include "tiering/commit/pending_erasures.h"
 #include "tiering/disk/manifest.h"
 #include "tiering/disk/ssd_directory.h"
 #include "tiering/disk/ssd_kept.h"
@@ -60,16 +58,16 @@ struct CommitterCounters {
 
 class SsdCommitter {
  public:
-  explicit SsdCommitter(const CommitterParts& parts) : parts_(parts) {}
+  explicit SsdCommitter(const CommitterParts& parts);
 
   // A demotion whose objects [0, run.keys.size()) are all written.
   void add_written(Transfer* transfer) { written_.push_back(transfer); }
   // A copy that the cache needs no more. What is kept behind it in its run goes with it.
-  void add_release(const cache::GivenUpCopy& release);
+  void add_release(const cache::GivenUpCopy& release) { erasures_.add_release(release); }
   // Drops the least useful copy, whose slots count as freeing from now on; false: all are in use.
   bool evict_one();
   // What was kept and is wanted no more.
-  void add_dropped(SsdKept::Dropped&& dropped);
+  void add_dropped(SsdKept::Dropped&& dropped) { erasures_.add_dropped(std::move(dropped)); }
 
   // One step: takes results, starts the next cycle. While more is `coming` a cycle waits for
   // company: each costs the device a flush. `hurry`: also for releases alone.
@@ -78,18 +76,12 @@ class SsdCommitter {
   std::vector<Transfer*>& durable() { return durable_; }
   std::vector<Transfer*>& failed() { return failed_; }
 
-  bool idle() const { return !busy() && written_.empty() && erasing_.empty(); }
+  bool idle() const { return !busy() && written_.empty() && erasures_.empty(); }
   bool busy() const { return syncs_in_flight_ > 0 || batch_in_flight_; }
-  size_t pending_erasures() const { return erasing_.size(); }
+  size_t pending_erasures() const { return erasures_.size(); }
   const CommitterCounters& counters() const { return counters_; }
 
  private:
-  struct Erasure {
-    RunKey key;
-    uint32_t left = 0;
-    std::vector<SsdSlot> slots;
-    std::vector<uint32_t> held;  // regions that are, for this run
-  };
   model::RootId root_of(const Transfer& transfer) const;
   bool drop_hopeless();
   void fail_unnamed(Transfer* transfer);
@@ -97,37 +89,16 @@ class SsdCommitter {
   void begin_syncs();
   void finish_sync(const IoOp& op);
   void submit_batch();
-  void make_names_durable(ManifestBatch& batch);
   void finish_batch(bool ok);
-  void finish_erasure(Erasure& erasure);
-  void merge(Erasure&& erasure);
-  void erase_run(const RunKey& key, uint32_t count);
-
-  struct HashOfDigest {
-    size_t operator()(const model::Hash256& digest) const { return digest.word(0); }
-  };
-  struct StoredLayout {
-    model::Hash256 digest;
-    model::Layout layout;
-  };
 
   CommitterParts parts_;
   std::vector<Transfer*> written_;
-  std::unordered_map<uint32_t, Erasure> erasing_;  // by first slot of the run; not in a batch yet
-  int64_t oldest_erasure_ns_ = 0;
+  PendingErasures erasures_;
+  DurableNames names_;
   int64_t cycle_began_ns_ = 0;
 
-  // Known to be durable under their names.
-  uint32_t named_files_ = 0;  // SsdFiles::made_count() at the time
-  std::unordered_set<model::Hash256, HashOfDigest> stored_layouts_;
-  bool says_large_ = false;  // the superblock: an earlier version refuses the directory
-
   std::vector<Transfer*> cycle_;
-  std::vector<Erasure> cycle_erasures_;
-  uint32_t cycle_files_ = 0;                 // made when its batch was submitted
-  std::vector<StoredLayout> cycle_layouts_;  // that its batch stores
-  bool cycle_large_ = false;                 // its batch has the superblock say so
-  std::vector<IoOp> syncs_;                  // tag: the file's number
+  std::vector<IoOp> syncs_;  // tag: the file's number
   IoClient client_;
   uint32_t syncs_in_flight_ = 0;
   bool batch_in_flight_ = false;
