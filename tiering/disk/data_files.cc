@@ -23,16 +23,16 @@ using model::Result;
 
 namespace {
 
-constexpr size_t kDigits = 6;
+constexpr size_t kNameDigits = 6;
 constexpr uint64_t kStatBlockBytes = 512;  // st_blocks counts these, whatever the file system's are
 
 std::string name_of(uint32_t number) {
   const std::string digits = std::to_string(number);
-  return std::string(kDataPrefix) + std::string(kDigits - digits.size(), '0') + digits;
+  return std::string(kDataPrefix) + std::string(kNameDigits - digits.size(), '0') + digits;
 }
 
 std::optional<uint32_t> number_of(std::string_view name) {
-  if (!name.starts_with(kDataPrefix) || name.size() != kDataPrefix.size() + kDigits) return {};
+  if (!name.starts_with(kDataPrefix) || name.size() != kDataPrefix.size() + kNameDigits) return {};
   uint32_t number = 0;
   const auto [end, error] =
       std::from_chars(name.data() + kDataPrefix.size(), name.data() + name.size(), number);

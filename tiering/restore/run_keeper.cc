@@ -12,8 +12,6 @@ using model::Result;
 
 namespace {
 
-constexpr uint32_t low_bits(uint32_t count) { return count >= 32 ? ~0u : (1u << count) - 1; }
-
 SsdKept::Run kept_run(const RunRecord& run, uint64_t slot_bytes, KeptReason reason) {
   const auto count = static_cast<uint32_t>(run.keys.size());
   return {.key = run.key,

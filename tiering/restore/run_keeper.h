@@ -26,6 +26,9 @@
 
 namespace quire::tiering {
 
+// A mask of so many objects of a run, from its first.
+constexpr uint32_t low_bits(uint32_t count) { return count >= 32 ? ~0u : (1u << count) - 1; }
+
 struct RunKeeperParts {
   const SsdDirectory* directory = nullptr;
   SsdSpace* space = nullptr;

@@ -18,8 +18,6 @@ using model::Result;
 
 namespace {
 
-constexpr uint32_t low_bits(uint32_t count) { return count >= 32 ? ~0u : (1u << count) - 1; }
-
 // What the manifest says of positions agrees with the layout.
 bool fits(const RunRecord& run, const RestoredRoot& root) {
   const uint32_t step = root.layout->units_per_block;
