@@ -166,17 +166,17 @@ void LoadRequests::begin_delivery(PendingId id, Errc code) {
 size_t LoadRequests::step() {
   if (parts_.tiers != nullptr) {
     tiering::Loads& loads = parts_.tiers->loads();
-    for (const uint64_t tag : loads.advanced()) {
-      const auto waiting = waiting_.find(tag);
-      // It may have ended since, or be a prefetch, which has no request.
-      if (waiting == waiting_.end() || waiting->second.progress_slot == 0) continue;
-      publish_progress(PendingId{tag});
-    }
-    loads.advanced().clear();
     for (const tiering::FinishedLoad& one : loads.finished()) {
       if (waiting_.contains(one.tag)) begin_delivery(PendingId{one.tag}, one.code);
     }
     loads.finished().clear();
+    // Of those that finished nothing is missing any more as the tiers see it, whatever came.
+    for (const uint64_t tag : loads.advanced()) {
+      const auto waiting = waiting_.find(tag);
+      const bool goes_on = waiting != waiting_.end() && waiting->second.delivery == nullptr;
+      if (goes_on && waiting->second.progress_slot != 0) publish_progress(PendingId{tag});
+    }
+    loads.advanced().clear();
   }
   size_t count = 0;
   while (count < kDeliveriesPerTurn && step_deliveries()) ++count;
