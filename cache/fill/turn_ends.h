@@ -11,7 +11,7 @@
 #include "cache/objects/object_store.h"
 #include "cache/tree/chain_view.h"
 #include "cache/tree/namespace_table.h"
-#include "model/ring_frames.h"
+#include "model/boundary.h"
 
 namespace quire::cache {
 
