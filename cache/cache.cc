@@ -57,6 +57,7 @@ model::Result<model::DomainId> Cache::intern_domain(std::string_view name) {
     if (usage.segment_bytes + usage.retiring_bytes > 0) continue;
     store_->pool().forget_classes(domain);
     names_.take_over_domain(domain, name);
+    board_->forget_domain(domain);
     return domain;
   }
   return known;

@@ -68,6 +68,14 @@ Result<void> EvictionBoard::add_domain(DomainId domain) {
   return {};
 }
 
+void EvictionBoard::forget_domain(DomainId domain) {
+  for (Tier& tier : tiers_) {
+    if (tier.open && tier.order.by_domain && domain.value < tier.scopes.size()) {
+      tier.scopes[domain.value] = Scope{};
+    }
+  }
+}
+
 Result<void> EvictionBoard::set_policy(TierId id, DomainId domain, std::string_view name) {
   Tier& tier = of(id);
   if (!tier.open) return make_error(Errc::kInvalidArgument, "this tier is not in use");

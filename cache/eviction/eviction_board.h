@@ -56,6 +56,9 @@ class EvictionBoard final : public CandidateListener {
   bool is_open(model::TierId tier) const { return of(tier).open; }
   // Prepares the scopes of a domain; more than once does nothing.
   model::Result<void> add_domain(model::DomainId domain);
+  // Its id becomes another user's, who begins with the tier's policy, whatever was set for this
+  // one. Precondition: nothing of it is on a tier that has a scope a domain.
+  void forget_domain(model::DomainId domain);
   // Begins a switch; step() ends it. `domain` counts on tiers by domain. kInvalidArgument: no such
   // policy. kBusy: a switch of this scope is under way.
   model::Result<void> set_policy(model::TierId tier, model::DomainId domain,

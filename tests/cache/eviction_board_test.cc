@@ -121,6 +121,24 @@ TEST(EvictionBoard, OneSwitchAtATime) {
   EXPECT_TRUE(board.set_policy(kRam, domain, "lru").ok());
 }
 
+// A user's id is given to the next one when nothing is left of it; its policy is not.
+TEST(EvictionBoard, DomainThatTakesAnIdOverBeginsWithTheTiersPolicy) {
+  StoreRig rig;
+  EvictionBoard& board = rig.cache().board();
+  DomainId last;
+  while (rig.cache().names().domain_count() < kMaxDomains) {
+    last = rig.cache()
+               .add_domain("user:" + std::to_string(rig.cache().names().domain_count()))
+               .value();
+    ASSERT_TRUE(board.set_policy(kRam, last, "arc").ok());
+  }
+  finish_switch(rig, 1);
+  ASSERT_EQ(board.policy_of(kRam, last), "arc");
+  const DomainId taken = rig.cache().add_domain("uid:1000").value();
+  EXPECT_EQ(rig.cache().names().domain_name(taken), "uid:1000");
+  EXPECT_EQ(board.policy_of(kRam, taken), "lru");
+}
+
 // From LRU to LRU by way of the others: nothing of the order is lost, however small the steps.
 TEST(EvictionBoard, SwitchCarriesTheOrderOver) {
   for (const NamedPolicy& between : all_policies()) {
