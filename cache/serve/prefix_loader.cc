@@ -221,17 +221,27 @@ uint32_t PrefixLoader::look(Delivery& delivery, uint32_t spans) const {
   return count;
 }
 
-// What did not come is let go first: it is the deep end of the range. Who was told of pages that
-// turned out bad meanwhile would have no way to know: then it all begins again.
+// Who was told of pages that turned out bad meanwhile would have no way to know: then it all begins
+// again.
 bool PrefixLoader::step_delivery(LeaseHolder& holder, Delivery& delivery,
                                  std::span<PageDescriptor> out, uint32_t budget) {
-  using Phase = Delivery::Phase;
   Lease* lease = leases_->find(delivery.load.lease, holder);
   PathPins& pins = lease->loads[delivery.load.range_index];
-  const uint32_t pages = delivery.load.pages_per_span;
-  uint32_t spans = spans_within(budget, pages);
-  store_->work().add(budget);
   if (delivery.quarantined_before != store_->counters().quarantined) look_again(delivery, pins);
+  const uint32_t pages = delivery.load.pages_per_span;
+  const uint32_t spans = spans_within(budget, pages);
+  uint32_t left = spans;
+  const bool written = go_on(delivery, pins, out, left);
+  store_->work().add(steps_of(spans - left, pages));
+  if (written) end_delivery(delivery, out);
+  return written;
+}
+
+// What did not come is let go first: it is the deep end of the range. Lowers `spans` by those that
+// it came to. True: all that did come is written.
+bool PrefixLoader::go_on(Delivery& delivery, PathPins& pins, std::span<PageDescriptor> out,
+                         uint32_t& spans) {
+  using Phase = Delivery::Phase;
   if (delivery.phase == Phase::kLook) {
     spans -= look(delivery, spans);
     if (delivery.left > 0) return false;
@@ -243,15 +253,16 @@ bool PrefixLoader::step_delivery(LeaseHolder& holder, Delivery& delivery,
     delivery.phase = Phase::kWrite;
     delivery.left = delivery.ready;
     delivery.next = delivery.ready > 0 ? pins.last() : NodeId{};
-    if (delivery.slots_wanted) delivery.slots.resize(size_t{delivery.ready} * pages);
+    if (delivery.slots_wanted) {
+      delivery.slots.resize(size_t{delivery.ready} * delivery.load.pages_per_span);
+    }
   }
   const uint32_t count = std::min(delivery.left, spans);
+  spans -= count;
   delivery.left -= count;
   delivery.next = writer_.write_path(delivery.load, delivery.next, {delivery.left, count},
                                      delivery.target(out));
-  if (delivery.left > 0) return false;
-  end_delivery(delivery, out);
-  return true;
+  return delivery.left == 0;
 }
 
 void PrefixLoader::end_delivery(Delivery& delivery, std::span<PageDescriptor> out) {

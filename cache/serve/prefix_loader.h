@@ -84,6 +84,8 @@ class PrefixLoader {
                  uint32_t budget);
   void look_again(Delivery& delivery, const PathPins& pins) const;
   uint32_t look(Delivery& delivery, uint32_t spans) const;
+  bool go_on(Delivery& delivery, PathPins& pins, std::span<model::PageDescriptor> out,
+             uint32_t& spans);
   void end_delivery(Delivery& delivery, std::span<model::PageDescriptor> out);
   bool is_usable(model::NodeId node) const;
   uint32_t release_last_range(Lease& lease, uint32_t budget);

@@ -80,7 +80,6 @@ class LoadRequests {
   void begin_delivery(PendingId id, model::Errc code);
   bool step_deliveries();
   void finish_delivery(PendingId id);
-  void check(PendingId id, HitCheck hit_check);
   void answer(PendingId id, const LoadFacts& facts, model::Errc code,
               const model::LoadResult& result);
   model::Completion counted(Session& session, const LoadFacts& facts, model::Completion completion,
