@@ -65,9 +65,10 @@ model::Result<void> PolicyVerbs::set(const VerbCall& call, const model::PolicyRe
     }
     QUIRE_TRY(board.set_policy(tier, *found, policy));
   }
-  log(LogLevel::kInfo, "audit: uid=" + std::to_string(call.connection.peer().uid) +
-                           " set the policy of tier=" + std::string(model::tier_name(tier)) +
-                           " domain=" + (domain.empty() ? "*" : domain) + " to " + policy);
+  // A warning, so that it is there also where --log_level leaves out what goes well.
+  log(LogLevel::kWarning, "audit: uid=" + std::to_string(call.connection.peer().uid) +
+                              " set the policy of tier=" + std::string(model::tier_name(tier)) +
+                              " domain=" + (domain.empty() ? "*" : domain) + " to " + policy);
   return {};
 }
 

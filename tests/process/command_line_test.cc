@@ -1,9 +1,11 @@
 // What an operator types: quired's flags and quirectl's exit codes.
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 
 #include "model/layout_toml.h"
 #include "tests/process/client_life.h"
@@ -142,6 +144,41 @@ TEST(Quirectl, ExitCodesTellWhatHappened) {
   EXPECT_EQ(run_program("quirectl", {socket, "status", "--format", "xml"}).exit_code, kUsage);
   EXPECT_EQ(run_program("quirectl", {socket, "dance"}).exit_code, kUsage);
   EXPECT_EQ(run_program("quirectl", {}).exit_code, kUsage);
+}
+
+// The whole way of a change: what is printed, who it holds for, the line of the log, a restart.
+TEST(Quirectl, PolicyIsSwitchedWhileTheDaemonRunsAndEachChangeIsLogged) {
+  const std::string log_path = testing::TempDir() + "quired-policy-" + std::to_string(::getpid());
+  std::filesystem::remove(log_path);
+  DaemonProcess daemon({.flags = {"--log_level=warning"}, .log_path = log_path});
+  const auto client = daemon.connect();
+  const auto session = committed_session(*client, 1);
+  const std::string socket = "--socket=" + daemon.socket_path();
+  const std::string own = "uid:" + std::to_string(::geteuid());
+  const auto run = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), {socket, "policy"});
+    return run_program("quirectl", arguments);
+  };
+  const Output set = run({"set", "ram", "arc", "--domain", own, "-o", "json"});
+  EXPECT_EQ(set.exit_code, 0) << set.text;
+  EXPECT_TRUE(contains(set.text, "\"switching\":false")) << "it waits for the end: " << set.text;
+  EXPECT_TRUE(contains(set.text, "\"policy\":\"arc\"")) << set.text;
+  EXPECT_TRUE(hits_bit_exactly(*session));
+  EXPECT_EQ(run({"set", "ram", "best"}).exit_code, 1);
+  EXPECT_EQ(run({"set", "tape", "arc"}).exit_code, kUsage);
+  EXPECT_EQ(run({"set", "ram", "arc", "--domain", "uid:4242"}).exit_code, 5) << "not found";
+  EXPECT_EQ(run({}).exit_code, kUsage);
+  EXPECT_EQ(daemon.stop(), 0);  // its log is whole
+  std::ifstream log(log_path);
+  const std::string lines{std::istreambuf_iterator<char>(log), {}};
+  EXPECT_TRUE(contains(lines, "audit: uid=" + std::to_string(::geteuid()) +
+                                  " set the policy of tier=ram domain=" + own + " to arc"))
+      << lines;
+  EXPECT_FALSE(contains(lines, "to best")) << "what was refused changed nothing";
+  daemon.start();
+  EXPECT_FALSE(contains(run({"show", "-o", "json"}).text, "\"policy\":\"arc\""))
+      << "as the flags say";
+  std::filesystem::remove(log_path);
 }
 
 TEST(Quirectl, NothingListensIsExitCodeThree) {
