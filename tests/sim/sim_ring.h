@@ -13,6 +13,10 @@
 
 namespace quire::tests {
 
+inline model::Errc code_of(const model::Completion& completion) {
+  return static_cast<model::Errc>(completion.code);
+}
+
 class SimRing {
  public:
   // Maps what the daemon would have sent, and closes that end of it.

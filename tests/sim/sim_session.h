@@ -140,6 +140,7 @@ class SimSession {
   const model::Layout& layout() const { return stage_->world->layout_of(identity_.root); }
   uint32_t units() const { return static_cast<uint32_t>(identity_.chain.size()); }
   uint32_t any_prompt();
+  std::vector<Request>::iterator find_request(const model::Completion& completion);
   Lease* find_lease(uint64_t id);
   Fill* find_fill(uint64_t id);
   template <typename Accept>

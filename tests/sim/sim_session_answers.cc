@@ -19,9 +19,13 @@ bool is_one_of(Errc code, std::initializer_list<Errc> codes) {
   return std::find(codes.begin(), codes.end(), code) != codes.end();
 }
 
-Errc code_of_answer(const Completion& completion) { return static_cast<Errc>(completion.code); }
-
 }  // namespace
+
+auto SimSession::find_request(const Completion& completion) -> std::vector<Request>::iterator {
+  return std::find_if(requests_.begin(), requests_.end(), [&](const Request& one) {
+    return one.submission.user_data == completion.user_data;
+  });
+}
 
 bool SimSession::take(uint32_t count) {
   if (has_let_go_) return false;
@@ -29,9 +33,7 @@ bool SimSession::take(uint32_t count) {
   for (; taken < count; ++taken) {
     const std::optional<Completion> completion = ring_.take();
     if (!completion) break;
-    const auto found = std::find_if(requests_.begin(), requests_.end(), [&](const Request& one) {
-      return one.submission.user_data == completion->user_data;
-    });
+    const auto found = find_request(*completion);
     if (found == requests_.end()) {
       judge().fail("an answer to what was not asked, or was answered");
       return true;
@@ -50,7 +52,7 @@ void SimSession::unexpected(const Request& request, Errc code) {
 }
 
 void SimSession::answer(const Request& request, const Completion& completion) {
-  const Errc code = code_of_answer(completion);
+  const Errc code = code_of(completion);
   if (code == Errc::kDeadlineExceeded) ++judge().coverage().expired;
   switch (static_cast<Verb>(request.submission.verb)) {
     case Verb::kMatch:
@@ -85,8 +87,8 @@ void SimSession::answer(const Request& request, const Completion& completion) {
 }
 
 void SimSession::answer_match(const Request& request, const Completion& completion) {
-  if (code_of_answer(completion) != Errc::kOk) {
-    return unexpected(request, code_of_answer(completion));
+  if (code_of(completion) != Errc::kOk) {
+    return unexpected(request, code_of(completion));
   }
   const model::MatchResult& result = completion.result.match;
   judge().judge_match(identity_.root, identity_.chain, request.submission.args.match, result,
@@ -112,7 +114,7 @@ void SimSession::answer_load(const Request& request, const Completion& completio
   busy_descriptors_ &= ~(1u << request.area);
   Lease* lease = find_lease(request.thing);
   if (lease != nullptr) --lease->loads;
-  const Errc code = code_of_answer(completion);
+  const Errc code = code_of(completion);
   const model::LoadResult& result = completion.result.load;
   const uint8_t slot = request.submission.args.load.progress_slot;
   if (slot != 0 && ring_.load_ready(slot) != 0) judge().fail("progress of a load that is done");
@@ -211,7 +213,7 @@ void SimSession::keep_page(Lease& lease, uint32_t at, const SimJudge::Wanted& wa
 }
 
 void SimSession::answer_release(const Request& request, const Completion& completion) {
-  const Errc code = code_of_answer(completion);
+  const Errc code = code_of(completion);
   Lease* lease = find_lease(request.thing);
   if (lease == nullptr) return judge().fail("the simulator released a lease twice");
   if (code == Errc::kBusy) {
@@ -225,7 +227,7 @@ void SimSession::answer_release(const Request& request, const Completion& comple
 }
 
 void SimSession::answer_begin(const Request& request, const Completion& completion) {
-  const Errc code = code_of_answer(completion);
+  const Errc code = code_of(completion);
   const model::BeginFillArgs& args = request.submission.args.begin_fill;
   const SimJudge::Place place = judge().place(identity_.root, identity_.chain,
                                               static_cast<FillKind>(args.kind), args.end_units);
@@ -256,7 +258,7 @@ void SimSession::answer_begin(const Request& request, const Completion& completi
 
 void SimSession::answer_commit(const Request& request, const Completion& completion) {
   busy_staging_ &= ~(1u << request.area);
-  const Errc code = code_of_answer(completion);
+  const Errc code = code_of(completion);
   const Fill* fill = find_fill(request.thing);
   if (fill == nullptr) return judge().fail("the simulator forgot a fill");
   const SimJudge::Place place = fill->place;
@@ -279,7 +281,7 @@ void SimSession::answer_commit(const Request& request, const Completion& complet
 
 void SimSession::answer_positions(const Request& request, const Completion& completion) {
   busy_descriptors_ &= ~(1u << request.area);
-  const Errc code = code_of_answer(completion);
+  const Errc code = code_of(completion);
   if (code != Errc::kOk) return unexpected(request, code);
   const model::PositionsArgs& args = request.submission.args.positions;
   const model::PositionsResult& result = completion.result.positions;
@@ -297,7 +299,7 @@ void SimSession::answer_positions(const Request& request, const Completion& comp
 }
 
 void SimSession::answer_locate(const Request& request, const Completion& completion) {
-  const Errc code = code_of_answer(completion);
+  const Errc code = code_of(completion);
   if (code != Errc::kOk) return unexpected(request, code);
   const model::LocateResult& result = completion.result.locate;
   uint64_t tokens = 0;

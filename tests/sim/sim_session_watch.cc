@@ -27,9 +27,7 @@ void SimSession::watch() {
   linked_now_.clear();
   while (const Completion* completion = ring_.look_ahead()) {
     patience_.answered(*completion);
-    const auto found = std::find_if(requests_.begin(), requests_.end(), [&](const Request& one) {
-      return one.submission.user_data == completion->user_data;
-    });
+    const auto found = find_request(*completion);
     if (found == requests_.end()) continue;  // take() says so
     found->answered = true;
     note_answer(*found, *completion);
@@ -38,7 +36,7 @@ void SimSession::watch() {
 }
 
 void SimSession::note_answer(const Request& request, const Completion& completion) {
-  const auto code = static_cast<Errc>(completion.code);
+  const auto code = code_of(completion);
   switch (static_cast<Verb>(request.submission.verb)) {
     case Verb::kMatch:
       if (code == Errc::kOk) {
@@ -57,7 +55,7 @@ void SimSession::note_answer(const Request& request, const Completion& completio
 }
 
 void SimSession::note_begin(const Request& request, const Completion& completion) {
-  const auto code = static_cast<Errc>(completion.code);
+  const auto code = code_of(completion);
   if (code == Errc::kResourceExhausted) stage_->sums->judge_refusal(identity_.domain);
   const model::BeginFillResult& result = completion.result.begin_fill;
   if (code != Errc::kOk || result.duplicate == 0 || result.incomplete != 0) return;
@@ -68,7 +66,7 @@ void SimSession::note_begin(const Request& request, const Completion& completion
 }
 
 void SimSession::note_commit(const Request& request, const Completion& completion) {
-  const auto code = static_cast<Errc>(completion.code);
+  const auto code = code_of(completion);
   const Fill* fill = find_fill(request.thing);
   if (fill == nullptr) return;  // take() says so
   const SimJudge::Place& place = fill->place;
@@ -94,7 +92,7 @@ void SimSession::judge_parent(const Request& request, const SimJudge::Place& pla
 }
 
 void SimSession::note_load(const Request& request, const Completion& completion) {
-  const auto code = static_cast<Errc>(completion.code);
+  const auto code = code_of(completion);
   const model::LoadArgs& args = request.submission.args.load;
   const model::LoadResult& result = completion.result.load;
   if (code == Errc::kResourceExhausted) stage_->sums->judge_refusal(identity_.domain);
