@@ -96,8 +96,8 @@ class Demotion {
   DemotionJobs jobs_;
   std::vector<int64_t> lags_ns_;  // ring of kLags
   size_t next_lag_ = 0;
-  uint64_t passed_over_ =
-      0;  // fresh nodes that the store had no place for, that the sweep knows of
+  // Fresh nodes that the store had no place for; of these the sweep knows.
+  uint64_t passed_over_ = 0;
   bool short_of_ram_ = false;
   int64_t retry_at_ns_ = 0;
   DemotionCounters counters_;
