@@ -135,7 +135,7 @@ TEST(LayoutToml, AnyTextIsParsedOrRefused) {
 }
 
 TEST(LayoutToml, FilesThatCannotBeReadAreIoErrors) {
-  EXPECT_EQ(load_layout_file("/nonexistent/layout.toml").code(), Errc::kIoError);
+  EXPECT_EQ(load_layout_file("/nonexistent/layout.toml").code(), Errc::kNotFound);
   EXPECT_EQ(load_layout_file("/").code(), Errc::kIoError);
 }
 

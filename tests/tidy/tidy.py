@@ -72,7 +72,7 @@ LIBRARIES = {
     r"spdlog/": {"server/runtime/log.cc"},
     r"gflags/": {"server/start/flags.cc"},
     r"openssl/": {"model/chain_hash.cc"},
-    r"toml\+\+/": {"model/layout_toml.cc"},
+    r"toml\+\+/": {"model/toml_table.cc"},
     r"rocksdb/": {"tiering/database/rocks_status.h", "tiering/database/rocks_status.cc",
                   "tiering/database/rocks_files.cc", "tiering/database/rocks_store.cc",
                   "tiering/database/database_count.cc", "tiering/database/database_scan.cc"},
