@@ -19,42 +19,52 @@ Result<NodeRuns> NodeRuns::create(uint64_t max_ids) {
   const uint64_t max_runs = (max_ids + kRunIds - 1) / kRunIds;
   ids.runs_ = QUIRE_TRY(allocator::FlatArray<Run>::reserve(
       max_runs + kListHeads, allocator::ReservedMemory::Pages::kSmall));
-  for (const uint32_t list : {kFreeList, kPartialList}) {
-    ids.runs_[list] = Run{.next = list, .previous = list, .used = 0, .zero = 0};
+  for (uint32_t list = 0; list < kListHeads; ++list) {
+    ids.runs_[list] = Run{.next = list, .previous = list, .used = 0, .color = 0};
   }
   return ids;
 }
 
-bool NodeRuns::take(NodeId id) {
+bool NodeRuns::take(NodeId id, uint32_t color) {
   if (used_count_ == max_ids_) return false;
   const uint32_t run = id.value / kRunIds;
   // Runs are opened in order: one further on would leave runs between that stand in no list.
   if (run > run_count_ || (run == run_count_ && !may_open_run())) return false;
   if (run == run_count_) open_run();
   if (in_use(id)) return false;
-  mark(id);
+  mark(id, color);
   return true;
 }
 
-std::optional<NodeId> NodeRuns::take_run_start() {
+std::optional<NodeId> NodeRuns::take_run_start(uint32_t color) {
   if (used_count_ == max_ids_) return std::nullopt;
   if (empty_run_count_ == 0) {
     if (!may_open_run()) return std::nullopt;
     open_run();
   }
   const NodeId id{(runs_[kFreeList].next - kListHeads) * kRunIds};
-  mark(id);
+  mark(id, color);
   return id;
 }
 
-std::optional<NodeId> NodeRuns::take_filler() {
-  const uint32_t place = runs_[kPartialList].next;
-  if (place == kPartialList) return take_run_start();
+std::optional<NodeId> NodeRuns::take_filler(uint32_t color) {
   if (used_count_ == max_ids_) return std::nullopt;
+  const uint32_t own = kPartialLists + color;
+  if (runs_[own].next != own) return fill_gap(own);
+  if (const auto start = take_run_start(color)) return start;
+  for (uint32_t list = kPartialLists; list < kListHeads; ++list) {
+    if (runs_[list].next != list) return fill_gap(list);
+  }
+  return std::nullopt;
+}
+
+// Precondition: the list has a run.
+NodeId NodeRuns::fill_gap(uint32_t list) {
+  const uint32_t place = runs_[list].next;
   const uint16_t free_ids = static_cast<uint16_t>(~runs_[place].used);
   const uint32_t last = static_cast<uint32_t>(std::bit_width(free_ids)) - 1;
   const NodeId id{(place - kListHeads) * kRunIds + last};
-  mark(id);
+  mark(id, list - kPartialLists);
   return id;
 }
 
@@ -68,7 +78,7 @@ void NodeRuns::release(NodeId id) {
   // It stays in the partial list. A full run is in no list, so there is nothing to unlink from.
   if (!was_full && run.used != 0) return;
   if (!was_full) unlink(place);
-  link_last(run.used == 0 ? kFreeList : kPartialList, place);
+  link_last(run.used == 0 ? kFreeList : list_of(run), place);
   if (run.used == 0) ++empty_run_count_;
 }
 
@@ -89,15 +99,18 @@ void NodeRuns::open_run() {
   ++empty_run_count_;
 }
 
-void NodeRuns::mark(NodeId id) {
+void NodeRuns::mark(NodeId id, uint32_t color) {
   Run& run = run_of(id);
   const uint32_t place = id.value / kRunIds + kListHeads;
   const bool was_empty = run.used == 0;
   run.used = static_cast<uint16_t>(run.used | 1u << id.value % kRunIds);
   ++used_count_;
-  if (was_empty) --empty_run_count_;
+  if (was_empty) {
+    --empty_run_count_;
+    run.color = static_cast<uint16_t>(color);
+  }
   if (was_empty || run.used == kFull) unlink(place);
-  if (was_empty) link_last(kPartialList, place);
+  if (was_empty) link_last(list_of(run), place);
 }
 
 void NodeRuns::unlink(uint32_t place) {
@@ -121,6 +134,7 @@ uint64_t NodeRuns::check_list(uint32_t list) const {
     const Run& run = runs_[place];
     QUIRE_CHECK(run.previous == previous);
     QUIRE_CHECK(list == kFreeList ? run.used == 0 : run.used != 0 && run.used != kFull);
+    QUIRE_CHECK(list == kFreeList || list == list_of(run));
     previous = place;
     ++length;
   }
@@ -141,7 +155,9 @@ void NodeRuns::check_invariants() const {
   QUIRE_CHECK(used == used_count_ && used <= max_ids_);
   QUIRE_CHECK(empty == empty_run_count_);
   QUIRE_CHECK(check_list(kFreeList) == empty);
-  QUIRE_CHECK(check_list(kPartialList) == partial);
+  uint64_t listed = 0;
+  for (uint32_t list = kPartialLists; list < kListHeads; ++list) listed += check_list(list);
+  QUIRE_CHECK(listed == partial);
 }
 
 }  // namespace quire::cache

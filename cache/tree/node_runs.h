@@ -1,7 +1,10 @@
 // Hands out node ids so that the nodes of one session lie adjacent: ids come in runs of 16 (512 B
 // of links), a chain fills its run and goes on in the next one when that is free.
 //
-//   run:  empty (free list) <-> partly used (partial list, oldest first) <-> full (no list)
+//   run:  empty (free list) <-> partly used (its colour's list, oldest first) <-> full (no list)
+//
+// A run has the colour of what came to it first, and gaps are filled by the same colour while that
+// has some: so what different tenants have lies apart, and may leave a tier apart.
 //
 // A new run is opened only while the gaps in partly used runs stay below half of the ids in use:
 // many short branches then share runs rather than grow memory. 0.75 B an id. Threads: core only.
@@ -21,13 +24,17 @@ class NodeRuns {
   // At most max_ids are in use at a time; their values stay below max_ids rounded up to a run.
   static model::Result<NodeRuns> create(uint64_t max_ids);
 
+  static constexpr uint32_t kColors = 16;
+
   // Takes exactly this id; false when it is in use, or beyond the run that would be opened next.
-  bool take(model::NodeId id);
+  // `color`, of this and the next two: below kColors.
+  bool take(model::NodeId id, uint32_t color = 0);
   // The first id of an empty run. nullopt: none left, or the gaps must be filled first.
-  std::optional<model::NodeId> take_run_start();
-  // Any free id: the last one of the oldest partly used run, where it is least in the way of the
-  // chain that grows there. nullopt: max_ids are in use.
-  std::optional<model::NodeId> take_filler();
+  std::optional<model::NodeId> take_run_start(uint32_t color = 0);
+  // Any free id: the last one of the oldest partly used run of the colour, where it is least in the
+  // way of the chain that grows there; else of a new run, else of another colour's. nullopt:
+  // max_ids are in use.
+  std::optional<model::NodeId> take_filler(uint32_t color = 0);
   // Precondition: in use. Its run may become empty, and another chain's.
   void release(model::NodeId id);
 
@@ -41,17 +48,18 @@ class NodeRuns {
  private:
   static constexpr uint32_t kRunIds = 16;
   static constexpr uint16_t kFull = 0xffff;
-  static constexpr uint32_t kFreeList = 0;     // places 0 and 1 of runs_ are the heads of the
-  static constexpr uint32_t kPartialList = 1;  // circular lists; run r is at place r + kListHeads
-  static constexpr uint32_t kListHeads = 2;
+  // The first places of runs_ are the heads of circular lists; run r is at place r + kListHeads.
+  static constexpr uint32_t kFreeList = 0;
+  static constexpr uint32_t kPartialLists = 1;  // by colour
+  static constexpr uint32_t kListHeads = kPartialLists + kColors;
   // Gaps that are always allowed: below this it is not worth to break chains up.
   static constexpr uint64_t kFreeGaps = 1 << 16;
 
   struct Run {
     uint32_t next;
     uint32_t previous;
-    uint16_t used;  // bit i: id 16 * r + i is in use
-    uint16_t zero;
+    uint16_t used;   // bit i: id 16 * r + i is in use
+    uint16_t color;  // of a run that is not empty
   };
   static_assert(sizeof(Run) == 12);
 
@@ -59,7 +67,9 @@ class NodeRuns {
   const Run& run_of(model::NodeId id) const { return runs_[id.value / kRunIds + kListHeads]; }
   bool may_open_run() const;
   void open_run();
-  void mark(model::NodeId id);
+  void mark(model::NodeId id, uint32_t color);
+  static uint32_t list_of(const Run& run) { return kPartialLists + run.color; }
+  model::NodeId fill_gap(uint32_t list);
   void unlink(uint32_t place);
   void link_last(uint32_t list, uint32_t place);
   uint64_t check_list(uint32_t list) const;

@@ -42,14 +42,16 @@ Result<std::unique_ptr<PrefixTree>> PrefixTree::create(uint64_t max_nodes, uint6
 }
 
 // A root has no key and is not in the index: NamespaceTable knows its node.
-std::optional<NodeId> PrefixTree::add_root(RootId root) {
-  const std::optional<NodeId> node = runs_.take_filler();
+std::optional<NodeId> PrefixTree::add_root(RootId root, uint32_t color) {
+  const std::optional<NodeId> node = runs_.take_filler(color % NodeRuns::kColors);
   if (!node) return std::nullopt;
   Node& added = nodes_[node->value];
   added = Node{};
   QUIRE_CHECK(root.value <= UINT16_MAX);  // kMaxRoots
   added.root_ = static_cast<uint16_t>(root.value);
   added.kind_ = static_cast<uint32_t>(NodeKind::kRoot);
+  if (colors_.size() <= root.value) colors_.resize(root.value + size_t{1});
+  colors_[root.value] = static_cast<uint8_t>(color % NodeRuns::kColors);
   return node;
 }
 
@@ -132,12 +134,13 @@ uint64_t PrefixTree::table_hash(NodeId node) const {
 }
 
 std::optional<NodeId> PrefixTree::take_place(NodeId parent, NodeKind kind) {
+  const uint32_t color = colors_[nodes_[parent.value].root_];
   // A checkpoint behind its span would break the chain that grows there.
-  if (kind == NodeKind::kCheckpoint) return runs_.take_filler();
+  if (kind == NodeKind::kCheckpoint) return runs_.take_filler(color);
   const NodeId behind{parent.value + 1};
-  if (runs_.take(behind)) return behind;
-  const std::optional<NodeId> start = runs_.take_run_start();
-  return start ? start : runs_.take_filler();
+  if (runs_.take(behind, color)) return behind;
+  const std::optional<NodeId> start = runs_.take_run_start(color);
+  return start ? start : runs_.take_filler(color);
 }
 
 void PrefixTree::link_first(NodeId parent, NodeId child) {

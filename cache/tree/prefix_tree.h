@@ -36,8 +36,9 @@ class PrefixTree {
   // `max_nodes` bounds address space only.
   static model::Result<std::unique_ptr<PrefixTree>> create(uint64_t max_nodes, uint64_t seed);
 
-  // A root node (kind kRoot, position 0). nullopt: max_nodes reached.
-  std::optional<model::NodeId> add_root(model::RootId root);
+  // A root node (kind kRoot, position 0). Nodes of roots of one colour lie in the same runs of ids
+  // (NodeRuns). nullopt: max_nodes reached.
+  std::optional<model::NodeId> add_root(model::RootId root, uint32_t color = 0);
   // A node below `parent`; a span is placed behind it in memory when that place is free. A
   // checkpoint sets has_checkpoints in its parent. Preconditions: the parent is a root or span;
   // units is at least the parent's; no node with this (root, kind, key) can be found. nullopt:
@@ -92,6 +93,7 @@ class PrefixTree {
   allocator::FlatArray<model::Hash256> keys_;
   ChainIndex index_;
   NodeRuns runs_;
+  std::vector<uint8_t> colors_;  // by root
   NodeMarks marks_{&nodes_};
 };
 

@@ -30,6 +30,18 @@ TEST(NodeRuns, FillerTakesTheEndOfTheOldestPartlyUsedRun) {
   runs.check_invariants();
 }
 
+TEST(NodeRuns, FillerKeepsToItsColorWhileThatHasGaps) {
+  NodeRuns runs = NodeRuns::create(48).value();
+  EXPECT_EQ(runs.take_run_start(1), NodeId{0});
+  EXPECT_EQ(runs.take_filler(2), NodeId{16}) << "a run of its own, though another has gaps";
+  EXPECT_EQ(runs.take_filler(2), NodeId{31});
+  EXPECT_EQ(runs.take_filler(1), NodeId{15});
+  EXPECT_EQ(runs.take_filler(3), NodeId{32});
+  for (int i = 0; i < 14; ++i) ASSERT_TRUE(runs.take_filler(1));
+  EXPECT_EQ(runs.take_filler(1), NodeId{30}) << "no run is left: another colour's gap";
+  runs.check_invariants();
+}
+
 TEST(NodeRuns, EmptiedRunIsUsedAgainBeforeANewOne) {
   NodeRuns runs = NodeRuns::create(1000).value();
   ASSERT_TRUE(runs.take_run_start());
@@ -77,9 +89,10 @@ TEST(NodeRuns, BehavesLikeASet) {
     } else {
       std::optional<NodeId> id;
       const NodeId wanted{static_cast<uint32_t>(random() % 520)};
-      if (random() % 3 == 0) id = runs.take_run_start();
-      if (!id && random() % 2 == 0 && runs.take(wanted)) id = wanted;
-      if (!id) id = runs.take_filler();
+      const uint32_t color = random() % NodeRuns::kColors;
+      if (random() % 3 == 0) id = runs.take_run_start(color);
+      if (!id && random() % 2 == 0 && runs.take(wanted, color)) id = wanted;
+      if (!id) id = runs.take_filler(color);
       ASSERT_EQ(id.has_value(), model.size() < 500);
       ASSERT_TRUE(!id || model.insert(id->value).second);
     }
