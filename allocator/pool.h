@@ -91,6 +91,9 @@ class Pool {
   // kBusy: more than 65,535 classes or domains, or more than 4,096 classes of one domain.
   model::Result<ClassId> size_class(model::DomainId domain, uint64_t page_bytes);
 
+  // Of a page of this class. Precondition: made.
+  uint64_t page_bytes(ClassId size_class) const { return classes_[size_class.value].page_bytes; }
+
   // The domain's id will be another's. Precondition: it has no segment.
   void forget_classes(model::DomainId domain);
 

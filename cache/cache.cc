@@ -19,8 +19,14 @@ model::Result<std::unique_ptr<Cache>> Cache::create(const CacheOptions& options,
   store->listen(cache.board_.get());
   QUIRE_TRY(cache.board_->open_tier(
       {.tier = model::TierId::kRam, .policy = options.ram_policy, .by_domain = true}));
-  cache.evictor_ = std::make_unique<Evictor>(store, cache.board_.get());
-  cache.room_ = std::make_unique<RamRoom>(store, cache.evictor_.get(), &cache.waiters_);
+  cache.quotas_ =
+      std::make_unique<QuotaTable>(&store->presence().accounts(), &cache.names_.tenants());
+  cache.rules_ =
+      std::make_unique<ScopeRules>(&cache.names_, cache.quotas_.get(), cache.board_.get());
+  QUIRE_TRY(cache.rules_->open_tier(model::TierId::kRam));
+  cache.evictor_ = std::make_unique<Evictor>(store, cache.board_.get(), cache.quotas_.get());
+  cache.room_ = std::make_unique<RamRoom>(store, cache.evictor_.get(), cache.quotas_.get(),
+                                          &cache.waiters_, &cache.names_.tenants());
   cache.reader_ =
       std::make_unique<PrefixReader>(store, cache.board_.get(), &cache.names_, &cache.leases_);
   cache.loader_ = std::make_unique<PrefixLoader>(store, &cache.names_, &cache.leases_);
@@ -36,13 +42,14 @@ model::Result<std::unique_ptr<Cache>> Cache::create(const CacheOptions& options,
 // A lower tier holds far more than RAM: its entries are runs.
 model::Result<void> Cache::attach_tier(model::TierId tier, std::string_view policy) {
   QUIRE_TRY(board_->open_tier({.tier = tier, .policy = policy, .by_run = true}));
+  QUIRE_TRY(rules_->open_tier(tier));
   store_->attach_lower_tier();
   return {};
 }
 
 model::Result<model::DomainId> Cache::add_domain(std::string_view name) {
   const model::DomainId domain = QUIRE_TRY(intern_domain(name));
-  QUIRE_TRY(board_->add_domain(domain));
+  QUIRE_TRY(rules_->add_domain(domain));
   return domain;
 }
 
@@ -56,8 +63,8 @@ model::Result<model::DomainId> Cache::intern_domain(std::string_view name) {
     const allocator::DomainUsage usage = store_->pool().usage(domain);
     if (usage.segment_bytes + usage.retiring_bytes > 0) continue;
     store_->pool().forget_classes(domain);
+    rules_->forget_domain(domain);
     names_.take_over_domain(domain, name);
-    board_->forget_domain(domain);
     return domain;
   }
   return known;
@@ -69,7 +76,7 @@ model::Result<void> Cache::complete_root(model::RootId id) {
   for (const model::Group& group : root.layout->layout.groups) {
     root.classes.push_back(QUIRE_TRY(store_->pool().size_class(root.key.domain, group.page_bytes)));
   }
-  const auto node = store_->tree().add_root(id);
+  const auto node = store_->tree().add_root(id, root.tenant.value);
   if (!node) return model::make_error(Errc::kBusy, "the node table is full");
   root.node = *node;
   return {};

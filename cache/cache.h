@@ -12,9 +12,11 @@
 
 #include "allocator/pool.h"
 #include "cache/accounts/memory_waiters.h"
+#include "cache/accounts/quota_table.h"
 #include "cache/eviction/eviction_board.h"
 #include "cache/eviction/evictor.h"
 #include "cache/eviction/ram_room.h"
+#include "cache/eviction/scope_rules.h"
 #include "cache/fill/object_writer.h"
 #include "cache/objects/object_store.h"
 #include "cache/serve/lease_table.h"
@@ -43,6 +45,9 @@ class Cache {
   const ObjectStore& store() const { return *store_; }
   EvictionBoard& board() { return *board_; }
   const EvictionBoard& board() const { return *board_; }
+  ScopeRules& rules() { return *rules_; }
+  const ScopeRules& rules() const { return *rules_; }
+  const QuotaTable& quotas() const { return *quotas_; }
   Evictor& evictor() { return *evictor_; }
   const Evictor& evictor() const { return *evictor_; }
   RamRoom& room() { return *room_; }
@@ -91,6 +96,8 @@ class Cache {
   uint32_t last_session_ = 0;  // number of the session that was opened last
   std::unique_ptr<ObjectStore> store_;
   std::unique_ptr<EvictionBoard> board_;
+  std::unique_ptr<QuotaTable> quotas_;
+  std::unique_ptr<ScopeRules> rules_;
   std::unique_ptr<Evictor> evictor_;
   std::unique_ptr<RamRoom> room_;
   // They hold pins and slots: a daemon that ends under its clients gives these back first.

@@ -69,10 +69,10 @@ model::Result<void> Loads::check_bounds(const LoadRequest& request, model::Domai
   if (loads_.size() >= kMaxLoads) {
     return model::make_error(Errc::kBusy, "4,096 loads are under way");
   }
-  const auto queue = queues_.find(domain.value);
-  if (queue == queues_.end()) return {};
-  if (queue->second.loads.size() >= kMaxLoadsOfDomain ||
-      queue->second.nodes + request.nodes.size() > kMaxLoadNodesOfDomain) {
+  const auto known = domains_.find(domain.value);
+  if (known == domains_.end()) return {};
+  if (known->second.loads >= kMaxLoadsOfDomain ||
+      known->second.nodes + request.nodes.size() > kMaxLoadNodesOfDomain) {
     return model::make_error(Errc::kBusy,
                              "this user has 1,024 loads, or loads of 1,048,576 "
                              "objects, under way; wait for some");
@@ -80,15 +80,13 @@ model::Result<void> Loads::check_bounds(const LoadRequest& request, model::Domai
   return {};
 }
 
-model::Result<void> Loads::check_fits(model::DomainId domain, uint64_t bytes) const {
-  ObjectStore& store = cache_->store();
-  if (bytes <= store.pool().usage(domain).segment_bytes) return {};
-  const uint64_t reach = cache_->room().taker().reach_bytes(domain);
-  if (bytes <= reach) return {};
+model::Result<void> Loads::check_fits(model::TenantId tenant, uint64_t bytes) const {
+  if (cache_->room().can_reach(tenant, bytes)) return {};
   return model::make_error(Errc::kResourceExhausted,
                            "this load takes " + std::to_string(bytes) +
                                " bytes, and its user's share of --ram_bytes is " +
-                               std::to_string(reach) + "; load fewer blocks at a time");
+                               std::to_string(cache_->room().reach_bytes(tenant)) +
+                               "; load fewer blocks at a time");
 }
 
 model::Result<void> Loads::start(const LoadRequest& request) {
@@ -99,13 +97,15 @@ model::Result<void> Loads::start(const LoadRequest& request) {
   ObjectStore& store = cache_->store();
   const model::RootId root{store.tree().node(request.nodes.front()).root()};
   const model::DomainId domain = cache_->names().root(root).key.domain;
+  const model::TenantId tenant = cache_->names().root(root).tenant;
   QUIRE_TRY(check_bounds(request, domain));
   uint64_t bytes = 0;
   for (const NodeId node : request.nodes) bytes += object_bytes(store.presence().plan_of(node));
-  QUIRE_TRY(check_fits(domain, bytes));
+  QUIRE_TRY(check_fits(tenant, bytes));
   auto load = std::make_unique<Load>();
   load->tag = request.tag;
   load->domain = domain;
+  load->tenant = tenant;
   load->load_class = request.load_class;
   load->order = request.order;
   load->started_ns = clock_->now_ns();
@@ -117,8 +117,11 @@ model::Result<void> Loads::start(const LoadRequest& request) {
   }
   load->estimated_us = estimate_us(bytes);
   set_bytes_left(*load, bytes);
-  Queue& queue = queues_[domain.value];
-  queue.nodes += load->nodes.size();
+  Domain& shared = domains_[domain.value];
+  ++shared.loads;
+  shared.nodes += load->nodes.size();
+  Queue& queue = queues_[tenant.value];
+  queue.domain = domain;
   // Interactive loads stand before batch ones, else first come, first served.
   auto place = queue.loads.end();
   if (load->load_class == model::LoadClass::kInteractive) {
@@ -161,8 +164,8 @@ bool Loads::reserve_node(Load& load, NodeId node, Reserved& outcome) {
     const SlotId after =
         before.size() == plan.size() ? load.slots[start - plan.size() + i] : SlotId{};
     SlotId slot;
-    const cache::Room room =
-        cache_->room().allocate(root.classes[plan[i].group], root.key.domain, after, slot);
+    const cache::Room room = cache_->room().allocate(
+        {.size_class = root.classes[plan[i].group], .tenant = root.tenant, .after = after}, slot);
     if (room == cache::Room::kHave) {
       load.slots.push_back(slot);
       continue;
@@ -266,26 +269,64 @@ void Loads::serve_queues() {
 void Loads::serve(Queue& queue, uint32_t nodes) {
   bool reserving = false;
   for (Load* load : queue.loads) {
-    if (!load->is_reserved()) {
-      if (reserving) continue;  // one at a time
-      reserving = true;
-      if (reserve(*load, nodes) == Reserved::kNoRoom && !may_get_room(queue, *load)) {
-        load->failure = Errc::kResourceExhausted;
-      }
+    if (!load->is_reserved() && !reserving) {
+      reserving = true;  // one at a time
+      reserve_for(*load, nodes);
     }
     if (load->is_reserved() && load->issued < load->nodes.size()) issue(*load);
   }
 }
 
+// The first of its queue that lacks something, if it is its domain's turn to have it.
+void Loads::reserve_for(Load& load, uint32_t nodes) {
+  Domain& domain = domains_[load.domain.value];
+  if (domain.reserving != nullptr && domain.reserving != &load) return;
+  domain.reserving = &load;
+  if (!load.gives_way) {
+    const Reserved reserved = reserve(load, nodes);
+    if (reserved == Reserved::kNoRoom && !may_get_room(load)) {
+      load.failure = Errc::kResourceExhausted;
+    }
+    if (reserved == Reserved::kDone) domain.reserving = nullptr;
+    if (reserved == Reserved::kDone || reserved == Reserved::kMore) return;
+    load.gives_way = others_wait(load);
+  }
+  if (load.gives_way) give_way(load, nodes);
+}
+
+// Another tenant of the domain has a load that needs memory.
+bool Loads::others_wait(const Load& load) const {
+  return std::any_of(queues_.begin(), queues_.end(), [&](const auto& entry) {
+    const auto& [tenant, queue] = entry;
+    return queue.domain == load.domain && tenant != load.tenant.value &&
+           std::any_of(queue.loads.begin(), queue.loads.end(),
+                       [](const Load* other) { return !other->is_reserved(); });
+  });
+}
+
+// What it has goes back, in steps; then it is another's turn to reserve.
+void Loads::give_way(Load& load, uint32_t nodes) {
+  for (; nodes > 0 && load.reserved > 0; --nodes) {
+    --load.reserved;
+    for (const SlotId slot : slots_of(load, load.reserved)) cache_->store().pool().free(slot);
+    load.slot_ends.pop_back();
+    load.slots.resize(load.reserved == 0 ? 0 : load.slot_ends.back());
+  }
+  if (load.reserved > 0) return;
+  load.gives_way = false;
+  domains_[load.domain.value].reserving = nullptr;
+}
+
 // What its domain's clients hold they may hold for ever: that is not waited for.
-bool Loads::may_get_room(const Queue& queue, const Load& load) const {
-  if (queue.leaving > 0) return true;
+bool Loads::may_get_room(const Load& load) const {
+  if (domains_.at(load.domain.value).leaving > 0) return true;
   const bool moves = std::any_of(tiers_.begin(), tiers_.end(), [&](const Tier* tier) {
     return tier != nullptr && tier->moves_for(load.domain);
   });
   if (moves) return true;
-  return std::any_of(queue.loads.begin(), queue.loads.end(),
-                     [](const Load* other) { return other->is_reserved(); });
+  return std::any_of(loads_.begin(), loads_.end(), [&](const auto& entry) {
+    return entry.second->domain == load.domain && entry.second->is_reserved();
+  });
 }
 
 void Loads::finish_object(model::TierId tier, ReadJob& job, uint32_t index, Errc code) {
@@ -354,7 +395,10 @@ void Loads::leave(Queues::iterator queue, Load& load) {
   if (load.load_class == model::LoadClass::kInteractive) --interactive_count_;
   set_bytes_left(load, 0);
   std::erase(queue->second.loads, &load);
-  ++queue->second.leaving;
+  Domain& domain = domains_[load.domain.value];
+  --domain.loads;
+  ++domain.leaving;
+  if (domain.reserving == &load) domain.reserving = nullptr;
   const auto owned = loads_.find(load.tag);
   leaving_.push_back(std::move(owned->second));
   loads_.erase(owned);
@@ -367,17 +411,17 @@ bool Loads::let_go(uint32_t nodes) {
   if (leaving_.empty()) return false;
   while (nodes > 0 && !leaving_.empty()) {
     Load& load = *leaving_.front();
-    Queue& queue = queues_[load.domain.value];
+    Domain& domain = domains_[load.domain.value];
     for (; nodes > 0 && load.reserved > load.issued; --nodes) {
       --load.reserved;
       for (const SlotId slot : slots_of(load, load.reserved)) store.pool().free(slot);
     }
     for (; nodes > 0 && !load.nodes.empty(); --nodes) {
       load.nodes.pop_back();
-      --queue.nodes;
+      --domain.nodes;
     }
     if (!load.nodes.empty()) break;
-    if (--queue.leaving == 0 && queue.loads.empty()) queues_.erase(load.domain.value);
+    if (--domain.leaving == 0 && domain.loads == 0) domains_.erase(load.domain.value);
     leaving_.pop_front();
   }
   if (idle()) unreadable_.clear();
@@ -401,14 +445,16 @@ void Loads::finish(Load& load, Errc code, int64_t now_ns) {
 void Loads::cancel(uint64_t tag) {
   const auto found = loads_.find(tag);
   if (found == loads_.end()) return;
-  leave(queues_.find(found->second->domain.value), *found->second);
+  const auto queue = queues_.find(found->second->tenant.value);
+  leave(queue, *found->second);
+  if (queue->second.loads.empty()) queues_.erase(queue);
 }
 
 bool Loads::step(int64_t now_ns) {
   bool worked = let_go(kLetGoPerStep);
   if (loads_.empty()) return worked;
   serve_queues();
-  for (auto queue = queues_.begin(); queue != queues_.end(); ++queue) {
+  for (auto queue = queues_.begin(); queue != queues_.end();) {
     std::vector<Load*>& loads = queue->second.loads;
     for (size_t i = 0; i < loads.size();) {
       Load& load = *loads[i];
@@ -421,6 +467,7 @@ bool Loads::step(int64_t now_ns) {
       leave(queue, load);  // another one stands at i now
       worked = true;
     }
+    queue = loads.empty() ? queues_.erase(queue) : std::next(queue);
   }
   if (worked) let_go(kLetGoPerStep);
   return worked;

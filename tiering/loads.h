@@ -3,10 +3,12 @@
 //   queued --all RAM it needs is reserved--> running --every node in RAM--> finished
 //      \------------ deadline, failure, cancelled ------------\-----------> finished
 //
-// Each domain has a queue of its own, interactive loads first, and the queues take turns: a domain
-// waits only for itself. In a queue one load at a time reserves, and none starts before it has all
-// it needs: so two loads can never hold half of each other's memory. What its domain can never hold
-// is refused at once, and what finds no room while nothing that goes on would make some, soon.
+// Each tenant has a queue of its own, interactive loads first, and the queues take turns: a tenant
+// waits only for itself. In a domain, whose memory its tenants share, one load at a time reserves,
+// and none starts before it has all it needs: so two loads can never hold half of each other's
+// memory. Who finds no room gives back what it has while another tenant tries. What a tenant can
+// never hold is refused at once, and what finds no room while nothing that goes on would make some,
+// soon.
 // Reads start with the head of the prefix, each from the fastest tier that has the node.
 // A node that another load already brings is waited for, not read twice. What a load does not need
 // any more when it ends is still read to its end: its job has pins and slots of its own, so a
@@ -100,6 +102,7 @@ class Loads {
   struct Load {
     uint64_t tag = 0;
     model::DomainId domain;
+    model::TenantId tenant;
     model::LoadClass load_class = model::LoadClass::kInteractive;
     model::LoadOrder order = model::LoadOrder::kBlockMajor;
     int64_t started_ns = 0;
@@ -115,15 +118,22 @@ class Loads {
     uint64_t bytes_left = 0;                 // not in RAM yet
     size_t head = 0;                         // nodes [0, head) are in RAM
     model::Errc failure = model::Errc::kOk;  // of the load as a whole
+    bool gives_way = false;                  // its slots go back, so that another load may reserve
     bool is_reserved() const { return reserved == nodes.size(); }
   };
   enum class Reserved : uint8_t { kDone, kMore, kWaiting, kNoRoom };
   struct Queue {
+    model::DomainId domain;
     std::vector<Load*> loads;  // in the order of service
-    size_t nodes = 0;          // of these loads, and of those that are let go
-    uint32_t leaving = 0;
   };
-  using Queues = std::map<uint16_t, Queue>;  // by domain; one that has nothing is erased
+  using Queues = std::map<uint32_t, Queue>;  // by tenant; one without loads is erased
+  // What is bounded by domain, and the memory that its tenants share.
+  struct Domain {
+    size_t loads = 0;
+    size_t nodes = 0;  // of these loads, and of those that are let go
+    uint32_t leaving = 0;
+    Load* reserving = nullptr;  // holds a part of what it needs; null: nobody does
+  };
   // What a tier reads, also after its load ended.
   struct ReadJob {
     uint64_t load = 0;  // tag
@@ -135,11 +145,14 @@ class Loads {
   };
 
   model::Result<void> check_bounds(const LoadRequest& request, model::DomainId domain) const;
-  model::Result<void> check_fits(model::DomainId domain, uint64_t bytes) const;
+  model::Result<void> check_fits(model::TenantId tenant, uint64_t bytes) const;
   void serve_queues();
   void serve(Queue& queue, uint32_t nodes);
-  bool may_get_room(const Queue& queue, const Load& load) const;
+  void reserve_for(Load& load, uint32_t nodes);
+  bool may_get_room(const Load& load) const;
+  bool others_wait(const Load& load) const;
   Reserved reserve(Load& load, uint32_t nodes);
+  void give_way(Load& load, uint32_t nodes);
   bool needs_slots(model::NodeId node) const;
   bool reserve_node(Load& load, model::NodeId node, Reserved& outcome);
   void issue(Load& load);
@@ -166,7 +179,8 @@ class Loads {
   JobTable<ReadJob> jobs_;
   std::unordered_map<uint64_t, std::unique_ptr<Load>> loads_;  // by tag
   Queues queues_;
-  uint16_t last_served_ = 0;                   // whose queue came first in the last step
+  std::map<uint16_t, Domain> domains_;         // by id; one that has nothing is erased
+  uint32_t last_served_ = 0;                   // whose queue came first in the last step
   std::deque<std::unique_ptr<Load>> leaving_;  // ended: what they hold goes in steps
   // What a device could not read, with its key, since an id may be used again: the loads that
   // come to it say so. Emptied when no load is left.

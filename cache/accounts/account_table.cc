@@ -2,12 +2,19 @@
 
 namespace quire::cache {
 
+using model::DomainId;
 using model::TenantId;
 using model::TierId;
 
-Account& AccountTable::at(TenantId tenant, TierId tier) {
+template <typename Change>
+void AccountTable::change(TenantId tenant, TierId tier, Change&& one) {
+  const size_t domain = tenants_->domain_of(tenant).value;
   if (accounts_.size() <= tenant.value) accounts_.resize(tenant.value + size_t{1});
-  return accounts_[tenant.value][model::index_of(tier)];
+  if (domains_.size() <= domain) domains_.resize(domain + 1);
+  const size_t t = model::index_of(tier);
+  one(accounts_[tenant.value][t]);
+  one(domains_[domain][t]);
+  one(tiers_[t]);
 }
 
 const Account& AccountTable::of(TenantId tenant, TierId tier) const {
@@ -16,14 +23,21 @@ const Account& AccountTable::of(TenantId tenant, TierId tier) const {
   return accounts_[tenant.value][model::index_of(tier)];
 }
 
+const Account& AccountTable::of(DomainId domain, TierId tier) const {
+  static const Account kNone;
+  if (domain.value >= domains_.size()) return kNone;
+  return domains_[domain.value][model::index_of(tier)];
+}
+
 void AccountTable::charge(TenantId tenant, TierId tier, uint64_t bytes) {
-  at(tenant, tier).used_bytes += bytes;
+  change(tenant, tier, [&](Account& account) { account.used_bytes += bytes; });
 }
 
 void AccountTable::refund(TenantId tenant, TierId tier, uint64_t bytes) {
-  Account& account = at(tenant, tier);
-  QUIRE_CHECK(account.used_bytes >= bytes);
-  account.used_bytes -= bytes;
+  change(tenant, tier, [&](Account& account) {
+    QUIRE_CHECK(account.used_bytes >= bytes);
+    account.used_bytes -= bytes;
+  });
 }
 
 Reservation::Reservation(AccountTable* accounts, TenantId tenant, TierId tier, uint64_t bytes)
@@ -34,7 +48,7 @@ Reservation::Reservation(AccountTable* accounts, TenantId tenant, TierId tier, u
 void Reservation::grow(uint64_t bytes) {
   QUIRE_CHECK(accounts_ != nullptr);
   if (bytes == 0) return;  // no account is made for nothing
-  accounts_->at(tenant_, tier_).reserved_bytes += bytes;
+  accounts_->change(tenant_, tier_, [&](Account& account) { account.reserved_bytes += bytes; });
   bytes_ += bytes;
 }
 
@@ -42,9 +56,10 @@ void Reservation::shrink(uint64_t bytes) {
   QUIRE_CHECK(bytes <= bytes_);
   if (bytes == 0) return;
   bytes_ -= bytes;
-  Account& account = accounts_->at(tenant_, tier_);
-  QUIRE_CHECK(account.reserved_bytes >= bytes);
-  account.reserved_bytes -= bytes;
+  accounts_->change(tenant_, tier_, [&](Account& account) {
+    QUIRE_CHECK(account.reserved_bytes >= bytes);
+    account.reserved_bytes -= bytes;
+  });
 }
 
 void Reservation::swap(Reservation& other) noexcept {

@@ -4,7 +4,8 @@
 //             Presence and by nobody else
 //   reserved  bytes of slots that are kept for what is not visible yet (SlotSet); of who pays
 //
-// Bytes are pages' true sizes, as the layout states them. Threads: core only.
+// Each account counts in those of its domain and of the tier, too. Bytes are pages' true sizes, as
+// the layout states them. Threads: core only.
 #pragma once
 
 #include <array>
@@ -12,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "cache/accounts/tenant_table.h"
 #include "model/check.h"
 #include "model/ids.h"
 
@@ -24,17 +26,29 @@ struct Account {
 
 class AccountTable {
  public:
+  // The table outlives it; whoever is charged is held there.
+  explicit AccountTable(const TenantTable* tenants) : tenants_(tenants) {}
+
   // All zero for a tenant that never had any.
   const Account& of(model::TenantId tenant, model::TierId tier) const;
+  // Of all its tenants, and of all domains.
+  const Account& of(model::DomainId domain, model::TierId tier) const;
+  const Account& of(model::TierId tier) const { return tiers_[model::index_of(tier)]; }
   // Presence's alone. refund() precondition: so much is charged.
   void charge(model::TenantId tenant, model::TierId tier, uint64_t bytes);
   void refund(model::TenantId tenant, model::TierId tier, uint64_t bytes);
 
  private:
   friend class Reservation;
-  Account& at(model::TenantId tenant, model::TierId tier);
+  using ByTier = std::array<Account, model::kTierCount>;
+  // Changes the account, that of its domain and that of the tier alike.
+  template <typename Change>
+  void change(model::TenantId tenant, model::TierId tier, Change&& one);
 
-  std::vector<std::array<Account, model::kTierCount>> accounts_;  // by tenant
+  const TenantTable* tenants_;
+  std::vector<ByTier> accounts_;  // by tenant
+  std::vector<ByTier> domains_;
+  ByTier tiers_;
 };
 
 // Bytes kept of an account until it goes, or is spent. The table outlives it.

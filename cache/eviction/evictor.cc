@@ -6,43 +6,68 @@ namespace quire::cache {
 
 using model::DomainId;
 using model::NodeId;
+using model::TenantId;
 using model::TierId;
 
-bool Evictor::evict_from_ram(DomainId domain) {
-  const NodeId node = board_->choose(TierId::kRam, domain);
-  if (!node.valid()) return false;
-  if (store_->tree().node(node).has_copy_below(TierId::kRam)) {
-    store_->leave_ram(node);
-  } else {
-    // Without a copy only a leaf without pins may leave (Presence::may_leave), so drop() does not
-    // refuse.
-    QUIRE_CHECK(store_->drop(node, DropReason::kEvicted));
+NodeId Evictor::choose(TierId tier, std::span<const Owner> order) {
+  for (const Owner& owner : order) {
+    const NodeId node = board_->choose(tier, owner);
+    if (!node.valid()) continue;
+    quotas_->gave(owner);
+    return node;
   }
-  return true;
+  return {};
+}
+
+void Evictor::evict_node(TierId tier, NodeId node) {
+  const Node& link = store_->tree().node(node);
+  if (tier != TierId::kRam) {
+    ++evicted_copies_;
+    if (link.is_in_ram()) return store_->lose_copy(node, tier, Why::kEvicted);
+  } else if (link.has_copy_below(TierId::kRam)) {
+    return store_->leave_ram(node);
+  }
+  // Without another copy only a leaf without pins may leave (Presence::may_leave), so drop() does
+  // not refuse.
+  QUIRE_CHECK(store_->drop(node, DropReason::kEvicted));
+}
+
+bool Evictor::evict_from_ram(TenantId asker) {
+  const Owner owner = quotas_->owner_of(TierId::kRam, asker);
+  const NodeId node = choose(TierId::kRam, quotas_->turn(TierId::kRam, owner, true));
+  if (node.valid()) evict_node(TierId::kRam, node);
+  return node.valid();
+}
+
+bool Evictor::evict_own(TierId tier, TenantId asker) {
+  const NodeId node = board_->choose(tier, quotas_->owner_of(tier, asker));
+  if (node.valid()) evict_node(tier, node);
+  return node.valid();
 }
 
 uint64_t Evictor::evict(uint64_t count) {
   uint64_t evicted = 0;
   for (uint16_t d = 0; d < store_->pool().domain_count(); ++d) {
-    while ((count == 0 || evicted < count) && evict_from_ram(DomainId{d})) ++evicted;
+    while (count == 0 || evicted < count) {
+      const NodeId node = choose(TierId::kRam, quotas_->turn(TierId::kRam, DomainId{d}));
+      if (!node.valid()) break;
+      evict_node(TierId::kRam, node);
+      ++evicted;
+    }
   }
   return evicted;
 }
 
-bool Evictor::evict_copy(TierId tier) {
-  const NodeId node = board_->choose(tier, DomainId{});
-  if (!node.valid()) return false;
-  ++evicted_copies_;
-  if (store_->tree().node(node).is_in_ram()) {
-    store_->lose_copy(node, tier, Why::kEvicted);
-  } else {
-    QUIRE_CHECK(store_->drop(node, DropReason::kEvicted));
-  }
-  return true;
+bool Evictor::evict_copy(TierId tier, TenantId asker) {
+  const NodeId node =
+      choose(tier, asker.valid() ? quotas_->turn(tier, quotas_->owner_of(tier, asker), false)
+                                 : quotas_->turn(tier, DomainId{}));
+  if (node.valid()) evict_node(tier, node);
+  return node.valid();
 }
 
 NodeId Evictor::take_ram_victim(DomainId domain) {
-  const NodeId node = board_->choose(TierId::kRam, domain);
+  const NodeId node = choose(TierId::kRam, quotas_->turn(TierId::kRam, domain));
   if (node.valid()) board_->withdraw(node, TierId::kRam);
   return node;
 }

@@ -1,11 +1,12 @@
-// The only one who asks the board who should go, and makes it go.
+// Makes room: whose turn it is (QuotaTable), which entry (EvictionBoard), and the act
+// (ObjectStore).
 //
-// From RAM a node leaves for a lower tier where it is durable, else for good; from a lower tier its
-// copy goes, and the node with it when that was its last. Threads: core only.
+// Threads: core only. O(log n) an eviction, and O(owners of a domain) where some were told apart.
 #pragma once
 
 #include <cstdint>
 
+#include "cache/accounts/quota_table.h"
 #include "cache/eviction/eviction_board.h"
 #include "cache/objects/object_store.h"
 #include "model/ids.h"
@@ -15,22 +16,30 @@ namespace quire::cache {
 
 class Evictor {
  public:
-  Evictor(ObjectStore* store, EvictionBoard* board) : store_(store), board_(board) {}
+  Evictor(ObjectStore* store, EvictionBoard* board, QuotaTable* quotas)
+      : store_(store), board_(board), quotas_(quotas) {}
 
-  // Of the domain's own in RAM. False: nothing may go.
-  bool evict_from_ram(model::DomainId domain);
+  // One object out of RAM, of the domain's own, for this tenant. False: nothing may go.
+  bool evict_from_ram(model::TenantId asker);
+  // Only of what the asker's owner has.
+  bool evict_own(model::TierId tier, model::TenantId asker);
   // Over all domains; returns how many went. 0 = everything that may go.
   uint64_t evict(uint64_t count);
-  // A copy below RAM. False: none may go.
-  bool evict_copy(model::TierId tier);
+  // A copy below RAM, for this tenant; none: for nobody. False: none may go.
+  bool evict_copy(model::TierId tier, model::TenantId asker);
   // Who would leave RAM next, withdrawn: offered again with its next unpin. None: nobody.
   model::NodeId take_ram_victim(model::DomainId domain);
   // Copies that evict_copy() gave up.
   const model::Counter& evicted_copies() const { return evicted_copies_; }
 
  private:
+  // The first of these owners that has something to give; then it gave.
+  model::NodeId choose(model::TierId tier, std::span<const Owner> order);
+  void evict_node(model::TierId tier, model::NodeId node);
+
   ObjectStore* store_;
   EvictionBoard* board_;
+  QuotaTable* quotas_;
   model::Counter evicted_copies_{"evicted_copies", "Copies given up to make room on the device"};
 };
 

@@ -1,10 +1,14 @@
 #include "cache/eviction/ram_room.h"
 
+#include <algorithm>
+
 namespace quire::cache {
 
 using allocator::Pool;
 using model::DomainId;
 using model::SlotId;
+using model::TenantId;
+using model::TierId;
 
 namespace {
 
@@ -26,15 +30,29 @@ Pool::Growth RamRoom::grow(DomainId domain) {
   return growth;
 }
 
-Room RamRoom::allocate(allocator::ClassId size_class, DomainId domain, SlotId after, SlotId& slot) {
-  const Room room = reserve(size_class, domain, after, slot);
-  if (room != Room::kNone || !waiters_->take_back(domain)) return room;
-  return reserve(size_class, domain, after, slot);
+Room RamRoom::allocate(const SlotRequest& request, SlotId& slot) {
+  const Room room = reserve(request, slot);
+  if (room != Room::kNone || !waiters_->take_back(tenants_->domain_of(request.tenant))) return room;
+  return reserve(request, slot);
 }
 
-Room RamRoom::reserve(allocator::ClassId size_class, DomainId domain, SlotId after, SlotId& slot) {
-  for (uint32_t evicted = 0;; ++evicted) {
-    if (const auto found = store_->pool().allocate(size_class, after)) {
+// kHave: below its burst with this slot.
+Room RamRoom::stay_below_burst(const SlotRequest& request, uint32_t& evicted) {
+  const Owner owner = quotas_->owner_of(TierId::kRam, request.tenant);
+  while (quotas_->exceeds(TierId::kRam, owner, store_->pool().page_bytes(request.size_class))) {
+    if (evicted == kMaxEvictionsPerAllocation) return Room::kPending;
+    if (!evictor_->evict_own(TierId::kRam, request.tenant)) return Room::kNone;
+    ++evicted;
+  }
+  return Room::kHave;
+}
+
+Room RamRoom::reserve(const SlotRequest& request, SlotId& slot) {
+  const DomainId domain = tenants_->domain_of(request.tenant);
+  uint32_t evicted = 0;
+  if (const Room room = stay_below_burst(request, evicted); room != Room::kHave) return room;
+  for (;; ++evicted) {
+    if (const auto found = store_->pool().allocate(request.size_class, request.after)) {
       slot = *found;
       return Room::kHave;
     }
@@ -43,10 +61,27 @@ Room RamRoom::reserve(allocator::ClassId size_class, DomainId domain, SlotId aft
     if (growth == Pool::Growth::kPending || evicted == kMaxEvictionsPerAllocation) {
       return Room::kPending;
     }
-    if (!evictor_->evict_from_ram(domain)) {
+    if (!evictor_->evict_from_ram(request.tenant)) {
       return taker_.ask(domain) ? Room::kPending : Room::kNone;
     }
   }
+}
+
+// As a rule what the domain holds is enough. Only else are the shares of all domains added up.
+bool RamRoom::can_reach(TenantId tenant, uint64_t bytes) const {
+  const Owner owner = quotas_->owner_of(TierId::kRam, tenant);
+  const uint64_t own = store_->pool().usage(tenants_->domain_of(tenant)).segment_bytes;
+  const uint64_t kept = quotas_->kept_from(TierId::kRam, owner);
+  if (bytes + kept <= own && bytes <= quotas_->of(TierId::kRam, owner).burst_bytes) return true;
+  return bytes <= reach_bytes(tenant);
+}
+
+uint64_t RamRoom::reach_bytes(TenantId tenant) const {
+  const Owner owner = quotas_->owner_of(TierId::kRam, tenant);
+  const uint64_t of_domain = taker_.reach_bytes(tenants_->domain_of(tenant));
+  const uint64_t kept = quotas_->kept_from(TierId::kRam, owner);
+  return std::min(of_domain - std::min(of_domain, kept),
+                  quotas_->of(TierId::kRam, owner).burst_bytes);
 }
 
 }  // namespace quire::cache

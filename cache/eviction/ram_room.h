@@ -7,6 +7,7 @@
 
 #include "allocator/pool.h"
 #include "cache/accounts/memory_waiters.h"
+#include "cache/accounts/quota_table.h"
 #include "cache/eviction/evictor.h"
 #include "cache/eviction/segment_taker.h"
 #include "cache/objects/object_store.h"
@@ -18,26 +19,44 @@ namespace quire::cache {
 // has to be evicted than one call may.
 enum class Room : uint8_t { kHave, kPending, kNone };
 
+// What a slot is for.
+struct SlotRequest {
+  allocator::ClassId size_class;
+  model::TenantId tenant;  // whose it will be
+  model::SlotId after;     // the slot lies behind this one where that is free
+};
+
 class RamRoom {
  public:
-  RamRoom(ObjectStore* store, Evictor* evictor, MemoryWaiters* waiters)
-      : store_(store), evictor_(evictor), waiters_(waiters), taker_(store) {}
+  RamRoom(ObjectStore* store, Evictor* evictor, QuotaTable* quotas, MemoryWaiters* waiters,
+          const TenantTable* tenants)
+      : store_(store),
+        evictor_(evictor),
+        quotas_(quotas),
+        waiters_(waiters),
+        tenants_(tenants),
+        taker_(store, quotas) {}
 
-  // A slot for a page, behind `after` where that is free. For the head of those who wait.
-  Room reserve(allocator::ClassId size_class, model::DomainId domain, model::SlotId after,
-               model::SlotId& slot);
+  // For the head of those who wait. Who is at its burst makes room by its own alone.
+  Room reserve(const SlotRequest& request, model::SlotId& slot);
   // The same for who does not stand in the queue: where nothing is left, what its head holds so far
   // is used, so that neither waits for the other's half.
-  Room allocate(allocator::ClassId size_class, model::DomainId domain, model::SlotId after,
-                model::SlotId& slot);
+  Room allocate(const SlotRequest& request, model::SlotId& slot);
+  // Whether a tenant can ever hold so much at a time.
+  bool can_reach(model::TenantId tenant, uint64_t bytes) const;
+  // The most that it can come to hold.
+  uint64_t reach_bytes(model::TenantId tenant) const;
   SegmentTaker& taker() { return taker_; }
 
  private:
   allocator::Pool::Growth grow(model::DomainId domain);
+  Room stay_below_burst(const SlotRequest& request, uint32_t& evicted);
 
   ObjectStore* store_;
   Evictor* evictor_;
+  QuotaTable* quotas_;
   MemoryWaiters* waiters_;
+  const TenantTable* tenants_;
   SegmentTaker taker_;
 };
 

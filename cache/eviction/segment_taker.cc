@@ -36,17 +36,30 @@ uint64_t SegmentTaker::held(DomainId domain) const {
   return usable(domain) + pool.usage(domain).retiring_bytes / pool.supply().segment_bytes();
 }
 
+uint64_t SegmentTaker::guaranteed(DomainId domain) const {
+  const uint64_t segment_bytes = store_->pool().supply().segment_bytes();
+  const uint64_t bytes = quotas_->guaranteed_bytes(model::TierId::kRam, domain);
+  return bytes / segment_bytes + (bytes % segment_bytes > 0 ? 1 : 0);
+}
+
+uint64_t SegmentTaker::share_of(DomainId domain, const Shares& shares) const {
+  return guaranteed(domain) + shares.equal;
+}
+
 // The asker has a share although it may hold nothing yet.
 SegmentTaker::Shares SegmentTaker::shares_with(DomainId asker) const {
   uint64_t total = held(asker);
+  uint64_t kept = guaranteed(asker);
   Shares shares;
   for (uint16_t d = 0; d < store_->pool().domain_count(); ++d) {
     if (DomainId{d} == asker) continue;
     const uint64_t segments = held(DomainId{d});
     total += segments;
-    if (segments > 0) ++shares.domains;
+    if (segments == 0) continue;
+    ++shares.domains;
+    kept += guaranteed(DomainId{d});
   }
-  shares.share = total / shares.domains;
+  shares.equal = (total - std::min(total, kept)) / shares.domains;
   const uint64_t budget = store_->pool().supply().max_segments();
   shares.unheld = budget - std::min(budget, total);
   return shares;
@@ -65,11 +78,12 @@ bool SegmentTaker::is_spoken_for(DomainId domain) const {
 bool SegmentTaker::is_entitled(DomainId asker) const {
   // What is taken away while none can be made would be lost to everybody.
   if (store_->pool().supply().has_failed()) return false;
-  return held(asker) + claims_of(asker, false) < std::max<uint64_t>(shares_with(asker).share, 1);
+  const uint64_t share = share_of(asker, shares_with(asker));
+  return held(asker) + claims_of(asker, false) < std::max<uint64_t>(share, 1);
 }
 
-bool SegmentTaker::can_spare(DomainId domain, uint64_t share) const {
-  if (share > 0) return usable(domain) > share;
+bool SegmentTaker::can_spare(DomainId domain, const Shares& shares) const {
+  if (const uint64_t share = share_of(domain, shares); share > 0) return usable(domain) > share;
   const bool in_use = domain.value < sessions_.size() && sessions_[domain.value] > 0;
   return usable(domain) > 1 || (usable(domain) == 1 && !in_use);
 }
@@ -82,7 +96,8 @@ void SegmentTaker::note_session(DomainId domain, bool opened) {
 uint64_t SegmentTaker::reach_bytes(DomainId domain) const {
   const Shares shares = shares_with(domain);
   const allocator::SegmentSupply& supply = store_->pool().supply();
-  const uint64_t share = std::max(1u, supply.max_segments() / shares.domains);
+  const uint64_t part = supply.max_segments() / shares.domains;
+  const uint64_t share = std::max({uint64_t{1}, part, share_of(domain, shares)});
   return std::max(usable(domain) + shares.unheld, share) * supply.segment_bytes();
 }
 
@@ -123,7 +138,8 @@ void SegmentTaker::settle() {
   while (!claims_.empty()) {
     const DomainId asker = claims_.front().asker;
     // Shares move while memory is on its way: what is above the share now is left to the others.
-    const bool wanted = held(asker) < std::max<uint64_t>(shares_with(asker).share, 1);
+    const uint64_t share = share_of(asker, shares_with(asker));
+    const bool wanted = held(asker) < std::max<uint64_t>(share, 1);
     if (wanted && store_->pool().grow(asker) != Pool::Growth::kGrew) return;
     claims_.pop_front();
     store_->pool().events().raise_all();
@@ -140,12 +156,12 @@ bool SegmentTaker::start(DomainId asker) {
 
 // Of those that can spare one: first who owes nothing, then who holds most.
 bool SegmentTaker::next_donor() {
-  const uint64_t share = shares_with(job_.asker).share;
+  const Shares shares = shares_with(job_.asker);
   DomainId donor;
   std::pair<bool, uint64_t> best{false, 0};
   for (uint16_t d = 0; d < store_->pool().domain_count(); ++d) {
     const DomainId domain{d};
-    if (domain == job_.asker || !can_spare(domain, share)) continue;
+    if (domain == job_.asker || !can_spare(domain, shares)) continue;
     if (std::find(job_.tried.begin(), job_.tried.end(), domain) != job_.tried.end()) continue;
     const std::pair<bool, uint64_t> rank{store_->pool().usage(domain).retiring_bytes == 0,
                                          held(domain)};

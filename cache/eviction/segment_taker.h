@@ -3,9 +3,11 @@
 //   ask --below its share--> weighing --> emptying --> retired --memory gone, made anew--> grown
 //        \--else: no
 //
-// 1. A domain's share is an equal part of the segments that are held, in whole segments; domains
-//    that hold or ask have one. What was taken from a domain counts as held by it until its memory
-//    is really gone: a client that does not unmap costs its own domain.
+// 1. A domain's share is what its owners are guaranteed (QuotaTable), and an equal part of the
+// other
+//    segments that are held, in whole segments; domains that hold or ask have one. What was taken
+//    from a domain counts as held by it until its memory is really gone: a client that does not
+//    unmap costs its own domain.
 // 2. A domain below its share is given one segment at a time, of a domain that can use more than
 //    its share; nobody is brought below it. Where there are more domains than segments, who has
 //    none may have that of a domain without sessions.
@@ -22,6 +24,7 @@
 #include <vector>
 
 #include "allocator/pool.h"
+#include "cache/accounts/quota_table.h"
 #include "model/ids.h"
 
 namespace quire::cache {
@@ -37,7 +40,7 @@ struct RetiredFrom {
 
 class SegmentTaker {
  public:
-  explicit SegmentTaker(ObjectStore* store) : store_(store) {}
+  SegmentTaker(ObjectStore* store, const QuotaTable* quotas) : store_(store), quotas_(quotas) {}
 
   // For a domain that has nothing of its own left to evict. True: a segment is on its way to it.
   bool ask(model::DomainId asker);
@@ -69,7 +72,7 @@ class SegmentTaker {
     bool late = false;
   };
   struct Shares {
-    uint64_t share = 0;    // segments
+    uint64_t equal = 0;    // segments of each, beside what it is guaranteed
     uint64_t unheld = 0;   // segments of the budget that no domain holds
     uint32_t domains = 1;  // that hold or ask
   };
@@ -89,11 +92,14 @@ class SegmentTaker {
   };
 
   Shares shares_with(model::DomainId asker) const;
+  uint64_t guaranteed(model::DomainId domain) const;
+  // Segments that nobody takes from the domain.
+  uint64_t share_of(model::DomainId domain, const Shares& shares) const;
   // Segments that count as the domain's, those taken away and not gone included.
   uint64_t held(model::DomainId domain) const;
   // Segments that it can put pages into.
   uint64_t usable(model::DomainId domain) const;
-  bool can_spare(model::DomainId domain, uint64_t share) const;
+  bool can_spare(model::DomainId domain, const Shares& shares) const;
   uint64_t claims_of(model::DomainId asker, bool with_late) const;
   bool is_entitled(model::DomainId asker) const;
   bool start(model::DomainId asker);
@@ -112,6 +118,7 @@ class SegmentTaker {
   void give_up_donor();
 
   ObjectStore* store_;
+  const QuotaTable* quotas_;
   Job job_;
   std::deque<Claim> claims_;  // in the order in which they are served; late ones last
   std::vector<RetiredFrom> retired_;

@@ -48,15 +48,13 @@ uint64_t FillMemory::immovable_bytes(const Fill& fill) const {
 model::Result<void> FillMemory::check_fits(const Fill& fill) const {
   const uint64_t needed = slot_bytes(plan_of(fill));
   const uint64_t pinned = immovable_bytes(fill);
-  // As a rule what the domain holds is enough. Only else are the shares of all domains added up.
-  const uint64_t own = parts_.store->pool().usage(fill.domain).segment_bytes;
-  if (needed + pinned <= own) return {};
-  const uint64_t reach = parts_.room->taker().reach_bytes(fill.domain);
-  if (needed + pinned <= reach) return {};
-  return make_error(Errc::kResourceExhausted,
-                    "this object takes " + std::to_string(needed) + " bytes beside " +
-                        std::to_string(pinned) + " of the session's own path, and its user's " +
-                        "share of --ram_bytes is " + std::to_string(reach));
+  const model::TenantId tenant = root_of(fill).tenant;
+  if (parts_.room->can_reach(tenant, needed + pinned)) return {};
+  return make_error(Errc::kResourceExhausted, "this object takes " + std::to_string(needed) +
+                                                  " bytes beside " + std::to_string(pinned) +
+                                                  " of the session's own path, and its user's " +
+                                                  "share of --ram_bytes is " +
+                                                  std::to_string(parts_.room->reach_bytes(tenant)));
 }
 
 // Behind the session's last page of the group, so that a run of blocks lies adjacent.
@@ -64,8 +62,10 @@ Room FillMemory::next_slot(const Fill& fill, model::GroupIndex group, SlotId& sl
   CacheSession& session = *fill.session;
   auto& hints =
       fill.kind == FillKind::kSpan ? session.last_span_slot : session.last_checkpoint_slot;
-  const Room room =
-      parts_.room->reserve(root_of(fill).classes[group], fill.domain, hints[group], slot);
+  const Room room = parts_.room->reserve({.size_class = root_of(fill).classes[group],
+                                          .tenant = root_of(fill).tenant,
+                                          .after = hints[group]},
+                                         slot);
   if (room == Room::kHave) hints[group] = slot;
   // The session's own path leaves RAM from its end on, once that has its copy.
   const bool path_leaves_soon =
@@ -91,15 +91,24 @@ Room FillMemory::reserve(Fill& fill) {
       continue;
     }
     // Who made room for itself and needs more is its own event, once it stands in the queue.
-    if (room == Room::kPending && !parts_.waiters->waits(parts_.fills->number_of(fill))) wait(fill);
-    if (parts_.store->counters().made_room() > before) parts_.waiters->wake(fill.domain);
+    const bool progress = parts_.store->counters().made_room() > before;
+    if (room == Room::kPending) stay(fill, progress);
+    if (progress) parts_.waiters->wake(fill.domain);
     return room;
   }
   return Room::kHave;
 }
 
+// In the queue. What it holds would keep others from trying.
+void FillMemory::stay(Fill& fill, bool progress) {
+  const WaiterId waiter = parts_.fills->number_of(fill);
+  if (!parts_.waiters->waits(waiter)) return wait(fill);
+  if (!progress) parts_.waiters->pass_on(waiter);
+}
+
 void FillMemory::wait(Fill& fill) {
-  parts_.waiters->add(fill.domain, parts_.fills->number_of(fill), &fill.slots);
+  parts_.waiters->add(fill.domain, root_of(fill).tenant, parts_.fills->number_of(fill),
+                      &fill.slots);
 }
 
 void FillMemory::stop(const Fill& fill) {

@@ -1,8 +1,8 @@
 // Slots for fills: what an object takes, whether it can ever be had, and the wait for it.
 //
 //   reserve --kHave-------------------------------------> the fill has all of its slots
-//      \----kPending--> waits in its domain's queue --woken, head--> reserve, from where it stood
-//       \---kNone-----> nothing of this domain may go, and nothing comes for it
+//      \----kPending--> waits in its tenant's queue --woken, head--> reserve, from where it stood
+//       \---kNone-----> nothing that it could have may go, and nothing comes for it
 //
 // Threads: core only. No allocation per request. One call evicts a bounded number.
 #pragma once
@@ -32,16 +32,18 @@ class FillMemory {
 
   // kResourceExhausted: more than the domain can have beside the session's own path.
   model::Result<void> check_fits(const Fill& fill) const;
-  // Slots that are missing, from where it stood. Precondition: nobody of its domain waits, or it is
-  // the head of those.
+  // Slots that are missing, from where it stood. Precondition: nobody of its tenant waits, or it
+  // was woken.
   Room reserve(Fill& fill);
-  // Whether somebody of its domain was there first.
-  bool must_wait(const Fill& fill) const { return parts_.waiters->is_waiting(fill.domain); }
-  // Behind those of its domain that wait already.
+  // Whether somebody of its tenant was there first.
+  bool must_wait(const Fill& fill) const {
+    return parts_.waiters->is_waiting(root_of(fill).tenant);
+  }
+  // Behind those of its tenant that wait already.
   void wait(Fill& fill);
   // Waits no more, if it did.
   void stop(const Fill& fill);
-  // The head of its domain's queue is to be told once more: who was told went.
+  // Those who wait are to be told once more: who was told went.
   void wake(const Fill& fill) { parts_.waiters->wake(fill.domain); }
   // A fill that may go on; none: nothing happened for anybody who waits.
   std::optional<model::FillId> next_woken();
@@ -50,6 +52,7 @@ class FillMemory {
   const Root& root_of(const Fill& fill) const;
   const model::PagePlan& plan_of(const Fill& fill) const;
   uint64_t immovable_bytes(const Fill& fill) const;
+  void stay(Fill& fill, bool progress);
   Room next_slot(const Fill& fill, model::GroupIndex group, model::SlotId& slot);
 
   Parts parts_;

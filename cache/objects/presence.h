@@ -42,7 +42,7 @@ class Presence {
   static constexpr model::TierId kPlacedTier{1};
 
   Presence(PrefixTree* tree, allocator::Pool* pool, NamespaceTable* names, WorkMeter* work)
-      : tree_(tree), pool_(pool), names_(names), work_(work) {}
+      : tree_(tree), pool_(pool), names_(names), work_(work), accounts_(&names->tenants()) {}
 
   // The node is in RAM, in these filled slots in plan order, which are sealed and its own from now
   // on. Precondition: not in RAM.

@@ -44,24 +44,39 @@ TEST(TenantTable, IdIsAnothersWhenTheLastHolderLetGo) {
 }
 
 TEST(AccountTable, KeepsTenantsAndTiersApart) {
-  AccountTable accounts;
+  TenantTable tenants;
+  AccountTable accounts(&tenants);
+  ASSERT_EQ(tenants.hold(DomainId{0}, "first"), TenantId{0});
+  ASSERT_EQ(tenants.hold(DomainId{2}, "second"), TenantId{1});
+  ASSERT_EQ(tenants.hold(DomainId{2}, "third"), TenantId{2});
+  accounts.charge(TenantId{0}, TierId::kSsd, 1);
+  accounts.charge(TenantId{2}, TierId::kSsd, 20);
   accounts.charge(TenantId{1}, TierId::kRam, 100);
   accounts.charge(TenantId{1}, TierId::kSsd, 7);
   accounts.refund(TenantId{1}, TierId::kRam, 40);
   EXPECT_EQ(accounts.of(TenantId{1}, TierId::kRam).used_bytes, 60u);
   EXPECT_EQ(accounts.of(TenantId{1}, TierId::kSsd).used_bytes, 7u);
   EXPECT_EQ(accounts.of(TenantId{0}, TierId::kRam).used_bytes, 0u);
+  EXPECT_EQ(accounts.of(DomainId{2}, TierId::kSsd).used_bytes, 27u);
+  EXPECT_EQ(accounts.of(DomainId{9}, TierId::kSsd).used_bytes, 0u);
+  EXPECT_EQ(accounts.of(TierId::kSsd).used_bytes, 28u);
   EXPECT_EQ(accounts.of(TenantId{99}, TierId::kCluster).used_bytes, 0u);
 }
 
 TEST(Reservation, GoesWithItsHolderAndIsNeverGivenBackTwice) {
-  AccountTable accounts;
-  const auto reserved = [&] { return accounts.of(TenantId{3}, TierId::kRam).reserved_bytes; };
+  TenantTable tenants;
+  AccountTable accounts(&tenants);
+  const TenantId payer = tenants.hold(DomainId{0}, "payer");
+  const auto reserved = [&] {
+    EXPECT_EQ(accounts.of(payer, TierId::kRam).reserved_bytes,
+              accounts.of(DomainId{0}, TierId::kRam).reserved_bytes);
+    return accounts.of(payer, TierId::kRam).reserved_bytes;
+  };
   {
-    Reservation first(&accounts, TenantId{3}, TierId::kRam, 10);
+    Reservation first(&accounts, payer, TierId::kRam, 10);
     Reservation moved(std::move(first));
     EXPECT_EQ(first.bytes(), 0u);
-    Reservation other(&accounts, TenantId{3}, TierId::kRam, 5);
+    Reservation other(&accounts, payer, TierId::kRam, 5);
     EXPECT_EQ(reserved(), 15u);
     moved.shrink(4);
     EXPECT_EQ(reserved(), 11u);

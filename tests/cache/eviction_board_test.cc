@@ -19,6 +19,8 @@ using model::TierId;
 constexpr TierId kRam = TierId::kRam;
 constexpr TierId kSsd = TierId::kSsd;
 
+Owner own(StoreRig& rig) { return {.domain = rig.root().key.domain, .tenant = {}}; }
+
 std::vector<NodeId> add_roots(StoreRig& rig, uint32_t count) {
   std::vector<NodeId> nodes;
   for (uint32_t i = 0; i < count; ++i) nodes.push_back(rig.add_span(rig.root().node, 100 + i));
@@ -29,7 +31,7 @@ std::vector<NodeId> add_roots(StoreRig& rig, uint32_t count) {
 std::vector<NodeId> drain(StoreRig& rig) {
   std::vector<NodeId> order;
   for (;;) {
-    const NodeId next = rig.cache().board().choose(kRam, rig.root().key.domain);
+    const NodeId next = rig.cache().board().choose(kRam, own(rig));
     if (!next.valid()) return order;
     order.push_back(next);
     EXPECT_TRUE(rig.store().drop(next, DropReason::kEvicted));
@@ -44,10 +46,12 @@ TEST(EvictionBoard, ChoiceOnlyLooks) {
   StoreRig rig;
   const auto nodes = add_roots(rig, 3);
   EvictionBoard& board = rig.cache().board();
-  EXPECT_EQ(board.choose(kRam, rig.root().key.domain), nodes[0]);
-  EXPECT_EQ(board.choose(kRam, rig.root().key.domain), nodes[0]);
-  EXPECT_FALSE(board.choose(kRam, DomainId{7}).valid()) << "a domain that is not known";
-  EXPECT_FALSE(board.choose(TierId::kCluster, DomainId{0}).valid()) << "a tier that is not there";
+  EXPECT_EQ(board.choose(kRam, own(rig)), nodes[0]);
+  EXPECT_EQ(board.choose(kRam, own(rig)), nodes[0]);
+  EXPECT_FALSE(board.choose(kRam, Owner{.domain = DomainId{7}}).valid())
+      << "a domain that is not known";
+  EXPECT_FALSE(board.choose(TierId::kCluster, Owner{.domain = DomainId{0}}).valid())
+      << "a tier that is not there";
 }
 
 TEST(EvictionBoard, PinnedSinceItWasOfferedIsPassedOverAndOfferedAgain) {
@@ -55,9 +59,9 @@ TEST(EvictionBoard, PinnedSinceItWasOfferedIsPassedOverAndOfferedAgain) {
   const auto nodes = add_roots(rig, 2);
   EvictionBoard& board = rig.cache().board();
   Pin pin(&rig.store(), nodes[0], PinKind::kPresence);
-  EXPECT_EQ(board.choose(kRam, rig.root().key.domain), nodes[1]);
+  EXPECT_EQ(board.choose(kRam, own(rig)), nodes[1]);
   pin.reset();
-  EXPECT_EQ(board.choose(kRam, rig.root().key.domain), nodes[0]) << "with its old time of use";
+  EXPECT_EQ(board.choose(kRam, own(rig)), nodes[0]) << "with its old time of use";
 }
 
 TEST(EvictionBoard, RunsOfATierGoByTheirLatestUseDeepestFirst) {
@@ -96,7 +100,7 @@ TEST(EvictionBoard, PausedPathLeavesRamFirstAndKeepsItsCopies) {
     for (const NodeId node : chain) rig.store().gain_copy(node, kSsd, {.slot = node.value});
   }
   rig.cache().board().pause_path(new_chain.back());
-  EXPECT_EQ(rig.cache().board().choose(kRam, rig.root().key.domain), new_chain.back());
+  EXPECT_EQ(rig.cache().board().choose(kRam, own(rig)), new_chain.back());
   EXPECT_EQ(rig.cache().board().choose(kSsd, {}), old_chain.back());
   rig.cache().board().done_with(new_chain.back());
   EXPECT_EQ(rig.cache().board().choose(kSsd, {}), new_chain.back());
@@ -104,10 +108,10 @@ TEST(EvictionBoard, PausedPathLeavesRamFirstAndKeepsItsCopies) {
 
 TEST(EvictionBoard, UnknownPolicyIsRefusedWithTheNamesThatThereAre) {
   StoreRig rig;
-  const auto refused = rig.cache().board().set_policy(kRam, rig.root().key.domain, "best");
+  const auto refused = rig.cache().board().set_policy(kRam, own(rig), "best");
   EXPECT_EQ(refused.code(), model::Errc::kInvalidArgument);
   EXPECT_NE(refused.error().text.find("s3fifo"), std::string::npos);
-  EXPECT_EQ(rig.cache().board().policy_of(kRam, rig.root().key.domain), "lru");
+  EXPECT_EQ(rig.cache().board().policy_of(kRam, own(rig)), "lru");
 }
 
 TEST(EvictionBoard, OneSwitchAtATime) {
@@ -115,10 +119,10 @@ TEST(EvictionBoard, OneSwitchAtATime) {
   add_roots(rig, 3);
   EvictionBoard& board = rig.cache().board();
   const DomainId domain = rig.root().key.domain;
-  ASSERT_TRUE(board.set_policy(kRam, domain, "arc").ok());
-  EXPECT_EQ(board.set_policy(kRam, domain, "lru").code(), model::Errc::kBusy);
+  ASSERT_TRUE(board.set_policy(kRam, {domain, {}}, "arc").ok());
+  EXPECT_EQ(board.set_policy(kRam, {domain, {}}, "lru").code(), model::Errc::kBusy);
   finish_switch(rig, 1);
-  EXPECT_TRUE(board.set_policy(kRam, domain, "lru").ok());
+  EXPECT_TRUE(board.set_policy(kRam, {domain, {}}, "lru").ok());
 }
 
 // A user's id is given to the next one when nothing is left of it; its policy is not.
@@ -130,13 +134,13 @@ TEST(EvictionBoard, DomainThatTakesAnIdOverBeginsWithTheTiersPolicy) {
     last = rig.cache()
                .add_domain("user:" + std::to_string(rig.cache().names().domain_count()))
                .value();
-    ASSERT_TRUE(board.set_policy(kRam, last, "arc").ok());
+    ASSERT_TRUE(board.set_policy(kRam, {last, {}}, "arc").ok());
   }
   finish_switch(rig, 1);
-  ASSERT_EQ(board.policy_of(kRam, last), "arc");
+  ASSERT_EQ(board.policy_of(kRam, {last, {}}), "arc");
   const DomainId taken = rig.cache().add_domain("uid:1000").value();
   EXPECT_EQ(rig.cache().names().domain_name(taken), "uid:1000");
-  EXPECT_EQ(board.policy_of(kRam, taken), "lru");
+  EXPECT_EQ(board.policy_of(kRam, {taken, {}}), "lru");
 }
 
 // From LRU to LRU by way of the others: nothing of the order is lost, however small the steps.
@@ -151,10 +155,10 @@ TEST(EvictionBoard, SwitchCarriesTheOrderOver) {
       expected.push_back(nodes[nodes.size() - 1 - i]);
     }
     EvictionBoard& board = rig.cache().board();
-    ASSERT_TRUE(board.set_policy(kRam, rig.root().key.domain, between.name).ok());
+    ASSERT_TRUE(board.set_policy(kRam, own(rig), between.name).ok());
     finish_switch(rig, 7);
-    EXPECT_EQ(board.policy_of(kRam, rig.root().key.domain), between.name);
-    ASSERT_TRUE(board.set_policy(kRam, rig.root().key.domain, "lru").ok());
+    EXPECT_EQ(board.policy_of(kRam, own(rig)), between.name);
+    ASSERT_TRUE(board.set_policy(kRam, own(rig), "lru").ok());
     finish_switch(rig, 7);
     EXPECT_EQ(drain(rig), expected) << between.name;
   }
@@ -196,10 +200,11 @@ TEST(EvictionBoard, CandidatesSurviveSwitchesUnderWork) {
     if (!board.step(3)) {
       const auto& names = all_policies();
       const TierId tier = random() % 2 == 0 ? kRam : kSsd;
-      switches +=
-          board.set_policy(tier, rig.root().key.domain, names[random() % names.size()].name).ok()
-              ? 1
-              : 0;
+      switches += board.set_policy(tier, tier == kRam ? own(rig) : Owner{},
+                                   names[random() % names.size()].name)
+                          .ok()
+                      ? 1
+                      : 0;
     }
     if (i % 50 == 0) rig.cache().check_invariants();
   }

@@ -41,7 +41,7 @@ TEST(EvictionCount, OneAllocationEvictsABoundedNumber) {
   uint64_t evicted = 0;
   auto room = Room::kPending;
   for (uint32_t call = 0; call < kSpans && room == Room::kPending; ++call) {
-    room = rig.cache().room().allocate(*large, domain, {}, slot);
+    room = rig.cache().room().allocate({.size_class = *large, .tenant = rig.root().tenant}, slot);
     EXPECT_LE(rig.inspect().counters().evictions - evicted, kMostInACall);
     EXPECT_GT(rig.inspect().counters().evictions, evicted);
     evicted = rig.inspect().counters().evictions;

@@ -14,6 +14,7 @@ namespace {
 using allocator::MemoryEvents;
 using model::DomainId;
 using model::FillKind;
+using model::TenantId;
 
 constexpr DomainId kOne{1};
 constexpr DomainId kTwo{2};
@@ -22,11 +23,17 @@ constexpr uint32_t kMaxWaiters = 64;
 class MemoryWaitersTest : public testing::Test {
  protected:
   ~MemoryWaitersTest() override { waiters_.check_invariants(); }
-  void add(DomainId domain, WaiterId waiter) { waiters_.add(domain, waiter, &sets_[waiter]); }
+  // Of the domain's only tenant; or of another one.
+  void add(DomainId domain, WaiterId waiter, uint32_t tenant = 0) {
+    waiters_.add(domain, TenantId{domain.value * 10u + tenant}, waiter, &sets_[waiter]);
+  }
   // Everyone who is told now.
   std::vector<WaiterId> woken() {
     std::vector<WaiterId> told;
-    while (const auto waiter = waiters_.next_woken()) told.push_back(*waiter);
+    while (const auto waiter = waiters_.next_woken()) {
+      told.push_back(*waiter);
+      waiters_.pass_on(*waiter);
+    }
     return told;
   }
 
@@ -78,8 +85,9 @@ TEST_F(MemoryWaitersTest, NextOneIsWokenWhenTheHeadGoes) {
 
 TEST_F(MemoryWaitersTest, HeadsSlotsCanBeTakenBackAndOthersHaveNone) {
   StoreRig rig;
-  AccountTable accounts;
-  sets_[1] = SlotSet(&rig.store().pool(), &accounts, model::TenantId{0});
+  TenantTable tenants;
+  AccountTable accounts(&tenants);
+  sets_[1] = SlotSet(&rig.store().pool(), &accounts, tenants.hold(kOne, "payer"));
   EXPECT_FALSE(waiters_.take_back(kOne)) << "nobody waits";
   add(kOne, 1);
   EXPECT_FALSE(waiters_.take_back(kOne)) << "it has nothing yet";
@@ -87,17 +95,51 @@ TEST_F(MemoryWaitersTest, HeadsSlotsCanBeTakenBackAndOthersHaveNone) {
   add(kOne, 2);
   EXPECT_TRUE(waiters_.take_back(kOne));
   EXPECT_EQ(rig.slot_count(), 0u);
-  EXPECT_EQ(waiters_.head(kOne), 1u) << "it keeps its place";
+  events_.raise(kOne);
+  EXPECT_EQ(woken(), Waiters({1})) << "it keeps its place";
+}
+
+TEST_F(MemoryWaitersTest, EachTenantsHeadIsToldOnceAnEvent) {
+  add(kOne, 1, 0);
+  add(kOne, 2, 0);
+  add(kOne, 3, 1);
+  events_.raise(kOne);
+  ASSERT_EQ(waiters_.next_woken(), WaiterId{1});
+  waiters_.pass_on(1);
+  ASSERT_EQ(waiters_.next_woken(), WaiterId{3}) << "it does not wait for the other tenant";
+  waiters_.pass_on(3);
+  EXPECT_EQ(waiters_.next_woken(), std::nullopt) << "until something happens";
+  events_.raise(kOne);
+  ASSERT_EQ(waiters_.next_woken(), WaiterId{1});
+  waiters_.remove(1);
+  EXPECT_EQ(woken(), Waiters({2, 3, 2})) << "what the old head left over may do for anybody";
+}
+
+// Two tenants would else hold half of each other's memory.
+TEST_F(MemoryWaitersTest, WhoPassesOnHoldsNothing) {
+  StoreRig rig;
+  TenantTable tenants;
+  AccountTable accounts(&tenants);
+  sets_[1] = SlotSet(&rig.store().pool(), &accounts, tenants.hold(kOne, "payer"));
+  add(kOne, 1, 0);
+  sets_[1].add(rig.slots(FillKind::kSpan, 2).at(0));
+  waiters_.pass_on(1);
+  EXPECT_EQ(rig.slot_count(), 1u) << "nobody else waits: it keeps what it has";
+  add(kOne, 2, 1);
+  waiters_.pass_on(1);
+  EXPECT_EQ(rig.slot_count(), 0u);
+  waiters_.check_invariants();
 }
 
 TEST_F(MemoryWaitersTest, WhoHoldsSomethingStandsFirst) {
   StoreRig rig;
-  AccountTable accounts;
-  sets_[2] = SlotSet(&rig.store().pool(), &accounts, model::TenantId{0});
+  TenantTable tenants;
+  AccountTable accounts(&tenants);
+  sets_[2] = SlotSet(&rig.store().pool(), &accounts, tenants.hold(kOne, "payer"));
   sets_[2].add(rig.slots(FillKind::kSpan, 2).at(0));
   add(kOne, 1);
-  EXPECT_DEATH(add(kOne, 2), "check failed");
-  sets_[2].give_back();
+  add(kOne, 2);
+  EXPECT_EQ(rig.slot_count(), 0u);
 }
 
 // Random comings, goings and events against queues that are plainly kept.

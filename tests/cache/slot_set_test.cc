@@ -12,11 +12,9 @@ using model::SlotId;
 using model::TenantId;
 using model::TierId;
 
-constexpr TenantId kPayer{7};
-
 class SlotSetTest : public testing::Test {
  protected:
-  SlotSet make() { return SlotSet(&rig_.store().pool(), &accounts_, kPayer); }
+  SlotSet make() { return SlotSet(&rig_.store().pool(), &accounts_, payer_); }
   SlotId slot() { return rig_.slots(FillKind::kSpan, 2).at(0); }
   SlotSet make(uint32_t count) {
     SlotSet set = make();
@@ -24,11 +22,13 @@ class SlotSetTest : public testing::Test {
     return set;
   }
   uint64_t reserved_pages() const {
-    return accounts_.of(kPayer, TierId::kRam).reserved_bytes / 4096;
+    return accounts_.of(payer_, TierId::kRam).reserved_bytes / 4096;
   }
 
   StoreRig rig_;
-  AccountTable accounts_;
+  TenantTable tenants_;
+  const TenantId payer_ = tenants_.hold(model::DomainId{0}, "payer");
+  AccountTable accounts_{&tenants_};
 };
 
 TEST_F(SlotSetTest, WhatIsLeftGoesBackWithIt) {
@@ -40,7 +40,7 @@ TEST_F(SlotSetTest, WhatIsLeftGoesBackWithIt) {
   }
   EXPECT_EQ(rig_.slot_count(), 0u);
   EXPECT_EQ(reserved_pages(), 0u);
-  EXPECT_EQ(accounts_.of(kPayer, TierId::kRam).used_bytes, 0u) << "used is not its to charge";
+  EXPECT_EQ(accounts_.of(payer_, TierId::kRam).used_bytes, 0u) << "used is not its to charge";
 }
 
 TEST_F(SlotSetTest, MovesOnceAndGoesBackOnce) {

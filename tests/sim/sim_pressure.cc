@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <string>
+#include <vector>
 
 #include "model/check.h"
 #include "tests/sim/sim_judge.h"
@@ -59,10 +60,18 @@ SimChain SimPressure::chain_of(uint64_t object) const {
   return chain;
 }
 
+// Without quotas, for all tenants alike.
 void SimPressure::use_lru() {
   cache::EvictionBoard& board = stage_->core->cache().board();
+  cache::ScopeRules& rules = stage_->core->cache().rules();
+  std::vector<cache::ScopeName> names;
+  for (const auto& [name, rule] : rules.all()) {
+    if (rule.quota()) names.push_back(name);
+  }
+  for (const cache::ScopeName& name : names) QUIRE_CHECK(rules.set_quota(name, {}).ok());
+  const std::string& domain = stage_->core->cache().names().domain_name(domain_);
   for (uint32_t i = 0; i < kTurnsOfASwitch; ++i) {
-    if (board.set_policy(model::TierId::kRam, domain_, "lru").ok()) break;
+    if (rules.set_policy({model::TierId::kRam, domain, {}}, "lru").ok()) break;
     turn();  // another switch is under way
   }
   while (board.step(1 << 16)) {

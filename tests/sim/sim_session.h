@@ -63,6 +63,7 @@ class SimSession {
     identity_.is_joint = true;
   }
   const Identity& identity() const { return identity_; }
+  model::TenantId tenant() const;  // whose memory it uses
   server::Attachment* attachment() { return attachment_; }
   size_t waiting_count() const { return requests_.size(); }
 

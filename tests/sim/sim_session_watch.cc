@@ -56,7 +56,7 @@ void SimSession::note_answer(const Request& request, const Completion& completio
 
 void SimSession::note_begin(const Request& request, const Completion& completion) {
   const auto code = code_of(completion);
-  if (code == Errc::kResourceExhausted) stage_->sums->judge_refusal(identity_.domain);
+  if (code == Errc::kResourceExhausted) stage_->sums->judge_refusal(tenant());
   const model::BeginFillResult& result = completion.result.begin_fill;
   if (code != Errc::kOk || result.duplicate == 0 || result.incomplete != 0) return;
   const model::BeginFillArgs& args = request.submission.args.begin_fill;
@@ -95,7 +95,7 @@ void SimSession::note_load(const Request& request, const Completion& completion)
   const auto code = code_of(completion);
   const model::LoadArgs& args = request.submission.args.load;
   const model::LoadResult& result = completion.result.load;
-  if (code == Errc::kResourceExhausted) stage_->sums->judge_refusal(identity_.domain);
+  if (code == Errc::kResourceExhausted) stage_->sums->judge_refusal(tenant());
   const Lease* lease = find_lease(args.lease);
   if (lease == nullptr) return;
   const bool delivers = code == Errc::kOk || code == Errc::kDeadlineExceeded ||
@@ -128,6 +128,11 @@ void SimSession::judge_head(const model::LoadArgs& args, const Lease& lease,
   }
 }
 
+model::TenantId SimSession::tenant() const {
+  const model::RootId root = attachment_->session().cached.root;
+  return stage_->core->cache().names().root(root).tenant;
+}
+
 void SimSession::judge_starving(bool can_evict) {
   for (Request& request : requests_) {
     const bool waits = static_cast<Verb>(request.submission.verb) == Verb::kBeginFill &&
@@ -135,7 +140,7 @@ void SimSession::judge_starving(bool can_evict) {
     request.starving_looks = waits && can_evict ? request.starving_looks + 1 : 0;
     if (request.starving_looks < kStarvingLooks) continue;
     return judge().fail("a fill that was sent in turn " + std::to_string(request.turn) +
-                        " waits for memory, and its domain could evict all the time");
+                        " waits for memory, and room could be made all the time");
   }
 }
 

@@ -14,10 +14,10 @@ void SimSums::fail(const std::string& what) const { stage_->judge->fail(what); }
 void SimSums::begin_turn() { offers_ = stage_->core->inspector().offers(); }
 
 // What may go after the turn might go before the refusal too, if nothing became free to go in it.
-void SimSums::judge_refusal(DomainId domain) const {
+void SimSums::judge_refusal(model::TenantId tenant) const {
   if (stage_->core->inspector().offers() != offers_) return;
-  if (stage_->core->inspector().has_evictable(domain)) {
-    fail("refused for want of memory, and something of its domain may be evicted");
+  if (stage_->core->inspector().has_evictable_for(tenant)) {
+    fail("refused for want of memory, and something may be evicted for it");
   }
 }
 

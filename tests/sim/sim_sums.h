@@ -1,7 +1,7 @@
 // What must add up, whatever was asked (laws 5, 10 and 12): memory by the pool and by who has it,
 // slots and pins that are held for nobody, and refusals while something could have been evicted.
 //
-// After any turn:        nothing is refused for want of memory while its domain could evict
+// After any turn:        nothing is refused for want of memory while room could be made for it
 // when nothing moves:    pages in use = pages of objects + what fills reserved, by domain
 // no fills:              nothing is reserved;  no leases: nothing is pinned but sessions' tips
 // nobody left:           no lease, fill, session or pin;  all evicted: no slot is in use
@@ -23,8 +23,8 @@ class SimSums {
 
   // Before a turn of the core.
   void begin_turn();
-  // A fill or load of this domain was refused for want of memory in the turn that ended.
-  void judge_refusal(model::DomainId domain) const;
+  // A fill or load of this tenant was refused for want of memory in the turn that ended.
+  void judge_refusal(model::TenantId tenant) const;
   // Every some turns.
   void judge_memory() const;
   // Law 10.

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <map>
 #include <optional>
 
 namespace quire::tests {
@@ -228,14 +229,31 @@ void Simulation::clients_act() {
   act(clients_[index]);
 }
 
-void Simulation::switch_policy() {
+// Of a user, or of one tenant; also of one that is not there yet.
+void Simulation::change_rules() {
   static constexpr std::array kPolicies{"lru", "s3fifo", "arc"};
+  const SimRoot& root = world_.roots[random_.below(static_cast<uint32_t>(world_.roots.size()))];
   const bool ram = !config_.has_tier || random_.one_in(2);
-  const uint32_t domain = random_.below(static_cast<uint32_t>(world_.domains.size()));
-  // kBusy: one is under way.
-  (void)core_->cache().board().set_policy(ram ? model::TierId::kRam : model::TierId::kSsd,
-                                          core_->domain(domain),
-                                          kPolicies[random_.below(kPolicies.size())]);
+  const cache::ScopeName name{
+      .tier = ram ? model::TierId::kRam : model::TierId::kSsd,
+      .domain = core_->cache().names().domain_name(core_->domain(root.domain)),
+      .tenant = random_.one_in(2) ? std::optional(root.tenant) : std::nullopt};
+  cache::ScopeRules& rules = core_->cache().rules();
+  const uint64_t segment = core_->pool().supply().segment_bytes();
+  switch (random_.below(4)) {
+    case 0:
+      (void)rules.set_quota(name, std::nullopt);
+      return;
+    case 1: {
+      const uint64_t guaranteed = segment * random_.below(8) / 8;
+      const uint64_t burst = random_.one_in(2) ? UINT64_MAX : guaranteed + segment / 4;
+      (void)rules.set_quota(name, cache::Quota{guaranteed, burst});
+      return;
+    }
+    default:
+      // kBusy: a switch is under way.
+      (void)rules.set_policy(name, kPolicies[random_.below(kPolicies.size())]);
+  }
 }
 
 // It delays in any case; what it loses, a run that expects that must stand.
@@ -271,13 +289,16 @@ void Simulation::look() {
   }
 }
 
-// Each domain is asked once.
+// Of each tenant it is asked once.
 void Simulation::look_for_starving() {
-  std::vector<std::optional<bool>> can_evict(world_.domains.size());
+  std::map<model::TenantId, bool> can_evict;
   for (Client& client : clients_) {
-    std::optional<bool>& can = can_evict[client.domain];
-    if (!can) can = core_->inspector().has_evictable(core_->domain(client.domain));
-    for (const auto& session : client.sessions) session->judge_starving(*can);
+    for (const auto& session : client.sessions) {
+      if (session->is_closed()) continue;
+      const auto [can, asked] = can_evict.try_emplace(session->tenant());
+      if (asked) can->second = core_->inspector().has_evictable_for(session->tenant());
+      session->judge_starving(can->second);
+    }
   }
 }
 
@@ -303,7 +324,7 @@ bool Simulation::step() {
   } else if (random_.one_in(900)) {
     end_life(random_.one_in(3));
   } else if (random_.one_in(200)) {
-    switch_policy();
+    change_rules();
   } else {
     clients_act();
   }

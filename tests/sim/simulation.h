@@ -64,7 +64,7 @@ class Simulation {
   void close_session(Client& client);
   void drop_closed(Client& client);
   void kill(size_t index);
-  void switch_policy();
+  void change_rules();
   void meddle_with_memory_tier();
   void press();
   void wait_for_rest();

@@ -81,6 +81,23 @@ bool Inspector::has_evictable(model::DomainId domain) const {
   return false;
 }
 
+bool Inspector::has_evictable_for(model::TenantId asker) const {
+  constexpr model::TierId kRam = model::TierId::kRam;
+  const cache::ObjectStore& store = cache_.store();
+  const cache::QuotaTable& quotas = cache_.quotas();
+  const cache::Owner own = quotas.owner_of(kRam, asker);
+  const bool bounded = quotas.of(kRam, own).burst_bytes != UINT64_MAX;
+  for (const NodeId node : objects()) {
+    if (!store.presence().may_leave(node, kRam)) continue;
+    const cache::Root& root = cache_.names().root(store.tree().node(node).root());
+    const cache::Owner owner = quotas.owner_of(kRam, root.tenant);
+    if (owner == own) return true;
+    if (bounded || owner.domain != own.domain) continue;
+    if (quotas.held_bytes(kRam, owner) > quotas.of(kRam, owner).guaranteed_bytes) return true;
+  }
+  return false;
+}
+
 uint64_t Inspector::ram_page_count() const {
   uint64_t count = 0;
   for (const NodeId node : objects()) count += pages(node).size();

@@ -79,8 +79,10 @@ class Inspector {
   uint64_t pin_count() const;                        // of all nodes
   uint64_t moving_count() const;                     // objects under way to or from the SSD
   bool has_evictable(model::DomainId domain) const;  // something of it may leave RAM now
-  uint64_t ram_page_count() const;                   // of all objects, by walking them
-  uint64_t ram_slot_count() const;                   // that the pool gave out, over all domains
+  // By the rules of quotas something may leave RAM to make room for this tenant.
+  bool has_evictable_for(model::TenantId asker) const;
+  uint64_t ram_page_count() const;  // of all objects, by walking them
+  uint64_t ram_slot_count() const;  // that the pool gave out, over all domains
   allocator::DomainUsage usage(model::DomainId domain = model::DomainId{0}) const;
   std::vector<allocator::SegmentView> segments(model::DomainId domain) const;
   const allocator::SegmentSupply& supply() const;

@@ -109,9 +109,11 @@ TEST_F(InspectorTest, SomethingMayBeEvictedUnlessEveryLeafIsPinned) {
   EXPECT_TRUE(inspector_.has_evictable(model::DomainId{0})) << "the checkpoint";
   meddler_.pin(checkpoint_);
   EXPECT_FALSE(inspector_.has_evictable(model::DomainId{0}));
+  EXPECT_FALSE(inspector_.has_evictable_for(session_.payer));
   EXPECT_FALSE(inspector_.has_evictable(model::DomainId{1})) << "nobody's";
   meddler_.unpin(checkpoint_);
   EXPECT_TRUE(inspector_.has_evictable(model::DomainId{0}));
+  EXPECT_TRUE(inspector_.has_evictable_for(session_.payer));
   meddler_.unpin(second_);
 }
 

@@ -8,7 +8,7 @@ using model::NodeId;
 
 uint64_t Meddler::evict(uint64_t count) { return cache_.evictor().evict(count); }
 
-bool Meddler::evict_from_ssd() { return cache_.evictor().evict_copy(model::TierId::kSsd); }
+bool Meddler::evict_from_ssd() { return cache_.evictor().evict_copy(model::TierId::kSsd, {}); }
 
 uint64_t Meddler::empty_ssd() {
   uint64_t count = 0;

@@ -104,8 +104,10 @@ uint32_t MemoryTier::fitting(std::span<const NodeId> nodes, uint64_t& bytes) con
 bool MemoryTier::make_room(std::span<const NodeId> nodes) {
   cache::ObjectStore& store = cache_->store();
   const cache::Pin stays(&store, store.tree().parent(nodes.front()), cache::PinKind::kPresence);
+  const model::TenantId tenant =
+      cache_->names().root(store.tree().node(nodes.front()).root()).tenant;
   while (bytes_of(nodes.front()) > room_left()) {
-    if (!cache_->evictor().evict_copy(id())) return false;
+    if (!cache_->evictor().evict_copy(id(), tenant)) return false;
     erase(store.given_up());
     store.given_up().clear();
   }

@@ -28,8 +28,9 @@ Room ObjectMaker::take_slots(model::RootId id, FillKind kind, uint32_t units,
   const auto& pages = root.layout->plan(kind, units).pages;
   slots.resize(pages.size());
   for (size_t i = 0; i < pages.size(); ++i) {
-    const auto room =
-        cache_.room().allocate(root.classes[pages[i].group], root.key.domain, slots[i], slots[i]);
+    const auto room = cache_.room().allocate(
+        {.size_class = root.classes[pages[i].group], .tenant = root.tenant, .after = slots[i]},
+        slots[i]);
     if (room == Room::kHave) continue;
     for (size_t taken = 0; taken < i; ++taken) cache_.store().pool().free(slots[taken]);
     slots.clear();

@@ -197,6 +197,34 @@ TEST(Demotion, WhatCanNeverFitIsRefusedUntilTheTierGrows) {
   EXPECT_EQ(rig.inspect().counters().ssd_spans, chain.size());
 }
 
+// A user at its burst below RAM gives copies of its own, and nobody else's.
+TEST(Demotion, WhoIsAtItsBurstMakesRoomByItsOwnCopies) {
+  TierRig rig({.tier = {.capacity_bytes = 40 * TierRig::kPageBytes}, .domains = 2});
+  const cache::ScopeName name{model::TierId::kSsd, "uid:0", std::nullopt};
+  ASSERT_TRUE(rig.cache()
+                  .rules()
+                  .set_quota(name, cache::Quota{.burst_bytes = 4 * TierRig::kPageBytes})
+                  .ok());
+  const auto finish = [&] { return rig.until([&] { return rig.set().idle(); }); };
+  const std::vector<NodeId> others = rig.add_chain(6, 500, 1);
+  const std::vector<NodeId> first = rig.add_chain(3, 1);
+  rig.step();
+  ASSERT_TRUE(finish());
+  EXPECT_EQ(rig.inspect().counters().ssd_spans, 9u);
+  const std::vector<NodeId> second = rig.add_chain(3, 100);
+  rig.step();
+  ASSERT_TRUE(finish());
+  EXPECT_EQ(rig.inspect().counters().ssd_spans, 10u) << "its four, and the other's";
+  for (const NodeId node : others) EXPECT_TRUE(is_below(rig, node));
+  for (const NodeId node : second) EXPECT_TRUE(is_below(rig, node));
+  EXPECT_TRUE(is_below(rig, first.front()));
+  const std::vector<NodeId> large = rig.add_chain(6, 200);
+  rig.step();
+  ASSERT_TRUE(finish());
+  EXPECT_GT(rig.demotion().counters().over_burst, 0u) << "a path above its burst";
+  EXPECT_TRUE(rig.is_clean());
+}
+
 TEST(Demotion, AnObjectLargerThanTheTierTakesIsCounted) {
   TierRig rig({.tier = {.largest_object_bytes = TierRig::kPageBytes - 1}});
   rig.add_chain(1, 1);

@@ -24,8 +24,8 @@ SsdCommitter::SsdCommitter(const CommitterParts& parts)
           {.space = parts.space, .roots = parts.roots, .kept = parts.kept, .clock = parts.clock}),
       names_(parts.cache, parts.directory, parts.files) {}
 
-bool SsdCommitter::evict_one() {
-  if (!parts_.cache->evictor().evict_copy(model::TierId::kSsd)) return false;
+bool SsdCommitter::evict_one(model::TenantId asker) {
+  if (!parts_.cache->evictor().evict_copy(model::TierId::kSsd, asker)) return false;
   // At once: whoever makes room asks how much is on its way.
   std::vector<cache::GivenUpCopy>& given_up = parts_.cache->store().given_up();
   for (const cache::GivenUpCopy& copy : given_up) add_release(copy);

@@ -65,7 +65,7 @@ class SsdCommitter {
   // A copy that the cache needs no more. What is kept behind it in its run goes with it.
   void add_release(const cache::GivenUpCopy& release) { erasures_.add_release(release); }
   // Drops the least useful copy, whose slots count as freeing from now on; false: all are in use.
-  bool evict_one();
+  bool evict_one(model::TenantId asker);
   // What was kept and is wanted no more.
   void add_dropped(SsdKept::Dropped&& dropped) { erasures_.add_dropped(std::move(dropped)); }
 

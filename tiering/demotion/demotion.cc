@@ -12,6 +12,7 @@ using model::NodeId;
 namespace {
 
 constexpr size_t kVictimsPerStep = 32;
+constexpr size_t kOwnEvictionsPerStep = 64;
 // What is under way is pinned: this part of RAM at most, or commits would find nothing to evict.
 constexpr uint64_t kRamPartUnderWay = 4;
 constexpr int64_t kRetryNs = model::kNsPerMs;  // after a step that could start nothing
@@ -157,6 +158,7 @@ Demotion::Started Demotion::start_run(DemotionRun& run, int64_t now_ns) {
   if (!above.is_root() && !above.is_in(parts_.tier->id()) && !above.is_moving()) {
     return Started::kRefused;
   }
+  if (const Started own = make_own_room(run); own != Started::kYes) return own;
   WriteOffer offer = parts_.tier->reserve(run.nodes);
   if (offer.fit == Fit::kLater) return Started::kLater;
   if (offer.fit != Fit::kFits) {
@@ -168,6 +170,30 @@ Demotion::Started Demotion::start_run(DemotionRun& run, int64_t now_ns) {
   start_job(run, std::move(offer.room));
   // What hangs on the rest would be refused: its parent is not under way.
   return run.nodes.empty() ? Started::kYes : Started::kLater;
+}
+
+// Who would be above its burst on the tier gives copies of its own; kYes: below it with this run.
+// What is being written does not count yet.
+Demotion::Started Demotion::make_own_room(const DemotionRun& run) {
+  cache::ObjectStore& store = parts_.cache->store();
+  const cache::QuotaTable& quotas = parts_.cache->quotas();
+  const model::TierId tier = parts_.tier->id();
+  const NodeId first = run.nodes.front();
+  const model::TenantId tenant = parts_.cache->names().root(store.tree().node(first).root()).tenant;
+  const cache::Owner owner = quotas.owner_of(tier, tenant);
+  uint64_t bytes = 0;
+  for (const NodeId node : run.nodes) bytes += store.presence().plan_of(node).page_bytes;
+  if (!quotas.exceeds(tier, owner, bytes)) return Started::kYes;
+  // Not of the parent's copy: this one could not be found.
+  const cache::Pin stays(&store, store.tree().parent(first), cache::PinKind::kPresence);
+  const bool fits = bytes <= quotas.of(tier, owner).burst_bytes;
+  for (size_t i = 0; fits && i < kOwnEvictionsPerStep; ++i) {
+    if (!parts_.cache->evictor().evict_own(tier, tenant)) break;
+    if (!quotas.exceeds(tier, owner, bytes)) return Started::kYes;
+    if (i + 1 == kOwnEvictionsPerStep) return Started::kLater;
+  }
+  counters_.over_burst += run.nodes.size();
+  return Started::kRefused;
 }
 
 // Takes what goes off the run.

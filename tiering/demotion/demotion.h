@@ -79,6 +79,7 @@ class Demotion {
   bool start_runs(int64_t now_ns);
   // Starts what finds room, takes it off the run; kLater: the rest has yet to start.
   Started start_run(DemotionRun& run, int64_t now_ns);
+  Started make_own_room(const DemotionRun& run);
   void start_job(DemotionRun& run, WriteRoom&& room);
   bool can_hold(const Candidate& candidate);
   void count_refusal(Fit fit, uint64_t bytes, size_t objects);

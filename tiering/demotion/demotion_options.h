@@ -31,6 +31,8 @@ struct DemotedCounters {
   model::Counter too_deep{
       "too_deep_objects",
       "Objects refused: the tier cannot hold them with all before them on their path"};
+  model::Counter over_burst{"over_burst_objects",
+                            "Objects refused: their owner is at its burst on the tier"};
   model::Gauge largest_refused{"largest_refused_bytes", "Slot of the largest object refused"};
 };
 struct DemotionCounters : DemotedCounters {

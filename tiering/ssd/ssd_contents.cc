@@ -121,7 +121,7 @@ Result<void> SsdContents::open_manifest() {
 void SsdContents::forget_restored() {
   cache::ObjectStore& store = parts_.cache->store();
   store.offer_restored();
-  while (parts_.cache->evictor().evict_copy(model::TierId::kSsd)) {
+  while (parts_.cache->evictor().evict_copy(model::TierId::kSsd, {})) {
   }
   // Nobody erases them: the directory stays as it is, for a rebuild or another start.
   store.given_up().clear();

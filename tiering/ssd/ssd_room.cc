@@ -66,7 +66,7 @@ bool SsdRoom::can_hold_beside(const std::unordered_set<uint32_t>& regions, uint6
   return needed <= usable_regions(unusable, now_ns);
 }
 
-bool SsdRoom::make(uint64_t slot_bytes, int64_t now_ns) {
+bool SsdRoom::make(uint64_t slot_bytes, model::TenantId asker, int64_t now_ns) {
   blocked_by_.clear();
   stuck_ = false;
   if (allocating()) return false;
@@ -81,18 +81,18 @@ bool SsdRoom::make(uint64_t slot_bytes, int64_t now_ns) {
   if (auto made = parts_.space->add_region(slot_bytes, now_ns >= grow_at_ns_)) {
     return begin_allocating(std::move(*made), now_ns);
   }
-  evict(regions_of(slot_bytes, 1) * parts_.space->region_bytes());
+  evict(regions_of(slot_bytes, 1) * parts_.space->region_bytes(), asker);
   return false;
 }
 
 // No more than what was asked for needs: of large ones a step would empty a small tier.
-void SsdRoom::evict(uint64_t enough_bytes) {
+void SsdRoom::evict(uint64_t enough_bytes, model::TenantId asker) {
   const auto on_its_way = [&] {
     const SsdSpaceUsage usage = parts_.space->usage();
     return usage.freeing_slots >= kFreeingSlotsEnough || usage.freeing_bytes >= enough_bytes;
   };
   uint32_t evicted = 0;
-  while (evicted < kEvictionsPerStep && !on_its_way() && committer_->evict_one()) ++evicted;
+  while (evicted < kEvictionsPerStep && !on_its_way() && committer_->evict_one(asker)) ++evicted;
   const bool freeing = parts_.space->usage().freeing_slots > 0;
   stuck_ = evicted == 0 && !freeing;
   const std::string full = limited_by_.empty() ? "the SSD is full" : limited_by_;

@@ -25,8 +25,9 @@ class SsdRoom {
 
   // As SsdSpace::take, but nothing in a sealed file.
   std::optional<SsdRun> take(uint64_t slot_bytes, uint32_t count, SsdSlot after);
-  // True: take() finds room of this size now. False: later; blocked_by() says what it waits for.
-  bool make(uint64_t slot_bytes, int64_t now_ns);
+  // True: take() finds room of this size now, for a tenant. False: later; blocked_by() says what it
+  // waits for.
+  bool make(uint64_t slot_bytes, model::TenantId asker, int64_t now_ns);
   // False: neither now nor after any eviction; not before the tier may be larger, if at all.
   bool can_hold(uint64_t slot_bytes, int64_t now_ns) const;
   // The same of so many regions at once.
@@ -55,7 +56,7 @@ class SsdRoom {
   void finish_allocation(int error, int64_t now_ns);
   void allocation_failed(int error, int64_t now_ns);
   uint64_t usable_regions(uint64_t unusable, int64_t now_ns) const;
-  void evict(uint64_t enough_bytes);
+  void evict(uint64_t enough_bytes, model::TenantId asker);
 
   CommitterParts parts_;
   SsdCommitter* committer_;

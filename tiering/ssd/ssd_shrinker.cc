@@ -24,7 +24,7 @@ bool SsdShrinker::evict() {
   if (parts_.space->usage().freeing_slots >= kShrinkFreeingSlotsEnough) return false;
   uint32_t evicted = 0;
   while (evicted < kShrinkEvictionsPerStep && parts_.space->is_over_capacity() &&
-         parts_.committer->evict_one()) {
+         parts_.committer->evict_one({})) {
     ++evicted;
   }
   blocked_by_ = evicted > 0 ? "" : "what is beyond --ssd_bytes is in use, or kept";

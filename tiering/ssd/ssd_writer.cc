@@ -86,7 +86,8 @@ bool SsdWriter::make_room(NodeId node, uint64_t slot_bytes, int64_t now_ns) {
   cache::ObjectStore& store = parts_.cache->store();
   const NodeId parent = store.tree().parent(node);
   const cache::Pin stays(&store, parent, cache::PinKind::kPresence);
-  return room_.make(slot_bytes, now_ns);
+  const model::TenantId asker = parts_.cache->names().root(store.tree().node(node).root()).tenant;
+  return room_.make(slot_bytes, asker, now_ns);
 }
 
 // The walk to the top is paid before anything makes way, and again where nothing can.

@@ -1,0 +1,89 @@
+// The scopes of one tier: what one policy orders, by whose it is (Owner).
+//
+//   add(owner) ----> active: new entries of the owner go here
+//      \ the one before, if any ----> leaving: its entries go to active ones in steps, then it ends
+//   close(owner) --> leaving, and counts with the next wider owner
+//
+// So a switch of policies, a tenant that is told apart and one that is no longer are one thing: a
+// new active scope, and entries that move. Threads: core only. Allocates where scopes change.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "cache/accounts/owner.h"
+#include "cache/eviction/policy.h"
+#include "cache/tree/namespace_table.h"
+#include "model/ids.h"
+
+namespace quire::cache {
+
+using ScopeId = uint16_t;
+
+struct Scope {
+  Owner owner;
+  std::string_view name;                   // of its policy
+  std::unique_ptr<EvictionPolicy> policy;  // null: the place is free
+  uint32_t entries = 0;
+  bool leaving = false;
+};
+
+class ScopeTable {
+ public:
+  static constexpr ScopeId kNone = UINT16_MAX;
+
+  // It takes the place of the owner's active one.
+  ScopeId add(Owner owner, std::string_view name, std::unique_ptr<EvictionPolicy> policy);
+  // Precondition: active, and there is a wider one.
+  void close(Owner owner);
+  // Of all its owners. Precondition: nothing of the domain is on the tier.
+  void forget(model::DomainId domain);
+  // What has left for good. Precondition: all entries are where they belong.
+  void drop_left();
+
+  // Of a root's entries; kNone: a tier whose domains are told apart does not know this one.
+  ScopeId of(const Root& root) const;
+  // kNone: the owner is not told apart.
+  ScopeId active(Owner owner) const;
+  Scope& at(ScopeId id) { return scopes_[id]; }
+  const Scope& at(ScopeId id) const { return scopes_[id]; }
+  // Some of its entries are with another scope still.
+  bool is_settling(Owner owner) const;
+  bool any_settling() const { return !settling_.empty(); }
+  // Those that leave first, then the active one: visit(Scope&), until it returns true.
+  template <typename Visit>
+  void find_of(Owner owner, Visit&& visit);
+  // visit(const Scope&) for each that has a policy; leaving ones too.
+  template <typename Visit>
+  void for_each(Visit&& visit) const {
+    for (const Scope& scope : scopes_) {
+      if (scope.policy != nullptr) visit(scope);
+    }
+  }
+
+ private:
+  void set_active(Owner owner, ScopeId id);
+  Owner wider(Owner owner) const;
+  void leave(ScopeId id, Owner heir);
+  void free(ScopeId id);
+
+  std::vector<Scope> scopes_;
+  std::vector<ScopeId> free_;
+  ScopeId rest_ = kNone;
+  std::vector<ScopeId> by_domain_;
+  std::vector<ScopeId> by_tenant_;
+  std::vector<ScopeId> leaving_;
+  std::vector<Owner> settling_;  // whose scopes changed since the last drop_left()
+};
+
+template <typename Visit>
+void ScopeTable::find_of(Owner owner, Visit&& visit) {
+  for (const ScopeId id : leaving_) {
+    if (scopes_[id].owner == owner && visit(scopes_[id])) return;
+  }
+  if (const ScopeId id = active(owner); id != kNone) visit(scopes_[id]);
+}
+
+}  // namespace quire::cache
