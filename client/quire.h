@@ -349,6 +349,16 @@ class Session {
   std::unique_ptr<SessionImpl> impl_;
 };
 
+// A part of a tier that an operator speaks of.
+struct ScopeOptions {
+  std::string domain;                 // "uid:1000"; empty: all
+  std::optional<std::string> tenant;  // of that domain; none: whoever has no rule of its own
+};
+struct QuotaBytes {
+  uint64_t guaranteed = 0;
+  uint64_t burst = UINT64_MAX;  // UINT64_MAX: no bound
+};
+
 class Client {
  public:
   static model::Result<std::unique_ptr<Client>> connect(const ClientOptions& options);
@@ -375,12 +385,18 @@ class Client {
   model::Result<std::string> scrub_json(model::ScrubAction action, uint64_t bytes_per_second = 0);
   // What the SSD tier keeps and does not serve; `reason`: what kDrop drops, empty: all of it.
   model::Result<std::string> kept_json(model::KeptAction action, std::string_view reason = {});
-  // Administrators. Who decides what is evicted; the latter lets `policy` do it from now on, of one
-  // domain ("uid:1000") or of all (empty), and goes on in the daemon's steps: "switching" says
-  // whether it is done. kInvalidArgument, kNotFound, kBusy: one is under way.
+  // Administrators. Who decides what is evicted; the latter lets `policy` do it from now on, and
+  // goes on in the daemon's steps: "switching" says whether it is done, "saving" whether a restart
+  // will know it. kInvalidArgument, kNotFound, kBusy: one is under way.
   model::Result<std::string> policy_json();
   model::Result<std::string> set_policy(model::TierId tier, std::string_view policy,
-                                        std::string_view domain = {});
+                                        const ScopeOptions& scope = {});
+  // Administrators. What users and tenants may hold of a tier. kInvalidArgument: no domain, a burst
+  // below the guarantee, more guaranteed than the tier has. Clearing leaves what a file says.
+  model::Result<std::string> quota_json();
+  model::Result<std::string> set_quota(model::TierId tier, const ScopeOptions& scope,
+                                       const QuotaBytes& quota);
+  model::Result<std::string> clear_quota(model::TierId tier, const ScopeOptions& scope);
 
   // After kUnavailable: tries again with back-off until timeout_ms. kBusy when the daemon then has
   // no room for another connection.

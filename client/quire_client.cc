@@ -18,6 +18,15 @@ Result<std::string> json_reply(Result<Frame> reply) {
   return std::move(frame.payload);
 }
 
+template <typename Request>
+Result<void> set_scope(const ScopeOptions& scope, Request& request) {
+  request.domain = QUIRE_TRY(model::to_wire_name(scope.domain));
+  if (!scope.tenant) return {};
+  request.of_tenant = 1;
+  request.tenant = QUIRE_TRY(model::to_wire_name(*scope.tenant));
+  return {};
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Client>> Client::connect(const ClientOptions& options) {
@@ -81,13 +90,37 @@ Result<std::string> Client::policy_json() {
 }
 
 Result<std::string> Client::set_policy(model::TierId tier, std::string_view policy,
-                                       std::string_view domain) {
+                                       const ScopeOptions& scope) {
   model::PolicyRequest request;
   request.action = static_cast<uint8_t>(model::PolicyAction::kSet);
   request.tier = static_cast<uint8_t>(tier);
   request.policy = QUIRE_TRY(model::to_wire_name(policy));
-  request.domain = QUIRE_TRY(model::to_wire_name(domain));
+  QUIRE_TRY(set_scope(scope, request));
   return json_reply(impl_->attachment().call(FrameType::kPolicy, model::struct_bytes(request)));
+}
+
+Result<std::string> Client::quota_json() {
+  const model::QuotaRequest request;
+  return json_reply(impl_->attachment().call(FrameType::kQuota, model::struct_bytes(request)));
+}
+
+Result<std::string> Client::set_quota(model::TierId tier, const ScopeOptions& scope,
+                                      const QuotaBytes& quota) {
+  model::QuotaRequest request;
+  request.action = static_cast<uint8_t>(model::QuotaAction::kSet);
+  request.tier = static_cast<uint8_t>(tier);
+  request.guaranteed_bytes = quota.guaranteed;
+  request.burst_bytes = quota.burst;
+  QUIRE_TRY(set_scope(scope, request));
+  return json_reply(impl_->attachment().call(FrameType::kQuota, model::struct_bytes(request)));
+}
+
+Result<std::string> Client::clear_quota(model::TierId tier, const ScopeOptions& scope) {
+  model::QuotaRequest request;
+  request.action = static_cast<uint8_t>(model::QuotaAction::kClear);
+  request.tier = static_cast<uint8_t>(tier);
+  QUIRE_TRY(set_scope(scope, request));
+  return json_reply(impl_->attachment().call(FrameType::kQuota, model::struct_bytes(request)));
 }
 
 Result<uint64_t> Client::evict(uint64_t count) {

@@ -62,6 +62,8 @@ inline constexpr std::array kSocketVerbs{
                /*destructive=*/true},
     SocketVerb{FrameType::kPolicy, "policy", VerbRole::kAdministrator,
                "Show who decides what is evicted, or let another policy do it"},
+    SocketVerb{FrameType::kQuota, "quota", VerbRole::kAdministrator,
+               "Show or change what users and tenants may hold of a tier"},
 };
 
 // Null for what no client may send.

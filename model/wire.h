@@ -46,6 +46,7 @@ enum class FrameType : uint16_t {
   kScrub = 12,
   kKept = 13,
   kPolicy = 14,
+  kQuota = 15,
   // Events, daemon -> client.
   kSegmentRetired = 64,
   kSessionEnded = 65,
@@ -233,14 +234,29 @@ static_assert(sizeof(KeptRequest) == 8 + sizeof(WireName));
 // Which eviction policy orders what, and a switch to another one while the daemon runs.
 enum class PolicyAction : uint8_t { kShow = 0, kSet = 1 };
 struct PolicyRequest {
-  uint8_t action = 0;  // PolicyAction
-  uint8_t tier = 0;    // TierId, of kSet
-  std::array<uint8_t, 6> reserved{};
-  WireName
-      domain{};  // of kSet, on a tier that has a policy a domain; empty: all, and those to come
+  uint8_t action = 0;     // PolicyAction
+  uint8_t tier = 0;       // TierId, of kSet
+  uint8_t of_tenant = 0;  // of kSet: 1 = `tenant` counts, of that domain
+  std::array<uint8_t, 5> reserved{};
+  WireName domain{};  // of kSet; empty: all, and those to come
   WireName policy{};  // of kSet
+  WireName tenant{};
 };
-static_assert(sizeof(PolicyRequest) == 8 + 2 * sizeof(WireName));
+static_assert(sizeof(PolicyRequest) == 8 + 3 * sizeof(WireName));
+
+// What users and tenants are guaranteed of a tier, and the most that they may hold.
+enum class QuotaAction : uint8_t { kShow = 0, kSet = 1, kClear = 2 };
+struct QuotaRequest {
+  uint8_t action = 0;     // QuotaAction
+  uint8_t tier = 0;       // TierId, but of kShow
+  uint8_t of_tenant = 0;  // 1 = `tenant` counts
+  std::array<uint8_t, 5> reserved{};
+  uint64_t guaranteed_bytes = 0;      // of kSet, as burst_bytes
+  uint64_t burst_bytes = UINT64_MAX;  // UINT64_MAX: no bound
+  WireName domain{};
+  WireName tenant{};
+};
+static_assert(sizeof(QuotaRequest) == 24 + 2 * sizeof(WireName));
 
 struct SegmentRetiredEvent {
   uint32_t segment = 0;

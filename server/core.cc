@@ -74,6 +74,7 @@ model::Result<void> Core::wire() {
        .shares = shares_.get(),
        .maker = &maker_,
        .desk = desk_.get(),
+       .keeper = parts_.keeper,
        .daemon_epoch = parts_.daemon_epoch,
        .watch_doorbell = [this](Attachment& attachment) { return watch_doorbell(attachment); },
        .end_attachment =

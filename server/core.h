@@ -44,6 +44,7 @@ struct CoreParts {
   const Options* options = nullptr;
   uint64_t daemon_epoch = 0;
   TurnSink* turn_sink = nullptr;  // may be null
+  StateKeeper* keeper = nullptr;
 };
 
 class Core final : public ConnectionOwner {

@@ -6,6 +6,8 @@
 
 #include "allocator/pool.h"
 #include "cache/cache.h"
+#include "server/control/scope_file.h"
+#include "server/control/state_keeper.h"
 #include "server/core.h"
 #include "server/runtime/log.h"
 #include "server/start/machine_check.h"
@@ -49,6 +51,7 @@ struct Daemon::Parts {
   // that uses memory of a tier's transfers.
   std::unique_ptr<tiering::CopyWorkers> checks;
   std::vector<MissingTier> missing_tiers;
+  std::unique_ptr<StateKeeper> keeper;
   std::unique_ptr<Core> core;
   // Goes first: it finishes what was submitted, and that reads memory of the core's sessions.
   std::unique_ptr<tiering::CopyWorkers> copies;
@@ -162,6 +165,21 @@ model::Result<void> Daemon::open_tier(Parts& parts, const DaemonSeams& seams) {
   return {};
 }
 
+// What commands set in an earlier life, then what the quota file says now.
+model::Result<void> Daemon::restore_rules(Parts& parts) {
+  const Options& options = parts.options;
+  cache::ScopeRules& rules = parts.cache->rules();
+  rules.set_capacity(model::TierId::kRam, options.ram_bytes);
+  if (!options.ssd_path.empty()) rules.set_capacity(model::TierId::kSsd, options.ssd_bytes);
+  if (const std::string path = state_path(options); !path.empty()) {
+    for (const auto& [name, rule] : QUIRE_TRY(read_state_file(path))) {
+      QUIRE_TRY(rules.restore(name, rule));
+    }
+  }
+  if (options.quota_file.empty()) return {};
+  return rules.set_file_quotas(QUIRE_TRY(read_quota_file(options.quota_file)));
+}
+
 model::Result<std::unique_ptr<Daemon>> Daemon::create(const Options& options,
                                                       const DaemonSeams& seams) {
   QUIRE_TRY(validate(options));
@@ -190,6 +208,8 @@ model::Result<std::unique_ptr<Daemon>> Daemon::create(const Options& options,
       }});
   // Before the core, which listens: no client connects until what was durable can be hit.
   QUIRE_TRY(open_tier(*parts, seams));
+  QUIRE_TRY(restore_rules(*parts));
+  parts->keeper = QUIRE_TRY(StateKeeper::create(state_path(options)));
   const uint64_t daemon_epoch = QUIRE_TRY(random_number());
   parts->core = QUIRE_TRY(Core::create({.cache = parts->cache.get(),
                                         .supply = parts->supply.get(),
@@ -200,7 +220,8 @@ model::Result<std::unique_ptr<Daemon>> Daemon::create(const Options& options,
                                         .waker = waker,
                                         .options = &parts->options,
                                         .daemon_epoch = daemon_epoch,
-                                        .turn_sink = seams.turn_sink}));
+                                        .turn_sink = seams.turn_sink,
+                                        .keeper = parts->keeper.get()}));
   return std::unique_ptr<Daemon>(new Daemon(std::move(parts)));
 }
 
@@ -210,8 +231,16 @@ Daemon::~Daemon() = default;
 void Daemon::run() { parts_->core->run(); }
 void Daemon::stop() { parts_->core->stop(); }
 void Daemon::reload(const Options& fresh) {
+  // Read here: a file may be slow.
+  model::Result<std::vector<cache::NamedQuota>> quotas = std::vector<cache::NamedQuota>();
+  if (!fresh.quota_file.empty()) quotas = read_quota_file(fresh.quota_file);
   // On the core thread, between two turns: options are read there without a lock.
-  parts_->core->call([this, fresh] {
+  parts_->core->call([this, fresh, quotas = std::move(quotas)] {
+    auto set = quotas.ok() ? parts_->cache->rules().set_file_quotas(*quotas)
+                           : model::Result<void>(quotas.error());
+    if (!set.ok()) {
+      log(LogLevel::kError, "SIGHUP: quotas stay as they are: " + set.error().text);
+    }
     parts_->options.spin_us = fresh.spin_us;
     parts_->options.max_connections = fresh.max_connections;
     parts_->options.tenants = fresh.tenants;

@@ -52,7 +52,8 @@ class Daemon {
   void run();  // until stop()
   // Returns at once; what is fresh goes to the tiers below before run() returns.
   void stop();
-  // Takes over what is safe to change while serving: spin_us, max_connections, tenants. Any thread.
+  // Takes over what is safe to change while serving: spin_us, max_connections, tenants, and what
+  // the quota file says now. Any thread.
   void reload(const Options& fresh);
 
   // For tests and the process's own signals; core thread, or before run().
@@ -67,6 +68,7 @@ class Daemon {
   struct Parts;
   explicit Daemon(std::unique_ptr<Parts> parts);
   static model::Result<void> open_tier(Parts& parts, const DaemonSeams& seams);
+  static model::Result<void> restore_rules(Parts& parts);
   std::unique_ptr<Parts> parts_;
 };
 

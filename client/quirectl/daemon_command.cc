@@ -112,12 +112,32 @@ Result<std::string> drop_kept(Client& client, const std::string& reason) {
   return text;
 }
 
+model::TierId tier_of(const DaemonCommandLine& line) {
+  return line.scope_tier == "ram" ? model::TierId::kRam : model::TierId::kSsd;
+}
+
+ScopeOptions scope_of(const DaemonCommandLine& line) {
+  return {.domain = line.scope_domain,
+          .tenant = line.of_tenant ? std::optional(line.scope_tenant) : std::nullopt};
+}
+
 Result<std::string> set_policy(Client& client, const DaemonCommandLine& line) {
-  const auto tier = line.policy_tier == "ram" ? model::TierId::kRam : model::TierId::kSsd;
-  std::string text = QUIRE_TRY(client.set_policy(tier, line.policy, line.policy_domain));
-  while (QUIRE_TRY(goes_on(text, "switching"))) {
+  std::string text = QUIRE_TRY(client.set_policy(tier_of(line), line.policy, scope_of(line)));
+  while (QUIRE_TRY(goes_on(text, "switching")) || QUIRE_TRY(goes_on(text, "saving"))) {
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
     text = QUIRE_TRY(client.policy_json());
+  }
+  return text;
+}
+
+Result<std::string> change_quota(Client& client, const DaemonCommandLine& line) {
+  const QuotaBytes quota{.guaranteed = line.guaranteed_bytes, .burst = line.burst_bytes};
+  std::string text =
+      QUIRE_TRY(line.clear_quota ? client.clear_quota(tier_of(line), scope_of(line))
+                                 : client.set_quota(tier_of(line), scope_of(line), quota));
+  while (QUIRE_TRY(goes_on(text, "saving"))) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    text = QUIRE_TRY(client.quota_json());
   }
   return text;
 }
@@ -185,6 +205,28 @@ void add_kept(CLI::App& app, DaemonCommandLine& line, std::ostream& out, std::os
   });
 }
 
+void add_tier(CLI::App& command, DaemonCommandLine& line) {
+  command.add_option("TIER", line.scope_tier, "ram or ssd")
+      ->required()
+      ->check(CLI::IsMember({"ram", "ssd"}));
+}
+
+// Returns the option that names the domain.
+CLI::Option* add_scope(CLI::App& command, DaemonCommandLine& line) {
+  CLI::Option* domain = command.add_option(
+      "--domain", line.scope_domain, "this user alone (uid:1000); else all, and those to come");
+  command
+      .add_option_function<std::string>(
+          "--tenant",
+          [&line](const std::string& tenant) {
+            line.scope_tenant = tenant;
+            line.of_tenant = true;
+          },
+          "of that user this tenant alone")
+      ->needs(domain);
+  return domain;
+}
+
 void add_policy(CLI::App& app, DaemonCommandLine& line, std::ostream& out, std::ostream& err) {
   CLI::App* policy = add_verb(app, line, FrameType::kPolicy);
   policy->require_subcommand(1);
@@ -195,13 +237,35 @@ void add_policy(CLI::App& app, DaemonCommandLine& line, std::ostream& out, std::
       ->callback(run);
   CLI::App* set = policy->add_subcommand(
       "set", "another policy from now on; entries, order and history are carried over");
-  set->add_option("TIER", line.policy_tier, "ram or ssd")
-      ->required()
-      ->check(CLI::IsMember({"ram", "ssd"}));
+  add_tier(*set, line);
   set->add_option("POLICY", line.policy, "its name, as `policy show` lists them")->required();
-  set->add_option("--domain", line.policy_domain,
-                  "of ram: of this user alone (uid:1000); else of all, and those to come");
+  add_scope(*set, line);
   set->callback(run);
+}
+
+void add_quota(CLI::App& app, DaemonCommandLine& line, std::ostream& out, std::ostream& err) {
+  CLI::App* quota = add_verb(app, line, FrameType::kQuota);
+  quota->require_subcommand(1);
+  const auto run = [&] {
+    line.exit_code = run_with_output(line, err, [&] { return run_quota(line, out, err); });
+  };
+  quota->add_subcommand("show", "who has a quota, and what each holds")->callback(run);
+  CLI::App* set = quota->add_subcommand("set", "what a user or a tenant may hold of a tier");
+  add_tier(*set, line);
+  add_scope(*set, line)->required();
+  set->add_option("--guaranteed", line.guaranteed_bytes,
+                  "nobody else's need takes it below this (4GiB); default 0")
+      ->transform(CLI::AsSizeValue(false));
+  set->add_option("--burst", line.burst_bytes, "the most that it may hold; default: no bound")
+      ->transform(CLI::AsSizeValue(false));
+  set->callback(run);
+  CLI::App* clear = quota->add_subcommand("clear", "as the quota file says, or none");
+  add_tier(*clear, line);
+  add_scope(*clear, line)->required();
+  clear->callback([&line, run] {
+    line.clear_quota = true;
+    run();
+  });
 }
 
 void add_rebuild(CLI::App& app, DaemonCommandLine& line, std::ostream& err) {
@@ -277,7 +341,13 @@ int run_kept(const DaemonCommandLine& line, std::ostream& out, std::ostream& err
 
 int run_policy(const DaemonCommandLine& line, std::ostream& out, std::ostream& err) {
   return print_answer(line, out, err, [&](Client& client) {
-    return line.policy_tier.empty() ? client.policy_json() : set_policy(client, line);
+    return line.scope_tier.empty() ? client.policy_json() : set_policy(client, line);
+  });
+}
+
+int run_quota(const DaemonCommandLine& line, std::ostream& out, std::ostream& err) {
+  return print_answer(line, out, err, [&](Client& client) {
+    return line.scope_tier.empty() ? client.quota_json() : change_quota(client, line);
   });
 }
 
@@ -301,6 +371,7 @@ void add_daemon_commands(CLI::App& app, DaemonCommandLine& line, std::ostream& o
   add_verify_and_scrub(app, line, out, err);
   add_kept(app, line, out, err);
   add_policy(app, line, out, err);
+  add_quota(app, line, out, err);
   add_rebuild(app, line, err);
 }
 

@@ -1,6 +1,6 @@
-// `quirectl ping | status | verify | scrub | kept | policy`: commands that talk to a running
-// daemon. Each is a function over streams that returns the exit code. Output has no colour, so
-// NO_COLOR holds by itself.
+// `quirectl ping | status | verify | scrub | kept | policy | quota`: commands that talk to a
+// running daemon. Each is a function over streams that returns the exit code. Output has no colour,
+// so NO_COLOR holds by itself.
 #pragma once
 
 #include <cstdint>
@@ -34,9 +34,14 @@ struct DaemonCommandLine {
   std::string kept_action = "show";  // or "drop"
   std::string kept_reason;           // of "drop"; empty: whatever it is
   bool yes = false;                  // of "drop"; without: only tell what would go
-  std::string policy_tier;           // "ram" or "ssd"; empty: only show
-  std::string policy;                // of that tier, from now on
-  std::string policy_domain;         // of the RAM of this one; empty: of all
+  std::string scope_tier;            // "ram" or "ssd"; empty: only show
+  std::string scope_domain;          // "uid:N"; empty: all
+  std::string scope_tenant;          // of that domain
+  bool of_tenant = false;            // it was given, maybe empty
+  std::string policy;                // of that part of the tier, from now on
+  bool clear_quota = false;          // else it is set
+  uint64_t guaranteed_bytes = 0;
+  uint64_t burst_bytes = UINT64_MAX;  // no bound
   RebuildOptions rebuild;
   int exit_code = kExitOk;  // of the command that ran
 };
@@ -56,6 +61,9 @@ int run_kept(const DaemonCommandLine& line, std::ostream& out, std::ostream& err
 
 // Who decides what is evicted. A change waits until every entry is the new policy's.
 int run_policy(const DaemonCommandLine& line, std::ostream& out, std::ostream& err);
+
+// What users and tenants may hold. A change waits until a restart will know it.
+int run_quota(const DaemonCommandLine& line, std::ostream& out, std::ostream& err);
 
 // Exit code of a failure: what a script can act on.
 int exit_code_of(model::Errc code);

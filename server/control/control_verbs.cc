@@ -73,6 +73,7 @@ const ControlVerbs::Handler& ControlVerbs::handler_of(FrameType type) {
       Handler{FrameType::kScrub, [](auto& v, auto& c) { return v.maintenance_.scrub(c); }},
       Handler{FrameType::kKept, [](auto& v, auto& c) { return v.maintenance_.kept(c); }},
       Handler{FrameType::kPolicy, [](auto& v, auto& c) { return v.policies_.policy(c); }},
+      Handler{FrameType::kQuota, [](auto& v, auto& c) { return v.quotas_.quota(c); }},
   };
   static_assert(std::equal(kHandlers.begin(), kHandlers.end(), model::kSocketVerbs.begin(),
                            model::kSocketVerbs.end(),

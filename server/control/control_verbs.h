@@ -18,6 +18,7 @@
 #include "model/wire.h"
 #include "server/control/maintenance_verbs.h"
 #include "server/control/policy_verbs.h"
+#include "server/control/quota_verbs.h"
 #include "server/control/verb_call.h"
 #include "server/rings/memory_check.h"
 #include "server/runtime/region_maker.h"
@@ -44,6 +45,7 @@ class ControlVerbs {
     UidShares* shares = nullptr;
     RegionMaker* maker = nullptr;
     StatusDesk* desk = nullptr;
+    StateKeeper* keeper = nullptr;
     uint64_t daemon_epoch = 0;
     std::function<model::Result<void>(Attachment&)>
         watch_doorbell;  // before its descriptors go out
@@ -70,7 +72,8 @@ class ControlVerbs {
                       .memory_check = parts_.memory_check,
                       .clock = parts_.clock,
                       .desk = parts_.desk}),
-        policies_(parts_.cache, parts_.desk) {}
+        policies_(parts_.cache, parts_.desk, parts_.keeper),
+        quotas_({.cache = parts_.cache, .desk = parts_.desk, .keeper = parts_.keeper}) {}
 
   struct Handler {
     model::FrameType type;
@@ -117,6 +120,7 @@ class ControlVerbs {
   Parts parts_;
   MaintenanceVerbs maintenance_;
   PolicyVerbs policies_;
+  QuotaVerbs quotas_;
   TenantRules tenants_;
   PeerUids peer_uids_ = PeerUids::read();
   // A session whose memory is being made; its connection is suspended.

@@ -1,6 +1,6 @@
 // The verb by which operators see and change who decides what is evicted. A switch goes on in the
 // core's steps (EvictionBoard); the answer says how far it is. Each change is a line of the log,
-// with who made it. Threads: core only.
+// with who made it, and survives a restart. Threads: core only.
 #pragma once
 
 #include <string>
@@ -8,6 +8,7 @@
 #include "cache/cache.h"
 #include "model/metrics.h"
 #include "model/result.h"
+#include "server/control/state_keeper.h"
 #include "server/control/verb_call.h"
 #include "server/status/status_desk.h"
 
@@ -15,10 +16,11 @@ namespace quire::server {
 
 class PolicyVerbs {
  public:
-  PolicyVerbs(cache::Cache* cache, StatusDesk* desk) : cache_(cache), desk_(desk) {}
+  PolicyVerbs(cache::Cache* cache, StatusDesk* desk, StateKeeper* keeper)
+      : cache_(cache), desk_(desk), keeper_(keeper) {}
 
-  // kInvalidArgument: no such action, tier or policy, or a domain on a tier that has one order.
-  // kNotFound: no such domain. kBusy: a switch is under way there.
+  // kInvalidArgument: no such action, tier or policy. kNotFound: no such domain. kBusy: a switch is
+  // under way there. kResourceExhausted: too many rules.
   model::Result<void> policy(const VerbCall& call);
 
  private:
@@ -27,6 +29,7 @@ class PolicyVerbs {
 
   cache::Cache* cache_;
   StatusDesk* desk_;
+  StateKeeper* keeper_;
 };
 
 }  // namespace quire::server

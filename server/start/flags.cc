@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "cache/eviction/policy.h"
+#include "model/byte_text.h"
 #include "model/nearest_name.h"
 #include "server/start/flag_file.h"
 
@@ -59,6 +60,9 @@ DEFINE_string(ssd_codec_bytes, "128MiB",
               "memory for encoded pages on their way, besides ram_bytes");
 DEFINE_string(ram_policy, "lru", policy_help("who leaves RAM first"));
 DEFINE_string(ssd_policy, "lru", policy_help("whose copy leaves the SSD first"));
+DEFINE_string(quota_file, "", "what users and tenants may hold of a tier (TOML; docs/quotas.md)");
+DEFINE_string(state_file, "",
+              "keeps what quirectl policy and quota set; empty: settings.toml in --ssd_path");
 DEFINE_string(ssd_admission, "all", "what may be written: all, interactive, second-use");
 DEFINE_string(ssd_write_bytes_per_day, "0", "write budget; 0 = no limit");
 DEFINE_string(ssd_scrub_bytes_per_second, "0", "checks what is on SSD all the time; 0 = on demand");
@@ -77,31 +81,6 @@ namespace quire::server {
 using model::Errc;
 using model::make_error;
 
-model::Result<uint64_t> parse_bytes(const std::string& flag, const std::string& text) {
-  const model::Error wrong = make_error(
-      Errc::kInvalidArgument,
-      "--" + flag + " must be a number of bytes such as 64MiB or 8GiB; it is \"" + text + "\"");
-  uint64_t number = 0;
-  const auto parsed = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (parsed.ec != std::errc{}) return wrong;
-  std::string unit(parsed.ptr, text.data() + text.size());
-  std::erase(unit, ' ');
-  int shift = 0;
-  if (unit == "KiB") {
-    shift = 10;
-  } else if (unit == "MiB") {
-    shift = 20;
-  } else if (unit == "GiB") {
-    shift = 30;
-  } else if (unit == "TiB") {
-    shift = 40;
-  } else if (!unit.empty() && unit != "B") {
-    return wrong;
-  }
-  if (number > std::numeric_limits<uint64_t>::max() >> shift) return wrong;
-  return number << shift;
-}
-
 namespace {
 
 model::Result<uint32_t> parse_mode(const std::string& text) {
@@ -115,23 +94,28 @@ model::Result<uint32_t> parse_mode(const std::string& text) {
 
 model::Result<void> ssd_options(Options& options) {
   options.ssd_path = FLAGS_ssd_path;
-  options.ssd_bytes = QUIRE_TRY(parse_bytes("ssd_bytes", FLAGS_ssd_bytes));
-  options.ssd_region_bytes = QUIRE_TRY(parse_bytes("ssd_region_bytes", FLAGS_ssd_region_bytes));
+  options.ssd_bytes = QUIRE_TRY(model::parse_bytes("--ssd_bytes", FLAGS_ssd_bytes));
+  options.ssd_region_bytes =
+      QUIRE_TRY(model::parse_bytes("--ssd_region_bytes", FLAGS_ssd_region_bytes));
   options.ssd_shrink = FLAGS_ssd_shrink;
   options.ssd_engine = FLAGS_ssd_engine;
   options.ssd_queue_depth = FLAGS_ssd_queue_depth;
-  options.ssd_queue_bytes = QUIRE_TRY(parse_bytes("ssd_queue_bytes", FLAGS_ssd_queue_bytes));
+  options.ssd_queue_bytes =
+      QUIRE_TRY(model::parse_bytes("--ssd_queue_bytes", FLAGS_ssd_queue_bytes));
   options.ssd_write = FLAGS_ssd_write;
   options.ssd_write_delay_ms = FLAGS_ssd_write_delay_ms;
   options.ssd_codec = FLAGS_ssd_codec;
-  options.ssd_codec_bytes = QUIRE_TRY(parse_bytes("ssd_codec_bytes", FLAGS_ssd_codec_bytes));
+  options.ssd_codec_bytes =
+      QUIRE_TRY(model::parse_bytes("--ssd_codec_bytes", FLAGS_ssd_codec_bytes));
   options.ram_policy = FLAGS_ram_policy;
   options.ssd_policy = FLAGS_ssd_policy;
+  options.quota_file = FLAGS_quota_file;
+  options.state_file = FLAGS_state_file;
   options.ssd_admission = FLAGS_ssd_admission;
   options.ssd_write_bytes_per_day =
-      QUIRE_TRY(parse_bytes("ssd_write_bytes_per_day", FLAGS_ssd_write_bytes_per_day));
-  options.ssd_scrub_bytes_per_second =
-      QUIRE_TRY(parse_bytes("ssd_scrub_bytes_per_second", FLAGS_ssd_scrub_bytes_per_second));
+      QUIRE_TRY(model::parse_bytes("--ssd_write_bytes_per_day", FLAGS_ssd_write_bytes_per_day));
+  options.ssd_scrub_bytes_per_second = QUIRE_TRY(
+      model::parse_bytes("--ssd_scrub_bytes_per_second", FLAGS_ssd_scrub_bytes_per_second));
   options.ssd_hang_ms = FLAGS_ssd_hang_ms;
   return {};
 }
@@ -140,10 +124,10 @@ model::Result<Options> options_from_flags() {
   Options options;
   options.socket_path = FLAGS_socket;
   options.socket_mode = QUIRE_TRY(parse_mode(FLAGS_socket_mode));
-  options.ram_bytes = QUIRE_TRY(parse_bytes("ram_bytes", FLAGS_ram_bytes));
-  options.segment_bytes = QUIRE_TRY(parse_bytes("segment_bytes", FLAGS_segment_bytes));
+  options.ram_bytes = QUIRE_TRY(model::parse_bytes("--ram_bytes", FLAGS_ram_bytes));
+  options.segment_bytes = QUIRE_TRY(model::parse_bytes("--segment_bytes", FLAGS_segment_bytes));
   options.memory_limit_bytes =
-      QUIRE_TRY(parse_bytes("memory_limit_bytes", FLAGS_memory_limit_bytes));
+      QUIRE_TRY(model::parse_bytes("--memory_limit_bytes", FLAGS_memory_limit_bytes));
   auto huge_pages = allocator::parse_huge_pages(FLAGS_huge_pages);
   if (!huge_pages.ok()) {
     return make_error(huge_pages.code(), "--" + huge_pages.error().text);
@@ -156,7 +140,7 @@ model::Result<Options> options_from_flags() {
   options.max_connections = FLAGS_max_connections;
   options.max_sessions = FLAGS_max_sessions;
   options.session_memory_bytes =
-      QUIRE_TRY(parse_bytes("session_memory_bytes", FLAGS_session_memory_bytes));
+      QUIRE_TRY(model::parse_bytes("--session_memory_bytes", FLAGS_session_memory_bytes));
   options.uid_share_percent = FLAGS_uid_share_percent;
   QUIRE_TRY(ssd_options(options));
   options.tenants = FLAGS_tenants;
@@ -166,7 +150,8 @@ model::Result<Options> options_from_flags() {
 }
 
 // What a running daemon takes over; everything else shapes memory, files or identities.
-constexpr std::string_view kReloadable[] = {"log_level", "max_connections", "spin_us", "tenants"};
+constexpr std::string_view kReloadable[] = {"log_level", "max_connections", "quota_file", "spin_us",
+                                            "tenants"};
 
 std::vector<gflags::CommandLineFlagInfo> own_flags() {
   std::vector<gflags::CommandLineFlagInfo> flags;

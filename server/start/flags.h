@@ -32,7 +32,5 @@ struct Reload {
 model::Result<Reload> reload_flags(const CommandLine& line);
 // One line a flag: "--name=value  # origin", origin = default or given.
 std::string describe_config();
-// "64MiB", "1 GiB", "4096" -> bytes. kInvalidArgument.
-model::Result<uint64_t> parse_bytes(const std::string& flag, const std::string& text);
 
 }  // namespace quire::server

@@ -101,6 +101,11 @@ std::string too_large_for_tiers(const std::string& layout, uint64_t bytes, uint6
          ": raise --ssd_bytes, or use a new --ssd_path with larger --ssd_region_bytes";
 }
 
+std::string state_path(const Options& options) {
+  if (!options.state_file.empty() || options.ssd_path.empty()) return options.state_file;
+  return options.ssd_path + "/settings.toml";
+}
+
 model::Result<void> validate(const Options& options) {
   QUIRE_TRY(check_policy("ram_policy", options.ram_policy));
   if (options.socket_path.empty() || options.socket_path.size() >= sizeof(sockaddr_un::sun_path)) {

@@ -45,6 +45,9 @@ struct Options {
   uint64_t ssd_codec_bytes = 128ull << 20;  // memory for encoded pages under way
   std::string ram_policy = "lru";           // a file of cache/eviction/policies/
   std::string ssd_policy = "lru";           // likewise
+  std::string quota_file;                   // TOML (server/control/scope_file.h); empty: none
+  // What commands have set is kept there; empty: in settings.toml of the SSD's directory, if any.
+  std::string state_file;
   std::string ssd_admission = "all";        // all, interactive, second-use
   uint64_t ssd_write_bytes_per_day = 0;     // 0 = no limit
   uint64_t ssd_scrub_bytes_per_second = 0;  // 0 = only when asked for
@@ -60,6 +63,9 @@ inline constexpr std::string_view kNoLowerTierToRead =
     "there is no SSD tier whose headers could be read";
 // Of a layout with an object of `bytes`, where the largest that a tier takes is `held_bytes`.
 std::string too_large_for_tiers(const std::string& layout, uint64_t bytes, uint64_t held_bytes);
+
+// Of --state_file, or its default; empty: nothing is kept.
+std::string state_path(const Options& options);
 
 // kInvalidArgument with the flag's name, the rule and what was given.
 model::Result<void> validate(const Options& options);

@@ -201,6 +201,7 @@ void FakeDaemon::handle(Peer& peer, const Frame& frame) {
     case FrameType::kScrub:
     case FrameType::kKept:
     case FrameType::kPolicy:
+    case FrameType::kQuota:
       return reply(peer, frame, bytes_of(ok()) + options_.json);
     default:
       return reply(peer, frame, bytes_of(ok()));

@@ -100,13 +100,13 @@ TEST_F(MaintenanceCommand, KeptRefusesWhatMakesNoSense) {
 }
 
 TEST_F(MaintenanceCommand, PolicyIsShownAndSet) {
-  start({.json = R"({"known":"arc, lru","switching":false})"});
+  start({.json = R"({"known":"arc, lru","switching":false,"saving":false})"});
   EXPECT_EQ(run_policy(line_, out_, err_), kExitOk);
   EXPECT_EQ(last_request<model::PolicyRequest>(model::FrameType::kPolicy).action, 0);
-  EXPECT_EQ(out_.str(), "known      arc, lru\nswitching  false\n");
-  line_.policy_tier = "ssd";
+  EXPECT_EQ(out_.str(), "known      arc, lru\nswitching  false\nsaving     false\n");
+  line_.scope_tier = "ssd";
   line_.policy = "arc";
-  line_.policy_domain = "uid:7";
+  line_.scope_domain = "uid:7";
   EXPECT_EQ(run_policy(line_, out_, err_), kExitOk);
   const auto set = last_request<model::PolicyRequest>(model::FrameType::kPolicy);
   EXPECT_EQ(set.action, static_cast<uint8_t>(model::PolicyAction::kSet));
@@ -115,9 +115,30 @@ TEST_F(MaintenanceCommand, PolicyIsShownAndSet) {
   EXPECT_EQ(model::from_wire_name(set.domain).value(), "uid:7");
 }
 
+TEST_F(MaintenanceCommand, QuotaIsShownSetAndCleared) {
+  start({.json = R"({"saving":false})"});
+  EXPECT_EQ(run_quota(line_, out_, err_), kExitOk);
+  EXPECT_EQ(last_request<model::QuotaRequest>(model::FrameType::kQuota).action, 0);
+  line_.scope_tier = "ram";
+  line_.scope_domain = "uid:7";
+  line_.of_tenant = true;
+  line_.guaranteed_bytes = 5;
+  EXPECT_EQ(run_quota(line_, out_, err_), kExitOk);
+  const auto set = last_request<model::QuotaRequest>(model::FrameType::kQuota);
+  EXPECT_EQ(set.action, static_cast<uint8_t>(model::QuotaAction::kSet));
+  EXPECT_EQ(model::from_wire_name(set.domain).value(), "uid:7");
+  EXPECT_EQ(set.of_tenant, 1) << "the one that has no name";
+  EXPECT_EQ(set.guaranteed_bytes, 5u);
+  EXPECT_EQ(set.burst_bytes, UINT64_MAX);
+  line_.clear_quota = true;
+  EXPECT_EQ(run_quota(line_, out_, err_), kExitOk);
+  EXPECT_EQ(last_request<model::QuotaRequest>(model::FrameType::kQuota).action,
+            static_cast<uint8_t>(model::QuotaAction::kClear));
+}
+
 TEST_F(MaintenanceCommand, PolicyBelievesNoAnswerThatSaysNothingOfTheSwitch) {
   start({.json = R"({"known":"arc, lru"})"});
-  line_.policy_tier = "ram";
+  line_.scope_tier = "ram";
   line_.policy = "arc";
   EXPECT_EQ(run_policy(line_, out_, err_), kExitFailed);
   EXPECT_NE(err_.str().find("switching"), std::string::npos) << err_.str();

@@ -16,7 +16,7 @@ TEST(SocketVerbs, EveryFrameOfAClientIsThereOnceAndNoOther) {
   }
   for (uint32_t type = 0; type <= 0xffff; ++type) {
     const bool of_client = type >= static_cast<uint32_t>(FrameType::kHello) &&
-                           type <= static_cast<uint32_t>(FrameType::kPolicy);
+                           type <= static_cast<uint32_t>(FrameType::kQuota);
     EXPECT_EQ(find_verb(static_cast<FrameType>(type)) != nullptr, of_client) << type;
   }
 }
@@ -31,7 +31,7 @@ TEST(SocketVerbs, EventsOfTheDaemonAndRepliesAreNone) {
 
 TEST(SocketVerbs, WhatTouchesEverybodyIsForAdministrators) {
   for (const FrameType type : {FrameType::kEvict, FrameType::kVerify, FrameType::kScrub,
-                               FrameType::kKept, FrameType::kPolicy}) {
+                               FrameType::kKept, FrameType::kPolicy, FrameType::kQuota}) {
     const SocketVerb& verb = *find_verb(type);
     EXPECT_TRUE(authorise(verb, true).ok());
     const auto refused = authorise(verb, false);

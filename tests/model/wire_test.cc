@@ -72,6 +72,9 @@ TEST(Wire, FieldsOfTieredLoadsHaveTheirPlaces) {
   EXPECT_EQ(static_cast<uint16_t>(FrameType::kScrub), 12);
   EXPECT_EQ(static_cast<uint16_t>(FrameType::kKept), 13);
   EXPECT_EQ(static_cast<uint16_t>(FrameType::kPolicy), 14);
+  EXPECT_EQ(static_cast<uint16_t>(FrameType::kQuota), 15);
+  EXPECT_EQ(offsetof(QuotaRequest, guaranteed_bytes), 8u);
+  EXPECT_EQ(offsetof(QuotaRequest, domain), 24u);
   EXPECT_EQ(offsetof(PolicyRequest, domain), 8u);
 }
 

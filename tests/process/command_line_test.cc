@@ -181,6 +181,54 @@ TEST(Quirectl, PolicyIsSwitchedWhileTheDaemonRunsAndEachChangeIsLogged) {
   std::filesystem::remove(log_path);
 }
 
+// Set by command, by file, read again at a signal; and a restart knows all of it.
+TEST(Quirectl, PoliciesAndQuotasSurviveARestart) {
+  const std::string stem = testing::TempDir() + "quired-rules-" + std::to_string(::getpid());
+  const std::string state = stem + ".state";
+  const std::string quotas = stem + ".quotas";
+  const std::string own = "uid:" + std::to_string(::geteuid());
+  std::filesystem::remove(state);
+  std::ofstream(quotas) << "[[quota]]\ntier = \"ram\"\ndomain = \"" << own
+                        << "\"\ntenant = \"filed\"\nguaranteed = \"1MiB\"\n";
+  DaemonProcess daemon({.flags = {"--state_file=" + state, "--quota_file=" + quotas}});
+  const std::string socket = "--socket=" + daemon.socket_path();
+  const auto run = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), socket);
+    return run_program("quirectl", arguments);
+  };
+  {
+    const auto client = daemon.connect();
+    const auto session = committed_session(*client, 1);
+    EXPECT_EQ(run({"policy", "set", "ram", "arc", "--domain", own, "--tenant", "t"}).exit_code, 0);
+    const Output set = run({"quota", "set", "ram", "--domain", own, "--tenant", "t", "--guaranteed",
+                            "2MiB", "--burst", "32MiB"});
+    EXPECT_EQ(set.exit_code, 0) << set.text;
+    EXPECT_TRUE(hits_bit_exactly(*session));
+  }
+  const auto expect_all = [&] {
+    const auto client = daemon.connect();  // so that the domain is there
+    const std::string policies = run({"policy", "show", "-o", "json"}).text;
+    EXPECT_TRUE(contains(policies, "\"tenant\":\"t\",\"policy\":\"arc\"")) << policies;
+    const std::string rows = run({"quota", "show", "-o", "json"}).text;
+    EXPECT_TRUE(contains(rows, "\"guaranteed_bytes\":2097152")) << rows;
+    EXPECT_TRUE(contains(rows, "\"set_by\":\"quota_file\"")) << rows;
+  };
+  expect_all();
+  daemon.crash();  // a change that was answered is on disk
+  daemon.start();
+  expect_all();
+  EXPECT_EQ(run({"quota", "clear", "ram", "--domain", own, "--tenant", "t"}).exit_code, 0);
+  std::ofstream(quotas) << "";
+  ::kill(daemon.pid(), SIGHUP);
+  EXPECT_TRUE(eventually([&] {
+    return !contains(run({"quota", "show", "-o", "json"}).text, "guaranteed_bytes");
+  }));
+  EXPECT_EQ(run({"quota", "set", "ram", "--guaranteed", "1MiB"}).exit_code, kUsage) << "whose?";
+  EXPECT_EQ(run({"quota", "set", "ram", "--domain", own, "--guaranteed", "1TiB"}).exit_code, 1);
+  std::filesystem::remove(state);
+  std::filesystem::remove(quotas);
+}
+
 TEST(Quirectl, NothingListensIsExitCodeThree) {
   const std::string socket = "--socket=" + testing::TempDir() + "no-daemon-here.sock";
   for (const std::string command : {"ping", "status"}) {

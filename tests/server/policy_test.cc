@@ -61,7 +61,7 @@ TEST_P(EveryPolicyInADaemon, Law01_HitsAreRightWhoeverMakesRoom) {
     if (context % 4 != 2) continue;
     daemon.on_core([&](server::Daemon& d) {
       const std::string_view next = context == 2 ? "lru" : GetParam().name;
-      const model::DomainId own{0};
+      const cache::Owner own{model::DomainId{0}, {}};
       EXPECT_TRUE(d.cache().board().set_policy(model::TierId::kRam, own, next).ok());
     });
     ASSERT_TRUE(daemon.eventually([](server::Daemon& d) { return !d.cache().board().step(0); }));
@@ -135,7 +135,7 @@ TEST(PolicySwitch, Law01_AThousandSwitchesUnderEightClientsLoseNothing) {
   for (uint32_t done = 0; done < kSwitches;) {
     const auto set =
         operating->set_policy(model::TierId::kRam, policies[done % policies.size()].name,
-                              done % 3 == 0 ? own : std::string());
+                              {.domain = done % 3 == 0 ? own : std::string(), .tenant = {}});
     if (set.code() == model::Errc::kBusy) continue;  // the one before goes on
     ASSERT_TRUE(set.ok()) << set.error().text;
     ++done;
@@ -154,14 +154,14 @@ TEST(PolicySwitch, WhatMakesNoSenseIsRefusedByName) {
   TestDaemon daemon(small_options());
   const auto client = daemon.connect();
   const auto refused = [&](model::TierId tier, std::string_view policy, std::string_view domain) {
-    const auto set = client->set_policy(tier, policy, domain);
+    const auto set =
+        client->set_policy(tier, policy, {.domain = std::string(domain), .tenant = {}});
     EXPECT_FALSE(set.ok());
     return set.error().text;
   };
   EXPECT_NE(refused(model::TierId::kRam, "best", "").find("there are: arc"), std::string::npos);
   EXPECT_NE(refused(model::TierId::kRam, "arc", "uid:77").find("uid:77"), std::string::npos);
   EXPECT_NE(refused(model::TierId::kSsd, "arc", "").find("not in use"), std::string::npos);
-  EXPECT_NE(refused(model::TierId::kSsd, "arc", "uid:0").find("domain"), std::string::npos);
   EXPECT_NE(client->policy_json().value().find("\"policy\":\"lru\""), std::string::npos);
 }
 

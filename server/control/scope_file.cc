@@ -1,0 +1,139 @@
+#include "server/control/scope_file.h"
+
+#include <algorithm>
+#include <array>
+#include <limits>
+#include <set>
+#include <utility>
+
+#include "model/byte_text.h"
+#include "model/clean_text.h"
+#include "model/limits.h"
+#include "model/toml_table.h"
+
+namespace quire::server {
+
+using cache::NamedQuota;
+using cache::Quota;
+using cache::ScopeName;
+using cache::ScopeRule;
+using model::Errc;
+using model::make_error;
+using model::Result;
+using model::TomlTable;
+
+namespace {
+
+constexpr size_t kMaxFileBytes = 1 << 20;
+constexpr std::array<std::string_view, 2> kKeys{"quota", "policy"};
+constexpr std::array<std::string_view, 5> kQuotaKeys{"tier", "domain", "tenant", "guaranteed",
+                                                     "burst"};
+constexpr std::array<std::string_view, 4> kPolicyKeys{"tier", "domain", "tenant", "name"};
+
+// Names go to the log and to tables.
+Result<std::string> read_name(const TomlTable& table, std::string_view key) {
+  std::string name = QUIRE_TRY(table.text(key, ""));
+  QUIRE_TRY(model::check_clean_text(name, key));
+  if (name.size() > model::kMaxNameBytes) {
+    return table.wrong("'" + std::string(key) + "' is longer than " +
+                       std::to_string(model::kMaxNameBytes) + " bytes");
+  }
+  return name;
+}
+
+Result<ScopeName> read_scope(const TomlTable& table) {
+  ScopeName name;
+  name.tier = static_cast<model::TierId>(QUIRE_TRY(table.choice("tier", model::kTierNames)));
+  name.domain = QUIRE_TRY(read_name(table, "domain"));
+  if (table.has("tenant")) {
+    name.tenant = QUIRE_TRY(read_name(table, "tenant"));
+    if (name.domain.empty()) return table.wrong("a tenant belongs to a domain: name it, \"uid:N\"");
+  }
+  return name;
+}
+
+Result<uint64_t> read_bytes(const TomlTable& table, std::string_view key, uint64_t fallback) {
+  if (!table.has(key)) return fallback;
+  return model::parse_bytes(table.where() + ": " + std::string(key), QUIRE_TRY(table.text(key)));
+}
+
+Result<NamedQuota> read_quota(const TomlTable& table) {
+  QUIRE_TRY(table.check_keys(kQuotaKeys));
+  NamedQuota quota;
+  quota.name = QUIRE_TRY(read_scope(table));
+  quota.quota.guaranteed_bytes = QUIRE_TRY(read_bytes(table, "guaranteed", 0));
+  quota.quota.burst_bytes =
+      QUIRE_TRY(read_bytes(table, "burst", std::numeric_limits<uint64_t>::max()));
+  return quota;
+}
+
+void write_scope(const ScopeName& name, std::string& text) {
+  text += "tier = " + model::toml_quoted(model::tier_name(name.tier)) + '\n';
+  if (!name.domain.empty()) text += "domain = " + model::toml_quoted(name.domain) + '\n';
+  if (name.tenant) text += "tenant = " + model::toml_quoted(*name.tenant) + '\n';
+}
+
+void write_quota(const ScopeName& name, const Quota& quota, std::string& text) {
+  text += "\n[[quota]]\n";
+  write_scope(name, text);
+  text += "guaranteed = \"" + std::to_string(quota.guaranteed_bytes) + "\"\n";
+  if (quota.burst_bytes == std::numeric_limits<uint64_t>::max()) return;
+  text += "burst = \"" + std::to_string(quota.burst_bytes) + "\"\n";
+}
+
+}  // namespace
+
+Result<ScopeFile> parse_scope_file(std::string_view text) {
+  const TomlTable root = QUIRE_TRY(TomlTable::parse(text, "file"));
+  QUIRE_TRY(root.check_keys(kKeys));
+  ScopeFile file;
+  std::set<ScopeName> quotas;
+  for (const TomlTable& table : QUIRE_TRY(root.tables("quota", "quota", cache::kMaxOwners))) {
+    file.quotas.push_back(QUIRE_TRY(read_quota(table)));
+    if (!quotas.insert(file.quotas.back().name).second) return table.wrong("named before");
+  }
+  std::set<ScopeName> policies;
+  for (const TomlTable& table : QUIRE_TRY(root.tables("policy", "policy", cache::kMaxOwners))) {
+    QUIRE_TRY(table.check_keys(kPolicyKeys));
+    const ScopeName name = QUIRE_TRY(read_scope(table));
+    file.policies.emplace_back(name, QUIRE_TRY(read_name(table, "name")));
+    if (!policies.insert(name).second) return table.wrong("named before");
+  }
+  return file;
+}
+
+Result<std::vector<NamedQuota>> read_quota_file(const std::string& path) {
+  const std::string text = QUIRE_TRY(model::read_text_file(path, kMaxFileBytes));
+  auto file = parse_scope_file(text);
+  if (!file.ok()) return make_error(file.code(), path + ": " + file.error().text);
+  if (!file->policies.empty()) {
+    return make_error(Errc::kInvalidArgument,
+                      path + ": policies are set by flags and by quirectl; this file holds quotas");
+  }
+  return std::move(file->quotas);
+}
+
+Result<std::map<ScopeName, ScopeRule>> read_state_file(const std::string& path) {
+  std::map<ScopeName, ScopeRule> rules;
+  const auto text = model::read_text_file(path, kMaxFileBytes);
+  if (text.code() == Errc::kNotFound) return rules;
+  const auto file = text.ok() ? parse_scope_file(*text) : Result<ScopeFile>(text.error());
+  if (!file.ok()) return make_error(file.code(), path + ": " + file.error().text);
+  for (const NamedQuota& quota : file->quotas) rules[quota.name].set_quota = quota.quota;
+  for (const auto& [name, policy] : file->policies) rules[name].policy = policy;
+  return rules;
+}
+
+std::string state_text(const std::map<ScopeName, ScopeRule>& rules) {
+  std::string text = "# What quirectl policy and quirectl quota have set; quired writes it.\n";
+  for (const auto& [name, rule] : rules) {
+    if (rule.set_quota) write_quota(name, *rule.set_quota, text);
+    if (rule.policy.empty()) continue;
+    text += "\n[[policy]]\n";
+    write_scope(name, text);
+    text += "name = " + model::toml_quoted(rule.policy) + '\n';
+  }
+  return text;
+}
+
+}  // namespace quire::server

@@ -1,0 +1,39 @@
+// Quotas and policies by name, in TOML: what an operator writes for --quota_file, and what the
+// daemon keeps of commands in --state_file. One grammar; the former holds quotas alone.
+//
+//   [[quota]]                    [[policy]]
+//   tier = "ram"                 tier = "ssd"
+//   domain = "uid:1000"          domain = "uid:1000"   # absent: all of the tier
+//   tenant = "acme"              tenant = "acme"       # absent: whoever has no rule
+//   guaranteed = "4GiB"          name = "s3fifo"
+//   burst = "16GiB"                                    # absent: no bound
+//
+// Threads: any; no state.
+#pragma once
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cache/eviction/scope_rules.h"
+#include "model/result.h"
+
+namespace quire::server {
+
+struct ScopeFile {
+  std::vector<cache::NamedQuota> quotas;
+  std::vector<std::pair<cache::ScopeName, std::string>> policies;
+};
+
+// kInvalidArgument: what is wrong and where; twice the same name is.
+model::Result<ScopeFile> parse_scope_file(std::string_view text);
+// Of --quota_file. kNotFound, kIoError: it cannot be read.
+model::Result<std::vector<cache::NamedQuota>> read_quota_file(const std::string& path);
+// Of --state_file; nothing where it is not there yet.
+model::Result<std::map<cache::ScopeName, cache::ScopeRule>> read_state_file(
+    const std::string& path);
+// What commands have set; not what a quota file says.
+std::string state_text(const std::map<cache::ScopeName, cache::ScopeRule>& rules);
+
+}  // namespace quire::server
