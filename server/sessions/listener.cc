@@ -168,7 +168,8 @@ void Listener::on_event(uint32_t) {
       left -= on_accept_(std::move(client)) ? 1 : kAcceptsOfARefusal;
       continue;
     }
-    if (errno == EMFILE || errno == ENFILE) {
+    // Of this process, of the machine, or of memory.
+    if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
       log(LogKind::kConnectionRefused, LogLevel::kWarning,
           "connections wait: " + errno_error("accept").text);
       paused_ = true;  // level-triggered: it would spin until a descriptor is free

@@ -34,7 +34,7 @@ class Listener final : public EventHandler {
   ~Listener() override;  // stops listening and removes its socket and lock file
 
   void on_event(uint32_t epoll_events) override;
-  // After running out of descriptors: try again, now that some were closed.
+  // After running out of descriptors, or of memory: try again, now that some were closed.
   void resume();
 
  private:

@@ -4,14 +4,19 @@
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <thread>
 #include <vector>
+
+#include "tests/support/io_rig.h"
 
 namespace quire::server::listener_test {
 namespace {
@@ -85,6 +90,26 @@ TEST_F(ListenerTest, Law06_RefusalsOfATurnAreFew) {
   EXPECT_EQ(accepted_, 16 + 2) << "the others wait in the backlog";
   for (int turn = 0; turn < 11; ++turn) loop_->turn(0);
   EXPECT_EQ(accepted_, 40) << "and none is forgotten";
+}
+
+// A filter of this thread alone stands for a machine whose table of files is full.
+TEST_F(ListenerTest, ShortageOfTheMachineIsWaitedForAndNotSpunOn) {
+  if (!tests::has_filters()) GTEST_SKIP() << "no seccomp filters here";
+  const auto listener = listen();
+  ASSERT_TRUE(listener.ok());
+  int expected = 0;
+  for (const int error : {ENFILE, EMFILE, ENOMEM, ENOBUFS}) {
+    const model::FdGuard client = connected();
+    std::thread([&] {
+      QUIRE_CHECK(tests::refuse_syscall(SYS_accept4, error));
+      EXPECT_GT(loop_->turn(0), 0) << error;
+      EXPECT_EQ(loop_->turn(0), 0) << "whoever waits in the backlog wakes nobody: " << error;
+    }).join();
+    EXPECT_EQ(accepted_, expected);
+    (*listener)->resume();
+    loop_->turn(0);
+    EXPECT_EQ(accepted_, ++expected) << "and is taken when there is room again: " << error;
+  }
 }
 
 TEST_F(ListenerTest, RegularFileIsRefusedAndKept) {
