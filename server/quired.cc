@@ -113,7 +113,8 @@ int check(const quire::server::Options& options) {
   std::puts("configuration ok");
   const auto findings = quire::server::check_machine(options);
   for (const auto& finding : findings) std::printf("machine: %s\n", describe(finding).c_str());
-  const auto start = quire::server::check_start(options);
+  auto start = quire::server::check_start(options);
+  if (start.ok()) start = quire::server::check_engine(options);
   if (findings.empty() && start.ok()) std::puts("machine: nothing here will hurt this daemon");
   if (start.ok()) return 0;
   std::fprintf(stderr, "quired: cannot start: %s\n", start.error().text.c_str());

@@ -73,7 +73,8 @@ DEFINE_string(log_level, "info", "debug, info, warning or error");
 DEFINE_bool(rebuild, false, "make the index of --ssd_path anew from its data files, and exit");
 DEFINE_bool(rebuild_dry_run, false, "tell what --rebuild would find, change nothing, and exit");
 DEFINE_bool(check_config, false,
-            "validate the configuration, name what of this machine will hurt it, and exit");
+            "validate the configuration, name what of this machine will hurt it, and exit: with 1 "
+            "only for what no start goes without");
 DEFINE_bool(print_config, false, "print every flag with its value and origin, and exit");
 
 namespace quire::server {

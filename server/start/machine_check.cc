@@ -219,24 +219,27 @@ int ring_error() {
   return ring.valid() ? 0 : errno;
 }
 
-void check_io_uring(const Options& options, const std::string& root, Findings& findings) {
-  if (!wants_io_uring(options)) return;
+std::optional<Finding> look_at_io_uring(const Options& options, const std::string& root) {
+  if (!wants_io_uring(options)) return std::nullopt;
   const std::string disabled = first_line(root + "/proc/sys/kernel/io_uring_disabled");
   // 1 refuses who lacks both a group and a capability: a ring that is made shows who is meant.
   const bool by_sysctl = disabled == "2" || (disabled == "1" && ring_error() != 0);
   const int error = by_sysctl ? EPERM : ring_error();
-  if (error == 0) return;
+  if (error == 0) return std::nullopt;
   const std::string effect = options.ssd_engine == "auto"
                                  ? "the SSD tier goes on with pread and four threads: slower"
                                  : "--ssd_engine=io_uring cannot start";
   if (by_sysctl) {
-    findings.push_back({"io_uring is switched off (kernel.io_uring_disabled=" + disabled + ")",
-                        effect, "sysctl kernel.io_uring_disabled=0, or --ssd_engine=pread"});
-    return;
+    return Finding{"io_uring is switched off (kernel.io_uring_disabled=" + disabled + ")", effect,
+                   "sysctl kernel.io_uring_disabled=0, or --ssd_engine=pread"};
   }
-  findings.push_back({std::string("io_uring is refused (") + std::strerror(error) + ")", effect,
-                      "allow it in the seccomp profile (io_uring_setup, io_uring_enter, "
-                      "io_uring_register), or --ssd_engine=pread"});
+  return Finding{std::string("io_uring is refused (") + std::strerror(error) + ")", effect,
+                 "allow it in the seccomp profile (io_uring_setup, io_uring_enter, "
+                 "io_uring_register), or --ssd_engine=pread"};
+}
+
+void check_io_uring(const Options& options, const std::string& root, Findings& findings) {
+  if (auto finding = look_at_io_uring(options, root)) findings.push_back(std::move(*finding));
 }
 
 void check_direct_io(const Options& options, Findings& findings) {
@@ -293,6 +296,13 @@ std::vector<Finding> check_machine(const Options& options, const std::string& ro
 
 std::string describe(const Finding& finding) {
   return finding.what + ": " + finding.effect + "; " + finding.mend;
+}
+
+model::Result<void> check_engine(const Options& options, const std::string& root) {
+  if (options.ssd_engine != "io_uring") return {};
+  const auto refused = look_at_io_uring(options, root);
+  if (refused) return make_error(Errc::kResourceExhausted, describe(*refused));
+  return {};
 }
 
 model::Result<void> check_start(const Options& options, const std::string& root) {

@@ -30,4 +30,8 @@ std::string describe(const Finding& finding);
 // is needed.
 model::Result<void> check_start(const Options& options, const std::string& root = {});
 
+// The same of an engine that is asked for by name, with no other to go on with. Making it says so
+// at a start; this makes none.
+model::Result<void> check_engine(const Options& options, const std::string& root = {});
+
 }  // namespace quire::server

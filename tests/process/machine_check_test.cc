@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <filesystem>
 #include <fstream>
+#include <tuple>
 
 #include "tests/process/test_process.h"
 #include "tests/support/io_rig.h"
@@ -208,6 +209,27 @@ TEST_F(MachineCheck, IoUringThatAFilterRefusesIsNamed) {
   const std::string text = found([] { return refuse_syscall(SYS_io_uring_setup, EPERM); });
   EXPECT_TRUE(contains(text, "io_uring is refused (Operation not permitted)")) << text;
   EXPECT_TRUE(contains(text, "seccomp")) << text;
+}
+
+// The real daemon: another engine stands in for io_uring, but not where that is asked for by name.
+TEST_F(MachineCheck, RefusedIoUringKeepsFromStartingWhereItIsAskedForByName) {
+  if (!has_filters()) GTEST_SKIP() << "no seccomp filters here";
+  use_ssd("auto");
+  const std::string said = root_ + "/said";
+  for (const auto& [engine, code, effect] :
+       {std::tuple("auto", 0, "goes on with pread"), std::tuple("pread", 0, "configuration ok"),
+        std::tuple("io_uring", 1, "cannot start: io_uring is refused")}) {
+    const model::FdGuard output(::open(said.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600));
+    TestProcess check = TestProcess::exec(
+        {program_path("quired"), "--check_config", "--ram_bytes=64MiB",
+         "--ssd_path=" + options_.ssd_path, std::string("--ssd_engine=") + engine},
+        {.output_fd = output.get(),
+         .before_exec = [] { QUIRE_CHECK(refuse_syscall(SYS_io_uring_setup, EPERM)); }});
+    EXPECT_EQ(check.wait(), code) << engine;
+    std::ifstream file(said);
+    const std::string text(std::istreambuf_iterator<char>(file), {});
+    EXPECT_TRUE(contains(text, effect)) << text;
+  }
 }
 
 TEST_F(MachineCheck, FileSystemWithoutDirectIoIsNamed) {
