@@ -113,6 +113,9 @@ void log_opened(const tiering::SsdTier& tier, const std::string& path) {
                            " direct_io=" + (status.direct_io ? "yes" : "no") +
                            " spans=" + std::to_string(status.restored.spans) + " checkpoints=" +
                            std::to_string(status.restored.checkpoints) + " restored");
+  if (const tiering::TierState state = tier.state(); !state.whole) {
+    log(LogLevel::kWarning, "ssd tier: " + state.reason + "; " + state.action);
+  }
   if (status.repaired.empty()) return;
   log(LogLevel::kWarning,
       "ssd tier: a copy of the superblock was bad and has been replaced by the other: " +

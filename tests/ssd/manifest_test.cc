@@ -424,6 +424,24 @@ TEST(Manifest, ReadOnlyReadsChangesNothingAndFailsBatches) {
   EXPECT_EQ(tests::contents_of(scratch.path()), before);
 }
 
+TEST(Manifest, AbsentIsEmptyAndMadeWhenItMayBe) {
+  const ScratchDirectory scratch;
+  const ManifestOptions options{.path = scratch / "manifest", .read_only = true, .absent = true};
+  {
+    const Opened manifest = Manifest::open(options);
+    ASSERT_TRUE(manifest.ok()) << manifest.error().text;
+    EXPECT_EQ(text_of(**manifest), numbered_text(0));
+    EXPECT_EQ((*manifest)->missing_writes(), 0u);
+    EXPECT_EQ(write(**manifest, numbered_batch(1)).code(), Errc::kIoError);
+    EXPECT_FALSE(std::filesystem::exists(options.path));
+    ASSERT_TRUE((*manifest)->make_writable().ok());
+    EXPECT_EQ(text_of(**manifest), numbered_text(0)) << "what failed is not there";
+    EXPECT_TRUE(write(**manifest, numbered_batch(1)).ok());
+    EXPECT_EQ(text_of(**manifest), numbered_text(1));
+  }
+  EXPECT_EQ(text_of(**Manifest::open({.path = options.path})), numbered_text(1));
+}
+
 TEST(Manifest, UnparsableRecordsAreCountedAndLeftOut) {
   const ScratchDirectory scratch;
   const std::string path = scratch / "manifest";

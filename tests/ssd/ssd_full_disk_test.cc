@@ -49,6 +49,8 @@ class SmallDisk {
     const uint64_t bytes = room.f_bavail * room.f_frsize - left;
     QUIRE_CHECK(::fallocate(fd.get(), 0, 0, static_cast<off_t>(bytes)) == 0);
   }
+  void stop_writes(bool full) { full ? fill(0) : set_read_only(true); }
+  void allow_writes(bool full) { full ? make_room() : set_read_only(false); }
   void make_room() { QUIRE_CHECK(::unlink(ballast().c_str()) == 0); }
   void set_read_only(bool read_only) {
     const unsigned long flags = MS_REMOUNT | (read_only ? MS_RDONLY : 0);
@@ -121,11 +123,7 @@ TEST_P(SsdStartWithoutWriting, Law09_OldHitsAreServedAndItIsOkAgainByItself) {
   rig.commit(*connect_lazily(ssd.daemon()), 1, kTokens);
   ASSERT_TRUE(rig.settle());
   ssd.daemon().stop();
-  if (full) {
-    disk.fill(0);
-  } else {
-    disk.set_read_only(true);
-  }
+  disk.stop_writes(full);
   ssd.daemon().start();
   {
     const SsdStatus status = rig.status();
@@ -141,11 +139,7 @@ TEST_P(SsdStartWithoutWriting, Law09_OldHitsAreServedAndItIsOkAgainByItself) {
   EXPECT_TRUE(serves_ram(rig, *client, 200));
   rig.commit(*client, 2, kTokens);
   rig.empty_ram();
-  if (full) {
-    disk.make_room();
-  } else {
-    disk.set_read_only(false);
-  }
+  disk.allow_writes(full);
   ASSERT_TRUE(wait_for_state(rig, TierMode::kOk));
   rig.commit(*client, 3, kTokens);
   ASSERT_TRUE(rig.settle());
@@ -155,6 +149,42 @@ TEST_P(SsdStartWithoutWriting, Law09_OldHitsAreServedAndItIsOkAgainByItself) {
   const auto later = connect_lazily(ssd.daemon());
   EXPECT_TRUE(whole(try_hit(rig, *later, 1, kTokens)));
   EXPECT_TRUE(whole(try_hit(rig, *later, 3, kTokens)));
+  EXPECT_EQ(audit(rig), "");
+}
+
+// The directory could not even be made: the tier is empty, and made when it can be.
+TEST_P(SsdStartWithoutWriting, Law09_NewDirectoryIsMadeLaterAndRamIsServedMeanwhile) {
+  const bool full = GetParam();
+  SmallDisk disk;
+  if (!disk.mounted()) GTEST_SKIP() << "no file system of its own: " << disk.refusal();
+  disk.stop_writes(full);
+  FaultySsd ssd(disk.use());
+  SsdRig& rig = ssd.rig();
+  {
+    const SsdStatus status = rig.status();
+    EXPECT_EQ(status.state, TierMode::kReadOnly);
+    const char* const why = full ? "No space left" : "Read-only file system";
+    EXPECT_NE(status.reason.find(why), std::string::npos) << status.reason;
+    const char* const what = full ? "make room on the file system" : "mounted read-only";
+    EXPECT_NE(status.action.find(what), std::string::npos) << status.action;
+  }
+  const auto client = connect_lazily(ssd.daemon());
+  EXPECT_TRUE(serves_ram(rig, *client, 200));
+  rig.commit(*client, 1, kTokens);
+  disk.allow_writes(full);
+  ASSERT_TRUE(wait_for_state(rig, TierMode::kOk));
+  EXPECT_TRUE(serves_ram(rig, *client, 201));
+  rig.commit(*client, 2, kTokens);
+  ASSERT_TRUE(rig.settle());
+  EXPECT_EQ(audit(rig), "");
+  ssd.daemon().restart();
+  EXPECT_EQ(rig.status().state, TierMode::kOk);
+  const auto later = connect_lazily(ssd.daemon());
+  for (const uint64_t context : {1, 2}) {
+    const Hit hit = try_hit(rig, *later, context, kTokens);
+    EXPECT_TRUE(whole(hit)) << context;
+    EXPECT_EQ(hit.tokens_ssd, kTokens) << "committed before and after the tier was there";
+  }
   EXPECT_EQ(audit(rig), "");
 }
 

@@ -17,6 +17,9 @@ struct DatabaseOptions {
   const char* thread_name = "quire-database";  // at most 15 bytes
   rocksdb::Env* env = nullptr;  // null: the system's. Tests put a file system that fails here.
   bool read_only = false;
+  // With read_only, where nothing is and nothing can be made now: it is empty, and there from
+  // make_writable() on.
+  bool absent = false;
   std::function<void()> on_done;  // after each group of batches
   // No thread: submit() returns when the batch is durable, or has failed (a simulation).
   bool on_caller = false;

@@ -68,17 +68,17 @@ class RocksStore::Listener final : public rocksdb::EventListener {
 
 Result<std::unique_ptr<RocksStore>> RocksStore::open(const DatabaseOptions& options) {
   auto listener = std::make_shared<Listener>(options);
-  std::unique_ptr<rocksdb::DB> database = QUIRE_TRY(open_rocksdb(options, listener));
+  std::unique_ptr<rocksdb::DB> database;
+  if (!options.absent) database = QUIRE_TRY(open_rocksdb(options, listener));
   return std::unique_ptr<RocksStore>(
       new RocksStore(options, std::move(listener), std::move(database)));
 }
 
 RocksStore::RocksStore(const DatabaseOptions& options, std::shared_ptr<Listener> listener,
                        std::unique_ptr<rocksdb::DB> database)
-    : options_(options),
-      listener_(std::move(listener)),
-      database_(std::move(database)),
-      counted_(read_count(env_of(options_), options_.path).value_or(0)) {
+    : options_(options), listener_(std::move(listener)), database_(std::move(database)) {
+  if (database_ == nullptr) return;
+  counted_ = read_count(env_of(options_), options_.path).value_or(0);
   const uint64_t found = database_->GetLatestSequenceNumber();
   missing_writes_ = counted_ > found ? counted_ - found : 0;
 }
@@ -161,7 +161,7 @@ Result<void> RocksStore::resume() {
 
 Result<void> RocksStore::make_writable() {
   if (!options_.read_only) return resume();
-  options_.read_only = false;
+  options_.read_only = options_.absent = false;
   Result<void> opened = reopen();
   if (!opened.ok()) listener_->record(opened.error());
   return opened;
@@ -186,6 +186,7 @@ void RocksStore::close() {
 
 Result<void> RocksStore::read(
     const std::function<Result<void>(const DatabaseReader&)>& work) const {
+  if (options_.absent) return {};
   if (database_ == nullptr) {
     return make_error(Errc::kIoError, "the " + options_.name + " could not be reopened");
   }

@@ -2,7 +2,7 @@
 // good until it is opened anew, and what was durable once is missed when it is gone.
 //
 //   open --> writes --write fails--> failed --resume--> writes
-//   open read_only --make_writable--^
+//   open read_only, or absent --make_writable--^
 //
 // 1. A write that failed is not tried again (fail-stop): RocksDB refuses writes from then on, and
 //    so does this.
@@ -67,7 +67,7 @@ class RocksStore {
 
   DatabaseOptions options_;
   const std::shared_ptr<Listener> listener_;  // RocksDB's threads call it
-  std::unique_ptr<rocksdb::DB> database_;     // none after a resume() that could not open it
+  std::unique_ptr<rocksdb::DB> database_;     // none: absent, or a resume() could not open it
   uint64_t counted_ = 0;                      // what the file beside it says
   std::chrono::steady_clock::time_point counted_at_;
   uint64_t missing_writes_ = 0;

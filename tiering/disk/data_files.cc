@@ -98,6 +98,7 @@ Result<FdGuard> DataFiles::nameless() const {
 }
 
 Result<std::vector<uint32_t>> DataFiles::list() const {
+  if (options_.directory < 0) return std::vector<uint32_t>();
   const std::vector<std::string> names = QUIRE_TRY(list_names(options_.directory));
   std::vector<uint32_t> numbers;
   for (const std::string& name : names) {

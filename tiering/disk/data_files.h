@@ -18,7 +18,7 @@ namespace quire::tiering {
 inline constexpr std::string_view kDataPrefix = "data.";
 
 struct DataFilesOptions {
-  int directory = -1;
+  int directory = -1;      // -1: it is not there yet, and nothing in it
   std::string path;        // of the directory, for texts
   bool direct_io = false;  // O_DIRECT
   bool read_only = true;   // none is made, and all are opened for reading

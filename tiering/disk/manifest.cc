@@ -15,6 +15,7 @@ DatabaseOptions database_options(const ManifestOptions& options) {
           .thread_name = "quire-manifest",
           .env = options.env,
           .read_only = options.read_only,
+          .absent = options.absent,
           .on_done = options.on_done,
           .on_caller = options.on_caller};
 }

@@ -101,6 +101,7 @@ struct ManifestOptions {
   std::string path;
   rocksdb::Env* env = nullptr;  // null: the system's. Tests put a file system that fails here.
   bool read_only = false;
+  bool absent = false;            // as DatabaseOptions::absent
   std::function<void()> on_done;  // after each group of batches
   bool on_caller = false;         // as DatabaseOptions::on_caller
 };

@@ -43,9 +43,14 @@ Result<std::unique_ptr<SsdDirectory>> SsdDirectory::open(const SsdDirectoryOptio
   }
   std::unique_ptr<SsdDirectory> directory(new SsdDirectory());
   directory->path_ = options.path;
-  directory->direct_io_ = options.direct_io;
+  directory->wants_direct_io_ = options.direct_io;
   directory->read_only_ = options.look_only;
-  QUIRE_TRY(directory->open_directory());
+  const Result<void> opened = directory->open_directory(!options.look_only);
+  if (opened.code() == Errc::kNotFound && options.make_later) {
+    QUIRE_TRY(directory->plan(options));
+    return directory;
+  }
+  QUIRE_TRY(opened);
   directory->superblocks_ = Superblocks(directory->directory_.get(), options.path);
   // Before the lock file is made: a directory of a later format is left as it is, to the byte.
   const Result<Superblock> seen = directory->superblocks_.read();
@@ -75,15 +80,27 @@ Result<SsdGeometry> SsdDirectory::look(const SsdDirectoryOptions& options) {
   return geometry;
 }
 
-Result<void> SsdDirectory::open_directory() {
-  const bool made = !read_only_ && ::mkdir(path_.c_str(), S_IRWXU) == 0;
-  if (!made && !read_only_ && errno != EEXIST && errno != ENOTDIR) {
+// What it would be if it were there.
+Result<void> SsdDirectory::plan(const SsdDirectoryOptions& options) {
+  unmade_ = true;
+  superblock_ = QUIRE_TRY(make_superblock(options));
+  direct_io_ = false;
+  data_files_ = DataFiles({.directory = directory_.get(), .path = path_});
+  return {};
+}
+
+Result<void> SsdDirectory::open_directory(bool make) {
+  const bool made = make && ::mkdir(path_.c_str(), S_IRWXU) == 0;
+  if (!made && make && errno != EEXIST && errno != ENOTDIR) {
     return file_error("mkdir " + path_ + " (--ssd_path)");
   }
   directory_ = FdGuard(::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!directory_.valid() && errno == ENOTDIR) {
     return make_error(Errc::kInvalidArgument,
                       "--ssd_path=" + path_ + " is not a directory, or lies below a file");
+  }
+  if (!directory_.valid() && errno == ENOENT) {
+    return make_error(Errc::kNotFound, "there is no " + path_ + " (--ssd_path)");
   }
   if (!directory_.valid()) return file_error("open " + path_ + " (--ssd_path)");
   if (!made) return {};
@@ -115,12 +132,13 @@ Result<void> SsdDirectory::refuse_data_without_superblock() const {
 // Read again, under the lock: another daemon may have started and ended since open() looked.
 Result<void> SsdDirectory::start(const SsdDirectoryOptions& options) {
   Result<Superblock> seen = superblocks_.read();
+  if (seen.code() == Errc::kNotFound && options.make_later) return plan(options);
   if (seen.code() == Errc::kNotFound && !read_only_) seen = make_superblock(options);
   superblock_ = QUIRE_TRY(std::move(seen));
   read_only_ = read_only_ || has_unknown_features();
   if (!read_only_) QUIRE_TRY(count_start());
   QUIRE_TRY(layouts_.open(directory_.get(), path_, read_only_));
-  direct_io_ = options.direct_io && QUIRE_TRY(finds_direct_io());
+  direct_io_ = wants_direct_io_ && QUIRE_TRY(finds_direct_io());
   data_files_ = DataFiles({.directory = directory_.get(),
                            .path = path_,
                            .direct_io = direct_io_,
@@ -142,8 +160,40 @@ Result<void> SsdDirectory::count_start() {
   return make_directory(directory_.get(), "layouts");
 }
 
+Result<void> SsdDirectory::make_folder() {
+  if (directory_.valid()) return {};
+  QUIRE_TRY(open_directory(true));
+  superblocks_ = Superblocks(directory_.get(), path_);
+  data_files_ = DataFiles({.directory = directory_.get(), .path = path_});
+  return {};
+}
+
+// With the instance that was planned: what was built since is part of that. An attempt that was cut
+// short left one of the two superblocks with it.
+Result<void> SsdDirectory::make() {
+  QUIRE_TRY(make_folder());
+  has_superblock_ = superblocks_.read().code() != Errc::kNotFound;
+  if (!has_superblock_) QUIRE_TRY(refuse_data_without_superblock());
+  QUIRE_TRY(lock_.take(lock_place()));
+  const Result<Superblock> seen = superblocks_.read();
+  if (!seen.ok() && seen.code() != Errc::kNotFound) return seen.error();
+  if (seen.ok() && seen->instance != superblock_.instance) {
+    return make_error(Errc::kBusy, path_ +
+                                       " was made by another daemon meanwhile; start this one "
+                                       "anew to use what is there");
+  }
+  QUIRE_TRY(count_start());
+  QUIRE_TRY(layouts_.open(directory_.get(), path_, false));
+  direct_io_ = wants_direct_io_ && QUIRE_TRY(finds_direct_io());
+  data_files_ = DataFiles(
+      {.directory = directory_.get(), .path = path_, .direct_io = direct_io_, .read_only = false});
+  unmade_ = read_only_ = false;
+  return {};
+}
+
 Result<void> SsdDirectory::make_writable() {
   if (!read_only_) return {};
+  if (unmade_) return make();
   if (has_unknown_features()) {
     return make_error(Errc::kUnsupportedVersion, path_ + " has features that are not known");
   }
@@ -156,6 +206,7 @@ Result<void> SsdDirectory::make_writable() {
 }
 
 Result<void> SsdDirectory::check_manifest() const {
+  if (!directory_.valid()) return {};
   if (const auto other = other_than_directory(directory_.get(), "manifest"); !other.empty()) {
     return make_error(Errc::kCorrupt, path_ + "/manifest is not a directory but " +
                                           std::string(other) + ": move it away");

@@ -3,7 +3,7 @@
 // what the files hold. Whatever else than a file stands in the place of one is refused by name, and
 // so is a lock file that is somebody else's.
 //
-//   absent --open()--> locked, start counted    (look_only: as it is)
+//   absent --open()--> locked, start counted    (look_only: as it is; make_later: unmade)
 //                                ^--make_writable()--/
 //
 // 1. One daemon at a time (DirectoryLock), and one that only looks is no exception.
@@ -39,6 +39,9 @@ struct SsdDirectoryOptions {
   bool direct_io =
       true;  // O_DIRECT; refused by the file system (tmpfs): without, and said in status
   bool look_only = false;  // read_only(): changes not one byte, and counts no start
+  // With look_only: where there is none it is_unmade(), with the sizes and the instance that
+  // make_writable() will give it.
+  bool make_later = false;
 };
 
 struct SsdGeometry {
@@ -62,9 +65,14 @@ class SsdDirectory {
 
   // Of one that was opened with look_only: counts this start after all, and may be written to from
   // now on. Nothing is done when it may be already. Blocks; data files that are open stay open for
-  // reading until DataFiles::reopen(). kBusy: another daemon took it meanwhile, and it must not
-  // even be read any more. kUnsupportedVersion; other errors: it is as before.
+  // reading until DataFiles::reopen(). kBusy: another daemon took it meanwhile, or made it, and it
+  // must not even be read any more. kUnsupportedVersion; other errors: it is as before.
   model::Result<void> make_writable();
+  // It has no superblock yet, and nothing lies in it.
+  bool is_unmade() const { return unmade_; }
+  // Of one that is_unmade(): the bare directory, so that its device can be asked for room. There
+  // already: nothing.
+  model::Result<void> make_folder();
 
   const std::string& path() const { return path_; }
   const Superblock& superblock() const { return superblock_; }
@@ -99,7 +107,9 @@ class SsdDirectory {
 
  private:
   SsdDirectory() = default;
-  model::Result<void> open_directory();
+  model::Result<void> open_directory(bool make);
+  model::Result<void> plan(const SsdDirectoryOptions& options);
+  model::Result<void> make();
   model::Result<void> refuse_data_without_superblock() const;
   model::Result<void> start(const SsdDirectoryOptions& options);
   model::Result<void> count_start();
@@ -110,6 +120,8 @@ class SsdDirectory {
   Superblock superblock_;
   bool has_superblock_ = false;  // before this start
   bool read_only_ = false;
+  bool unmade_ = false;
+  bool wants_direct_io_ = true;
   bool direct_io_ = true;
   DirectoryLock lock_;
   model::FdGuard directory_;  // that of all parts

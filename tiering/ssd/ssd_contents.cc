@@ -27,10 +27,15 @@ bool may_pass(Errc code) { return code == Errc::kIoError || code == Errc::kResou
 
 // Health judges errnos, and a failed open has only its code left. A file system that is mounted
 // read-only heals by no probe of a write, so it is told apart from a device that failed.
-int errno_of(const model::Error& error, const std::string& path) {
+int errno_of(const model::Error& error, std::filesystem::path path) {
   if (error.code == Errc::kResourceExhausted) return ENOSPC;
   struct statvfs file_system = {};
-  const bool known = ::statvfs(path.c_str(), &file_system) == 0;
+  bool known = ::statvfs(path.c_str(), &file_system) == 0;
+  // One that is not there would lie on its parent's file system.
+  while (!known && errno == ENOENT && path.has_relative_path()) {
+    path = path.parent_path();
+    known = ::statvfs(path.empty() ? "." : path.c_str(), &file_system) == 0;
+  }
   return known && (file_system.f_flag & ST_RDONLY) != 0 ? EROFS : EIO;
 }
 
@@ -72,7 +77,7 @@ Result<void> SsdContents::open_directory() {
   auto opened = SsdDirectory::open(options_.directory);
   if (!opened.ok() && may_pass(opened.code())) {
     SsdDirectoryOptions options = options_.directory;
-    options.look_only = true;
+    options.look_only = options.make_later = true;
     auto seen = SsdDirectory::open(options);
     // Where it cannot be read either, the first error is the one that an operator can act on.
     if (seen.ok()) {
@@ -92,9 +97,9 @@ Result<void> SsdContents::open_directory() {
 Result<void> SsdContents::open_manifest() {
   const auto data_files = QUIRE_TRY(directory_->data_files().list());
   std::error_code ignored;
+  const bool absent = !std::filesystem::exists(directory_->manifest_path() + "/CURRENT", ignored);
   // RocksDB would make a new one; a manifest is there before the first data file is.
-  if (!data_files.empty() &&
-      !std::filesystem::exists(directory_->manifest_path() + "/CURRENT", ignored)) {
+  if (absent && !data_files.empty()) {
     return make_error(Errc::kCorrupt,
                       directory_->path() + " has data but no manifest; run `quirectl rebuild`");
   }
@@ -102,11 +107,13 @@ Result<void> SsdContents::open_manifest() {
   ManifestOptions options{.path = directory_->manifest_path(),
                           .env = options_.manifest_env,
                           .read_only = directory_->read_only(),
+                          .absent = absent && directory_->read_only(),
                           .on_done = options_.on_wake,
                           .on_caller = options_.manifest_on_caller};
   auto opened = Manifest::open(options);
   if (!opened.ok() && may_pass(opened.code()) && !options.read_only) {
     options.read_only = true;
+    options.absent = absent;  // as it was: what it made since holds nothing
     auto seen = Manifest::open(options);
     if (seen.ok()) {
       wait_for_writes(std::move(opened).error());

@@ -5,7 +5,8 @@
 //                 \--> waits_for_writes() --make_writable()--> in use
 //
 // 1. A directory that cannot be written to now, by a failure that may pass, is opened for reading:
-//    its hits are served, and nothing of it is changed before make_writable().
+//    its hits are served, and nothing of it is changed before make_writable(). One that cannot be
+//    made now, or only in part, is empty and made then.
 // 2. Slots that this start took from the manifest's dead records are written to only after the
 //    manifest has durably forgotten these (law 8).
 // Threads: core only; open(), restore() and make_writable() block. Lifetime: cache, engine, health

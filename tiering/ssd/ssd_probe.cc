@@ -8,6 +8,7 @@ namespace quire::tiering {
 
 model::Result<std::unique_ptr<SsdProbe>> SsdProbe::create(SsdDirectory* directory, IoPort* io,
                                                           IoEngine* engine) {
+  QUIRE_TRY(directory->make_folder());
   model::FdGuard fd = QUIRE_TRY(directory->data_files().nameless());
   const FileIndex file = QUIRE_TRY(engine->add_file(fd.get()));
   auto block = QUIRE_TRY(allocator::ReservedMemory::reserve(kSsdBlockBytes));
