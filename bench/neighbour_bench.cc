@@ -61,11 +61,14 @@ struct Outcome {
 
 Outcome measure(Attack attack) {
   Outcome outcome{.name = std::string(attack.name)};
-  attack.run = [run = attack.run](tests::AttackGround& ground) {
-    const sched_param parameters{};
-    ::sched_setscheduler(0, SCHED_IDLE, &parameters);
-    run(ground);
-  };
+  for (auto* run : {&attack.run, &attack.accomplice}) {
+    if (!*run) continue;
+    *run = [idle = *run](tests::AttackGround& ground) {
+      const sched_param parameters{};
+      ::sched_setscheduler(0, SCHED_IDLE, &parameters);
+      idle(ground);
+    };
+  }
   AttackField field(attack);
   field.neighbour().rounds(kRounds);  // not counted: everything is touched once
   for (uint32_t turn = 0; turn < kTurns; ++turn) {

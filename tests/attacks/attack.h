@@ -7,6 +7,7 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "tests/process/test_process.h"
@@ -34,6 +35,12 @@ struct Attack {
   // Goes on for ever; it is killed. One that returns keeps what it holds until then. A refusal by
   // the daemon is an answer like any other: it tries again, over a new connection when that ended.
   std::function<void(AttackGround&)> run;
+  // What a client of a third uid does, from when run() works until both are killed; it goes on for
+  // ever, too. Null: there is none.
+  std::function<void(AttackGround&)> accomplice;
+  // Whether the daemon's status shows what the attack is for; the neighbour is watched from then
+  // on. Null: nothing to be seen there.
+  std::function<bool(std::string_view status)> shows;
   uint64_t ram_mib = 256;          // four segments of 64 MiB
   std::vector<std::string> flags;  // of the daemon, beyond DaemonProcess's
 };

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 
@@ -16,23 +17,35 @@ AttackField::AttackField(const Attack& attack)
   baseline_ = daemon_.status();
 }
 
-bool AttackField::begin() {
-  attacker_.emplace(TestProcess::call([this](Channel& channel) {
-    become(kAttackerUid);
+bool AttackField::start(uid_t uid, const std::function<void(AttackGround&)>& run) {
+  attackers_.push_back(TestProcess::call([&](Channel& channel) {
+    become(uid);
     AttackGround ground(daemon_.socket_path(), &channel);
-    attack_.run(ground);
+    run(ground);
     ground.ready();
     for (;;) ::pause();
     return 0;
   }));
-  return attacker_->channel().receive() == "r";
+  return attackers_.back().channel().receive() == "r";
 }
 
-bool AttackField::kill_attacker() {
-  attacker_->signal(SIGKILL);
-  const bool killed = attacker_->wait() == -SIGKILL;
-  attacker_.reset();
+bool AttackField::begin() {
+  if (!start(kAttackerUid, attack_.run)) return false;
+  if (attack_.accomplice && !start(kAccompliceUid, attack_.accomplice)) return false;
+  return !attack_.shows || eventually([this] { return attack_.shows(daemon_.status_json()); });
+}
+
+bool AttackField::kill_attackers() {
+  for (const TestProcess& attacker : attackers_) attacker.signal(SIGKILL);
+  bool killed = true;
+  for (TestProcess& attacker : attackers_) killed = attacker.wait() == -SIGKILL && killed;
+  attackers_.clear();
   return killed;
+}
+
+uint64_t AttackField::private_growth_bytes() {
+  const uint64_t now = daemon_.status().private_bytes;
+  return now - std::min(now, baseline_.private_bytes);
 }
 
 std::string AttackField::left_behind() {
@@ -61,12 +74,12 @@ std::string AttackField::await_nothing_left() {
 }
 
 double AttackField::kill_and_time_ms() {
-  attacker_->signal(SIGKILL);
+  for (const TestProcess& attacker : attackers_) attacker.signal(SIGKILL);
   const auto start = std::chrono::steady_clock::now();
   eventually([&] { return left_behind().empty(); });
   const std::chrono::duration<double, std::milli> passed = std::chrono::steady_clock::now() - start;
-  attacker_->wait();
-  attacker_.reset();
+  for (TestProcess& attacker : attackers_) attacker.wait();
+  attackers_.clear();
   return passed.count();
 }
 

@@ -1,8 +1,9 @@
 // A daemon with a neighbour in it, and attackers that come and are killed.
 #pragma once
 
-#include <optional>
+#include <functional>
 #include <string>
+#include <vector>
 
 #include "tests/attacks/attack.h"
 #include "tests/attacks/neighbour.h"
@@ -12,6 +13,7 @@ namespace quire::tests {
 
 inline constexpr uid_t kNeighbourUid = 20001;
 inline constexpr uid_t kAttackerUid = 20002;
+inline constexpr uid_t kAccompliceUid = 20003;
 
 class AttackField {
  public:
@@ -23,8 +25,11 @@ class AttackField {
 
   // Returns once the attack works. False: it ended, or never came to it.
   bool begin();
-  // SIGKILL in the middle of it. False when the attacker had ended by itself.
-  bool kill_attacker();
+  // SIGKILL in the middle of it. False when one of the attackers had ended by itself.
+  bool kill_attackers();
+  // How much more memory of its own the daemon has than before the attack: its heap and its tables,
+  // not what it shares with clients.
+  uint64_t private_growth_bytes();
   // Nothing is left of the attacker but objects: sessions, leases, fills, files, connections.
   // What is, in words; empty: nothing.
   std::string left_behind();
@@ -35,11 +40,13 @@ class AttackField {
   double kill_and_time_ms();
 
  private:
+  bool start(uid_t uid, const std::function<void(AttackGround&)>& run);
+
   const Attack attack_;
   DaemonProcess daemon_;
   Neighbour neighbour_;
   DaemonStatus baseline_;
-  std::optional<TestProcess> attacker_;
+  std::vector<TestProcess> attackers_;
 };
 
 }  // namespace quire::tests

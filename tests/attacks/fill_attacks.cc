@@ -77,16 +77,6 @@ void match_where_positions_are_many(AttackGround& ground) {
   }
 }
 
-// Commits a chain of `units` spans.
-void commit_chain(RawWriter& writer, uint32_t units) {
-  for (uint32_t end = 1; end <= units; ++end) {
-    const uint64_t fill = writer.granted(end);
-    if (fill == 0) continue;
-    writer.submit_commit(fill);
-    writer.session().wait_completion();
-  }
-}
-
 // 64 loads of a long path at once, again and again.
 void load_in_bulk(AttackGround& ground) {
   constexpr uint32_t kLoads = 16;  // of a lease
@@ -95,7 +85,7 @@ void load_in_bulk(AttackGround& ground) {
   RawShape shape = kLongShape;
   shape.max_units = shape.max_load_pages = 8192;
   RawWriter writer(client, small_append_layout(), shape, 1);
-  commit_chain(writer, 8192);
+  writer.commit_chain(8192);
   for (;;) {
     std::vector<uint64_t> leases;
     for (uint32_t i = 0; i < kLeases; ++i) {

@@ -55,12 +55,15 @@ uint64_t count_open_files(pid_t pid) {
   return count;
 }
 
-uint64_t resident_bytes(pid_t pid) {
+void read_memory(pid_t pid, DaemonStatus& status) {
   std::ifstream statm("/proc/" + std::to_string(pid) + "/statm");
+  const auto page_bytes = static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
   uint64_t total_pages = 0;
   uint64_t resident_pages = 0;
-  statm >> total_pages >> resident_pages;
-  return resident_pages * static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
+  uint64_t shared_pages = 0;
+  statm >> total_pages >> resident_pages >> shared_pages;
+  status.resident_bytes = resident_pages * page_bytes;
+  status.private_bytes = (resident_pages - shared_pages) * page_bytes;
 }
 
 }  // namespace
@@ -128,7 +131,7 @@ std::string DaemonProcess::status_json() {
 DaemonStatus DaemonProcess::status() {
   DaemonStatus status = parse_status(status_json());
   status.open_files = count_open_files(process_->pid());
-  status.resident_bytes = resident_bytes(process_->pid());
+  read_memory(process_->pid(), status);
   return status;
 }
 

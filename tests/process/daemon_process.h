@@ -29,6 +29,7 @@ struct DaemonStatus {
   uint64_t group_pages = 0;  // pages of visible objects in all layouts
   uint64_t open_files = 0;
   uint64_t resident_bytes = 0;
+  uint64_t private_bytes = 0;  // of these, what it shares with nobody: not segments, nor sessions
 };
 
 class DaemonProcess {

@@ -83,6 +83,15 @@ Errc RawWriter::abort(uint64_t fill) {
   return code_of(session_.wait_completion());
 }
 
+void RawWriter::commit_chain(uint32_t units) {
+  for (uint32_t end = 1; end <= units; ++end) {
+    const uint64_t fill = granted(end);
+    if (fill == 0) continue;
+    submit_commit(fill);
+    session_.wait_completion();
+  }
+}
+
 uint64_t RawWriter::commit_all_but_the_first(uint32_t units) {
   std::vector<uint64_t> fills;
   for (uint32_t end = 1; end <= units; ++end) {

@@ -35,6 +35,8 @@ class RawWriter {
   void submit_release(uint64_t lease);
   // One abort, and its code.
   model::Errc abort(uint64_t fill);
+  // Begins and commits every span up to `units`, the first first; one that is refused is left out.
+  void commit_chain(uint32_t units);
   // Begins every span up to `units` and commits all but the first, the deepest first. The first
   // one's fill; 0 when not all were granted, and nothing is committed then.
   uint64_t commit_all_but_the_first(uint32_t units);
