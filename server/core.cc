@@ -40,7 +40,8 @@ model::Result<std::unique_ptr<Core>> Core::create(const CoreParts& parts) {
   EventLoop loop = QUIRE_TRY(EventLoop::create());
   Closers closers{.sockets = QUIRE_TRY(OffCoreCloser::create()),
                   .sockets_with_descriptors = QUIRE_TRY(OffCoreCloser::create()),
-                  .sessions = QUIRE_TRY(OffCoreCloser::create())};
+                  // Thousands of them may end with their client.
+                  .sessions = QUIRE_TRY(OffCoreCloser::create(kMostTasksAtOnce))};
   RegionMaker maker = QUIRE_TRY(RegionMaker::create());
   std::unique_ptr<Core> core(
       new Core(parts, std::move(loop), std::move(closers), std::move(maker)));

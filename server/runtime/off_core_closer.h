@@ -2,7 +2,8 @@
 //
 // Closing a client's socket closes the descriptors that wait in it, too, and those may be anything:
 // a TCP socket with SO_LINGER keeps whoever closes it for as long as its owner wishes. Unmapping a
-// session frees its memory, and interrupts every processor that runs a thread of the daemon.
+// session frees its memory, and interrupts every processor that runs a thread of the daemon: of
+// sessions that go together, memory that lies together is unmapped by one call.
 //
 // Threads: core only. Bound: what is on its way is held by clients' connections and sessions, whose
 // uids stay charged until collect() says that it is gone.
@@ -11,6 +12,7 @@
 #include <array>
 #include <cstdint>
 #include <functional>
+#include <span>
 
 #include "model/fd_guard.h"
 #include "model/result.h"
@@ -34,7 +36,8 @@ struct Remains {
 
 class OffCoreCloser {
  public:
-  static model::Result<OffCoreCloser> create();
+  // at_once: so many may go together. More than one where a close waits for nobody.
+  static model::Result<OffCoreCloser> create(size_t at_once = 1);
 
   // collect() names `charge` when it is done.
   void close(model::FdGuard fd, const Charge& charge);
@@ -61,7 +64,8 @@ class OffCoreCloser {
   };
   using Line = OffCoreLine<Task, Charge>;
   explicit OffCoreCloser(Line line) : line_(std::move(line)) {}
-  static Charge close_all(const Task& task);
+  static void unmap_runs(std::span<Span> spans);
+  static void close_all(std::span<const Task> tasks, std::span<Charge> charges);
 
   Line line_;
 };

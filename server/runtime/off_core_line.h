@@ -1,7 +1,8 @@
 // A thread that does one kind of work for the core, one task after the other, where the work may
 // take longer than a turn: closing strangers' sockets, unmapping and allocating sessions' memory.
+// What waits meanwhile it takes together, where that makes the work less.
 //
-//   core: give(task) --pipe--> thread: work(task) --pipe--> core: take() a receipt
+//   core: give(task) --pipe--> thread: work(tasks) --pipe--> core: take() a receipt of each
 //
 // Tasks and receipts are values that go through pipes, so the thread shares no memory with the core
 // and nobody waits for it at the end: it is detached, and ends when the line does and its last task
@@ -17,11 +18,14 @@
 #include <pthread.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <climits>
 #include <csignal>
 #include <deque>
 #include <optional>
+#include <span>
 #include <thread>
 #include <type_traits>
 
@@ -35,16 +39,27 @@ namespace quire::server {
 // Ignored by default, and used by nothing else here; with a handler it ends an interruptible wait.
 inline constexpr int kHurrySignal = SIGURG;
 
+// Tasks done together: the last of them waits for the first, and holds what it is charged for.
+inline constexpr size_t kMostTasksAtOnce = 16;
+
 template <typename Task, typename Receipt>
 class OffCoreLine {
   static_assert(std::is_trivially_copyable_v<Task> && std::is_trivially_copyable_v<Receipt>);
-  static_assert(sizeof(Task) <= PIPE_BUF && sizeof(Receipt) <= PIPE_BUF, "written and read whole");
+  static_assert(sizeof(Task) <= PIPE_BUF && kMostTasksAtOnce * sizeof(Receipt) <= PIPE_BUF,
+                "written and read whole");
 
  public:
-  using Work = Receipt (*)(const Task&);
+  // Of as many tasks as receipts, at least one.
+  using Work = void (*)(std::span<const Task> tasks, std::span<Receipt> receipts);
+  // Work that gains nothing from being done together.
+  template <Receipt (*kOne)(const Task&)>
+  static void one_by_one(std::span<const Task> tasks, std::span<Receipt> receipts) {
+    std::transform(tasks.begin(), tasks.end(), receipts.begin(), kOne);
+  }
 
-  // `name`: of the thread, at most 15 bytes. kIoError, kResourceExhausted.
-  static model::Result<OffCoreLine> create(const char* name, Work work) {
+  // `name`: of the thread, at most 15 bytes. at_once: 1..kMostTasksAtOnce. kIoError,
+  // kResourceExhausted.
+  static model::Result<OffCoreLine> create(const char* name, Work work, size_t at_once = 1) {
     struct sigaction nothing {};
     nothing.sa_handler = [](int) {};
     if (::sigaction(kHurrySignal, &nothing, nullptr) != 0) return model::errno_error("sigaction");
@@ -65,7 +80,9 @@ class OffCoreLine {
     // SIGPIPE is blocked: the end of the core's side is an error of write().
     std::thread thread = QUIRE_TRY(model::start_helper(
         {.name = name, .niceness = model::kBesideTheCore, .signal = kHurrySignal},
-        [work, from = task_reader.get(), to = done_writer.get()] { run(work, from, to); }));
+        [work, at_once, from = task_reader.get(), to = done_writer.get()] {
+          run(work, at_once, from, to);
+        }));
     line.thread_ = thread.native_handle();
     thread.detach();
     task_reader.release();  // the thread's now
@@ -111,15 +128,21 @@ class OffCoreLine {
     return result;
   }
   // The thread: owns both descriptors, and ends at the end of the tasks' stream.
-  static void run(Work work, int tasks, int done) {
-    const model::FdGuard task_reader(tasks);
-    const model::FdGuard done_writer(done);
-    Task task;
-    const auto next = [&] { return ::read(task_reader.get(), &task, sizeof(task)); };
-    while (uninterrupted(next) == sizeof(task)) {
-      const Receipt receipt = work(task);
-      const auto tell = [&] { return ::write(done_writer.get(), &receipt, sizeof(receipt)); };
-      if (uninterrupted(tell) != sizeof(receipt)) return;
+  static void run(Work work, size_t at_once, int task_end, int done_end) {
+    const model::FdGuard task_reader(task_end);
+    const model::FdGuard done_writer(done_end);
+    std::array<Task, kMostTasksAtOnce> tasks;
+    std::array<Receipt, kMostTasksAtOnce> receipts;
+    // Tasks are written whole, so whole ones are read.
+    const auto next = [&] {
+      return ::read(task_reader.get(), tasks.data(), at_once * sizeof(Task));
+    };
+    for (ssize_t got; (got = uninterrupted(next)) > 0;) {
+      const size_t count = static_cast<size_t>(got) / sizeof(Task);
+      work(std::span(tasks).first(count), std::span(receipts).first(count));
+      const size_t bytes = count * sizeof(Receipt);
+      const auto tell = [&] { return ::write(done_writer.get(), receipts.data(), bytes); };
+      if (uninterrupted(tell) != static_cast<ssize_t>(bytes)) return;
     }
   }
 

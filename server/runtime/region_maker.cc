@@ -16,7 +16,7 @@ constexpr uint64_t kPieceBytes = 256 << 10;
 }  // namespace
 
 model::Result<RegionMaker> RegionMaker::create() {
-  return RegionMaker(QUIRE_TRY(Line::create("quire-make", allocate)));
+  return RegionMaker(QUIRE_TRY(Line::create("quire-make", Line::one_by_one<allocate>)));
 }
 
 // On the thread. In pieces: a kernel that does not preempt itself gives the processor to whoever

@@ -18,7 +18,7 @@ std::string text_of(const MetricTape& tape, StatusFormat format) {
 }  // namespace
 
 model::Result<StatusPrinter> StatusPrinter::create() {
-  return StatusPrinter(QUIRE_TRY(Line::create("quired-status", print)));
+  return StatusPrinter(QUIRE_TRY(Line::create("quired-status", Line::one_by_one<print>)));
 }
 
 // On the thread.

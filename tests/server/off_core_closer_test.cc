@@ -71,5 +71,45 @@ TEST(OffCoreCloser, ChargesASessionUntilItsMemoryIsGone) {
   EXPECT_EQ(closer->open_count(), 0u);
 }
 
+// Adjacent mappings and descriptors in a row, with somebody else's in between.
+TEST(OffCoreCloser, OfManyThatGoTogetherNothingElseIsTouched) {
+  auto closer = OffCoreCloser::create(kMostTasksAtOnce);
+  ASSERT_TRUE(closer.ok());
+  constexpr size_t kTasks = 200;
+  constexpr size_t kBytes = 4096;
+  const FdGuard file(::memfd_create("closer-test", MFD_CLOEXEC));
+  ASSERT_EQ(::ftruncate(file.get(), kBytes), 0);
+  std::vector<Remains> given(kTasks);
+  std::vector<FdGuard> kept_files;
+  std::vector<model::Mapping> kept_mappings;
+  std::vector<int> closed;
+  std::vector<void*> unmapped;
+  for (size_t i = 0; i < kTasks; ++i) {
+    auto mapping = model::Mapping::map_shared(file.get(), kBytes, true);
+    ASSERT_TRUE(mapping.ok());
+    FdGuard copy(::fcntl(file.get(), F_DUPFD_CLOEXEC, 0));
+    if (i % 5 == 0) {
+      kept_mappings.push_back(std::move(mapping).value());
+      kept_files.push_back(std::move(copy));
+      continue;
+    }
+    closed.push_back(copy.get());
+    unmapped.push_back(mapping->data());
+    given[i].descriptors[i % 6] = std::move(copy);
+    given[i].mappings[i % 3] = std::move(mapping).value();
+  }
+  for (uint32_t i = 0; i < kTasks; ++i) closer->close(std::move(given[i]), {.uid = i});
+  const std::vector<Charge> gone = collected(*closer, kTasks);
+  ASSERT_EQ(gone.size(), kTasks);
+  for (uint32_t i = 0; i < gone.size(); ++i) EXPECT_EQ(gone[i].uid, i);
+  unsigned char present;
+  for (const int fd : closed) EXPECT_EQ(::fcntl(fd, F_GETFD), -1) << fd;
+  for (void* address : unmapped) EXPECT_NE(::mincore(address, kBytes, &present), 0);
+  for (const FdGuard& kept : kept_files) EXPECT_NE(::fcntl(kept.get(), F_GETFD), -1);
+  for (const model::Mapping& kept : kept_mappings) {
+    EXPECT_EQ(::mincore(kept.data(), kBytes, &present), 0);
+  }
+}
+
 }  // namespace
 }  // namespace quire::server::off_core_closer_test
