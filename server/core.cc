@@ -22,6 +22,7 @@ constexpr int64_t kSecondNs = 1'000'000'000;
 constexpr int kWaitingTimeoutMs = 5;  // while something is looked at by time
 constexpr int kIdleTimeoutMs = 1000;
 constexpr int64_t kDrainNs = 10 * kSecondNs;
+constexpr int64_t kHurryNs = 200'000;  // a close may linger for so long
 
 // What all clients share, by Shared. Descriptors: segments take two each, and what the daemon opens
 // for itself has room; at least a quarter of all is the clients' however small the limit.
@@ -277,7 +278,11 @@ void Core::collect_closed() {
   };
   closers_.sockets.collect(closed);
   closers_.sessions.collect(closed);
-  closers_.sockets_with_descriptors.hurry();
+  // Each is a signal, and the core comes here thousands of times while one close lingers.
+  if (now_ns_ - last_hurry_ns_ >= kHurryNs) {
+    last_hurry_ns_ = now_ns_;
+    closers_.sockets_with_descriptors.hurry();
+  }
   closers_.sockets_with_descriptors.collect(closed);
 }
 

@@ -139,6 +139,7 @@ class Core final : public ConnectionOwner {
   int64_t now_ns_ = 0;
   int64_t last_work_ns_ = 0;
   int64_t last_second_ns_ = 0;
+  int64_t last_hurry_ns_ = 0;
   uint32_t turns_ = 0;
   bool connections_ended_ = false;
   bool background_left_ = false;  // the next step has something to do already
