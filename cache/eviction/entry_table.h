@@ -51,7 +51,8 @@ class EntryTable {
   void set_last_use(EntryId entry, uint64_t time);
   // Uses after the first time; 255 stands for more.
   uint32_t uses(EntryId entry) const { return facts_[entry.value].uses; }
-  void count_use(EntryId entry);
+  void count_use(EntryId entry) { add_uses(entry, 1); }
+  void add_uses(EntryId entry, uint32_t count);
   // A use of the child was a use of its parent.
   void inherit(EntryId parent, EntryId child) {
     set_last_use(parent, std::max(last_use(parent), last_use(child)));
@@ -88,9 +89,9 @@ inline void EntryTable::set_last_use(EntryId entry, uint64_t time) {
   end_ = std::max(end_, entry.value + 1);
 }
 
-inline void EntryTable::count_use(EntryId entry) {
+inline void EntryTable::add_uses(EntryId entry, uint32_t count) {
   uint8_t& uses = facts_[entry.value].uses;
-  if (uses < UINT8_MAX) ++uses;
+  uses = static_cast<uint8_t>(std::min<uint32_t>(UINT8_MAX, uses + count));
 }
 
 }  // namespace quire::cache

@@ -53,7 +53,8 @@ class EvictionPolicy {
   virtual void inserted(EntryId entry, Seen seen) = 0;
   // Was on the tier under another policy: only the table knows its past.
   virtual void adopted(EntryId entry) = 0;
-  // The table knows of the use already; `before`: the last one until then.
+  // The table knows of the use already, which may have been some time ago: last_use() says when;
+  // `before`: the last one until then.
   virtual void used(EntryId entry, uint64_t before) = 0;
   // Its last use was set back, below all uses: it goes first.
   virtual void done_with(EntryId entry) = 0;

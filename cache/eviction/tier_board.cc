@@ -154,11 +154,12 @@ void TierBoard::withdraw(NodeId node) {
 
 void TierBoard::remove(NodeId node, Why why, NodeId heir) {
   const EntryId entry = entry_of(node);
-  // A use is noted at the deepest node alone. The parent, a candidate next, has been used with it.
-  if (heir.valid() && parts_.tree->node(heir).is_in(order_.tier)) {
-    entries_.inherit(entry_of(heir), entry);
+  const bool has_heir = heir.valid() && parts_.tree->node(heir).is_in(order_.tier);
+  if (!is_alone(node)) {
+    if (has_heir) entries_.inherit(entry_of(heir), entry);
+    return;
   }
-  if (!is_alone(node)) return;
+  if (has_heir && entry_of(heir) != entry) hand_up(entry, entry_of(heir));
   // The policy reads the entry's facts; they are cleared last.
   Scope& scope = scope_of(entry);
   scope.policy->gone(entry);
@@ -168,6 +169,17 @@ void TierBoard::remove(NodeId node, Why why, NodeId heir) {
     history_.add(parts_.tree->key(node), entries_.uses(entry) > 0, static_cast<uint32_t>(count_));
   }
   entries_.clear(entry);
+}
+
+// A use is noted at the deepest node alone: what passes through a parent is the sum of what its
+// children were used, and the parent, a candidate next, hears of it now.
+void TierBoard::hand_up(EntryId child, EntryId parent) {
+  const uint64_t before = entries_.last_use(parent);
+  entries_.inherit(parent, child);
+  const uint32_t uses = entries_.uses(child);
+  if (uses == 0) return;
+  entries_.add_uses(parent, uses);
+  if (entries_.last_use(parent) > before) policy_of(parent).used(parent, before);
 }
 
 NodeId TierBoard::choose_from(EvictionPolicy& policy) {

@@ -103,6 +103,7 @@ class TierBoard {
   EvictionPolicy& policy_of(EntryId entry) { return *scope_of(entry).policy; }
   bool is_alone(model::NodeId node) const;
   model::NodeId choose_from(EvictionPolicy& policy);
+  void hand_up(EntryId child, EntryId parent);
   // To the scope where it belongs, a candidate where it was one.
   void settle(EntryId entry);
 

@@ -83,6 +83,25 @@ TEST(EvictionBoard, RunsOfATierGoByTheirLatestUseDeepestFirst) {
   EXPECT_EQ(board.choose(kSsd, {}), first[15]);
 }
 
+// What passed through a parent counts as its own when its children are gone: a policy by frequency
+// would else take the trunk of many conversations for something that nobody uses.
+TEST(EvictionBoard, ParentWasUsedAsOftenAsItsChildrenTogether) {
+  StoreRig rig;
+  ASSERT_TRUE(rig.cache().board().set_policy(kRam, own(rig), "lfuda").ok());
+  finish_switch(rig, 7);
+  const NodeId trunk = rig.add_span(rig.root().node, 1);
+  const NodeId other = rig.add_span(rig.root().node, 2);
+  for (int i = 0; i < 3; ++i) rig.meddle().use(other);
+  for (uint64_t branch = 10; branch < 12; ++branch) {
+    const NodeId child = rig.add_span(trunk, branch);
+    rig.meddle().use(child);
+    rig.meddle().use(child);
+    ASSERT_TRUE(rig.meddle().drop(child));
+  }
+  const std::vector<NodeId> order = drain(rig);
+  EXPECT_EQ(order, (std::vector<NodeId>{other, trunk})) << "three uses, and four";
+}
+
 TEST(EvictionBoard, CopyIsAsOldAsTheUseOfItsPagesInRam) {
   StoreRig rig;
   const auto old_node = rig.add_chain(16, 1);

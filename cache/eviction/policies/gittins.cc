@@ -154,8 +154,9 @@ void GittinsPolicy::used(EntryId entry, uint64_t before) {
   if (candidate) heaps_.erase(entry);
   if (UseClock::is_use(before)) {
     const uint32_t uses = parts_.entries->uses(entry);
-    profile_.hit(class_of(uses == 0 ? 0 : uses - 1, mark(entry)), age(before));
-    set_mark(entry, {.gap = static_cast<uint8_t>(gap_kind(age(before))), .place = 0});
+    const uint64_t gap = last_use(entry) - before;
+    profile_.hit(class_of(uses == 0 ? 0 : uses - 1, mark(entry)), gap);
+    set_mark(entry, {.gap = static_cast<uint8_t>(gap_kind(gap)), .place = 0});
   }
   if (candidate) offered(entry);
 }

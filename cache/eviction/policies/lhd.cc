@@ -31,9 +31,9 @@ class Lhd final : public EvictionPolicy {
   void used(EntryId entry, uint64_t before) override {
     chosen_.reset();
     if (!UseClock::is_use(before)) return;
-    profile_.hit(entries_->mark(entry), age(before));
-    entries_->set_mark(entry,
-                       static_cast<uint8_t>(1 + AgeProfile::bin(age(before)) / kBinsPerClass));
+    const uint64_t gap = entries_->last_use(entry) - before;
+    profile_.hit(entries_->mark(entry), gap);
+    entries_->set_mark(entry, static_cast<uint8_t>(1 + AgeProfile::bin(gap) / kBinsPerClass));
   }
   // Those lie at the top of the heap, whose keys are of use for nothing else.
   void done_with(EntryId entry) override {
