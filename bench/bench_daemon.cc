@@ -10,13 +10,13 @@
 
 namespace quire::bench {
 
-BenchDaemon::BenchDaemon(server::Options options) {
+BenchDaemon::BenchDaemon(server::Options options, const server::DaemonSeams& seams) {
   std::string pattern = "/tmp/quire-bench-XXXXXX";
   QUIRE_CHECK(::mkdtemp(pattern.data()) != nullptr);
   directory_ = pattern;
   socket_path_ = directory_ + "/quired.sock";
   options.socket_path = socket_path_;
-  daemon_ = or_exit(server::Daemon::create(options), "start the daemon");
+  daemon_ = or_exit(server::Daemon::create(options, seams), "start the daemon");
   thread_ = std::thread([this] { daemon_->run(); });
 }
 

@@ -15,7 +15,7 @@ namespace quire::bench {
 
 class BenchDaemon {
  public:
-  explicit BenchDaemon(server::Options options);
+  explicit BenchDaemon(server::Options options, const server::DaemonSeams& seams = {});
   ~BenchDaemon();
 
   std::unique_ptr<client::Client> connect(uint32_t spin_us);

@@ -26,6 +26,7 @@ struct ReplayOptions {
   std::vector<std::string> policies;
   std::vector<double> capacities{1, 5, 10, 25};
   bool simulate = false;
+  bool admission = false;
   bool json = false;
 };
 
@@ -63,6 +64,8 @@ std::optional<ReplayOptions> parse(std::span<const std::string_view> arguments) 
   for (size_t i = 0; i < arguments.size(); ++i) {
     if (arguments[i] == "--simulate") {
       options.simulate = true;
+    } else if (arguments[i] == "--admission") {
+      options.admission = true;
     } else if (arguments[i] == "--json") {
       options.json = true;
     } else if (i + 1 == arguments.size() ||
@@ -75,7 +78,8 @@ std::optional<ReplayOptions> parse(std::span<const std::string_view> arguments) 
   for (const std::string& name : options.policies) {
     if (cache::find_policy(name) == nullptr) return std::nullopt;
   }
-  if (options.trace.path.empty()) return std::nullopt;
+  // RAM takes whatever is committed: only a simulated tier can do without.
+  if (options.trace.path.empty() || (options.admission && !options.simulate)) return std::nullopt;
   if (options.policies.empty()) {
     for (const cache::NamedPolicy& one : cache::all_policies()) {
       options.policies.emplace_back(one.name);
@@ -129,7 +133,10 @@ void print(const Row& row) {
 
 SimulationFigures measure(const ReplayOptions& options, const ReplayTrace& trace,
                           const std::string& policy, uint64_t capacity) {
-  if (options.simulate) return or_exit(simulate(trace, policy, capacity), "simulate");
+  if (options.simulate) {
+    const SimulatedTierOptions tier{policy, capacity, options.admission};
+    return or_exit(simulate(trace, tier), "simulate");
+  }
   return replay_through_daemon(trace, policy, capacity);
 }
 
@@ -179,12 +186,12 @@ void replay(const ReplayOptions& options, const ReplayTrace& trace) {
 int run_replay_bench(std::span<const std::string_view> arguments) {
   const auto options = parse(arguments);
   if (!options) {
-    std::fprintf(
-        stderr,
-        "usage: quire_bench replay --trace FILE|mixed [--simulate] [--policy NAME,...|all]\n"
-        "       [--capacity PERCENT,...] [--requests N] [--window_hours H] [--seed N] "
-        "[--json]\npolicies: %s\n",
-        cache::policy_names().c_str());
+    std::fprintf(stderr,
+                 "usage: quire_bench replay --trace FILE|mixed [--simulate [--admission]]\n"
+                 "       [--policy NAME,...|all]\n"
+                 "       [--capacity PERCENT,...] [--requests N] [--window_hours H] [--seed N] "
+                 "[--json]\npolicies: %s\n",
+                 cache::policy_names().c_str());
     return 2;
   }
   if (options->trace.path == "mixed") {

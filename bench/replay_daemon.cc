@@ -1,6 +1,7 @@
 #include "bench/replay_daemon.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <memory>
 #include <vector>
@@ -34,10 +35,34 @@ server::Options options_for(const std::string& policy, uint64_t capacity) {
   return options;
 }
 
+// The trace's time, and from one request to the next as much as passes here: so policies see the
+// pauses that there were.
+class ReplayClock final : public model::Clock {
+ public:
+  int64_t now_ns() const override { return system_.now_ns() + ahead_ns_.load(); }
+  // Never goes back: where the replay is behind the trace's time it stays so.
+  void advance_to(int64_t time_us) {
+    const int64_t missing_ns = start_ns_ + time_us * 1000 - now_ns();
+    if (missing_ns > 0) ahead_ns_ += missing_ns;
+  }
+
+ private:
+  model::SystemClock system_;
+  const int64_t start_ns_ = system_.now_ns();
+  std::atomic<int64_t> ahead_ns_{0};
+};
+
 class DaemonReplay {
  public:
   DaemonReplay(const ReplayTrace& trace, const std::string& policy, uint64_t capacity)
-      : trace_(trace), daemon_(options_for(policy, capacity)), client_(daemon_.connect(50)) {
+      : trace_(trace),
+        daemon_(options_for(policy, capacity), {.clock = &clock_}),
+        client_(daemon_.connect(50)) {
+    // Segments are whole: without it the RAM would hold some blocks more.
+    or_exit(client_->set_quota(model::TierId::kRam,
+                               {.domain = std::string(client_->domain()), .tenant = {}},
+                               {.guaranteed = 0, .burst = capacity * page_bytes(capacity)}),
+            "set a quota");
     layout_.name = "replay";
     layout_.unit_tokens = trace.block_tokens;
     layout_.block_tokens = trace.block_tokens;
@@ -55,6 +80,7 @@ class DaemonReplay {
  private:
   const ReplayTrace& trace_;
   model::Layout layout_;
+  ReplayClock clock_;
   BenchDaemon daemon_;
   std::unique_ptr<client::Client> client_;
   std::vector<uint32_t> path_;
@@ -62,6 +88,7 @@ class DaemonReplay {
 };
 
 void DaemonReplay::serve(const ReplayRequest& request) {
+  clock_.advance_to(request.time_us);
   trace_.path(request, path_);
   std::vector<model::Hash256> hashes(path_.size());
   for (size_t i = 0; i < path_.size(); ++i) {

@@ -43,8 +43,11 @@ model::Layout simulated_layout(uint32_t block_tokens) {
 
 class SimulatedTier {
  public:
-  SimulatedTier(const ReplayTrace& trace, uint64_t capacity)
-      : trace_(trace), capacity_(capacity), nodes_(trace.parents.size()) {}
+  SimulatedTier(const ReplayTrace& trace, const SimulatedTierOptions& options)
+      : trace_(trace),
+        capacity_(options.capacity_blocks),
+        admission_(options.admission),
+        nodes_(trace.parents.size()) {}
   model::Result<void> open(const std::string& policy);
   void serve(const ReplayRequest& request);
   const SimulationFigures& figures() const { return figures_; }
@@ -71,6 +74,7 @@ class SimulatedTier {
 
   const ReplayTrace& trace_;
   const uint64_t capacity_;
+  const bool admission_;
   cache::LayoutTable layouts_;
   cache::NamespaceTable names_{&layouts_};
   cache::WorkMeter work_;
@@ -120,7 +124,7 @@ void SimulatedTier::evict(NodeId node) {
 
 bool SimulatedTier::make_room(NodeId parent, const model::Hash256& key) {
   if (count_ < capacity_) return true;
-  if (!board_->admits(parent, key, kTier)) return false;
+  if (admission_ && !board_->admits(parent, key, kTier)) return false;
   const NodeId victim = board_->choose(kTier, {});
   if (!victim.valid()) return false;
   evict(victim);
@@ -160,10 +164,10 @@ void SimulatedTier::serve(const ReplayRequest& request) {
 
 }  // namespace
 
-model::Result<SimulationFigures> simulate(const ReplayTrace& trace, const std::string& policy,
-                                          uint64_t capacity_blocks) {
-  SimulatedTier tier(trace, capacity_blocks);
-  QUIRE_TRY(tier.open(policy));
+model::Result<SimulationFigures> simulate(const ReplayTrace& trace,
+                                          const SimulatedTierOptions& options) {
+  SimulatedTier tier(trace, options);
+  QUIRE_TRY(tier.open(options.policy));
   const Stopwatch watch;
   for (const ReplayRequest& request : trace.requests) tier.serve(request);
   SimulationFigures figures = tier.figures();

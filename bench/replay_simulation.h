@@ -2,8 +2,9 @@
 // the daemon's, driven in the order of a trace; the tier holds a number of blocks.
 //
 // A request touches what it finds, deepest block first, and adds the rest, the first block first,
-// while it holds its path as a session does. On a full tier the policy is asked whether it admits a
-// block before one goes for it; what is behind a block that was refused is not asked for.
+// while it holds its path as a session does. RAM takes all that is committed. A tier that can do
+// without asks its policy, when it is full, whether it admits a block before one goes for it; what
+// is behind a block that was refused is not asked for.
 #pragma once
 
 #include <cstdint>
@@ -21,8 +22,14 @@ struct SimulationFigures {
   double seconds = 0;
 };
 
+struct SimulatedTierOptions {
+  std::string policy;
+  uint64_t capacity_blocks = 0;
+  bool admission = false;  // a tier that can do without: its policy may refuse a newcomer
+};
+
 // kInvalidArgument: no such policy.
-model::Result<SimulationFigures> simulate(const ReplayTrace& trace, const std::string& policy,
-                                          uint64_t capacity_blocks);
+model::Result<SimulationFigures> simulate(const ReplayTrace& trace,
+                                          const SimulatedTierOptions& options);
 
 }  // namespace quire::bench

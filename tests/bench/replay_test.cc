@@ -143,7 +143,7 @@ TEST(Replay, LruHitsWhatTheNaiveModelHits) {
     const ReplayTrace trace = mixed_trace(16, seed);
     for (const size_t part : {20, 8, 3}) {
       const size_t capacity = trace.parents.size() / part;
-      const auto simulated = simulate(trace, "lru", capacity);
+      const auto simulated = simulate(trace, {"lru", capacity});
       ASSERT_TRUE(simulated.ok());
       EXPECT_EQ(simulated->hits, naive_lru_hits(trace, capacity))
           << "seed " << seed << " capacity " << capacity;
@@ -158,15 +158,20 @@ TEST(Replay, NoPolicyPassesTheBoundAndAllReachTheCeilingWithRoom) {
     const std::string name(policy.name);
     for (const size_t part : {50, 10, 4}) {
       const size_t capacity = trace.parents.size() / part;
-      EXPECT_LE(simulate(trace, name, capacity)->hits, bound.at(capacity).hits) << name;
+      for (const bool admission : {false, true}) {
+        EXPECT_LE(simulate(trace, {name, capacity, admission})->hits, bound.at(capacity).hits)
+            << name;
+      }
     }
-    const auto infinite = simulate(trace, name, trace.parents.size());
+    const auto infinite = simulate(trace, {name, trace.parents.size()});
     EXPECT_EQ(infinite->hits, ceiling_hits(trace)) << name;
     EXPECT_EQ(infinite->inserts, trace.parents.size()) << name;
   }
 }
 
-TEST(Replay, UnknownPolicyIsRefused) { EXPECT_FALSE(simulate(mixed_trace(2, 1), "best", 10).ok()); }
+TEST(Replay, UnknownPolicyIsRefused) {
+  EXPECT_FALSE(simulate(mixed_trace(2, 1), {"best", 10}).ok());
+}
 
 // Chats and agent loops among prompts that nobody asks for again: neither of the traces that the
 // policy was compared on.
@@ -174,10 +179,13 @@ TEST(Replay, OwnPolicyIsNotBelowLruOnAMixture) {
   const ReplayTrace trace = mixed_trace(700, 11);
   for (const double share : {0.01, 0.05, 0.1, 0.25}) {
     const auto capacity = static_cast<uint64_t>(share * static_cast<double>(trace.parents.size()));
-    const auto own = simulate(trace, "gittins", capacity);
-    const auto lru = simulate(trace, "lru", capacity);
+    const auto own = simulate(trace, {"gittins", capacity});
+    const auto lru = simulate(trace, {"lru", capacity});
     EXPECT_GE(own->hits, lru->hits) << share;
     EXPECT_LE(own->inserts, lru->inserts) << share;
+    const auto choosy = simulate(trace, {"gittins", capacity, true});
+    EXPECT_GE(choosy->hits, lru->hits) << share;
+    EXPECT_LE(choosy->inserts, own->inserts) << share;
   }
 }
 
