@@ -17,6 +17,8 @@ constexpr size_t kPageBytes = 4096;
 model::Result<ReservedMemory> ReservedMemory::reserve(size_t bytes, Pages pages) {
   ReservedMemory memory;
   if (bytes == 0) return memory;
+  // What is smaller than a huge page gains nothing from one, and would take it from its neighbours.
+  if (bytes < kHugePageBytes) pages = Pages::kSmall;
   // NORESERVE: the largest size is address space, and no promise of memory that the kernel would
   // count.
   void* data = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE,

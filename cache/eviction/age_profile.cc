@@ -18,6 +18,18 @@ constexpr uint32_t kClassesPerCommon = 16;
 
 }  // namespace
 
+// Of each bin; the last one has no end.
+const std::array<float, AgeProfile::kBins - 1>& AgeProfile::lengths_us() {
+  static const auto kLengths = [] {
+    std::array<float, kBins - 1> lengths{};
+    for (uint32_t bin = 0; bin + 1 < kBins; ++bin) {
+      lengths[bin] = static_cast<float>(begin_us(bin + 1) - begin_us(bin));
+    }
+    return lengths;
+  }();
+  return kLengths;
+}
+
 double AgeProfile::begin_us(uint32_t bin) {
   return bin == 0 ? 0 : 32768 * std::exp2((bin - 1) / 2.0);
 }
@@ -39,13 +51,14 @@ AgeProfile::Bins AgeProfile::chances(const Class& events, const Bins& prior, flo
 
 // An entry is anywhere in its bin: half of it is behind.
 void AgeProfile::score_gittins(const Bins& chances, Bins& scores) {
+  const auto& lengths = lengths_us();
   for (uint32_t from = 0; from < kBins; ++from) {
     float alive = 1;
     float used = 0;
     float held = 0;
     float best = 0;
     for (uint32_t bin = from; bin + 1 < kBins; ++bin) {
-      const auto length = static_cast<float>(begin_us(bin + 1) - begin_us(bin));
+      const float length = lengths[bin];
       held += alive * (bin == from ? length / 2 : length) * (1 - chances[bin] / 2);
       used += alive * chances[bin];
       alive *= 1 - chances[bin];

@@ -55,6 +55,7 @@ class AgeProfile {
     float fresh = 0;   // of those since it was recomputed
   };
   static Bins chances(const Class& events, const Bins& prior, float prior_weight);
+  static const std::array<float, kBins - 1>& lengths_us();
   static void score_gittins(const Bins& chances, Bins& scores);
   static void score_density(const Bins& chances, Bins& scores);
   void add(uint32_t of_class, uint64_t age_us, float weight, bool is_hit);

@@ -57,6 +57,11 @@ class EntryTable {
   void inherit(EntryId parent, EntryId child) {
     set_last_use(parent, std::max(last_use(parent), last_use(child)));
   }
+  // What is known of `from`, but for what is the policy's own.
+  void copy(EntryId to, EntryId from) {
+    set_last_use(to, last_use(from));
+    facts_[to.value].uses = facts_[from.value].uses;
+  }
   // The policy's own: a mark, and a place in its heap + 1 (0: in none).
   uint8_t mark(EntryId entry) const { return facts_[entry.value].mark; }
   void set_mark(EntryId entry, uint8_t mark) { facts_[entry.value].mark = mark; }

@@ -11,6 +11,7 @@ namespace {
 constexpr uint32_t kSeenBits = 3;
 // Memory is for what the tier holds; of what it held, a quarter as much is remembered.
 constexpr uint32_t kHeldToRemembered = 4;
+constexpr uint32_t kLeastCapacity = 16;
 
 }  // namespace
 
@@ -31,13 +32,16 @@ uint32_t* History::find(Generation& generation, uint32_t print) {
   }
 }
 
-void History::add(const model::Hash256& key, bool often, uint32_t held) {
+void History::add(const model::Hash256& key, bool often, uint32_t held, double share) {
   Generation* young = &generations_.front();
-  if (young->added * 2 >= young->words.size()) {
-    const uint32_t capacity =
-        std::bit_ceil(std::clamp(held / kHeldToRemembered, kMinCapacity, kMaxCapacity));
+  if (young->added >= young->capacity) {
+    const auto of_tier = static_cast<uint32_t>(held / share);
+    const uint32_t remembered =
+        std::bit_ceil(std::clamp(of_tier / kHeldToRemembered, kMinCapacity, kMaxCapacity));
+    const uint32_t capacity = std::max(kLeastCapacity, static_cast<uint32_t>(remembered * share));
     std::swap(generations_[0], generations_[1]);
-    *young = Generation{.words = std::vector<uint32_t>(size_t{capacity} * 2)};
+    *young = Generation{.words = std::vector<uint32_t>(std::bit_ceil(size_t{capacity} * 2)),
+                        .capacity = capacity};
   }
   const uint32_t print = fingerprint(key);
   uint32_t* word = find(*young, print);

@@ -4,7 +4,8 @@
 // Two generations of an open-addressed table of 32-bit words: entries go to the younger one; when
 // that has as many as it may, it becomes the older one, whose entries are forgotten. So between one
 // and two times the capacity is remembered, at 8 bytes each at most, and no call costs more than a
-// few probes. The capacity follows the number of entries that the tier holds, up to kMaxCapacity.
+// few probes. The capacity follows the number of entries that the tier holds, up to kMaxCapacity;
+// where an entry stands for several of a tier's (ghosts), so many fewer are remembered.
 // A fingerprint of another object is taken for one in some 2^30; that makes a policy err, no hit.
 // Threads: core only.
 #pragma once
@@ -24,8 +25,9 @@ class History {
   static constexpr uint32_t kMinCapacity = 1 << 10;
   static constexpr uint32_t kMaxCapacity = 1 << 18;
 
-  // `often`: it had been used again. `held`: entries on the tier now.
-  void add(const model::Hash256& key, bool often, uint32_t held);
+  // `often`: it had been used again. `held`: entries on the tier now. `share`: of one entry of a
+  // tier, by which an entry here counts.
+  void add(const model::Hash256& key, bool often, uint32_t held, double share = 1);
   // What is known of it; forgets it.
   Seen take(const model::Hash256& key);
   // How many are remembered that went after one use; after more.
@@ -35,7 +37,8 @@ class History {
  private:
   // A word: 0 = free, else 30 bits of fingerprint and Seen in the low two; kTaken = was there.
   struct Generation {
-    std::vector<uint32_t> words;  // twice the capacity, a power of two
+    std::vector<uint32_t> words;  // twice the capacity at least, a power of two
+    uint32_t capacity = 0;
     uint32_t added = 0;
     std::array<uint32_t, 3> counts{};  // by Seen
   };

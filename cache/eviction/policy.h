@@ -38,6 +38,11 @@ class EntryFacts {
   virtual uint64_t span_bytes(EntryId entry) const = 0;
   // Of its key: the same when it comes back.
   virtual uint32_t fingerprint(EntryId entry) const = 0;
+  // How many it counts for where a policy counts entries along a path.
+  virtual uint32_t spans(EntryId) const { return 1; }
+  // Of one entry of a real tier, by which an entry counts where a policy has a least size: below 1
+  // for a ghost, which has few entries for many.
+  virtual double share() const { return 1; }
 };
 
 // Somebody offers an object to a full tier.
@@ -51,6 +56,9 @@ class EvictionPolicy {
   virtual ~EvictionPolicy() = default;
   // New on the tier. `seen`: what History remembered of it.
   virtual void inserted(EntryId entry, Seen seen) = 0;
+  // Whether it makes anything of `seen`. A tier keeps its history whatever the policy, for the next
+  // one; a ghost, which stays with its own, need not.
+  virtual bool needs_history() const { return false; }
   // Was on the tier under another policy: only the table knows its past.
   virtual void adopted(EntryId entry) = 0;
   // The table knows of the use already, which may have been some time ago: last_use() says when;

@@ -8,7 +8,7 @@
 
 #include "cache/eviction/age_profile.h"
 #include "cache/eviction/class_heaps.h"
-#include "cache/eviction/ghosts.h"
+#include "cache/eviction/watch_list.h"
 #include "tests/cache/policy_rig.h"
 
 namespace quire::cache::gittins_test {
@@ -112,20 +112,20 @@ TEST(ClassHeaps, EachIsInOrderWhateverTheOthersDo) {
   EXPECT_LT(heaps.held_bytes(), 4u << 20);
 }
 
-TEST(Ghosts, WhatComesBackIsKnownOnceAndCounts) {
+TEST(WatchList, WhatComesBackIsKnownOnceAndCounts) {
   AgeProfile profile(2, AgeProfile::Score::kGittins);
-  Ghosts ghosts(&profile);
+  WatchList list(&profile);
   profile.recompute();
   const float before = profile.score(1, 15 * kSecondUs);
   for (uint32_t print = 1; print <= 500; ++print) {
-    ghosts.add({.last_use = 10 * kSecondUs, .print = print * 7919, .of_class = 1}, 20 * kSecondUs);
+    list.add({.last_use = 10 * kSecondUs, .print = print * 7919, .of_class = 1}, 20 * kSecondUs);
   }
   uint32_t known = 0;
   for (uint32_t print = 1; print <= 500; ++print) {
-    const auto ghost = ghosts.take(print * 7919, 30 * kSecondUs);
-    if (!ghost) continue;  // two may share a place of the index
-    EXPECT_EQ(ghost->last_use, 10 * kSecondUs);
-    EXPECT_FALSE(ghosts.take(print * 7919, 30 * kSecondUs));
+    const auto found = list.take(print * 7919, 30 * kSecondUs);
+    if (!found) continue;  // two may share a place of the index
+    EXPECT_EQ(found->last_use, 10 * kSecondUs);
+    EXPECT_FALSE(list.take(print * 7919, 30 * kSecondUs));
     ++known;
   }
   EXPECT_GT(known, 350u);
@@ -133,22 +133,22 @@ TEST(Ghosts, WhatComesBackIsKnownOnceAndCounts) {
   EXPECT_GT(profile.score(1, 15 * kSecondUs), 2 * before) << "they came back at 20 s";
 }
 
-TEST(Ghosts, RingIsBoundedAndSamplesWhenItForgetsTooSoon) {
+TEST(WatchList, RingIsBoundedAndSamplesWhenItForgetsTooSoon) {
   AgeProfile profile(1, AgeProfile::Score::kGittins);
-  Ghosts ghosts(&profile);
-  ghosts.set_held(4096);
+  WatchList list(&profile);
+  list.set_held(4096);
   for (uint32_t i = 0; i < 200'000; ++i) {
-    ghosts.add({.last_use = i * 1000ull, .print = i * 2654435761u}, i * 1000ull + 1);
+    list.add({.last_use = i * 1000ull, .print = i * 2654435761u}, i * 1000ull + 1);
   }
-  EXPECT_LT(ghosts.held_bytes(), 128u << 10);
+  EXPECT_LT(list.held_bytes(), 128u << 10);
   uint32_t known = 0;
   for (uint32_t i = 0; i < 200'000; ++i) {
-    known += ghosts.take(i * 2654435761u, 200'000'000).has_value() ? 1 : 0;
+    known += list.take(i * 2654435761u, 200'000'000).has_value() ? 1 : 0;
   }
   EXPECT_LE(known, 4096u);
   EXPECT_GT(known, 300u);
   // All of it would be of the last second if it did not sample.
-  EXPECT_TRUE(ghosts.take(0, 0) == std::nullopt);
+  EXPECT_TRUE(list.take(0, 0) == std::nullopt);
 }
 
 // Sessions that go on every 20 s, and prompts that nobody asks for again.

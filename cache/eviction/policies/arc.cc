@@ -23,6 +23,7 @@ class Arc final : public EvictionPolicy {
         history_(parts.history),
         sides_{std::move(once), std::move(often)} {}
 
+  bool needs_history() const override { return true; }
   void inserted(EntryId entry, Seen seen) override {
     adapt(seen);
     enter(entry, seen == Seen::kNever ? kOnce : kOften);

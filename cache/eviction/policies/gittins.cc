@@ -3,7 +3,7 @@
 // best ratio of the chance of a use to the time held until then, over all times at which one could
 // give up. The least index goes. Nothing of it is set beforehand: when entries are used again, by
 // class and age, is learned (AgeProfile) from what is on the tier and from a sample of what left it
-// or was not let on it (Ghosts).
+// or was not let on it (WatchList).
 //
 // A class is what says most about the reuse of sessions, of facts that every entry has:
 //   uses     how often it was used again: 0, 1, 2-3, 4-15, more
@@ -19,8 +19,8 @@
 
 #include "cache/eviction/age_profile.h"
 #include "cache/eviction/class_heaps.h"
-#include "cache/eviction/ghosts.h"
 #include "cache/eviction/policy.h"
+#include "cache/eviction/watch_list.h"
 
 namespace quire::cache {
 namespace {
@@ -51,6 +51,7 @@ class GittinsPolicy final : public EvictionPolicy {
   GittinsPolicy(const PolicyParts& parts, ClassHeaps heaps)
       : parts_(parts), heaps_(std::move(heaps)) {}
 
+  bool needs_history() const override { return true; }
   void inserted(EntryId entry, Seen) override;
   void adopted(EntryId entry) override {
     set_mark(entry, {});
@@ -76,7 +77,7 @@ class GittinsPolicy final : public EvictionPolicy {
   bool admits(const Newcomer& newcomer) override;
   void gone(EntryId entry) override;
   uint64_t held_bytes() const override {
-    return heaps_.held_bytes() + profile_.held_bytes() + ghosts_.held_bytes();
+    return heaps_.held_bytes() + profile_.held_bytes() + watched_.held_bytes();
   }
   void check_invariants() const override { heaps_.check_invariants(); }
 
@@ -108,6 +109,8 @@ class GittinsPolicy final : public EvictionPolicy {
   uint64_t age(uint64_t since) const {
     return parts_.clock->now() - std::min(parts_.clock->now(), since);
   }
+  // What happens to one entry is known of so many.
+  float weight() const { return static_cast<float>(1 / parts_.facts->share()); }
   Mark mark_below(const std::optional<EntryId>& parent) const;
   std::optional<Least> find_least() const;
   void note_count(int64_t change);
@@ -115,15 +118,16 @@ class GittinsPolicy final : public EvictionPolicy {
   const PolicyParts parts_;
   ClassHeaps heaps_;
   AgeProfile profile_{kClasses, AgeProfile::Score::kGittins};
-  Ghosts ghosts_{&profile_};
+  WatchList watched_{&profile_};
   uint64_t count_ = 0;
 };
 
 void GittinsPolicy::note_count(int64_t change) {
   count_ += static_cast<uint64_t>(change);
   if (change < 0) return;
-  ghosts_.set_held(count_);
-  profile_.set_interval(std::max(kLeastFade, count_ * kFadePerEntry));
+  watched_.set_held(count_, parts_.facts->share());
+  const auto least = static_cast<uint64_t>(kLeastFade * parts_.facts->share());
+  profile_.set_interval(std::max(least, count_ * kFadePerEntry));
 }
 
 // A turn writes behind what it found: what it found has its gap, what it wrote counts on from
@@ -132,15 +136,16 @@ GittinsPolicy::Mark GittinsPolicy::mark_below(const std::optional<EntryId>& pare
   if (!parent) return {.gap = 0, .place = 1};
   const Mark above = mark(*parent);
   const bool is_new = parts_.entries->uses(*parent) == 0;
-  return {.gap = above.gap,
-          .place = is_new ? std::min<uint8_t>(above.place + 1, kFarthest) : uint8_t{1}};
+  const uint32_t place = is_new ? above.place + parts_.facts->spans(*parent) : 1;
+  return {.gap = above.gap, .place = static_cast<uint8_t>(std::min<uint32_t>(place, kFarthest))};
 }
 
 // What was here lately is as if it had been used, though not known how often.
 void GittinsPolicy::inserted(EntryId entry, Seen seen) {
   Mark mark = mark_below(parts_.facts->parent(entry));
-  if (const auto ghost = ghosts_.take(parts_.facts->fingerprint(entry), parts_.clock->now())) {
-    mark.gap = static_cast<uint8_t>(gap_kind(age(ghost->last_use)));
+  if (const auto found =
+          watched_.take(parts_.facts->fingerprint(entry), parts_.clock->now(), weight())) {
+    mark.gap = static_cast<uint8_t>(gap_kind(age(found->last_use)));
     mark.place = 0;
   } else if (seen != Seen::kNever) {
     mark.place = 0;
@@ -155,7 +160,7 @@ void GittinsPolicy::used(EntryId entry, uint64_t before) {
   if (UseClock::is_use(before)) {
     const uint32_t uses = parts_.entries->uses(entry);
     const uint64_t gap = last_use(entry) - before;
-    profile_.hit(class_of(uses == 0 ? 0 : uses - 1, mark(entry)), gap);
+    profile_.hit(class_of(uses == 0 ? 0 : uses - 1, mark(entry)), gap, weight());
     set_mark(entry, {.gap = static_cast<uint8_t>(gap_kind(gap)), .place = 0});
   }
   if (candidate) offered(entry);
@@ -188,10 +193,10 @@ bool GittinsPolicy::admits(const Newcomer& newcomer) {
   const uint32_t of_class = class_of(0, mark);
   if (profile_.score(of_class, 0) >= least->score) return true;
   const uint64_t now = parts_.clock->now();
-  ghosts_.take(newcomer.fingerprint, now);  // it was refused before, and came back
-  ghosts_.add(
+  watched_.take(newcomer.fingerprint, now, weight());  // it was refused before, and came back
+  watched_.add(
       {.last_use = now, .print = newcomer.fingerprint, .of_class = static_cast<uint16_t>(of_class)},
-      now);
+      now, weight());
   return false;
 }
 
@@ -199,10 +204,10 @@ void GittinsPolicy::gone(EntryId entry) {
   withdrawn(entry);
   note_count(-1);
   if (!UseClock::is_use(last_use(entry))) return;
-  ghosts_.add({.last_use = last_use(entry),
-               .print = parts_.facts->fingerprint(entry),
-               .of_class = static_cast<uint16_t>(class_of(entry))},
-              parts_.clock->now());
+  watched_.add({.last_use = last_use(entry),
+                .print = parts_.facts->fingerprint(entry),
+                .of_class = static_cast<uint16_t>(class_of(entry))},
+               parts_.clock->now(), weight());
 }
 
 }  // namespace

@@ -19,20 +19,22 @@ namespace {
 constexpr uint32_t kSampled = 64;
 constexpr uint32_t kLhdClasses = 16;
 constexpr uint8_t kNew = 0;
+constexpr double kFade = 1 << 14;  // events until what was learned fades
 constexpr uint32_t kBinsPerClass = (AgeProfile::kBins + kLhdClasses - 2) / (kLhdClasses - 1);
 
 class Lhd final : public EvictionPolicy {
  public:
   Lhd(const PolicyParts& parts, CandidateHeap heap)
-      : entries_(parts.entries), clock_(parts.clock), heap_(std::move(heap)) {}
+      : entries_(parts.entries), clock_(parts.clock), facts_(parts.facts), heap_(std::move(heap)) {}
 
   void inserted(EntryId entry, Seen) override { entries_->set_mark(entry, kNew); }
   void adopted(EntryId entry) override { entries_->set_mark(entry, kNew); }
   void used(EntryId entry, uint64_t before) override {
     chosen_.reset();
     if (!UseClock::is_use(before)) return;
+    profile_.set_interval(std::max<uint64_t>(1, static_cast<uint64_t>(kFade * facts_->share())));
     const uint64_t gap = entries_->last_use(entry) - before;
-    profile_.hit(entries_->mark(entry), gap);
+    profile_.hit(entries_->mark(entry), gap, weight());
     entries_->set_mark(entry, static_cast<uint8_t>(1 + AgeProfile::bin(gap) / kBinsPerClass));
   }
   // Those lie at the top of the heap, whose keys are of use for nothing else.
@@ -55,7 +57,7 @@ class Lhd final : public EvictionPolicy {
   void gone(EntryId entry) override {
     withdrawn(entry);
     const uint64_t last = entries_->last_use(entry);
-    if (UseClock::is_use(last)) profile_.end(entries_->mark(entry), age(last));
+    if (UseClock::is_use(last)) profile_.end(entries_->mark(entry), age(last), weight());
   }
   uint64_t held_bytes() const override { return heap_.held_bytes() + profile_.held_bytes(); }
   void check_invariants() const override { heap_.check_invariants(true); }
@@ -63,6 +65,8 @@ class Lhd final : public EvictionPolicy {
  private:
   bool is_candidate(EntryId entry) const { return entries_->place(entry) != 0; }
   uint64_t age(uint64_t since) const { return clock_->now() - std::min(clock_->now(), since); }
+  // What happens to one entry is known of so many.
+  float weight() const { return static_cast<float>(1 / facts_->share()); }
   uint32_t draw() {
     random_ = random_ * 6364136223846793005ull + 1442695040888963407ull;
     return static_cast<uint32_t>((random_ >> 33) % heap_.size());
@@ -71,6 +75,7 @@ class Lhd final : public EvictionPolicy {
 
   EntryTable* entries_;
   const UseClock* clock_;
+  const EntryFacts* facts_;
   CandidateHeap heap_;
   AgeProfile profile_{kLhdClasses, AgeProfile::Score::kDensity};
   std::optional<EntryId> chosen_;  // until something changes

@@ -29,6 +29,7 @@ class S3Fifo final : public EvictionPolicy {
         small_(std::move(small)),
         main_(std::move(main)) {}
 
+  bool needs_history() const override { return true; }
   void inserted(EntryId entry, Seen seen) override {
     set(entry, {.in_main = seen != Seen::kNever, .uses = 0});
   }

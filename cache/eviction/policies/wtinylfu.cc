@@ -26,18 +26,20 @@ constexpr uint32_t kRows = 4;
 constexpr uint8_t kMostCounted = 15;
 constexpr uint32_t kSamplePart = 10;  // counts per entry before all are halved
 constexpr uint32_t kMinWidth = 1 << 10;
+constexpr uint32_t kLeastWidth = 1 << 4;  // of a ghost's
 // Of its overflow, in one choice.
 constexpr uint32_t kMovedFromWindow = 64;
 
 class Sketch {
  public:
-  void add(uint32_t print, uint64_t entries) {
-    grow(entries);
+  // `share`: as EntryFacts::share().
+  void add(uint32_t print, uint64_t entries, double share) {
+    grow(static_cast<double>(entries), share);
     for (uint32_t row = 0; row < kRows; ++row) {
       uint8_t& counter = counters_[at(row, print)];
       if (counter < kMostCounted) ++counter;
     }
-    if (++added_ < uint64_t{width_} * kSamplePart) return;
+    if (++added_ < sample_) return;
     for (uint8_t& counter : counters_) counter /= 2;
     added_ /= 2;
   }
@@ -56,11 +58,16 @@ class Sketch {
     const uint32_t mixed = (print ^ print >> 15) * kFactors[row];
     return size_t{row} * width_ + (mixed >> (32 - std::countr_zero(width_)));
   }
-  // Four rows of a quarter of the entries: a byte an entry. Counts start anew.
-  void grow(uint64_t entries) {
-    const auto wanted = static_cast<uint32_t>(std::min<uint64_t>(entries / kRows, 1u << 26));
-    if (width_ != 0 && width_ >= wanted) return;
-    width_ = std::bit_ceil(std::max(kMinWidth, wanted));
+  // Four rows of a quarter of the entries: a byte an entry. Counts start anew. A ghost's sketch is
+  // as crowded as that of the tier would be, for which keys share counters counts.
+  void grow(double entries, double share) {
+    const auto rows = std::min(entries / share / kRows, double{1u << 26});
+    const uint32_t of_tier = std::bit_ceil(std::max(kMinWidth, static_cast<uint32_t>(rows)));
+    const auto scaled = static_cast<uint32_t>(of_tier * share);
+    sample_ = std::max(uint64_t{1}, uint64_t{scaled} * kSamplePart);
+    const uint32_t wanted = std::bit_floor(std::max(kLeastWidth, scaled + scaled / 2));
+    if (width_ >= wanted) return;
+    width_ = wanted;
     counters_.assign(size_t{width_} * kRows, 0);
     added_ = 0;
   }
@@ -68,6 +75,7 @@ class Sketch {
   std::vector<uint8_t> counters_;
   uint32_t width_ = 0;
   uint64_t added_ = 0;
+  uint64_t sample_ = 1;  // counts before all are halved
 };
 
 class WTinyLfu final : public EvictionPolicy {
@@ -78,7 +86,7 @@ class WTinyLfu final : public EvictionPolicy {
   void inserted(EntryId entry, Seen) override {
     chosen_.reset();
     enter(entry, kWindow);
-    sketch_.add(facts_->fingerprint(entry), count_);
+    sketch_.add(facts_->fingerprint(entry), count_, facts_->share());
   }
   void adopted(EntryId entry) override {
     enter(entry, entries_->uses(entry) > 0 ? kProtected : kProbation);
@@ -148,7 +156,7 @@ class WTinyLfu final : public EvictionPolicy {
 
 void WTinyLfu::used(EntryId entry, uint64_t) {
   chosen_.reset();
-  sketch_.add(facts_->fingerprint(entry), count_);
+  sketch_.add(facts_->fingerprint(entry), count_, facts_->share());
   if (entries_->mark(entry) != kProbation) return;
   move(entry, kProtected);
   const uint64_t main = uint64_t{heaps_[kProbation].size()} + heaps_[kProtected].size();

@@ -5,7 +5,7 @@
 // A ring of an eighth of the entries held (4,096 to 65,536, a power of two), 16 bytes each and 8 in
 // its index: below two bytes an entry from a million entries on. The sample is of keys, one in 2^k:
 // k rises when the ring forgets what left less than half an hour ago, a long pause of a person, and
-// falls when it remembers more than two hours. Each ghost counts for as many as its sample stood
+// falls when it remembers more than two hours. Each one counts for as many as its sample stood
 // for. Threads: core only.
 #pragma once
 
@@ -17,37 +17,38 @@
 
 namespace quire::cache {
 
-class Ghosts {
+class WatchList {
  public:
   // `last_use` is when its age began; it counts in `profile` when it goes.
-  struct Ghost {
+  struct Watched {
     uint64_t last_use = 0;
     uint32_t print = 0;
     uint16_t of_class = 0;
     uint8_t sample = 0;  // it stands for 2^sample
     bool taken = true;
   };
-  explicit Ghosts(AgeProfile* profile) : profile_(profile) {}
+  explicit WatchList(AgeProfile* profile) : profile_(profile) {}
 
-  // Entries held, which the size follows.
-  void set_held(uint64_t entries);
-  void add(const Ghost& ghost, uint64_t now);
+  // Entries held, which the size follows; `share`: as EntryFacts::share().
+  void set_held(uint64_t entries, double share = 1);
+  // `weight`: of an event of one entry.
+  void add(const Watched& one, uint64_t now, float weight = 1);
   // The one of this key came back: counted as a hit.
-  std::optional<Ghost> take(uint32_t print, uint64_t now);
+  std::optional<Watched> take(uint32_t print, uint64_t now, float weight = 1);
   uint64_t held_bytes() const {
-    return ring_.capacity() * sizeof(Ghost) + index_.capacity() * sizeof(uint32_t);
+    return ring_.capacity() * sizeof(Watched) + index_.capacity() * sizeof(uint32_t);
   }
 
  private:
   static constexpr uint32_t kLeast = 1 << 12;
   static constexpr uint32_t kMost = 1 << 16;
   static uint32_t mix(uint32_t print);
-  void forget(const Ghost& ghost, uint64_t now);
+  void forget(const Watched& one, uint64_t now, float weight);
   void resize(uint32_t size);
   void adapt(uint64_t watched_us);
 
   AgeProfile* profile_;
-  std::vector<Ghost> ring_;
+  std::vector<Watched> ring_;
   std::vector<uint32_t> index_;  // by hash of the print: the newest place in the ring + 1; lossy
   uint32_t next_ = 0;
   uint32_t since_adapted_ = 0;
