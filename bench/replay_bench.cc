@@ -1,5 +1,6 @@
 #include "bench/replay_bench.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -11,6 +12,7 @@
 #include "bench/measure.h"
 #include "bench/replay_bound.h"
 #include "bench/replay_daemon.h"
+#include "bench/replay_ghosts.h"
 #include "bench/replay_simulation.h"
 #include "bench/replay_trace.h"
 #include "cache/eviction/policy.h"
@@ -27,6 +29,8 @@ struct ReplayOptions {
   std::vector<double> capacities{1, 5, 10, 25};
   bool simulate = false;
   bool admission = false;
+  bool ghosts = false;
+  int ghost_halvings = -1;
   bool json = false;
 };
 
@@ -51,6 +55,9 @@ bool set_option(ReplayOptions& options, std::string_view name, const std::string
     options.trace.requests = std::strtoull(value.c_str(), nullptr, 10);
   } else if (name == "--window_hours") {
     options.trace.window_hours = std::strtod(value.c_str(), nullptr);
+  } else if (name == "--ghost_halvings") {
+    options.ghosts = true;
+    options.ghost_halvings = std::atoi(value.c_str());
   } else if (name == "--seed") {
     options.trace.seed = std::strtoull(value.c_str(), nullptr, 10);
   } else {
@@ -66,6 +73,8 @@ std::optional<ReplayOptions> parse(std::span<const std::string_view> arguments) 
       options.simulate = true;
     } else if (arguments[i] == "--admission") {
       options.admission = true;
+    } else if (arguments[i] == "--ghosts") {
+      options.ghosts = true;
     } else if (arguments[i] == "--json") {
       options.json = true;
     } else if (i + 1 == arguments.size() ||
@@ -98,11 +107,12 @@ struct Row {
   double bound_inserts_per_reference = 0;
   double ns_per_reference = 0;
   uint64_t hit_tokens = 0;
+  std::optional<double> ghost_percent;  // what the policy's ghost said
 };
 
 std::string to_json(const ReplayTrace& trace, const Row& row) {
-  return JsonObject()
-      .add("trace", trace.name)
+  JsonObject json;
+  json.add("trace", trace.name)
       .add("policy", row.policy)
       .add("capacity_percent", row.capacity_percent)
       .add("hit_token_percent", row.hit_token_percent)
@@ -111,8 +121,9 @@ std::string to_json(const ReplayTrace& trace, const Row& row) {
       .add("inserts_per_reference", row.inserts_per_reference)
       .add("bound_inserts_per_reference", row.bound_inserts_per_reference)
       .add("ns_per_reference", row.ns_per_reference)
-      .add_raw("hit_tokens", std::to_string(row.hit_tokens))
-      .str();
+      .add_raw("hit_tokens", std::to_string(row.hit_tokens));
+  if (row.ghost_percent) json.add("ghost_hit_token_percent", *row.ghost_percent);
+  return json.str();
 }
 
 void print_heading(const ReplayTrace& trace, uint64_t ceiling) {
@@ -131,25 +142,77 @@ void print(const Row& row) {
   std::fflush(stdout);
 }
 
+// Ghosts at one capacity, against the full simulations of the rows.
+struct GhostCheck {
+  GhostFigures figures;
+  double error_points = 0;  // the largest
+  double ceiling_error_points = 0;
+};
+
+std::string to_json(double capacity_percent, const GhostCheck& check) {
+  return JsonObject()
+      .add("capacity_percent", capacity_percent)
+      .add("ghost_cpu_percent", check.figures.cpu_percent)
+      .add("ghost_bytes", static_cast<double>(check.figures.bytes))
+      .add("ghost_error_points", check.error_points)
+      .add("ceiling_error_points", check.ceiling_error_points)
+      .add("sample_rate", check.figures.near_rate)
+      .add("other_sizes_sample_rate", check.figures.far_rate)
+      .str();
+}
+
+void print(const GhostCheck& check) {
+  std::printf(
+      "ghosts: %.2f %% of a core at 1e5 references/s, %.1f MiB, error %.2f points at most, "
+      "ceiling %.2f; sample 1/%.0f, other sizes 1/%.0f\n",
+      check.figures.cpu_percent, static_cast<double>(check.figures.bytes) / (1 << 20),
+      check.error_points, check.ceiling_error_points, 1 / check.figures.near_rate,
+      1 / check.figures.far_rate);
+}
+
+// Beside a tier with the first policy of the list.
+GhostCheck check_ghosts(const ReplayOptions& options, const ReplayTrace& trace, uint64_t capacity,
+                        std::span<Row> rows) {
+  GhostCheck check;
+  check.figures = or_exit(run_ghosts(trace, {.policy = options.policies.front(),
+                                             .capacity_blocks = capacity,
+                                             .halvings = options.ghost_halvings}),
+                          "run ghosts");
+  for (Row& row : rows) {
+    for (const cache::GhostRow& ghost : check.figures.rows) {
+      if (ghost.size_percent != 0 || ghost.policy != row.policy) continue;
+      row.ghost_percent = ghost.hits.percent;
+      check.error_points =
+          std::max(check.error_points, std::abs(ghost.hits.percent - row.hit_token_percent));
+    }
+  }
+  check.ceiling_error_points =
+      std::abs(check.figures.ceiling_percent - rows.front().ceiling_percent);
+  return check;
+}
+
 SimulationFigures measure(const ReplayOptions& options, const ReplayTrace& trace,
                           const std::string& policy, uint64_t capacity) {
   if (options.simulate) {
-    const SimulatedTierOptions tier{policy, capacity, options.admission};
-    return or_exit(simulate(trace, tier), "simulate");
+    return or_exit(simulate(trace, {.policy = policy,
+                                    .capacity_blocks = capacity,
+                                    .admission = options.admission}),
+                   "simulate");
   }
   return replay_through_daemon(trace, policy, capacity);
 }
 
-void print_all(const ReplayTrace& trace, uint64_t ceiling, const std::string& rows) {
-  std::puts(JsonObject()
-                .add("bench", std::string("replay"))
-                .add_raw("requests", std::to_string(trace.requests.size()))
-                .add_raw("prompt_tokens", std::to_string(trace.references * trace.block_tokens))
-                .add_raw("ceiling_tokens", std::to_string(ceiling * trace.block_tokens))
-                .add_raw("unique_blocks", std::to_string(trace.parents.size()))
-                .add_raw("rows", "[" + rows + "]")
-                .str()
-                .c_str());
+void print_all(const ReplayTrace& trace, uint64_t ceiling, const std::string& rows,
+               const std::string& ghosts) {
+  JsonObject json;
+  json.add("bench", std::string("replay"))
+      .add_raw("requests", std::to_string(trace.requests.size()))
+      .add_raw("prompt_tokens", std::to_string(trace.references * trace.block_tokens))
+      .add_raw("ceiling_tokens", std::to_string(ceiling * trace.block_tokens))
+      .add_raw("unique_blocks", std::to_string(trace.parents.size()))
+      .add_raw("rows", "[" + rows + "]");
+  if (!ghosts.empty()) json.add_raw("ghosts", "[" + ghosts + "]");
+  std::puts(json.str().c_str());
 }
 
 void replay(const ReplayOptions& options, const ReplayTrace& trace) {
@@ -158,27 +221,36 @@ void replay(const ReplayOptions& options, const ReplayTrace& trace) {
   const auto references = static_cast<double>(trace.references);
   const auto percent = [&](uint64_t hits) { return 100 * static_cast<double>(hits) / references; };
   if (!options.json) print_heading(trace, ceiling);
-  std::string rows;
+  std::string rows_json;
+  std::string ghosts_json;
   for (const double capacity_percent : options.capacities) {
     const auto capacity = static_cast<uint64_t>(
         std::floor(capacity_percent / 100 * static_cast<double>(trace.parents.size())));
     const BoundFigures best = bound.at(capacity);
+    std::vector<Row> rows;
     for (const std::string& policy : options.policies) {
       const SimulationFigures figures = measure(options, trace, policy, capacity);
-      const Row row{.policy = policy,
-                    .capacity_percent = capacity_percent,
-                    .hit_token_percent = percent(figures.hits),
-                    .ceiling_percent = percent(ceiling),
-                    .bound_percent = percent(best.hits),
-                    .inserts_per_reference = static_cast<double>(figures.inserts) / references,
-                    .bound_inserts_per_reference = static_cast<double>(best.inserts) / references,
-                    .ns_per_reference = figures.seconds * 1e9 / references,
-                    .hit_tokens = figures.hits * trace.block_tokens};
-      rows += (rows.empty() ? "" : ",") + to_json(trace, row);
-      if (!options.json) print(row);
+      rows.push_back({.policy = policy,
+                      .capacity_percent = capacity_percent,
+                      .hit_token_percent = percent(figures.hits),
+                      .ceiling_percent = percent(ceiling),
+                      .bound_percent = percent(best.hits),
+                      .inserts_per_reference = static_cast<double>(figures.inserts) / references,
+                      .bound_inserts_per_reference = static_cast<double>(best.inserts) / references,
+                      .ns_per_reference = figures.seconds * 1e9 / references,
+                      .hit_tokens = figures.hits * trace.block_tokens});
+      if (!options.json) print(rows.back());
+    }
+    if (options.ghosts) {
+      const GhostCheck check = check_ghosts(options, trace, capacity, rows);
+      ghosts_json += (ghosts_json.empty() ? "" : ",") + to_json(capacity_percent, check);
+      if (!options.json) print(check);
+    }
+    for (const Row& row : rows) {
+      rows_json += (rows_json.empty() ? "" : ",") + to_json(trace, row);
     }
   }
-  if (options.json) print_all(trace, ceiling, rows);
+  if (options.json) print_all(trace, ceiling, rows_json, ghosts_json);
 }
 
 }  // namespace
@@ -186,12 +258,12 @@ void replay(const ReplayOptions& options, const ReplayTrace& trace) {
 int run_replay_bench(std::span<const std::string_view> arguments) {
   const auto options = parse(arguments);
   if (!options) {
-    std::fprintf(stderr,
-                 "usage: quire_bench replay --trace FILE|mixed [--simulate [--admission]]\n"
-                 "       [--policy NAME,...|all]\n"
-                 "       [--capacity PERCENT,...] [--requests N] [--window_hours H] [--seed N] "
-                 "[--json]\npolicies: %s\n",
-                 cache::policy_names().c_str());
+    std::fprintf(
+        stderr,
+        "usage: quire_bench replay --trace FILE|mixed [--simulate [--admission] [--ghosts]]\n"
+        "       [--policy NAME,...|all] [--capacity PERCENT,...] [--requests N]\n"
+        "       [--window_hours H] [--seed N] [--ghost_halvings N] [--json]\npolicies: %s\n",
+        cache::policy_names().c_str());
     return 2;
   }
   if (options->trace.path == "mixed") {

@@ -21,29 +21,19 @@ using model::TierId;
 // Any tier would do; copies on this one need no pages.
 constexpr TierId kTier = TierId::kSsd;
 
-model::Hash256 key_of(uint32_t block) {
-  model::Hash256 key;
-  uint64_t word = block;
-  for (size_t i = 0; i < key.bytes.size(); i += sizeof(word)) {
-    word = (word ^ word >> 31) * 0x9e3779b97f4a7c15ull + i + 1;
-    std::memcpy(key.bytes.data() + i, &word, sizeof(word));
-  }
-  return key;
-}
-
 model::Layout simulated_layout(uint32_t block_tokens) {
   model::Layout layout;
   layout.name = "simulated";
   layout.unit_tokens = block_tokens;
   layout.block_tokens = block_tokens;
   layout.groups.push_back(
-      {.name = "append", .kind = model::GroupKind::kAppend, .page_bytes = 4096});
+      {.name = "append", .kind = model::GroupKind::kAppend, .page_bytes = kSimulatedBytes});
   return layout;
 }
 
 class SimulatedTier {
  public:
-  SimulatedTier(const ReplayTrace& trace, const SimulatedTierOptions& options)
+  SimulatedTier(const ReplayTrace& trace, const SimulationOptions& options)
       : trace_(trace),
         capacity_(options.capacity_blocks),
         admission_(options.admission),
@@ -132,7 +122,7 @@ bool SimulatedTier::make_room(NodeId parent, const model::Hash256& key) {
 }
 
 NodeId SimulatedTier::add(NodeId parent, uint32_t block, uint32_t position) {
-  const auto node = tree_->add(parent, NodeKind::kSpan, key_of(block), position + 1);
+  const auto node = tree_->add(parent, NodeKind::kSpan, simulated_key(block), position + 1);
   QUIRE_CHECK(node.has_value());
   presence_->set_copy(*node, kTier, {});
   if (blocks_.size() <= node->value) blocks_.resize(node->value + size_t{1});
@@ -153,7 +143,7 @@ void SimulatedTier::serve(const ReplayRequest& request) {
   NodeId tip = node_of(path_, found);
   hold(tip);
   for (size_t i = found; i < path_.size(); ++i) {
-    if (!make_room(tip, key_of(path_[i]))) break;
+    if (!make_room(tip, simulated_key(path_[i]))) break;
     const NodeId node = add(tip, path_[i], static_cast<uint32_t>(i));
     hold(node);
     release(tip);
@@ -164,12 +154,26 @@ void SimulatedTier::serve(const ReplayRequest& request) {
 
 }  // namespace
 
+model::Hash256 simulated_key(uint32_t block) {
+  model::Hash256 key;
+  uint64_t word = block;
+  for (size_t i = 0; i < key.bytes.size(); i += sizeof(word)) {
+    word = (word ^ word >> 31) * 0x9e3779b97f4a7c15ull + i + 1;
+    std::memcpy(key.bytes.data() + i, &word, sizeof(word));
+  }
+  return key;
+}
+
 model::Result<SimulationFigures> simulate(const ReplayTrace& trace,
-                                          const SimulatedTierOptions& options) {
+                                          const SimulationOptions& options) {
   SimulatedTier tier(trace, options);
   QUIRE_TRY(tier.open(options.policy));
   const Stopwatch watch;
-  for (const ReplayRequest& request : trace.requests) tier.serve(request);
+  for (size_t i = 0; i < trace.requests.size(); ++i) {
+    const uint64_t before = tier.figures().hits;
+    tier.serve(trace.requests[i]);
+    if (options.served) options.served(i, tier.figures().hits - before);
+  }
   SimulationFigures figures = tier.figures();
   figures.seconds = watch.seconds();
   return figures;

@@ -8,10 +8,12 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
 #include "bench/replay_trace.h"
+#include "model/hash256.h"
 #include "model/result.h"
 
 namespace quire::bench {
@@ -22,14 +24,20 @@ struct SimulationFigures {
   double seconds = 0;
 };
 
-struct SimulatedTierOptions {
+struct SimulationOptions {
   std::string policy;
   uint64_t capacity_blocks = 0;
   bool admission = false;  // a tier that can do without: its policy may refuse a newcomer
+  // Told of each request after it was served: by its number, and how many blocks were found.
+  std::function<void(size_t request, uint64_t found)> served;
 };
 
 // kInvalidArgument: no such policy.
 model::Result<SimulationFigures> simulate(const ReplayTrace& trace,
-                                          const SimulatedTierOptions& options);
+                                          const SimulationOptions& options);
+// A key of the simulated tier.
+model::Hash256 simulated_key(uint32_t block);
+// Bytes of a simulated block.
+inline constexpr uint32_t kSimulatedBytes = 4096;
 
 }  // namespace quire::bench

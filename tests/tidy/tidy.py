@@ -32,6 +32,7 @@ ROOMS = {
     "cache/tree": {"cache/accounts"},
     "cache/objects": {"cache/accounts", "cache/tree"},
     "cache/eviction": {"cache/accounts", "cache/tree", "cache/objects"},
+    "cache/ghosts": {"cache/accounts", "cache/tree", "cache/objects", "cache/eviction"},
     "cache/fill": {"cache/accounts", "cache/tree", "cache/objects", "cache/eviction"},
     "cache/serve": {"cache/accounts", "cache/tree", "cache/objects", "cache/eviction", "cache/fill"},
     "tiering/io": set(),
