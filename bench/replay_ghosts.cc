@@ -38,7 +38,7 @@ model::Result<std::unique_ptr<Ghosts>> make_ghosts(const ReplayTrace& trace,
   cache::GhostsOptions made{
       .memory_bytes = options.memory_bytes,
       .capacity_bytes = options.capacity_blocks * kSimulatedBytes,
-      .asks_admission = true,
+      .asks_admission = options.admission,
       .whole_path_used = true,
       .pace_period_us = static_cast<int64_t>(seconds * 1e6 / kPeriodsPerTrace)};
   if (options.halvings >= 0) {
@@ -73,7 +73,10 @@ model::Result<GhostFigures> run_ghosts(const ReplayTrace& trace, const GhostRunO
   };
   QUIRE_TRY(simulate(
       trace,
-      {.policy = options.policy, .capacity_blocks = options.capacity_blocks, .served = tell}));
+      {.policy = options.policy,
+       .capacity_blocks = options.capacity_blocks,
+       .admission = options.admission,
+       .served = tell}));
   const int64_t end = trace.requests.empty() ? 0 : trace.requests.back().time_us;
   const cache::WindowTotals totals = ghosts->totals(HitWindow::kSinceStart, end);
   ghosts->check_invariants();

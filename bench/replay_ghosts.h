@@ -15,6 +15,7 @@ namespace quire::bench {
 struct GhostRunOptions {
   std::string policy = "lru";  // of the tier that they stand beside
   uint64_t capacity_blocks = 0;
+  bool admission = false;  // as SimulationOptions
   uint64_t memory_bytes = 64ull << 20;
   // One conversation in 2^so many, whatever the budgets; -1: as the budgets let them.
   int halvings = -1;
