@@ -16,6 +16,7 @@
 #include "bench/replay_simulation.h"
 #include "bench/replay_trace.h"
 #include "cache/eviction/policy.h"
+#include "cache/ghosts/auto_policy.h"
 
 namespace quire::bench {
 
@@ -85,7 +86,8 @@ std::optional<ReplayOptions> parse(std::span<const std::string_view> arguments) 
     }
   }
   for (const std::string& name : options.policies) {
-    if (cache::find_policy(name) == nullptr) return std::nullopt;
+    const bool follows = name == cache::kAutoName;
+    if (!follows && cache::find_policy(name) == nullptr) return std::nullopt;
   }
   // RAM takes whatever is committed: only a simulated tier can do without.
   if (options.trace.path.empty() || (options.admission && !options.simulate)) return std::nullopt;
@@ -194,10 +196,10 @@ GhostCheck check_ghosts(const ReplayOptions& options, const ReplayTrace& trace, 
 SimulationFigures measure(const ReplayOptions& options, const ReplayTrace& trace,
                           const std::string& policy, uint64_t capacity) {
   if (options.simulate) {
-    return or_exit(simulate(trace, {.policy = policy,
-                                    .capacity_blocks = capacity,
-                                    .admission = options.admission}),
-                   "simulate");
+    return or_exit(
+        simulate(trace,
+                 {.policy = policy, .capacity_blocks = capacity, .admission = options.admission}),
+        "simulate");
   }
   return replay_through_daemon(trace, policy, capacity);
 }
@@ -262,7 +264,7 @@ int run_replay_bench(std::span<const std::string_view> arguments) {
         stderr,
         "usage: quire_bench replay --trace FILE|mixed [--simulate [--admission] [--ghosts]]\n"
         "       [--policy NAME,...|all] [--capacity PERCENT,...] [--requests N]\n"
-        "       [--window_hours H] [--seed N] [--ghost_halvings N] [--json]\npolicies: %s\n",
+        "       [--window_hours H] [--seed N] [--ghost_halvings N] [--json]\npolicies: %s, auto\n",
         cache::policy_names().c_str());
     return 2;
   }

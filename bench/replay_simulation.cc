@@ -7,6 +7,8 @@
 
 #include "bench/measure.h"
 #include "cache/eviction/eviction_board.h"
+#include "cache/ghosts/auto_policy.h"
+#include "cache/ghosts/ghosts.h"
 #include "model/check.h"
 
 namespace quire::bench {
@@ -20,6 +22,7 @@ using model::TierId;
 
 // Any tier would do; copies on this one need no pages.
 constexpr TierId kTier = TierId::kSsd;
+constexpr uint32_t kSwitchedEntriesPerRequest = 1024;
 
 model::Layout simulated_layout(uint32_t block_tokens) {
   model::Layout layout;
@@ -49,6 +52,7 @@ class SimulatedTier {
   size_t find_end() const;
   bool make_room(NodeId parent, const model::Hash256& key);
   void evict(NodeId node);
+  void follow_ghosts(const ReplayRequest& request, uint32_t found);
   NodeId add(NodeId parent, uint32_t block, uint32_t position);
   void offer(NodeId node) {
     if (presence_->may_leave(node, kTier)) board_->offered(node, kTier);
@@ -77,6 +81,11 @@ class SimulatedTier {
   std::vector<uint32_t> blocks_;  // by node
   uint64_t count_ = 0;
   SimulationFigures figures_;
+  // Of `auto`.
+  std::unique_ptr<cache::Ghosts> ghosts_;
+  cache::AutoPolicy choice_;
+  std::vector<uint64_t> keys_;
+  int64_t told_us_ = 0;
 };
 
 model::Result<void> SimulatedTier::open(const std::string& policy) {
@@ -92,7 +101,13 @@ model::Result<void> SimulatedTier::open(const std::string& policy) {
   const auto node = tree_->add_root(root);
   QUIRE_CHECK(node.has_value());
   names_.root(root).node = root_ = *node;
-  return board_->open_tier({.tier = kTier, .policy = policy});
+  if (policy != cache::kAutoName) {
+    return board_->open_tier({.tier = kTier, .policy = policy});
+  }
+  ghosts_ = QUIRE_TRY(cache::Ghosts::create({.capacity_bytes = capacity_ * kSimulatedBytes,
+                                             .asks_admission = admission_,
+                                             .whole_path_used = true}));
+  return board_->open_tier({.tier = kTier, .policy = choice_.chosen()});
 }
 
 // Presence along a path is prefix-closed.
@@ -150,6 +165,24 @@ void SimulatedTier::serve(const ReplayRequest& request) {
     tip = node;
   }
   release(tip);
+  if (ghosts_ != nullptr) follow_ghosts(request, static_cast<uint32_t>(found));
+}
+
+// Paced by the trace's own time, as in a daemon.
+void SimulatedTier::follow_ghosts(const ReplayRequest& request, uint32_t found) {
+  keys_.clear();
+  for (const uint32_t block : path_) keys_.push_back(simulated_key(block).word(1));
+  ghosts_->matched({.time_us = request.time_us,
+                    .keys = keys_,
+                    .shape = {.tokens = trace_.block_tokens, .bytes = kSimulatedBytes},
+                    .prompt_tokens = request.block_count * trace_.block_tokens,
+                    .found_blocks = found,
+                    .known_blocks = request.block_count});
+  ghosts_->pace(std::max<int64_t>(0, request.time_us - told_us_));
+  told_us_ = request.time_us;
+  // kBusy: the last switch goes on; it is asked for again.
+  (void)board_->set_policy(kTier, choice_.choose(*ghosts_, request.time_us)).ok();
+  board_->step(kSwitchedEntriesPerRequest);
 }
 
 }  // namespace

@@ -389,6 +389,8 @@ class Client {
   // goes on in the daemon's steps: "switching" says whether it is done, "saving" whether a restart
   // will know it. kInvalidArgument, kNotFound, kBusy: one is under way.
   model::Result<std::string> policy_json();
+  // What each policy, at several sizes, would have hit. kUnavailable: the daemon has no ghosts.
+  model::Result<std::string> advice_json(model::TierId tier, model::AdviceWindow window);
   model::Result<std::string> set_policy(model::TierId tier, std::string_view policy,
                                         const ScopeOptions& scope = {});
   // Administrators. What users and tenants may hold of a tier. kInvalidArgument: no domain, a burst

@@ -89,6 +89,14 @@ Result<std::string> Client::policy_json() {
   return json_reply(impl_->attachment().call(FrameType::kPolicy, model::struct_bytes(request)));
 }
 
+Result<std::string> Client::advice_json(model::TierId tier, model::AdviceWindow window) {
+  model::PolicyRequest request;
+  request.action = static_cast<uint8_t>(model::PolicyAction::kAdvise);
+  request.tier = static_cast<uint8_t>(tier);
+  request.window = static_cast<uint8_t>(window);
+  return json_reply(impl_->attachment().call(FrameType::kPolicy, model::struct_bytes(request)));
+}
+
 Result<std::string> Client::set_policy(model::TierId tier, std::string_view policy,
                                        const ScopeOptions& scope) {
   model::PolicyRequest request;

@@ -232,12 +232,14 @@ struct KeptRequest {
 static_assert(sizeof(KeptRequest) == 8 + sizeof(WireName));
 
 // Which eviction policy orders what, and a switch to another one while the daemon runs.
-enum class PolicyAction : uint8_t { kShow = 0, kSet = 1 };
+enum class PolicyAction : uint8_t { kShow = 0, kSet = 1, kAdvise = 2 };
+enum class AdviceWindow : uint8_t { kQuarter = 0, kHour = 1, kDay = 2 };
 struct PolicyRequest {
   uint8_t action = 0;     // PolicyAction
-  uint8_t tier = 0;       // TierId, of kSet
+  uint8_t tier = 0;       // TierId, of kSet and kAdvise
+  uint8_t window = 0;     // AdviceWindow, of kAdvise
   uint8_t of_tenant = 0;  // of kSet: 1 = `tenant` counts, of that domain
-  std::array<uint8_t, 5> reserved{};
+  std::array<uint8_t, 4> reserved{};
   WireName domain{};  // of kSet; empty: all, and those to come
   WireName policy{};  // of kSet
   WireName tenant{};

@@ -60,7 +60,8 @@ model::Result<void> Core::wire() {
        .clock = parts_.clock,
        .dispatcher = {.verify_hits = options.verify_hits,
                       .default_deadline_ms = options.default_deadline_ms,
-                      .turn_sink = parts_.turn_sink},
+                      .turn_sink = parts_.turn_sink,
+                      .ghosts = parts_.ghosts},
        .registry = {.shares = shares_.get(), .closer = &closers_.sessions},
        .counters = &counters_,
        .unwatch = [this](Attachment& attachment) { loop_.remove(attachment.doorbell_fd()); }}));
@@ -77,6 +78,7 @@ model::Result<void> Core::wire() {
        .maker = &maker_,
        .desk = desk_.get(),
        .keeper = parts_.keeper,
+       .ghosts = parts_.ghosts,
        .daemon_epoch = parts_.daemon_epoch,
        .watch_doorbell = [this](Attachment& attachment) { return watch_doorbell(attachment); },
        .end_attachment =

@@ -45,6 +45,7 @@ struct CoreParts {
   uint64_t daemon_epoch = 0;
   TurnSink* turn_sink = nullptr;  // may be null
   StateKeeper* keeper = nullptr;
+  GhostFeed* ghosts = nullptr;  // likewise
 };
 
 class Core final : public ConnectionOwner {

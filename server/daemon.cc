@@ -9,6 +9,7 @@
 #include "server/control/scope_file.h"
 #include "server/control/state_keeper.h"
 #include "server/core.h"
+#include "server/runtime/ghost_feed.h"
 #include "server/runtime/log.h"
 #include "server/start/machine_check.h"
 #include "server/start/table_caps.h"
@@ -52,6 +53,7 @@ struct Daemon::Parts {
   std::unique_ptr<tiering::CopyWorkers> checks;
   std::vector<MissingTier> missing_tiers;
   std::unique_ptr<StateKeeper> keeper;
+  std::unique_ptr<GhostFeed> ghosts;  // null: none
   std::unique_ptr<Core> core;
   // Goes first: it finishes what was submitted, and that reads memory of the core's sessions.
   std::unique_ptr<tiering::CopyWorkers> copies;
@@ -122,6 +124,11 @@ void log_opened(const tiering::SsdTier& tier, const std::string& path) {
           status.repaired);
 }
 
+// `auto` begins with one that exists, and follows its ghosts from there.
+std::string first_policy(const std::string& policy) {
+  return policy == cache::kAutoName ? std::string(cache::AutoPolicy::kFirst) : policy;
+}
+
 // Law 9: these degrade the tier; every other failure to open is the operator's to solve first.
 bool may_go_on_without_tier(model::Errc code) {
   return code == model::Errc::kCorrupt || code == model::Errc::kIoError ||
@@ -129,6 +136,16 @@ bool may_go_on_without_tier(model::Errc code) {
 }
 
 }  // namespace
+
+model::Result<void> Daemon::make_ghosts(Parts& parts) {
+  const Options& options = parts.options;
+  if (options.ghost_bytes == 0) return {};
+  const uint64_t ssd_bytes = options.ssd_path.empty() ? 0 : options.ssd_bytes;
+  parts.ghosts = QUIRE_TRY(GhostFeed::create(
+      {.memory_bytes = options.ghost_bytes, .ram_bytes = options.ram_bytes, .ssd_bytes = ssd_bytes},
+      true));
+  return {};
+}
 
 model::Result<void> Daemon::open_tier(Parts& parts, const DaemonSeams& seams) {
   const Options& options = parts.options;
@@ -144,7 +161,7 @@ model::Result<void> Daemon::open_tier(Parts& parts, const DaemonSeams& seams) {
                                   .background = true,
                                   .on_done = [waker] { waker->wake(); }});
   // Before the tier opens: restoring adds nodes, whose entries need the tier's table.
-  QUIRE_TRY(parts.cache->attach_tier(model::TierId::kSsd, options.ssd_policy));
+  QUIRE_TRY(parts.cache->attach_tier(model::TierId::kSsd, first_policy(options.ssd_policy)));
   tiering::SsdTierOptions tier = tier_options(options);
   tier.manifest_env = seams.manifest_env;
   tier.on_wake = [waker] { waker->wake(); };
@@ -172,6 +189,8 @@ model::Result<void> Daemon::open_tier(Parts& parts, const DaemonSeams& seams) {
 model::Result<void> Daemon::restore_rules(Parts& parts) {
   const Options& options = parts.options;
   cache::ScopeRules& rules = parts.cache->rules();
+  if (options.ram_policy == cache::kAutoName) rules.set_auto_by_default(model::TierId::kRam);
+  if (options.ssd_policy == cache::kAutoName) rules.set_auto_by_default(model::TierId::kSsd);
   rules.set_capacity(model::TierId::kRam, options.ram_bytes);
   if (!options.ssd_path.empty()) rules.set_capacity(model::TierId::kSsd, options.ssd_bytes);
   if (const std::string path = state_path(options); !path.empty()) {
@@ -202,7 +221,8 @@ model::Result<std::unique_ptr<Daemon>> Daemon::create(const Options& options,
   parts->pool = QUIRE_TRY(allocator::Pool::create(parts->supply.get(), parts->caps.slots));
   cache::CacheOptions cache_options;
   cache_options.max_nodes = parts->caps.nodes;
-  cache_options.ram_policy = options.ram_policy;
+  QUIRE_TRY(make_ghosts(*parts));
+  cache_options.ram_policy = first_policy(options.ram_policy);
   cache_options.seed = QUIRE_TRY(random_number());
   parts->cache = QUIRE_TRY(cache::Cache::create(cache_options, parts->pool.get()));
   parts->copies = std::make_unique<tiering::CopyWorkers>(tiering::CopyWorkersOptions{
@@ -224,7 +244,8 @@ model::Result<std::unique_ptr<Daemon>> Daemon::create(const Options& options,
                                         .options = &parts->options,
                                         .daemon_epoch = daemon_epoch,
                                         .turn_sink = seams.turn_sink,
-                                        .keeper = parts->keeper.get()}));
+                                        .keeper = parts->keeper.get(),
+                                        .ghosts = parts->ghosts.get()}));
   return std::unique_ptr<Daemon>(new Daemon(std::move(parts)));
 }
 

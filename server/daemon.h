@@ -67,6 +67,7 @@ class Daemon {
  private:
   struct Parts;
   explicit Daemon(std::unique_ptr<Parts> parts);
+  static model::Result<void> make_ghosts(Parts& parts);
   static model::Result<void> open_tier(Parts& parts, const DaemonSeams& seams);
   static model::Result<void> restore_rules(Parts& parts);
   std::unique_ptr<Parts> parts_;

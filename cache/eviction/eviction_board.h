@@ -50,6 +50,8 @@ class EvictionBoard final : public CandidateListener {
   // Of every scope of the tier, and of domains to come. kBusy: a switch of one is under way; none
   // was begun.
   model::Result<void> set_policy(model::TierId tier, std::string_view policy);
+  // Only of domains to come. Precondition: is_open(), a known policy.
+  void set_default(model::TierId tier, std::string_view policy) { of(tier)->set_default(policy); }
   // The owner is no longer told apart. Precondition: it is, and somebody wider is.
   void close_scope(model::TierId tier, Owner owner) { of(tier)->close_scope(owner); }
   // The one that was set last. Precondition: the owner is told apart.

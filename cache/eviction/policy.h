@@ -90,6 +90,9 @@ struct PolicyParts {
   uint64_t max_entries = 0;
 };
 
+// Not one of them: whichever the ghosts say is best (cache/ghosts).
+inline constexpr std::string_view kAutoName = "auto";
+
 using PolicyMaker = model::Result<std::unique_ptr<EvictionPolicy>> (*)(const PolicyParts& parts);
 
 struct NamedPolicy {

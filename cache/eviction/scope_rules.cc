@@ -122,7 +122,9 @@ Result<void> ScopeRules::apply(const ScopeName& name) {
 Result<void> ScopeRules::open_tier(TierId tier) {
   if (!board_->by_domain(tier)) quotas_->open(tier, {});
   const auto rule = rules_.find({tier, "", std::nullopt});
-  if (rule != rules_.end()) QUIRE_TRY(board_->set_policy(tier, rule->second.policy));
+  if (rule != rules_.end() && rule->second.policy != kAutoName) {
+    QUIRE_TRY(board_->set_policy(tier, rule->second.policy));
+  }
   for (uint32_t i = 0; i < names_->domain_count(); ++i) {
     QUIRE_TRY(add_domain(DomainId{static_cast<uint16_t>(i)}));
   }
@@ -175,12 +177,13 @@ Result<void> ScopeRules::check_not_busy(const ScopeName& name) const {
 }
 
 Result<void> ScopeRules::restore(const ScopeName& name, const ScopeRule& rule) {
-  if (!rule.policy.empty()) QUIRE_TRY(TierBoard::find(rule.policy));
+  const bool follows = rule.policy == kAutoName && name.domain.empty();
+  if (!rule.policy.empty() && !follows) QUIRE_TRY(TierBoard::find(rule.policy));
   ScopeRule* known = QUIRE_TRY(rule_of(name));
   known->policy = rule.policy;
   known->set_quota = rule.set_quota;
   if (!name.domain.empty()) return apply(name);
-  if (!board_->is_open(name.tier) || rule.policy.empty()) return {};
+  if (!board_->is_open(name.tier) || rule.policy.empty() || follows) return {};
   return board_->set_policy(name.tier, rule.policy);
 }
 
@@ -201,6 +204,49 @@ Result<void> ScopeRules::set_policy(const ScopeName& name, std::string_view poli
   rule->policy = policy;
   if (!name.domain.empty()) QUIRE_TRY(apply(name));
   for (const ScopeName& one : covered) QUIRE_TRY(apply(one));
+  return {};
+}
+
+Result<void> ScopeRules::set_auto(TierId tier, std::string_view first) {
+  const ScopeName name{tier, "", std::nullopt};
+  QUIRE_TRY(set_policy(name, first));
+  rules_.at(name).policy = kAutoName;
+  return {};
+}
+
+bool ScopeRules::is_auto(TierId tier) const {
+  const auto rule = rules_.find({tier, "", std::nullopt});
+  return rule == rules_.end() ? auto_by_default_[model::index_of(tier)]
+                              : rule->second.policy == kAutoName;
+}
+
+bool ScopeRules::names_policy(const ScopeName& name) const {
+  const auto rule = rules_.find(name);
+  return rule != rules_.end() && !rule->second.policy.empty();
+}
+
+bool ScopeRules::follows(TierId tier, Owner owner) const {
+  if (!is_auto(tier)) return false;
+  if (!owner.domain.valid()) return true;
+  ScopeName name{tier, names_->domain_name(owner.domain), std::nullopt};
+  if (names_policy(name)) return false;
+  if (!owner.tenant.valid()) return true;
+  name.tenant = names_->tenants().name_of(owner.tenant);
+  return !names_policy(name);
+}
+
+Result<void> ScopeRules::follow(TierId tier, std::string_view policy) {
+  QUIRE_TRY(TierBoard::find(policy));
+  std::vector<Owner> owners;
+  bool busy = false;
+  board_->for_each_scope([&](const ScopeOrder& scope) {
+    if (scope.tier != tier || scope.policy == policy || !follows(tier, scope.owner)) return;
+    busy = busy || scope.switching;
+    owners.push_back(scope.owner);
+  });
+  if (busy) return make_error(Errc::kBusy, "a switch of policies is under way there");
+  for (const Owner& owner : owners) QUIRE_TRY(board_->set_policy(tier, owner, policy));
+  board_->set_default(tier, policy);
   return {};
 }
 

@@ -62,6 +62,15 @@ class ScopeRules {
   // kBusy: a switch of what it covers is under way; nothing changed. kResourceExhausted: kMaxOwners
   // rules.
   model::Result<void> set_policy(const ScopeName& name, std::string_view policy);
+  // Of the whole tier; `first` is in charge until follow() says otherwise. Errors as set_policy().
+  model::Result<void> set_auto(model::TierId tier, std::string_view first);
+  // As the daemon was started, where no rule says something else.
+  void set_auto_by_default(model::TierId tier) { auto_by_default_[model::index_of(tier)] = true; }
+  bool is_auto(model::TierId tier) const;
+  // No narrower rule names its policy, and the tier is auto.
+  bool follows(model::TierId tier, Owner owner) const;
+  // Of all that follow. kBusy: a switch of one is under way.
+  model::Result<void> follow(model::TierId tier, std::string_view policy);
   // nullopt: the file's, if it has one. kInvalidArgument: more guaranteed than the tier has, a
   // burst below the guarantee, or no domain named.
   model::Result<void> set_quota(const ScopeName& name, std::optional<Quota> quota);
@@ -93,13 +102,15 @@ class ScopeRules {
   model::Result<Owner> open(const ScopeName& name, model::DomainId domain);
   void close(model::TierId tier, Owner owner);
   bool is_default(model::TierId tier, const Owner& owner) const;
+  bool names_policy(const ScopeName& name) const;
 
   NamespaceTable* names_;
   QuotaTable* quotas_;
   EvictionBoard* board_;
   Rules rules_;
   std::array<uint64_t, model::kTierCount> bytes_{};  // 0: not known yet
-  std::map<ScopeName, Owner> open_;                  // what rules opened; holds the tenant's id
+  std::array<bool, model::kTierCount> auto_by_default_{};
+  std::map<ScopeName, Owner> open_;  // what rules opened; holds the tenant's id
 };
 
 }  // namespace quire::cache

@@ -235,19 +235,25 @@ uint64_t GhostGroup::calls() const {
   return calls;
 }
 
+// In the mean over up to sixteen periods: what a few prompts of one period cost says little.
 void GhostGroup::pace(int64_t elapsed_us) {
+  if (options_.calls_per_second == 0) return;
   elapsed_us_ += elapsed_us;
-  if (elapsed_us_ < options_.period_us) return;
-  const uint64_t all = calls();
-  uint64_t work = all - work_before_;
+  unlooked_us_ += elapsed_us;
+  if (unlooked_us_ < options_.period_us) return;
+  unlooked_us_ = 0;
+  const uint64_t work = calls() - work_before_;
   const uint64_t allowed =
       options_.calls_per_second * static_cast<uint64_t>(elapsed_us_) / 1'000'000;
-  if (options_.calls_per_second > 0 && work > allowed) {
+  const uint64_t bound = elapsed_us_ < 4 * options_.period_us ? 4 * allowed : allowed;
+  if (work > bound && forgetting_ == 0) {
     uint32_t times = 1;
     while (work >> times > allowed) ++times;
     halve(times);
+  } else if (elapsed_us_ < 16 * options_.period_us) {
+    return;
   }
-  work_before_ = all;
+  work_before_ = calls();
   elapsed_us_ = 0;
 }
 

@@ -122,8 +122,9 @@ class GhostGroup {
   std::vector<uint32_t> keys_;
   std::vector<EntryId> path_;
   std::vector<uint32_t> hits_;
-  // Of the present period.
+  // Since work was last counted anew, and since it was looked at.
   int64_t elapsed_us_ = 0;
+  int64_t unlooked_us_ = 0;
   uint64_t visits_ = 0;
   uint64_t work_before_ = 0;
 };

@@ -142,6 +142,14 @@ Result<std::string> change_quota(Client& client, const DaemonCommandLine& line) 
   return text;
 }
 
+Result<std::string> advice(Client& client, const DaemonCommandLine& line) {
+  const auto window = line.advice_window == "15m"  ? model::AdviceWindow::kQuarter
+                      : line.advice_window == "1h" ? model::AdviceWindow::kHour
+                                                   : model::AdviceWindow::kDay;
+  return client.advice_json(line.scope_tier == "ssd" ? model::TierId::kSsd : model::TierId::kRam,
+                            window);
+}
+
 std::optional<ScrubAction> scrub_action(std::string_view name) {
   if (name == "start") return ScrubAction::kStart;
   if (name == "stop") return ScrubAction::kStop;
@@ -241,6 +249,17 @@ void add_policy(CLI::App& app, DaemonCommandLine& line, std::ostream& out, std::
   set->add_option("POLICY", line.policy, "its name, as `policy show` lists them")->required();
   add_scope(*set, line);
   set->callback(run);
+  CLI::App* advise = policy->add_subcommand(
+      "advise", "what each policy, at several sizes, would have hit, beside the ceiling");
+  advise->add_option("TIER", line.scope_tier, "ram, or ssd: RAM and SSD as one place; ram if none")
+      ->check(CLI::IsMember({"ram", "ssd"}));
+  CLI::Option* window =
+      advise->add_option("--window", line.advice_window, "of so long until now; 1h if none")
+          ->check(CLI::IsMember({"15m", "1h", "24h"}));
+  advise->callback([&, run, window] {
+    if (window->count() == 0) line.advice_window = "1h";
+    run();
+  });
 }
 
 void add_quota(CLI::App& app, DaemonCommandLine& line, std::ostream& out, std::ostream& err) {
@@ -341,6 +360,7 @@ int run_kept(const DaemonCommandLine& line, std::ostream& out, std::ostream& err
 
 int run_policy(const DaemonCommandLine& line, std::ostream& out, std::ostream& err) {
   return print_answer(line, out, err, [&](Client& client) {
+    if (!line.advice_window.empty()) return advice(client, line);
     return line.scope_tier.empty() ? client.policy_json() : set_policy(client, line);
   });
 }

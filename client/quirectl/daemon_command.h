@@ -39,6 +39,7 @@ struct DaemonCommandLine {
   std::string scope_tenant;          // of that domain
   bool of_tenant = false;            // it was given, maybe empty
   std::string policy;                // of that part of the tier, from now on
+  std::string advice_window;         // of `policy advise`: 15m, 1h or 24h; empty: no advice
   bool clear_quota = false;          // else it is set
   uint64_t guaranteed_bytes = 0;
   uint64_t burst_bytes = UINT64_MAX;  // no bound

@@ -46,6 +46,7 @@ class ControlVerbs {
     RegionMaker* maker = nullptr;
     StatusDesk* desk = nullptr;
     StateKeeper* keeper = nullptr;
+    GhostFeed* ghosts = nullptr;  // null: there are none
     uint64_t daemon_epoch = 0;
     std::function<model::Result<void>(Attachment&)>
         watch_doorbell;  // before its descriptors go out
@@ -72,7 +73,10 @@ class ControlVerbs {
                       .memory_check = parts_.memory_check,
                       .clock = parts_.clock,
                       .desk = parts_.desk}),
-        policies_(parts_.cache, parts_.desk, parts_.keeper),
+        policies_({.cache = parts_.cache,
+                   .desk = parts_.desk,
+                   .keeper = parts_.keeper,
+                   .ghosts = parts_.ghosts}),
         quotas_({.cache = parts_.cache, .desk = parts_.desk, .keeper = parts_.keeper}) {}
 
   struct Handler {

@@ -10,26 +10,36 @@
 #include "model/result.h"
 #include "server/control/state_keeper.h"
 #include "server/control/verb_call.h"
+#include "server/runtime/ghost_feed.h"
 #include "server/status/status_desk.h"
 
 namespace quire::server {
 
 class PolicyVerbs {
  public:
-  PolicyVerbs(cache::Cache* cache, StatusDesk* desk, StateKeeper* keeper)
-      : cache_(cache), desk_(desk), keeper_(keeper) {}
+  struct Parts {
+    cache::Cache* cache = nullptr;
+    StatusDesk* desk = nullptr;
+    StateKeeper* keeper = nullptr;
+    GhostFeed* ghosts = nullptr;  // null: there is no advice, and no `auto`
+  };
+  explicit PolicyVerbs(const Parts& parts)
+      : cache_(parts.cache), desk_(parts.desk), keeper_(parts.keeper), ghosts_(parts.ghosts) {}
 
   // kInvalidArgument: no such action, tier or policy. kNotFound: no such domain. kBusy: a switch is
-  // under way there. kResourceExhausted: too many rules.
+  // under way there. kResourceExhausted: too many rules. kUnavailable: it needs ghosts.
   model::Result<void> policy(const VerbCall& call);
 
  private:
+  model::Result<void> advise(const VerbCall& call, const model::PolicyRequest& request);
+  model::Result<void> set_auto(const cache::ScopeName& name);
   model::Result<void> set(const VerbCall& call, const model::PolicyRequest& request);
   void describe(model::MetricSink& sink) const;
 
   cache::Cache* cache_;
   StatusDesk* desk_;
   StateKeeper* keeper_;
+  GhostFeed* ghosts_;
 };
 
 }  // namespace quire::server

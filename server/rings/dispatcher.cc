@@ -42,7 +42,7 @@ Dispatcher::Dispatcher(cache::Cache* cache, tiering::CopyEngine* copies, tiering
       clock_(clock),
       jobs_(std::move(jobs)),
       requests_(std::move(pending), clock, options.default_deadline_ms),
-      turns_(cache, clock, options.turn_sink),
+      turns_({.cache = cache, .clock = clock, .sink = options.turn_sink, .ghosts = options.ghosts}),
       fills_({.cache = cache,
               .copies = copies,
               .jobs = &jobs_,
@@ -55,6 +55,7 @@ Dispatcher::Dispatcher(cache::Cache* cache, tiering::CopyEngine* copies, tiering
               .requests = &requests_,
               .turns = &turns_,
               .verify_hits = options.verify_hits}),
+      ghosts_(options.ghosts),
       memory_check_(cache, copies, &jobs_),
       advisor_(cache, tiers, clock, options.default_deadline_ms) {}
 
@@ -301,7 +302,12 @@ void Dispatcher::advise(Attachment& attachment, const Submission& submission) {
 
 bool Dispatcher::background(int64_t now_ns) {
   advisor_.step(now_ns);
-  return memory_check_.step(now_ns);
+  bool moved = memory_check_.step(now_ns);
+  if (ghosts_ != nullptr) {
+    moved = ghosts_->step() || moved;
+    ghosts_->apply(cache_->rules(), now_ns);
+  }
+  return moved;
 }
 
 size_t Dispatcher::finish_copies() {
@@ -336,6 +342,7 @@ void Dispatcher::end(Attachment& attachment) {
   // What is pinned so far is the lease's, and goes with it; the hold must not keep the lease.
   attachment.loading = {};
   requests_.forget(attachment);
+  if (ghosts_ != nullptr) ghosts_->forget(&attachment);
   PendingTable& pending = requests_.table();
   PendingLists& lists = attachment.pending;
   for (PendingId id = pending.first_of(lists); id.valid(); id = pending.first_of(lists)) {

@@ -29,6 +29,7 @@
 #include "server/rings/requests.h"
 #include "server/rings/session.h"
 #include "server/rings/turn_meter.h"
+#include "server/runtime/ghost_feed.h"
 #include "tiering/io/copy_engine.h"
 
 namespace quire::server {
@@ -37,6 +38,7 @@ struct DispatcherOptions {
   bool verify_hits = false;  // check every page's CRC32C before it is delivered
   uint32_t default_deadline_ms = 10'000;
   TurnSink* turn_sink = nullptr;  // is told of each turn that ends; null: nobody is
+  GhostFeed* ghosts = nullptr;    // is told what is asked for and written; null: nobody is
 };
 
 struct DispatcherCounters {
@@ -89,7 +91,9 @@ class Dispatcher {
   // Work that no request waits for: one bounded step. True when something moved.
   bool background(int64_t now_ns);
   // Whether background() should be called again soon.
-  bool has_background() const { return memory_check_.status().running; }
+  bool has_background() const {
+    return memory_check_.status().running || (ghosts_ != nullptr && ghosts_->has_work());
+  }
   // The pass over pages in RAM; verbs of the socket start it.
   MemoryCheck& memory_check() { return memory_check_; }
   const MemoryCheck& memory_check() const { return memory_check_; }
@@ -134,6 +138,7 @@ class Dispatcher {
   TurnMeter turns_;
   FillRequests fills_;
   LoadRequests loads_;
+  GhostFeed* ghosts_;
   MemoryCheck memory_check_;
   Advisor advisor_;
   DispatcherCounters counters_;

@@ -1,9 +1,21 @@
 #include "server/rings/turn_meter.h"
 
+#include <algorithm>
+#include <cstdint>
+
 namespace quire::server {
 
 using model::Errc;
 using model::NodeId;
+
+namespace {
+
+cache::BlockShape shape_of(const cache::KnownLayout& layout) {
+  const uint64_t bytes = std::min<uint64_t>(layout.span_plan.page_bytes, UINT32_MAX);
+  return {.tokens = layout.layout.block_tokens, .bytes = static_cast<uint32_t>(bytes)};
+}
+
+}  // namespace
 
 void TurnTotals::add(const TurnRecord& record) {
   if (record.turn > 0) ++turns;
@@ -37,6 +49,7 @@ void TurnMeter::matched(Attachment& attachment, const model::MatchArgs& args,
   }
   attachment.matched_turn = session.turn.number();
   session.turn.announce(args, result);
+  if (ghosts_ != nullptr) tell_match(attachment, args, result);
   if (result.lease == 0) return;
   cache_->reader().set_turn(attachment.leases, model::LeaseId{result.lease}, session.turn.number());
 }
@@ -99,6 +112,37 @@ void TurnMeter::wrote(Session& session, model::FillKind kind, uint32_t end_units
   const uint64_t bytes = layout.plan(kind, end_units).page_bytes;
   const uint64_t tokens = kind == model::FillKind::kSpan ? layout.layout.block_tokens : 0;
   session.turn.wrote(kind, tokens, bytes);
+  if (ghosts_ != nullptr && kind == model::FillKind::kSpan) tell_span(session, layout, end_units);
+}
+
+void TurnMeter::tell_match(Attachment& attachment, const model::MatchArgs& args,
+                           const model::MatchResult& result) {
+  const cache::KnownLayout& layout = *cache_->layouts().find(attachment.session().layout);
+  const uint32_t block_tokens = layout.layout.block_tokens;
+  const uint32_t below = result.exact_tokens - result.tokens[model::TierId::kRam];
+  const uint32_t in_ram = result.span_tokens - std::min(result.span_tokens, below);
+  ghosts_->matched({.owner = &attachment,
+                    .chain = attachment.chain().first(args.unit_count),
+                    .units_per_block = layout.units_per_block,
+                    .shape = shape_of(layout),
+                    .prompt_tokens = args.prompt_tokens,
+                    .ram_blocks = in_ram / block_tokens,
+                    .all_blocks = result.span_tokens / block_tokens},
+                   clock_->now_ns());
+}
+
+// The session's tip is the span, as a rule; where others came in between, it is not told.
+void TurnMeter::tell_span(const Session& session, const cache::KnownLayout& layout,
+                          uint32_t end_units) {
+  if (!session.cached.tip.valid()) return;
+  const cache::PrefixTree& tree = cache_->store().tree();
+  const NodeId node = session.cached.tip.node();
+  if (!tree.node(node).is_span() || tree.node(node).units() != end_units) return;
+  const NodeId parent = tree.parent(node);
+  ghosts_->wrote({.time_us = clock_->now_ns() / 1000,
+                  .parent_key = tree.node(parent).is_span() ? tree.key(parent).word(1) : 0,
+                  .key = tree.key(node).word(1),
+                  .shape = shape_of(layout)});
 }
 
 void TurnMeter::end(Session& session) {

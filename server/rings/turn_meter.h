@@ -14,6 +14,7 @@
 #include "model/metrics.h"
 #include "server/rings/session.h"
 #include "server/rings/turn.h"
+#include "server/runtime/ghost_feed.h"
 
 namespace quire::server {
 
@@ -40,9 +41,14 @@ struct TurnTotals {
 
 class TurnMeter {
  public:
-  // `sink` may be null.
-  TurnMeter(cache::Cache* cache, const model::Clock* clock, TurnSink* sink)
-      : cache_(cache), clock_(clock), sink_(sink) {}
+  struct Parts {
+    cache::Cache* cache = nullptr;
+    const model::Clock* clock = nullptr;
+    TurnSink* sink = nullptr;     // may be null
+    GhostFeed* ghosts = nullptr;  // likewise
+  };
+  explicit TurnMeter(const Parts& parts)
+      : cache_(parts.cache), clock_(parts.clock), sink_(parts.sink), ghosts_(parts.ghosts) {}
 
   // The turn that a session starts with.
   static Turn first_turn(const cache::KnownLayout& layout);
@@ -66,10 +72,14 @@ class TurnMeter {
 
  private:
   void close(Session& session);
+  void tell_match(Attachment& attachment, const model::MatchArgs& args,
+                  const model::MatchResult& result);
+  void tell_span(const Session& session, const cache::KnownLayout& layout, uint32_t end_units);
 
   cache::Cache* cache_;
   const model::Clock* clock_;
   TurnSink* sink_;
+  GhostFeed* ghosts_;
   TurnTotals totals_;
 };
 

@@ -22,7 +22,8 @@ namespace {
 // keep a pointer to it.
 const char* policy_help(const std::string& who) {
   static std::map<std::string, std::string> texts;
-  return texts.try_emplace(who, who + ": " + quire::cache::policy_names()).first->second.c_str();
+  return texts.try_emplace(who, who + ": " + quire::cache::policy_names() + ", auto")
+      .first->second.c_str();
 }
 
 }  // namespace
@@ -63,6 +64,8 @@ DEFINE_string(ssd_policy, "lru", policy_help("whose copy leaves the SSD first"))
 DEFINE_string(quota_file, "", "what users and tenants may hold of a tier (TOML; docs/quotas.md)");
 DEFINE_string(state_file, "",
               "keeps what quirectl policy and quota set; empty: settings.toml in --ssd_path");
+DEFINE_string(ghost_memory, "64MiB",
+              "for ghosts, which say what other policies and sizes would hit; 0 = none");
 DEFINE_string(ssd_admission, "all", "what may be written: all, interactive, second-use");
 DEFINE_string(ssd_write_bytes_per_day, "0", "write budget; 0 = no limit");
 DEFINE_string(ssd_scrub_bytes_per_second, "0", "checks what is on SSD all the time; 0 = on demand");
@@ -112,6 +115,7 @@ model::Result<void> ssd_options(Options& options) {
   options.ssd_policy = FLAGS_ssd_policy;
   options.quota_file = FLAGS_quota_file;
   options.state_file = FLAGS_state_file;
+  options.ghost_bytes = QUIRE_TRY(model::parse_bytes("--ghost_memory", FLAGS_ghost_memory));
   options.ssd_admission = FLAGS_ssd_admission;
   options.ssd_write_bytes_per_day =
       QUIRE_TRY(model::parse_bytes("--ssd_write_bytes_per_day", FLAGS_ssd_write_bytes_per_day));

@@ -8,6 +8,7 @@
 
 #include "allocator/available_memory.h"
 #include "cache/eviction/policy.h"
+#include "cache/ghosts/auto_policy.h"
 #include "model/limits.h"
 #include "tiering/demotion/admission.h"
 
@@ -25,9 +26,14 @@ model::Error wrong(const std::string& flag, const std::string& rule) {
   return make_error(Errc::kInvalidArgument, "--" + flag + " " + rule);
 }
 
-model::Result<void> check_policy(const std::string& flag, const std::string& name) {
+model::Result<void> check_policy(const std::string& flag, const std::string& name,
+                                 uint64_t ghost_bytes) {
   if (cache::find_policy(name) != nullptr) return {};
-  return wrong(flag, "must be one of " + cache::policy_names());
+  if (name != cache::kAutoName) {
+    return wrong(flag, "must be one of " + cache::policy_names() + ", auto");
+  }
+  if (ghost_bytes == 0) return wrong(flag, "auto follows ghosts, and --ghost_memory is 0");
+  return {};
 }
 
 model::Result<void> validate_memory(const Options& options) {
@@ -83,7 +89,7 @@ model::Result<void> validate_ssd(const Options& options) {
     return wrong("ssd_codec", "must be auto or off");
   }
   if (options.ssd_codec_bytes < kMiB) return wrong("ssd_codec_bytes", "must be at least 1 MiB");
-  QUIRE_TRY(check_policy("ssd_policy", options.ssd_policy));
+  QUIRE_TRY(check_policy("ssd_policy", options.ssd_policy, options.ghost_bytes));
   if (auto rule = tiering::parse_admission_rule(options.ssd_admission); !rule.ok()) {
     return wrong("ssd_admission", rule.error().text);
   }
@@ -107,7 +113,10 @@ std::string state_path(const Options& options) {
 }
 
 model::Result<void> validate(const Options& options) {
-  QUIRE_TRY(check_policy("ram_policy", options.ram_policy));
+  if (options.ghost_bytes > 0 && options.ghost_bytes < 16 * kMiB) {
+    return wrong("ghost_memory", "must be 0 or at least 16 MiB");
+  }
+  QUIRE_TRY(check_policy("ram_policy", options.ram_policy, options.ghost_bytes));
   if (options.socket_path.empty() || options.socket_path.size() >= sizeof(sockaddr_un::sun_path)) {
     return wrong("socket", "must be a path of 1..107 bytes");
   }

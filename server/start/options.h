@@ -43,12 +43,13 @@ struct Options {
   uint32_t ssd_write_delay_ms = 50;
   std::string ssd_codec = "auto";           // auto, off
   uint64_t ssd_codec_bytes = 128ull << 20;  // memory for encoded pages under way
-  std::string ram_policy = "lru";           // a file of cache/eviction/policies/
+  std::string ram_policy = "lru";           // a file of cache/eviction/policies/, or auto
   std::string ssd_policy = "lru";           // likewise
   std::string quota_file;                   // TOML (server/control/scope_file.h); empty: none
   // What commands have set is kept there; empty: in settings.toml of the SSD's directory, if any.
   std::string state_file;
   std::string ssd_admission = "all";        // all, interactive, second-use
+  uint64_t ghost_bytes = 64ull << 20;       // memory for what other policies would hit; 0: none
   uint64_t ssd_write_bytes_per_day = 0;     // 0 = no limit
   uint64_t ssd_scrub_bytes_per_second = 0;  // 0 = only when asked for
   uint32_t ssd_hang_ms = 30'000;

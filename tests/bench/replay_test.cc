@@ -169,6 +169,17 @@ TEST(Replay, NoPolicyPassesTheBoundAndAllReachTheCeilingWithRoom) {
   }
 }
 
+TEST(Replay, AutoIsNotFarBelowTheBest) {
+  const ReplayTrace trace = mixed_trace(150, 4);
+  const uint64_t capacity = trace.parents.size() / 20;
+  uint64_t best = 0;
+  for (const cache::NamedPolicy& policy : cache::all_policies()) {
+    best = std::max(best, simulate(trace, {std::string(policy.name), capacity})->hits);
+  }
+  const uint64_t found = simulate(trace, {"auto", capacity})->hits;
+  EXPECT_GE(found + trace.references / 50, best);
+}
+
 TEST(Replay, UnknownPolicyIsRefused) {
   EXPECT_FALSE(simulate(mixed_trace(2, 1), {"best", 10}).ok());
 }

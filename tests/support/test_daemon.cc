@@ -21,6 +21,7 @@ server::Options small_options() {
   options.spin_us = 20;
   options.default_deadline_ms = kPatienceMs;
   options.max_nodes = 1 << 20;
+  options.ghost_bytes = 0;  // for tests that are of them
   return options;
 }
 

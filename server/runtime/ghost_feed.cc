@@ -1,0 +1,189 @@
+#include "server/runtime/ghost_feed.h"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+namespace quire::server {
+
+using model::Result;
+using model::TierId;
+
+namespace {
+
+// Looked at so often; the queue holds what comes meanwhile.
+constexpr std::chrono::milliseconds kSleep{50};
+constexpr int64_t kPublishUs = 1'000'000;
+constexpr int64_t kApplyNs = 1'000'000'000;
+
+// Words of a record before its keys: kind and number of keys, time, prompt and block tokens, block
+// bytes, blocks found in RAM and in all.
+constexpr uint32_t kHeadWords = 5;
+constexpr uint64_t kPromptRecord = 1;
+constexpr uint64_t kCommitRecord = 2;
+
+uint64_t pair(uint64_t high, uint64_t low) { return high << 32 | low; }
+uint32_t high_of(uint64_t word) { return static_cast<uint32_t>(word >> 32); }
+uint32_t low_of(uint64_t word) { return static_cast<uint32_t>(word); }
+
+}  // namespace
+
+Result<std::unique_ptr<GhostFeed>> GhostFeed::create(const GhostFeedOptions& options,
+                                                     bool with_thread) {
+  std::unique_ptr<GhostFeed> feed(new GhostFeed());
+  const uint64_t tiers = options.ssd_bytes > 0 ? 2 : 1;
+  for (uint64_t i = 0; i < tiers; ++i) {
+    const uint64_t capacity = options.ram_bytes + (i == 0 ? 0 : options.ssd_bytes);
+    feed->places_.emplace_back().ghosts = QUIRE_TRY(cache::Ghosts::create(
+        {.memory_bytes = options.memory_bytes / tiers, .capacity_bytes = capacity}));
+  }
+  feed->reports_.resize(tiers);
+  feed->waiting_.reserve(kMaxWaiting);
+  feed->record_.reserve(kHeadWords + kMostKeys);
+  if (!with_thread) return feed;
+  // Gives way to copies and commits: what ghosts say is wanted within seconds.
+  QUIRE_TRY(feed->helper_.start({.name = "quire-ghosts", .niceness = 10},
+                                [raw = feed.get()](const std::stop_token&) {
+                                  return raw->run_once() ? model::HelperThread::kAtOnce : kSleep;
+                                }));
+  return feed;
+}
+
+void GhostFeed::matched(const GhostMatch& match, int64_t now_ns) {
+  if (waiting_.size() == kMaxWaiting) {
+    ++dropped_;
+    return;
+  }
+  waiting_.push_back({match, now_ns / 1000});
+}
+
+void GhostFeed::forget(const void* owner) {
+  std::erase_if(waiting_, [&](const Waiting& one) { return one.match.owner == owner; });
+}
+
+// All of a record or nothing: the helper waits for the end of what was begun.
+bool GhostFeed::push(std::initializer_list<uint64_t> head, uint32_t keys) {
+  if (kQueueWords - queue_.size() < head.size() + keys) {
+    ++dropped_;
+    return false;
+  }
+  for (const uint64_t word : head) queue_.push(word);
+  return true;
+}
+
+void GhostFeed::wrote(const cache::GhostCommit& commit) {
+  push({pair(kCommitRecord, 2), static_cast<uint64_t>(commit.time_us), pair(0, commit.shape.tokens),
+        commit.shape.bytes, 0, commit.parent_key, commit.key},
+       0);
+}
+
+bool GhostFeed::step() {
+  if (waiting_.empty()) return false;
+  const Waiting one = waiting_.front();
+  waiting_.erase(waiting_.begin());
+  const GhostMatch& match = one.match;
+  const uint32_t blocks = std::min(match.chain.count() / match.units_per_block, kMostKeys);
+  const bool has_room =
+      push({pair(kPromptRecord, blocks), static_cast<uint64_t>(one.time_us),
+            pair(match.prompt_tokens, match.shape.tokens), match.shape.bytes,
+            pair(std::min(match.ram_blocks, blocks), std::min(match.all_blocks, blocks))},
+           blocks);
+  if (!has_room) return true;
+  // What its client wrote there since misleads ghosts only.
+  for (uint32_t block = 1; block <= blocks; ++block) {
+    queue_.push(match.chain.after(block * match.units_per_block).word(1));
+  }
+  return true;
+}
+
+// False: not all of a record is there yet.
+bool GhostFeed::take_record() {
+  uint64_t word = 0;
+  while (record_.size() < kHeadWords || record_.size() < kHeadWords + low_of(record_[0])) {
+    if (!queue_.pop(&word)) return false;
+    record_.push_back(word);
+  }
+  return true;
+}
+
+void GhostFeed::serve_prompt() {
+  const std::span<const uint64_t> keys = std::span<const uint64_t>(record_).subspan(kHeadWords);
+  cache::GhostPrompt prompt{
+      .time_us = time_us_,
+      .keys = keys,
+      .shape = {.tokens = low_of(record_[2]), .bytes = static_cast<uint32_t>(record_[3])},
+      .prompt_tokens = high_of(record_[2])};
+  // Of a longer prompt only its beginning was told, and only that counts.
+  const uint64_t told = (keys.size() + 1) * prompt.shape.tokens;
+  prompt.prompt_tokens = static_cast<uint32_t>(std::min<uint64_t>(prompt.prompt_tokens, told));
+  const auto least = static_cast<uint32_t>(keys.size() * prompt.shape.tokens);
+  prompt.prompt_tokens = std::max(prompt.prompt_tokens, least);
+  for (size_t i = 0; i < places_.size(); ++i) {
+    prompt.found_blocks = i == 0 ? high_of(record_[4]) : low_of(record_[4]);
+    prompt.known_blocks = low_of(record_[4]);
+    places_[i].ghosts->matched(prompt);
+  }
+}
+
+void GhostFeed::serve_commit() {
+  const cache::GhostCommit commit{
+      .time_us = time_us_,
+      .parent_key = record_[kHeadWords],
+      .key = record_[kHeadWords + 1],
+      .shape = {.tokens = low_of(record_[2]), .bytes = static_cast<uint32_t>(record_[3])}};
+  for (Place& place : places_) place.ghosts->committed(commit);
+}
+
+bool GhostFeed::run_once() {
+  if (!take_record()) return false;
+  // Commits are told at once, prompts a turn later: time does not go back for that.
+  const int64_t before = time_us_;
+  time_us_ = std::max(time_us_, static_cast<int64_t>(record_[1]));
+  if (before > 0) {
+    for (Place& place : places_) place.ghosts->pace(time_us_ - before);
+  }
+  high_of(record_[0]) == kPromptRecord ? serve_prompt() : serve_commit();
+  record_.clear();
+  if (time_us_ - published_us_ >= kPublishUs || published_us_ == 0) publish();
+  return true;
+}
+
+void GhostFeed::publish() {
+  published_us_ = time_us_;
+  std::vector<GhostReport> reports(places_.size());
+  for (size_t i = 0; i < places_.size(); ++i) {
+    const cache::Ghosts& ghosts = *places_[i].ghosts;
+    for (size_t w = 0; w < kGhostWindows.size(); ++w) {
+      reports[i].windows[w] = {.totals = ghosts.totals(kGhostWindows[w], time_us_),
+                               .rows = ghosts.rows(kGhostWindows[w], time_us_)};
+    }
+    reports[i].near_rate = ghosts.near_rate();
+    reports[i].far_rate = ghosts.far_rate();
+    reports[i].held_bytes = ghosts.held_bytes();
+    reports[i].best = places_[i].choice.choose(ghosts, time_us_);
+  }
+  const std::lock_guard lock(reports_mutex_);
+  reports_.swap(reports);
+}
+
+GhostReport GhostFeed::report(TierId tier) const {
+  const std::lock_guard lock(reports_mutex_);
+  return model::index_of(tier) < reports_.size() ? reports_[model::index_of(tier)] : GhostReport{};
+}
+
+void GhostFeed::apply(cache::ScopeRules& rules, int64_t now_ns) {
+  if (now_ns - applied_ns_ < kApplyNs) return;
+  applied_ns_ = now_ns;
+  for (const TierId tier : {TierId::kRam, TierId::kSsd}) {
+    if (!rules.is_auto(tier)) continue;
+    std::string_view best;
+    {
+      const std::lock_guard lock(reports_mutex_);
+      if (model::index_of(tier) < reports_.size()) best = reports_[model::index_of(tier)].best;
+    }
+    // Busy with the last switch: it is asked for again.
+    if (!best.empty()) (void)rules.follow(tier, best).ok();
+  }
+}
+
+}  // namespace quire::server
