@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "client/quire.h"
+#include "client/quirectl/advice_output.h"
 #include "client/quirectl/status_output.h"
 #include "model/socket_verbs.h"
 
@@ -142,12 +143,15 @@ Result<std::string> change_quota(Client& client, const DaemonCommandLine& line) 
   return text;
 }
 
-Result<std::string> advice(Client& client, const DaemonCommandLine& line) {
+Result<std::string> advice_text(const DaemonCommandLine& line) {
   const auto window = line.advice_window == "15m"  ? model::AdviceWindow::kQuarter
                       : line.advice_window == "1h" ? model::AdviceWindow::kHour
                                                    : model::AdviceWindow::kDay;
-  return client.advice_json(line.scope_tier == "ssd" ? model::TierId::kSsd : model::TierId::kRam,
-                            window);
+  const auto tier = line.scope_tier == "ssd" ? model::TierId::kSsd : model::TierId::kRam;
+  const std::unique_ptr<Client> client = QUIRE_TRY(connect(line));
+  const std::string json = QUIRE_TRY(client->advice_json(tier, window));
+  if (line.output == "json") return json + "\n";
+  return advice_table(json);
 }
 
 std::optional<ScrubAction> scrub_action(std::string_view name) {
@@ -359,8 +363,13 @@ int run_kept(const DaemonCommandLine& line, std::ostream& out, std::ostream& err
 }
 
 int run_policy(const DaemonCommandLine& line, std::ostream& out, std::ostream& err) {
+  if (!line.advice_window.empty()) {
+    const Result<std::string> text = advice_text(line);
+    if (!text.ok()) return report(text.error(), err);
+    out << *text;
+    return kExitOk;
+  }
   return print_answer(line, out, err, [&](Client& client) {
-    if (!line.advice_window.empty()) return advice(client, line);
     return line.scope_tier.empty() ? client.policy_json() : set_policy(client, line);
   });
 }

@@ -140,12 +140,13 @@ TEST_F(MaintenanceCommand, PolicyAdviceIsOfATierAndAWindow) {
   start({.json = R"({"tier":"ssd","window":"24h"})"});
   line_.scope_tier = "ssd";
   line_.advice_window = "24h";
+  line_.output = "json";
   EXPECT_EQ(run_policy(line_, out_, err_), kExitOk);
   const auto asked = last_request<model::PolicyRequest>(model::FrameType::kPolicy);
   EXPECT_EQ(asked.action, static_cast<uint8_t>(model::PolicyAction::kAdvise));
   EXPECT_EQ(asked.tier, static_cast<uint8_t>(model::TierId::kSsd));
   EXPECT_EQ(asked.window, static_cast<uint8_t>(model::AdviceWindow::kDay));
-  EXPECT_EQ(out_.str(), "tier    ssd\nwindow  24h\n");
+  EXPECT_EQ(out_.str(), "{\"tier\":\"ssd\",\"window\":\"24h\"}\n");
 }
 
 TEST_F(MaintenanceCommand, PolicyBelievesNoAnswerThatSaysNothingOfTheSwitch) {

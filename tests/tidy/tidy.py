@@ -81,7 +81,7 @@ LIBRARIES = {
     r"lz4": {"tiering/io/byte_plane_codec.cc"},
     r"isa-l": {"tiering/io/crc_copy.cc", "client/quire_client.cc"},
     r"boost/json": {"server/status/status_json.cc", "client/quirectl/config_json.cc",
-                    "client/quirectl/status_output.cc",
+                    "client/quirectl/status_output.cc", "client/quirectl/advice_output.cc",
                     "client/engines/reference/resident_table.cc"},
     r"CLI/": {"client/quirectl/command_line.cc", "client/quirectl/layout_command.cc",
               "client/quirectl/layout_command.h", "client/quirectl/daemon_command.cc",
