@@ -7,7 +7,9 @@
 #include <filesystem>
 #include <fstream>
 #include <thread>
+#include <vector>
 
+#include "client/engines/reference/demo_operator.h"
 #include "client/engines/reference/demo_steps.h"
 #include "client/engines/reference/demo_text.h"
 
@@ -51,12 +53,15 @@ std::string beside_this_program(const std::string& name) {
   return (fs::read_symlink("/proc/self/exe", error).parent_path() / name).string();
 }
 
-Result<ChildProcess> start_daemon(const FreshDirectory& directory, const std::string& ram_bytes) {
+Result<ChildProcess> start_daemon(const FreshDirectory& directory, const std::string& ram_bytes,
+                                  bool with_ssd = true) {
   const std::string socket = directory.file("quired.sock");
-  ChildProcess daemon = QUIRE_TRY(ChildProcess::execute(
-      {beside_this_program("quired"), "--socket=" + socket, "--ram_bytes=" + ram_bytes,
-       "--ssd_path=" + directory.file("ssd"), "--ssd_bytes=4GiB"},
-      directory.file("quired.log")));
+  std::vector<std::string> command{beside_this_program("quired"), "--socket=" + socket,
+                                   "--ram_bytes=" + ram_bytes};
+  if (with_ssd) {
+    command.insert(command.end(), {"--ssd_path=" + directory.file("ssd"), "--ssd_bytes=4GiB"});
+  }
+  ChildProcess daemon = QUIRE_TRY(ChildProcess::execute(command, directory.file("quired.log")));
   const auto start = std::chrono::steady_clock::now();
   while (std::chrono::steady_clock::now() - start < kStartTimeout) {
     auto client = Client::connect({.socket_path = socket, .client_name = "demo"});
@@ -94,7 +99,10 @@ Result<bool> run_demo(const std::string& text_path, size_t tokens, const std::st
     return {};
   };
   QUIRE_TRY(quire::client::show_crash(settings, restart, verdict));
-  const bool stopped = daemon.stop();
+  bool stopped = daemon.stop();
+  daemon = QUIRE_TRY(start_daemon(directory, "64MiB", false));
+  QUIRE_TRY(quire::client::show_operator(settings.socket_path));
+  stopped = daemon.stop() && stopped;
   const bool good = stopped && verdict.logits_equal && verdict.whole_hit;
   std::printf("%s\n",
               good ? "done: every hit was whole and bit-exact" : "FAILED: see the lines above");
