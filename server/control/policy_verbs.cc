@@ -23,7 +23,7 @@ namespace {
 constexpr std::string_view kNoGhosts = "there are no ghosts to ask; start with --ghost_memory";
 constexpr std::array<std::string_view, kGhostWindows.size()> kWindowNames{"15m", "1h", "24h"};
 
-struct Advice {
+struct PolicyAdvice {
   TierId tier{};
   uint8_t window = 0;
   GhostReport report;
@@ -54,7 +54,7 @@ void describe_row(const cache::GhostRow& row, bool present, model::MetricSink& s
   sink.flag("now", present, "What the tier does at present");
 }
 
-void describe_advice(const Advice& advice, model::MetricSink& sink) {
+void describe_advice(const PolicyAdvice& advice, model::MetricSink& sink) {
   const GhostReport::Window& window = advice.report.windows[advice.window];
   sink.text("tier", model::tier_name(advice.tier));
   sink.text("window", kWindowNames[advice.window]);
@@ -132,7 +132,7 @@ model::Result<void> PolicyVerbs::advise(const VerbCall& call, const model::Polic
     return make_error(Errc::kInvalidArgument, "this tier is not in use");
   }
   const auto tier = static_cast<TierId>(request.tier);
-  Advice advice{.tier = tier, .window = request.window, .report = ghosts_->report(tier)};
+  PolicyAdvice advice{.tier = tier, .window = request.window, .report = ghosts_->report(tier)};
   cache_->board().for_each_scope([&](const cache::ScopeOrder& order) {
     if (order.tier == tier && advice.present.empty()) advice.present = order.policy;
   });
