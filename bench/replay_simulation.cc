@@ -154,7 +154,8 @@ void SimulatedTier::serve(const ReplayRequest& request) {
   trace_.path(request, path_);
   const size_t found = find_end();
   figures_.hits += found;
-  for (size_t i = found; i-- > 0;) board_->used(nodes_[path_[i]]);
+  // At the path's end alone, as the daemon notes it: parents hear of it when their children go.
+  if (found > 0) board_->used(nodes_[path_[found - 1]]);
   NodeId tip = node_of(path_, found);
   hold(tip);
   for (size_t i = found; i < path_.size(); ++i) {

@@ -64,6 +64,12 @@ class EvictionPolicy {
   // The table knows of the use already, which may have been some time ago: last_use() says when;
   // `before`: the last one until then.
   virtual void used(EntryId entry, uint64_t before) = 0;
+  // The child goes, and was used after its parent was: a use of the parent that the table knows of.
+  // The child's facts, and what the policy keeps of it, can still be read.
+  virtual void handed_up(EntryId parent, EntryId child, uint64_t before) {
+    (void)child;
+    used(parent, before);
+  }
   // Its last use was set back, below all uses: it goes first.
   virtual void done_with(EntryId entry) = 0;
   // May leave from now on; may have been told before.

@@ -179,7 +179,12 @@ void TierBoard::hand_up(EntryId child, EntryId parent) {
   const uint32_t uses = entries_.uses(child);
   if (uses == 0) return;
   entries_.add_uses(parent, uses);
-  if (entries_.last_use(parent) > before) policy_of(parent).used(parent, before);
+  if (entries_.last_use(parent) <= before) return;
+  if (scope_of_[parent.value] == scope_of_[child.value]) {
+    policy_of(parent).handed_up(parent, child, before);
+  } else {
+    policy_of(parent).used(parent, before);  // amid a switch: the child's marks are another policy's
+  }
 }
 
 NodeId TierBoard::choose_from(EvictionPolicy& policy) {

@@ -24,6 +24,11 @@ class LfuDa final : public KeyedPolicy {
     KeyedPolicy::gone(entry);
   }
 
+  // As old as the use was: else a path that nobody uses any more would be young at each step.
+  void handed_up(EntryId parent, EntryId child, uint64_t) override {
+    parts_.entries->set_mark(parent, parts_.entries->mark(child));
+  }
+
  private:
   void touched(EntryId entry) override { parts_.entries->set_mark(entry, age_.mark()); }
   uint64_t rank(EntryId entry) const {
