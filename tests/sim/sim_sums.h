@@ -11,7 +11,9 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
+#include "cache/accounts/owner.h"
 #include "model/ids.h"
 #include "tests/sim/sim_stage.h"
 
@@ -43,6 +45,8 @@ class SimSums {
 
   const SimStage* stage_;
   uint64_t offers_ = 0;  // that the cache had counted before the turn
+  // Who could not give to others before the turn, since it was within its guarantee.
+  std::vector<cache::Owner> within_guarantee_;
 };
 
 }  // namespace quire::tests

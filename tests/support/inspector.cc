@@ -1,5 +1,7 @@
 #include "tests/support/inspector.h"
 
+#include <algorithm>
+
 namespace quire::tests {
 
 using model::NodeId;
@@ -81,21 +83,29 @@ bool Inspector::has_evictable(model::DomainId domain) const {
   return false;
 }
 
-bool Inspector::has_evictable_for(model::TenantId asker) const {
+bool Inspector::is_above_guarantee(cache::Owner owner) const {
+  constexpr model::TierId kRam = model::TierId::kRam;
+  const cache::QuotaTable& quotas = cache_.quotas();
+  return quotas.is_open(kRam, owner) &&
+         quotas.held_bytes(kRam, owner) > quotas.of(kRam, owner).guaranteed_bytes;
+}
+
+std::vector<cache::Owner> Inspector::givers_for(model::TenantId asker) const {
   constexpr model::TierId kRam = model::TierId::kRam;
   const cache::ObjectStore& store = cache_.store();
   const cache::QuotaTable& quotas = cache_.quotas();
   const cache::Owner own = quotas.owner_of(kRam, asker);
   const bool bounded = quotas.of(kRam, own).burst_bytes != UINT64_MAX;
+  std::vector<cache::Owner> givers;
   for (const NodeId node : objects()) {
     if (!store.presence().may_leave(node, kRam)) continue;
     const cache::Root& root = cache_.names().root(store.tree().node(node).root());
     const cache::Owner owner = quotas.owner_of(kRam, root.tenant);
-    if (owner == own) return true;
-    if (bounded || owner.domain != own.domain) continue;
-    if (quotas.held_bytes(kRam, owner) > quotas.of(kRam, owner).guaranteed_bytes) return true;
+    if (std::find(givers.begin(), givers.end(), owner) != givers.end()) continue;
+    const bool gives = !bounded && owner.domain == own.domain && is_above_guarantee(owner);
+    if (owner == own || gives) givers.push_back(owner);
   }
-  return false;
+  return givers;
 }
 
 uint64_t Inspector::ram_page_count() const {

@@ -79,8 +79,11 @@ class Inspector {
   uint64_t pin_count() const;                        // of all nodes
   uint64_t moving_count() const;                     // objects under way to or from the SSD
   bool has_evictable(model::DomainId domain) const;  // something of it may leave RAM now
-  // By the rules of quotas something may leave RAM to make room for this tenant.
-  bool has_evictable_for(model::TenantId asker) const;
+  // Who could give something in RAM for this tenant now, by the rules of quotas; itself among them.
+  std::vector<cache::Owner> givers_for(model::TenantId asker) const;
+  bool has_evictable_for(model::TenantId asker) const { return !givers_for(asker).empty(); }
+  // It holds more than it is guaranteed. False: nobody tells it apart.
+  bool is_above_guarantee(cache::Owner owner) const;
   uint64_t ram_page_count() const;  // of all objects, by walking them
   uint64_t ram_slot_count() const;  // that the pool gave out, over all domains
   allocator::DomainUsage usage(model::DomainId domain = model::DomainId{0}) const;
