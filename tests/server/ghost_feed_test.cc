@@ -147,12 +147,12 @@ TEST(GhostFeed, AutoIsSetShownAndLeft) {
   TestDaemon daemon(options);
   const auto client = daemon.connect();
   EXPECT_NE(client->policy_json().value().find("auto (gittins)"), std::string::npos);
-  ASSERT_TRUE(client->set_policy(TierId::kRam, "lru", "").ok());
+  ASSERT_TRUE(client->set_policy(TierId::kRam, "lru").ok());
   EXPECT_EQ(client->policy_json().value().find("auto ("), std::string::npos);
-  EXPECT_EQ(client->set_policy(TierId::kRam, "auto", "uid:0").code(),
+  EXPECT_EQ(client->set_policy(TierId::kRam, "auto", {.domain = "uid:0", .tenant = {}}).code(),
             model::Errc::kInvalidArgument);
   ASSERT_TRUE(daemon.eventually([](server::Daemon& d) { return !d.cache().board().step(0); }));
-  ASSERT_TRUE(client->set_policy(TierId::kRam, "auto", "").ok());
+  ASSERT_TRUE(client->set_policy(TierId::kRam, "auto").ok());
   EXPECT_NE(client->policy_json().value().find("auto (gittins)"), std::string::npos);
 }
 
@@ -163,7 +163,7 @@ TEST(GhostFeed, WithoutGhostsThereIsNoAdviceAndNoAuto) {
   const auto client = daemon.connect();
   EXPECT_EQ(client->advice_json(TierId::kRam, model::AdviceWindow::kHour).code(),
             model::Errc::kUnavailable);
-  EXPECT_EQ(client->set_policy(TierId::kRam, "auto", "").code(), model::Errc::kUnavailable);
+  EXPECT_EQ(client->set_policy(TierId::kRam, "auto").code(), model::Errc::kUnavailable);
 }
 
 }  // namespace

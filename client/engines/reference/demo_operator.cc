@@ -21,7 +21,7 @@ constexpr uint32_t kBlock = 64;            // tokens
 constexpr uint64_t kPageBytes = 64 << 10;  // 1,024 blocks fill the RAM
 constexpr uint32_t kConversations = 24;
 constexpr uint32_t kRounds = 6;  // a turn of each conversation
-constexpr uint32_t kTurnBlocks = 2;
+constexpr uint32_t kTurnBlocks = 4;
 constexpr uint32_t kOneShotBlocks = 48;  // so many of them lie between two turns
 constexpr auto kAdviceTimeout = std::chrono::seconds(30);
 
