@@ -27,6 +27,10 @@ model::Result<std::unique_ptr<Cache>> Cache::create(const CacheOptions& options,
   cache.evictor_ = std::make_unique<Evictor>(store, cache.board_.get(), cache.quotas_.get());
   cache.room_ = std::make_unique<RamRoom>(store, cache.evictor_.get(), cache.quotas_.get(),
                                           &cache.waiters_, &cache.names_.tenants());
+  cache.sweep_ = std::make_unique<ContentSweep>(ContentSweep::Parts{.store = store,
+                                                                    .board = cache.board_.get(),
+                                                                    .evictor = cache.evictor_.get(),
+                                                                    .names = &cache.names_});
   cache.reader_ =
       std::make_unique<PrefixReader>(store, cache.board_.get(), &cache.names_, &cache.leases_);
   cache.loader_ = std::make_unique<PrefixLoader>(store, &cache.names_, &cache.leases_);

@@ -13,6 +13,7 @@
 #include "allocator/pool.h"
 #include "cache/accounts/memory_waiters.h"
 #include "cache/accounts/quota_table.h"
+#include "cache/content/content_sweep.h"
 #include "cache/eviction/eviction_board.h"
 #include "cache/eviction/evictor.h"
 #include "cache/eviction/ram_room.h"
@@ -51,6 +52,7 @@ class Cache {
   Evictor& evictor() { return *evictor_; }
   const Evictor& evictor() const { return *evictor_; }
   RamRoom& room() { return *room_; }
+  ContentSweep& sweep() { return *sweep_; }
   PrefixReader& reader() { return *reader_; }
   PrefixLoader& loader() { return *loader_; }
   ObjectWriter& writer() { return *writer_; }
@@ -100,6 +102,7 @@ class Cache {
   std::unique_ptr<ScopeRules> rules_;
   std::unique_ptr<Evictor> evictor_;
   std::unique_ptr<RamRoom> room_;
+  std::unique_ptr<ContentSweep> sweep_;
   // They hold pins and slots: a daemon that ends under its clients gives these back first.
   LeaseTable leases_;
   FillTable fills_;

@@ -359,6 +359,14 @@ struct QuotaBytes {
   uint64_t burst = UINT64_MAX;  // UINT64_MAX: no bound
 };
 
+// What leaves a tier at once, or would.
+struct EvictOptions {
+  model::TierId tier = model::TierId::kRam;
+  ScopeOptions scope;                         // a tenant: whose hits it serves
+  std::optional<std::string> namespace_name;  // none: all
+  uint64_t unused_us = 0;                     // not used for so long
+};
+
 class Client {
  public:
   static model::Result<std::unique_ptr<Client>> connect(const ClientOptions& options);
@@ -380,6 +388,11 @@ class Client {
   // In another form; kJson: the same.
   model::Result<std::string> status_text(model::StatusFormat format);
   model::Result<uint64_t> evict(uint64_t count);  // administrators; 0 = all that may go
+  // Administrators. kPlan counts what would go, kGo lets it go; both go on in the daemon's steps:
+  // "running" says whether it is done, kShow asks again. kBusy: another one is under way.
+  // kNotFound: no such domain.
+  model::Result<std::string> evict_json(model::EvictAction action,
+                                        const EvictOptions& options = {});
   // Administrators. Both give the daemon's JSON text, at once: a pass that was started goes on.
   model::Result<std::string> verify_json(model::VerifyScope scope);
   model::Result<std::string> scrub_json(model::ScrubAction action, uint64_t bytes_per_second = 0);

@@ -134,13 +134,27 @@ Result<std::string> Client::clear_quota(model::TierId tier, const ScopeOptions& 
 Result<uint64_t> Client::evict(uint64_t count) {
   // The daemon evicts a bounded number a frame; fewer than that means that nothing more may go.
   for (uint64_t total = 0;;) {
-    const model::EvictRequest request{count == 0 ? 0 : count - total};
+    model::EvictRequest request;
+    request.count = count == 0 ? 0 : count - total;
     const Frame frame =
         QUIRE_TRY(impl_->attachment().call(FrameType::kEvict, model::struct_bytes(request)));
     const auto reply = QUIRE_TRY(model::read_struct<model::EvictReply>(frame.payload));
     total += reply.evicted;
     if (total == count || reply.evicted < model::kMaxEvictedPerFrame) return total;
   }
+}
+
+Result<std::string> Client::evict_json(model::EvictAction action, const EvictOptions& options) {
+  model::EvictRequest request;
+  request.action = static_cast<uint8_t>(action);
+  request.tier = static_cast<uint8_t>(options.tier);
+  request.unused_us = options.unused_us;
+  QUIRE_TRY(set_scope(options.scope, request));
+  if (options.namespace_name) {
+    request.of_namespace = 1;
+    request.namespace_name = QUIRE_TRY(model::to_wire_name(*options.namespace_name));
+  }
+  return json_reply(impl_->attachment().call(FrameType::kEvict, model::struct_bytes(request)));
 }
 
 Result<void> Client::reconnect(uint32_t timeout_ms) { return impl_->reconnect(timeout_ms); }

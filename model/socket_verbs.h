@@ -52,7 +52,8 @@ inline constexpr std::array kSocketVerbs{
     // What it shows depends on who asks: everything, or what is of the asker's own domain.
     SocketVerb{FrameType::kStatus, "status", VerbRole::kOwnDomain, "Show the daemon's state"},
     SocketVerb{FrameType::kEvict, "evict", VerbRole::kAdministrator,
-               "Evict from memory what the policy would drop next", /*destructive=*/true},
+               "Make content leave a tier at once: of a user, a namespace, unused for long",
+               /*destructive=*/true},
     SocketVerb{FrameType::kVerify, "verify", VerbRole::kAdministrator,
                "Read what the daemon holds and check it; waits for it"},
     SocketVerb{FrameType::kScrub, "scrub", VerbRole::kAdministrator,

@@ -195,9 +195,23 @@ static_assert(sizeof(MapSegmentReply) == 272);
 // One step of the daemon: a larger request evicts so many, and is sent again for the rest.
 inline constexpr uint64_t kMaxEvictedPerFrame = 512;
 
+// kNext: answered by EvictReply. The others name content, go on in the daemon's steps, and are
+// answered like kStatus: kShow tells how far the last one is.
+enum class EvictAction : uint8_t { kNext = 0, kPlan = 1, kGo = 2, kShow = 3 };
 struct EvictRequest {
-  uint64_t count = 0;  // leaves to evict, in the policy's order; 0 = as many as one frame may
+  uint64_t count = 0;        // kNext: leaves, in the policy's order; 0 = as many as one frame may
+  uint64_t unused_us = 0;    // of kPlan and kGo, as the rest: not used for so long
+  uint8_t action = 0;        // EvictAction
+  uint8_t tier = 0;          // TierId
+  uint8_t of_tenant = 0;     // 1 = `tenant` counts, of that domain
+  uint8_t of_namespace = 0;  // 1 = `namespace_name` counts
+  std::array<uint8_t, 4> reserved{};
+  WireName domain{};  // empty: all
+  WireName tenant{};
+  WireName namespace_name{};
 };
+static_assert(sizeof(EvictRequest) == 24 + 3 * sizeof(WireName));
+
 struct EvictReply {
   ReplyStatus status;
   uint64_t evicted = 0;

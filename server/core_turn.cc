@@ -89,6 +89,7 @@ bool CoreTurn::background(int64_t now_ns) {
     left = parts_.cache->store().dead_roots().reclaim(kReclaimStepsPerTurn);
   }
   left = parts_.cache->board().step(kSwitchedEntriesPerTurn) || left;
+  left = parts_.cache->sweep().step(cache::ContentSweep::kStepsPerTurn) || left;
   if (registry_->draining_count() > 0) left = registry_->sweep() || left;
   return left;
 }

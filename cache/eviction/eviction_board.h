@@ -64,6 +64,13 @@ class EvictionBoard final : public CandidateListener {
   // So that times of use are times where uses come slower than microseconds.
   void set_now(int64_t now_us) { clock_.advance_to(now_us); }
 
+  // The present, and when the object was last used, as the tier knows it. A use of a path is one of
+  // its end: it is handed up as the end goes. 0: not since the start. Precondition: on the tier.
+  uint64_t now() const { return clock_.now(); }
+  uint64_t last_use(model::NodeId node, model::TierId tier) const {
+    return of(tier)->last_use(node);
+  }
+
   // The next node of the owner to leave; only looks. None: nothing may.
   model::NodeId choose(model::TierId tier, Owner owner);
   // Whether an object of this key, below `parent`, is worth who would go for it on a full tier.

@@ -27,6 +27,8 @@ class Evictor {
   uint64_t evict(uint64_t count);
   // A copy below RAM, for this tenant; none: for nobody. False: none may go.
   bool evict_copy(model::TierId tier, model::TenantId asker);
+  // This one. Precondition: it may leave the tier (Presence::may_leave).
+  void evict_node(model::TierId tier, model::NodeId node);
   // Who would leave RAM next, withdrawn: offered again with its next unpin. None: nobody.
   model::NodeId take_ram_victim(model::DomainId domain);
   // Copies that evict_copy() gave up.
@@ -35,7 +37,6 @@ class Evictor {
  private:
   // The first of these owners that has something to give; then it gave.
   model::NodeId choose(model::TierId tier, std::span<const Owner> order);
-  void evict_node(model::TierId tier, model::NodeId node);
 
   ObjectStore* store_;
   EvictionBoard* board_;

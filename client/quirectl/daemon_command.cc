@@ -1,8 +1,10 @@
 #include "client/quirectl/daemon_command.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
+#include <map>
 #include <memory>
 #include <optional>
 #include <ostream>
@@ -18,11 +20,14 @@ namespace quire::client {
 namespace {
 
 using model::Errc;
+using model::EvictAction;
 using model::FrameType;
 using model::KeptAction;
 using model::Result;
 using model::ScrubAction;
 using model::VerifyScope;
+
+constexpr uint64_t kUsPerSecond = 1'000'000;
 
 Result<std::unique_ptr<Client>> connect(const DaemonCommandLine& line) {
   ClientOptions options;
@@ -114,7 +119,7 @@ Result<std::string> drop_kept(Client& client, const std::string& reason) {
 }
 
 model::TierId tier_of(const DaemonCommandLine& line) {
-  return line.scope_tier == "ram" ? model::TierId::kRam : model::TierId::kSsd;
+  return line.scope_tier == "ssd" ? model::TierId::kSsd : model::TierId::kRam;
 }
 
 ScopeOptions scope_of(const DaemonCommandLine& line) {
@@ -154,6 +159,21 @@ Result<std::string> advice_text(const DaemonCommandLine& line) {
   return advice_table(json);
 }
 
+Result<std::string> evict(Client& client, const DaemonCommandLine& line) {
+  const EvictOptions options{
+      .tier = tier_of(line),
+      .scope = scope_of(line),
+      .namespace_name = line.of_namespace ? std::optional(line.namespace_name) : std::nullopt,
+      .unused_us = std::min(line.unused_seconds, UINT64_MAX / kUsPerSecond) * kUsPerSecond};
+  const EvictAction action = line.yes ? EvictAction::kGo : EvictAction::kPlan;
+  std::string text = QUIRE_TRY(client.evict_json(action, options));
+  while (QUIRE_TRY(goes_on(text, "running"))) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    text = QUIRE_TRY(client.evict_json(EvictAction::kShow));
+  }
+  return text;
+}
+
 std::optional<ScrubAction> scrub_action(std::string_view name) {
   if (name == "start") return ScrubAction::kStart;
   if (name == "stop") return ScrubAction::kStop;
@@ -174,6 +194,13 @@ int run_with_output(DaemonCommandLine& line, std::ostream& err, Run run) {
     return kExitUsage;
   }
   return run();
+}
+
+// To whole seconds. A number alone would leave the unit to be guessed.
+CLI::Validator duration() {
+  return CLI::AsNumberWithUnit(
+      std::map<std::string, uint64_t>{{"s", 1}, {"m", 60}, {"h", 3600}, {"d", 86400}},
+      CLI::AsNumberWithUnit::UNIT_REQUIRED);
 }
 
 // What the table of verbs says of it: name and help, and for a destructive one --yes.
@@ -291,6 +318,27 @@ void add_quota(CLI::App& app, DaemonCommandLine& line, std::ostream& out, std::o
   });
 }
 
+void add_evict(CLI::App& app, DaemonCommandLine& line, std::ostream& out, std::ostream& err) {
+  CLI::App* evict = add_verb(app, line, FrameType::kEvict);
+  evict->add_option("TIER", line.scope_tier, "ram or ssd; ram unless it is given")
+      ->check(CLI::IsMember({"ram", "ssd"}));
+  add_scope(*evict, line);
+  evict->add_option_function<std::string>(
+      "--namespace",
+      [&line](const std::string& name) {
+        line.namespace_name = name;
+        line.of_namespace = true;
+      },
+      "of this namespace alone");
+  evict
+      ->add_option("--older-than", line.unused_seconds,
+                   "what was not used for so long: 30m, 2h, 7d")
+      ->transform(duration());
+  evict->callback([&] {
+    line.exit_code = run_with_output(line, err, [&] { return run_evict(line, out, err); });
+  });
+}
+
 void add_rebuild(CLI::App& app, DaemonCommandLine& line, std::ostream& err) {
   CLI::App* rebuild =
       app.add_subcommand("rebuild", "Make an SSD tier's index anew while no daemon uses it");
@@ -349,6 +397,11 @@ int run_scrub(const DaemonCommandLine& line, std::ostream& out, std::ostream& er
   });
 }
 
+int run_evict(const DaemonCommandLine& line, std::ostream& out, std::ostream& err) {
+  if (!line.yes) err << "nothing was evicted; --yes evicts it\n";
+  return print_answer(line, out, err, [&](Client& client) { return evict(client, line); });
+}
+
 int run_kept(const DaemonCommandLine& line, std::ostream& out, std::ostream& err) {
   const bool drop = line.kept_action == "drop";
   if ((!drop && line.kept_action != "show") || (!drop && (line.yes || !line.kept_reason.empty()))) {
@@ -397,6 +450,7 @@ void add_daemon_commands(CLI::App& app, DaemonCommandLine& line, std::ostream& o
   status->callback([&] {
     line.exit_code = run_with_output(line, err, [&] { return run_status(line, out, err); });
   });
+  add_evict(app, line, out, err);
   add_verify_and_scrub(app, line, out, err);
   add_kept(app, line, out, err);
   add_policy(app, line, out, err);

@@ -1,6 +1,6 @@
-// `quirectl ping | status | verify | scrub | kept | policy | quota`: commands that talk to a
-// running daemon. Each is a function over streams that returns the exit code. Output has no colour,
-// so NO_COLOR holds by itself.
+// `quirectl ping | status | evict | verify | scrub | kept | policy | quota`: commands that talk to
+// a running daemon. Each is a function over streams that returns the exit code. Output has no
+// colour, so NO_COLOR holds by itself.
 #pragma once
 
 #include <cstdint>
@@ -33,7 +33,7 @@ struct DaemonCommandLine {
   uint64_t bytes_per_second = 0;     // of "start"; 0 = as the daemon is configured
   std::string kept_action = "show";  // or "drop"
   std::string kept_reason;           // of "drop"; empty: whatever it is
-  bool yes = false;                  // of "drop"; without: only tell what would go
+  bool yes = false;                  // of "drop" and evict; without: only tell what would go
   std::string scope_tier;            // "ram" or "ssd"; empty: only show
   std::string scope_domain;          // "uid:N"; empty: all
   std::string scope_tenant;          // of that domain
@@ -43,6 +43,9 @@ struct DaemonCommandLine {
   bool clear_quota = false;          // else it is set
   uint64_t guaranteed_bytes = 0;
   uint64_t burst_bytes = UINT64_MAX;  // no bound
+  std::string namespace_name;         // of what is evicted
+  bool of_namespace = false;          // it was given, maybe empty
+  uint64_t unused_seconds = 0;
   RebuildOptions rebuild;
   int exit_code = kExitOk;  // of the command that ran
 };
@@ -56,6 +59,9 @@ int run_status(const DaemonCommandLine& line, std::ostream& out, std::ostream& e
 int run_verify(const DaemonCommandLine& line, std::ostream& out, std::ostream& err);
 // kExitUsage for another action, or bytes_per_second with one that takes none.
 int run_scrub(const DaemonCommandLine& line, std::ostream& out, std::ostream& err);
+
+// Tells what would leave the tier, or with `yes` lets it go and tells what went; waits for it.
+int run_evict(const DaemonCommandLine& line, std::ostream& out, std::ostream& err);
 
 // What the SSD tier keeps and does not serve. "drop" waits until it is gone.
 int run_kept(const DaemonCommandLine& line, std::ostream& out, std::ostream& err);

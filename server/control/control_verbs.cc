@@ -68,7 +68,7 @@ const ControlVerbs::Handler& ControlVerbs::handler_of(FrameType type) {
       Handler{FrameType::kUnmappedSegment, [](auto& v, auto& c) { return v.unmapped_segment(c); }},
       Handler{FrameType::kPing, [](auto& v, auto& c) { return v.ping(c); }},
       Handler{FrameType::kStatus, [](auto& v, auto& c) { return v.status(c); }},
-      Handler{FrameType::kEvict, [](auto& v, auto& c) { return v.maintenance_.evict(c); }},
+      Handler{FrameType::kEvict, [](auto& v, auto& c) { return v.content_.evict(c); }},
       Handler{FrameType::kVerify, [](auto& v, auto& c) { return v.maintenance_.verify(c); }},
       Handler{FrameType::kScrub, [](auto& v, auto& c) { return v.maintenance_.scrub(c); }},
       Handler{FrameType::kKept, [](auto& v, auto& c) { return v.maintenance_.kept(c); }},

@@ -16,6 +16,7 @@
 #include "cache/cache.h"
 #include "model/clock.h"
 #include "model/wire.h"
+#include "server/control/content_verbs.h"
 #include "server/control/maintenance_verbs.h"
 #include "server/control/policy_verbs.h"
 #include "server/control/quota_verbs.h"
@@ -68,11 +69,11 @@ class ControlVerbs {
  private:
   explicit ControlVerbs(Parts parts)
       : parts_(std::move(parts)),
-        maintenance_({.cache = parts_.cache,
-                      .tiers = parts_.tiers,
+        maintenance_({.tiers = parts_.tiers,
                       .memory_check = parts_.memory_check,
                       .clock = parts_.clock,
                       .desk = parts_.desk}),
+        content_({.cache = parts_.cache, .desk = parts_.desk}),
         policies_({.cache = parts_.cache,
                    .desk = parts_.desk,
                    .keeper = parts_.keeper,
@@ -123,6 +124,7 @@ class ControlVerbs {
                                           const model::OpenSessionRequest& request) const;
   Parts parts_;
   MaintenanceVerbs maintenance_;
+  ContentVerbs content_;
   PolicyVerbs policies_;
   QuotaVerbs quotas_;
   TenantRules tenants_;

@@ -1,6 +1,5 @@
 #include "server/control/maintenance_verbs.h"
 
-#include <algorithm>
 #include <string>
 
 #include "model/metrics.h"
@@ -11,20 +10,9 @@ namespace quire::server {
 using model::Errc;
 using model::make_error;
 using model::read_struct;
-using model::struct_bytes;
 
 tiering::Upkeep* MaintenanceVerbs::upkeep() const {
   return parts_.tiers == nullptr ? nullptr : parts_.tiers->upkeep();
-}
-
-model::Result<void> MaintenanceVerbs::evict(const VerbCall& call) {
-  const auto request = QUIRE_TRY(read_struct<model::EvictRequest>(call.payload));
-  model::EvictReply reply;
-  // 0 = all that may go: in steps, like any other number beyond the bound.
-  const uint64_t wanted = request.count == 0 ? model::kMaxEvictedPerFrame : request.count;
-  reply.evicted = parts_.cache->evictor().evict(std::min(wanted, model::kMaxEvictedPerFrame));
-  call.reply(struct_bytes(reply));
-  return {};
 }
 
 model::Result<void> MaintenanceVerbs::verify(const VerbCall& call) {

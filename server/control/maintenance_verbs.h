@@ -1,8 +1,8 @@
-// What operators make the daemon do: evict, verify, scrub, kept. All of them are administrators' by
-// the table of verbs (model/socket_verbs.h), which was asked before. Threads: core only.
+// How operators look after what the daemon holds: verify, scrub, kept. All of them are
+// administrators' by the table of verbs (model/socket_verbs.h), which was asked before. Threads:
+// core only.
 #pragma once
 
-#include "cache/cache.h"
 #include "model/clock.h"
 #include "model/result.h"
 #include "server/control/verb_call.h"
@@ -15,7 +15,6 @@ namespace quire::server {
 class MaintenanceVerbs {
  public:
   struct Parts {
-    cache::Cache* cache = nullptr;
     tiering::TierSet* tiers = nullptr;  // null: none
     MemoryCheck* memory_check = nullptr;
     const model::Clock* clock = nullptr;
@@ -25,8 +24,6 @@ class MaintenanceVerbs {
 
   // Each sends its own reply; an error becomes the reply's status. kInvalidArgument for an action
   // or scope that is none; kNotFound where there is no tier to look after.
-  // Leaves, in the policy's order; at most kMaxEvictedPerFrame, which bounds its part of a turn.
-  model::Result<void> evict(const VerbCall& call);
   // Starts to read; the client asks again until the pass is over.
   model::Result<void> verify(const VerbCall& call);
   // Starts, stops or tells of a pass over the device.

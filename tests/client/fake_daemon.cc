@@ -197,6 +197,7 @@ void FakeDaemon::handle(Peer& peer, const Frame& frame) {
           model::read_struct<model::MapSegmentRequest>(frame.payload).value().segment);
       return;
     case FrameType::kStatus:
+    case FrameType::kEvict:
     case FrameType::kVerify:
     case FrameType::kScrub:
     case FrameType::kKept:

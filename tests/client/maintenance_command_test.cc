@@ -74,6 +74,32 @@ TEST_F(MaintenanceCommand, ScrubRefusesWhatMakesNoSense) {
   EXPECT_EQ(out_.str(), "");
 }
 
+TEST_F(MaintenanceCommand, EvictTellsOnlyWithoutYes) {
+  start({.json = R"({"running":false,"objects":2})"});
+  EXPECT_EQ(run_evict(line_, out_, err_), kExitOk);
+  auto asked = last_request<model::EvictRequest>(model::FrameType::kEvict);
+  EXPECT_EQ(asked.action, static_cast<uint8_t>(model::EvictAction::kPlan));
+  EXPECT_EQ(asked.tier, static_cast<uint8_t>(model::TierId::kRam)) << "where none is named";
+  EXPECT_EQ(asked.of_tenant + asked.of_namespace, 0);
+  EXPECT_NE(err_.str().find("--yes"), std::string::npos);
+  EXPECT_EQ(out_.str(), "running  false\nobjects  2\n");
+  line_.yes = true;
+  line_.scope_tier = "ssd";
+  line_.scope_domain = "uid:7";
+  line_.of_tenant = line_.of_namespace = true;
+  line_.namespace_name = "m";
+  line_.unused_seconds = UINT64_MAX;
+  EXPECT_EQ(run_evict(line_, out_, err_), kExitOk);
+  asked = last_request<model::EvictRequest>(model::FrameType::kEvict);
+  EXPECT_EQ(asked.action, static_cast<uint8_t>(model::EvictAction::kGo));
+  EXPECT_EQ(asked.tier, static_cast<uint8_t>(model::TierId::kSsd));
+  EXPECT_EQ(model::from_wire_name(asked.domain).value(), "uid:7");
+  EXPECT_EQ(asked.of_tenant, 1) << "the one that has no name";
+  EXPECT_EQ(asked.of_namespace, 1);
+  EXPECT_EQ(model::from_wire_name(asked.namespace_name).value(), "m");
+  EXPECT_GT(asked.unused_us, UINT64_MAX / 2) << "no overflow makes it young";
+}
+
 TEST_F(MaintenanceCommand, KeptIsDroppedOnlyWithYes) {
   start({.json = R"({"runs":2,"dropping":false})"});
   EXPECT_EQ(run_kept(line_, out_, err_), kExitOk);

@@ -181,6 +181,40 @@ TEST(Quirectl, PolicyIsSwitchedWhileTheDaemonRunsAndEachChangeIsLogged) {
   std::filesystem::remove(log_path);
 }
 
+TEST(Quirectl, EvictTellsFirstTakesWithYesAndIsLogged) {
+  const std::string log_path = testing::TempDir() + "quired-evict-" + std::to_string(::getpid());
+  std::filesystem::remove(log_path);
+  DaemonProcess daemon({.flags = {"--log_level=warning"}, .log_path = log_path});
+  const auto client = daemon.connect();
+  committed_session(*client, 1);
+  const std::string own = "uid:" + std::to_string(::geteuid());
+  const auto run = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), {"--socket=" + daemon.socket_path(), "evict"});
+    return run_program("quirectl", arguments);
+  };
+  const Output told = run({"--domain", own, "-o", "json"});
+  EXPECT_EQ(told.exit_code, 0) << told.text;
+  EXPECT_TRUE(contains(told.text, "\"running\":false,\"dry_run\":true")) << told.text;
+  EXPECT_FALSE(contains(told.text, "\"objects\":0,")) << told.text;
+  EXPECT_TRUE(contains(run({"--older-than", "2h", "-o", "json"}).text, "\"objects\":0,"));
+  const Output gone = run({"--domain", own, "--yes", "-o", "json"});
+  EXPECT_TRUE(contains(gone.text, "\"running\":false,\"dry_run\":false")) << gone.text;
+  EXPECT_TRUE(contains(run({"-o", "json"}).text, "\"matching_objects\":0,"));
+  EXPECT_EQ(run({"--older-than", "2"}).exit_code, kUsage) << "of what?";
+  EXPECT_EQ(run({"--older-than", "99999999999999999999d"}).exit_code, kUsage);
+  EXPECT_EQ(run({"--tenant", "t"}).exit_code, kUsage) << "whose?";
+  EXPECT_EQ(run({"tape"}).exit_code, kUsage);
+  EXPECT_EQ(run({"--domain", "uid:4242"}).exit_code, 5) << "not found";
+  EXPECT_EQ(daemon.stop(), 0);  // its log is whole
+  std::ifstream log(log_path);
+  const std::string lines{std::istreambuf_iterator<char>(log), {}};
+  const std::string audit =
+      "audit: uid=" + std::to_string(::geteuid()) + " evicts tier=ram domain=" + own;
+  EXPECT_TRUE(contains(lines, audit)) << lines;
+  EXPECT_EQ(lines.find(audit), lines.rfind(audit)) << "no dry run is logged";
+  std::filesystem::remove(log_path);
+}
+
 // Set by command, by file, read again at a signal; and a restart knows all of it.
 TEST(Quirectl, PoliciesAndQuotasSurviveARestart) {
   const std::string stem = testing::TempDir() + "quired-rules-" + std::to_string(::getpid());

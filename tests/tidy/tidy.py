@@ -33,6 +33,7 @@ ROOMS = {
     "cache/objects": {"cache/accounts", "cache/tree"},
     "cache/eviction": {"cache/accounts", "cache/tree", "cache/objects"},
     "cache/ghosts": {"cache/accounts", "cache/tree", "cache/objects", "cache/eviction"},
+    "cache/content": {"cache/accounts", "cache/tree", "cache/objects", "cache/eviction"},
     "cache/fill": {"cache/accounts", "cache/tree", "cache/objects", "cache/eviction"},
     "cache/serve": {"cache/accounts", "cache/tree", "cache/objects", "cache/eviction", "cache/fill"},
     "tiering/io": set(),
