@@ -393,6 +393,9 @@ class Client {
   // kNotFound: no such domain.
   model::Result<std::string> evict_json(model::EvictAction action,
                                         const EvictOptions& options = {});
+  // Administrators. What is in RAM only goes to the tiers below; "running" and "complete" say how
+  // far it is. kNotFound: there is none. kBusy: none takes writes, or a flush is under way.
+  model::Result<std::string> flush_json(model::FlushAction action);
   // Administrators. Both give the daemon's JSON text, at once: a pass that was started goes on.
   model::Result<std::string> verify_json(model::VerifyScope scope);
   model::Result<std::string> scrub_json(model::ScrubAction action, uint64_t bytes_per_second = 0);

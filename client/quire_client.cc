@@ -157,6 +157,12 @@ Result<std::string> Client::evict_json(model::EvictAction action, const EvictOpt
   return json_reply(impl_->attachment().call(FrameType::kEvict, model::struct_bytes(request)));
 }
 
+Result<std::string> Client::flush_json(model::FlushAction action) {
+  model::FlushRequest request;
+  request.action = static_cast<uint8_t>(action);
+  return json_reply(impl_->attachment().call(FrameType::kFlush, model::struct_bytes(request)));
+}
+
 Result<void> Client::reconnect(uint32_t timeout_ms) { return impl_->reconnect(timeout_ms); }
 bool Client::connected() const { return impl_->attachment().check().ok(); }
 uint64_t Client::daemon_epoch() const { return impl_->attachment().epoch(); }

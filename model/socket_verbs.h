@@ -65,6 +65,8 @@ inline constexpr std::array kSocketVerbs{
                "Show who decides what is evicted, or let another policy do it"},
     SocketVerb{FrameType::kQuota, "quota", VerbRole::kAdministrator,
                "Show or change what users and tenants may hold of a tier"},
+    SocketVerb{FrameType::kFlush, "flush", VerbRole::kAdministrator,
+               "Write what is in memory only to the tiers below; waits for it"},
 };
 
 // Null for what no client may send.

@@ -47,6 +47,7 @@ enum class FrameType : uint16_t {
   kKept = 13,
   kPolicy = 14,
   kQuota = 15,
+  kFlush = 16,
   // Events, daemon -> client.
   kSegmentRetired = 64,
   kSessionEnded = 65,
@@ -273,6 +274,14 @@ struct QuotaRequest {
   WireName tenant{};
 };
 static_assert(sizeof(QuotaRequest) == 24 + 2 * sizeof(WireName));
+
+// What is in RAM only is written to the tiers below it; goes on in the daemon's steps.
+enum class FlushAction : uint8_t { kShow = 0, kStart = 1 };
+struct FlushRequest {
+  uint8_t action = 0;  // FlushAction
+  std::array<uint8_t, 7> reserved{};
+};
+static_assert(sizeof(FlushRequest) == 8);
 
 struct SegmentRetiredEvent {
   uint32_t segment = 0;

@@ -40,6 +40,8 @@ class JobTable {
     free_.push_back(number);
     --in_use_;
   }
+  // Every number that was ever taken is below.
+  uint32_t end_of_numbers() const { return static_cast<uint32_t>(jobs_.size()); }
   size_t in_use() const { return in_use_; }
 
  private:

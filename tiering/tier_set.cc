@@ -99,6 +99,43 @@ void TierSet::hurry() {
   for (Member& member : members_) member.demotion->hurry();
 }
 
+model::Result<void> TierSet::flush() {
+  std::string refused;
+  bool any = false;
+  for (const Member& member : members_) {
+    if (member.demotion->flush().is_running()) {
+      return model::make_error(model::Errc::kBusy, "another flush is under way; wait for its end");
+    }
+    const TierState state = member.tier->state();
+    any = any || may_write(state.mode);
+    refused += " " + std::string(member.tier->name()) + " is " +
+               std::string(tier_mode_name(state.mode)) + ": " + state.reason;
+  }
+  if (!any) return model::make_error(model::Errc::kBusy, "no tier takes writes now:" + refused);
+  // Those that take none stop theirs in their next step, and are shown as not complete.
+  for (Member& member : members_) member.demotion->start_flush();
+  return {};
+}
+
+void TierSet::describe_flush(MetricSink& sink) const {
+  bool running = false;
+  bool complete = true;
+  for (const Member& member : members_) {
+    running = running || member.demotion->flush().is_running();
+    complete = complete && member.demotion->flush().is_complete();
+  }
+  sink.flag("running", running, "Something is written still");
+  sink.flag("complete", complete, "All that was in RAM when it began is durable below");
+  const auto list = sink.list({.key = "tiers", .prefix = "flush"});
+  for (const Member& member : members_) {
+    const auto row = sink.row({.name = "tier", .text = member.tier->name()});
+    const TierState state = member.tier->state();
+    sink.state("state", tier_mode_name(state.mode), "What the tier can do now");
+    sink.text("reason", state.reason);
+    model::describe(sink, member.demotion->flush().counts());
+  }
+}
+
 bool TierSet::is_whole() const {
   return std::all_of(members_.begin(), members_.end(),
                      [](const Member& member) { return member.tier->state().whole; });

@@ -39,6 +39,10 @@ class TierSet {
   bool idle() const;
   // Before a clean stop: what is fresh is demoted without delay.
   void hurry();
+  // All that is in RAM only goes to every tier that takes writes, in the steps that follow. kBusy:
+  // none takes any, or a flush is under way.
+  model::Result<void> flush();
+  void describe_flush(model::MetricSink& sink) const;
   // Every tier works, and all that they hold is served.
   bool is_whole() const;
   size_t queued() const;  // candidates for demotion, of all tiers

@@ -111,7 +111,7 @@ Result<int> verify_memory(const DaemonCommandLine& line, std::ostream& out) {
 
 Result<std::string> drop_kept(Client& client, const std::string& reason) {
   std::string text = QUIRE_TRY(client.kept_json(KeptAction::kDrop, reason));
-  while (QUIRE_TRY(goes_on(text, "dropping"))) {
+  while (QUIRE_TRY(flag_of(text, "dropping"))) {
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
     text = QUIRE_TRY(client.kept_json(KeptAction::kShow));
   }
@@ -129,7 +129,7 @@ ScopeOptions scope_of(const DaemonCommandLine& line) {
 
 Result<std::string> set_policy(Client& client, const DaemonCommandLine& line) {
   std::string text = QUIRE_TRY(client.set_policy(tier_of(line), line.policy, scope_of(line)));
-  while (QUIRE_TRY(goes_on(text, "switching")) || QUIRE_TRY(goes_on(text, "saving"))) {
+  while (QUIRE_TRY(flag_of(text, "switching")) || QUIRE_TRY(flag_of(text, "saving"))) {
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
     text = QUIRE_TRY(client.policy_json());
   }
@@ -141,7 +141,7 @@ Result<std::string> change_quota(Client& client, const DaemonCommandLine& line) 
   std::string text =
       QUIRE_TRY(line.clear_quota ? client.clear_quota(tier_of(line), scope_of(line))
                                  : client.set_quota(tier_of(line), scope_of(line), quota));
-  while (QUIRE_TRY(goes_on(text, "saving"))) {
+  while (QUIRE_TRY(flag_of(text, "saving"))) {
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
     text = QUIRE_TRY(client.quota_json());
   }
@@ -167,11 +167,23 @@ Result<std::string> evict(Client& client, const DaemonCommandLine& line) {
       .unused_us = std::min(line.unused_seconds, UINT64_MAX / kUsPerSecond) * kUsPerSecond};
   const EvictAction action = line.yes ? EvictAction::kGo : EvictAction::kPlan;
   std::string text = QUIRE_TRY(client.evict_json(action, options));
-  while (QUIRE_TRY(goes_on(text, "running"))) {
+  while (QUIRE_TRY(flag_of(text, "running"))) {
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
     text = QUIRE_TRY(client.evict_json(EvictAction::kShow));
   }
   return text;
+}
+
+Result<int> flush(const DaemonCommandLine& line, std::ostream& out) {
+  const std::unique_ptr<Client> client = QUIRE_TRY(connect(line));
+  std::string text = QUIRE_TRY(client->flush_json(model::FlushAction::kStart));
+  while (QUIRE_TRY(flag_of(text, "running"))) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    text = QUIRE_TRY(client->flush_json(model::FlushAction::kShow));
+  }
+  const bool complete = QUIRE_TRY(flag_of(text, "complete"));
+  out << QUIRE_TRY(printed(line, text));
+  return complete ? kExitOk : kExitDegraded;
 }
 
 std::optional<ScrubAction> scrub_action(std::string_view name) {
@@ -339,6 +351,12 @@ void add_evict(CLI::App& app, DaemonCommandLine& line, std::ostream& out, std::o
   });
 }
 
+void add_flush(CLI::App& app, DaemonCommandLine& line, std::ostream& out, std::ostream& err) {
+  add_verb(app, line, FrameType::kFlush)->callback([&] {
+    line.exit_code = run_with_output(line, err, [&] { return run_flush(line, out, err); });
+  });
+}
+
 void add_rebuild(CLI::App& app, DaemonCommandLine& line, std::ostream& err) {
   CLI::App* rebuild =
       app.add_subcommand("rebuild", "Make an SSD tier's index anew while no daemon uses it");
@@ -402,6 +420,11 @@ int run_evict(const DaemonCommandLine& line, std::ostream& out, std::ostream& er
   return print_answer(line, out, err, [&](Client& client) { return evict(client, line); });
 }
 
+int run_flush(const DaemonCommandLine& line, std::ostream& out, std::ostream& err) {
+  const Result<int> flushed = flush(line, out);
+  return flushed.ok() ? *flushed : report(flushed.error(), err);
+}
+
 int run_kept(const DaemonCommandLine& line, std::ostream& out, std::ostream& err) {
   const bool drop = line.kept_action == "drop";
   if ((!drop && line.kept_action != "show") || (!drop && (line.yes || !line.kept_reason.empty()))) {
@@ -451,6 +474,7 @@ void add_daemon_commands(CLI::App& app, DaemonCommandLine& line, std::ostream& o
     line.exit_code = run_with_output(line, err, [&] { return run_status(line, out, err); });
   });
   add_evict(app, line, out, err);
+  add_flush(app, line, out, err);
   add_verify_and_scrub(app, line, out, err);
   add_kept(app, line, out, err);
   add_policy(app, line, out, err);

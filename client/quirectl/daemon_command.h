@@ -1,6 +1,6 @@
-// `quirectl ping | status | evict | verify | scrub | kept | policy | quota`: commands that talk to
-// a running daemon. Each is a function over streams that returns the exit code. Output has no
-// colour, so NO_COLOR holds by itself.
+// `quirectl ping | status | evict | flush | verify | scrub | kept | policy | quota`: commands that
+// talk to a running daemon. Each is a function over streams that returns the exit code. Output has
+// no colour, so NO_COLOR holds by itself.
 #pragma once
 
 #include <cstdint>
@@ -62,6 +62,9 @@ int run_scrub(const DaemonCommandLine& line, std::ostream& out, std::ostream& er
 
 // Tells what would leave the tier, or with `yes` lets it go and tells what went; waits for it.
 int run_evict(const DaemonCommandLine& line, std::ostream& out, std::ostream& err);
+
+// Waits until what is in RAM only is durable below: kExitDegraded when some could not be written.
+int run_flush(const DaemonCommandLine& line, std::ostream& out, std::ostream& err);
 
 // What the SSD tier keeps and does not serve. "drop" waits until it is gone.
 int run_kept(const DaemonCommandLine& line, std::ostream& out, std::ostream& err);

@@ -116,7 +116,7 @@ model::Result<ScrubCounts> scrub_counts(std::string_view text) {
   return counts;
 }
 
-model::Result<bool> goes_on(std::string_view text, std::string_view flag) {
+model::Result<bool> flag_of(std::string_view text, std::string_view flag) {
   json::error_code failure;
   const json::value answer = json::parse(json::string_view(text.data(), text.size()), failure);
   json::error_code absent;

@@ -23,8 +23,8 @@ struct ScrubCounts {
 // kMalformedFrame when `json` is no such answer.
 model::Result<ScrubCounts> scrub_counts(std::string_view json);
 
-// Whether what was asked for goes on still, by a flag of the answer: "dropping", "switching".
+// A flag of the answer: "dropping", "switching".
 // kMalformedFrame: it has no such flag.
-model::Result<bool> goes_on(std::string_view json, std::string_view flag);
+model::Result<bool> flag_of(std::string_view json, std::string_view flag);
 
 }  // namespace quire::client

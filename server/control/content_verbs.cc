@@ -6,6 +6,7 @@
 #include "model/clean_text.h"
 #include "server/control/quota_verbs.h"
 #include "server/runtime/log.h"
+#include "server/start/options.h"
 
 namespace quire::server {
 
@@ -61,6 +62,25 @@ Result<void> ContentVerbs::evict(const VerbCall& call) {
   }
   parts_.desk->answer(call.connection, call.type, call.sequence,
                       [this](model::MetricSink& sink) { describe_sweep(sink); });
+  return {};
+}
+
+Result<void> ContentVerbs::flush(const VerbCall& call) {
+  const auto request = QUIRE_TRY(model::read_struct<model::FlushRequest>(call.payload));
+  if (parts_.tiers == nullptr || parts_.tiers->members().empty()) {
+    return make_error(Errc::kNotFound, std::string(kNoLowerTier));
+  }
+  switch (static_cast<model::FlushAction>(request.action)) {
+    case model::FlushAction::kShow:
+      break;
+    case model::FlushAction::kStart:
+      QUIRE_TRY(parts_.tiers->flush());
+      break;
+    default:
+      return make_error(Errc::kInvalidArgument, "action must be 0 (show) or 1 (start)");
+  }
+  parts_.desk->answer(call.connection, call.type, call.sequence,
+                      [this](model::MetricSink& sink) { parts_.tiers->describe_flush(sink); });
   return {};
 }
 

@@ -1,6 +1,6 @@
-// What operators do to content at once: evict. All of it is administrators' by the table of verbs
-// (model/socket_verbs.h), which was asked before. What takes something away is a line of the log,
-// at level warning, with who did it. Threads: core only.
+// What operators do to content at once: evict, flush. All of it is administrators' by the table of
+// verbs (model/socket_verbs.h), which was asked before. What takes something away is a line of the
+// log, at level warning, with who did it. Threads: core only.
 #pragma once
 
 #include "cache/cache.h"
@@ -8,6 +8,7 @@
 #include "model/result.h"
 #include "server/control/verb_call.h"
 #include "server/status/status_desk.h"
+#include "tiering/tier_set.h"
 
 namespace quire::server {
 
@@ -15,6 +16,7 @@ class ContentVerbs {
  public:
   struct Parts {
     cache::Cache* cache = nullptr;
+    tiering::TierSet* tiers = nullptr;  // null: none
     StatusDesk* desk = nullptr;
   };
   explicit ContentVerbs(const Parts& parts) : parts_(parts) {}
@@ -24,6 +26,9 @@ class ContentVerbs {
   // kInvalidArgument: no such action or tier, a tenant without its domain. kNotFound: no such
   // domain. kBusy: a sweep is under way.
   model::Result<void> evict(const VerbCall& call);
+  // Begins it, or tells how far the last one is. kInvalidArgument: no such action. kNotFound: no
+  // tier below RAM. kBusy: none takes writes now, or one is under way.
+  model::Result<void> flush(const VerbCall& call);
 
  private:
   void evict_next(const VerbCall& call, uint64_t count);

@@ -73,7 +73,7 @@ class ControlVerbs {
                       .memory_check = parts_.memory_check,
                       .clock = parts_.clock,
                       .desk = parts_.desk}),
-        content_({.cache = parts_.cache, .desk = parts_.desk}),
+        content_({.cache = parts_.cache, .tiers = parts_.tiers, .desk = parts_.desk}),
         policies_({.cache = parts_.cache,
                    .desk = parts_.desk,
                    .keeper = parts_.keeper,

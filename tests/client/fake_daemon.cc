@@ -203,6 +203,7 @@ void FakeDaemon::handle(Peer& peer, const Frame& frame) {
     case FrameType::kKept:
     case FrameType::kPolicy:
     case FrameType::kQuota:
+    case FrameType::kFlush:
       return reply(peer, frame, bytes_of(ok()) + options_.json);
     default:
       return reply(peer, frame, bytes_of(ok()));

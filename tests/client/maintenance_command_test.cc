@@ -100,6 +100,20 @@ TEST_F(MaintenanceCommand, EvictTellsOnlyWithoutYes) {
   EXPECT_GT(asked.unused_us, UINT64_MAX / 2) << "no overflow makes it young";
 }
 
+TEST_F(MaintenanceCommand, FlushThatLeavesSomethingIsDegraded) {
+  start({.json = R"({"running":false,"complete":false})"});
+  EXPECT_EQ(run_flush(line_, out_, err_), kExitDegraded);
+  EXPECT_EQ(out_.str(), "running   false\ncomplete  false\n");
+  EXPECT_EQ(last_request<model::FlushRequest>(model::FrameType::kFlush).action,
+            static_cast<uint8_t>(model::FlushAction::kStart));
+}
+
+TEST_F(MaintenanceCommand, FlushBelievesNoAnswerThatSaysNotWhetherItIsComplete) {
+  start({.json = R"({"running":false})"});
+  EXPECT_EQ(run_flush(line_, out_, err_), kExitFailed);
+  EXPECT_EQ(out_.str(), "");
+}
+
 TEST_F(MaintenanceCommand, KeptIsDroppedOnlyWithYes) {
   start({.json = R"({"runs":2,"dropping":false})"});
   EXPECT_EQ(run_kept(line_, out_, err_), kExitOk);

@@ -215,6 +215,38 @@ TEST(Quirectl, EvictTellsFirstTakesWithYesAndIsLogged) {
   std::filesystem::remove(log_path);
 }
 
+TEST(Quirectl, FlushWaitsUntilADeathLosesNothing) {
+  const std::string ssd = testing::TempDir() + "quire-flush-" + std::to_string(::getpid());
+  std::filesystem::create_directories(ssd);
+  {
+    DaemonProcess daemon({.flags = {"--ssd_path=" + ssd, "--ssd_bytes=16MiB",
+                                    "--ssd_region_bytes=1MiB", "--ssd_write=back"}});
+    const auto run = [&](std::vector<std::string> arguments) {
+      arguments.insert(arguments.begin(), "--socket=" + daemon.socket_path());
+      return run_program("quirectl", arguments);
+    };
+    {
+      const auto client = daemon.connect();
+      committed_session(*client, 1);
+      const Output flushed = run({"flush", "-o", "json"});
+      EXPECT_EQ(flushed.exit_code, 0) << flushed.text;
+      EXPECT_TRUE(contains(flushed.text, "\"running\":false,\"complete\":true")) << flushed.text;
+      EXPECT_FALSE(contains(flushed.text, "\"written_objects\":0,")) << flushed.text;
+      EXPECT_TRUE(contains(run({"evict", "-o", "json"}).text, "\"lost_objects\":0,"))
+          << "all of it has a copy";
+    }
+    daemon.crash();
+    daemon.start();
+    const auto client = daemon.connect();
+    EXPECT_TRUE(contains(run({"evict", "ssd", "-o", "json"}).text, "\"objects\":"))
+        << "it is there";
+    EXPECT_FALSE(contains(run({"evict", "ssd", "-o", "json"}).text, "\"objects\":0,"));
+  }
+  std::filesystem::remove_all(ssd);
+  DaemonProcess without;
+  EXPECT_EQ(run_program("quirectl", {"--socket=" + without.socket_path(), "flush"}).exit_code, 5);
+}
+
 // Set by command, by file, read again at a signal; and a restart knows all of it.
 TEST(Quirectl, PoliciesAndQuotasSurviveARestart) {
   const std::string stem = testing::TempDir() + "quired-rules-" + std::to_string(::getpid());

@@ -53,10 +53,13 @@ class CandidateQueue {
   // these may be candidates already, and are written once.
   uint32_t sweep(int64_t now_ns);
 
+  bool is_sweeping() const { return sweeping_ || sweep_due_; }
+  // The first one's time, as a rule the earliest. Precondition: not empty.
+  int64_t first_since_ns() const { return queue_.front().since_ns; }
   bool empty() const { return queue_.empty(); }
   size_t size() const { return queue_.size(); }
   // Nobody waits, and nobody is to be found.
-  bool idle() const { return queue_.empty() && !sweeping_ && !sweep_due_; }
+  bool idle() const { return queue_.empty() && !is_sweeping(); }
 
  private:
   cache::Cache* cache_;

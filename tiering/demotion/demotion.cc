@@ -39,16 +39,36 @@ bool Demotion::step(int64_t now_ns) {
   const uint64_t missed = parts_.cache->store().counters().fresh_missed;
   if (writes_through() && std::exchange(passed_over_, missed) != missed) queue_.sweep_soon();
   counters_.found_again += queue_.sweep(now_ns);
-  if (!may_write(parts_.tier->mode()) || now_ns < retry_at_ns_) return false;
-  const bool due = queue_.is_due(now_ns, options_.delay_ms * model::kNsPerMs);
-  if (!due && writes_through()) return false;
+  const bool sweeps = step_flush(now_ns);
+  if (!may_write(parts_.tier->mode()) || now_ns < retry_at_ns_) return sweeps;
+  const bool due = queue_.is_due(now_ns, delay_ns());
+  if (!due && writes_through()) return sweeps;
   runs_.clear();
   if (due) gather_queue();
   const bool left_ram = gather_shortage(now_ns);
   const bool started = start_runs(now_ns);
   // What keeps runs from starting changes at the pace of the device, not of the core's turns.
   if (!started && !runs_.empty()) retry_at_ns_ = now_ns + kRetryNs;
-  return started || left_ram;
+  return started || left_ram || sweeps;
+}
+
+int64_t Demotion::delay_ns() const {
+  return flush_.is_running() ? 0 : options_.delay_ms * model::kNsPerMs;
+}
+
+void Demotion::start_flush() {
+  queue_.sweep_soon();
+  flush_.start();
+}
+
+// True while the sweep of a flush can go on at once. Else the device sets the pace.
+bool Demotion::step_flush(int64_t now_ns) {
+  if (!flush_.is_running()) return false;
+  if (!may_write(parts_.tier->mode())) flush_.stop();
+  if (flush_.is_sweeping() && !queue_.is_sweeping()) flush_.note_swept(now_ns);
+  const int64_t first = queue_.empty() ? Flush::kNone : queue_.first_since_ns();
+  flush_.note_oldest(std::min(first, jobs_.oldest_since_ns()));
+  return flush_.is_sweeping() && queue_.size() < CandidateQueue::kAtOnce;
 }
 
 // In write-back nothing is a candidate before RAM runs short.
@@ -132,7 +152,12 @@ bool Demotion::admitted(const DemotionRun& run, uint64_t bytes, int64_t now_ns) 
   const AdmissionRule rule = options_.admission.rule;
   const model::Hash256 first =
       rule == AdmissionRule::kSecondUse ? first_span_of(run.nodes.front()) : model::Hash256{};
-  return admission_.admit(first, run.batch, bytes, now_ns) == AdmissionVerdict::kAdmitted;
+  const AdmissionVerdict verdict = admission_.admit(first, run.batch, bytes, now_ns);
+  if (verdict == AdmissionVerdict::kAdmitted) return true;
+  flush_.note_refused(
+      verdict == AdmissionVerdict::kRefusedByRule ? &FlushCounts::by_rule : &FlushCounts::by_budget,
+      run.nodes.size());
+  return false;
 }
 
 bool Demotion::can_hold(const Candidate& candidate) {
@@ -142,6 +167,8 @@ bool Demotion::can_hold(const Candidate& candidate) {
 }
 
 void Demotion::count_refusal(Fit fit, uint64_t bytes, size_t objects) {
+  flush_.note_refused(fit == Fit::kTooDeep ? &FlushCounts::too_deep : &FlushCounts::too_large,
+                      objects);
   if (fit == Fit::kTooDeep) {
     counters_.too_deep += objects;
   } else {
@@ -156,6 +183,7 @@ Demotion::Started Demotion::start_run(DemotionRun& run, int64_t now_ns) {
   // The parent's own demotion was refused or failed: without it this copy could not be found.
   const Node& above = tree.node(tree.parent(run.nodes.front()));
   if (!above.is_root() && !above.is_in(parts_.tier->id()) && !above.is_moving()) {
+    flush_.note_refused(&FlushCounts::behind_refused, run.nodes.size());
     return Started::kRefused;
   }
   if (const Started own = make_own_room(run); own != Started::kYes) return own;
@@ -193,6 +221,7 @@ Demotion::Started Demotion::make_own_room(const DemotionRun& run) {
     if (i + 1 == kOwnEvictionsPerStep) return Started::kLater;
   }
   counters_.over_burst += run.nodes.size();
+  flush_.note_refused(&FlushCounts::over_burst, run.nodes.size());
   return Started::kRefused;
 }
 
@@ -244,6 +273,7 @@ void Demotion::finish_written(const TierEvent& event, int64_t now_ns) {
     const Node& link = store.tree().node(node);
     // A node that is dropped with its last pin is not there afterwards.
     const bool stays = !link.is_quarantined() && !link.is_superseded();
+    flush_.note_written(store.presence().plan_of(node).page_bytes);
     jobs_.release(event.job, i - 1);
     note_lag(now_ns - jobs_.since_ns(event.job));
     const bool short_of_ram = !writes_through() && free_ram_bytes() < high;
@@ -263,6 +293,7 @@ void Demotion::finish_failed(const TierEvent& event) {
     if (event.code != Errc::kBusy) ++counters_.failed;
     if (corrupt) {
       ++counters_.corrupt_in_ram;
+      flush_.note_refused(&FlushCounts::corrupt, 1);
       // While it is pinned: afterwards it may be gone.
       if (!store.tree().node(node).is_quarantined()) store.quarantine(node);
     }

@@ -24,6 +24,7 @@
 #include "tiering/demotion/demotion_jobs.h"
 #include "tiering/demotion/demotion_options.h"
 #include "tiering/demotion/demotion_runs.h"
+#include "tiering/demotion/flush.h"
 #include "tiering/tier.h"
 
 namespace quire::tiering {
@@ -54,6 +55,11 @@ class Demotion {
   // From now on nothing waits for delay_ms; for a clean stop.
   void hurry() { options_.delay_ms = 0; }
 
+  // Everything in RAM that wants a copy is written now, whatever the write policy. Precondition: no
+  // flush is running.
+  void start_flush();
+  const Flush& flush() const { return flush_; }
+
   Admission& admission() { return admission_; }
   const Admission& admission() const { return admission_; }
   bool idle() const { return queue_.idle(); }
@@ -72,6 +78,8 @@ class Demotion {
   enum class Started : uint8_t { kYes, kRefused, kLater };
 
   uint64_t free_ram_bytes() const;
+  int64_t delay_ns() const;
+  bool step_flush(int64_t now_ns);
   void enqueue(const Candidate& candidate);
   void gather_queue();
   bool gather_shortage(int64_t now_ns);
@@ -95,6 +103,7 @@ class Demotion {
   CandidateQueue queue_;
   DemotionRuns runs_;  // gathered in this step
   DemotionJobs jobs_;
+  Flush flush_;
   std::vector<int64_t> lags_ns_;  // ring of kLags
   size_t next_lag_ = 0;
   // Fresh nodes that the store had no place for; of these the sweep knows.

@@ -1,5 +1,8 @@
 #include "tiering/demotion/demotion_jobs.h"
 
+#include <algorithm>
+#include <limits>
+
 #include "model/check.h"
 
 namespace quire::tiering {
@@ -18,6 +21,15 @@ uint32_t DemotionJobs::start(std::span<const model::NodeId> nodes, int64_t since
   }
   bytes_ += job.bytes;
   return number;
+}
+
+// Asked while an operator waits: a walk over some hundred records.
+int64_t DemotionJobs::oldest_since_ns() const {
+  int64_t oldest = std::numeric_limits<int64_t>::max();
+  for (uint32_t i = 0; i < jobs_.end_of_numbers(); ++i) {
+    if (jobs_[i].left > 0) oldest = std::min(oldest, jobs_[i].since_ns);
+  }
+  return oldest;
 }
 
 // The mark before the pin, with which the node may go.

@@ -36,6 +36,8 @@ class DemotionJobs {
   // So many objects more were released; with the last one the job is forgotten.
   void finish(uint32_t job, uint32_t objects);
 
+  // Of all that are under way the earliest; a large time when none is.
+  int64_t oldest_since_ns() const;
   // Of RAM that is pinned by all of them.
   uint64_t bytes() const { return bytes_; }
 
