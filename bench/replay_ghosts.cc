@@ -71,12 +71,10 @@ model::Result<GhostFigures> run_ghosts(const ReplayTrace& trace, const GhostRunO
     ghosts->pace(static_cast<int64_t>(request.block_count / kReferencesPerSecond * 1e6));
     seconds += processor_seconds() - begin;
   };
-  QUIRE_TRY(simulate(
-      trace,
-      {.policy = options.policy,
-       .capacity_blocks = options.capacity_blocks,
-       .admission = options.admission,
-       .served = tell}));
+  QUIRE_TRY(simulate(trace, {.policy = options.policy,
+                             .capacity_blocks = options.capacity_blocks,
+                             .admission = options.admission,
+                             .served = tell}));
   const int64_t end = trace.requests.empty() ? 0 : trace.requests.back().time_us;
   const cache::WindowTotals totals = ghosts->totals(HitWindow::kSinceStart, end);
   ghosts->check_invariants();
