@@ -183,7 +183,8 @@ void TierBoard::hand_up(EntryId child, EntryId parent) {
   if (scope_of_[parent.value] == scope_of_[child.value]) {
     policy_of(parent).handed_up(parent, child, before);
   } else {
-    policy_of(parent).used(parent, before);  // amid a switch: the child's marks are another policy's
+    policy_of(parent).used(parent,
+                           before);  // amid a switch: the child's marks are another policy's
   }
 }
 
