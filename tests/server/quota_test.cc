@@ -62,7 +62,7 @@ TEST_F(Quotas, FloodCostsATenantWithinItsGuaranteeNothing) {
   ASSERT_TRUE(client_->set_quota(TierId::kRam, scope("calm"), {.guaranteed = 32 * kPage}).ok());
   uint32_t found = 0;
   uint32_t asked = 0;
-  for (uint64_t round = 0; round < 6; ++round) {
+  for (uint64_t round = 0; round < 3; ++round) {
     for (uint64_t context = 0; context < 3; ++context) {
       found += turn(context, "calm");
       asked += round > 0 ? kBlocks * kBlock : 0;
