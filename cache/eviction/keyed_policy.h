@@ -17,11 +17,9 @@ class KeyedPolicy : public EvictionPolicy {
   void adopted(EntryId entry) override { touched(entry); }
   void used(EntryId entry, uint64_t) override {
     touched(entry);
-    if (is_candidate(entry)) heap_.set_key(entry, key(entry));
+    rank_anew(entry);
   }
-  void done_with(EntryId entry) override {
-    if (is_candidate(entry)) heap_.set_key(entry, key(entry));
-  }
+  void done_with(EntryId entry) override { rank_anew(entry); }
   void offered(EntryId entry) override {
     if (!is_candidate(entry)) heap_.insert(entry, key(entry));
   }
@@ -52,6 +50,10 @@ class KeyedPolicy : public EvictionPolicy {
   uint64_t key(EntryId entry) const {
     const uint64_t last = parts_.entries->last_use(entry);
     return UseClock::is_use(last) ? used_key(entry) : last;
+  }
+  // What its key is made of has changed.
+  void rank_anew(EntryId entry) {
+    if (is_candidate(entry)) heap_.set_key(entry, key(entry));
   }
   bool is_candidate(EntryId entry) const { return parts_.entries->place(entry) != 0; }
   uint64_t least_key() const { return heap_.least_key(); }

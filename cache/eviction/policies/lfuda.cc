@@ -27,6 +27,7 @@ class LfuDa final : public KeyedPolicy {
   // As old as the use was: else a path that nobody uses any more would be young at each step.
   void handed_up(EntryId parent, EntryId child, uint64_t) override {
     parts_.entries->set_mark(parent, parts_.entries->mark(child));
+    rank_anew(parent);
   }
 
  private:
