@@ -7,12 +7,15 @@
 #include <future>
 
 #include "server/core.h"
+#include "server/runtime/log.h"
 
 namespace quire::bench {
 
 BenchDaemon::BenchDaemon(server::Options options, const server::DaemonSeams& seams) {
   std::string pattern = "/tmp/quire-bench-XXXXXX";
   QUIRE_CHECK(::mkdtemp(pattern.data()) != nullptr);
+  // Standard output is the figures'; what is wrong is still told.
+  server::set_log_level("error");
   directory_ = pattern;
   socket_path_ = directory_ + "/quired.sock";
   options.socket_path = socket_path_;

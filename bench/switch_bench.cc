@@ -101,6 +101,7 @@ std::vector<double> measure_requests(client::Session& session, const std::atomic
     samples.push_back(watch.us());
     QUIRE_CHECK(match.exact_tokens == kTokens);
   }
+  samples.erase(samples.begin(), samples.begin() + 10);  // the first ones wake both sides
   return samples;
 }
 
