@@ -36,6 +36,10 @@ constexpr int kCapabilityIpcLock = 14;
 // RocksDB.
 constexpr uint64_t kOtherBytes = 128ull << 20;
 constexpr uint64_t kOtherBytesWithSsd = 512ull << 20;
+// Which scope an entry of a tier is in.
+constexpr uint64_t kScopeBytesPerNode = 4;
+// A stack, and what malloc sets aside for a thread of its own.
+constexpr uint64_t kThreadBytes = 136ull << 20;
 
 std::string first_line(const std::string& path) {
   std::ifstream file(path);
@@ -64,7 +68,11 @@ std::optional<uint64_t> limit_of(__rlimit_resource resource) {
 uint64_t fixed_address_bytes(const Options& options, const std::string& root) {
   const uint64_t now =
       number_in(root + "/proc/self/statm") * static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
-  return now + table_bytes(table_caps(options)) +
+  const TableCaps caps = table_caps(options);
+  uint64_t more = caps.nodes * kScopeBytesPerNode;
+  if (options.ghost_bytes > 0) more += kThreadBytes + 2 * options.ghost_bytes;
+  if (!state_path(options).empty()) more += kThreadBytes;
+  return now + table_bytes(caps) + more +
          (options.ssd_path.empty() ? kOtherBytes : kOtherBytesWithSsd);
 }
 
