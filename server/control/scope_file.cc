@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <limits>
+#include <optional>
 #include <set>
 #include <utility>
 
@@ -30,9 +31,10 @@ constexpr std::array<std::string_view, 5> kQuotaKeys{"tier", "domain", "tenant",
                                                      "burst"};
 constexpr std::array<std::string_view, 4> kPolicyKeys{"tier", "domain", "tenant", "name"};
 
-// Names go to the log and to tables.
-Result<std::string> read_name(const TomlTable& table, std::string_view key) {
-  std::string name = QUIRE_TRY(table.text(key, ""));
+// Names go to the log and to tables. No fallback: the key must be there.
+Result<std::string> read_name(const TomlTable& table, std::string_view key,
+                              std::optional<std::string> fallback = std::nullopt) {
+  std::string name = QUIRE_TRY(table.text(key, std::move(fallback)));
   QUIRE_TRY(model::check_clean_text(name, key));
   if (name.size() > model::kMaxNameBytes) {
     return table.wrong("'" + std::string(key) + "' is longer than " +
@@ -44,7 +46,7 @@ Result<std::string> read_name(const TomlTable& table, std::string_view key) {
 Result<ScopeName> read_scope(const TomlTable& table) {
   ScopeName name;
   name.tier = static_cast<model::TierId>(QUIRE_TRY(table.choice("tier", model::kTierNames)));
-  name.domain = QUIRE_TRY(read_name(table, "domain"));
+  name.domain = QUIRE_TRY(read_name(table, "domain", ""));
   if (table.has("tenant")) {
     name.tenant = QUIRE_TRY(read_name(table, "tenant"));
     if (name.domain.empty()) return table.wrong("a tenant belongs to a domain: name it, \"uid:N\"");

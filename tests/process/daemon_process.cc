@@ -89,12 +89,9 @@ DaemonProcess::~DaemonProcess() {
 
 std::vector<std::string> DaemonProcess::command_line() const {
   std::vector<std::string> line = {
-      program_path("quired"), "--socket=" + socket_path_, "--socket_mode=0666",
-      "--ram_bytes=" + std::to_string(options_.ram_mib) + "MiB", "--huge_pages=off",
-      "--log_level=error",
-      // The sanitizer's first look at a type takes descriptors, which these tests count and limit;
-      // ghosts would have it do so on their thread, at any time. tests/server tests them.
-      "--ghost_memory=0"};
+      program_path("quired"), "--socket=" + socket_path_,
+      "--socket_mode=0666",   "--ram_bytes=" + std::to_string(options_.ram_mib) + "MiB",
+      "--huge_pages=off",     "--log_level=error"};
   line.insert(line.end(), options_.flags.begin(), options_.flags.end());
   return line;
 }

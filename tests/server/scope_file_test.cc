@@ -59,6 +59,7 @@ TEST(ScopeFile, SlipIsNamedWithItsPlace) {
   EXPECT_NE(error_of("[[quota]\n").find("line 1"), std::string::npos);
   EXPECT_NE(error_of("[[quota]]\ntier = \"ram\"\ndomain = \"a\\nb\"\n").find("domain"),
             std::string::npos);
+  EXPECT_NE(error_of("[[policy]]\ntier = \"ram\"\n").find("missing key 'name'"), std::string::npos);
   const std::string twice = "[[quota]]\ntier = \"ram\"\ndomain = \"uid:1\"\n";
   EXPECT_NE(error_of(twice + twice).find("quota 1: named before"), std::string::npos);
 }
