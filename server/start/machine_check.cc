@@ -36,6 +36,7 @@ constexpr int kCapabilityIpcLock = 14;
 // RocksDB.
 constexpr uint64_t kOtherBytes = 128ull << 20;
 constexpr uint64_t kOtherBytesWithSsd = 512ull << 20;
+constexpr uint64_t kStartStep = 16ull << 20;
 // Which scope an entry of a tier is in.
 constexpr uint64_t kScopeBytesPerNode = 4;
 // A stack, and what malloc sets aside for a thread of its own.
@@ -322,8 +323,10 @@ model::Result<void> check_start(const Options& options, const std::string& root)
   const auto limit = limit_of(RLIMIT_AS);
   const uint64_t least = fixed_address_bytes(options, root) + options.segment_bytes;
   if (!limit || *limit >= least) return {};
+  // With what a start may take more than the one before: raised to it, the next one succeeds.
+  const uint64_t enough = (least / kStartStep + 2) * kStartStep;
   return make_error(Errc::kResourceExhausted,
-                    "tables for --ram_bytes and --ssd_bytes need " + std::to_string(least) +
+                    "tables for --ram_bytes and --ssd_bytes need " + std::to_string(enough) +
                         " bytes of address space; the limit is " + std::to_string(*limit) +
                         " (ulimit -v, RLIMIT_AS): raise it to that, or lower the budgets");
 }

@@ -90,7 +90,7 @@ std::vector<RawClient> half_frames(const std::string& socket_path, const std::st
 }
 
 void expect_slow_clients_cost_little(const std::string& half) {
-  DaemonProcess daemon;
+  DaemonProcess daemon({.flags = {kNoGhosts}});
   const auto client = daemon.connect("witness");
   const auto session = committed_session(*client, 1);
   const DaemonStatus before = daemon.status();
@@ -134,7 +134,7 @@ TEST(ClientCrowd, Law06_SilentConnectionsBlockNobody) {
 }
 
 TEST(ClientCrowd, Law10_StormWithFewDescriptorsHurtsNoSession) {
-  DaemonProcess daemon({.open_file_limit = kFewFiles});
+  DaemonProcess daemon({.flags = {kNoGhosts}, .open_file_limit = kFewFiles});
   warm_up(daemon);
   const auto client = daemon.connect("witness");
   const auto session = committed_session(*client, 1);
@@ -157,7 +157,7 @@ TEST(ClientCrowd, Law10_StormWithFewDescriptorsHurtsNoSession) {
 }
 
 TEST(ClientCrowd, Law10_SessionsThatTakeEveryDescriptorAreRefusedAndComeBack) {
-  DaemonProcess daemon({.open_file_limit = kFewFiles});
+  DaemonProcess daemon({.flags = {kNoGhosts}, .open_file_limit = kFewFiles});
   warm_up(daemon);
   const auto client = daemon.connect("greedy");
   const auto options = session_options(small_append_layout());

@@ -103,7 +103,7 @@ class ClientDeath : public testing::Test {
     expect_witness_unharmed();
   }
 
-  DaemonProcess daemon_;
+  DaemonProcess daemon_{{.flags = {kNoGhosts}}};
   std::unique_ptr<Client> witness_;
   std::unique_ptr<Session> session_;
   std::vector<client::PageView> held_pages_;

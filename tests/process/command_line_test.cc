@@ -252,11 +252,13 @@ TEST(Quirectl, PoliciesAndQuotasSurviveARestart) {
   const std::string stem = testing::TempDir() + "quired-rules-" + std::to_string(::getpid());
   const std::string state = stem + ".state";
   const std::string quotas = stem + ".quotas";
+  const std::string log = stem + ".log";
   const std::string own = "uid:" + std::to_string(::geteuid());
   std::filesystem::remove(state);
   std::ofstream(quotas) << "[[quota]]\ntier = \"ram\"\ndomain = \"" << own
                         << "\"\ntenant = \"filed\"\nguaranteed = \"1MiB\"\n";
-  DaemonProcess daemon({.flags = {"--state_file=" + state, "--quota_file=" + quotas}});
+  DaemonProcess daemon(
+      {.flags = {"--state_file=" + state, "--quota_file=" + quotas}, .log_path = log});
   const std::string socket = "--socket=" + daemon.socket_path();
   const auto run = [&](std::vector<std::string> arguments) {
     arguments.insert(arguments.begin(), socket);
@@ -283,6 +285,15 @@ TEST(Quirectl, PoliciesAndQuotasSurviveARestart) {
   daemon.crash();  // a change that was answered is on disk
   daemon.start();
   expect_all();
+  // A slip in the file changes nothing, and is named.
+  std::ofstream(quotas) << "[[quota]]\ntier = \"ram\"\nguarantee = \"1MiB\"\n";
+  ::kill(daemon.pid(), SIGHUP);
+  EXPECT_TRUE(eventually([&] {
+    std::ifstream file(log);
+    const std::string lines{std::istreambuf_iterator<char>(file), {}};
+    return contains(lines, "quotas stay as they are: " + quotas + ": quota 0: unknown key");
+  }));
+  expect_all();
   EXPECT_EQ(run({"quota", "clear", "ram", "--domain", own, "--tenant", "t"}).exit_code, 0);
   std::ofstream(quotas) << "";
   ::kill(daemon.pid(), SIGHUP);
@@ -291,8 +302,46 @@ TEST(Quirectl, PoliciesAndQuotasSurviveARestart) {
   }));
   EXPECT_EQ(run({"quota", "set", "ram", "--guaranteed", "1MiB"}).exit_code, kUsage) << "whose?";
   EXPECT_EQ(run({"quota", "set", "ram", "--domain", own, "--guaranteed", "1TiB"}).exit_code, 1);
-  std::filesystem::remove(state);
-  std::filesystem::remove(quotas);
+  EXPECT_EQ(run({"policy", "set", "ram", "auto"}).exit_code, 0);
+  daemon.crash();
+  daemon.start();
+  const auto client = daemon.connect();
+  EXPECT_TRUE(contains(run({"policy", "show", "-o", "json"}).text, "\"policy\":\"auto ("));
+  for (const std::string& path : {state, quotas, log}) std::filesystem::remove(path);
+}
+
+TEST(Quired, StateFileThatCannotBeReadKeepsItFromStartingAndStaysAsItIs) {
+  const std::string path = testing::TempDir() + "quired-state-" + std::to_string(::getpid());
+  std::ofstream(path) << "[[policy]]\ntier = \"ram\"\n";
+  const Output refused =
+      run_program("quired", {"--socket=" + testing::TempDir() + "never.sock", "--ram_bytes=64MiB",
+                             "--huge_pages=off", "--state_file=" + path});
+  EXPECT_NE(refused.exit_code, 0);
+  EXPECT_TRUE(contains(refused.text, path + ": policy 0: missing key 'name'")) << refused.text;
+  std::ifstream file(path);
+  const std::string kept{std::istreambuf_iterator<char>(file), {}};
+  EXPECT_EQ(kept, "[[policy]]\ntier = \"ram\"\n");
+  std::filesystem::remove(path);
+}
+
+// Ghosts say something once a second, and when something is asked for.
+TEST(Quirectl, AdviceNamesEveryPolicyBesideTheCeiling) {
+  DaemonProcess daemon;
+  const auto client = daemon.connect();
+  const auto session = committed_session(*client, 1);
+  const std::string socket = "--socket=" + daemon.socket_path();
+  std::string table;
+  EXPECT_TRUE(eventually([&] {
+    EXPECT_TRUE(hits_bit_exactly(*session));
+    table = run_program("quirectl", {socket, "policy", "advise", "--window", "15m"}).text;
+    return contains(table, "gittins");
+  })) << table;
+  for (const std::string_view part : {"ceiling", "lru *", "wtinylfu", "+400%"}) {
+    EXPECT_TRUE(contains(table, std::string(part))) << table;
+  }
+  EXPECT_EQ(run_program("quirectl", {socket, "policy", "advise", "ssd"}).exit_code, 1);
+  EXPECT_EQ(run_program("quirectl", {socket, "policy", "advise", "--window", "9m"}).exit_code,
+            kUsage);
 }
 
 TEST(Quirectl, NothingListensIsExitCodeThree) {

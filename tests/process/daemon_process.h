@@ -32,6 +32,10 @@ struct DaemonStatus {
   uint64_t private_bytes = 0;  // of these, what it shares with nobody: not segments, nor sessions
 };
 
+// For who counts or limits descriptors: UBSan looks at an object of a type that is new to it
+// through a pipe, and on the ghosts' thread types are new at any time.
+inline constexpr const char* kNoGhosts = "--ghost_memory=0";
+
 class DaemonProcess {
  public:
   struct Options {

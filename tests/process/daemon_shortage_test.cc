@@ -130,8 +130,7 @@ TEST(DaemonShortage, AddressSpaceThatIsTooSmallIsRefusedWithWhatItTakes) {
   uint64_t needed = 0;
   const char* number = refused.data() + at + 5;
   std::from_chars(number, refused.data() + refused.size(), needed);
-  // This process, of which both children are copies, may have grown a little in between.
-  EXPECT_EQ(create_after([needed] { limit_now(RLIMIT_AS, needed + kMiB); }), "ok");
+  EXPECT_EQ(create_after([needed] { limit_now(RLIMIT_AS, needed); }), "ok");
 }
 
 // From no descriptor that it could open to enough of them. In a process that made a daemon before:
@@ -187,7 +186,7 @@ TEST(DaemonShortage, StormWithoutDescriptorsIsLoggedAndWhoIsServedNoticesNothing
   const std::string log = testing::TempDir() + "quire-storm.log";
   std::filesystem::remove(log);
   {
-    DaemonProcess daemon({.flags = {"--log_level=debug"}, .log_path = log});
+    DaemonProcess daemon({.flags = {"--log_level=debug", kNoGhosts}, .log_path = log});
     const auto neighbour = daemon.connect("neighbour");
     const auto session = committed_session(*neighbour, 1);
     // Everything once with descriptors: the sanitizer's check of an object's type takes some of its

@@ -78,7 +78,7 @@ class HostileClientTest : public testing::TestWithParam<uint64_t> {};
 }  // namespace
 
 TEST_P(HostileClientTest, Law06Law11_NeighbourSeesNothingWrong) {
-  DaemonProcess daemon({.flags = {"--default_deadline_ms=500"}});
+  DaemonProcess daemon({.flags = {"--default_deadline_ms=500", kNoGhosts}});
   const auto neighbour = daemon.connect("neighbour");
   const auto kept = committed_session(*neighbour, 1);
   const DaemonStatus before = daemon.status();
