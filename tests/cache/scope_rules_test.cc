@@ -154,6 +154,43 @@ TEST_F(ScopeRulesTest, WiderPolicyTakesThePlaceOfNarrowerOnes) {
   EXPECT_EQ(drain(kRam), "aaa");
 }
 
+TEST_F(ScopeRulesTest, WhatFollowsIsSwitchedAndNarrowerRulesStay) {
+  fill("a", 3);
+  fill("b", 3);
+  ASSERT_TRUE(rules().set_auto(kRam, "gittins").ok());
+  settle();
+  EXPECT_TRUE(rules().is_auto(kRam));
+  EXPECT_FALSE(rules().is_auto(kSsd));
+  ASSERT_TRUE(rules().set_policy(of(kRam, "a"), "sieve").ok());
+  settle();
+  const Owner own = *rules().owner_of(of(kRam, "a"));
+  const Owner rest{.domain = own.domain, .tenant = {}};
+  EXPECT_FALSE(rules().follows(kRam, own));
+  EXPECT_TRUE(rules().follows(kRam, rest));
+  ASSERT_TRUE(rules().follow(kRam, "arc").ok());
+  settle();
+  EXPECT_EQ(rig_.cache().board().policy_of(kRam, rest), "arc");
+  EXPECT_EQ(rig_.cache().board().policy_of(kRam, own), "sieve");
+  EXPECT_EQ(rig_.cache().board().default_policy(kRam), "arc") << "of domains to come";
+  EXPECT_EQ(rules().all().at({kRam, "", std::nullopt}).policy, kAutoName) << "as it is kept";
+  ASSERT_TRUE(rules().set_policy({.tier = kRam, .domain = "", .tenant = {}}, "lru").ok());
+  settle();
+  EXPECT_FALSE(rules().is_auto(kRam));
+  EXPECT_EQ(drain(kRam).size(), 6u);
+}
+
+TEST_F(ScopeRulesTest, AutoOfAnEarlierLifeAndOfAFlagFollow) {
+  ASSERT_TRUE(rules().restore({kRam, "", std::nullopt}, {.policy = std::string(kAutoName)}).ok());
+  EXPECT_TRUE(rules().is_auto(kRam));
+  EXPECT_EQ(rules().restore(of(kRam, "a"), {.policy = std::string(kAutoName)}).code(),
+            Errc::kInvalidArgument)
+      << "of a whole tier";
+  rules().set_auto_by_default(kSsd);
+  EXPECT_TRUE(rules().is_auto(kSsd));
+  ASSERT_TRUE(rules().set_policy({.tier = kSsd, .domain = "", .tenant = {}}, "arc").ok());
+  EXPECT_FALSE(rules().is_auto(kSsd)) << "what was set goes before the flag";
+}
+
 TEST_F(ScopeRulesTest, ClearedQuotaLeavesWhatTheFileSays) {
   const ScopeName name = of(kRam, "a");
   ASSERT_TRUE(rules().set_file_quotas({{name, {.guaranteed_bytes = 1}}}).ok());

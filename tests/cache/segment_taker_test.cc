@@ -149,6 +149,22 @@ TEST(SegmentTaker, OneSpanOfAnotherDomainCostsTheObjectsOfOneSegment) {
   EXPECT_EQ(domains.held(second), 1u);
 }
 
+// Six of eight segments: others have equal parts of what is left.
+TEST(SegmentTaker, NobodyIsBroughtBelowWhatItsOwnersAreGuaranteed) {
+  Domains domains(8);
+  User& first = domains.add_user();
+  User& second = domains.add_user();
+  const ScopeName name{model::TierId::kRam, "uid:1", std::nullopt};
+  const Quota quota{.guaranteed_bytes = 6 * kSegmentBytes};
+  ASSERT_TRUE(domains.cache().rules().set_quota(name, quota).ok());
+  domains.fill(first, 8);
+  for (uint32_t i = 0; i < 4 * kSpansOfSegment; ++i) {
+    ASSERT_EQ(domains.add(second), Room::kHave) << "then it makes room by its own";
+  }
+  EXPECT_EQ(domains.held(first), 7u) << "six, and one of the two that are left";
+  EXPECT_EQ(domains.held(second), 1u);
+}
+
 TEST(SegmentTaker, EmptiestSegmentIsTaken) {
   Domains domains(4);
   User& first = domains.add_user();
