@@ -39,7 +39,6 @@ model::Result<std::unique_ptr<Ghosts>> make_ghosts(const ReplayTrace& trace,
       .memory_bytes = options.memory_bytes,
       .capacity_bytes = options.capacity_blocks * kSimulatedBytes,
       .asks_admission = options.admission,
-      .whole_path_used = true,
       .pace_period_us = static_cast<int64_t>(seconds * 1e6 / kPeriodsPerTrace)};
   if (options.halvings >= 0) {
     made.halvings = static_cast<uint32_t>(options.halvings);

@@ -104,9 +104,8 @@ model::Result<void> SimulatedTier::open(const std::string& policy) {
   if (policy != cache::kAutoName) {
     return board_->open_tier({.tier = kTier, .policy = policy});
   }
-  ghosts_ = QUIRE_TRY(cache::Ghosts::create({.capacity_bytes = capacity_ * kSimulatedBytes,
-                                             .asks_admission = admission_,
-                                             .whole_path_used = true}));
+  ghosts_ = QUIRE_TRY(cache::Ghosts::create(
+      {.capacity_bytes = capacity_ * kSimulatedBytes, .asks_admission = admission_}));
   return board_->open_tier({.tier = kTier, .policy = choice_.chosen()});
 }
 
@@ -154,8 +153,7 @@ void SimulatedTier::serve(const ReplayRequest& request) {
   trace_.path(request, path_);
   const size_t found = find_end();
   figures_.hits += found;
-  // At the path's end alone, as the daemon notes it: parents hear of it when their children go.
-  if (found > 0) board_->used(nodes_[path_[found - 1]]);
+  if (found > 0) board_->used_path(nodes_[path_[found - 1]]);
   NodeId tip = node_of(path_, found);
   hold(tip);
   for (size_t i = found; i < path_.size(); ++i) {

@@ -1,7 +1,7 @@
 // A tier without bytes: the board, its policies, the prefix tree and the rule of who may leave are
 // the daemon's, driven in the order of a trace; the tier holds a number of blocks.
 //
-// A request uses what it finds, at the end of the path as in the daemon, and adds the rest, the
+// A request uses the path that it finds, as a match does, and adds the rest, the
 // first block first, while it holds its path as a session does. RAM takes all that is committed. A
 // tier that can do without asks its policy, when it is full, whether it admits a block before one
 // goes for it; what is behind a block that was refused is not asked for.

@@ -62,6 +62,8 @@ class EntryTable {
     set_last_use(to, last_use(from));
     facts_[to.value].uses = facts_[from.value].uses;
   }
+  // The child goes: its parent was used whenever it was. True: also after the parent's last use.
+  bool hand_up(EntryId parent, EntryId child);
   // The policy's own: a mark, and a place in its heap + 1 (0: in none).
   uint8_t mark(EntryId entry) const { return facts_[entry.value].mark; }
   void set_mark(EntryId entry, uint8_t mark) { facts_[entry.value].mark = mark; }
@@ -92,6 +94,14 @@ inline void EntryTable::set_last_use(EntryId entry, uint64_t time) {
   facts.time_low = static_cast<uint32_t>(time);
   facts.time_high = static_cast<uint16_t>(time >> 32);
   end_ = std::max(end_, entry.value + 1);
+}
+
+inline bool EntryTable::hand_up(EntryId parent, EntryId child) {
+  const uint64_t before = last_use(parent);
+  inherit(parent, child);
+  const uint32_t count = uses(child);
+  if (count > uses(parent)) add_uses(parent, count - uses(parent));
+  return count > 0 && last_use(parent) > before;
 }
 
 inline void EntryTable::add_uses(EntryId entry, uint32_t count) {

@@ -94,11 +94,15 @@ void EvictionBoard::restored(NodeId node, TierId id) {
   tier->insert(node);
 }
 
-void EvictionBoard::used(NodeId node) {
-  // One time for all tiers, so that they order their entries alike.
+void EvictionBoard::note_use(NodeId end, uint32_t most) {
+  // One time for all of it, on all tiers, so that they order their entries alike.
   const uint64_t now = clock_.next_use();
-  for (const auto& tier : tiers_) {
-    if (tier != nullptr && tree_->node(node).is_in(tier->order().tier)) tier->use(node, now);
+  NodeId node = end;
+  for (uint32_t i = 0; i < most && tree_->node(node).is_object(); ++i) {
+    for (const auto& tier : tiers_) {
+      if (tier != nullptr && tree_->node(node).is_in(tier->order().tier)) tier->use(node, now);
+    }
+    node = tree_->parent(node);
   }
 }
 

@@ -82,8 +82,10 @@ class EvictionBoard final : public CandidateListener {
   // It was chosen and stays for now: offered again when it may leave after it could not.
   void withdraw(model::NodeId node, model::TierId tier) { of(tier)->withdraw(node); }
 
-  // Matched, loaded or advised.
-  void used(model::NodeId node);
+  // Advised, or written once more.
+  void used(model::NodeId node) { note_use(node, 1); }
+  // A match: the path that ends in this span; kUsedOfPath of it, deepest first.
+  void used_path(model::NodeId end) { note_use(end, kUsedOfPath); }
   // Not needed again: first to go, on every tier.
   void done_with(model::NodeId node);
   // Not needed for a while: the path that ends here is the next to leave RAM, as far as nobody else
@@ -102,6 +104,7 @@ class EvictionBoard final : public CandidateListener {
  private:
   TierBoard* of(model::TierId tier) { return tiers_[model::index_of(tier)].get(); }
   const TierBoard* of(model::TierId tier) const { return tiers_[model::index_of(tier)].get(); }
+  void note_use(model::NodeId end, uint32_t most);
   void set_done(model::NodeId node, model::TierId tier);
 
   const PrefixTree* tree_;

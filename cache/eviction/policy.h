@@ -96,6 +96,10 @@ struct PolicyParts {
   uint64_t max_entries = 0;
 };
 
+// A use of a path is told for so many of its blocks, from its end on: enough for a policy that
+// learns, and little beside a match. The others hear of it when their children go (handed_up()).
+inline constexpr uint32_t kUsedOfPath = 64;
+
 // Not one of them: whichever the ghosts say is best (cache/ghosts).
 inline constexpr std::string_view kAutoName = "auto";
 

@@ -131,6 +131,7 @@ void TierBoard::use(NodeId node, uint64_t now) {
   const EntryId entry = entry_of(node);
   // Read before it is overwritten: policies learn from the gap between two uses.
   const uint64_t before = entries_.last_use(entry);
+  if (before == now) return;  // by another node of its run
   entries_.set_last_use(entry, now);
   entries_.count_use(entry);
   policy_of(entry).used(entry, before);
@@ -171,15 +172,10 @@ void TierBoard::remove(NodeId node, Why why, NodeId heir) {
   entries_.clear(entry);
 }
 
-// A use is noted at the deepest node alone: what passes through a parent is the sum of what its
-// children were used, and the parent, a candidate next, hears of it now.
+// Only the end of a path is told of a use. The parent, a candidate next, hears of the others.
 void TierBoard::hand_up(EntryId child, EntryId parent) {
   const uint64_t before = entries_.last_use(parent);
-  entries_.inherit(parent, child);
-  const uint32_t uses = entries_.uses(child);
-  if (uses == 0) return;
-  entries_.add_uses(parent, uses);
-  if (entries_.last_use(parent) <= before) return;
+  if (!entries_.hand_up(parent, child)) return;
   if (scope_of_[parent.value] == scope_of_[child.value]) {
     policy_of(parent).handed_up(parent, child, before);
   } else {

@@ -83,10 +83,11 @@ size_t Ghost::find_end(const GhostVisit& visit, uint32_t& hits) const {
 }
 
 void Ghost::note_use(const GhostVisit& visit, size_t end) {
-  const size_t begin = options_.whole_path_used || end == 0 ? 0 : end - 1;
-  // Deepest first, as a tier is told.
-  for (size_t i = end; i-- > begin;) {
+  // Deepest first, and as much of it, as a tier is told.
+  uint32_t told = 0;
+  for (size_t i = end; i-- > 0 && told < kUsedOfPath;) {
     const EntryId id = visit.path[i];
+    told += stretches_->at(id).blocks;
     const uint64_t before = entries_.last_use(id);
     entries_.set_last_use(id, visit.used_time);
     entries_.count_use(id);
@@ -176,7 +177,10 @@ void Ghost::evict(EntryId id, uint32_t blocks) {
 
 void Ghost::drop(EntryId id, bool evicted) {
   const auto above = parent(id);
-  if (above) entries_.inherit(*above, id);
+  if (above) {
+    const uint64_t before = entries_.last_use(*above);
+    if (entries_.hand_up(*above, id)) policy_->handed_up(*above, id, before);
+  }
   // The policy reads the entry's facts; they are cleared last.
   policy_->gone(id);
   ++calls_;

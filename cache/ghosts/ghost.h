@@ -26,8 +26,6 @@ struct GhostOptions {
   uint64_t capacity_bytes = 0;
   // Asks the policy whether a newcomer is admitted, as tiers do that can do without.
   bool asks_admission = false;
-  // A hit is a use of every entry of its path; else of the deepest one.
-  bool whole_path_used = false;
 };
 
 // Stretches of one prompt, from its first block on: what of them is missing is inserted.

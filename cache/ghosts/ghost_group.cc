@@ -58,8 +58,7 @@ Result<std::unique_ptr<GhostGroup>> GhostGroup::create(const GroupOptions& optio
     for (const int size : options.size_percents) {
       const GhostOptions one{.policy = &policy,
                              .capacity_bytes = made->capacity_of(size),
-                             .asks_admission = options.asks_admission,
-                             .whole_path_used = options.whole_path_used};
+                             .asks_admission = options.asks_admission};
       made->ghosts_.push_back(QUIRE_TRY(Ghost::create(one, &made->stretches_, clock)));
       made->sizes_.push_back(size);
     }

@@ -62,7 +62,6 @@ struct GroupOptions {
   int64_t period_us = 10'000'000;  // over which that is looked at
   uint32_t halvings = 0;           // of the sample, from the start on
   bool asks_admission = false;     // as GhostOptions
-  bool whole_path_used = false;
 };
 
 class GhostGroup {

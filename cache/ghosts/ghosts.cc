@@ -25,8 +25,7 @@ Result<std::unique_ptr<Ghosts>> Ghosts::create(const GhostsOptions& options) {
                      .calls_per_second = options.paced ? kCallsPerSecond / 4 * kNearParts : 0,
                      .period_us = options.pace_period_us,
                      .halvings = options.halvings,
-                     .asks_admission = options.asks_admission,
-                     .whole_path_used = options.whole_path_used};
+                     .asks_admission = options.asks_admission};
   made->near_ = QUIRE_TRY(GhostGroup::create(group, &made->clock_));
   group.memory_bytes = options.memory_bytes / 8 * (8 - kNearMemoryParts);
   group.size_percents = {-50, 50, 100, 200, 400};

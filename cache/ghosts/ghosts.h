@@ -26,7 +26,6 @@ struct GhostsOptions {
   uint64_t capacity_bytes = 0;  // of the tier
   // As GhostOptions.
   bool asks_admission = false;
-  bool whole_path_used = false;
   uint32_t halvings = 0;  // of both samples, from the start on
   bool paced = true;      // samples also halve for the sake of time
   int64_t pace_period_us = 10'000'000;

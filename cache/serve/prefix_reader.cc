@@ -108,7 +108,7 @@ model::MatchResult PrefixReader::announce(CacheSession& session, const PrefixMat
   }
   // Only the deepest: a parent inherits the time of its child when that leaves
   // (CandidateListener::left), so no use walks the path.
-  if (lease.span.valid()) board_->used(lease.span.node());
+  if (lease.span.valid()) board_->used_path(lease.span.node());
   if (lease.checkpoint.valid()) note_checkpoint_hit(session, lease.checkpoint.node());
   counters_.hit_tokens += result.exact_tokens;
   if (match.limit == model::MatchLimit::kNoCheckpoint) {

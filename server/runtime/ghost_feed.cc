@@ -35,10 +35,7 @@ Result<std::unique_ptr<GhostFeed>> GhostFeed::create(const GhostFeedOptions& opt
   for (uint64_t i = 0; i < tiers; ++i) {
     const uint64_t capacity = options.ram_bytes + (i == 0 ? 0 : options.ssd_bytes);
     feed->places_.emplace_back().ghosts = QUIRE_TRY(cache::Ghosts::create(
-        {.memory_bytes = options.memory_bytes / tiers,
-         .capacity_bytes = capacity,
-         // In the daemon a parent hears of its uses when its children go: as good as at once.
-         .whole_path_used = true}));
+        {.memory_bytes = options.memory_bytes / tiers, .capacity_bytes = capacity}));
   }
   feed->reports_.resize(tiers);
   feed->waiting_.reserve(kMaxWaiting);

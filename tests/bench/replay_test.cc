@@ -192,11 +192,10 @@ TEST(Replay, OwnPolicyIsNotBelowLruOnAMixture) {
     const auto capacity = static_cast<uint64_t>(share * static_cast<double>(trace.parents.size()));
     const auto own = simulate(trace, {"gittins", capacity});
     const auto lru = simulate(trace, {"lru", capacity});
-    // Where nearly all fits, what it has to learn may cost it a hair.
-    EXPECT_GE(own->hits * 1000, lru->hits * 999) << share;
-    EXPECT_LE(own->inserts * 99, lru->inserts * 100) << share;
+    EXPECT_GE(own->hits, lru->hits) << share;
+    EXPECT_LE(own->inserts, lru->inserts) << share;
     const auto choosy = simulate(trace, {"gittins", capacity, true});
-    EXPECT_GE(choosy->hits * 1000, lru->hits * 999) << share;
+    EXPECT_GE(choosy->hits, lru->hits) << share;
     EXPECT_LE(choosy->inserts, own->inserts) << share;
   }
 }

@@ -83,9 +83,9 @@ TEST(EvictionBoard, RunsOfATierGoByTheirLatestUseDeepestFirst) {
   EXPECT_EQ(board.choose(kSsd, {}), first[15]);
 }
 
-// What passed through a parent counts as its own when its children are gone: a policy by frequency
-// would else take the trunk of many conversations for something that nobody uses.
-TEST(EvictionBoard, ParentWasUsedAsOftenAsItsChildrenTogether) {
+// A policy by frequency would else take the trunk of many conversations for something that nobody
+// uses.
+TEST(EvictionBoard, TrunkWasUsedAsOftenAsItsBranchesTogether) {
   StoreRig rig;
   ASSERT_TRUE(rig.cache().board().set_policy(kRam, own(rig), "lfuda").ok());
   finish_switch(rig, 7);
@@ -94,12 +94,25 @@ TEST(EvictionBoard, ParentWasUsedAsOftenAsItsChildrenTogether) {
   for (int i = 0; i < 3; ++i) rig.meddle().use(other);
   for (uint64_t branch = 10; branch < 12; ++branch) {
     const NodeId child = rig.add_span(trunk, branch);
-    rig.meddle().use(child);
-    rig.meddle().use(child);
+    rig.cache().board().used_path(child);
+    rig.cache().board().used_path(child);
     ASSERT_TRUE(rig.meddle().drop(child));
   }
   const std::vector<NodeId> order = drain(rig);
   EXPECT_EQ(order, (std::vector<NodeId>{other, trunk})) << "three uses, and four";
+}
+
+// Of a path longer than what a match notes: its beginning hears of it, block by block.
+TEST(EvictionBoard, StartOfALongPathWasUsedAsOftenAsItsEnd) {
+  StoreRig rig;
+  ASSERT_TRUE(rig.cache().board().set_policy(kRam, own(rig), "lfuda").ok());
+  finish_switch(rig, 7);
+  const std::vector<NodeId> path = rig.add_chain(100, 1);
+  for (int i = 0; i < 3; ++i) rig.cache().board().used_path(path.back());
+  for (size_t i = path.size(); i > 1; --i) ASSERT_TRUE(rig.meddle().drop(path[i - 1]));
+  const NodeId other = rig.add_span(rig.root().node, 500);
+  rig.meddle().use(other);
+  EXPECT_EQ(rig.cache().board().choose(kRam, own(rig)), other) << "one use, and three";
 }
 
 TEST(EvictionBoard, CopyIsAsOldAsTheUseOfItsPagesInRam) {
