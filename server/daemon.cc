@@ -142,7 +142,10 @@ model::Result<void> Daemon::make_ghosts(Parts& parts) {
   if (options.ghost_bytes == 0) return {};
   const uint64_t ssd_bytes = options.ssd_path.empty() ? 0 : options.ssd_bytes;
   parts.ghosts = QUIRE_TRY(GhostFeed::create(
-      {.memory_bytes = options.ghost_bytes, .ram_bytes = options.ram_bytes, .ssd_bytes = ssd_bytes},
+      {.memory_bytes = options.ghost_bytes,
+       .ram_bytes = options.ram_bytes,
+       .ssd_bytes = ssd_bytes,
+       .clock = parts.clock},
       true));
   return {};
 }

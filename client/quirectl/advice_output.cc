@@ -119,14 +119,15 @@ Result<std::string> advice_table(std::string_view text) {
   return out + "* in charge now\n";
 }
 
-Result<std::string> advised_policy(std::string_view text) {
+Result<AdvisedPolicy> advised_policy(std::string_view text) {
   const AdviceDocument advice = QUIRE_TRY(parse(text));
   const AdviceRow* best = nullptr;
   for (const AdviceRow& row : advice.rows) {
     if (row.size != kNow) continue;
     if (best == nullptr || row.percent > best->percent) best = &row;
   }
-  return best == nullptr ? std::string() : best->policy;
+  return AdvisedPolicy{.name = best == nullptr ? std::string() : best->policy,
+                       .prompt_tokens = advice.prompt_tokens};
 }
 
 }  // namespace quire::client

@@ -10,7 +10,11 @@ namespace quire::client {
 
 // kMalformedFrame when `json` is no advice.
 model::Result<std::string> advice_table(std::string_view json);
-// Who would hit most at the tier's own size; empty: nothing was asked for yet. kMalformedFrame.
-model::Result<std::string> advised_policy(std::string_view json);
+struct AdvisedPolicy {
+  std::string name;          // who would hit most at the tier's own size; empty: none is known
+  double prompt_tokens = 0;  // that the advice is made of
+};
+// kMalformedFrame.
+model::Result<AdvisedPolicy> advised_policy(std::string_view json);
 
 }  // namespace quire::client

@@ -30,7 +30,7 @@ uint32_t low_of(uint64_t word) { return static_cast<uint32_t>(word); }
 
 Result<std::unique_ptr<GhostFeed>> GhostFeed::create(const GhostFeedOptions& options,
                                                      bool with_thread) {
-  std::unique_ptr<GhostFeed> feed(new GhostFeed());
+  std::unique_ptr<GhostFeed> feed(new GhostFeed(options.clock));
   const uint64_t tiers = options.ssd_bytes > 0 ? 2 : 1;
   for (uint64_t i = 0; i < tiers; ++i) {
     const uint64_t capacity = options.ram_bytes + (i == 0 ? 0 : options.ssd_bytes);
@@ -134,8 +134,7 @@ void GhostFeed::serve_commit() {
   for (Place& place : places_) place.ghosts->committed(commit);
 }
 
-bool GhostFeed::run_once() {
-  if (!take_record()) return false;
+void GhostFeed::serve_record() {
   // Commits are told at once, prompts a turn later: time does not go back for that.
   const int64_t before = time_us_;
   time_us_ = std::max(time_us_, static_cast<int64_t>(record_[1]));
@@ -144,23 +143,30 @@ bool GhostFeed::run_once() {
   }
   high_of(record_[0]) == kPromptRecord ? serve_prompt() : serve_commit();
   record_.clear();
-  if (time_us_ - published_us_ >= kPublishUs || published_us_ == 0) publish();
-  return true;
 }
 
-void GhostFeed::publish() {
-  published_us_ = time_us_;
+bool GhostFeed::run_once() {
+  const bool had_record = take_record();
+  if (had_record) serve_record();
+  if (time_us_ == 0) return had_record;
+  const int64_t now_us = std::max(time_us_, clock_->now_ns() / 1000);
+  if (now_us - published_us_ >= kPublishUs || published_us_ == 0) publish(now_us);
+  return had_record;
+}
+
+void GhostFeed::publish(int64_t now_us) {
+  published_us_ = now_us;
   std::vector<GhostReport> reports(places_.size());
   for (size_t i = 0; i < places_.size(); ++i) {
     const cache::Ghosts& ghosts = *places_[i].ghosts;
     for (size_t w = 0; w < kGhostWindows.size(); ++w) {
-      reports[i].windows[w] = {.totals = ghosts.totals(kGhostWindows[w], time_us_),
-                               .rows = ghosts.rows(kGhostWindows[w], time_us_)};
+      reports[i].windows[w] = {.totals = ghosts.totals(kGhostWindows[w], now_us),
+                               .rows = ghosts.rows(kGhostWindows[w], now_us)};
     }
     reports[i].near_rate = ghosts.near_rate();
     reports[i].far_rate = ghosts.far_rate();
     reports[i].held_bytes = ghosts.held_bytes();
-    reports[i].best = places_[i].choice.choose(ghosts, time_us_);
+    reports[i].best = places_[i].choice.choose(ghosts, now_us);
   }
   const std::lock_guard lock(reports_mutex_);
   reports_.swap(reports);

@@ -1,7 +1,7 @@
 // Tells ghosts (cache/ghosts) what the daemon's clients ask for and write, and what they say.
 //
 //   core: matched, wrote --step(): keys--> queue of words --helper thread--> Ghosts of each tier
-//   core: report() <---------------------- Guarded by a lock: a copy made once a second
+//   core: report() <---------------------- Guarded by a lock: made anew once a second
 //
 // The core only copies keys, after the requests of a turn were answered; what ghosts cost is the
 // helper's, and it sleeps between looks, so that nobody has to wake it. What finds no room in the
@@ -23,6 +23,7 @@
 #include "cache/ghosts/auto_policy.h"
 #include "cache/ghosts/ghosts.h"
 #include "cache/tree/chain_view.h"
+#include "model/clock.h"
 #include "model/helper_thread.h"
 #include "model/result.h"
 #include "tiering/io/spsc_queue.h"
@@ -35,7 +36,8 @@ inline constexpr std::array<cache::HitWindow, 3> kGhostWindows{
 struct GhostFeedOptions {
   uint64_t memory_bytes = 64ull << 20;
   uint64_t ram_bytes = 0;
-  uint64_t ssd_bytes = 0;  // 0: none
+  uint64_t ssd_bytes = 0;                // 0: none
+  const model::Clock* clock = nullptr;   // outlives the feed
 };
 
 // What the ghosts of one tier said last.
@@ -87,7 +89,7 @@ class GhostFeed {
   void apply(cache::ScopeRules& rules, int64_t now_ns);
   uint64_t dropped() const { return dropped_; }
 
-  // Serves what is in the queue. True when there was something.
+  // Serves one record of the queue, and says what is known when that is due. True: there was one.
   bool run_once();
 
  private:
@@ -101,13 +103,16 @@ class GhostFeed {
     cache::AutoPolicy choice;
   };
 
-  GhostFeed() : queue_(kQueueWords) {}
+  explicit GhostFeed(const model::Clock* clock) : clock_(clock), queue_(kQueueWords) {}
   bool push(std::initializer_list<uint64_t> head, uint32_t keys);
   bool take_record();
   void serve_prompt();
   void serve_commit();
-  void publish();
+  void serve_record();
+  // As of `now_us`: windows end there, also where nobody asked for anything since.
+  void publish(int64_t now_us);
 
+  const model::Clock* clock_;
   // Core.
   std::vector<Waiting> waiting_;
   int64_t applied_ns_ = 0;
@@ -116,7 +121,7 @@ class GhostFeed {
   // Helper.
   std::vector<uint64_t> record_;
   std::vector<Place> places_;  // RAM, then the SSD
-  int64_t time_us_ = 0;
+  int64_t time_us_ = 0;  // of the last record; 0: there was none
   int64_t published_us_ = 0;
   // Both: short, for a copy or a swap.
   mutable std::mutex reports_mutex_;

@@ -25,7 +25,7 @@ TEST(AdviceOutput, IsALineAPolicyAndAColumnASize) {
 }
 
 TEST(AdviceOutput, AdvisedIsWhoHitsMostAtTheOwnSize) {
-  EXPECT_EQ(advised_policy(kAdvice).value(), "arc");
+  EXPECT_EQ(advised_policy(kAdvice).value().name, "arc");
 }
 
 TEST(AdviceOutput, NothingAskedForYetIsSaid) {
@@ -33,7 +33,7 @@ TEST(AdviceOutput, NothingAskedForYetIsSaid) {
       R"({"tier":"ssd","window":"15m","policy":"lru","prompt_tokens":0,"hit_percent":0,)"
       R"("ceiling_percent":0,"rows":[]})";
   EXPECT_NE(advice_table(kNothing).value().find("nothing was asked for"), std::string::npos);
-  EXPECT_EQ(advised_policy(kNothing).value(), "");
+  EXPECT_EQ(advised_policy(kNothing).value().name, "");
 }
 
 TEST(AdviceOutput, WhatIsNoAdviceIsRefused) {

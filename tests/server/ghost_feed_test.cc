@@ -3,10 +3,12 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <string>
 #include <vector>
 
 #include "cache/tree/chain_view.h"
+#include "tests/support/manual_clock.h"
 #include "tests/support/small_layout.h"
 #include "tests/support/test_daemon.h"
 #include "tests/support/writer.h"
@@ -24,7 +26,9 @@ constexpr cache::BlockShape kShape{.tokens = 8, .bytes = 4096};
 class Feed {
  public:
   explicit Feed(uint64_t ssd_bytes = 0)
-      : feed_(GhostFeed::create({.ram_bytes = kMiB, .ssd_bytes = ssd_bytes}, false).value()) {}
+      : feed_(
+            GhostFeed::create({.ram_bytes = kMiB, .ssd_bytes = ssd_bytes, .clock = &clock_}, false)
+                .value()) {}
   // Prompts of two units a block.
   void match(const std::vector<model::Hash256>& hashes, uint32_t in_ram, uint32_t in_all) {
     feed_->matched({.owner = this,
@@ -34,20 +38,24 @@ class Feed {
                     .prompt_tokens = static_cast<uint32_t>(hashes.size()) * 4,
                     .ram_blocks = in_ram,
                     .all_blocks = in_all},
-                   now_ns_ += 2'000'000'000);
+                   clock_.now_ns());
   }
+  // A second later, at which it is made anew.
   GhostReport report(TierId tier) {
     while (feed_->step()) {
     }
     while (feed_->run_once()) {
     }
+    clock_.advance(std::chrono::seconds(1));
+    EXPECT_FALSE(feed_->run_once()) << "nothing came, and it is said what is known";
     return feed_->report(tier);
   }
   GhostFeed& operator*() { return *feed_; }
+  ManualClock& clock() { return clock_; }
 
  private:
+  ManualClock clock_;
   std::unique_ptr<GhostFeed> feed_;
-  int64_t now_ns_ = 0;
 };
 
 std::vector<model::Hash256> chain(uint8_t first, size_t units) {
@@ -69,6 +77,27 @@ TEST(GhostFeed, TellsEachTierWhatItFound) {
   EXPECT_EQ(ram.hit_tokens, 3 * 8);
   EXPECT_EQ(all.hit_tokens, 5 * 8);
   EXPECT_EQ(ram.ceiling_tokens, 80) << "all of the second one came before";
+}
+
+TEST(GhostFeed, SaysWhatCameLastThoughNothingComesAfterIt) {
+  Feed feed;
+  const auto first = chain(1, 20);
+  const auto second = chain(50, 40);
+  feed.match(first, 0, 0);
+  EXPECT_EQ(feed.report(TierId::kRam).windows[0].totals.prompt_tokens, 80u);
+  feed.match(second, 0, 0);
+  EXPECT_EQ(feed.report(TierId::kRam).windows[0].totals.prompt_tokens, 240u);
+}
+
+TEST(GhostFeed, WindowsEndNowAlsoWhereNobodyAsks) {
+  Feed feed;
+  const auto hashes = chain(1, 20);
+  feed.match(hashes, 0, 0);
+  feed.report(TierId::kRam);
+  feed.clock().advance(std::chrono::minutes(20));
+  const GhostReport report = feed.report(TierId::kRam);
+  EXPECT_EQ(report.windows[0].totals.prompt_tokens, 0u) << "of the last quarter of an hour";
+  EXPECT_EQ(report.windows[1].totals.prompt_tokens, 80u) << "of the last hour";
 }
 
 TEST(GhostFeed, CommitsMakeGhostsHit) {

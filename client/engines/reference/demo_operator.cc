@@ -76,16 +76,15 @@ model::Result<Share> work(Client& client, uint64_t day) {
   return share;
 }
 
-// Ghosts say something once a second, and when they are asked for something.
-model::Result<std::string> best_policy(Client& client, Share& share) {
+// Once the ghosts have seen all that was asked for; they say what they know once a second.
+model::Result<std::string> best_policy(Client& client, const Share& asked) {
   const auto start = std::chrono::steady_clock::now();
   while (std::chrono::steady_clock::now() - start < kAdviceTimeout) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(1200));
-    QUIRE_TRY(ask(client, 0, 1, share));
     const std::string json =
         QUIRE_TRY(client.advice_json(model::TierId::kRam, model::AdviceWindow::kQuarter));
-    std::string best = QUIRE_TRY(advised_policy(json));
-    if (!best.empty()) return best;
+    AdvisedPolicy best = QUIRE_TRY(advised_policy(json));
+    if (best.prompt_tokens >= static_cast<double>(asked.prompt_tokens)) return best.name;
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
   }
   return model::make_error(model::Errc::kDeadlineExceeded, "the daemon gives no advice");
 }
@@ -101,11 +100,10 @@ model::Result<void> show_operator(const std::string& socket_path) {
       "                hit %.1f %% of their tokens; quirectl policy advise ram --window 15m:\n",
       before.percent());
   std::fflush(stdout);
-  Share ignored;
   DaemonCommandLine line;
   line.socket_path = socket_path;
   line.scope_tier = "ram";
-  line.policy = QUIRE_TRY(best_policy(*client, ignored));
+  line.policy = QUIRE_TRY(best_policy(*client, before));
   line.advice_window = "15m";
   line.output = "table";
   if (run_policy(line, std::cout, std::cerr) != kExitOk) {
