@@ -1,6 +1,8 @@
 // Small tools that every bench shares: time, percentiles, huge pages, JSON.
 #pragma once
 
+#include <time.h>
+
 #include <chrono>
 #include <cstdint>
 #include <string>
@@ -17,6 +19,22 @@ class Stopwatch {
 
  private:
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+};
+
+// Of the calling thread's processor time: what others take from it on a shared machine is left out.
+class CpuStopwatch {
+ public:
+  double seconds() const { return now() - start_; }
+  double us() const { return seconds() * 1e6; }
+
+ private:
+  static double now() {
+    timespec time{};
+    ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+    return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) * 1e-9;
+  }
+
+  double start_ = now();
 };
 
 // Percentile 0..1 by rank; sorts its copy. 0 for no samples.

@@ -1,8 +1,8 @@
 #include "bench/replay_ghosts.h"
 
-#include <ctime>
 #include <memory>
 
+#include "bench/measure.h"
 #include "bench/replay_simulation.h"
 
 namespace quire::bench {
@@ -15,13 +15,6 @@ namespace {
 constexpr double kReferencesPerSecond = 1e5;
 // A trace of an hour is over in three seconds at that pace.
 constexpr double kPeriodsPerTrace = 100;
-
-// Of this thread: whoever else runs on the machine does not count.
-double processor_seconds() {
-  timespec time{};
-  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-  return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) * 1e-9;
-}
 
 // The words of the keys that a daemon would tell.
 std::vector<uint64_t> key_words(const ReplayTrace& trace) {
@@ -60,7 +53,7 @@ model::Result<GhostFigures> run_ghosts(const ReplayTrace& trace, const GhostRunO
     trace.path(request, path);
     keys.clear();
     for (const uint32_t block : path) keys.push_back(words[block]);
-    const double begin = processor_seconds();
+    const CpuStopwatch watch;
     ghosts->matched({.time_us = request.time_us,
                      .keys = keys,
                      .shape = {.tokens = trace.block_tokens, .bytes = kSimulatedBytes},
@@ -68,7 +61,7 @@ model::Result<GhostFigures> run_ghosts(const ReplayTrace& trace, const GhostRunO
                      .found_blocks = static_cast<uint32_t>(found),
                      .known_blocks = request.block_count});
     ghosts->pace(static_cast<int64_t>(request.block_count / kReferencesPerSecond * 1e6));
-    seconds += processor_seconds() - begin;
+    seconds += watch.seconds();
   };
   QUIRE_TRY(simulate(trace, {.policy = options.policy,
                              .capacity_blocks = options.capacity_blocks,

@@ -53,6 +53,7 @@ model::Result<std::unique_ptr<Core>> Core::create(const CoreParts& parts) {
 model::Result<void> Core::wire() {
   const Options& options = *parts_.options;
   shares_ = std::make_unique<UidShares>(shared_totals(options), options.uid_share_percent);
+  disposer_ = QUIRE_TRY(PolicyDisposer::create());
   turn_ = QUIRE_TRY(CoreTurn::create(
       {.cache = parts_.cache,
        .copies = parts_.copies,
@@ -64,6 +65,7 @@ model::Result<void> Core::wire() {
                       .ghosts = parts_.ghosts},
        .registry = {.shares = shares_.get(), .closer = &closers_.sessions},
        .counters = &counters_,
+       .disposer = disposer_.get(),
        .unwatch = [this](Attachment& attachment) { loop_.remove(attachment.doorbell_fd()); }}));
   desk_ = QUIRE_TRY(StatusDesk::create(status_sources()));
   verbs_ = std::make_unique<ControlVerbs>(QUIRE_TRY(ControlVerbs::create(

@@ -133,6 +133,7 @@ class Core final : public ConnectionOwner {
   std::vector<std::unique_ptr<Connection>> connections_;
   Closers closers_;
   RegionMaker maker_;
+  std::unique_ptr<PolicyDisposer> disposer_;
   std::unique_ptr<UidShares> shares_;
   std::deque<Connection*> to_serve_;  // by whose turn it is; each is marked in_turn
   std::deque<Connection*> paced_;     // had their turns of this while; each is suspended

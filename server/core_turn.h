@@ -20,6 +20,7 @@
 #include "model/clock.h"
 #include "server/rings/client_process.h"
 #include "server/rings/dispatcher.h"
+#include "server/runtime/policy_disposer.h"
 #include "server/sessions/client_counters.h"
 #include "server/sessions/segment_share.h"
 #include "server/sessions/session_registry.h"
@@ -35,6 +36,7 @@ struct CoreTurnParts {
   DispatcherOptions dispatcher;
   RegistryOptions registry;
   ClientCounters* counters = nullptr;
+  PolicyDisposer* disposer = nullptr;  // null: what a switch leaves is freed within a turn
   // Called with an attachment that is about to end: its doorbell is watched no more.
   std::function<void(Attachment&)> unwatch;
 };

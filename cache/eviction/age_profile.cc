@@ -35,7 +35,10 @@ double AgeProfile::begin_us(uint32_t bin) {
 }
 
 AgeProfile::AgeProfile(uint32_t classes, Score score) : kind_(score), classes_(classes) {
-  recompute();
+  recompute_common();
+  recompute_class(classes_[0]);
+  // None has seen anything yet.
+  std::fill(classes_.begin() + 1, classes_.end(), classes_[0]);
 }
 
 AgeProfile::Bins AgeProfile::chances(const Class& events, const Bins& prior, float prior_weight) {

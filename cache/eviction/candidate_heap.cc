@@ -10,8 +10,11 @@ namespace quire::cache {
 using allocator::FlatArray;
 using model::Result;
 
+// The first touch of a huge page would clear all of it, within a turn.
 Result<CandidateHeap> CandidateHeap::create(EntryTable* entries, uint64_t max_entries) {
-  return CandidateHeap(entries, QUIRE_TRY(FlatArray<Candidate>::reserve(max_entries + kPadding)));
+  return CandidateHeap(
+      entries, QUIRE_TRY(FlatArray<Candidate>::reserve(max_entries + kPadding,
+                                                       allocator::ReservedMemory::Pages::kSmall)));
 }
 
 // Equal keys are told apart by id, so that a run can be repeated.

@@ -13,8 +13,10 @@ using model::Result;
 // Each heap may have a chunk that is partly empty, and one in reserve.
 Result<ClassHeaps> ClassHeaps::create(EntryTable* entries, uint64_t max_entries,
                                       uint32_t heap_count) {
+  // The first touch of a huge page clears all of it, within a turn.
+  constexpr auto kSmall = allocator::ReservedMemory::Pages::kSmall;
   const uint64_t places = max_entries + uint64_t{heap_count} * 2 * kChunk;
-  return ClassHeaps(entries, QUIRE_TRY(FlatArray<Candidate>::reserve(places)), heap_count);
+  return ClassHeaps(entries, QUIRE_TRY(FlatArray<Candidate>::reserve(places, kSmall)), heap_count);
 }
 
 void ClassHeaps::put(uint32_t heap, uint32_t index, const Candidate& candidate) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace quire::cache {
@@ -142,6 +143,15 @@ bool EvictionBoard::step(uint32_t budget) {
     if (tier != nullptr) under_way = tier->step(budget) || under_way;
   }
   return under_way;
+}
+
+std::vector<std::unique_ptr<EvictionPolicy>> EvictionBoard::take_retired() {
+  std::vector<std::unique_ptr<EvictionPolicy>> all;
+  for (const auto& tier : tiers_) {
+    if (tier == nullptr) continue;
+    for (auto& policy : tier->take_retired()) all.push_back(std::move(policy));
+  }
+  return all;
 }
 
 uint64_t EvictionBoard::held_bytes() const {

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <memory>
 #include <string_view>
+#include <vector>
 
 #include "cache/accounts/owner.h"
 #include "cache/eviction/entry_table.h"
@@ -61,6 +62,8 @@ class EvictionBoard final : public CandidateListener {
   void for_each_scope(Visit&& visit) const;
   // Switches go on, about so many entries. True while one is under way.
   bool step(uint32_t budget);
+  // Policies that are in charge of nothing any more, to be freed where that may take its time.
+  std::vector<std::unique_ptr<EvictionPolicy>> take_retired();
   // So that times of use are times where uses come slower than microseconds.
   void set_now(int64_t now_us) { clock_.advance_to(now_us); }
 

@@ -87,6 +87,7 @@ void ScopeTable::close(Owner owner) {
 
 void ScopeTable::free(ScopeId id) {
   QUIRE_CHECK(scopes_[id].entries == 0);
+  retired_.push_back(std::move(scopes_[id].policy));
   scopes_[id] = Scope{};
   free_.push_back(id);
 }

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <memory>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "cache/accounts/owner.h"
@@ -42,6 +43,11 @@ class ScopeTable {
   void forget(model::DomainId domain);
   // What has left for good. Precondition: all entries are where they belong.
   void drop_left();
+  // Policies of scopes that are no more: to free one may take as long as a million entries are
+  // large.
+  std::vector<std::unique_ptr<EvictionPolicy>> take_retired() {
+    return std::exchange(retired_, {});
+  }
 
   // Of a root's entries; kNone: a tier whose domains are told apart does not know this one.
   ScopeId of(const Root& root) const;
@@ -71,6 +77,7 @@ class ScopeTable {
 
   std::vector<Scope> scopes_;
   std::vector<ScopeId> free_;
+  std::vector<std::unique_ptr<EvictionPolicy>> retired_;
   ScopeId rest_ = kNone;
   std::vector<ScopeId> by_domain_;
   std::vector<ScopeId> by_tenant_;

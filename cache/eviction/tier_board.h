@@ -71,6 +71,7 @@ class TierBoard {
   }
   // Entries move, so many at most; takes what it did off. True while some are left to look at.
   bool step(uint32_t& budget);
+  std::vector<std::unique_ptr<EvictionPolicy>> take_retired() { return scopes_.take_retired(); }
   // kInvalidArgument with the names that there are.
   static model::Result<const NamedPolicy*> find(std::string_view name);
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <utility>
 
 namespace quire::cache {
 
@@ -17,19 +18,17 @@ constexpr uint32_t kFewest = 1 << 7;
 
 uint32_t WatchList::mix(uint32_t print) { return (print ^ print >> 16) * 0x9e3779b1u; }
 
-void WatchList::resize(uint32_t size) {
-  std::vector<Watched> old(size);
-  old.swap(ring_);
-  index_.assign(size_t{size} * 2, 0);
-  const uint32_t begin = next_;
-  next_ = 0;
-  for (size_t i = 0; i < old.size(); ++i) {  // the oldest first
-    const Watched& one = old[(begin + i) % old.size()];
-    if (one.taken) continue;
-    ring_[next_] = one;
-    index_[mix(one.print) & (index_.size() - 1)] = ++next_;
-  }
-  if (next_ == size) next_ = 0;
+model::Result<WatchList> WatchList::create() {
+  constexpr auto kSmall = allocator::ReservedMemory::Pages::kSmall;
+  auto ring = QUIRE_TRY(allocator::FlatArray<Watched>::reserve(kMost, kSmall));
+  auto index = QUIRE_TRY(allocator::FlatArray<uint32_t>::reserve(kMost * size_t{2}, kSmall));
+  return WatchList(std::move(ring), std::move(index));
+}
+
+// What comes next goes behind what is there, which keeps its order but for one round.
+void WatchList::grow(uint32_t size) {
+  next_ = size_;
+  size_ = size;
 }
 
 void WatchList::set_held(uint64_t entries, double share) {
@@ -37,7 +36,7 @@ void WatchList::set_held(uint64_t entries, double share) {
   const auto watched = std::clamp<uint64_t>(of_tier / kHeldPerWatched, kLeast, kMost);
   const auto wanted =
       std::max(kFewest, static_cast<uint32_t>(static_cast<double>(watched) * share));
-  if (ring_.size() < wanted) resize(std::bit_ceil(wanted));
+  if (size_ < wanted) grow(std::bit_ceil(wanted));
 }
 
 void WatchList::forget(const Watched& one, uint64_t now, float weight) {
@@ -48,7 +47,7 @@ void WatchList::forget(const Watched& one, uint64_t now, float weight) {
 
 // Once a round of the ring at most: what it holds is of the old sample until then.
 void WatchList::adapt(uint64_t watched_us) {
-  if (++since_adapted_ < ring_.size()) return;
+  if (++since_adapted_ < size_) return;
   if (watched_us < kShortestWatchUs && sample_ < kMostSample) {
     ++sample_;
     since_adapted_ = 0;
@@ -61,25 +60,32 @@ void WatchList::adapt(uint64_t watched_us) {
 void WatchList::add(const Watched& one, uint64_t now, float weight) {
   const uint32_t mixed = mix(one.print);
   if ((mixed >> 16 & ((1u << sample_) - 1)) != 0) return;
-  if (ring_.empty()) resize(kLeast);
+  if (size_ == 0) grow(kLeast);
   Watched& place = ring_[next_];
-  if (!place.taken) forget(place, now, weight);
+  if (place.watched) forget(place, now, weight);
   place = one;
   place.sample = sample_;
-  place.taken = false;
+  place.watched = true;
   // An older one with this place in the index can no longer be found: it counts as not used
   // again.
-  index_[mixed & (index_.size() - 1)] = next_ + 1;
-  next_ = (next_ + 1) % static_cast<uint32_t>(ring_.size());
+  index_[mixed & (2 * size_ - 1)] = next_ + 1;
+  if (++next_ == size_) next_ = 0;
+}
+
+WatchList::Watched* WatchList::find(uint32_t print, uint32_t places) {
+  const uint32_t place = index_[mix(print) & (places - 1)];
+  if (place == 0) return nullptr;
+  Watched& one = ring_[place - 1];
+  return one.watched && one.print == print ? &one : nullptr;
 }
 
 std::optional<WatchList::Watched> WatchList::take(uint32_t print, uint64_t now, float weight) {
-  if (index_.empty()) return std::nullopt;
-  const uint32_t place = index_[mix(print) & (index_.size() - 1)];
-  if (place == 0) return std::nullopt;
-  Watched& one = ring_[place - 1];
-  if (one.taken || one.print != print) return std::nullopt;
-  one.taken = true;
+  if (size_ == 0) return std::nullopt;
+  Watched* found = find(print, 2 * size_);
+  if (found == nullptr) found = find(print, size_);
+  if (found == nullptr) return std::nullopt;
+  Watched& one = *found;
+  one.watched = false;
   profile_->hit(one.of_class, now - std::min(now, one.last_use),
                 weight * static_cast<float>(1u << one.sample));
   return one;

@@ -158,6 +158,18 @@ TEST(EvictionBoard, OneSwitchAtATime) {
 }
 
 // A user's id is given to the next one when nothing is left of it; its policy is not.
+TEST(EvictionBoard, WhoIsInChargeOfNothingIsHandedOutToBeFreed) {
+  StoreRig rig;
+  add_roots(rig, 10);
+  EvictionBoard& board = rig.cache().board();
+  ASSERT_TRUE(board.set_policy(kRam, own(rig), "arc").ok());
+  EXPECT_TRUE(board.step(5));
+  EXPECT_TRUE(board.take_retired().empty()) << "it orders those that have not moved";
+  finish_switch(rig, 5);
+  EXPECT_EQ(board.take_retired().size(), 1u);
+  EXPECT_TRUE(board.take_retired().empty());
+}
+
 TEST(EvictionBoard, DomainThatTakesAnIdOverBeginsWithTheTiersPolicy) {
   StoreRig rig;
   EvictionBoard& board = rig.cache().board();

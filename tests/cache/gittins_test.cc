@@ -114,7 +114,8 @@ TEST(ClassHeaps, EachIsInOrderWhateverTheOthersDo) {
 
 TEST(WatchList, WhatComesBackIsKnownOnceAndCounts) {
   AgeProfile profile(2, AgeProfile::Score::kGittins);
-  WatchList list(&profile);
+  WatchList list = WatchList::create().value();
+  list.tell(&profile);
   profile.recompute();
   const float before = profile.score(1, 15 * kSecondUs);
   for (uint32_t print = 1; print <= 500; ++print) {
@@ -135,7 +136,8 @@ TEST(WatchList, WhatComesBackIsKnownOnceAndCounts) {
 
 TEST(WatchList, RingIsBoundedAndSamplesWhenItForgetsTooSoon) {
   AgeProfile profile(1, AgeProfile::Score::kGittins);
-  WatchList list(&profile);
+  WatchList list = WatchList::create().value();
+  list.tell(&profile);
   list.set_held(4096);
   for (uint32_t i = 0; i < 200'000; ++i) {
     list.add({.last_use = i * 1000ull, .print = i * 2654435761u}, i * 1000ull + 1);
@@ -149,6 +151,28 @@ TEST(WatchList, RingIsBoundedAndSamplesWhenItForgetsTooSoon) {
   EXPECT_GT(known, 300u);
   // All of it would be of the last second if it did not sample.
   EXPECT_TRUE(list.take(0, 0) == std::nullopt);
+}
+
+TEST(WatchList, GrowsInPlaceAndForgetsNothingForIt) {
+  AgeProfile profile(1, AgeProfile::Score::kGittins);
+  WatchList list = WatchList::create().value();
+  list.tell(&profile);
+  const auto add = [&](uint32_t first, uint32_t count) {
+    for (uint32_t print = first; print < first + count; ++print) {
+      list.add({.last_use = 1, .print = print * 2654435761u}, 2);
+    }
+  };
+  add(0, 3000);
+  list.set_held(8 * 8192);
+  add(3000, 3000);
+  uint32_t known_before = 0;
+  uint32_t known_after = 0;
+  for (uint32_t print = 0; print < 6000; ++print) {
+    if (list.take(print * 2654435761u, 3)) ++(print < 3000 ? known_before : known_after);
+  }
+  EXPECT_GT(known_before, 2000u) << "less those that share a place of the index";
+  EXPECT_GT(known_after, 2000u);
+  EXPECT_LE(list.held_bytes(), 8192u * 24) << "pages that were never touched are not held";
 }
 
 // Sessions that go on every 20 s, and prompts that nobody asks for again.

@@ -48,8 +48,10 @@ uint32_t place_kind(uint32_t place) { return place == 0 ? 0 : place <= 2 ? 1 : p
 
 class GittinsPolicy final : public EvictionPolicy {
  public:
-  GittinsPolicy(const PolicyParts& parts, ClassHeaps heaps)
-      : parts_(parts), heaps_(std::move(heaps)) {}
+  GittinsPolicy(const PolicyParts& parts, ClassHeaps heaps, WatchList watched)
+      : parts_(parts), heaps_(std::move(heaps)), watched_(std::move(watched)) {
+    watched_.tell(&profile_);
+  }
 
   bool needs_history() const override { return true; }
   void inserted(EntryId entry, Seen) override;
@@ -118,7 +120,7 @@ class GittinsPolicy final : public EvictionPolicy {
   const PolicyParts parts_;
   ClassHeaps heaps_;
   AgeProfile profile_{kClasses, AgeProfile::Score::kGittins};
-  WatchList watched_{&profile_};
+  WatchList watched_;
   uint64_t count_ = 0;
 };
 
@@ -214,7 +216,9 @@ void GittinsPolicy::gone(EntryId entry) {
 
 model::Result<std::unique_ptr<EvictionPolicy>> make_gittins(const PolicyParts& parts) {
   ClassHeaps heaps = QUIRE_TRY(ClassHeaps::create(parts.entries, parts.max_entries, kClasses));
-  return std::unique_ptr<EvictionPolicy>(std::make_unique<GittinsPolicy>(parts, std::move(heaps)));
+  WatchList watched = QUIRE_TRY(WatchList::create());
+  return std::unique_ptr<EvictionPolicy>(
+      std::make_unique<GittinsPolicy>(parts, std::move(heaps), std::move(watched)));
 }
 
 }  // namespace quire::cache
