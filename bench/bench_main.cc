@@ -16,6 +16,7 @@
 #include "bench/neighbour_bench.h"
 #include "bench/replay_bench.h"
 #include "bench/ring_bench.h"
+#include "bench/sched_bench.h"
 #include "bench/ssd_bench.h"
 #include "bench/switch_bench.h"
 #include "bench/tier_match_bench.h"
@@ -54,13 +55,15 @@ int main(int argc, char** argv) {
       {"neighbour",
        [&](bool as_json) { return quire::bench::run_neighbour_bench(as_json, attack); }},
       {"ring", quire::bench::run_ring_bench},
+      {"sched", quire::bench::run_sched_bench},
       {"switch", quire::bench::run_switch_bench},
       {"trace", [&](bool as_json) { return quire::bench::run_trace_bench(as_json, trace); }},
       {"ssd", [quick](bool as_json) { return quire::bench::run_ssd_bench(as_json, quick); }}};
   const auto found = wrong ? benches.end() : benches.find(argv[1]);
   if (found == benches.end() || (quick && found->first != "ssd")) {
     std::fputs(
-        "usage: quire_bench attach|attach_ssd|commit|index|neighbour|replay|ring|ssd|switch|trace "
+        "usage: quire_bench "
+        "attach|attach_ssd|commit|index|neighbour|replay|ring|sched|ssd|switch|trace "
         "[--json], ssd also --quick, trace also FILE [SESSIONS], neighbour also ATTACK, replay "
         "has its own\n",
         stderr);

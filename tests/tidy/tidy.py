@@ -60,7 +60,8 @@ LEAVES = {"server/start/options.h", "tiering/tier.h", "tiering/job_table.h"}
 ROOM_FOLDERS = {"tiering/io": {"tiering", "model"}, "tiering/database": {"tiering", "model"}}
 # The attackers and their neighbour are programs that the tests and one bench start; benches look
 # into a cache as tests do.
-BENCHED_TESTS = ("tests/attacks/", "tests/support/inspector.h", "tests/support/meddler.h",
+BENCHED_TESTS = ("tests/attacks/", "tests/support/inspector.h", "tests/support/manual_clock.h",
+                 "tests/support/meddler.h",
                  "tests/support/object_maker.h", "tests/support/ssd_status.h")
 # What a bench computes rather than measures is tested as a library is.
 TESTED_BENCHES = "tests/bench/"

@@ -235,6 +235,41 @@ TEST(Loads, CancellingTheOneThatReservesLetsTheNextGoOn) {
   EXPECT_TRUE(rig.is_clean());
 }
 
+// The interactive one stands before it, and waits for it: each would wait for the other.
+TEST(Loads, ABatchLoadThatHoldsAPartGivesWayToAnInteractiveOne) {
+  constexpr uint32_t kMost = kRam * 3 / 4;
+  TierRig rig;
+  const std::vector<NodeId> running = rig.add_below(kMost, 1);
+  const std::vector<NodeId> batch = rig.add_below(kMost, 100);
+  const std::vector<NodeId> interactive = rig.add_below(2, 200);
+  rig.tier().hold(true);
+  ASSERT_TRUE(rig.loads().start(request(1, running)).ok());
+  ASSERT_TRUE(rig.until([&] { return read_order(rig).size() == kMost; }));
+  ASSERT_TRUE(rig.loads().start(request(2, batch, LoadClass::kBatch)).ok());
+  rig.step(20);
+  ASSERT_TRUE(rig.loads().start(request(3, interactive)).ok());
+  EXPECT_TRUE(rig.until([&] { return read_order(rig).size() == kMost + interactive.size(); }));
+  rig.tier().hold(false);
+  for (const uint64_t tag : {1, 3, 2}) EXPECT_EQ(rig.end_of(tag), Errc::kOk) << tag;
+  EXPECT_TRUE(rig.is_clean());
+}
+
+// They reserve, but no step does more for many tenants than for one.
+TEST(Loads, AStepServesSoManyTenantsAndNobodyIsLeftOut) {
+  constexpr uint16_t kTenants = 200;
+  TierRig rig({.tenants = kTenants, .page_bytes = 4096});
+  std::vector<std::vector<NodeId>> chains;
+  for (uint16_t t = 0; t < kTenants; ++t) chains.push_back(rig.add_below(1, 1000 + t, t));
+  for (uint16_t t = 0; t < kTenants; ++t) {
+    ASSERT_TRUE(rig.loads().start(request(t, chains[t])).ok());
+  }
+  rig.step();
+  EXPECT_LT(read_order(rig).size(), size_t{kTenants});
+  EXPECT_GT(read_order(rig).size(), size_t{0});
+  for (uint16_t t = 0; t < kTenants; ++t) EXPECT_EQ(rig.end_of(t), Errc::kOk) << t;
+  EXPECT_TRUE(rig.is_clean());
+}
+
 TEST(Loads, WhatCannotBeReadIsAMissWithItsCode) {
   struct Case {
     TierFault fault;

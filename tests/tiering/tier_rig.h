@@ -28,6 +28,7 @@ namespace quire::tests {
 struct RigChoice {
   tiering::DemotionOptions demotion{.delay_ms = 0};
   uint16_t domains = 1;
+  uint16_t tenants = 1;  // of each domain; "domain" below is domain * tenants + tenant then
   uint64_t page_bytes = 256 << 10;
 };
 
@@ -47,7 +48,7 @@ class RigOverTier {
         pool_(allocator::Pool::create(&supply_, 1 << 12).value()),
         cache_(make_cache(*pool_, {.max_nodes = 1 << 14, .ssd = true})),
         maker_(*cache_),
-        sessions_(choice.domains),
+        sessions_(size_t{choice.domains} * choice.tenants),
         set_(std::make_unique<tiering::TierSet>(cache_.get(), &clock)) {
     model::Layout layout{.name = "rig", .unit_tokens = 4, .block_tokens = 4};
     layout.groups.push_back(
@@ -57,7 +58,10 @@ class RigOverTier {
     key.layout = cache_->layouts().add(layout).value();
     for (uint16_t d = 0; d < choice.domains; ++d) {
       key.domain = cache_->add_domain("uid:" + std::to_string(d)).value();
-      QUIRE_CHECK(cache_->open_session(key, 1, sessions_[d]).ok());
+      for (uint16_t t = 0; t < choice.tenants; ++t) {
+        key.tenant = t == 0 ? "" : "tenant-" + std::to_string(t);
+        QUIRE_CHECK(cache_->open_session(key, 1, sessions_[d * choice.tenants + t]).ok());
+      }
     }
     tiering::DemotionOptions demotion = choice.demotion;
     demotion.ram_bytes = kSegmentBytes * choice.domains;
@@ -182,6 +186,7 @@ struct TierChoice {
   MemoryTierOptions tier;
   tiering::DemotionOptions demotion{.delay_ms = 0};
   uint16_t domains = 1;
+  uint16_t tenants = 1;
   uint64_t page_bytes = RigOverTier::kPageBytes;
 };
 
@@ -190,6 +195,7 @@ class TierRig : public RigOverTier {
   explicit TierRig(const TierChoice& choice = {})
       : RigOverTier({.demotion = choice.demotion,
                      .domains = choice.domains,
+                     .tenants = choice.tenants,
                      .page_bytes = choice.page_bytes},
                     [&](cache::Cache* cache, const model::Clock*) {
                       return std::make_unique<MemoryTier>(cache, choice.tier);

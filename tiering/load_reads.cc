@@ -1,0 +1,138 @@
+#include "tiering/load_reads.h"
+
+#include <algorithm>
+
+namespace quire::tiering {
+
+using cache::ObjectStore;
+using model::Errc;
+using model::NodeId;
+using model::SlotId;
+
+namespace {
+
+// What the device could not read is remembered for so many objects; others count as corrupt.
+constexpr size_t kMaxUnreadable = 1 << 16;
+
+}  // namespace
+
+Tier* LoadReads::first_readable() const {
+  const auto found = std::find_if(tiers_.begin(), tiers_.end(), [](const Tier* tier) {
+    return tier != nullptr && may_read(tier->mode());
+  });
+  return found == tiers_.end() ? nullptr : *found;
+}
+
+Tier* LoadReads::source_of(NodeId node) const {
+  const cache::Node& link = cache_->store().tree().node(node);
+  const auto found = std::find_if(tiers_.begin(), tiers_.end(), [&](const Tier* tier) {
+    return tier != nullptr && link.is_in(tier->id()) && may_read(tier->mode());
+  });
+  return found == tiers_.end() ? nullptr : *found;
+}
+
+bool LoadReads::moves_for(model::DomainId domain) const {
+  return std::any_of(tiers_.begin(), tiers_.end(),
+                     [&](const Tier* tier) { return tier != nullptr && tier->moves_for(domain); });
+}
+
+void LoadReads::note_issued(LoadRecord& load, std::span<const ReadObject> objects,
+                            uint32_t job_number) {
+  ObjectStore& store = cache_->store();
+  ReadJob& job = jobs_[job_number];
+  job.load = load.tag;
+  job.left = static_cast<uint32_t>(objects.size());
+  for (size_t i = 0; i < objects.size(); ++i) {
+    const NodeId node = objects[i].node;
+    job.nodes[i] = cache::Pin(&store, node, cache::PinKind::kResidency);
+    job.slots.insert(job.slots.end(), objects[i].slots.begin(), objects[i].slots.end());
+    job.slot_ends[i] = static_cast<uint32_t>(job.slots.size());
+    job.bytes += object_bytes(store.presence().plan_of(node));
+    store.tree().marks().set_moving(node, true);
+  }
+  load.issued += objects.size();
+  load.bytes_under_way += job.bytes;
+}
+
+// Offers its tier the nodes from load.issued on that need reading. Returns how many it took.
+uint32_t LoadReads::issue_run(LoadRecord& load) {
+  std::array<ReadObject, kMaxJobObjects> run;
+  Tier* tier = source_of(load.nodes[load.issued].node());
+  size_t count = 0;
+  while (count < run.size() && load.issued + count < load.nodes.size()) {
+    const size_t index = load.issued + count;
+    const NodeId node = load.nodes[index].node();
+    const std::span<const SlotId> slots = load.slots_of(index);
+    if (slots.empty() || !memory_->needs_slots(node) || source_of(node) != tier) break;
+    run[count++] = {node, slots};
+  }
+  const std::span<const ReadObject> objects = std::span(run).first(count);
+  const uint32_t job = jobs_.take();
+  const auto taken = tier->read(
+      {.job = job, .load_class = load.load_class, .order = load.order, .objects = objects});
+  if (!taken.ok()) {
+    const bool shortage = taken.code() == Errc::kResourceExhausted;
+    load.failure = shortage ? Errc::kResourceExhausted : Errc::kIoError;
+  }
+  if (!taken.ok() || *taken == 0) {
+    jobs_.give_back(job);
+    return 0;
+  }
+  note_issued(load, objects.first(*taken), job);
+  return *taken;
+}
+
+bool LoadReads::issue(LoadRecord& load) {
+  while (load.issued < load.nodes.size() && load.bytes_under_way < kLoadBytes) {
+    const NodeId node = load.nodes[load.issued].node();
+    if (load.slots_of(load.issued).empty() || !memory_->needs_slots(node) ||
+        source_of(node) == nullptr) {
+      // In RAM by now, on its way, or out of reach: its slots, if it has any, are not needed.
+      memory_->free_slots(load, load.issued);
+      ++load.issued;
+      continue;
+    }
+    if (issue_run(load) == 0) return false;
+  }
+  return true;
+}
+
+void LoadReads::finish_object(model::TierId tier, ReadJob& job, uint32_t index, Errc code) {
+  ObjectStore& store = cache_->store();
+  const NodeId node = job.nodes[index].node();
+  const uint32_t begin = index == 0 ? 0 : job.slot_ends[index - 1];
+  const std::span<const SlotId> slots =
+      std::span<const SlotId>(job.slots).subspan(begin, job.slot_ends[index] - begin);
+  store.tree().marks().set_moving(node, false);
+  if (code == Errc::kOk) {
+    store.make_resident(node, slots);
+  } else {
+    for (const SlotId slot : slots) store.pool().free(slot);
+    const bool corrupt = code == Errc::kCorrupt;
+    ++(corrupt ? counters(tier).corrupt : counters(tier).read_failures);
+    if (!corrupt && unreadable_.size() < kMaxUnreadable) {
+      unreadable_[node.value] = store.tree().key(node);
+    }
+    // Out of the index before anyone is answered, or the next match would promise it again.
+    if (!store.tree().node(node).is_quarantined()) store.quarantine(node);
+  }
+  job.nodes[index].reset();
+}
+
+LoadReads::Ended LoadReads::take(Tier& tier, const TierEvent& event) {
+  ReadJob& job = jobs_[event.job];
+  for (uint32_t i = 0; i < event.count; ++i) {
+    finish_object(tier.id(), job, event.first + i, event.code);
+  }
+  job.left -= event.count;
+  Ended ended{.job = job.left == 0, .load = job.load, .bytes = job.bytes};
+  if (ended.job) jobs_.give_back(event.job);
+  return ended;
+}
+
+bool LoadReads::is_unreadable(NodeId node) const {
+  const auto found = unreadable_.find(node.value);
+  return found != unreadable_.end() && found->second == cache_->store().tree().key(node);
+}
+
+}  // namespace quire::tiering

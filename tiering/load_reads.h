@@ -1,0 +1,93 @@
+// What loads ask of the tiers, and what becomes of it: runs of a load's nodes become jobs, events
+// of jobs make nodes resident or take them out of the index.
+//
+// A node that another load already brings is not read twice. What a load does not need any more
+// when it ends is still read to its end: its job has pins and slots of its own, so a tier's memory
+// is never given away early. Threads: core only. Bound: a load has kLoadBytes under way, a tier its
+// records. Lifetime: cache and tiers outlive it.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+#include "cache/cache.h"
+#include "model/ids.h"
+#include "model/metrics.h"
+#include "tiering/job_table.h"
+#include "tiering/load_memory.h"
+#include "tiering/load_record.h"
+#include "tiering/tier.h"
+
+namespace quire::tiering {
+
+// By tier: a load counts where its first object lies, an object where it was read.
+struct LoadCounters {
+  model::Counter started{"loads", "Loads that had something to bring from the device"};
+  model::Counter finished{"loads_finished", "Of these, loads that ended, well or not"};
+  model::Counter deadline_exceeded{"loads_past_deadline",
+                                   "Of these, loads whose deadline came first"};
+  model::Counter failed{"loads_failed", "Of these, loads that the device or RAM failed"};
+  model::Counter read_failures{"failed_objects", "Objects that could not be read"};
+  model::Counter corrupt{"corrupt", "Objects whose header or bytes were not what they should be"};
+  model::Counter shared{"shared_objects", "Objects that another load was bringing already"};
+};
+
+class LoadReads {
+ public:
+  LoadReads(cache::Cache* cache, LoadMemory* memory) : cache_(cache), memory_(memory) {}
+
+  void add_tier(Tier* tier) { tiers_[model::index_of(tier->id())] = tier; }
+  Tier* tier(model::TierId id) const { return tiers_[model::index_of(id)]; }
+  // The fastest tier that has the node and can be read; null: none.
+  Tier* source_of(model::NodeId node) const;
+  Tier* first_readable() const;
+  // A tier has something of this domain on its way.
+  bool moves_for(model::DomainId domain) const;
+
+  // Offers tiers what the load has slots for. False: its tier takes no more now.
+  bool issue(LoadRecord& load);
+  // An event of a tier. When a job is over with it: the load that it was for, by tag, and how much
+  // that brought; the load may have ended.
+  struct Ended {
+    bool job = false;
+    uint64_t load = 0;
+    uint64_t bytes = 0;
+  };
+  Ended take(Tier& tier, const TierEvent& event);
+
+  // A device could not read it; it is told from one that was damaged. Remembered until forget().
+  bool is_unreadable(model::NodeId node) const;
+  void forget_unreadable() { unreadable_.clear(); }
+  LoadCounters& counters(model::TierId tier) { return counters_[model::index_of(tier)]; }
+  const LoadCounters& counters(model::TierId tier) const {
+    return counters_[model::index_of(tier)];
+  }
+
+ private:
+  // What a tier reads, also after its load ended.
+  struct ReadJob {
+    uint64_t load = 0;  // tag
+    uint64_t bytes = 0;
+    uint32_t left = 0;  // objects without an event
+    std::array<cache::Pin, kMaxJobObjects> nodes;
+    std::vector<model::SlotId> slots;  // of all of them, one behind the other
+    std::array<uint32_t, kMaxJobObjects> slot_ends{};
+  };
+
+  uint32_t issue_run(LoadRecord& load);
+  void note_issued(LoadRecord& load, std::span<const ReadObject> objects, uint32_t job_number);
+  void finish_object(model::TierId tier, ReadJob& job, uint32_t index, model::Errc code);
+
+  cache::Cache* cache_;
+  LoadMemory* memory_;
+  std::array<Tier*, model::kTierCount> tiers_{};  // null: there is none
+  JobTable<ReadJob> jobs_;
+  // With its key, since an id may be used again.
+  std::unordered_map<uint32_t, model::Hash256> unreadable_;
+  std::array<LoadCounters, model::kTierCount> counters_;
+};
+
+}  // namespace quire::tiering
