@@ -25,8 +25,15 @@ model::Result<std::unique_ptr<Cache>> Cache::create(const CacheOptions& options,
       std::make_unique<ScopeRules>(&cache.names_, cache.quotas_.get(), cache.board_.get());
   QUIRE_TRY(cache.rules_->open_tier(model::TierId::kRam));
   cache.evictor_ = std::make_unique<Evictor>(store, cache.board_.get(), cache.quotas_.get());
-  cache.room_ = std::make_unique<RamRoom>(store, cache.evictor_.get(), cache.quotas_.get(),
-                                          &cache.waiters_, &cache.names_.tenants());
+  cache.reservations_ =
+      std::make_unique<Reservations>(&store->presence().accounts(), cache.quotas_.get());
+  cache.room_ =
+      std::make_unique<RamRoom>(RamRoom::Parts{.store = store,
+                                               .evictor = cache.evictor_.get(),
+                                               .quotas = cache.quotas_.get(),
+                                               .waiters = &cache.waiters_,
+                                               .tenants = &cache.names_.tenants(),
+                                               .reservations = cache.reservations_.get()});
   cache.sweep_ = std::make_unique<ContentSweep>(ContentSweep::Parts{.store = store,
                                                                     .board = cache.board_.get(),
                                                                     .evictor = cache.evictor_.get(),
@@ -68,6 +75,7 @@ model::Result<model::DomainId> Cache::intern_domain(std::string_view name) {
     if (usage.segment_bytes + usage.retiring_bytes > 0) continue;
     store_->pool().forget_classes(domain);
     rules_->forget_domain(domain);
+    reservations_->forget(domain);
     names_.take_over_domain(domain, name);
     return domain;
   }
@@ -128,12 +136,23 @@ void Cache::set_payer(CacheSession& session, std::string_view tenant) {
   session.payer = payer;
 }
 
+void Cache::set_reservation(CacheSession& session, Reservation reservation) {
+  QUIRE_CHECK(session.fill_count == 0);
+  session.reservation = std::move(reservation);
+}
+
 void Cache::close_session(CacheSession& session) {
   QUIRE_CHECK(session.fill_count == 0);
   // The tip's root is still held while the unpin looks at it; with the last session it may be
   // forgotten.
-  session.tip.reset();
-  room_->taker().note_session(names_.root(session.root).key.domain, false);
+  session.let_tip_go();
+  const model::DomainId domain = names_.root(session.root).key.domain;
+  if (session.reservation.valid()) {
+    session.reservation = {};
+    // Others of the domain may have been refused what it had not spent.
+    store_->pool().events().raise(domain);
+  }
+  room_->taker().note_session(domain, false);
   names_.tenants().release(session.payer);
   names_.release(session.root);
   store_->dead_roots().maybe_forget(session.root);
@@ -161,6 +180,7 @@ void Cache::check_invariants() const {
   board_->check_invariants();
   fills_.check_invariants();
   waiters_.check_invariants();
+  reservations_->check_invariants();
 }
 
 }  // namespace quire::cache

@@ -13,6 +13,7 @@
 #include "allocator/pool.h"
 #include "cache/accounts/memory_waiters.h"
 #include "cache/accounts/quota_table.h"
+#include "cache/accounts/reservations.h"
 #include "cache/content/content_sweep.h"
 #include "cache/eviction/eviction_board.h"
 #include "cache/eviction/evictor.h"
@@ -49,6 +50,8 @@ class Cache {
   ScopeRules& rules() { return *rules_; }
   const ScopeRules& rules() const { return *rules_; }
   const QuotaTable& quotas() const { return *quotas_; }
+  Reservations& reservations() { return *reservations_; }
+  const Reservations& reservations() const { return *reservations_; }
   Evictor& evictor() { return *evictor_; }
   const Evictor& evictor() const { return *evictor_; }
   RamRoom& room() { return *room_; }
@@ -71,6 +74,8 @@ class Cache {
   // Who pays for an open session, where that is not the tenant whose hits its root serves: in a
   // shared namespace. Precondition: it has no fills yet, whose slots are charged to somebody.
   void set_payer(CacheSession& session, std::string_view tenant);
+  // What its fills and loads may count on. Precondition: admitted for its payer; it has no fills.
+  void set_reservation(CacheSession& session, Reservation reservation);
   // At start: a root of an earlier life, known by its hash. Errors as open_session.
   model::Result<model::RootId> restore_root(const RootKey& key, const model::Hash256& hash);
   // Precondition: the session's fills have ended.
@@ -99,6 +104,7 @@ class Cache {
   std::unique_ptr<ObjectStore> store_;
   std::unique_ptr<EvictionBoard> board_;
   std::unique_ptr<QuotaTable> quotas_;
+  std::unique_ptr<Reservations> reservations_;
   std::unique_ptr<ScopeRules> rules_;
   std::unique_ptr<Evictor> evictor_;
   std::unique_ptr<RamRoom> room_;

@@ -37,8 +37,11 @@ bool LoadMemory::reserve_node(LoadRecord& load, NodeId node, Reserved& outcome) 
     const SlotId after =
         before.size() == plan.size() ? load.slots[start - plan.size() + i] : SlotId{};
     SlotId slot;
-    const cache::Room room = cache_->room().allocate(
-        {.size_class = root.classes[plan[i].group], .tenant = root.tenant, .after = after}, slot);
+    const cache::Room room = cache_->room().allocate({.size_class = root.classes[plan[i].group],
+                                                      .tenant = root.tenant,
+                                                      .after = after,
+                                                      .reservation = load.reservation},
+                                                     slot);
     if (room == cache::Room::kHave) {
       load.slots.push_back(slot);
       continue;
@@ -48,7 +51,19 @@ bool LoadMemory::reserve_node(LoadRecord& load, NodeId node, Reserved& outcome) 
     load.slots.resize(start);
     return false;
   }
+  use(load, node, true);
   return true;
+}
+
+void LoadMemory::use(LoadRecord& load, NodeId node, bool more) {
+  const uint64_t bytes = cache_->store().presence().plan_of(node).page_bytes;
+  load.used_bytes += more ? bytes : -bytes;
+  more ? load.reservation.use(bytes) : load.reservation.unuse(bytes);
+}
+
+void LoadMemory::end_use(LoadRecord& load) {
+  load.reservation.unuse(load.used_bytes);
+  load.reservation = {};  // what it lets go of later is in no account of the session
 }
 
 LoadMemory::Reserved LoadMemory::reserve(LoadRecord& load, uint32_t nodes, uint64_t& shared) {
@@ -75,6 +90,7 @@ void LoadMemory::free_slots(const LoadRecord& load, size_t index) {
 bool LoadMemory::give_back(LoadRecord& load, uint32_t nodes) {
   for (; nodes > 0 && load.reserved > load.issued; --nodes) {
     --load.reserved;
+    if (!load.slots_of(load.reserved).empty()) use(load, load.nodes[load.reserved].node(), false);
     free_slots(load, load.reserved);
     load.slot_ends.pop_back();
     load.slots.resize(load.slot_ends.empty() ? 0 : load.slot_ends.back());

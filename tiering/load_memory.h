@@ -25,12 +25,15 @@ class LoadMemory {
   bool give_back(LoadRecord& load, uint32_t nodes);
   // Slots of a node that are not needed any more. Precondition: it is reserved, and not issued.
   void free_slots(const LoadRecord& load, size_t index);
+  // It ended: what it brought is used by whoever has it pinned, and no more by the load.
+  void end_use(LoadRecord& load);
   // Not in RAM, nor on its way to it.
   bool needs_slots(model::NodeId node) const;
   // kResourceExhausted: the tenant can never hold so much at a time.
   model::Result<void> check_fits(model::TenantId tenant, uint64_t bytes) const;
 
  private:
+  void use(LoadRecord& load, model::NodeId node, bool more);
   bool reserve_node(LoadRecord& load, model::NodeId node, Reserved& outcome);
 
   cache::Cache* cache_;

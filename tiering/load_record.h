@@ -8,6 +8,7 @@
 #include <span>
 #include <vector>
 
+#include "cache/accounts/reservations.h"
 #include "cache/objects/pin.h"
 #include "model/ids.h"
 #include "model/result.h"
@@ -35,10 +36,12 @@ struct LoadRecord {
   std::vector<cache::Pin> nodes;
 
   // --- LoadMemory ---
-  std::vector<model::SlotId> slots;  // reserved, of nodes [issued, reserved), flattened
-  std::vector<uint32_t> slot_ends;   // in `slots`, by node
-  size_t reserved = 0;               // nodes with slots, or that need none
-  bool gives_way = false;            // its slots go back, so that another load may reserve
+  std::vector<model::SlotId> slots;   // reserved, of nodes [issued, reserved), flattened
+  std::vector<uint32_t> slot_ends;    // in `slots`, by node
+  size_t reserved = 0;                // nodes with slots, or that need none
+  bool gives_way = false;             // its slots go back, so that another load may reserve
+  cache::ReservationRef reservation;  // that it is under, while it lives
+  uint64_t used_bytes = 0;            // of the reservation
 
   // --- LoadReads ---
   size_t issued = 0;

@@ -57,6 +57,7 @@ std::unique_ptr<LoadRecord> Loads::make_record(const LoadRequest& request) const
   load->order = request.order;
   load->started_ns = clock_->now_ns();
   load->deadline_ns = request.deadline_ns;
+  load->reservation = request.reservation;
   load->nodes.reserve(request.nodes.size());
   for (const NodeId node : request.nodes) {
     load->nodes.emplace_back(&store, node, cache::PinKind::kResidency);
@@ -209,6 +210,7 @@ bool Loads::look_at(LoadRecord& load, int64_t now_ns) {
 void Loads::leave(LoadRecord& load) {
   backlog_.remove(load);
   queues_.remove(load);
+  memory_.end_use(load);
   looks_.remove(load);
   --queues_.domain(load.domain).loads;
   const auto owned = loads_.find(load.tag);

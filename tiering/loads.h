@@ -46,6 +46,7 @@ struct LoadRequest {
   model::LoadOrder order = model::LoadOrder::kBlockMajor;
   int64_t deadline_ns = 0;
   std::span<const model::NodeId> nodes;  // not in RAM, present; head first
+  cache::ReservationRef reservation;     // that it is under
 };
 
 struct FinishedLoad {

@@ -40,19 +40,40 @@ void AccountTable::refund(TenantId tenant, TierId tier, uint64_t bytes) {
   });
 }
 
-Reservation::Reservation(AccountTable* accounts, TenantId tenant, TierId tier, uint64_t bytes)
+void AccountTable::admit(TenantId tenant, TierId tier, uint64_t bytes) {
+  change(tenant, tier, [&](Account& account) { account.admitted_bytes += bytes; });
+}
+
+void AccountTable::dismiss(TenantId tenant, TierId tier, uint64_t bytes) {
+  change(tenant, tier, [&](Account& account) {
+    QUIRE_CHECK(account.admitted_bytes >= bytes);
+    account.admitted_bytes -= bytes;
+  });
+}
+
+void AccountTable::hold_path(DomainId domain, uint64_t bytes) {
+  if (paths_.size() <= domain.value) paths_.resize(domain.value + size_t{1});
+  paths_[domain.value] += bytes;
+}
+
+void AccountTable::release_path(DomainId domain, uint64_t bytes) {
+  QUIRE_CHECK(path_bytes(domain) >= bytes);
+  paths_[domain.value] -= bytes;
+}
+
+AccountHold::AccountHold(AccountTable* accounts, TenantId tenant, TierId tier, uint64_t bytes)
     : accounts_(accounts), tenant_(tenant), tier_(tier) {
   grow(bytes);
 }
 
-void Reservation::grow(uint64_t bytes) {
+void AccountHold::grow(uint64_t bytes) {
   QUIRE_CHECK(accounts_ != nullptr);
   if (bytes == 0) return;  // no account is made for nothing
   accounts_->change(tenant_, tier_, [&](Account& account) { account.reserved_bytes += bytes; });
   bytes_ += bytes;
 }
 
-void Reservation::shrink(uint64_t bytes) {
+void AccountHold::shrink(uint64_t bytes) {
   QUIRE_CHECK(bytes <= bytes_);
   if (bytes == 0) return;
   bytes_ -= bytes;
@@ -62,7 +83,7 @@ void Reservation::shrink(uint64_t bytes) {
   });
 }
 
-void Reservation::swap(Reservation& other) noexcept {
+void AccountHold::swap(AccountHold& other) noexcept {
   std::swap(accounts_, other.accounts_);
   std::swap(tenant_, other.tenant_);
   std::swap(tier_, other.tier_);

@@ -3,6 +3,7 @@
 //   used      bytes of pages present there, of roots whose hits the tenant serves; charged by
 //             Presence and by nobody else
 //   reserved  bytes of slots that are kept for what is not visible yet (SlotSet); of who pays
+//   admitted  bytes that open sessions may count on (Reservations); of who pays
 //
 // Each account counts in those of its domain and of the tier, too. Bytes are pages' true sizes, as
 // the layout states them. Threads: core only.
@@ -22,6 +23,7 @@ namespace quire::cache {
 struct Account {
   uint64_t used_bytes = 0;
   uint64_t reserved_bytes = 0;
+  uint64_t admitted_bytes = 0;
 };
 
 class AccountTable {
@@ -37,9 +39,18 @@ class AccountTable {
   // Presence's alone. refund() precondition: so much is charged.
   void charge(model::TenantId tenant, model::TierId tier, uint64_t bytes);
   void refund(model::TenantId tenant, model::TierId tier, uint64_t bytes);
+  // Reservations' alone. dismiss() precondition: so much is admitted.
+  void admit(model::TenantId tenant, model::TierId tier, uint64_t bytes);
+  void dismiss(model::TenantId tenant, model::TierId tier, uint64_t bytes);
+  // PathHold's alone: what paths of the domain could keep in RAM at most.
+  void hold_path(model::DomainId domain, uint64_t bytes);
+  void release_path(model::DomainId domain, uint64_t bytes);
+  uint64_t path_bytes(model::DomainId domain) const {
+    return domain.value < paths_.size() ? paths_[domain.value] : 0;
+  }
 
  private:
-  friend class Reservation;
+  friend class AccountHold;
   using ByTier = std::array<Account, model::kTierCount>;
   // Changes the account, that of its domain and that of the tier alike.
   template <typename Change>
@@ -49,20 +60,21 @@ class AccountTable {
   std::vector<ByTier> accounts_;  // by tenant
   std::vector<ByTier> domains_;
   ByTier tiers_;
+  std::vector<uint64_t> paths_;  // by domain
 };
 
 // Bytes kept of an account until it goes, or is spent. The table outlives it.
-class Reservation {
+class AccountHold {
  public:
-  Reservation() = default;
-  Reservation(AccountTable* accounts, model::TenantId tenant, model::TierId tier, uint64_t bytes);
-  Reservation(Reservation&& other) noexcept { swap(other); }
-  Reservation& operator=(Reservation&& other) noexcept {
-    Reservation taken(std::move(other));
+  AccountHold() = default;
+  AccountHold(AccountTable* accounts, model::TenantId tenant, model::TierId tier, uint64_t bytes);
+  AccountHold(AccountHold&& other) noexcept { swap(other); }
+  AccountHold& operator=(AccountHold&& other) noexcept {
+    AccountHold taken(std::move(other));
     swap(taken);
     return *this;
   }
-  ~Reservation() { shrink(bytes_); }
+  ~AccountHold() { shrink(bytes_); }
 
   uint64_t bytes() const { return bytes_; }
   // So much more of it. Precondition: it has an account.
@@ -71,7 +83,7 @@ class Reservation {
   void shrink(uint64_t bytes);
 
  private:
-  void swap(Reservation& other) noexcept;
+  void swap(AccountHold& other) noexcept;
 
   AccountTable* accounts_ = nullptr;
   model::TenantId tenant_;

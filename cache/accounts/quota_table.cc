@@ -124,6 +124,44 @@ uint64_t QuotaTable::kept_from(TierId tier, Owner owner) const {
   return bytes;
 }
 
+uint64_t QuotaTable::burst_bytes(TierId tier, Owner owner) const {
+  const Row* row = find(tier, owner);
+  return row == nullptr ? UINT64_MAX : row->quota.burst_bytes;
+}
+
+uint64_t QuotaTable::admitted_bytes(TierId tier, Owner owner) const {
+  if (owner.tenant.valid()) return accounts_->of(owner.tenant, tier).admitted_bytes;
+  uint64_t bytes = accounts_->of(owner.domain, tier).admitted_bytes;
+  for (const Row& row : rows_of(tier, owner.domain)) {
+    if (row.owner.tenant.valid()) bytes -= accounts_->of(row.owner.tenant, tier).admitted_bytes;
+  }
+  return bytes;
+}
+
+uint64_t QuotaTable::committed_bytes(TierId tier, TenantId tenant, uint64_t more) const {
+  const DomainId domain = tenants_->domain_of(tenant);
+  const Owner owner = owner_of(tier, tenant);
+  const Owner rest{domain, {}};
+  const auto with_more = [&](Owner one) {
+    const bool own = one == owner || (one == rest && !owner.domain.valid());
+    return admitted_bytes(tier, one) + (own ? more : 0);
+  };
+  uint64_t bytes = find(tier, rest) == nullptr ? with_more(rest) : 0;
+  for (const Row& row : rows_of(tier, domain)) {
+    bytes += std::max(row.quota.guaranteed_bytes, with_more(row.owner));
+  }
+  return bytes;
+}
+
+uint64_t QuotaTable::guaranteed_to_others(TierId tier, TenantId tenant) const {
+  const Owner owner = owner_of(tier, tenant);
+  uint64_t bytes = 0;
+  for (const Row& row : rows_of(tier, tenants_->domain_of(tenant))) {
+    if (row.owner != owner) bytes += row.quota.guaranteed_bytes;
+  }
+  return bytes;
+}
+
 void QuotaTable::gather(TierId tier, DomainId domain, bool of_domain) {
   turn_.clear();
   Tier& of_tier = tiers_[model::index_of(tier)];

@@ -55,6 +55,16 @@ class QuotaTable {
   // What other owners of its domain hold within their guarantee: not to be had for this one.
   uint64_t kept_from(model::TierId tier, Owner owner) const;
 
+  // UINT64_MAX where nobody tells the owner apart.
+  uint64_t burst_bytes(model::TierId tier, Owner owner) const;
+  // What open sessions of the owner's tenants reserved, less that of more closely named owners.
+  uint64_t admitted_bytes(model::TierId tier, Owner owner) const;
+  // Of all owners of the tenant's domain what they are guaranteed, or what their sessions reserved
+  // where that is more; the latter with so much more of this tenant.
+  uint64_t committed_bytes(model::TierId tier, model::TenantId tenant, uint64_t more) const;
+  // Of the domain's owners but the tenant's own.
+  uint64_t guaranteed_to_others(model::TierId tier, model::TenantId tenant) const;
+
   // Who is asked to give when `asker` needs room, in this order: those above their guarantee, the
   // one first whose turn it is; last the asker. On tiers whose memory belongs to domains
   // (`of_domain`) only owners of the asker's domain. Valid until the next call.

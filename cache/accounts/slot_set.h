@@ -13,6 +13,7 @@
 
 #include "allocator/pool.h"
 #include "cache/accounts/account_table.h"
+#include "cache/accounts/reservations.h"
 #include "model/ids.h"
 #include "model/limits.h"
 
@@ -23,9 +24,12 @@ class SlotSet {
   static constexpr uint32_t kMaxSlots = 2 * model::kMaxGroups;  // groups and tail pages
 
   SlotSet() = default;
-  // Empty; `payer` is held for as long as it lives.
-  SlotSet(allocator::Pool* pool, AccountTable* accounts, model::TenantId payer)
-      : pool_(pool), reserved_(accounts, payer, model::TierId::kRam, 0) {}
+  // Empty; `payer` is held for as long as it lives. `reservation` is what its slots use up.
+  SlotSet(allocator::Pool* pool, AccountTable* accounts, model::TenantId payer,
+          ReservationRef reservation = {})
+      : pool_(pool),
+        reserved_(accounts, payer, model::TierId::kRam, 0),
+        reservation_(reservation) {}
   SlotSet(SlotSet&& other) noexcept { swap(other); }
   SlotSet& operator=(SlotSet&& other) noexcept {
     SlotSet taken(std::move(other));
@@ -50,9 +54,11 @@ class SlotSet {
 
  private:
   void swap(SlotSet& other) noexcept;
+  void shrink(uint64_t bytes);
 
   allocator::Pool* pool_ = nullptr;
-  Reservation reserved_;
+  AccountHold reserved_;
+  ReservationRef reservation_;
   uint32_t first_ = 0;  // those before were spent
   uint32_t count_ = 0;
   std::array<model::SlotId, kMaxSlots> slots_{};

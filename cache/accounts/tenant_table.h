@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "model/ids.h"
@@ -41,6 +42,33 @@ class TenantTable {
   std::vector<Tenant> tenants_;
   std::vector<model::TenantId> free_;
   std::unordered_map<std::string, model::TenantId> by_name_;  // "domain id 0 name"
+};
+
+// Holds a tenant of the domain for as long as it lives. Move-only. The table outlives it.
+class TenantHold {
+ public:
+  TenantHold() = default;
+  TenantHold(TenantTable* table, model::DomainId domain, std::string_view name)
+      : table_(table), tenant_(table->hold(domain, name)) {}
+  TenantHold(TenantHold&& other) noexcept { swap(other); }
+  TenantHold& operator=(TenantHold&& other) noexcept {
+    TenantHold taken(std::move(other));
+    swap(taken);
+    return *this;
+  }
+  ~TenantHold() {
+    if (table_ != nullptr) table_->release(tenant_);
+  }
+  model::TenantId tenant() const { return tenant_; }
+
+ private:
+  void swap(TenantHold& other) noexcept {
+    std::swap(table_, other.table_);
+    std::swap(tenant_, other.tenant_);
+  }
+
+  TenantTable* table_ = nullptr;
+  model::TenantId tenant_;
 };
 
 }  // namespace quire::cache

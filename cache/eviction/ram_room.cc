@@ -47,12 +47,30 @@ Room RamRoom::stay_below_burst(const SlotRequest& request, uint32_t& evicted) {
   return Room::kHave;
 }
 
+RamRoom::Promises RamRoom::with(const SlotRequest& request, DomainId domain) const {
+  const uint64_t promised = reservations_->unspent_bytes(domain) - request.reservation.unspent();
+  if (promised == 0) return Promises::kKept;
+  const Pool& pool = store_->pool();
+  const allocator::DomainUsage usage = pool.usage(domain);
+  const AccountTable& accounts = store_->presence().accounts();
+  const uint64_t used = accounts.of(domain, TierId::kRam).used_bytes;
+  const uint64_t needed = promised + pool.page_bytes(request.size_class);
+  const uint64_t free = usage.segment_bytes - usage.slot_bytes;
+  if (free + used - std::min(used, accounts.path_bytes(domain)) >= needed) return Promises::kKept;
+  // Paths overlap, so more may go than that says; no more than all there is.
+  return free + used >= needed ? Promises::kLater : Promises::kBroken;
+}
+
 Room RamRoom::reserve(const SlotRequest& request, SlotId& slot) {
   const DomainId domain = tenants_->domain_of(request.tenant);
   uint32_t evicted = 0;
   if (const Room room = stay_below_burst(request, evicted); room != Room::kHave) return room;
   for (;; ++evicted) {
-    if (const auto found = store_->pool().allocate(request.size_class, request.after)) {
+    const Promises promises = with(request, domain);
+    const auto found = promises == Promises::kKept
+                           ? store_->pool().allocate(request.size_class, request.after)
+                           : std::nullopt;
+    if (found) {
       slot = *found;
       return Room::kHave;
     }
@@ -61,7 +79,8 @@ Room RamRoom::reserve(const SlotRequest& request, SlotId& slot) {
     if (growth == Pool::Growth::kPending || evicted == kMaxEvictionsPerAllocation) {
       return Room::kPending;
     }
-    if (!evictor_->evict_from_ram(request.tenant)) {
+    // What is pinned for others' sake would not come free by evicting the rest for nothing.
+    if (promises == Promises::kBroken || !evictor_->evict_from_ram(request.tenant)) {
       return taker_.ask(domain) ? Room::kPending : Room::kNone;
     }
   }

@@ -93,12 +93,20 @@ void SegmentTaker::note_session(DomainId domain, bool opened) {
   sessions_[domain.value] += opened ? 1 : ~uint32_t{0};
 }
 
+// Of the whole budget, whether it is held already or not.
+uint64_t SegmentTaker::fair_share(DomainId domain, const Shares& shares) const {
+  const uint64_t part = store_->pool().supply().max_segments() / shares.domains;
+  return std::max({uint64_t{1}, part, share_of(domain, shares)});
+}
+
+uint64_t SegmentTaker::share_bytes(DomainId domain) const {
+  return fair_share(domain, shares_with(domain)) * store_->pool().supply().segment_bytes();
+}
+
 uint64_t SegmentTaker::reach_bytes(DomainId domain) const {
   const Shares shares = shares_with(domain);
-  const allocator::SegmentSupply& supply = store_->pool().supply();
-  const uint64_t part = supply.max_segments() / shares.domains;
-  const uint64_t share = std::max({uint64_t{1}, part, share_of(domain, shares)});
-  return std::max(usable(domain) + shares.unheld, share) * supply.segment_bytes();
+  return std::max(usable(domain) + shares.unheld, fair_share(domain, shares)) *
+         store_->pool().supply().segment_bytes();
 }
 
 bool SegmentTaker::ask(DomainId asker) {

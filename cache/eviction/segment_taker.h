@@ -57,6 +57,8 @@ class SegmentTaker {
   void note_session(model::DomainId domain, bool opened);
   // What the domain can come to hold by evicting its own and by its share.
   uint64_t reach_bytes(model::DomainId domain) const;
+  // Of that, what nobody takes from it while no other domain comes.
+  uint64_t share_bytes(model::DomainId domain) const;
 
   // A segment is being weighed or emptied. step() is called once a turn then.
   bool is_busy() const { return job_.phase != Phase::kNone; }
@@ -92,6 +94,7 @@ class SegmentTaker {
   };
 
   Shares shares_with(model::DomainId asker) const;
+  uint64_t fair_share(model::DomainId domain, const Shares& shares) const;
   uint64_t guaranteed(model::DomainId domain) const;
   // Segments that nobody takes from the domain.
   uint64_t share_of(model::DomainId domain, const Shares& shares) const;

@@ -4,6 +4,8 @@
 #include <array>
 #include <cstdint>
 
+#include "cache/accounts/path_hold.h"
+#include "cache/accounts/reservations.h"
 #include "cache/objects/pin.h"
 #include "model/hash256.h"
 #include "model/ids.h"
@@ -23,6 +25,8 @@ struct HolderShare {
 struct CacheSession {
   model::RootId root;
   Pin tip;                   // none at first
+  PathHold tip_path;         // of the tip; where no tier below RAM could take it alone
+  Reservation reservation;   // what its fills and loads may count on; empty: nothing
   model::TenantId payer;     // who pays for what it does; held while it is open
   bool batch_class = false;  // model::LoadClass::kBatch
   uint32_t owner_tag = 0;    // same for all turns of one conversation; never 0
@@ -43,7 +47,10 @@ struct CacheSession {
 
   // Its path need not stay present for its sake any more; the next commit finds its parent by key,
   // or learns that it is gone.
-  void let_tip_go() { tip.reset(); }
+  void let_tip_go() {
+    tip.reset();
+    tip_path = {};
+  }
 };
 
 // One attached process's leases. Ends with its connection (law 5).
@@ -51,6 +58,7 @@ struct LeaseHolder {
   uint32_t first_lease = 0;  // index + 1 into the lease table
   uint32_t lease_count = 0;
   HolderShare* share = nullptr;  // charged for its leases; null: nobody is
+  ReservationRef reservation;    // its session's; what leases pin in RAM uses it up
 };
 
 }  // namespace quire::cache

@@ -64,7 +64,8 @@ Room FillMemory::next_slot(const Fill& fill, model::GroupIndex group, SlotId& sl
       fill.kind == FillKind::kSpan ? session.last_span_slot : session.last_checkpoint_slot;
   const Room room = parts_.room->reserve({.size_class = root_of(fill).classes[group],
                                           .tenant = root_of(fill).tenant,
-                                          .after = hints[group]},
+                                          .after = hints[group],
+                                          .reservation = session.reservation.ref()},
                                          slot);
   if (room == Room::kHave) hints[group] = slot;
   // The session's own path leaves RAM from its end on, once that has its copy.

@@ -1,5 +1,7 @@
 #include "cache/fill/object_linker.h"
 
+#include "cache/objects/path.h"
+
 namespace quire::cache {
 
 using model::FillKind;
@@ -99,6 +101,10 @@ void ObjectLinker::advance_tip(CacheSession& session, NodeId node) {
   if (tip.valid() && tree.node(tip).units() >= tree.node(node).units()) return;
   // The new pin is taken before the old one goes, so the path that they share is pinned throughout.
   session.tip = Pin(store_, node, PinKind::kPresence);
+  // Without a tier below the whole path stays in RAM for its sake.
+  if (!store_->has_lower_tier()) {
+    session.tip_path = hold_path(*store_, names_->root(session.root), node);
+  }
 }
 
 }  // namespace quire::cache

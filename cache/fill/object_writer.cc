@@ -88,7 +88,8 @@ model::Result<BeginOutcome> ObjectWriter::begin(CacheSession& session, HolderTag
   // Until here nothing has changed. From here on there is a record, and every refusal ends it.
   const FillId id = QUIRE_TRY(fills_->add(session, root.key.domain, position.place));
   Fill& fill = fills_->at(id);
-  fill.slots = SlotSet(&store_->pool(), &store_->presence().accounts(), session.payer);
+  fill.slots = SlotSet(&store_->pool(), &store_->presence().accounts(), session.payer,
+                       session.reservation.ref());
   fill.parent = position.parent;
   fill.reason = args.reason <= static_cast<uint8_t>(CheckpointReason::kBeforeTail)
                     ? static_cast<CheckpointReason>(args.reason)
@@ -117,8 +118,10 @@ model::Result<BeginOutcome> ObjectWriter::reserve(Fill& fill) {
       return BeginOutcome{BeginOutcome::Kind::kPending, id};
     case Room::kNone:
       end(fill);
-      return make_error(Errc::kResourceExhausted,
-                        "no memory for this object: everything present is pinned or in use");
+      return make_error(
+          Errc::kResourceExhausted,
+          "no memory for this object: everything present is pinned, in use, or reserved "
+          "by other sessions");
     case Room::kHave:
       break;
   }

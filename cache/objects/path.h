@@ -7,6 +7,9 @@
 
 #include <cstdint>
 
+#include "cache/accounts/path_hold.h"
+#include "cache/objects/object_store.h"
+#include "cache/tree/namespace_table.h"
 #include "cache/tree/prefix_tree.h"
 #include "model/ids.h"
 
@@ -71,5 +74,11 @@ class Path {
   model::NodeId last_;
   uint32_t count_;
 };
+
+// What the path that ends here could keep in RAM at most.
+inline PathHold hold_path(ObjectStore& store, const Root& root, model::NodeId end) {
+  return {&store.presence().accounts(), root.key.domain,
+          root.layout->path_bytes(store.tree().node(end).units())};
+}
 
 }  // namespace quire::cache

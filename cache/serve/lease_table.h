@@ -23,11 +23,14 @@ struct Lease {
   model::NodeId exact_node;  // on that path, where the hit ends
   Pin checkpoint;
   Pin checkpoint_pages;  // from its load on
+  PathHold path;         // from its first load on; where no tier is below RAM, from the match on
   uint32_t load_count = 0;
   uint32_t under_way = 0;                           // loads of it that did not end
   bool ending = false;                              // being released, in pieces
   uint32_t turn = 0;                                // the caller's: to whom loads of it are counted
   std::array<PathPins, kMaxLoadsPerLease> loads{};  // spans that were loaded
+  // Of these, by load: pinned where they lay in RAM, which uses up its session's reservation.
+  std::array<uint32_t, kMaxLoadsPerLease> spans_used{};
 
   uint32_t generation = 0;  // odd while in use
   uint32_t previous = 0;    // index + 1, holder's list

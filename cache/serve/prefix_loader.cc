@@ -108,6 +108,9 @@ model::Result<void> PrefixLoader::begin_load(LeaseHolder& holder, const model::L
     return make_error(Errc::kBusy, "16 loads of one lease; release it and match again");
   }
   Load load = QUIRE_TRY(plan(*lease, args, out_count));
+  if (!lease->path.valid()) {
+    lease->path = hold_path(*store_, names_->root(load.root), lease->span.node());
+  }
   load.range_index = lease->load_count++;
   lease->loads[load.range_index] = PathPins(store_);
   if (load.checkpoint.valid() && !lease->checkpoint_pages.valid()) {
@@ -157,7 +160,12 @@ bool PrefixLoader::step_load(LeaseHolder& holder, PendingLoad& pending,
   Load& load = pending.load;
   Lease* lease = leases_->find(load.lease, holder);
   QUIRE_CHECK(lease != nullptr && load.range_index < lease->load_count);
-  if (!pin_spans(pending, lease->loads[load.range_index], out, budget)) return false;
+  const bool pinned = pin_spans(pending, lease->loads[load.range_index], out, budget);
+  // What is missing uses it up when a tier gets slots for it (LoadMemory).
+  set_spans_used(
+      *lease, load.range_index,
+      lease->loads[load.range_index].count() - static_cast<uint32_t>(pending.missing.size()));
+  if (!pinned) return false;
   std::reverse(pending.missing.begin(), pending.missing.end());
   if (load.checkpoint.valid()) {
     if (!store_->tree().node(load.checkpoint).is_in_ram()) {
@@ -232,6 +240,10 @@ bool PrefixLoader::step_delivery(LeaseHolder& holder, Delivery& delivery,
   const uint32_t spans = spans_within(budget, pages);
   uint32_t left = spans;
   const bool written = go_on(delivery, pins, out, left);
+  // What came is in RAM, and counted by no load of a tier any more; what did not is let go.
+  set_spans_used(*lease, delivery.load.range_index,
+                 written ? pins.count()
+                         : std::min(pins.count(), lease->spans_used[delivery.load.range_index]));
   store_->work().add(steps_of(spans - left, pages));
   if (written) end_delivery(delivery, out);
   return written;
@@ -276,11 +288,27 @@ void PrefixLoader::end_delivery(Delivery& delivery, std::span<PageDescriptor> ou
   counters_.delivered_pages += delivered.result.descriptor_count;
 }
 
+void PrefixLoader::set_spans_used(Lease& lease, uint32_t range_index, uint32_t spans) const {
+  uint32_t& used = lease.spans_used[range_index];
+  if (spans == used) return;
+  const ReservationRef reservation = lease.holder->reservation;
+  const uint64_t bytes = root_of(lease.exact_node).layout->span_plan.page_bytes;
+  // Both are absolute, so a load that is cut short takes back exactly what it used.
+  if (spans > used) {
+    reservation.use((spans - used) * bytes);
+  } else {
+    reservation.unuse((used - spans) * bytes);
+  }
+  used = spans;
+}
+
 // Of the end of the range, so many spans at most. Returns how many there were.
 uint32_t PrefixLoader::release_last_range(Lease& lease, uint32_t budget) {
   PathPins& pins = lease.loads[lease.load_count - 1];
   const uint32_t count = pins.release(budget);
   store_->work().add(count);
+  const uint32_t range = lease.load_count - 1;
+  set_spans_used(lease, range, std::min(pins.count(), lease.spans_used[range]));
   if (pins.count() == 0) --lease.load_count;
   return count;
 }

@@ -87,6 +87,8 @@ class PrefixLoader {
   bool go_on(Delivery& delivery, PathPins& pins, std::span<model::PageDescriptor> out,
              uint32_t& spans);
   void end_delivery(Delivery& delivery, std::span<model::PageDescriptor> out);
+  // So many spans of this load are pinned in RAM now: a use of the session's reservation.
+  void set_spans_used(Lease& lease, uint32_t range_index, uint32_t spans) const;
   bool is_usable(model::NodeId node) const;
   uint32_t release_last_range(Lease& lease, uint32_t budget);
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <limits>
 
+#include "cache/objects/path.h"
+
 namespace quire::cache {
 
 using model::Errc;
@@ -73,6 +75,7 @@ model::Result<model::MatchResult> PrefixReader::match(CacheSession& session, Lea
   if (found.checkpoint_node.valid()) {
     lease.checkpoint = Pin(store_, found.checkpoint_node, PinKind::kPresence);
   }
+  if (!store_->has_lower_tier()) lease.path = hold_path(*store_, root, found.span_node);
   model::MatchResult result = announce(session, found, root, lease);
   result.lease = id.value;
   // With everything in RAM, as a rule, a match costs its search alone.

@@ -71,6 +71,10 @@ model::Result<model::LayoutId> LayoutTable::add(model::Layout layout) {
 }
 
 // A free place, that of one that nobody holds if there is no other.
+uint64_t KnownLayout::path_bytes(uint32_t units) const {
+  return units / units_per_block * span_plan.page_bytes;
+}
+
 std::optional<size_t> LayoutTable::find_place() {
   if (layouts_.size() < kMaxLayouts) {
     layouts_.emplace_back();

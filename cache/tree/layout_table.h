@@ -34,6 +34,8 @@ struct KnownLayout {
   uint32_t holders = 0;  // clients that registered it, and roots
 
   const model::PagePlan& plan(model::FillKind kind, uint32_t end_units) const;
+  // True size of the spans of a path that ends so many units from its root.
+  uint64_t path_bytes(uint32_t units) const;
 };
 
 class LayoutTable {

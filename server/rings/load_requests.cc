@@ -121,7 +121,8 @@ void LoadRequests::wait_for_tiers(Attachment& attachment, const Submission& subm
        .load_class = load_class,
        .order = static_cast<model::LoadOrder>(submission.args.load.order),
        .deadline_ns = parts_.requests->deadline_ns(submission),
-       .nodes = attachment.loading.missing});
+       .nodes = attachment.loading.missing,
+       .reservation = attachment.session().cached.reservation.ref()});
   if (started.ok()) return;
   begin_delivery(id, started.code() == Errc::kUnavailable ? Errc::kIoError : started.code());
 }

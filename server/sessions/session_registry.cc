@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <functional>
 #include <new>
+#include <utility>
 
 namespace quire::server {
 
@@ -71,13 +72,16 @@ model::Result<std::unique_ptr<Session>> SessionRegistry::make_session(
 
 model::Result<Attachment*> SessionRegistry::open(ClientProcess& client,
                                                  const SessionIdentity& identity,
-                                                 const AttachmentShape& shape) {
+                                                 const AttachmentShape& shape,
+                                                 cache::Reservation reservation) {
   QUIRE_TRY(check_bounds(client, shape));
   const uint32_t uid = client.uid();
   QUIRE_TRY(options_.shares->check(uid, Shared::kSessions, 1));
   auto session = QUIRE_TRY(make_session(client, identity, shape.max_units));
   // From here on the root is held: what fails later goes through maybe_close().
   QUIRE_TRY(cache_->open_session(identity.root, owner_tag(identity, session->id), session->cached));
+  cache_->set_payer(session->cached, identity.payer);
+  cache_->set_reservation(session->cached, std::move(reservation));
   options_.shares->take(uid, Shared::kSessions, 1);
   options_.shares->take(uid, Shared::kDescriptors, kDescriptorsOfASession);
   Session& placed = *session;
@@ -121,6 +125,7 @@ model::Result<Attachment*> SessionRegistry::attach(ClientProcess& client, Sessio
   options_.shares->take(session.uid, Shared::kSessionBytes, shape.total_bytes());
   options_.shares->take(session.uid, Shared::kDescriptors, kDescriptorsOfAnAttachment);
   placed->leases.share = options_.shares->holders(session.uid);
+  placed->leases.reservation = session.cached.reservation.ref();
   ++session.member_count;
   session.progress_header().members.store(session.member_count, std::memory_order_release);
   return placed;

@@ -37,9 +37,11 @@ class SessionRegistry {
   SessionRegistry(cache::Cache* cache, Dispatcher* dispatcher, const RegistryOptions& options)
       : cache_(cache), dispatcher_(dispatcher), options_(options) {}
 
-  // kBusy at a bound, kInvalidArgument for a shape, errors of Cache::open_session.
+  // kBusy at a bound, kInvalidArgument for a shape, errors of Cache::open_session. The identity's
+  // payer pays; the reservation is of it, and goes with the session.
   model::Result<Attachment*> open(ClientProcess& client, const SessionIdentity& identity,
-                                  const AttachmentShape& shape);
+                                  const AttachmentShape& shape,
+                                  cache::Reservation reservation = {});
   // kNotFound: no such token in this domain (the answer for another domain's token is the same).
   model::Result<Attachment*> join(ClientProcess& client, const model::JoinSessionRequest& request);
   // Law 5. The attachment may be destroyed by the call. Lowers `budget` by the steps that it did;

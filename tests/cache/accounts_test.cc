@@ -63,7 +63,7 @@ TEST(AccountTable, KeepsTenantsAndTiersApart) {
   EXPECT_EQ(accounts.of(TenantId{99}, TierId::kCluster).used_bytes, 0u);
 }
 
-TEST(Reservation, GoesWithItsHolderAndIsNeverGivenBackTwice) {
+TEST(AccountHold, GoesWithItsHolderAndIsNeverGivenBackTwice) {
   TenantTable tenants;
   AccountTable accounts(&tenants);
   const TenantId payer = tenants.hold(DomainId{0}, "payer");
@@ -73,10 +73,10 @@ TEST(Reservation, GoesWithItsHolderAndIsNeverGivenBackTwice) {
     return accounts.of(payer, TierId::kRam).reserved_bytes;
   };
   {
-    Reservation first(&accounts, payer, TierId::kRam, 10);
-    Reservation moved(std::move(first));
+    AccountHold first(&accounts, payer, TierId::kRam, 10);
+    AccountHold moved(std::move(first));
     EXPECT_EQ(first.bytes(), 0u);
-    Reservation other(&accounts, payer, TierId::kRam, 5);
+    AccountHold other(&accounts, payer, TierId::kRam, 5);
     EXPECT_EQ(reserved(), 15u);
     moved.shrink(4);
     EXPECT_EQ(reserved(), 11u);

@@ -132,7 +132,7 @@ TEST_F(QuotaTableTest, BurstAndGuaranteeAreCountedWithWhatIsReserved) {
   EXPECT_TRUE(quotas_.exceeds(kRam, one, 41));
   EXPECT_FALSE(quotas_.exceeds(kRam, rest_, UINT64_MAX / 2)) << "no bound";
   {
-    const Reservation reserved(&accounts_, one.tenant, kRam, 30);
+    const AccountHold reserved(&accounts_, one.tenant, kRam, 30);
     EXPECT_TRUE(quotas_.exceeds(kRam, one, 11));
   }
   EXPECT_EQ(quotas_.guaranteed_bytes(kRam, kUser), 40u);

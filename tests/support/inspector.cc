@@ -166,6 +166,10 @@ uint64_t Inspector::reserved_bytes() const {
   return bytes;
 }
 
+uint64_t Inspector::path_bytes(model::DomainId domain) const {
+  return cache_.store().presence().accounts().path_bytes(domain);
+}
+
 uint64_t Inspector::offers() const { return cache_.store().counters().offers; }
 
 uint64_t Inspector::table_bytes() const { return cache_.table_bytes(); }

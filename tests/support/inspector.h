@@ -95,9 +95,10 @@ class Inspector {
   // Of all tenants of a domain together.
   cache::Account domain_account(model::DomainId domain) const;
   uint64_t reserved_bytes() const;  // in RAM's accounts of whomever, also of tenants that are gone
-  uint64_t offers() const;          // times so far that a node may have become evictable
-  uint64_t table_bytes() const;     // memory of nodes, index, page table and policies
-  uint64_t steps() const;           // elementary steps done so far (cache/objects/work_meter.h)
+  uint64_t path_bytes(model::DomainId domain) const;  // that paths could keep in RAM at most
+  uint64_t offers() const;       // times so far that a node may have become evictable
+  uint64_t table_bytes() const;  // memory of nodes, index, page table and policies
+  uint64_t steps() const;        // elementary steps done so far (cache/objects/work_meter.h)
 
  private:
   cache::Cache& cache_;

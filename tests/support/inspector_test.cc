@@ -124,7 +124,7 @@ TEST_F(InspectorTest, AccountOfADomainIsThatOfItsTenants) {
   cache::AccountTable& accounts = cache_->store().presence().accounts();
   const uint64_t offers = inspector_.offers();
   {
-    const cache::Reservation some(&accounts, session_.payer, model::TierId::kRam, 5);
+    const cache::AccountHold some(&accounts, session_.payer, model::TierId::kRam, 5);
     EXPECT_EQ(inspector_.domain_account(model::DomainId{0}).reserved_bytes, 5u);
     EXPECT_EQ(inspector_.reserved_bytes(), 5u);
   }
