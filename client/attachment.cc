@@ -188,6 +188,7 @@ void Attachment::drop_late_reply(Wire& wire, const Frame& frame) {
     return;
   const auto reply = model::read_struct<model::OpenSessionReply>(frame.payload);
   if (!reply.ok() || !model::check_status(reply->status).ok()) return;
+  if (reply->session == 0) return;  // it is queued, and leaves the queue when its time is over
   const model::CloseSessionRequest request{reply->session};
   wire.sequence = next_sequence(wire.sequence);
   const Result<void> sent =

@@ -8,6 +8,7 @@
 #include <string>
 #include <thread>
 
+#include "client/session_opener.h"
 #include "model/layout.h"
 #include "model/page_plan.h"
 #include "model/session_shm.h"
@@ -73,6 +74,8 @@ Result<model::OpenSessionRequest> open_request(const SessionOptions& options, ui
   request.conversation = options.conversation;
   request.load_class = static_cast<uint8_t>(options.load_class);
   request.tail_tokens = options.tail_tokens;
+  request.reserve_bytes = options.reserve_bytes;
+  request.admission_wait_ms = options.admission_wait_ms;
   request.tenant = QUIRE_TRY(wire_name("tenant", options.tenant));
   request.namespace_name = QUIRE_TRY(wire_name("namespace", options.namespace_name));
   request.salt = QUIRE_TRY(wire_name("salt", options.salt));
@@ -155,12 +158,17 @@ Result<uint32_t> ClientImpl::register_layout(const model::Layout& layout) {
   return reply.layout;
 }
 
-Result<std::unique_ptr<SessionImpl>> ClientImpl::open_session(const SessionOptions& options) {
+Result<std::unique_ptr<SessionOpener>> ClientImpl::session_opener(const SessionOptions& options) {
   QUIRE_TRY(reconnect(options_.daemon_wait_ms));
   const uint32_t layout = QUIRE_TRY(register_layout(options.layout));
   const model::OpenSessionRequest request = QUIRE_TRY(open_request(options, layout));
-  Frame frame = QUIRE_TRY(attachment_->call(FrameType::kOpenSession, model::struct_bytes(request)));
-  return start_session(std::move(frame), layout, options);
+  return std::make_unique<SessionOpener>(
+      SessionOpener::Target{attachment_, options_, options, layout}, request);
+}
+
+Result<std::unique_ptr<SessionImpl>> ClientImpl::open_session(const SessionOptions& options) {
+  const std::unique_ptr<SessionOpener> opener = QUIRE_TRY(session_opener(options));
+  return opener->wait();
 }
 
 Result<std::unique_ptr<SessionImpl>> ClientImpl::join_session(const SessionToken& token,
@@ -173,26 +181,7 @@ Result<std::unique_ptr<SessionImpl>> ClientImpl::join_session(const SessionToken
   request.max_load_pages = options.max_load_pages;
   request.staging_bytes = QUIRE_TRY(staging_bytes(options));
   Frame frame = QUIRE_TRY(attachment_->call(FrameType::kJoinSession, model::struct_bytes(request)));
-  return start_session(std::move(frame), layout, options);
-}
-
-Result<std::unique_ptr<SessionImpl>> ClientImpl::start_session(Frame frame, uint32_t layout,
-                                                               const SessionOptions& options) {
-  OpenedSession opened;
-  opened.attachment = attachment_;
-  opened.reply = QUIRE_TRY(model::read_struct<model::OpenSessionReply>(frame.payload));
-  opened.descriptors = std::move(frame.descriptors);
-  // Noted before `opened` is moved from: a session that cannot be mapped is closed in the daemon.
-  const model::CloseSessionRequest undo{opened.reply.session};
-  Result<std::unique_ptr<SessionImpl>> session =
-      opened.reply.layout == layout
-          ? SessionImpl::create(std::move(opened), options_, options)
-          : make_error(Errc::kInvalidArgument, "the session has another layout");
-  if (!session.ok()) {
-    [[maybe_unused]] const Result<Frame> closed =
-        attachment_->call(FrameType::kCloseSession, model::struct_bytes(undo));
-  }
-  return session;
+  return start_session({attachment_, options_, options, layout}, std::move(frame));
 }
 
 }  // namespace quire::client

@@ -27,6 +27,8 @@ class ClientImpl {
   model::Result<uint32_t> register_layout(const model::Layout& layout);
   // Both attach anew first when the daemon is gone.
   model::Result<std::unique_ptr<SessionImpl>> open_session(const SessionOptions& options);
+  // What open_session() asks with. Attaches anew first, too.
+  model::Result<std::unique_ptr<SessionOpener>> session_opener(const SessionOptions& options);
   model::Result<std::unique_ptr<SessionImpl>> join_session(const SessionToken& token,
                                                            const SessionOptions& options);
   // Nothing to do while the daemon is there.
@@ -36,9 +38,6 @@ class ClientImpl {
   model::Result<void> attach();
   // Once at least; again, with back-off, while that may help and timeout_ms have not passed.
   model::Result<void> attach_within(uint32_t timeout_ms);
-  // `frame` is the reply to open or join.
-  model::Result<std::unique_ptr<SessionImpl>> start_session(Frame frame, uint32_t layout,
-                                                            const SessionOptions& options);
 
   const ClientOptions options_;
   const model::FdGuard news_;  // epoll over the present socket: stays the same across reconnects

@@ -78,6 +78,13 @@ struct SessionOptions {
   // 0: what one span and one checkpoint of the layout need at once, all groups, at least 16 MiB.
   // A rank that commits the groups of its own shard alone needs less. At most 2 GiB.
   uint64_t staging_bytes = 0;
+  // RAM that the session's fills and loads may count on, whatever others of its user do: what its
+  // fills hold, its loads bring and its leases pin is taken from it. It is had whole or not at all.
+  // Not for join_session: processes of a session share its reservation.
+  uint64_t reserve_bytes = 0;
+  // While other sessions have reserved it, opening waits for so long; 0: kResourceExhausted at
+  // once.
+  uint32_t admission_wait_ms = 0;
 };
 
 using RequestId = uint64_t;
@@ -211,6 +218,7 @@ struct Progress {
 
 class ClientImpl;
 class SessionImpl;
+class SessionOpener;
 
 class Session {
  public:
@@ -349,6 +357,31 @@ class Session {
   std::unique_ptr<SessionImpl> impl_;
 };
 
+// A session that is being opened and may have to wait until what it reserves can be had
+// (Client::request_session). Destroyed, it gives its place in the queue up; so does the end of its
+// client's connection. Threads: one at a time.
+class SessionTicket {
+ public:
+  SessionTicket(std::unique_ptr<SessionOpener> opener, std::unique_ptr<SessionImpl> opened);
+  ~SessionTicket();
+  SessionTicket(const SessionTicket&) = delete;
+  SessionTicket& operator=(const SessionTicket&) = delete;
+
+  // As the daemon said last. 1: it is next; 0: it does not wait.
+  uint32_t position() const;
+  // From how fast reservations came free lately; none: nobody knows.
+  std::optional<uint64_t> estimate_ms() const;
+  // The session, once; null: it is queued. For news it waits wait_ms at most, and
+  // model::kMaxAdmissionPollMs; the client's other socket verbs wait meanwhile. An error, after
+  // which the ticket is of no use: kDeadlineExceeded (SessionOptions::admission_wait_ms are over),
+  // kResourceExhausted (what bounds it fell), kUnavailable; kClosed: it gave its session before.
+  model::Result<std::unique_ptr<Session>> poll(uint32_t wait_ms = 0);
+
+ private:
+  std::unique_ptr<SessionOpener> opener_;
+  std::unique_ptr<SessionImpl> opened_;  // at once
+};
+
 // A part of a tier that an operator speaks of.
 struct ScopeOptions {
   std::string domain;                 // "uid:1000"; empty: all
@@ -377,7 +410,11 @@ class Client {
 
   // Idempotent: equal layouts get equal ids.
   model::Result<uint32_t> register_layout(const model::Layout& layout);
+  // Waits for what it reserves, admission_wait_ms at most (kDeadlineExceeded). kResourceExhausted:
+  // more than its user, or tenant, can ever have.
   model::Result<std::unique_ptr<Session>> open_session(const SessionOptions& options);
+  // The same without waiting.
+  model::Result<std::unique_ptr<SessionTicket>> request_session(const SessionOptions& options);
   // `layout` must be the one the session was opened with.
   model::Result<std::unique_ptr<Session>> join_session(const SessionToken& token,
                                                        const SessionOptions& options);

@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include "client/c_options.h"
 #include "client/c_support.h"
 #include "model/layout_toml.h"
 
@@ -17,6 +18,7 @@ using quire::client::read_options;
 using quire::client::SessionOptions;
 using quire::client::SessionToken;
 using quire::client::text_or;
+using quire::client::to_session_options;
 using quire::client::value_or;
 using quire::model::Errc;
 using quire::model::Result;
@@ -57,29 +59,6 @@ ClientOptions to_client_options(const quire_client_options& given) {
   options.spin_us = value_or(given.spin_us, options.spin_us);
   options.populate_segments = given.lazy_segments == 0;
   options.daemon_wait_ms = given.daemon_wait_ms;
-  return options;
-}
-
-Result<SessionOptions> to_session_options(const quire_session_options* pointer) {
-  const quire_session_options given = QUIRE_TRY(read_options(pointer));
-  if (given.layout == nullptr) return null_argument();
-  if (given.load_class > QUIRE_BATCH) {
-    return quire::model::make_error(Errc::kInvalidArgument, "session: unknown load_class");
-  }
-  SessionOptions options;
-  options.load_class = static_cast<quire::model::LoadClass>(given.load_class);
-  options.tail_tokens =
-      given.tail_tokens == QUIRE_NO_TAIL ? 0 : value_or(given.tail_tokens, options.tail_tokens);
-  options.layout = given.layout->layout;
-  options.tenant = text_or(given.tenant, "");
-  options.namespace_name = text_or(given.namespace_name, "");
-  options.salt = text_or(given.salt, "");
-  options.weights_epoch = given.weights_epoch;
-  options.conversation = given.conversation;
-  options.staging_bytes = value_or(given.staging_bytes, options.staging_bytes);
-  options.ring_entries = value_or(given.ring_entries, options.ring_entries);
-  options.max_tokens = value_or(given.max_tokens, options.max_tokens);
-  options.max_load_pages = value_or(given.max_load_pages, options.max_load_pages);
   return options;
 }
 

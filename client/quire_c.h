@@ -234,7 +234,8 @@ typedef struct quire_session_options {
   /* How far before a prompt's end a checkpoint (QUIRE_BEFORE_TAIL) stays beside the conversation's
    * last turn end. 0: 256; QUIRE_NO_TAIL: none stays. */
   uint32_t tail_tokens;
-  uint32_t reserved;
+  uint32_t admission_wait_ms; /* opening waits so long until reserve_bytes can be had */
+  uint64_t reserve_bytes;     /* RAM that fills and loads of the session may count on */
 } quire_session_options;
 QUIRE_API void quire_session_options_init(quire_session_options* options);
 
@@ -550,7 +551,8 @@ QUIRE_API quire_status quire_take_fill(quire_session* session, const quire_compl
 /* A load's completion with deadline exceeded, io error or corrupt may have pages too. */
 QUIRE_API quire_status quire_take_pages(quire_session* session, const quire_completion* completion,
                                         quire_pages* pages);
-#include "client/quire_c_runs.h" /* the same as runs of adjacent pages */
+#include "client/quire_c_admission.h" /* sessions that reserve, without waiting */
+#include "client/quire_c_runs.h"      /* the same as runs of adjacent pages */
 /* What a load submitted with `progress` delivered so far: sets `pages` and `page_count`, zero the
  * rest. Valid like all pages, until the lease is released. Never blocks. */
 QUIRE_API quire_status quire_pages_so_far(quire_session* session, uint64_t request,

@@ -3,6 +3,7 @@
 
 #include "client/client_impl.h"
 #include "client/quire.h"
+#include "client/session_opener.h"
 
 namespace quire::client {
 
@@ -42,6 +43,26 @@ Result<uint32_t> Client::register_layout(const model::Layout& layout) {
 
 Result<std::unique_ptr<Session>> Client::open_session(const SessionOptions& options) {
   return std::make_unique<Session>(QUIRE_TRY(impl_->open_session(options)));
+}
+
+Result<std::unique_ptr<SessionTicket>> Client::request_session(const SessionOptions& options) {
+  std::unique_ptr<SessionOpener> opener = QUIRE_TRY(impl_->session_opener(options));
+  std::unique_ptr<SessionImpl> opened = QUIRE_TRY(opener->ask(0));
+  return std::make_unique<SessionTicket>(std::move(opener), std::move(opened));
+}
+
+SessionTicket::SessionTicket(std::unique_ptr<SessionOpener> opener,
+                             std::unique_ptr<SessionImpl> opened)
+    : opener_(std::move(opener)), opened_(std::move(opened)) {}
+SessionTicket::~SessionTicket() = default;
+uint32_t SessionTicket::position() const { return opener_->position(); }
+std::optional<uint64_t> SessionTicket::estimate_ms() const { return opener_->estimate_ms(); }
+
+Result<std::unique_ptr<Session>> SessionTicket::poll(uint32_t wait_ms) {
+  if (opened_) return std::make_unique<Session>(std::move(opened_));
+  std::unique_ptr<SessionImpl> session = QUIRE_TRY(opener_->ask(wait_ms));
+  if (!session) return std::unique_ptr<Session>();
+  return std::make_unique<Session>(std::move(session));
 }
 
 Result<std::unique_ptr<Session>> Client::join_session(const SessionToken& token,

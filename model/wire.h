@@ -120,18 +120,27 @@ struct OpenSessionRequest {
   uint64_t weights_epoch = 0;
   uint64_t conversation = 0;  // sessions with the same non-zero value supersede each other
   uint8_t load_class = 0;     // LoadClass (model/ring_frames.h); kInvalidArgument for others
-  std::array<uint8_t, 3> reserved{};
+  uint8_t give_up = 0;        // 1: `ticket` is not wanted any more; nothing else counts
+  std::array<uint8_t, 2> reserved{};
   // A conversation keeps a checkpoint this far before its last turn end beside it; 0 (what older
   // clients send): its last turn end alone.
   uint32_t tail_tokens = 0;
   WireName tenant{};
   WireName namespace_name{};
   WireName salt{};
-  std::array<uint64_t, 8> room{};  // 0: for what is asked of a session later
+  // RAM that the session's fills and loads may count on. 0: none.
+  uint64_t reserve_bytes = 0;
+  uint64_t ticket = 0;             // of the queued reply to this request before; 0: it is new
+  uint32_t admission_wait_ms = 0;  // it may be queued for so long; 0: it is not
+  // So long this request may go unanswered while it is queued, as the connection's later frames
+  // do; kMaxAdmissionPollMs at most. 0: it is answered at once.
+  uint32_t poll_ms = 0;
+  std::array<uint64_t, 5> room{};  // 0: for what is asked of a session later
 };
 static_assert(sizeof(OpenSessionRequest) == 304);
+inline constexpr uint32_t kMaxAdmissionPollMs = 200;
 
-// Carries 6 descriptors in the order of SessionDescriptor.
+// Carries 6 descriptors in the order of SessionDescriptor; none where the session is queued.
 enum class SessionDescriptor : uint8_t {
   kControl = 0,   // memfd, client-writable: ControlHeader, submissions, hash arena
   kStaging = 1,   // memfd, client-writable: bytes to be committed
@@ -146,7 +155,7 @@ inline constexpr size_t kSessionDescriptorCount = 6;
 
 struct OpenSessionReply {
   ReplyStatus status;
-  uint64_t session = 0;             // for this process: each member has a number of its own
+  uint64_t session = 0;  // for this process: each member has a number of its own. 0: it is queued
   std::array<uint8_t, 16> token{};  // lets processes of the same domain join
   Hash256 root;                     // chain hash at position 0
   uint32_t ring_entries = 0;
@@ -156,7 +165,13 @@ struct OpenSessionReply {
   uint64_t staging_bytes = 0;
   uint64_t control_bytes = 0;
   uint64_t reply_bytes = 0;
-  std::array<uint64_t, 4> room{};
+  // Of a queued one, and nothing else but the status: how it is asked for again, its place in the
+  // queue (1: it is next), and when its turn will come, if anything is known of that.
+  uint64_t ticket = 0;
+  uint32_t position = 0;
+  uint32_t estimate_known = 0;
+  uint64_t estimate_ms = 0;
+  std::array<uint64_t, 1> room{};
 };
 static_assert(sizeof(OpenSessionReply) == 384);
 

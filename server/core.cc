@@ -142,7 +142,7 @@ void Core::on_input(Connection& connection) {
 // What a client sends without end costs it its own turns: the next one comes when all others that
 // sent something had theirs.
 bool Core::serve_connections() {
-  const size_t opened = verbs_->finish_openings();
+  const size_t opened = verbs_->sessions().finish_openings();
   resume_paced();
   const size_t turns = std::min(to_serve_.size(), kConnectionsPerTurn);
   for (size_t i = 0; i < turns && !to_serve_.empty(); ++i) {
@@ -323,7 +323,8 @@ int Core::sleep_ms() const {
   const bool tier_waits = parts_.tiers != nullptr && !parts_.tiers->idle();
   const bool closing = closers_.sockets_with_descriptors.open_count() > 0;
   const bool waits = tier_waits || closing || turn_->segments().retiring_count() > 0 ||
-                     dispatcher().has_background() || desk_->waits() || !paced_.empty();
+                     dispatcher().has_background() || desk_->waits() ||
+                     verbs_->sessions().waits() || !paced_.empty();
   const int limit_ms = waits ? kWaitingTimeoutMs : kIdleTimeoutMs;
   const int64_t deadline_ns = dispatcher().next_deadline_ns();
   if (deadline_ns == kNoDeadline) return limit_ms;
@@ -372,7 +373,7 @@ void Core::drain_tiers(int64_t start_ns) {
 
 void Core::options_changed() {
   auto tenants = TenantRules::parse(parts_.options->tenants);
-  if (tenants.ok()) verbs_->set_tenants(std::move(tenants).value());
+  if (tenants.ok()) verbs_->sessions().set_tenants(std::move(tenants).value());
 }
 
 void Core::stop() {

@@ -5,7 +5,6 @@
 #include <span>
 #include <utility>
 
-#include "model/clean_text.h"
 #include "model/socket_verbs.h"
 #include "server/runtime/log.h"
 
@@ -25,13 +24,6 @@ using model::struct_bytes;
 
 namespace {
 
-// A name that people will read. (A salt is bytes, and nobody reads it.)
-model::Result<std::string> clean_name(const model::WireName& name, std::string_view what) {
-  const std::string_view text = QUIRE_TRY(model::from_wire_name(name));
-  QUIRE_TRY(model::check_clean_text(text, what));
-  return std::string(text);
-}
-
 // Why objects of the layout are never durable; empty: they are.
 std::string warning_of(const cache::KnownLayout& known, const tiering::TierSet* tiers) {
   if (tiers == nullptr) return {};
@@ -48,10 +40,15 @@ std::string warning_of(const cache::KnownLayout& known, const tiering::TierSet* 
 
 model::Result<ControlVerbs> ControlVerbs::create(Parts parts) {
   ControlVerbs verbs(std::move(parts));
-  verbs.tenants_ = QUIRE_TRY(TenantRules::parse(verbs.parts_.options->tenants));
-  for (std::string& name : split_names(verbs.parts_.options->shared_namespaces, ',')) {
-    verbs.shared_namespaces_.insert(std::move(name));
-  }
+  const Parts& its = verbs.parts_;
+  verbs.sessions_ = QUIRE_TRY(SessionVerbs::create({.cache = its.cache,
+                                                    .registry = its.registry,
+                                                    .options = its.options,
+                                                    .clock = its.clock,
+                                                    .shares = its.shares,
+                                                    .maker = its.maker,
+                                                    .watch_doorbell = its.watch_doorbell,
+                                                    .end_attachment = its.end_attachment}));
   return verbs;
 }
 
@@ -61,9 +58,12 @@ const ControlVerbs::Handler& ControlVerbs::handler_of(FrameType type) {
   static constexpr std::array kHandlers{
       Handler{FrameType::kHello, [](auto& v, auto& c) { return v.hello(c); }},
       Handler{FrameType::kRegisterLayout, [](auto& v, auto& c) { return v.register_layout(c); }},
-      Handler{FrameType::kOpenSession, [](auto& v, auto& c) { return v.open_session(c); }},
-      Handler{FrameType::kJoinSession, [](auto& v, auto& c) { return v.join_session(c); }},
-      Handler{FrameType::kCloseSession, [](auto& v, auto& c) { return v.close_session(c); }},
+      Handler{FrameType::kOpenSession,
+              [](auto& v, auto& c) { return v.sessions_->open_session(c); }},
+      Handler{FrameType::kJoinSession,
+              [](auto& v, auto& c) { return v.sessions_->join_session(c); }},
+      Handler{FrameType::kCloseSession,
+              [](auto& v, auto& c) { return v.sessions_->close_session(c); }},
       Handler{FrameType::kMapSegment, [](auto& v, auto& c) { return v.map_segment(c); }},
       Handler{FrameType::kUnmappedSegment, [](auto& v, auto& c) { return v.unmapped_segment(c); }},
       Handler{FrameType::kPing, [](auto& v, auto& c) { return v.ping(c); }},
@@ -173,137 +173,6 @@ model::Result<void> ControlVerbs::register_layout(const VerbCall& call) {
   return {};
 }
 
-model::Result<SessionIdentity> ControlVerbs::identify(
-    const Connection& connection, const model::OpenSessionRequest& request) const {
-  SessionIdentity identity;
-  identity.domain = connection.domain;
-  identity.conversation = request.conversation;
-  identity.root.domain = connection.domain;
-  identity.root.tenant = QUIRE_TRY(clean_name(request.tenant, "tenant"));
-  identity.root.namespace_name = QUIRE_TRY(clean_name(request.namespace_name, "namespace"));
-  identity.root.weights_epoch = request.weights_epoch;
-  identity.root.layout = model::LayoutId{request.layout};
-  identity.root.salt = QUIRE_TRY(model::from_wire_name(request.salt));
-  if (!tenants_.allows(connection.peer().uid, identity.root.tenant)) {
-    return make_error(Errc::kPermissionDenied, "uid " + std::to_string(connection.peer().uid) +
-                                                   " may not speak for tenant " +
-                                                   identity.root.tenant + "; see --tenants");
-  }
-  // Before the root's tenant is cleared: in a shared namespace hits are everybody's, and the bill
-  // is not.
-  identity.payer = identity.root.tenant;
-  if (shared_namespaces_.contains(identity.root.namespace_name)) identity.root.tenant.clear();
-  return identity;
-}
-
-model::Result<void> ControlVerbs::open_session(const VerbCall& call) {
-  Connection& connection = call.connection;
-  const auto request = QUIRE_TRY(read_struct<model::OpenSessionRequest>(call.payload));
-  const SessionIdentity identity = QUIRE_TRY(identify(connection, request));
-  // Its own registration, not anybody's: a layout that the connection does not hold may be
-  // forgotten.
-  if (!connection.layouts.contains(request.layout)) {
-    return make_error(Errc::kUnknownLayout, "register the layout first");
-  }
-  if (request.load_class > static_cast<uint8_t>(model::LoadClass::kBatch)) {
-    return make_error(Errc::kInvalidArgument, "load_class must be 0 (interactive) or 1 (batch)");
-  }
-  const AttachmentShape shape{.ring_entries = request.ring_entries,
-                              .max_units = request.max_units,
-                              .max_load_pages = request.max_load_pages,
-                              .staging_bytes = request.staging_bytes};
-  Attachment* attachment = QUIRE_TRY(parts_.registry->open(connection, identity, shape));
-  parts_.cache->set_payer(attachment->session().cached, identity.payer);
-  attachment->session().cached.batch_class =
-      request.load_class == static_cast<uint8_t>(model::LoadClass::kBatch);
-  attachment->session().cached.tail_tokens = request.tail_tokens;
-  make_memory(connection, *attachment, FrameType::kOpenSession, call.sequence);
-  return {};
-}
-
-model::Result<void> ControlVerbs::join_session(const VerbCall& call) {
-  const auto request = QUIRE_TRY(read_struct<model::JoinSessionRequest>(call.payload));
-  Attachment* attachment = QUIRE_TRY(parts_.registry->join(call.connection, request));
-  make_memory(call.connection, *attachment, FrameType::kJoinSession, call.sequence);
-  return {};
-}
-
-// The client hears of the session once all that the daemon writes in it is there.
-void ControlVerbs::make_memory(Connection& connection, Attachment& attachment, FrameType type,
-                               uint32_t sequence) {
-  openings_[attachment.id] = {&connection, &attachment, type, sequence};
-  // Its later frames wait for this answer: one opening a connection, so the table is bounded.
-  connection.suspend();
-  parts_.maker->make(attachment.take_unallocated(), attachment.unallocated_bytes(),
-                     connection.peer().uid, attachment.id);
-}
-
-size_t ControlVerbs::finish_openings() {
-  size_t count = 0;
-  parts_.maker->collect([&](uint64_t attachment, bool made) {
-    finish_opening(attachment, made);
-    ++count;
-  });
-  return count;
-}
-
-void ControlVerbs::finish_opening(uint64_t attachment, bool made) {
-  const auto found = openings_.find(attachment);
-  if (found == openings_.end()) return;  // its client left meanwhile
-  const Opening opening = found->second;
-  openings_.erase(found);
-  Connection& connection = *opening.connection;
-  connection.resume();
-  model::Result<void> done;
-  if (made) {
-    done = reply_with_session(connection, opening.sequence, opening.type, *opening.attachment);
-  } else {
-    parts_.end_attachment(*opening.attachment);
-    done = make_error(Errc::kResourceExhausted, "no memory for a session's shared region");
-  }
-  if (!done.ok()) connection.send_error(opening.type, opening.sequence, done.error());
-}
-
-model::Result<void> ControlVerbs::reply_with_session(Connection& connection, uint32_t sequence,
-                                                     FrameType type, Attachment& attachment) {
-  // Before the descriptors go out: the client may ring at once.
-  if (auto watched = parts_.watch_doorbell(attachment); !watched.ok()) {
-    parts_.end_attachment(attachment);
-    return watched;
-  }
-  const Session& session = attachment.session();
-  const AttachmentShape& shape = attachment.shape();
-  model::OpenSessionReply reply;
-  reply.session = attachment.id;
-  reply.token = session.token;
-  reply.root = parts_.cache->names().root(session.cached.root).hash;
-  reply.ring_entries = shape.ring_entries;
-  reply.max_units = shape.max_units;
-  reply.max_load_pages = shape.max_load_pages;
-  reply.layout = session.layout.value;
-  reply.staging_bytes = shape.staging_bytes;
-  reply.control_bytes = model::control_geometry(shape.ring_entries, shape.max_units).bytes;
-  reply.reply_bytes = model::reply_geometry(shape.ring_entries, shape.max_load_pages).bytes;
-  connection.send(type, true, sequence, struct_bytes(reply), attachment.client_descriptors());
-  // Sending may end the connection, and the attachment with it.
-  if (!connection.ended()) attachment.close_client_descriptors();
-  return {};
-}
-
-model::Result<void> ControlVerbs::close_session(const VerbCall& call) {
-  const auto request = QUIRE_TRY(read_struct<model::CloseSessionRequest>(call.payload));
-  const auto& attachments = call.connection.attachments;
-  const auto found =
-      std::find_if(attachments.begin(), attachments.end(),
-                   [&](Attachment* attachment) { return attachment->id == request.session; });
-  if (found == attachments.end()) {
-    return make_error(Errc::kNotFound, "this connection has no such session");
-  }
-  parts_.end_attachment(**found);
-  call.reply(struct_bytes(model::ReplyStatus{}));
-  return {};
-}
-
 model::Result<void> ControlVerbs::map_segment(const VerbCall& call) {
   const auto request = QUIRE_TRY(read_struct<model::MapSegmentRequest>(call.payload));
   const SegmentShare::Told told =
@@ -338,12 +207,7 @@ model::Result<void> ControlVerbs::status(const VerbCall& call) {
 
 void ControlVerbs::forget(Connection& connection) {
   parts_.desk->forget(connection);
-  std::erase_if(openings_, [&](const auto& opening) {
-    if (opening.second.connection != &connection) return false;
-    // What has its turn already is made in vain: finish_opening() finds nobody.
-    parts_.maker->forget(opening.first);
-    return true;
-  });
+  sessions_->forget(connection);
   for (const uint32_t layout : connection.layouts) {
     parts_.cache->layouts().release(model::LayoutId{layout});
   }

@@ -1,16 +1,15 @@
-// Verbs of the socket: hello, layouts, sessions, segments, status. Rare; may allocate.
-// One authorisation point: on_frame() looks a verb up in one table (model/socket_verbs.h) and
-// compares its role with the connection's before it calls it; no verb checks a role itself. What a
-// uid may name inside a verb it may call (tenants, sessions, its domain's segments) is the verb's
-// to check. Threads: core only.
+// Verbs of the socket: hello, layouts, segments, status; those of sessions and operators are parts
+// of its own. Rare; may allocate. One authorisation point: on_frame() looks a verb up in one table
+// (model/socket_verbs.h) and compares its role with the connection's before it calls it; no verb
+// checks a role itself. What a uid may name inside a verb it may call (tenants, sessions, its
+// domain's segments) is the verb's to check. Threads: core only.
 #pragma once
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
-#include <unordered_map>
-#include <unordered_set>
 #include <vector>
 
 #include "cache/cache.h"
@@ -20,6 +19,7 @@
 #include "server/control/maintenance_verbs.h"
 #include "server/control/policy_verbs.h"
 #include "server/control/quota_verbs.h"
+#include "server/control/session_verbs.h"
 #include "server/control/verb_call.h"
 #include "server/rings/memory_check.h"
 #include "server/runtime/region_maker.h"
@@ -55,14 +55,12 @@ class ControlVerbs {
   };
   // kInvalidArgument when the options' tenant rules are wrong.
   static model::Result<ControlVerbs> create(Parts parts);
-  void set_tenants(TenantRules tenants) { tenants_ = std::move(tenants); }  // for later sessions
+  SessionVerbs& sessions() { return *sessions_; }
 
   // An error ends the connection (a frame that no correct client sends). A verb that merely fails
   // replies with its status and returns void.
   model::Result<void> on_frame(Connection& connection, const model::FrameHeader& header,
                                std::string_view payload);
-  // Replies to those whose session's memory has been made. Returns how many there were.
-  size_t finish_openings();
   // The connection ended, and its attachments.
   void forget(Connection& connection);
 
@@ -96,13 +94,6 @@ class ControlVerbs {
   // An encoded layout; RegisterLayoutReply, whose text warns of objects that no lower tier takes.
   // kInvalidLayout; kBusy at the connection's, the uid's or the table's bound.
   model::Result<void> register_layout(const VerbCall& call);
-  // OpenSessionReply and the session's descriptors, some turns later. kUnknownLayout,
-  // kPermissionDenied (the tenant), kStaleHandle (the epoch), kBusy.
-  model::Result<void> open_session(const VerbCall& call);
-  // The same, by a session's token. kNotFound: none of this domain has it.
-  model::Result<void> join_session(const VerbCall& call);
-  // kNotFound: not an attachment of this connection.
-  model::Result<void> close_session(const VerbCall& call);
   // The segment's numbers and descriptor. kNotFound: not a segment of this domain.
   model::Result<void> map_segment(const VerbCall& call);
   // No reply. Of a segment that is not asked back nothing happens.
@@ -111,33 +102,13 @@ class ControlVerbs {
   // Answered by the desk, when the document is printed.
   model::Result<void> status(const VerbCall& call);
 
-  // The reply follows in finish_opening(), some turns later; the connection takes no frame until
-  // then.
-  void make_memory(Connection& connection, Attachment& attachment, model::FrameType type,
-                   uint32_t sequence);
-  void finish_opening(uint64_t attachment, bool made);
-  // Sends the session with its descriptors. It may end the connection.
-  model::Result<void> reply_with_session(Connection& connection, uint32_t sequence,
-                                         model::FrameType type, Attachment& attachment);
-  // Whose hits, and who pays. kPermissionDenied: the uid may not speak for the tenant.
-  model::Result<SessionIdentity> identify(const Connection& connection,
-                                          const model::OpenSessionRequest& request) const;
   Parts parts_;
   MaintenanceVerbs maintenance_;
   ContentVerbs content_;
   PolicyVerbs policies_;
   QuotaVerbs quotas_;
-  TenantRules tenants_;
+  std::unique_ptr<SessionVerbs> sessions_;
   PeerUids peer_uids_ = PeerUids::read();
-  // A session whose memory is being made; its connection is suspended.
-  struct Opening {
-    Connection* connection = nullptr;
-    Attachment* attachment = nullptr;
-    model::FrameType type{};
-    uint32_t sequence = 0;
-  };
-  std::unordered_map<uint64_t, Opening> openings_;  // by attachment; at most one a connection
-  std::unordered_set<std::string> shared_namespaces_;
 };
 
 }  // namespace quire::server

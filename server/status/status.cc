@@ -85,6 +85,12 @@ void say_domain(const StatusSources& sources, model::DomainId id, MetricSink& si
   model::describe(sink, sources.cache->store().pool().usage(id));
   sink.gauge("roots", sources.cache->names().root_count(id), "Roots of the domain's prefix trees");
   sink.gauge("roots_max", cache::kMaxRootsPerDomain, "Roots that it may have at most");
+  const cache::Reservations& reservations = sources.cache->reservations();
+  sink.gauge("admitted_bytes", reservations.admitted_bytes(id), "RAM that its sessions reserved");
+  sink.gauge("unspent_bytes", reservations.unspent_bytes(id),
+             "Of that, what they do not hold now: nobody else's");
+  sink.gauge("sessions_queued", reservations.queued_count(id),
+             "Sessions that wait for what they reserve");
 }
 
 // Threads beside the core: what each was given and has not yet done.

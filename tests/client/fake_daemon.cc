@@ -230,6 +230,7 @@ std::string FakeDaemon::hello_payload(std::vector<int>& fds) {
 void FakeDaemon::open_session(Peer& peer, const Frame& frame) {
   const auto request = model::read_struct<model::OpenSessionRequest>(frame.payload).value();
   store_.last_open = request;
+  if (request.give_up != 0 || queued_ < options_.queued_answers) return answer_queued(peer, frame);
   model::OpenSessionReply answer;
   answer.status = ok();
   answer.session = next_session_++;
@@ -243,6 +244,18 @@ void FakeDaemon::open_session(Peer& peer, const Frame& frame) {
   auto session = std::make_unique<FakeSession>(answer, layouts_.at(request.layout), store_);
   reply(peer, frame, bytes_of(answer), session->descriptors());
   peer.sessions.emplace(answer.session, std::move(session));
+}
+
+// The first one knows no estimate.
+void FakeDaemon::answer_queued(Peer& peer, const Frame& frame) {
+  model::OpenSessionReply answer;
+  answer.status = ok();
+  answer.ticket = 77;
+  answer.position = options_.queued_answers - queued_;
+  answer.estimate_known = queued_ > 0 ? 1 : 0;
+  answer.estimate_ms = 40;
+  ++queued_;
+  reply(peer, frame, bytes_of(answer));
 }
 
 void FakeDaemon::map_segment(Peer& peer, const Frame& frame) {

@@ -25,6 +25,7 @@ struct FakeDaemonOptions {
   uint64_t segment_bytes = 1 << 20;
   size_t max_connections = 8;     // beyond: kBusy, then hang-up
   size_t refuse_connections = 0;  // so many of the first are refused in the same way
+  uint32_t queued_answers = 0;    // so many times an open is answered with a ticket first
   std::string json = R"({"schema":"quire.status.1"})";  // of status, verify and scrub
 };
 
@@ -80,6 +81,7 @@ class FakeDaemon {
              const std::vector<int>& fds = {});
   std::string hello_payload(std::vector<int>& fds);
   void open_session(Peer& peer, const Frame& frame);
+  void answer_queued(Peer& peer, const Frame& frame);
   void map_segment(Peer& peer, const Frame& frame);
   void wake();
 
@@ -96,6 +98,7 @@ class FakeDaemon {
   model::FrameHeader last_header_;
   std::string last_payload_;
   uint64_t next_session_ = 1;
+  uint32_t queued_ = 0;  // opens answered with a ticket
   size_t accepted_ = 0;
   bool ring_held_ = false;
   bool replies_held_ = false;

@@ -38,6 +38,26 @@ class QuireC : public ClientFixture {
     ASSERT_EQ(quire_append_tokens(session_handle_, tokens.data(), tokens.size()), QUIRE_OK);
   }
 
+  // As open_handle(), by a daemon that lets it wait first.
+  quire_ticket* request_handle(uint32_t queued_answers) {
+    quire_disconnect(handle_);
+    start({.queued_answers = queued_answers});
+    quire_client_options client_options;
+    quire_client_options_init(&client_options);
+    client_options.socket_path = path_.c_str();
+    EXPECT_EQ(quire_connect(&client_options, &handle_, text_), QUIRE_OK) << buffer_;
+    quire_session_options options;
+    quire_session_options_init(&options);
+    options.layout = layout_;
+    options.max_tokens = 4096;
+    options.staging_bytes = 64 << 10;
+    options.reserve_bytes = 1 << 20;
+    options.admission_wait_ms = 5000;
+    quire_ticket* ticket = nullptr;
+    EXPECT_EQ(quire_request_session(handle_, &options, &ticket), QUIRE_OK);
+    return ticket;
+  }
+
   void store_spans(uint32_t blocks) {
     for (uint32_t end = 32; end <= 32 * blocks; end += 32) {
       quire_fill fill = {.size = sizeof fill};
@@ -56,6 +76,30 @@ class QuireC : public ClientFixture {
   quire_client* handle_ = nullptr;
   quire_session* session_handle_ = nullptr;
 };
+
+TEST_F(QuireC, ATicketTellsItsPlaceAndGivesItsSession) {
+  quire_ticket* ticket = request_handle(2);
+  ASSERT_NE(ticket, nullptr);
+  EXPECT_EQ(daemon_->last_open().reserve_bytes, 1u << 20);
+  EXPECT_EQ(daemon_->last_open().admission_wait_ms, 5000u);
+  quire_queue_place place = {.size = sizeof place};
+  ASSERT_EQ(quire_ticket_place(ticket, &place), QUIRE_OK);
+  EXPECT_EQ(place.position, 2u);
+  EXPECT_EQ(place.estimate_known, 0u);
+  EXPECT_EQ(quire_poll_ticket(ticket, 0, nullptr), QUIRE_INVALID_ARGUMENT);
+  ASSERT_EQ(quire_poll_ticket(ticket, 0, &session_handle_), QUIRE_OK);
+  EXPECT_EQ(session_handle_, nullptr) << "it is queued";
+  ASSERT_EQ(quire_ticket_place(ticket, &place), QUIRE_OK);
+  EXPECT_EQ(place.position, 1u);
+  EXPECT_EQ(place.estimate_known, 1u);
+  EXPECT_EQ(place.estimate_ms, 40u);
+  ASSERT_EQ(quire_poll_ticket(ticket, 0, &session_handle_), QUIRE_OK);
+  EXPECT_NE(session_handle_, nullptr);
+  quire_session* none = nullptr;
+  EXPECT_EQ(quire_poll_ticket(ticket, 0, &none), QUIRE_CLOSED);
+  EXPECT_STRNE(quire_ticket_error(ticket), "");
+  quire_ticket_free(ticket);
+}
 
 TEST_F(QuireC, LayoutTellsItsGroups) {
   EXPECT_EQ(quire_layout_unit_tokens(layout_), 16u);

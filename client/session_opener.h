@@ -1,0 +1,55 @@
+// Opens one session, which may have to be admitted first: asks, keeps the ticket, asks again.
+//
+// Each ask() is one round trip. What it was given up for, or destroyed with, leaves the daemon's
+// queue. Threads: one at a time. Lifetime: keeps the attachment; may outlive its client.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+#include "client/attachment.h"
+#include "client/quire.h"
+#include "client/session_impl.h"
+#include "model/wire.h"
+
+namespace quire::client {
+
+class SessionOpener {
+ public:
+  struct Target {
+    std::shared_ptr<Attachment> attachment;
+    ClientOptions client;
+    SessionOptions session;
+    uint32_t layout = 0;  // registered with this attachment
+  };
+  SessionOpener(Target target, const model::OpenSessionRequest& request)
+      : target_(std::move(target)), request_(request) {}
+  SessionOpener(const SessionOpener&) = delete;
+  SessionOpener& operator=(const SessionOpener&) = delete;
+  ~SessionOpener() { give_up(); }
+
+  // The session, once; null: it is queued. The daemon holds the answer back until there is news, at
+  // most poll_ms and model::kMaxAdmissionPollMs. An error: it is over. kClosed: it was before.
+  model::Result<std::unique_ptr<SessionImpl>> ask(uint32_t poll_ms);
+  // ask() until it is not queued any more.
+  model::Result<std::unique_ptr<SessionImpl>> wait();
+
+  // As the daemon said last. 0: it is not queued.
+  uint32_t position() const { return reply_.position; }
+  std::optional<uint64_t> estimate_ms() const;
+
+ private:
+  void give_up();
+
+  Target target_;
+  model::OpenSessionRequest request_;  // with the ticket, while it is queued
+  model::OpenSessionReply reply_;      // of one that is queued
+  bool over_ = false;
+};
+
+// From the reply to open or join. What cannot be used is closed in the daemon.
+model::Result<std::unique_ptr<SessionImpl>> start_session(const SessionOpener::Target& target,
+                                                          Frame frame);
+
+}  // namespace quire::client

@@ -1,0 +1,269 @@
+#include "server/control/session_verbs.h"
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "model/clean_text.h"
+
+namespace quire::server {
+
+using model::Errc;
+using model::FrameType;
+using model::make_error;
+using model::read_struct;
+using model::struct_bytes;
+
+namespace {
+
+// How often those who wait to be admitted are looked at. Each look costs some 1 us; reservations
+// end by sockets, which take longer.
+constexpr int64_t kLookNs = 1'000'000;
+
+model::OpenSessionReply queued_reply(const AdmissionAnswer& answer) {
+  model::OpenSessionReply reply;
+  reply.ticket = answer.ticket;
+  reply.position = answer.place.position;
+  reply.estimate_known = answer.place.estimate_ms ? 1 : 0;
+  reply.estimate_ms = answer.place.estimate_ms.value_or(0);
+  return reply;
+}
+
+}  // namespace
+
+model::Result<std::string> clean_name(const model::WireName& name, std::string_view what) {
+  const std::string_view text = QUIRE_TRY(model::from_wire_name(name));
+  QUIRE_TRY(model::check_clean_text(text, what));
+  return std::string(text);
+}
+
+model::Result<std::unique_ptr<SessionVerbs>> SessionVerbs::create(Parts parts) {
+  std::unique_ptr<SessionVerbs> verbs(new SessionVerbs(std::move(parts)));
+  verbs->tenants_ = QUIRE_TRY(TenantRules::parse(verbs->parts_.options->tenants));
+  for (std::string& name : split_names(verbs->parts_.options->shared_namespaces, ',')) {
+    verbs->shared_namespaces_.insert(std::move(name));
+  }
+  return verbs;
+}
+
+model::Result<SessionIdentity> SessionVerbs::identify(
+    const Connection& connection, const model::OpenSessionRequest& request) const {
+  SessionIdentity identity;
+  identity.domain = connection.domain;
+  identity.conversation = request.conversation;
+  identity.root.domain = connection.domain;
+  identity.root.tenant = QUIRE_TRY(clean_name(request.tenant, "tenant"));
+  identity.root.namespace_name = QUIRE_TRY(clean_name(request.namespace_name, "namespace"));
+  identity.root.weights_epoch = request.weights_epoch;
+  identity.root.layout = model::LayoutId{request.layout};
+  identity.root.salt = QUIRE_TRY(model::from_wire_name(request.salt));
+  if (!tenants_.allows(connection.peer().uid, identity.root.tenant)) {
+    return make_error(Errc::kPermissionDenied, "uid " + std::to_string(connection.peer().uid) +
+                                                   " may not speak for tenant " +
+                                                   identity.root.tenant + "; see --tenants");
+  }
+  // Before the root's tenant is cleared: in a shared namespace hits are everybody's, and the bill
+  // is not.
+  identity.payer = identity.root.tenant;
+  if (shared_namespaces_.contains(identity.root.namespace_name)) identity.root.tenant.clear();
+  return identity;
+}
+
+// A reservation, a place in the queue, or nothing where nothing is wanted.
+model::Result<AdmissionAnswer> SessionVerbs::admit(const Connection& connection,
+                                                   const model::OpenSessionRequest& request,
+                                                   const std::string& payer) {
+  if (request.ticket != 0) return queue_.ask_again(connection, request.ticket);
+  if (request.reserve_bytes == 0) return AdmissionAnswer{};
+  return queue_.ask(
+      connection,
+      {.payer = payer, .bytes = request.reserve_bytes, .wait_ms = request.admission_wait_ms});
+}
+
+model::Result<void> SessionVerbs::open_session(const VerbCall& call) {
+  Connection& connection = call.connection;
+  const auto request = QUIRE_TRY(read_struct<model::OpenSessionRequest>(call.payload));
+  if (request.give_up != 0) {
+    queue_.leave(connection, request.ticket);
+    call.reply(struct_bytes(model::OpenSessionReply{}));
+    return {};
+  }
+  const SessionIdentity identity = QUIRE_TRY(identify(connection, request));
+  // Its own registration, not anybody's: a layout that the connection does not hold may be
+  // forgotten.
+  if (!connection.layouts.contains(request.layout)) {
+    return make_error(Errc::kUnknownLayout, "register the layout first");
+  }
+  if (request.load_class > static_cast<uint8_t>(model::LoadClass::kBatch)) {
+    return make_error(Errc::kInvalidArgument, "load_class must be 0 (interactive) or 1 (batch)");
+  }
+  AdmissionAnswer answer = QUIRE_TRY(admit(connection, request, identity.payer));
+  if (answer.ticket == 0 || answer.reservation.valid()) {
+    return open_now(connection, request, call.sequence, std::move(answer));
+  }
+  if (request.poll_ms == 0) {
+    call.reply(struct_bytes(queued_reply(answer)));
+    return {};
+  }
+  // Its later frames wait for this answer.
+  connection.suspend();
+  const uint32_t poll_ms = std::min(request.poll_ms, model::kMaxAdmissionPollMs);
+  held_[&connection] = {.request = request,
+                        .ticket = answer.ticket,
+                        .sequence = call.sequence,
+                        .until_ns = parts_.clock->now_ns() + poll_ms * model::kNsPerMs};
+  return {};
+}
+
+// What is reserved goes with the session, or here, when it cannot be opened.
+model::Result<void> SessionVerbs::open_now(Connection& connection,
+                                           const model::OpenSessionRequest& request,
+                                           uint32_t sequence, AdmissionAnswer admitted) {
+  const SessionIdentity identity = QUIRE_TRY(identify(connection, request));
+  const AttachmentShape shape{.ring_entries = request.ring_entries,
+                              .max_units = request.max_units,
+                              .max_load_pages = request.max_load_pages,
+                              .staging_bytes = request.staging_bytes};
+  Attachment* attachment = QUIRE_TRY(
+      parts_.registry->open(connection, identity, shape, std::move(admitted.reservation)));
+  cache::CacheSession& session = attachment->session().cached;
+  session.batch_class = request.load_class == static_cast<uint8_t>(model::LoadClass::kBatch);
+  session.tail_tokens = request.tail_tokens;
+  make_memory(connection, *attachment, FrameType::kOpenSession, sequence);
+  return {};
+}
+
+size_t SessionVerbs::look_at_held() {
+  const int64_t now = parts_.clock->now_ns();
+  if (queue_.count() == 0 || now - looked_ns_ < kLookNs) return 0;
+  looked_ns_ = now;
+  queue_.step();
+  std::vector<Connection*> connections;
+  for (const auto& [connection, held] : held_) connections.push_back(connection);
+  size_t answered = 0;
+  for (Connection* connection : connections) {
+    // Answering one may end its connection, and what is held of that.
+    const auto found = held_.find(connection);
+    if (found != held_.end() && look_at(*connection, found->second)) ++answered;
+  }
+  return answered;
+}
+
+// True: it is answered, and not held any more.
+bool SessionVerbs::look_at(Connection& connection, const Held& held) {
+  auto asked = queue_.ask_again(connection, held.ticket);
+  const bool queued = asked.ok() && !asked->reservation.valid();
+  if (queued && parts_.clock->now_ns() < held.until_ns) return false;
+  const Held answered = held;
+  held_.erase(&connection);
+  connection.resume();
+  if (queued) {
+    connection.send(FrameType::kOpenSession, true, answered.sequence,
+                    struct_bytes(queued_reply(*asked)));
+    return true;
+  }
+  const model::Result<void> opened =
+      asked.ok()
+          ? open_now(connection, answered.request, answered.sequence, std::move(asked).value())
+          : model::Result<void>(std::move(asked).error());
+  if (!opened.ok()) {
+    connection.send_error(FrameType::kOpenSession, answered.sequence, opened.error());
+  }
+  return true;
+}
+
+model::Result<void> SessionVerbs::join_session(const VerbCall& call) {
+  const auto request = QUIRE_TRY(read_struct<model::JoinSessionRequest>(call.payload));
+  Attachment* attachment = QUIRE_TRY(parts_.registry->join(call.connection, request));
+  make_memory(call.connection, *attachment, FrameType::kJoinSession, call.sequence);
+  return {};
+}
+
+// The client hears of the session once all that the daemon writes in it is there.
+void SessionVerbs::make_memory(Connection& connection, Attachment& attachment, FrameType type,
+                               uint32_t sequence) {
+  openings_[attachment.id] = {&connection, &attachment, type, sequence};
+  // Its later frames wait for this answer: one opening a connection, so the table is bounded.
+  connection.suspend();
+  parts_.maker->make(attachment.take_unallocated(), attachment.unallocated_bytes(),
+                     connection.peer().uid, attachment.id);
+}
+
+size_t SessionVerbs::finish_openings() {
+  size_t count = look_at_held();
+  parts_.maker->collect([&](uint64_t attachment, bool made) {
+    finish_opening(attachment, made);
+    ++count;
+  });
+  return count;
+}
+
+void SessionVerbs::finish_opening(uint64_t attachment, bool made) {
+  const auto found = openings_.find(attachment);
+  if (found == openings_.end()) return;  // its client left meanwhile
+  const Opening opening = found->second;
+  openings_.erase(found);
+  Connection& connection = *opening.connection;
+  connection.resume();
+  model::Result<void> done;
+  if (made) {
+    done = reply_with_session(connection, opening.sequence, opening.type, *opening.attachment);
+  } else {
+    parts_.end_attachment(*opening.attachment);
+    done = make_error(Errc::kResourceExhausted, "no memory for a session's shared region");
+  }
+  if (!done.ok()) connection.send_error(opening.type, opening.sequence, done.error());
+}
+
+model::Result<void> SessionVerbs::reply_with_session(Connection& connection, uint32_t sequence,
+                                                     FrameType type, Attachment& attachment) {
+  // Before the descriptors go out: the client may ring at once.
+  if (auto watched = parts_.watch_doorbell(attachment); !watched.ok()) {
+    parts_.end_attachment(attachment);
+    return watched;
+  }
+  const Session& session = attachment.session();
+  const AttachmentShape& shape = attachment.shape();
+  model::OpenSessionReply reply;
+  reply.session = attachment.id;
+  reply.token = session.token;
+  reply.root = parts_.cache->names().root(session.cached.root).hash;
+  reply.ring_entries = shape.ring_entries;
+  reply.max_units = shape.max_units;
+  reply.max_load_pages = shape.max_load_pages;
+  reply.layout = session.layout.value;
+  reply.staging_bytes = shape.staging_bytes;
+  reply.control_bytes = model::control_geometry(shape.ring_entries, shape.max_units).bytes;
+  reply.reply_bytes = model::reply_geometry(shape.ring_entries, shape.max_load_pages).bytes;
+  connection.send(type, true, sequence, struct_bytes(reply), attachment.client_descriptors());
+  // Sending may end the connection, and the attachment with it.
+  if (!connection.ended()) attachment.close_client_descriptors();
+  return {};
+}
+
+model::Result<void> SessionVerbs::close_session(const VerbCall& call) {
+  const auto request = QUIRE_TRY(read_struct<model::CloseSessionRequest>(call.payload));
+  const auto& attachments = call.connection.attachments;
+  const auto found =
+      std::find_if(attachments.begin(), attachments.end(),
+                   [&](Attachment* attachment) { return attachment->id == request.session; });
+  if (found == attachments.end()) {
+    return make_error(Errc::kNotFound, "this connection has no such session");
+  }
+  parts_.end_attachment(**found);
+  call.reply(struct_bytes(model::ReplyStatus{}));
+  return {};
+}
+
+void SessionVerbs::forget(Connection& connection) {
+  held_.erase(&connection);
+  queue_.forget(connection);
+  std::erase_if(openings_, [&](const auto& opening) {
+    if (opening.second.connection != &connection) return false;
+    // What has its turn already is made in vain: finish_opening() finds nobody.
+    parts_.maker->forget(opening.first);
+    return true;
+  });
+}
+
+}  // namespace quire::server

@@ -1,0 +1,115 @@
+// Verbs of sessions: open, join, close. What takes more than the call is answered some turns later:
+//
+//   open --reserves RAM: queued--> [long poll, client asks again] --admitted--.
+//     \-----------------------------------------------------------------------> memory is made off
+//   join ---------------------------------------------------------------------> the core --> reply
+//
+// A connection takes no frame while one of its own is not answered: one a connection, so both
+// tables are bounded. Threads: core only.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <unordered_set>
+
+#include "cache/cache.h"
+#include "model/clock.h"
+#include "model/wire.h"
+#include "server/control/verb_call.h"
+#include "server/runtime/region_maker.h"
+#include "server/sessions/connection.h"
+#include "server/sessions/session_queue.h"
+#include "server/sessions/session_registry.h"
+#include "server/start/options.h"
+
+namespace quire::server {
+
+class SessionVerbs {
+ public:
+  struct Parts {
+    cache::Cache* cache = nullptr;
+    SessionRegistry* registry = nullptr;
+    const Options* options = nullptr;
+    const model::Clock* clock = nullptr;
+    UidShares* shares = nullptr;
+    RegionMaker* maker = nullptr;
+    std::function<model::Result<void>(Attachment&)>
+        watch_doorbell;  // before its descriptors go out
+    std::function<void(Attachment&)> end_attachment;
+  };
+  // kInvalidArgument when the options' tenant rules are wrong.
+  static model::Result<std::unique_ptr<SessionVerbs>> create(Parts parts);
+  void set_tenants(TenantRules tenants) { tenants_ = std::move(tenants); }  // for later sessions
+
+  // OpenSessionReply and the session's descriptors, some turns later; without a session: it is
+  // queued. kUnknownLayout, kPermissionDenied (the tenant), kStaleHandle (the epoch), kBusy;
+  // kResourceExhausted, kDeadlineExceeded, kNotFound: SessionQueue.
+  model::Result<void> open_session(const VerbCall& call);
+  // The same, by a session's token. kNotFound: none of this domain has it.
+  model::Result<void> join_session(const VerbCall& call);
+  // kNotFound: not an attachment of this connection.
+  model::Result<void> close_session(const VerbCall& call);
+
+  // Replies to those whose session's memory has been made, and to those who wait to be admitted
+  // where there is news. Returns how many there were.
+  size_t finish_openings();
+  // Somebody is looked at by time.
+  bool waits() const { return queue_.count() > 0; }
+  // The connection ended, and its attachments.
+  void forget(Connection& connection);
+  const SessionQueue& queue() const { return queue_; }
+
+ private:
+  explicit SessionVerbs(Parts parts)
+      : parts_(std::move(parts)),
+        queue_({.cache = parts_.cache, .shares = parts_.shares, .clock = parts_.clock}) {}
+
+  // A session whose memory is being made; its connection is suspended.
+  struct Opening {
+    Connection* connection = nullptr;
+    Attachment* attachment = nullptr;
+    model::FrameType type{};
+    uint32_t sequence = 0;
+  };
+  // A queued session whose client waits for news; its connection is suspended.
+  struct Held {
+    model::OpenSessionRequest request;
+    cache::TicketId ticket = 0;
+    uint32_t sequence = 0;
+    int64_t until_ns = 0;
+  };
+
+  model::Result<SessionIdentity> identify(const Connection& connection,
+                                          const model::OpenSessionRequest& request) const;
+  model::Result<AdmissionAnswer> admit(const Connection& connection,
+                                       const model::OpenSessionRequest& request,
+                                       const std::string& payer);
+  model::Result<void> open_now(Connection& connection, const model::OpenSessionRequest& request,
+                               uint32_t sequence, AdmissionAnswer admitted);
+  size_t look_at_held();
+  bool look_at(Connection& connection, const Held& held);
+  // The reply follows in finish_opening(), some turns later.
+  void make_memory(Connection& connection, Attachment& attachment, model::FrameType type,
+                   uint32_t sequence);
+  void finish_opening(uint64_t attachment, bool made);
+  // Sends the session with its descriptors. It may end the connection.
+  model::Result<void> reply_with_session(Connection& connection, uint32_t sequence,
+                                         model::FrameType type, Attachment& attachment);
+
+  Parts parts_;
+  TenantRules tenants_;
+  std::unordered_set<std::string> shared_namespaces_;
+  SessionQueue queue_;
+  std::unordered_map<uint64_t, Opening> openings_;  // by attachment; at most one a connection
+  std::unordered_map<Connection*, Held> held_;
+  int64_t looked_ns_ = 0;  // at held_
+};
+
+// A name that people will read. (A salt is bytes, and nobody reads it.)
+model::Result<std::string> clean_name(const model::WireName& name, std::string_view what);
+
+}  // namespace quire::server
