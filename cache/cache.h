@@ -52,6 +52,7 @@ class Cache {
   const QuotaTable& quotas() const { return *quotas_; }
   Reservations& reservations() { return *reservations_; }
   const Reservations& reservations() const { return *reservations_; }
+  NamespacePins& pins() { return board_->pins(); }
   Evictor& evictor() { return *evictor_; }
   const Evictor& evictor() const { return *evictor_; }
   RamRoom& room() { return *room_; }

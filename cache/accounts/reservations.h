@@ -8,10 +8,9 @@
 //    less what other owners of it are guaranteed, of an owner at most its burst.
 // 2. Unspent are the bytes that are reserved and not used: used is what its session's fills hold,
 //    its loads bring, and its leases pin in RAM. RamRoom gives nobody else what is unspent.
-// 3. A domain has a queue a tenant, and the tenants take turns: the head of the tenant whose turn
-// it
-//    is waits for room, and all others behind it, so that a large one is not passed by small ones
-//    for ever. A head that its own burst keeps waiting makes way for other tenants.
+// 3. A domain has a queue a tenant, and the tenants take turns: the head of the tenant whose
+//    turn it is waits for room, and all others behind it, so that a large one is not passed by
+//    small ones for ever. A head that its own burst keeps waiting makes way for other tenants.
 // 4. Nobody who waits holds anything, and who holds waits for nobody: no order of arrivals can lock
 //    up. A domain waits only for itself.
 // Threads: core only. Bound: kMaxAdmissions of a domain wait. Lifetime: the tables outlive it, and

@@ -41,7 +41,9 @@ class UseClock {
 
 class EntryTable {
  public:
-  static model::Result<EntryTable> create(uint64_t max_entries);
+  static model::Result<EntryTable> create(uint64_t max_entries) {
+    return EntryTable(QUIRE_TRY(allocator::FlatArray<Facts>::reserve(max_entries)));
+  }
 
   // 0: never used.
   uint64_t last_use(EntryId entry) const {

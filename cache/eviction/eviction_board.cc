@@ -28,6 +28,7 @@ Result<void> EvictionBoard::open_tier(const TierOrder& order) {
   tier = QUIRE_TRY(TierBoard::create({.tree = tree_,
                                       .presence = presence_,
                                       .names = names_,
+                                      .pins = order.tier == TierId::kRam ? &pins_ : nullptr,
                                       .clock = &clock_,
                                       .max_nodes = max_nodes_},
                                      order));
@@ -63,7 +64,9 @@ Result<void> EvictionBoard::set_policy(TierId id, std::string_view name) {
     return make_error(Errc::kBusy, "a switch is under way; wait for its end");
   }
   std::vector<Owner> owners;
-  tier->scopes().for_each([&](const Scope& scope) { owners.push_back(scope.owner); });
+  tier->scopes().for_each([&](const Scope& scope) {
+    if (scope.pin == kNoPin) owners.push_back(scope.owner);
+  });
   for (const Owner& owner : owners) QUIRE_TRY(tier->set_policy(owner, name));
   tier->set_default(name);
   return {};
@@ -135,6 +138,16 @@ void EvictionBoard::left(NodeId node, TierId id, Why why, NodeId heir) {
 NodeId EvictionBoard::choose(TierId id, Owner owner) {
   TierBoard* tier = of(id);
   return tier == nullptr ? NodeId{} : tier->choose(owner);
+}
+
+NodeId EvictionBoard::choose_pinned(TierId id, Owner owner) {
+  TierBoard* tier = of(id);
+  return tier == nullptr ? NodeId{} : tier->choose_pinned(owner);
+}
+
+bool EvictionBoard::moves_pins() const {
+  return std::any_of(tiers_.begin(), tiers_.end(),
+                     [](const auto& tier) { return tier != nullptr && tier->moves_pins(); });
 }
 
 bool EvictionBoard::step(uint32_t budget) {

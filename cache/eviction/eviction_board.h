@@ -13,6 +13,7 @@
 #include <string_view>
 #include <vector>
 
+#include "cache/accounts/namespace_pins.h"
 #include "cache/accounts/owner.h"
 #include "cache/eviction/entry_table.h"
 #include "cache/eviction/policy.h"
@@ -29,7 +30,7 @@ namespace quire::cache {
 class EvictionBoard final : public CandidateListener {
  public:
   // `max_nodes` bounds address space only.
-  EvictionBoard(const PrefixTree* tree, const Presence* presence, const NamespaceTable* names,
+  EvictionBoard(const PrefixTree* tree, const Presence* presence, NamespaceTable* names,
                 uint64_t max_nodes)
       : tree_(tree), presence_(presence), names_(names), max_nodes_(max_nodes) {}
 
@@ -60,10 +61,14 @@ class EvictionBoard final : public CandidateListener {
   // Calls visit(ScopeOrder) for each scope of each open tier.
   template <typename Visit>
   void for_each_scope(Visit&& visit) const;
-  // Switches go on, about so many entries. True while one is under way.
+  // Switches go on, about so many entries, and moves to and from pins. True while one is under way.
   bool step(uint32_t budget);
   // Policies that are in charge of nothing any more, to be freed where that may take its time.
   std::vector<std::unique_ptr<EvictionPolicy>> take_retired();
+  // What is to stay in RAM. Who changes them need not tell: step() sees it.
+  NamespacePins& pins() { return pins_; }
+  const NamespacePins& pins() const { return pins_; }
+  bool moves_pins() const;
   // So that times of use are times where uses come slower than microseconds.
   void set_now(int64_t now_us) { clock_.advance_to(now_us); }
 
@@ -74,8 +79,11 @@ class EvictionBoard final : public CandidateListener {
     return of(tier)->last_use(node);
   }
 
-  // The next node of the owner to leave; only looks. None: nothing may.
+  // The next node of the owner to leave, but for what a pin's budget covers; only looks. None:
+  // nothing may.
   model::NodeId choose(model::TierId tier, Owner owner);
+  // The same of what is pinned.
+  model::NodeId choose_pinned(model::TierId tier, Owner owner);
   // Whether an object of this key, below `parent`, is worth who would go for it on a full tier.
   // Its policy remembers whom it refused. True where nothing may go, and while policies are
   // switched.
@@ -112,8 +120,9 @@ class EvictionBoard final : public CandidateListener {
 
   const PrefixTree* tree_;
   const Presence* presence_;
-  const NamespaceTable* names_;
+  NamespaceTable* names_;
   const uint64_t max_nodes_;
+  NamespacePins pins_;
   UseClock clock_;
   std::array<std::unique_ptr<TierBoard>, model::kTierCount> tiers_;  // null: not open
 };
@@ -123,7 +132,7 @@ void EvictionBoard::for_each_scope(Visit&& visit) const {
   for (const auto& tier : tiers_) {
     if (tier == nullptr) continue;
     tier->scopes().for_each([&](const Scope& scope) {
-      if (scope.leaving) return;
+      if (scope.leaving || scope.pin != kNoPin) return;
       visit(ScopeOrder{.tier = tier->order().tier,
                        .owner = scope.owner,
                        .policy = scope.name,

@@ -9,14 +9,20 @@ using model::NodeId;
 using model::TenantId;
 using model::TierId;
 
-NodeId Evictor::choose(TierId tier, std::span<const Owner> order) {
+NodeId Evictor::choose(TierId tier, std::span<const Owner> order, Part part) {
   for (const Owner& owner : order) {
-    const NodeId node = board_->choose(tier, owner);
+    const NodeId node =
+        part == Part::kPinned ? board_->choose_pinned(tier, owner) : board_->choose(tier, owner);
     if (!node.valid()) continue;
     quotas_->gave(owner);
     return node;
   }
   return {};
+}
+
+NodeId Evictor::choose(TierId tier, std::span<const Owner> order) {
+  const NodeId node = choose(tier, order, Part::kUnpinned);
+  return node.valid() ? node : choose(tier, order, Part::kPinned);
 }
 
 void Evictor::evict_node(TierId tier, NodeId node) {
@@ -32,15 +38,20 @@ void Evictor::evict_node(TierId tier, NodeId node) {
   QUIRE_CHECK(store_->drop(node, DropReason::kEvicted));
 }
 
-bool Evictor::evict_from_ram(TenantId asker) {
+bool Evictor::evict_for(TenantId asker, Part part) {
   const Owner owner = quotas_->owner_of(TierId::kRam, asker);
-  const NodeId node = choose(TierId::kRam, quotas_->turn(TierId::kRam, owner, true));
+  const NodeId node = choose(TierId::kRam, quotas_->turn(TierId::kRam, owner, true), part);
   if (node.valid()) evict_node(TierId::kRam, node);
   return node.valid();
 }
 
+bool Evictor::evict_from_ram(TenantId asker) { return evict_for(asker, Part::kUnpinned); }
+bool Evictor::evict_pinned(TenantId asker) { return evict_for(asker, Part::kPinned); }
+
 bool Evictor::evict_own(TierId tier, TenantId asker) {
-  const NodeId node = board_->choose(tier, quotas_->owner_of(tier, asker));
+  const Owner owner = quotas_->owner_of(tier, asker);
+  NodeId node = board_->choose(tier, owner);
+  if (!node.valid()) node = board_->choose_pinned(tier, owner);
   if (node.valid()) evict_node(tier, node);
   return node.valid();
 }
@@ -66,10 +77,13 @@ bool Evictor::evict_copy(TierId tier, TenantId asker) {
   return node.valid();
 }
 
-NodeId Evictor::take_ram_victim(DomainId domain) {
-  const NodeId node = choose(TierId::kRam, quotas_->turn(TierId::kRam, domain));
+NodeId Evictor::take_victim(DomainId domain, Part part) {
+  const NodeId node = choose(TierId::kRam, quotas_->turn(TierId::kRam, domain), part);
   if (node.valid()) board_->withdraw(node, TierId::kRam);
   return node;
 }
+
+NodeId Evictor::take_ram_victim(DomainId domain) { return take_victim(domain, Part::kUnpinned); }
+NodeId Evictor::take_pinned_victim(DomainId domain) { return take_victim(domain, Part::kPinned); }
 
 }  // namespace quire::cache

@@ -1,6 +1,8 @@
 // Makes room: whose turn it is (QuotaTable), which entry (EvictionBoard), and the act
 // (ObjectStore).
 //
+// What is pinned (NamespacePins) is asked last: once nobody who is asked has anything else.
+//
 // Threads: core only. O(log n) an eviction, and O(owners of a domain) where some were told apart.
 #pragma once
 
@@ -19,8 +21,11 @@ class Evictor {
   Evictor(ObjectStore* store, EvictionBoard* board, QuotaTable* quotas)
       : store_(store), board_(board), quotas_(quotas) {}
 
-  // One object out of RAM, of the domain's own, for this tenant. False: nothing may go.
+  // One object out of RAM, of the domain's own, for this tenant; nothing that is pinned. False:
+  // nothing else may go.
   bool evict_from_ram(model::TenantId asker);
+  // The same of what is pinned.
+  bool evict_pinned(model::TenantId asker);
   // Only of what the asker's owner has.
   bool evict_own(model::TierId tier, model::TenantId asker);
   // Over all domains; returns how many went. 0 = everything that may go.
@@ -31,12 +36,17 @@ class Evictor {
   void evict_node(model::TierId tier, model::NodeId node);
   // Who would leave RAM next, withdrawn: offered again with its next unpin. None: nobody.
   model::NodeId take_ram_victim(model::DomainId domain);
+  model::NodeId take_pinned_victim(model::DomainId domain);
   // Copies that evict_copy() gave up.
   const model::Counter& evicted_copies() const { return evicted_copies_; }
 
  private:
+  enum class Part : uint8_t { kUnpinned, kPinned };
   // The first of these owners that has something to give; then it gave.
+  model::NodeId choose(model::TierId tier, std::span<const Owner> order, Part part);
   model::NodeId choose(model::TierId tier, std::span<const Owner> order);
+  bool evict_for(model::TenantId asker, Part part);
+  model::NodeId take_victim(model::DomainId domain, Part part);
 
   ObjectStore* store_;
   EvictionBoard* board_;

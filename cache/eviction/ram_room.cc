@@ -79,10 +79,14 @@ Room RamRoom::reserve(const SlotRequest& request, SlotId& slot) {
     if (growth == Pool::Growth::kPending || evicted == kMaxEvictionsPerAllocation) {
       return Room::kPending;
     }
-    // What is pinned for others' sake would not come free by evicting the rest for nothing.
-    if (promises == Promises::kBroken || !evictor_->evict_from_ram(request.tenant)) {
-      return taker_.ask(domain) ? Room::kPending : Room::kNone;
-    }
+    // What clients hold would not come free by evicting the rest for nothing.
+    const bool may_evict = promises != Promises::kBroken;
+    if (may_evict && evictor_->evict_from_ram(request.tenant)) continue;
+    // What is pinned goes after what others have to give, but waits for no stranger's client.
+    const bool asked = taker_.ask(domain);
+    if (asked && taker_.is_coming(domain)) return Room::kPending;
+    if (may_evict && evictor_->evict_pinned(request.tenant)) continue;
+    return asked ? Room::kPending : Room::kNone;
   }
 }
 

@@ -56,20 +56,43 @@ void ScopeTable::leave(ScopeId id, Owner heir) {
   leaving_.push_back(id);
 }
 
-ScopeId ScopeTable::add(Owner owner, std::string_view name,
-                        std::unique_ptr<EvictionPolicy> policy) {
-  if (const ScopeId before = active(owner); before != kNone) leave(before, owner);
-  ScopeId id = static_cast<ScopeId>(scopes_.size());
+ScopeId ScopeTable::take_place() {
+  const auto id = static_cast<ScopeId>(scopes_.size());
   if (free_.empty()) {
     QUIRE_CHECK(id != kNone);
     scopes_.emplace_back();
-  } else {
-    id = free_.back();
-    free_.pop_back();
+    return id;
   }
+  const ScopeId freed = free_.back();
+  free_.pop_back();
+  return freed;
+}
+
+ScopeId ScopeTable::add(Owner owner, std::string_view name,
+                        std::unique_ptr<EvictionPolicy> policy) {
+  if (const ScopeId before = active(owner); before != kNone) leave(before, owner);
+  const ScopeId id = take_place();
   scopes_[id] = {.owner = owner, .name = name, .policy = std::move(policy)};
   set_active(owner, id);
   settling_.push_back(owner);
+  return id;
+}
+
+ScopeId ScopeTable::find_pinned(ScopeId whole, PinIndex pin) const {
+  for (const ScopeId part : scopes_[whole].pinned) {
+    if (scopes_[part].pin == pin) return part;
+  }
+  return kNone;
+}
+
+ScopeId ScopeTable::add_pinned(ScopeId whole, PinIndex pin, std::string_view name,
+                               std::unique_ptr<EvictionPolicy> policy) {
+  QUIRE_CHECK(pinned_count_ < kMaxPinned);
+  const ScopeId id = take_place();
+  scopes_[id] = {
+      .owner = scopes_[whole].owner, .name = name, .policy = std::move(policy), .pin = pin};
+  scopes_[whole].pinned.push_back(id);
+  ++pinned_count_;
   return id;
 }
 
@@ -85,9 +108,12 @@ void ScopeTable::close(Owner owner) {
   settling_.push_back(heir);
 }
 
+// With its pinned parts.
 void ScopeTable::free(ScopeId id) {
   QUIRE_CHECK(scopes_[id].entries == 0);
   retired_.push_back(std::move(scopes_[id].policy));
+  for (const ScopeId part : std::exchange(scopes_[id].pinned, {})) free(part);
+  if (scopes_[id].pin != kNoPin) --pinned_count_;
   scopes_[id] = Scope{};
   free_.push_back(id);
 }
@@ -97,6 +123,7 @@ void ScopeTable::forget(DomainId domain) {
   for (ScopeId id = 0; id < scopes_.size(); ++id) {
     Scope& scope = scopes_[id];
     if (scope.policy == nullptr || scope.owner.domain != domain) continue;
+    if (scope.pin != kNoPin) continue;  // goes with the whole that it is a part of
     if (!scope.leaving) set_active(scope.owner, kNone);
     std::erase(leaving_, id);
     if (scope.entries == 0) {
@@ -114,6 +141,16 @@ void ScopeTable::drop_left() {
   for (const ScopeId id : leaving_) free(id);
   leaving_.clear();
   settling_.clear();
+}
+
+void ScopeTable::drop_empty_pinned() {
+  for (Scope& scope : scopes_) {
+    std::erase_if(scope.pinned, [&](ScopeId part) {
+      if (scopes_[part].entries > 0) return false;
+      free(part);
+      return true;
+    });
+  }
 }
 
 bool ScopeTable::is_settling(Owner owner) const {

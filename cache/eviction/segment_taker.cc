@@ -123,6 +123,12 @@ bool SegmentTaker::ask(DomainId asker) {
   return start(asker) || claimed;
 }
 
+// A claim is late after a time; a job ends after so many steps.
+bool SegmentTaker::is_coming(DomainId asker) const {
+  if (claims_of(asker, false) > 0) return true;
+  return is_busy() && (job_.asker == asker || is_entitled(asker));
+}
+
 void SegmentTaker::note_late(DomainId asker) {
   const auto claim = std::find_if(claims_.begin(), claims_.end(), [&](const Claim& one) {
     return one.asker == asker && !one.late;

@@ -44,6 +44,8 @@ class SegmentTaker {
 
   // For a domain that has nothing of its own left to evict. True: a segment is on its way to it.
   bool ask(model::DomainId asker);
+  // It asked, and nobody's client has to be waited for beyond a bounded time.
+  bool is_coming(model::DomainId asker) const;
   // Clients have not unmapped what was taken for this domain for so long that it may have another
   // one, of somebody else.
   void note_late(model::DomainId asker);

@@ -15,7 +15,6 @@ using model::Result;
 namespace {
 
 constexpr uint32_t kRunNodes = 16;
-
 }  // namespace
 
 Result<const NamedPolicy*> TierBoard::find(std::string_view name) {
@@ -39,7 +38,12 @@ TierBoard::TierBoard(const Parts& parts, const TierOrder& order, EntryTable entr
       order_(order),
       entries_(std::move(entries)),
       scope_of_(std::move(scope_of)),
-      facts_(parts.tree, parts.presence, parts.names, shape_of(order)) {}
+      facts_(parts.tree, parts.presence, parts.names, shape_of(order)),
+      pinned_({.scopes = &scopes_,
+               .facts = &facts_,
+               .names = parts.names,
+               .pins = parts.pins,
+               .policy = policy_parts()}) {}
 
 Result<std::unique_ptr<TierBoard>> TierBoard::create(const Parts& parts, const TierOrder& order) {
   const uint64_t max = max_entries(order, parts.max_nodes);
@@ -64,16 +68,20 @@ Result<void> TierBoard::set_policy(Owner owner, std::string_view name) {
       return make_error(Errc::kBusy, "a switch to " + std::string(present) + " is under way");
     }
   }
-  auto policy = QUIRE_TRY(found->make({.entries = &entries_,
-                                       .history = &history_,
-                                       .clock = parts_.clock,
-                                       .facts = &facts_,
-                                       .max_entries = max_entries(order_, parts_.max_nodes)}));
+  auto policy = QUIRE_TRY(found->make(policy_parts()));
   scopes_.add(owner, found->name, std::move(policy));
   hand_ = 0;
   // Nothing is there that could move.
   if (count_ == 0) scopes_.drop_left();
   return {};
+}
+
+PolicyParts TierBoard::policy_parts() {
+  return {.entries = &entries_,
+          .history = &history_,
+          .clock = parts_.clock,
+          .facts = &facts_,
+          .max_entries = max_entries(order_, parts_.max_nodes)};
 }
 
 void TierBoard::close_scope(Owner owner) {
@@ -83,31 +91,46 @@ void TierBoard::close_scope(Owner owner) {
 }
 
 bool TierBoard::step(uint32_t& budget) {
-  if (!scopes_.any_settling()) return false;
+  if (pinned_.notes_change()) hand_ = 0;
+  if (!pinned_.is_moving() && !scopes_.any_settling()) return false;
   for (; budget > 0 && hand_ < entries_.end_of_entries(); --budget) {
     settle(EntryId{hand_});
     ++hand_;
   }
   if (hand_ < entries_.end_of_entries()) return true;
   scopes_.drop_left();
+  pinned_.note_moved();
   return false;
+}
+
+// Its facts are those of the scope's policy from now on.
+void TierBoard::enter(EntryId entry, ScopeId id) {
+  scope_of_[entry.value] = id;
+  Scope& scope = scopes_.at(id);
+  ++scope.entries;
+  pinned_.charge(scope, entry);
+}
+
+// The policy has still to be told. Its object is on the tier still, or its bytes were not known.
+Scope& TierBoard::leave_scope(EntryId entry) {
+  Scope& scope = scope_of(entry);
+  --scope.entries;
+  pinned_.refund(scope, entry);
+  return scope;
 }
 
 void TierBoard::settle(EntryId entry) {
   const NodeId node = facts_.any_node(entry);
   if (!node.valid()) return;
-  const ScopeId wanted = scopes_.of(facts_.root_of(node));
+  const ScopeId wanted = pinned_.home_of(node);
   if (wanted == scope_of_[entry.value]) return;
-  Scope& old = scope_of(entry);
-  Scope& next = scopes_.at(wanted);
   // Before gone(), which takes the entry out of its heap and clears the place.
   const bool candidate = entries_.place(entry) != 0;
-  old.policy->gone(entry);
-  --old.entries;
-  scope_of_[entry.value] = wanted;
-  ++next.entries;
-  next.policy->adopted(entry);
-  if (candidate) next.policy->offered(entry);
+  leave_scope(entry).policy->gone(entry);
+  enter(entry, wanted);
+  EvictionPolicy& next = policy_of(entry);
+  next.adopted(entry);
+  if (candidate) next.offered(entry);
 }
 
 // No other node of its entry is on the tier.
@@ -121,10 +144,8 @@ void TierBoard::insert(NodeId node) {
   if (!is_alone(node)) return;
   const EntryId entry = entry_of(node);
   ++count_;
-  scope_of_[entry.value] = scopes_.of(facts_.root_of(node));
-  Scope& scope = scope_of(entry);
-  ++scope.entries;
-  scope.policy->inserted(entry, history_.take(parts_.tree->key(node)));
+  enter(entry, pinned_.home_of(node));
+  policy_of(entry).inserted(entry, history_.take(parts_.tree->key(node)));
 }
 
 void TierBoard::use(NodeId node, uint64_t now) {
@@ -151,6 +172,7 @@ void TierBoard::offer(NodeId node) {
 void TierBoard::withdraw(NodeId node) {
   const EntryId entry = entry_of(node);
   policy_of(entry).withdrawn(entry);
+  ++given_;
 }
 
 void TierBoard::remove(NodeId node, Why why, NodeId heir) {
@@ -162,11 +184,10 @@ void TierBoard::remove(NodeId node, Why why, NodeId heir) {
   }
   if (has_heir && entry_of(heir) != entry) hand_up(entry, entry_of(heir));
   // The policy reads the entry's facts; they are cleared last.
-  Scope& scope = scope_of(entry);
-  scope.policy->gone(entry);
-  --scope.entries;
+  leave_scope(entry).policy->gone(entry);
   --count_;
   if (why == Why::kEvicted) {
+    ++given_;
     history_.add(parts_.tree->key(node), entries_.uses(entry) > 0, static_cast<uint32_t>(count_));
   }
   entries_.clear(entry);
@@ -197,11 +218,34 @@ NodeId TierBoard::choose_from(EvictionPolicy& policy) {
 
 NodeId TierBoard::choose(Owner owner) {
   NodeId node;
+  if (const ScopeId part = pinned_.turn(owner, given_); part != ScopeTable::kNone) {
+    node = choose_from(*scopes_.at(part).policy);
+    if (node.valid()) return node;
+  }
   scopes_.find_of(owner, [&](Scope& scope) {
     node = choose_from(*scope.policy);
     return node.valid();
   });
-  return node;
+  if (node.valid()) return node;
+  for (const PinnedScopes::Excess& excess : pinned_.above_budget(owner)) {
+    node = choose_from(*scopes_.at(excess.part).policy);
+    if (node.valid()) return node;
+  }
+  return {};
+}
+
+NodeId TierBoard::choose_pinned(Owner owner) {
+  NodeId first;
+  if (scopes_.pinned_count() == 0) return first;
+  scopes_.find_of(owner, [&](const Scope& scope) {
+    for (const ScopeId part : scope.pinned) {
+      const NodeId node = choose_from(*scopes_.at(part).policy);
+      if (!node.valid()) continue;
+      if (!first.valid() || last_use(node) < last_use(first)) first = node;
+    }
+    return false;
+  });
+  return first;
 }
 
 bool TierBoard::admits(NodeId parent, const model::Hash256& key) {
@@ -220,6 +264,7 @@ uint64_t TierBoard::held_bytes() const {
 }
 
 void TierBoard::check_invariants() const {
+  pinned_.check_invariants(entries_.end_of_entries(), [this](uint32_t i) { return scope_of_[i]; });
   uint64_t entries = 0;
   scopes_.for_each([&](const Scope& scope) {
     scope.policy->check_invariants();

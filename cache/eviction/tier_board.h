@@ -15,9 +15,11 @@
 #include <vector>
 
 #include "allocator/flat_array.h"
+#include "cache/accounts/namespace_pins.h"
 #include "cache/accounts/owner.h"
 #include "cache/eviction/entry_table.h"
 #include "cache/eviction/history.h"
+#include "cache/eviction/pinned_scopes.h"
 #include "cache/eviction/policy.h"
 #include "cache/eviction/scope_table.h"
 #include "cache/eviction/tree_facts.h"
@@ -47,7 +49,8 @@ class TierBoard {
   struct Parts {
     const PrefixTree* tree = nullptr;
     const Presence* presence = nullptr;
-    const NamespaceTable* names = nullptr;
+    NamespaceTable* names = nullptr;  // of its roots the board keeps which pin they have
+    NamespacePins* pins = nullptr;    // null: nothing is pinned there
     const UseClock* clock = nullptr;
     uint64_t max_nodes = 0;  // bounds address space only
   };
@@ -75,8 +78,13 @@ class TierBoard {
   // kInvalidArgument with the names that there are.
   static model::Result<const NamedPolicy*> find(std::string_view name);
 
-  // The next node of the owner to leave; only looks. None: nothing may.
+  // The next node of the owner to leave, but for what a pin's budget covers; only looks. None:
+  // nothing may.
   model::NodeId choose(Owner owner);
+  // The same of what is pinned, whose last use is the longest ago.
+  model::NodeId choose_pinned(Owner owner);
+  // Entries move still to where pins that were set or ended want them.
+  bool moves_pins() const { return pinned_.is_moving(); }
   bool admits(model::NodeId parent, const model::Hash256& key);
   void withdraw(model::NodeId node);
 
@@ -98,11 +106,14 @@ class TierBoard {
   TierBoard(const Parts& parts, const TierOrder& order, EntryTable entries,
             allocator::FlatArray<ScopeId> scope_of);
   static EntryShape shape_of(const TierOrder& order);
+  PolicyParts policy_parts();
   static uint64_t max_entries(const TierOrder& order, uint64_t max_nodes);
   EntryId entry_of(model::NodeId node) const { return facts_.shape().entry_of(node); }
   Scope& scope_of(EntryId entry) { return scopes_.at(scope_of_[entry.value]); }
   EvictionPolicy& policy_of(EntryId entry) { return *scope_of(entry).policy; }
   bool is_alone(model::NodeId node) const;
+  void enter(EntryId entry, ScopeId id);
+  Scope& leave_scope(EntryId entry);
   model::NodeId choose_from(EvictionPolicy& policy);
   void hand_up(EntryId child, EntryId parent);
   // To the scope where it belongs, a candidate where it was one.
@@ -115,8 +126,10 @@ class TierBoard {
   TreeFacts facts_;
   History history_;
   ScopeTable scopes_;
+  PinnedScopes pinned_;
   uint32_t hand_ = 0;   // entries below it are where they belong
   uint64_t count_ = 0;  // entries that hold something
+  uint64_t given_ = 0;  // chosen and gone, or withdrawn
 };
 
 }  // namespace quire::cache

@@ -24,6 +24,7 @@
 #include <vector>
 
 #include "allocator/pool.h"
+#include "cache/accounts/namespace_pins.h"
 #include "cache/accounts/tenant_table.h"
 #include "cache/tree/layout_table.h"
 #include "model/chain_hash.h"
@@ -60,6 +61,9 @@ struct Root {
   uint64_t idle_since = 0;  // place in the order of idle ones; 0 = has a session, or is dead
   bool dead = false;        // an older epoch of its namespace, or given up
   bool in_use = false;      // false: the place may be taken by another root
+  // Its part of NamespacePins, as of that version of these; the board keeps both.
+  PinIndex pin = kNoPin;
+  uint32_t pins_version = 0;
 };
 
 class NamespaceTable {

@@ -165,6 +165,45 @@ TEST(SegmentTaker, NobodyIsBroughtBelowWhatItsOwnersAreGuaranteed) {
   EXPECT_EQ(domains.held(second), 1u);
 }
 
+// Below its share a user gets a segment of who is above, before what it pinned goes.
+TEST(SegmentTaker, WhatIsPinnedByNameWaitsForASegmentThatComes) {
+  Domains domains(4);
+  User& first = domains.add_user();
+  User& second = domains.add_user();
+  domains.fill(first, 4);
+  const NamespacePin pin{.name = {"uid:2", std::nullopt, "model"},
+                         .budget_bytes = 4 * kSegmentBytes};
+  ASSERT_TRUE(domains.cache().pins().set(pin).ok());
+  for (uint32_t i = 0; i < 2 * kSpansOfSegment; ++i) {
+    ASSERT_EQ(domains.add(second), Room::kHave) << i;
+  }
+  EXPECT_EQ(domains.held(second), 2u);
+  for (const NodeId span : second.spans) EXPECT_TRUE(domains.inspect().in_ram(span));
+  EXPECT_EQ(domains.add(second), Room::kHave) << "at its share it makes room by its own";
+  EXPECT_EQ(domains.held(second), 2u);
+}
+
+TEST(SegmentTaker, WhatIsPinnedByNameWaitsForNoClientThatIsLate) {
+  Domains domains(4);
+  User& first = domains.add_user();
+  User& second = domains.add_user();
+  domains.fill(first, 4);
+  const NamespacePin pin{.name = {"uid:2", std::nullopt, "model"},
+                         .budget_bytes = 4 * kSegmentBytes};
+  ASSERT_TRUE(domains.cache().pins().set(pin).ok());
+  for (uint32_t i = 0; i < kSpansOfSegment; ++i) ASSERT_EQ(domains.add(second), Room::kHave);
+  domains.clients_answer = false;
+  for (uint32_t i = 0; i < 100; ++i) {
+    ASSERT_EQ(domains.try_add(second, domains.root(second).node), Room::kPending)
+        << "for the clients of the other one";
+    domains.turn();
+  }
+  domains.taker().note_late(second.domain);
+  EXPECT_EQ(domains.add(second), Room::kHave);
+  EXPECT_EQ(domains.held(second), 1u);
+  domains.give_back_all();
+}
+
 TEST(SegmentTaker, EmptiestSegmentIsTaken) {
   Domains domains(4);
   User& first = domains.add_user();

@@ -90,6 +90,12 @@ bool Inspector::is_above_guarantee(cache::Owner owner) const {
          quotas.held_bytes(kRam, owner) > quotas.of(kRam, owner).guaranteed_bytes;
 }
 
+bool Inspector::is_pinned_by_name(const cache::Root& root) const {
+  const cache::RootKey& key = root.key;
+  return cache_.pins().find(cache_.names().domain_name(key.domain), key.tenant,
+                            key.namespace_name) != cache::kNoPin;
+}
+
 std::vector<cache::Owner> Inspector::givers_for(model::TenantId asker) const {
   constexpr model::TierId kRam = model::TierId::kRam;
   const cache::ObjectStore& store = cache_.store();
@@ -97,9 +103,12 @@ std::vector<cache::Owner> Inspector::givers_for(model::TenantId asker) const {
   const cache::Owner own = quotas.owner_of(kRam, asker);
   const bool bounded = quotas.of(kRam, own).burst_bytes != UINT64_MAX;
   std::vector<cache::Owner> givers;
+  // What an operator pinned waits for another user's segment that is on its way.
+  const bool segment_comes = cache_.room().taker().is_coming(own.domain);
   for (const NodeId node : objects()) {
     if (!store.presence().may_leave(node, kRam)) continue;
     const cache::Root& root = cache_.names().root(store.tree().node(node).root());
+    if (segment_comes && is_pinned_by_name(root)) continue;
     const cache::Owner owner = quotas.owner_of(kRam, root.tenant);
     if (std::find(givers.begin(), givers.end(), owner) != givers.end()) continue;
     const bool gives = !bounded && owner.domain == own.domain && is_above_guarantee(owner);

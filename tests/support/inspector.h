@@ -101,6 +101,7 @@ class Inspector {
   uint64_t steps() const;        // elementary steps done so far (cache/objects/work_meter.h)
 
  private:
+  bool is_pinned_by_name(const cache::Root& root) const;
   cache::Cache& cache_;
   TreeInspector tree_;
 };
