@@ -400,6 +400,14 @@ struct EvictOptions {
   uint64_t unused_us = 0;                     // not used for so long
 };
 
+// What stays in RAM while anything else can go.
+struct PinOptions {
+  ScopeOptions scope;  // its domain; a tenant: whose hits it serves; none: all of that domain's
+  std::string namespace_name;
+  uint64_t budget_bytes = 0;
+  uint64_t for_seconds = 0;  // 0: until it is cleared
+};
+
 class Client {
  public:
   static model::Result<std::unique_ptr<Client>> connect(const ClientOptions& options);
@@ -452,6 +460,14 @@ class Client {
   model::Result<std::string> set_quota(model::TierId tier, const ScopeOptions& scope,
                                        const QuotaBytes& quota);
   model::Result<std::string> clear_quota(model::TierId tier, const ScopeOptions& scope);
+  // Administrators. Namespaces that stay in RAM up to a budget; the name may be of what is to come.
+  // "moving" says whether what is there already is still to be told apart, "saving" whether a
+  // restart will know it. kInvalidArgument: no domain, no budget. kResourceExhausted: more than
+  // half of RAM together, too many. kNotFound: not pinned.
+  model::Result<std::string> pin_json();
+  model::Result<std::string> set_pin(const PinOptions& pin);
+  model::Result<std::string> clear_pin(const ScopeOptions& scope, std::string_view namespace_name);
+  model::Result<std::string> clear_pins();  // all of them
 
   // After kUnavailable: tries again with back-off until timeout_ms. kBusy when the daemon then has
   // no room for another connection.

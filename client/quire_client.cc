@@ -152,6 +152,35 @@ Result<std::string> Client::clear_quota(model::TierId tier, const ScopeOptions& 
   return json_reply(impl_->attachment().call(FrameType::kQuota, model::struct_bytes(request)));
 }
 
+Result<std::string> Client::pin_json() {
+  const model::PinRequest request;
+  return json_reply(impl_->attachment().call(FrameType::kPin, model::struct_bytes(request)));
+}
+
+Result<std::string> Client::set_pin(const PinOptions& pin) {
+  model::PinRequest request;
+  request.action = static_cast<uint8_t>(model::PinAction::kSet);
+  request.budget_bytes = pin.budget_bytes;
+  request.for_seconds = pin.for_seconds;
+  QUIRE_TRY(set_scope(pin.scope, request));
+  request.namespace_name = QUIRE_TRY(model::to_wire_name(pin.namespace_name));
+  return json_reply(impl_->attachment().call(FrameType::kPin, model::struct_bytes(request)));
+}
+
+Result<std::string> Client::clear_pin(const ScopeOptions& scope, std::string_view namespace_name) {
+  model::PinRequest request;
+  request.action = static_cast<uint8_t>(model::PinAction::kClear);
+  QUIRE_TRY(set_scope(scope, request));
+  request.namespace_name = QUIRE_TRY(model::to_wire_name(namespace_name));
+  return json_reply(impl_->attachment().call(FrameType::kPin, model::struct_bytes(request)));
+}
+
+Result<std::string> Client::clear_pins() {
+  model::PinRequest request;
+  request.action = static_cast<uint8_t>(model::PinAction::kClearAll);
+  return json_reply(impl_->attachment().call(FrameType::kPin, model::struct_bytes(request)));
+}
+
 Result<uint64_t> Client::evict(uint64_t count) {
   // The daemon evicts a bounded number a frame; fewer than that means that nothing more may go.
   for (uint64_t total = 0;;) {

@@ -67,6 +67,8 @@ inline constexpr std::array kSocketVerbs{
                "Show or change what users and tenants may hold of a tier"},
     SocketVerb{FrameType::kFlush, "flush", VerbRole::kAdministrator,
                "Write what is in memory only to the tiers below; waits for it"},
+    SocketVerb{FrameType::kPin, "pin", VerbRole::kAdministrator,
+               "Show what is kept in RAM for a while, or keep a namespace there"},
 };
 
 // Null for what no client may send.

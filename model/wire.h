@@ -48,6 +48,7 @@ enum class FrameType : uint16_t {
   kPolicy = 14,
   kQuota = 15,
   kFlush = 16,
+  kPin = 17,
   // Events, daemon -> client.
   kSegmentRetired = 64,
   kSessionEnded = 65,
@@ -297,6 +298,20 @@ struct FlushRequest {
   std::array<uint8_t, 7> reserved{};
 };
 static_assert(sizeof(FlushRequest) == 8);
+
+// Namespaces that stay in RAM up to a budget, for a while.
+enum class PinAction : uint8_t { kShow = 0, kSet = 1, kClear = 2, kClearAll = 3 };
+struct PinRequest {
+  uint8_t action = 0;     // PinAction
+  uint8_t of_tenant = 0;  // of kSet and kClear: 1 = `tenant` counts
+  std::array<uint8_t, 6> reserved{};
+  uint64_t budget_bytes = 0;  // of kSet, as the next one
+  uint64_t for_seconds = 0;   // 0: until it is cleared
+  WireName domain{};          // of kSet and kClear, as the rest
+  WireName tenant{};
+  WireName namespace_name{};
+};
+static_assert(sizeof(PinRequest) == 24 + 3 * sizeof(WireName));
 
 struct SegmentRetiredEvent {
   uint32_t segment = 0;

@@ -90,6 +90,7 @@ bool CoreTurn::background(int64_t now_ns) {
   if (!parts_.cache->names().dead_roots().empty()) {
     left = parts_.cache->store().dead_roots().reclaim(kReclaimStepsPerTurn);
   }
+  parts_.cache->pins().expire(now_ns);
   left = parts_.cache->board().step(kSwitchedEntriesPerTurn) || left;
   PolicyDisposer::Policies retired = parts_.cache->board().take_retired();
   if (parts_.disposer != nullptr) parts_.disposer->give(std::move(retired));

@@ -6,6 +6,7 @@
 
 #include "allocator/pool.h"
 #include "cache/cache.h"
+#include "server/control/pin_verbs.h"
 #include "server/control/scope_file.h"
 #include "server/control/state_keeper.h"
 #include "server/core.h"
@@ -195,11 +196,13 @@ model::Result<void> Daemon::restore_rules(Parts& parts) {
   if (options.ram_policy == cache::kAutoName) rules.set_auto_by_default(model::TierId::kRam);
   if (options.ssd_policy == cache::kAutoName) rules.set_auto_by_default(model::TierId::kSsd);
   rules.set_capacity(model::TierId::kRam, options.ram_bytes);
+  parts.cache->pins().set_capacity(options.ram_bytes);
   if (!options.ssd_path.empty()) rules.set_capacity(model::TierId::kSsd, options.ssd_bytes);
   if (const std::string path = state_path(options); !path.empty()) {
     for (const auto& [name, rule] : QUIRE_TRY(read_state_file(path))) {
       QUIRE_TRY(rules.restore(name, rule));
     }
+    QUIRE_TRY(restore_pins(*parts.cache, *parts.clock, path));
   }
   if (options.quota_file.empty()) return {};
   return rules.set_file_quotas(QUIRE_TRY(read_quota_file(options.quota_file)));

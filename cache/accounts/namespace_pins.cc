@@ -21,7 +21,7 @@ std::string text_of(const PinName& name) {
 
 uint64_t NamespacePins::most_bytes() const {
   if (ram_bytes_ == 0) return std::numeric_limits<uint64_t>::max();
-  return ram_bytes_ / 100 * kMostPercent;
+  return ram_bytes_ * kMostPercent / 100;
 }
 
 // Of all live pins but this one; null: of all.

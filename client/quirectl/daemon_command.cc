@@ -148,6 +148,28 @@ Result<std::string> change_quota(Client& client, const DaemonCommandLine& line) 
   return text;
 }
 
+// When it holds for what is in RAM already, and on disk.
+Result<std::string> wait_for_pins(Client& client, std::string text) {
+  while (QUIRE_TRY(flag_of(text, "moving")) || QUIRE_TRY(flag_of(text, "saving"))) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    text = QUIRE_TRY(client.pin_json());
+  }
+  return text;
+}
+
+Result<std::string> set_pin(Client& client, const DaemonCommandLine& line) {
+  const PinOptions pin{.scope = scope_of(line),
+                       .namespace_name = line.namespace_name,
+                       .budget_bytes = line.budget_bytes,
+                       .for_seconds = line.for_seconds};
+  return wait_for_pins(client, QUIRE_TRY(client.set_pin(pin)));
+}
+
+Result<std::string> clear_pin(Client& client, const DaemonCommandLine& line) {
+  if (line.unpin_all) return wait_for_pins(client, QUIRE_TRY(client.clear_pins()));
+  return wait_for_pins(client, QUIRE_TRY(client.clear_pin(scope_of(line), line.namespace_name)));
+}
+
 Result<std::string> advice_text(const DaemonCommandLine& line) {
   const auto window = line.advice_window == "15m"  ? model::AdviceWindow::kQuarter
                       : line.advice_window == "1h" ? model::AdviceWindow::kHour
@@ -278,6 +300,16 @@ CLI::Option* add_scope(CLI::App& command, DaemonCommandLine& line) {
   return domain;
 }
 
+CLI::Option* add_namespace(CLI::App& command, DaemonCommandLine& line, const std::string& help) {
+  return command.add_option_function<std::string>(
+      "--namespace",
+      [&line](const std::string& name) {
+        line.namespace_name = name;
+        line.of_namespace = true;
+      },
+      help);
+}
+
 void add_policy(CLI::App& app, DaemonCommandLine& line, std::ostream& out, std::ostream& err) {
   CLI::App* policy = add_verb(app, line, FrameType::kPolicy);
   policy->require_subcommand(1);
@@ -335,19 +367,48 @@ void add_evict(CLI::App& app, DaemonCommandLine& line, std::ostream& out, std::o
   evict->add_option("TIER", line.scope_tier, "ram or ssd; ram unless it is given")
       ->check(CLI::IsMember({"ram", "ssd"}));
   add_scope(*evict, line);
-  evict->add_option_function<std::string>(
-      "--namespace",
-      [&line](const std::string& name) {
-        line.namespace_name = name;
-        line.of_namespace = true;
-      },
-      "of this namespace alone");
+  add_namespace(*evict, line, "of this namespace alone");
   evict
       ->add_option("--older-than", line.unused_seconds,
                    "what was not used for so long: 30m, 2h, 7d")
       ->transform(duration());
   evict->callback([&] {
     line.exit_code = run_with_output(line, err, [&] { return run_evict(line, out, err); });
+  });
+}
+
+// Without arguments it shows what is pinned, as `pin show` does.
+void add_pin(CLI::App& app, DaemonCommandLine& line, std::ostream& out, std::ostream& err) {
+  CLI::App* pin = add_verb(app, line, FrameType::kPin);
+  CLI::Option* domain = add_scope(*pin, line);
+  CLI::Option* name = add_namespace(*pin, line, "the namespace; it need not be there yet");
+  CLI::Option* budget =
+      pin->add_option("--budget", line.budget_bytes, "so much of it stays in RAM (10GiB)")
+          ->transform(CLI::AsSizeValue(false))
+          ->check(CLI::PositiveNumber);
+  pin->add_option("--for", line.for_seconds, "for so long: 30m, 2h, 7d; else until it is unpinned")
+      ->transform(duration())
+      ->needs(budget);
+  domain->needs(name)->needs(budget);
+  name->needs(domain)->needs(budget);
+  budget->needs(domain)->needs(name);
+  pin->add_subcommand("show", "what is pinned, and what of it is in RAM");
+  pin->callback([&] {
+    line.exit_code = run_with_output(line, err, [&] { return run_pin(line, out, err); });
+  });
+}
+
+void add_unpin(CLI::App& app, DaemonCommandLine& line, std::ostream& out, std::ostream& err) {
+  CLI::App* unpin =
+      app.add_subcommand("unpin", "Let a pinned namespace leave RAM as others do from now on");
+  CLI::Option* domain = add_scope(*unpin, line);
+  CLI::Option* name = add_namespace(*unpin, line, "the namespace, as it was pinned");
+  domain->needs(name);
+  name->needs(domain);
+  CLI::Option* all = unpin->add_flag("--all", line.unpin_all, "all that is pinned");
+  all->excludes(name)->excludes(domain);
+  unpin->callback([&] {
+    line.exit_code = run_with_output(line, err, [&] { return run_unpin(line, out, err); });
   });
 }
 
@@ -456,6 +517,20 @@ int run_quota(const DaemonCommandLine& line, std::ostream& out, std::ostream& er
   });
 }
 
+int run_pin(const DaemonCommandLine& line, std::ostream& out, std::ostream& err) {
+  return print_answer(line, out, err, [&](Client& client) {
+    return line.budget_bytes == 0 ? client.pin_json() : set_pin(client, line);
+  });
+}
+
+int run_unpin(const DaemonCommandLine& line, std::ostream& out, std::ostream& err) {
+  if (line.of_namespace == line.unpin_all) {
+    err << "quirectl unpin: --domain uid:N [--tenant T] --namespace NAME, or --all\n";
+    return kExitUsage;
+  }
+  return print_answer(line, out, err, [&](Client& client) { return clear_pin(client, line); });
+}
+
 void add_daemon_commands(CLI::App& app, DaemonCommandLine& line, std::ostream& out,
                          std::ostream& err) {
   app.add_option("--socket", line.socket_path, "Socket of quired (/run/quire/quired.sock)")
@@ -475,6 +550,8 @@ void add_daemon_commands(CLI::App& app, DaemonCommandLine& line, std::ostream& o
   });
   add_evict(app, line, out, err);
   add_flush(app, line, out, err);
+  add_pin(app, line, out, err);
+  add_unpin(app, line, out, err);
   add_verify_and_scrub(app, line, out, err);
   add_kept(app, line, out, err);
   add_policy(app, line, out, err);

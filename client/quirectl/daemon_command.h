@@ -1,6 +1,6 @@
-// `quirectl ping | status | evict | flush | verify | scrub | kept | policy | quota`: commands that
-// talk to a running daemon. Each is a function over streams that returns the exit code. Output has
-// no colour, so NO_COLOR holds by itself.
+// `quirectl ping | status | evict | flush | pin | unpin | verify | scrub | kept | policy | quota`:
+// commands that talk to a running daemon. Each is a function over streams that returns the exit
+// code. Output has no colour, so NO_COLOR holds by itself.
 #pragma once
 
 #include <cstdint>
@@ -43,8 +43,11 @@ struct DaemonCommandLine {
   bool clear_quota = false;          // else it is set
   uint64_t guaranteed_bytes = 0;
   uint64_t burst_bytes = UINT64_MAX;  // no bound
-  std::string namespace_name;         // of what is evicted
-  bool of_namespace = false;          // it was given, maybe empty
+  uint64_t budget_bytes = 0;          // of what is pinned; 0: only show
+  uint64_t for_seconds = 0;           // 0: until it is unpinned
+  bool unpin_all = false;
+  std::string namespace_name;  // of what is evicted, or pinned
+  bool of_namespace = false;   // it was given, maybe empty
   uint64_t unused_seconds = 0;
   RebuildOptions rebuild;
   int exit_code = kExitOk;  // of the command that ran
@@ -74,6 +77,11 @@ int run_policy(const DaemonCommandLine& line, std::ostream& out, std::ostream& e
 
 // What users and tenants may hold. A change waits until a restart will know it.
 int run_quota(const DaemonCommandLine& line, std::ostream& out, std::ostream& err);
+
+// What stays in RAM up to a budget. A change waits until it holds for what is there already, and
+// until a restart will know it.
+int run_pin(const DaemonCommandLine& line, std::ostream& out, std::ostream& err);
+int run_unpin(const DaemonCommandLine& line, std::ostream& out, std::ostream& err);
 
 // Exit code of a failure: what a script can act on.
 int exit_code_of(model::Errc code);

@@ -75,6 +75,7 @@ const ControlVerbs::Handler& ControlVerbs::handler_of(FrameType type) {
       Handler{FrameType::kPolicy, [](auto& v, auto& c) { return v.policies_.policy(c); }},
       Handler{FrameType::kQuota, [](auto& v, auto& c) { return v.quotas_.quota(c); }},
       Handler{FrameType::kFlush, [](auto& v, auto& c) { return v.content_.flush(c); }},
+      Handler{FrameType::kPin, [](auto& v, auto& c) { return v.pins_.pin(c); }},
   };
   static_assert(std::equal(kHandlers.begin(), kHandlers.end(), model::kSocketVerbs.begin(),
                            model::kSocketVerbs.end(),

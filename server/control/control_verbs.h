@@ -17,6 +17,7 @@
 #include "model/wire.h"
 #include "server/control/content_verbs.h"
 #include "server/control/maintenance_verbs.h"
+#include "server/control/pin_verbs.h"
 #include "server/control/policy_verbs.h"
 #include "server/control/quota_verbs.h"
 #include "server/control/session_verbs.h"
@@ -75,8 +76,16 @@ class ControlVerbs {
         policies_({.cache = parts_.cache,
                    .desk = parts_.desk,
                    .keeper = parts_.keeper,
-                   .ghosts = parts_.ghosts}),
-        quotas_({.cache = parts_.cache, .desk = parts_.desk, .keeper = parts_.keeper}) {}
+                   .ghosts = parts_.ghosts,
+                   .clock = parts_.clock}),
+        quotas_({.cache = parts_.cache,
+                 .desk = parts_.desk,
+                 .keeper = parts_.keeper,
+                 .clock = parts_.clock}),
+        pins_({.cache = parts_.cache,
+               .desk = parts_.desk,
+               .keeper = parts_.keeper,
+               .clock = parts_.clock}) {}
 
   struct Handler {
     model::FrameType type;
@@ -107,6 +116,7 @@ class ControlVerbs {
   ContentVerbs content_;
   PolicyVerbs policies_;
   QuotaVerbs quotas_;
+  PinVerbs pins_;
   std::unique_ptr<SessionVerbs> sessions_;
   PeerUids peer_uids_ = PeerUids::read();
 };

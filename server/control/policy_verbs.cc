@@ -7,8 +7,8 @@
 
 #include "cache/eviction/policy.h"
 #include "model/clean_text.h"
+#include "server/control/pin_verbs.h"
 #include "server/control/quota_verbs.h"
-#include "server/control/scope_file.h"
 #include "server/runtime/log.h"
 
 namespace quire::server {
@@ -108,7 +108,7 @@ model::Result<void> PolicyVerbs::set(const VerbCall& call, const model::PolicyRe
   } else {
     QUIRE_TRY(rules.set_policy(name, policy));
   }
-  keeper_->keep(state_text(rules.all()));
+  keep_state(*cache_, *clock_, *keeper_);
   // A warning, so that it is there also where --log_level leaves out what goes well.
   log(LogLevel::kWarning, "audit: uid=" + std::to_string(call.connection.peer().uid) +
                               " set the policy of " + scope_text(name) + " to " + policy);

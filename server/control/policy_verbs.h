@@ -6,6 +6,7 @@
 #include <string>
 
 #include "cache/cache.h"
+#include "model/clock.h"
 #include "model/metrics.h"
 #include "model/result.h"
 #include "server/control/state_keeper.h"
@@ -22,9 +23,14 @@ class PolicyVerbs {
     StatusDesk* desk = nullptr;
     StateKeeper* keeper = nullptr;
     GhostFeed* ghosts = nullptr;  // null: there is no advice, and no `auto`
+    const model::Clock* clock = nullptr;
   };
   explicit PolicyVerbs(const Parts& parts)
-      : cache_(parts.cache), desk_(parts.desk), keeper_(parts.keeper), ghosts_(parts.ghosts) {}
+      : cache_(parts.cache),
+        desk_(parts.desk),
+        keeper_(parts.keeper),
+        ghosts_(parts.ghosts),
+        clock_(parts.clock) {}
 
   // kInvalidArgument: no such action, tier or policy. kNotFound: no such domain. kBusy: a switch is
   // under way there. kResourceExhausted: too many rules. kUnavailable: it needs ghosts.
@@ -40,6 +46,7 @@ class PolicyVerbs {
   StatusDesk* desk_;
   StateKeeper* keeper_;
   GhostFeed* ghosts_;
+  const model::Clock* clock_;
 };
 
 }  // namespace quire::server

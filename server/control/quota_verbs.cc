@@ -4,7 +4,7 @@
 #include <string>
 
 #include "model/clean_text.h"
-#include "server/control/scope_file.h"
+#include "server/control/pin_verbs.h"
 #include "server/runtime/log.h"
 
 namespace quire::server {
@@ -71,7 +71,7 @@ Result<void> QuotaVerbs::change(const VerbCall& call, const model::QuotaRequest&
     what = " set the quota of ";
   }
   QUIRE_TRY(rules.set_quota(name, quota));
-  parts_.keeper->keep(state_text(rules.all()));
+  keep_state(*parts_.cache, *parts_.clock, *parts_.keeper);
   what += scope_text(name);
   if (quota) {
     what += " to guaranteed=" + std::to_string(quota->guaranteed_bytes) + " burst=" +

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "cache/cache.h"
+#include "model/clock.h"
 #include "model/metrics.h"
 #include "model/result.h"
 #include "model/wire.h"
@@ -19,6 +20,7 @@ class QuotaVerbs {
     cache::Cache* cache = nullptr;
     StatusDesk* desk = nullptr;
     StateKeeper* keeper = nullptr;
+    const model::Clock* clock = nullptr;
   };
   explicit QuotaVerbs(const Parts& parts) : parts_(parts) {}
 

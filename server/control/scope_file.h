@@ -1,5 +1,5 @@
-// Quotas and policies by name, in TOML: what an operator writes for --quota_file, and what the
-// daemon keeps of commands in --state_file. One grammar; the former holds quotas alone.
+// Quotas, policies and pins by name, in TOML: what an operator writes for --quota_file, and what
+// the daemon keeps of commands in --state_file. One grammar; the former holds quotas alone.
 //
 //   [[quota]]                    [[policy]]
 //   tier = "ram"                 tier = "ssd"
@@ -8,22 +8,38 @@
 //   guaranteed = "4GiB"          name = "s3fifo"
 //   burst = "16GiB"                                    # absent: no bound
 //
+//   [[pin]]
+//   domain = "uid:1000"
+//   tenant = "acme"        # absent: all of the user's
+//   namespace = "model"
+//   budget = "10GiB"
+//   until_unix_s = 1796000000   # wall clock; absent: until it is cleared
+//
 // Threads: any; no state.
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "cache/accounts/namespace_pins.h"
 #include "cache/eviction/scope_rules.h"
 #include "model/result.h"
 
 namespace quire::server {
 
+struct KeptPin {
+  cache::PinName name;
+  uint64_t budget_bytes = 0;
+  std::optional<uint64_t> until_unix_s;
+};
+
 struct ScopeFile {
   std::vector<cache::NamedQuota> quotas;
   std::vector<std::pair<cache::ScopeName, std::string>> policies;
+  std::vector<KeptPin> pins;
 };
 
 // kInvalidArgument: what is wrong and where; twice the same name is.
@@ -33,7 +49,9 @@ model::Result<std::vector<cache::NamedQuota>> read_quota_file(const std::string&
 // Of --state_file; nothing where it is not there yet.
 model::Result<std::map<cache::ScopeName, cache::ScopeRule>> read_state_file(
     const std::string& path);
+model::Result<std::vector<KeptPin>> read_state_pins(const std::string& path);
 // What commands have set; not what a quota file says.
-std::string state_text(const std::map<cache::ScopeName, cache::ScopeRule>& rules);
+std::string state_text(const std::map<cache::ScopeName, cache::ScopeRule>& rules,
+                       const std::vector<KeptPin>& pins);
 
 }  // namespace quire::server

@@ -204,6 +204,7 @@ void FakeDaemon::handle(Peer& peer, const Frame& frame) {
     case FrameType::kPolicy:
     case FrameType::kQuota:
     case FrameType::kFlush:
+    case FrameType::kPin:
       return reply(peer, frame, bytes_of(ok()) + options_.json);
     default:
       return reply(peer, frame, bytes_of(ok()));

@@ -176,6 +176,37 @@ TEST_F(MaintenanceCommand, QuotaIsShownSetAndCleared) {
             static_cast<uint8_t>(model::QuotaAction::kClear));
 }
 
+TEST_F(MaintenanceCommand, PinIsShownSetAndCleared) {
+  start({.json = R"({"saving":false,"moving":false})"});
+  EXPECT_EQ(run_pin(line_, out_, err_), kExitOk);
+  EXPECT_EQ(last_request<model::PinRequest>(model::FrameType::kPin).action,
+            static_cast<uint8_t>(model::PinAction::kShow));
+  line_.scope_domain = "uid:7";
+  line_.of_tenant = line_.of_namespace = true;
+  line_.namespace_name = "m";
+  line_.budget_bytes = 5;
+  line_.for_seconds = 7200;
+  EXPECT_EQ(run_pin(line_, out_, err_), kExitOk);
+  const auto set = last_request<model::PinRequest>(model::FrameType::kPin);
+  EXPECT_EQ(set.action, static_cast<uint8_t>(model::PinAction::kSet));
+  EXPECT_EQ(model::from_wire_name(set.domain).value(), "uid:7");
+  EXPECT_EQ(set.of_tenant, 1) << "the one that has no name";
+  EXPECT_EQ(model::from_wire_name(set.namespace_name).value(), "m");
+  EXPECT_EQ(set.budget_bytes, 5u);
+  EXPECT_EQ(set.for_seconds, 7200u);
+  EXPECT_EQ(run_unpin(line_, out_, err_), kExitOk);
+  const auto cleared = last_request<model::PinRequest>(model::FrameType::kPin);
+  EXPECT_EQ(cleared.action, static_cast<uint8_t>(model::PinAction::kClear));
+  EXPECT_EQ(model::from_wire_name(cleared.namespace_name).value(), "m");
+  line_ = {};
+  line_.socket_path = path_;
+  EXPECT_EQ(run_unpin(line_, out_, err_), kExitUsage) << "which?";
+  line_.unpin_all = true;
+  EXPECT_EQ(run_unpin(line_, out_, err_), kExitOk);
+  EXPECT_EQ(last_request<model::PinRequest>(model::FrameType::kPin).action,
+            static_cast<uint8_t>(model::PinAction::kClearAll));
+}
+
 TEST_F(MaintenanceCommand, PolicyAdviceIsOfATierAndAWindow) {
   start({.json = R"({"tier":"ssd","window":"24h"})"});
   line_.scope_tier = "ssd";

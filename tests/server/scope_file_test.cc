@@ -71,7 +71,7 @@ TEST(ScopeFile, WhatCommandsSetComesBack) {
       .policy = "arc", .set_quota = Quota{5, 50}, .file_quota = Quota{1, 2}};
   rules[{TierId::kSsd, "uid:8", std::nullopt}].file_quota = Quota{3, 4};
   const std::string path = testing::TempDir() + "quire-state-" + std::to_string(::getpid());
-  std::ofstream(path) << state_text(rules);
+  std::ofstream(path) << state_text(rules, {});
   const auto read = read_state_file(path);
   ASSERT_TRUE(read.ok()) << read.error().text;
   ASSERT_EQ(read->size(), 2u) << "what a quota file says is read from there";
@@ -84,6 +84,36 @@ TEST(ScopeFile, WhatCommandsSetComesBack) {
   EXPECT_TRUE(read_state_file(path)->empty()) << "not there yet";
 }
 
+TEST(ScopeFile, PinsComeBackWithTheWallClockOfTheirEnd) {
+  const std::string path = testing::TempDir() + "quire-pins-" + std::to_string(::getpid());
+  const std::vector<KeptPin> pins{
+      {.name = {"uid:7", std::nullopt, "m"}, .budget_bytes = 5, .until_unix_s = std::nullopt},
+      {.name = {"uid:7", "say \"hi\"", "m"}, .budget_bytes = 6, .until_unix_s = 1'796'000'000}};
+  std::ofstream(path) << state_text({}, pins);
+  const auto read = read_state_pins(path);
+  ASSERT_TRUE(read.ok()) << read.error().text;
+  ASSERT_EQ(read->size(), 2u);
+  for (size_t i = 0; i < 2; ++i) {
+    EXPECT_EQ(read->at(i).name, pins[i].name);
+    EXPECT_EQ(read->at(i).budget_bytes, pins[i].budget_bytes);
+    EXPECT_EQ(read->at(i).until_unix_s, pins[i].until_unix_s);
+  }
+  EXPECT_TRUE(read_state_file(path)->empty()) << "they are no rules";
+  std::filesystem::remove(path);
+  EXPECT_TRUE(read_state_pins(path)->empty()) << "not there yet";
+}
+
+TEST(ScopeFile, SlipInAPinIsNamed) {
+  const std::string pin = "[[pin]]\ndomain = \"uid:1\"\nnamespace = \"m\"\n";
+  EXPECT_NE(error_of(pin).find("pin 0: missing key 'budget'"), std::string::npos);
+  EXPECT_NE(error_of(pin + "budget = \"much\"\n").find("budget"), std::string::npos);
+  EXPECT_NE(error_of(pin + "budget = \"1\"\nuntil_unix_s = -1\n").find("until_unix_s"),
+            std::string::npos);
+  EXPECT_NE(error_of(pin + "budget = \"1\"\ntier = \"ram\"\n").find("tier"), std::string::npos);
+  const std::string whole = pin + "budget = \"1\"\n";
+  EXPECT_NE(error_of(whole + whole).find("pin 1: named before"), std::string::npos);
+}
+
 TEST(ScopeFile, QuotaFileHoldsQuotasAlone) {
   const std::string path = testing::TempDir() + "quire-quotas-" + std::to_string(::getpid());
   EXPECT_EQ(read_quota_file(path).code(), Errc::kNotFound);
@@ -91,6 +121,8 @@ TEST(ScopeFile, QuotaFileHoldsQuotasAlone) {
   const auto refused = read_quota_file(path);
   EXPECT_EQ(refused.code(), Errc::kInvalidArgument);
   EXPECT_NE(refused.error().text.find(path), std::string::npos);
+  std::ofstream(path) << "[[pin]]\ndomain = \"uid:1\"\nnamespace = \"m\"\nbudget = \"1\"\n";
+  EXPECT_EQ(read_quota_file(path).code(), Errc::kInvalidArgument);
   std::ofstream(path) << "";
   EXPECT_TRUE(read_quota_file(path)->empty());
   std::filesystem::remove(path);

@@ -60,9 +60,10 @@ SimChain SimPressure::chain_of(uint64_t object) const {
   return chain;
 }
 
-// Without quotas, for all tenants alike.
+// Without quotas and pins, for all tenants alike.
 void SimPressure::use_lru() {
   cache::EvictionBoard& board = stage_->core->cache().board();
+  stage_->core->cache().pins().clear_all();
   cache::ScopeRules& rules = stage_->core->cache().rules();
   std::vector<cache::ScopeName> names;
   for (const auto& [name, rule] : rules.all()) {

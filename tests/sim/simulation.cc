@@ -17,6 +17,7 @@ constexpr uint32_t kTurnsBetweenLooks = 16;
 constexpr uint32_t kTurnsBetweenInvariants = 128;
 constexpr uint32_t kTurnsOfAnEnd = 6000;
 constexpr uint64_t kLate = 0x6c617465;
+constexpr uint64_t kPins = 0x70696e73;
 
 std::chrono::microseconds random_time(SimRandom& random) {
   // Now and then longer than a client's patience for segments, and than every deadline.
@@ -30,6 +31,7 @@ std::chrono::microseconds random_time(SimRandom& random) {
 Simulation::Simulation(uint64_t seed)
     : random_(seed),
       late_(seed ^ kLate),
+      pins_(seed ^ kPins),
       world_(random_, late_.one_in(4) ? 1 : 3),
       config_(random_, late_),
       disk_(&random_, &clock_, config_.faults),
@@ -256,6 +258,32 @@ void Simulation::change_rules() {
   }
 }
 
+// Of a namespace, of all its tenants or one; sometimes of more than there is room for beside it.
+void Simulation::change_pins() {
+  const SimRoot& root = world_.roots[pins_.below(static_cast<uint32_t>(world_.roots.size()))];
+  cache::NamespacePins& pins = core_->cache().pins();
+  const cache::PinName name{
+      .domain = core_->cache().names().domain_name(core_->domain(root.domain)),
+      .tenant = pins_.one_in(2) ? std::optional(root.tenant) : std::nullopt,
+      .namespace_name = root.namespace_name};
+  const uint64_t segment = core_->pool().supply().segment_bytes();
+  switch (pins_.below(6)) {
+    case 0:
+      (void)pins.clear(name);
+      return;
+    case 1:
+      pins.clear_all();
+      return;
+    default:
+      // An error: too many, or more than there may be.
+      (void)pins.set({.name = name,
+                      .budget_bytes = segment * (1 + pins_.below(12)) / 8,
+                      .until_ns = pins_.one_in(2)
+                                      ? cache::NamespacePin::kForever
+                                      : clock_.now_ns() + pins_.below(200) * model::kNsPerMs});
+  }
+}
+
 // It delays in any case; what it loses, a run that expects that must stand.
 void Simulation::meddle_with_memory_tier() {
   MemoryTier& tier = *core_->memory_tier();
@@ -309,6 +337,7 @@ void Simulation::judge_nobody_left() {
 
 void Simulation::turn() {
   if (core_->memory_tier() != nullptr && late_.one_in(40)) meddle_with_memory_tier();
+  if (pins_.one_in(60)) change_pins();
   clock_.advance(random_time(random_));
   sums_.begin_turn();
   core_->turn();
@@ -331,6 +360,17 @@ bool Simulation::step() {
   return failure().empty();
 }
 
+// More of the tier in memory is guaranteed than it has, which only a daemon's commands refuse: all
+// may be within their guarantee, and a newcomer waits for ever.
+bool Simulation::is_over_promised() const {
+  uint64_t promised = 0;
+  for (const auto& [name, rule] : core_->cache().rules().all()) {
+    if (name.tier == model::TierId::kSsd && rule.quota())
+      promised += rule.quota()->guaranteed_bytes;
+  }
+  return promised > config_.memory.capacity_bytes;
+}
+
 // What is still held, or under way, for nobody.
 std::string Simulation::what_is_left() {
   if (core_->dying_count() > 0) return "attachments of dead clients";
@@ -339,6 +379,8 @@ std::string Simulation::what_is_left() {
   if (core_->core().dispatcher().waiting_loads() > 0) return "loads";
   tiering::TierSet* tiers = core_->tiers();
   if (core_->memory_tier() != nullptr && !tiers->idle()) {
+    const bool waits_for_room = core_->memory_tier()->job_count() + tiers->loads().count() == 0;
+    if (waits_for_room && is_over_promised()) return {};
     return "work of the tier in memory: " + std::to_string(core_->memory_tier()->job_count()) +
            " jobs, " + std::to_string(tiers->loads().count()) + " loads, " +
            std::to_string(tiers->queued()) + " queued";

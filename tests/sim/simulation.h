@@ -65,16 +65,19 @@ class Simulation {
   void drop_closed(Client& client);
   void kill(size_t index);
   void change_rules();
+  void change_pins();
   void meddle_with_memory_tier();
   void press();
   void wait_for_rest();
   void begin_life();
   void end_life(bool cleanly);
+  bool is_over_promised() const;
   std::string what_is_left();
 
   SimRandom random_;
   // Of what came to be drawn later: the seeds that failed once are still the runs that they were.
   SimRandom late_;
+  SimRandom pins_;
   SimWorld world_;
   SimConfig config_;
   ManualClock clock_;

@@ -93,6 +93,22 @@ TEST(Demotion, WriteBackWritesWhenRamRunsShort) {
   EXPECT_TRUE(rig.is_clean());
 }
 
+// A pin is an order, not a promise: RAM that holds nothing else is made free, and nothing is lost.
+TEST(Demotion, WriteBackTakesWhatIsPinnedByNameWhenNothingElseIsThere) {
+  TierRig rig({.demotion = {.policy = WritePolicy::kBack,
+                            .delay_ms = 0,
+                            .low_watermark = 0.25,
+                            .high_watermark = 0.5}});
+  const cache::NamespacePin pin{.name = {"uid:0", std::nullopt, "model"},
+                                .budget_bytes = TierRig::kSegmentBytes};
+  ASSERT_TRUE(rig.cache().pins().set(pin).ok());
+  const std::vector<NodeId> chain = rig.add_chain(kRam - 2, 1);
+  ASSERT_TRUE(rig.until([&] { return rig.inspect().ram_page_count() <= kRam * 3 / 4; }));
+  ASSERT_TRUE(rig.until([&] { return rig.set().idle(); }));
+  EXPECT_EQ(rig.inspect().counters().spans, chain.size());
+  EXPECT_TRUE(rig.is_clean());
+}
+
 TEST(Demotion, ParentsAreWrittenBeforeTheirChildren) {
   TierRig rig({.tier = {.seed = 3, .least_steps = 1, .most_steps = 8, .job_objects = 2}});
   const std::vector<NodeId> chain = rig.add_chain(10, 1);

@@ -88,6 +88,14 @@ void Demotion::gather_queue() {
   }
 }
 
+// What is pinned only while nothing else is there, nor on its way.
+NodeId Demotion::take_victim(model::DomainId domain, bool first) {
+  cache::Evictor& evictor = parts_.cache->evictor();
+  const NodeId node = evictor.take_ram_victim(domain);
+  const bool may_take_pinned = first && jobs_.bytes() == 0 && runs_.empty();
+  return node.valid() || !may_take_pinned ? node : evictor.take_pinned_victim(domain);
+}
+
 // Write-back, RAM below the low watermark: what the policy would drop next leaves RAM when it has a
 // copy, and is demoted when it has none.
 bool Demotion::gather_shortage(int64_t now_ns) {
@@ -100,7 +108,7 @@ bool Demotion::gather_shortage(int64_t now_ns) {
   bool left = false;
   for (uint16_t d = 0; d < store.pool().domain_count(); ++d) {
     for (size_t i = 0; i < kVictimsPerStep; ++i) {
-      const NodeId node = parts_.cache->evictor().take_ram_victim(model::DomainId{d});
+      const NodeId node = take_victim(model::DomainId{d}, i == 0);
       if (!node.valid()) break;
       if (store.tree().node(node).has_copy_below(model::TierId::kRam)) {
         store.leave_ram(node);

@@ -83,6 +83,7 @@ class Demotion {
   void enqueue(const Candidate& candidate);
   void gather_queue();
   bool gather_shortage(int64_t now_ns);
+  model::NodeId take_victim(model::DomainId domain, bool first);
   void add_candidate(const Candidate& candidate);
   bool start_runs(int64_t now_ns);
   // Starts what finds room, takes it off the run; kLater: the rest has yet to start.

@@ -1,0 +1,49 @@
+// The verb by which operators keep namespaces in RAM for a while, and see what is kept
+// (cache/accounts/namespace_pins.h). Each change is a line of the log, with who made it, and
+// survives a restart. Threads: core only.
+#pragma once
+
+#include <string>
+
+#include "cache/cache.h"
+#include "model/clock.h"
+#include "model/metrics.h"
+#include "model/result.h"
+#include "model/wire.h"
+#include "server/control/state_keeper.h"
+#include "server/control/verb_call.h"
+#include "server/status/status_desk.h"
+
+namespace quire::server {
+
+class PinVerbs {
+ public:
+  struct Parts {
+    cache::Cache* cache = nullptr;
+    StatusDesk* desk = nullptr;
+    StateKeeper* keeper = nullptr;
+    const model::Clock* clock = nullptr;
+  };
+  explicit PinVerbs(const Parts& parts) : parts_(parts) {}
+
+  // kInvalidArgument: no such action, no user named, no budget. kNotFound: it is not pinned.
+  // kResourceExhausted: above the bound of all budgets, or too many.
+  model::Result<void> pin(const VerbCall& call);
+
+ private:
+  // Returns what it did, for the log.
+  model::Result<std::string> change(const model::PinRequest& request);
+  model::Result<std::string> set(const model::PinRequest& request);
+  void describe(model::MetricSink& sink) const;
+
+  Parts parts_;
+};
+
+// What commands have set goes to the state file: policies, quotas and pins.
+void keep_state(cache::Cache& cache, const model::Clock& clock, StateKeeper& keeper);
+// Of an earlier life. Pins whose time is over are left out, and those that RAM is too small for by
+// now, which the log names. kInvalidArgument, kIoError: the file cannot be read.
+model::Result<void> restore_pins(cache::Cache& cache, const model::Clock& clock,
+                                 const std::string& state_path);
+
+}  // namespace quire::server
