@@ -170,6 +170,14 @@ void write_list(const std::vector<From>& from, To* to, size_t capacity, Convert 
   std::transform(from.begin(), from.begin() + static_cast<ptrdiff_t>(count), to, convert);
 }
 
+inline void write_wanted(const std::vector<model::WantedCheckpoint>& from,
+                         quire_wanted_checkpoint* to, size_t capacity, size_t* count) {
+  *count = from.size();
+  write_list(from, to, capacity, [](const model::WantedCheckpoint& one) {
+    return quire_wanted_checkpoint{one.tokens, static_cast<uint32_t>(one.reason)};
+  });
+}
+
 // A caller's keys. The bytes are hashed here; none of them are kept.
 inline std::vector<model::UnitKey> read_keys(const quire_unit_key* keys, size_t count) {
   std::vector<model::UnitKey> read;

@@ -38,7 +38,7 @@
 #include <vector>
 
 #include "client/segment_observer.h"
-#include "model/boundary.h"
+#include "model/checkpoint_policy.h"
 #include "model/layout.h"
 #include "model/page_plan.h"
 #include "model/result.h"
@@ -257,8 +257,11 @@ class Session {
   uint32_t token_count() const;
   const std::vector<model::Hash256>& chain() const;
 
-  // model::wanted_checkpoints() with this session's layout and tail. `from_tokens`: where the
-  // engine resumed; branch_tokens as match answered.
+  // What the daemon asks of this session at present (an operator may change it at any time): a word
+  // of shared memory, no call. The default once the session was closed.
+  model::CheckpointPolicy checkpoint_policy() const;
+  // model::wanted_checkpoints() with this session's layout, tail and present policy: ask anew for
+  // each turn, or chunk. `from_tokens`: where the engine resumed; branch_tokens as match answered.
   std::vector<model::WantedCheckpoint> wanted_checkpoints(uint32_t from_tokens, uint32_t end_tokens,
                                                           uint32_t branch_tokens) const;
 

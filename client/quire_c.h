@@ -140,6 +140,8 @@ typedef struct quire_wanted_options {
   uint32_t end_tokens;
   uint32_t branch_tokens; /* of the match; 0: none */
   uint32_t tail_tokens;   /* as in quire_session_options */
+  uint32_t policy;        /* quire_checkpoint_word; as the next of quire_checkpoint_policy */
+  uint32_t every_tokens;
 } quire_wanted_options;
 typedef struct quire_wanted_checkpoint {
   uint32_t tokens;
@@ -150,6 +152,7 @@ QUIRE_API quire_status quire_wanted_checkpoints(const quire_layout* layout,
                                                 const quire_wanted_options* options,
                                                 quire_wanted_checkpoint* wanted, size_t capacity,
                                                 size_t* count);
+#include "client/quire_c_checkpoints.h" /* what a session is asked for, by the daemon's word */
 
 enum quire_fill_kind { QUIRE_FILL_SPAN = 0, QUIRE_FILL_CHECKPOINT = 1 };
 typedef struct quire_planned_page {

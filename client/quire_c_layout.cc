@@ -19,6 +19,9 @@ using quire::client::read_options;
 using quire::client::value_or;
 using quire::client::write_list;
 using quire::client::write_result;
+using quire::client::write_wanted;
+using quire::model::CheckpointPolicy;
+using quire::model::CheckpointWord;
 using quire::model::Errc;
 using quire::model::FillKind;
 using quire::model::Hash256;
@@ -34,6 +37,19 @@ static_assert(QUIRE_BEFORE_TAIL == static_cast<int>(quire::model::CheckpointReas
 template <typename Body>
 quire_status call(Body body) {
   return guarded_call(ErrorSink(quire_text_buffer{nullptr, 0}), body);
+}
+
+// kInvalidArgument: no such word, or a number that does not go with it.
+Result<CheckpointPolicy> read_policy(uint32_t word, uint32_t every_tokens) {
+  if (word == QUIRE_CHECKPOINTS_DEFAULT && every_tokens == 0) return CheckpointPolicy{};
+  const bool has_number = every_tokens > 0;
+  const bool known = word >= QUIRE_CHECKPOINTS_NONE && word <= QUIRE_CHECKPOINTS_ALL;
+  if (!known || has_number != (word == QUIRE_CHECKPOINTS_EVERY) ||
+      every_tokens > quire::model::kMaxEveryTokens) {
+    return make_error(Errc::kInvalidArgument, "no such checkpoint policy");
+  }
+  return CheckpointPolicy{.word = static_cast<CheckpointWord>(word - 1),
+                          .every_tokens = every_tokens};
 }
 
 Result<const quire::model::Group*> group_of(const quire_layout* layout, uint32_t group) {
@@ -109,12 +125,14 @@ quire_status quire_wanted_checkpoints(const quire_layout* layout,
     const uint32_t tail = given.tail_tokens == QUIRE_NO_TAIL
                               ? 0
                               : value_or(given.tail_tokens, quire::model::kTailTokens);
-    const auto all = quire::model::wanted_checkpoints(layout->layout, given.from_tokens,
-                                                      given.end_tokens, given.branch_tokens, tail);
-    *count = all.size();
-    write_list(all, wanted, capacity, [](const quire::model::WantedCheckpoint& one) {
-      return quire_wanted_checkpoint{one.tokens, static_cast<uint32_t>(one.reason)};
-    });
+    const auto all =
+        quire::model::wanted_checkpoints(layout->layout,
+                                         {.from_tokens = given.from_tokens,
+                                          .end_tokens = given.end_tokens,
+                                          .branch_tokens = given.branch_tokens,
+                                          .tail_tokens = tail},
+                                         QUIRE_TRY(read_policy(given.policy, given.every_tokens)));
+    write_wanted(all, wanted, capacity, count);
     return {};
   });
 }

@@ -25,6 +25,7 @@ using quire::client::submit;
 using quire::client::take;
 using quire::client::to_load_options;
 using quire::client::write_result;
+using quire::client::write_wanted;
 using quire::model::Completion;
 using quire::model::FillKind;
 using quire::model::Hash256;
@@ -375,6 +376,31 @@ quire_status quire_pages_so_far(quire_session* session, uint64_t request, quire_
 }
 
 int quire_session_fd(quire_session* session) { return session->session->fd(); }
+
+quire_status quire_session_checkpoint_policy(const quire_session* session,
+                                             quire_checkpoint_policy* policy) {
+  if (!check_result(policy).ok()) return QUIRE_INVALID_ARGUMENT;
+  const quire::model::CheckpointPolicy now = session->session->checkpoint_policy();
+  quire_checkpoint_policy out{};
+  out.word = static_cast<uint32_t>(now.word) + 1;
+  out.every_tokens = now.every_tokens;
+  write_result(out, policy);
+  return QUIRE_OK;
+}
+
+quire_status quire_session_wanted_checkpoints(quire_session* session,
+                                              const quire_wanted_options* options,
+                                              quire_wanted_checkpoint* wanted, size_t capacity,
+                                              size_t* count) {
+  return call(session, [&](Session& one) -> Result<void> {
+    if (count == nullptr) return null_argument();
+    const quire_wanted_options given = QUIRE_TRY(read_options(options));
+    const auto all =
+        one.wanted_checkpoints(given.from_tokens, given.end_tokens, given.branch_tokens);
+    write_wanted(all, wanted, capacity, count);
+    return {};
+  });
+}
 
 quire_status quire_session_progress(const quire_session* session, quire_progress* progress) {
   if (!check_result(progress).ok()) return QUIRE_INVALID_ARGUMENT;

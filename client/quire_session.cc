@@ -22,11 +22,16 @@ Result<void> Session::append_tokens(std::span<const uint32_t> tokens,
 Result<void> Session::append_unit_hashes(std::span<const model::Hash256> leaves) {
   return impl_->append_leaves(leaves);
 }
+model::CheckpointPolicy Session::checkpoint_policy() const { return impl_->checkpoint_policy(); }
 std::vector<model::WantedCheckpoint> Session::wanted_checkpoints(uint32_t from_tokens,
                                                                  uint32_t end_tokens,
                                                                  uint32_t branch_tokens) const {
-  return model::wanted_checkpoints(impl_->layout(), from_tokens, end_tokens, branch_tokens,
-                                   impl_->tail_tokens());
+  return model::wanted_checkpoints(impl_->layout(),
+                                   {.from_tokens = from_tokens,
+                                    .end_tokens = end_tokens,
+                                    .branch_tokens = branch_tokens,
+                                    .tail_tokens = impl_->tail_tokens()},
+                                   impl_->checkpoint_policy());
 }
 uint32_t Session::token_count() const { return impl_->tokens().token_count(); }
 const std::vector<model::Hash256>& Session::chain() const { return impl_->tokens().chain(); }

@@ -307,6 +307,12 @@ Progress SessionImpl::progress() const {
           shared.members.load(std::memory_order_acquire)};
 }
 
+model::CheckpointPolicy SessionImpl::checkpoint_policy() const {
+  if (!channel_) return {};
+  // The daemon's word, read once; it publishes nothing else, so the order does not matter.
+  return model::from_shared_word(channel_->progress().checkpoints.load(std::memory_order_relaxed));
+}
+
 uint32_t SessionImpl::layer_ready_tokens(uint32_t layer) const {
   if (!channel_ || layer >= model::kProgressLayers) return 0;
   return channel_->progress().ready_tokens[layer].load(std::memory_order_acquire);

@@ -103,6 +103,7 @@ class SessionImpl {
   int fd();
   std::span<std::byte> staging() const;
   Progress progress() const;
+  model::CheckpointPolicy checkpoint_policy() const;
   uint32_t layer_ready_tokens(uint32_t layer) const;
   model::Result<void> wait_for_tokens(uint32_t tokens, uint32_t timeout_ms);
   // Again: kClosed. The daemon's end is no error.

@@ -56,18 +56,23 @@ static_assert(std::atomic<uint32_t>::is_always_lock_free && sizeof(std::atomic<u
 static_assert(offsetof(ReplyHeader, load_ready) == 4 * sizeof(RingWord));
 
 // How far a session's commits have come. Writer: the daemon's core, release; readers: any member,
-// acquire. A value only grows. ready_tokens[l]: tokens of which all append groups that hold
-// layer l are visible.
+// acquire. A value only grows, but for members and checkpoints. ready_tokens[l]: tokens of which
+// all append groups that hold layer l are visible.
 inline constexpr uint32_t kProgressLayers = 1000;
 struct ProgressHeader {
   alignas(64) std::atomic<uint32_t> committed_tokens;  // spans visible without a gap, in tokens
   std::atomic<uint32_t> checkpoint_tokens;             // latest checkpoint committed
   std::atomic<uint32_t> members;                       // attached processes
   std::atomic<uint32_t> layer_count;
+  // to_shared_word() of the checkpoints that are asked for (model/checkpoint_policy.h), from before
+  // the session was opened on; may change at any time, and stands by itself. 0: the default.
+  std::atomic<uint32_t> checkpoints;
   alignas(64) std::atomic<uint32_t> ready_tokens[kProgressLayers];
 };
 inline constexpr uint64_t kProgressBytes = 8192;
 static_assert(sizeof(ProgressHeader) <= kProgressBytes);
+static_assert(offsetof(ProgressHeader, checkpoints) == 16 &&
+              offsetof(ProgressHeader, ready_tokens) == 64);
 
 struct ControlGeometry {
   uint64_t submissions_offset;

@@ -383,6 +383,13 @@ void FakeDaemon::scribble_load_ready(uint32_t count) {
   }
 }
 
+void FakeDaemon::ask_for_checkpoints(uint32_t shared_word) {
+  std::lock_guard lock(mutex_);
+  for (Peer& peer : peers_) {
+    for (auto& [id, session] : peer.sessions) session->ask_for_checkpoints(shared_word);
+  }
+}
+
 std::vector<uint32_t> FakeDaemon::acknowledged() {
   std::lock_guard lock(mutex_);
   return acknowledged_;

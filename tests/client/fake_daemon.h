@@ -49,6 +49,7 @@ class FakeDaemon {
   void end_sessions(model::Errc code, std::string_view why);
   void scribble_completion_indexes();
   void scribble_load_ready(uint32_t count);
+  void ask_for_checkpoints(uint32_t shared_word);
 
   std::vector<uint32_t> acknowledged();
   model::OpenSessionRequest last_open();

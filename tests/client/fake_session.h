@@ -71,6 +71,7 @@ class FakeSession {
   void advance_loads(uint32_t ready);
   void scribble_completion_index();
   void scribble_load_ready(uint32_t count);
+  void ask_for_checkpoints(uint32_t shared_word) { progress().checkpoints.store(shared_word); }
   const std::set<uint64_t>& leases() const { return leases_; }
   const std::map<uint64_t, model::BeginFillArgs>& fills() const { return fills_; }
 

@@ -3,7 +3,7 @@
 
 #include <cstring>
 
-#include "model/boundary.h"
+#include "model/checkpoint_policy.h"
 #include "model/layout_toml.h"
 #include "tests/client/client_fixture.h"
 
@@ -443,13 +443,63 @@ TEST_F(QuireC, BoundariesAreThoseOfTheModel) {
     size_t count = 0;
     ASSERT_EQ(quire_wanted_checkpoints(layout_, &options, wanted, 8, &count), QUIRE_OK);
     const uint32_t used = tail == 0 ? 256 : tail == QUIRE_NO_TAIL ? 0 : tail;
-    const auto expected = model::wanted_checkpoints(layout, 0, 1000, 64, used);
+    const auto expected = model::wanted_checkpoints(
+        layout, {.end_tokens = 1000, .branch_tokens = 64, .tail_tokens = used});
     ASSERT_EQ(count, expected.size());
     for (size_t i = 0; i < count; ++i) {
       EXPECT_EQ(wanted[i].tokens, expected[i].tokens);
       EXPECT_EQ(wanted[i].reason, static_cast<uint32_t>(expected[i].reason));
     }
   }
+}
+
+TEST_F(QuireC, CheckpointWordsAreThoseOfTheModel) {
+  quire_wanted_options options{.size = sizeof options, .end_tokens = 1000, .branch_tokens = 64};
+  quire_wanted_checkpoint wanted[64];
+  size_t count = 0;
+  for (const auto word : {model::CheckpointWord::kNone, model::CheckpointWord::kBranch,
+                          model::CheckpointWord::kTurnEnds, model::CheckpointWord::kEvery,
+                          model::CheckpointWord::kAll}) {
+    options.policy = static_cast<uint32_t>(word) + 1;
+    options.every_tokens = word == model::CheckpointWord::kEvery ? 100 : 0;
+    ASSERT_EQ(quire_wanted_checkpoints(layout_, &options, wanted, 64, &count), QUIRE_OK);
+    const auto expected = model::wanted_checkpoints(
+        test_layout(), {.end_tokens = 1000, .branch_tokens = 64}, {word, options.every_tokens});
+    ASSERT_EQ(count, expected.size()) << options.policy;
+    for (size_t i = 0; i < count; ++i) EXPECT_EQ(wanted[i].tokens, expected[i].tokens);
+  }
+  const auto refused = [&](uint32_t word, uint32_t every) {
+    options.policy = word;
+    options.every_tokens = every;
+    return quire_wanted_checkpoints(layout_, &options, wanted, 64, &count);
+  };
+  EXPECT_EQ(refused(6, 0), QUIRE_INVALID_ARGUMENT);
+  EXPECT_EQ(refused(QUIRE_CHECKPOINTS_EVERY, 0), QUIRE_INVALID_ARGUMENT);
+  EXPECT_EQ(refused(QUIRE_CHECKPOINTS_ALL, 8), QUIRE_INVALID_ARGUMENT);
+  EXPECT_EQ(refused(QUIRE_CHECKPOINTS_EVERY, 1u << 28), QUIRE_INVALID_ARGUMENT);
+}
+
+TEST_F(QuireC, SessionTellsWhatTheDaemonAsksFor) {
+  open_handle();
+  quire_checkpoint_policy policy{.size = sizeof policy};
+  ASSERT_EQ(quire_session_checkpoint_policy(session_handle_, &policy), QUIRE_OK);
+  EXPECT_EQ(policy.word, static_cast<uint32_t>(QUIRE_CHECKPOINTS_TURN_ENDS));
+  daemon_->ask_for_checkpoints(model::to_shared_word({model::CheckpointWord::kEvery, 64}));
+  ASSERT_EQ(quire_session_checkpoint_policy(session_handle_, &policy), QUIRE_OK);
+  EXPECT_EQ(policy.word, static_cast<uint32_t>(QUIRE_CHECKPOINTS_EVERY));
+  EXPECT_EQ(policy.every_tokens, 64u);
+  // What the options say of a policy is not looked at.
+  const quire_wanted_options options{
+      .size = sizeof options, .end_tokens = 200, .policy = QUIRE_CHECKPOINTS_NONE};
+  quire_wanted_checkpoint wanted[8];
+  size_t count = 0;
+  ASSERT_EQ(quire_session_wanted_checkpoints(session_handle_, &options, wanted, 8, &count),
+            QUIRE_OK);
+  ASSERT_EQ(count, 3u);
+  EXPECT_EQ(wanted[0].tokens, 64u);
+  EXPECT_EQ(wanted[2].tokens, 192u);
+  policy.size = 3;
+  EXPECT_EQ(quire_session_checkpoint_policy(session_handle_, &policy), QUIRE_INVALID_ARGUMENT);
 }
 
 TEST_F(QuireC, PagePlanSaysWhereEachPageStands) {

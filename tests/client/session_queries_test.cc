@@ -122,6 +122,28 @@ TEST_F(SessionQueries, StagingIsWhereFillsAreWritten) {
   EXPECT_TRUE(session_->staging().empty());
 }
 
+std::vector<uint32_t> asked_at(const Session& session) {
+  std::vector<uint32_t> positions;
+  for (const auto& one : session.wanted_checkpoints(0, 100, 0)) positions.push_back(one.tokens);
+  return positions;
+}
+
+TEST_F(SessionQueries, WantedCheckpointsAreThoseOfTheDaemonsPresentWord) {
+  start_all();
+  EXPECT_EQ(session_->checkpoint_policy(), model::CheckpointPolicy{}) << "a daemon that says none";
+  EXPECT_EQ(asked_at(*session_), (std::vector<uint32_t>{96}));
+  const model::CheckpointPolicy every{model::CheckpointWord::kEvery, 40};
+  daemon_->ask_for_checkpoints(model::to_shared_word(every));
+  EXPECT_EQ(session_->checkpoint_policy(), every);
+  EXPECT_EQ(asked_at(*session_), (std::vector<uint32_t>{48, 96}));
+  daemon_->ask_for_checkpoints(model::to_shared_word({model::CheckpointWord::kNone}));
+  EXPECT_EQ(asked_at(*session_), std::vector<uint32_t>{});
+  daemon_->ask_for_checkpoints(0xffffffff);
+  EXPECT_EQ(asked_at(*session_), (std::vector<uint32_t>{96})) << "no word that there is";
+  ASSERT_TRUE(session_->close().ok());
+  EXPECT_EQ(session_->checkpoint_policy(), model::CheckpointPolicy{});
+}
+
 // Where memory is, by what the observer was told.
 class Device final : public SegmentObserver {
  public:

@@ -9,9 +9,6 @@
 namespace quire::model::boundary_test {
 namespace {
 
-using enum CheckpointReason;
-using Wanted = std::vector<WantedCheckpoint>;
-
 Layout with_rules(CheckpointRule window, CheckpointRule state, uint32_t every_tokens = 0) {
   Layout layout = hybrid_layout(128, 256);
   layout.groups[1].checkpoints = window;
@@ -74,46 +71,6 @@ TEST(Boundary, ObjectsEndInsideAndSpansAtBlocks) {
   EXPECT_TRUE(is_object_end(FillKind::kCheckpoint, 7, 2));
 }
 
-TEST(Boundary, NothingIsWantedWithoutCheckpointGroups) {
-  EXPECT_TRUE(wanted_checkpoints(append_layout(128, 256), 0, 10'000, 512).empty());
-  EXPECT_TRUE(
-      wanted_checkpoints(with_rules(CheckpointRule::kNone, CheckpointRule::kNone), 0, 10'000, 512)
-          .empty());
-}
-
-TEST(Boundary, TurnEndLiesAtTheLastResumePoint) {
-  const Layout layout = hybrid_layout(128, 256);
-  EXPECT_EQ(wanted_checkpoints(layout, 0, 1000, 0, 0), (Wanted{{896, kTurnEnd}}));
-  EXPECT_EQ(wanted_checkpoints(layout, 0, 1024, 0, 0), (Wanted{{896, kTurnEnd}}));
-  EXPECT_EQ(wanted_checkpoints(layout, 0, 1025, 0, 0), (Wanted{{1024, kTurnEnd}}));
-}
-
-TEST(Boundary, AColdPromptWantsOneMoreBeforeItsTail) {
-  const Layout layout = hybrid_layout(128, 256);
-  EXPECT_EQ(wanted_checkpoints(layout, 0, 1000, 0), (Wanted{{640, kBeforeTail}, {896, kTurnEnd}}));
-  EXPECT_EQ(wanted_checkpoints(layout, 0, 1000, 0, 512),
-            (Wanted{{384, kBeforeTail}, {896, kTurnEnd}}));
-  EXPECT_EQ(wanted_checkpoints(layout, 0, 1000, 0, 0), (Wanted{{896, kTurnEnd}}));
-  EXPECT_EQ(wanted_checkpoints(layout, 0, 300, 0), (Wanted{{256, kTurnEnd}})) << "a tail alone";
-  EXPECT_EQ(wanted_checkpoints(layout, 0, 1000, 0, 1), (Wanted{{896, kTurnEnd}})) << "one position";
-  EXPECT_EQ(wanted_checkpoints(layout, 0, 1000, 640), (Wanted{{640, kBranch}, {896, kTurnEnd}}));
-}
-
-// The checkpoint that a turn resumed from is the one before its tail, when it lies near.
-TEST(Boundary, AWarmTurnWantsOneBeforeItsTailOnlyFarFromWhereItResumed) {
-  const Layout layout = hybrid_layout(128, 256);
-  EXPECT_EQ(wanted_checkpoints(layout, 1024, 1024 + 8000, 0), (Wanted{{8960, kTurnEnd}}));
-  EXPECT_EQ(wanted_checkpoints(layout, 1024, 1024 + 20'000, 0),
-            (Wanted{{20'736, kBeforeTail}, {20'992, kTurnEnd}}));
-}
-
-TEST(Boundary, ATurnEndNearerThanATailToWhereTheTurnResumedIsNotWanted) {
-  const Layout layout = hybrid_layout(128, 256);
-  EXPECT_TRUE(wanted_checkpoints(layout, 768, 1000, 0).empty()) << "128 tokens further";
-  EXPECT_EQ(wanted_checkpoints(layout, 640, 1000, 0), (Wanted{{896, kTurnEnd}}));
-  EXPECT_EQ(wanted_checkpoints(layout, 768, 1000, 0, 0), (Wanted{{896, kTurnEnd}}));
-}
-
 TEST(Boundary, WhatLiesAtTheTailPointIsBeforeTheTailOfEveryPromptWithThatTurnEnd) {
   EXPECT_TRUE(rc::check([] {
     const Layout layout = *valid_layouts();
@@ -125,69 +82,6 @@ TEST(Boundary, WhatLiesAtTheTailPointIsBeforeTheTailOfEveryPromptWithThatTurnEnd
               tail_units(end / layout.unit_tokens, layout.unit_tokens, tail));
     RC_ASSERT(tail_point(layout, end + layout.unit_tokens, tail) ==
               tail_units(end / layout.unit_tokens, layout.unit_tokens, tail) * layout.unit_tokens);
-  }));
-}
-
-TEST(Boundary, PositionsUpToFromAreNotWantedAgain) {
-  const Layout layout = hybrid_layout(128, 256);
-  EXPECT_TRUE(wanted_checkpoints(layout, 896, 1000, 0).empty());
-  EXPECT_TRUE(wanted_checkpoints(layout, 896, 1000, 512).empty());
-  EXPECT_TRUE(wanted_checkpoints(layout, 1000, 900, 0).empty());
-}
-
-TEST(Boundary, AllWantsEveryUnit) {
-  const Layout layout = with_rules(CheckpointRule::kAll, CheckpointRule::kTurnEnds);
-  EXPECT_EQ(wanted_checkpoints(layout, 100, 520, 0, 0),
-            (Wanted{{128, kInterval}, {256, kInterval}, {384, kInterval}, {512, kInterval}}));
-}
-
-TEST(Boundary, EveryWantsMultiplesAndTurnEnds) {
-  const Layout layout = with_rules(CheckpointRule::kEvery, CheckpointRule::kNone, 512);
-  EXPECT_EQ(wanted_checkpoints(layout, 512, 1700, 0, 0),
-            (Wanted{{1024, kInterval}, {1536, kInterval}, {1664, kTurnEnd}}));
-}
-
-TEST(Boundary, BranchOutranksIntervalOutranksTurnEnd) {
-  const Layout layout = with_rules(CheckpointRule::kEvery, CheckpointRule::kTurnEnds, 512);
-  EXPECT_EQ(wanted_checkpoints(layout, 0, 1025, 512, 0),
-            (Wanted{{512, kBranch}, {1024, kInterval}}));
-  EXPECT_EQ(wanted_checkpoints(hybrid_layout(128, 256), 0, 1000, 896, 0), (Wanted{{896, kBranch}}));
-}
-
-TEST(Boundary, IntervalsOfSeveralGroupsAreJoined) {
-  Layout layout = with_rules(CheckpointRule::kEvery, CheckpointRule::kEvery, 384);
-  layout.groups[2].checkpoint_every_tokens = 512;
-  EXPECT_EQ(wanted_checkpoints(layout, 0, 1100, 0, 0),
-            (Wanted{{384, kInterval}, {512, kInterval}, {768, kInterval}, {1024, kInterval}}));
-}
-
-TEST(Boundary, EndOfThe32BitRangeDoesNotWrap) {
-  const Layout layout = with_rules(CheckpointRule::kAll, CheckpointRule::kAll);
-  const auto wanted = wanted_checkpoints(layout, 0xffffff00u, 0xffffffffu, 0, 0);
-  EXPECT_EQ(wanted, (Wanted{{0xffffff80u, kInterval}}));
-}
-
-TEST(Boundary, WantedAreAscendingUnitsInsideTheRangeAndHoldTheTurnEnd) {
-  EXPECT_TRUE(rc::check([] {
-    const Layout layout = *valid_layouts();
-    const auto from = *rc::gen::inRange<uint32_t>(0, 5000);
-    const auto end = *rc::gen::inRange<uint32_t>(0, 10'000);
-    const auto branch = unit_floor(layout, *rc::gen::inRange<uint32_t>(0, 10'000));
-    const auto tail = *rc::gen::element<uint32_t>(0, 1, kTailTokens, 2000);
-    const Wanted wanted = wanted_checkpoints(layout, from, end, branch, tail);
-    uint32_t before = from;
-    bool has_turn_end = false;
-    for (const WantedCheckpoint& checkpoint : wanted) {
-      RC_ASSERT(checkpoint.tokens > before);
-      RC_ASSERT(checkpoint.tokens <= end);
-      RC_ASSERT(checkpoint.tokens % layout.unit_tokens == 0u);
-      has_turn_end |= checkpoint.tokens == last_resume_point(layout, end);
-      before = checkpoint.tokens;
-    }
-    const uint32_t turn_end = last_resume_point(layout, end);
-    const bool worth_it = turn_end > from && (from == 0 || turn_end - from >= tail);
-    RC_ASSERT(has_turn_end || !needs_checkpoint(layout) || !worth_it);
-    RC_ASSERT(needs_checkpoint(layout) || wanted.empty());
   }));
 }
 
