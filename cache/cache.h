@@ -9,6 +9,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "allocator/pool.h"
 #include "cache/accounts/memory_waiters.h"
@@ -19,6 +20,7 @@
 #include "cache/eviction/evictor.h"
 #include "cache/eviction/ram_room.h"
 #include "cache/eviction/scope_rules.h"
+#include "cache/fill/checkpoint_rules.h"
 #include "cache/fill/object_writer.h"
 #include "cache/objects/object_store.h"
 #include "cache/serve/lease_table.h"
@@ -49,10 +51,13 @@ class Cache {
   const EvictionBoard& board() const { return *board_; }
   ScopeRules& rules() { return *rules_; }
   const ScopeRules& rules() const { return *rules_; }
+  CheckpointRules& checkpoint_rules() { return checkpoint_rules_; }
+  const CheckpointRules& checkpoint_rules() const { return checkpoint_rules_; }
   const QuotaTable& quotas() const { return *quotas_; }
   Reservations& reservations() { return *reservations_; }
   const Reservations& reservations() const { return *reservations_; }
   NamespacePins& pins() { return board_->pins(); }
+  const NamespacePins& pins() const { return std::as_const(*board_).pins(); }
   Evictor& evictor() { return *evictor_; }
   const Evictor& evictor() const { return *evictor_; }
   RamRoom& room() { return *room_; }
@@ -107,6 +112,7 @@ class Cache {
   std::unique_ptr<QuotaTable> quotas_;
   std::unique_ptr<Reservations> reservations_;
   std::unique_ptr<ScopeRules> rules_;
+  CheckpointRules checkpoint_rules_;
   std::unique_ptr<Evictor> evictor_;
   std::unique_ptr<RamRoom> room_;
   std::unique_ptr<ContentSweep> sweep_;

@@ -457,6 +457,10 @@ class Client {
   model::Result<std::string> advice_json(model::TierId tier, model::AdviceWindow window);
   model::Result<std::string> set_policy(model::TierId tier, std::string_view policy,
                                         const ScopeOptions& scope = {});
+  // Administrators. Which checkpoints engines are asked for from now on
+  // (model/checkpoint_policy.h), in sessions that are open too. kInvalidArgument: no such word.
+  // kNotFound: no such domain.
+  model::Result<std::string> set_checkpoints(std::string_view word, const ScopeOptions& scope = {});
   // Administrators. What users and tenants may hold of a tier. kInvalidArgument: no domain, a burst
   // below the guarantee, more guaranteed than the tier has. Clearing leaves what a file says.
   model::Result<std::string> quota_json();

@@ -128,6 +128,14 @@ Result<std::string> Client::set_policy(model::TierId tier, std::string_view poli
   return json_reply(impl_->attachment().call(FrameType::kPolicy, model::struct_bytes(request)));
 }
 
+Result<std::string> Client::set_checkpoints(std::string_view word, const ScopeOptions& scope) {
+  model::PolicyRequest request;
+  request.action = static_cast<uint8_t>(model::PolicyAction::kSetCheckpoints);
+  request.policy = QUIRE_TRY(model::to_wire_name(word));
+  QUIRE_TRY(set_scope(scope, request));
+  return json_reply(impl_->attachment().call(FrameType::kPolicy, model::struct_bytes(request)));
+}
+
 Result<std::string> Client::quota_json() {
   const model::QuotaRequest request;
   return json_reply(impl_->attachment().call(FrameType::kQuota, model::struct_bytes(request)));

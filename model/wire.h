@@ -263,16 +263,22 @@ struct KeptRequest {
 static_assert(sizeof(KeptRequest) == 8 + sizeof(WireName));
 
 // Which eviction policy orders what, and a switch to another one while the daemon runs.
-enum class PolicyAction : uint8_t { kShow = 0, kSet = 1, kAdvise = 2 };
+// Checkpoints that engines are asked for likewise, but of no tier; kShow shows both.
+enum class PolicyAction : uint8_t {
+  kShow = 0,
+  kSet = 1,
+  kAdvise = 2,
+  kSetCheckpoints = 3,
+};
 enum class AdviceWindow : uint8_t { kQuarter = 0, kHour = 1, kDay = 2 };
 struct PolicyRequest {
   uint8_t action = 0;     // PolicyAction
   uint8_t tier = 0;       // TierId, of kSet and kAdvise
   uint8_t window = 0;     // AdviceWindow, of kAdvise
-  uint8_t of_tenant = 0;  // of kSet: 1 = `tenant` counts, of that domain
+  uint8_t of_tenant = 0;  // of both kSet: 1 = `tenant` counts, of that domain
   std::array<uint8_t, 4> reserved{};
-  WireName domain{};  // of kSet; empty: all, and those to come
-  WireName policy{};  // of kSet
+  WireName domain{};  // of both kSet; empty: all, and those to come
+  WireName policy{};  // likewise; of checkpoints the word (model/checkpoint_policy.h)
   WireName tenant{};
 };
 static_assert(sizeof(PolicyRequest) == 8 + 3 * sizeof(WireName));

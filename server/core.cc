@@ -72,6 +72,7 @@ model::Result<void> Core::wire() {
       {.cache = parts_.cache,
        .registry = &turn_->registry(),
        .segments = &turn_->segments(),
+       .teller = &turn_->teller(),
        .options = parts_.options,
        .tiers = parts_.tiers,
        .memory_check = &turn_->dispatcher().memory_check(),

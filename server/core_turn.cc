@@ -26,6 +26,7 @@ model::Result<std::unique_ptr<CoreTurn>> CoreTurn::create(const CoreTurnParts& p
       Dispatcher::create(parts.cache, parts.copies, parts.tiers, parts.clock, parts.dispatcher));
   turn->registry_ =
       std::make_unique<SessionRegistry>(parts.cache, turn->dispatcher_.get(), parts.registry);
+  turn->teller_ = std::make_unique<CheckpointTeller>(parts.cache, turn->registry_.get());
   turn->segments_ =
       std::make_unique<SegmentShare>(parts.cache, [tiers = parts.tiers](const std::byte* segment) {
         if (tiers != nullptr) tiers->forget_segment(segment);
@@ -94,6 +95,7 @@ bool CoreTurn::background(int64_t now_ns) {
   left = parts_.cache->board().step(kSwitchedEntriesPerTurn) || left;
   PolicyDisposer::Policies retired = parts_.cache->board().take_retired();
   if (parts_.disposer != nullptr) parts_.disposer->give(std::move(retired));
+  left = teller_->step() || left;
   left = parts_.cache->sweep().step(cache::ContentSweep::kStepsPerTurn) || left;
   if (registry_->draining_count() > 0) left = registry_->sweep() || left;
   return left;

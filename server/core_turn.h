@@ -21,6 +21,7 @@
 #include "server/rings/client_process.h"
 #include "server/rings/dispatcher.h"
 #include "server/runtime/policy_disposer.h"
+#include "server/sessions/checkpoint_teller.h"
 #include "server/sessions/client_counters.h"
 #include "server/sessions/segment_share.h"
 #include "server/sessions/session_registry.h"
@@ -79,6 +80,7 @@ class CoreTurn {
   const Dispatcher& dispatcher() const { return *dispatcher_; }
   SessionRegistry& registry() { return *registry_; }
   SegmentShare& segments() { return *segments_; }
+  CheckpointTeller& teller() { return *teller_; }
 
  private:
   explicit CoreTurn(const CoreTurnParts& parts) : parts_(parts) {}
@@ -90,6 +92,7 @@ class CoreTurn {
   std::unique_ptr<Dispatcher> dispatcher_;
   std::unique_ptr<SessionRegistry> registry_;
   std::unique_ptr<SegmentShare> segments_;
+  std::unique_ptr<CheckpointTeller> teller_;
   std::vector<Attachment*> active_;  // polled each turn
   // Of each domain in this turn: its attachments share them.
   std::array<uint32_t, cache::kMaxDomains> steps_left_{};

@@ -6,7 +6,7 @@
 
 #include "allocator/pool.h"
 #include "cache/cache.h"
-#include "server/control/pin_verbs.h"
+#include "server/control/kept_state.h"
 #include "server/control/scope_file.h"
 #include "server/control/state_keeper.h"
 #include "server/core.h"
@@ -142,12 +142,11 @@ model::Result<void> Daemon::make_ghosts(Parts& parts) {
   const Options& options = parts.options;
   if (options.ghost_bytes == 0) return {};
   const uint64_t ssd_bytes = options.ssd_path.empty() ? 0 : options.ssd_bytes;
-  parts.ghosts = QUIRE_TRY(GhostFeed::create(
-      {.memory_bytes = options.ghost_bytes,
-       .ram_bytes = options.ram_bytes,
-       .ssd_bytes = ssd_bytes,
-       .clock = parts.clock},
-      true));
+  parts.ghosts = QUIRE_TRY(GhostFeed::create({.memory_bytes = options.ghost_bytes,
+                                              .ram_bytes = options.ram_bytes,
+                                              .ssd_bytes = ssd_bytes,
+                                              .clock = parts.clock},
+                                             true));
   return {};
 }
 
@@ -193,16 +192,15 @@ model::Result<void> Daemon::open_tier(Parts& parts, const DaemonSeams& seams) {
 model::Result<void> Daemon::restore_rules(Parts& parts) {
   const Options& options = parts.options;
   cache::ScopeRules& rules = parts.cache->rules();
+  parts.cache->checkpoint_rules().set_default(
+      QUIRE_TRY(model::parse_checkpoint_policy(options.checkpoints)));
   if (options.ram_policy == cache::kAutoName) rules.set_auto_by_default(model::TierId::kRam);
   if (options.ssd_policy == cache::kAutoName) rules.set_auto_by_default(model::TierId::kSsd);
   rules.set_capacity(model::TierId::kRam, options.ram_bytes);
   parts.cache->pins().set_capacity(options.ram_bytes);
   if (!options.ssd_path.empty()) rules.set_capacity(model::TierId::kSsd, options.ssd_bytes);
   if (const std::string path = state_path(options); !path.empty()) {
-    for (const auto& [name, rule] : QUIRE_TRY(read_state_file(path))) {
-      QUIRE_TRY(rules.restore(name, rule));
-    }
-    QUIRE_TRY(restore_pins(*parts.cache, *parts.clock, path));
+    QUIRE_TRY(restore_state(*parts.cache, *parts.clock, path));
   }
   if (options.quota_file.empty()) return {};
   return rules.set_file_quotas(QUIRE_TRY(read_quota_file(options.quota_file)));

@@ -31,7 +31,8 @@ struct CacheSession {
   bool batch_class = false;  // model::LoadClass::kBatch
   uint32_t owner_tag = 0;    // same for all turns of one conversation; never 0
   bool has_previous_checkpoint = false;
-  uint32_t tail_tokens = 0;  // a checkpoint this far before a turn end stays beside it; 0: none
+  uint32_t tail_tokens = 0;     // a checkpoint this far before a turn end stays beside it; 0: none
+  uint32_t interval_units = 0;  // checkpoints at multiples stay, whoever wrote them why; 0: none
   model::Hash256
       previous_checkpoint;  // key; found again by key, so that a reused id cannot confuse
   uint32_t fill_count = 0;

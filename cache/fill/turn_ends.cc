@@ -19,8 +19,11 @@ constexpr uint32_t kLookedAtForTurnEnds = 2048;
 bool TurnEnds::replaceable(const CacheSession& session, NodeId checkpoint) const {
   const PrefixTree& tree = store_->tree();
   const Node& node = tree.node(checkpoint);
+  // Asked for at a distance: a turn end that happens to lie there serves as the one of the
+  // interval, which nobody writes a second time.
+  const bool of_interval = session.interval_units > 0 && node.units() % session.interval_units == 0;
   // Where the path branches another conversation resumes, whoever wrote the checkpoint.
-  return node.owner_tag() == session.owner_tag && !node.is_kept() &&
+  return !of_interval && node.owner_tag() == session.owner_tag && !node.is_kept() &&
          !tree.children(node.parent()).is_branch();
 }
 

@@ -1,7 +1,8 @@
 // Which of a conversation's checkpoints stay: its last turn end and, where the session asked for
 // one, the deepest before its tail, from which the next turn may resume. Earlier ones are
-// superseded, unless somebody may need them: a branch point, one that was kept on purpose, another
-// conversation's.
+// superseded, unless somebody may need them: a branch point, one that was kept on purpose, one at a
+// distance that the session is asked for (every:N, all), another conversation's. Those leave by
+// eviction.
 // Threads: core only. No allocation.
 #pragma once
 

@@ -28,6 +28,8 @@ using model::ScrubAction;
 using model::VerifyScope;
 
 constexpr uint64_t kUsPerSecond = 1'000'000;
+// In the place of a tier: what is set or advised is which checkpoints engines write.
+constexpr const char* kCheckpoints = "checkpoints";
 
 Result<std::unique_ptr<Client>> connect(const DaemonCommandLine& line) {
   ClientOptions options;
@@ -128,7 +130,9 @@ ScopeOptions scope_of(const DaemonCommandLine& line) {
 }
 
 Result<std::string> set_policy(Client& client, const DaemonCommandLine& line) {
-  std::string text = QUIRE_TRY(client.set_policy(tier_of(line), line.policy, scope_of(line)));
+  std::string text = QUIRE_TRY(line.scope_tier == kCheckpoints
+                                   ? client.set_checkpoints(line.policy, scope_of(line))
+                                   : client.set_policy(tier_of(line), line.policy, scope_of(line)));
   while (QUIRE_TRY(flag_of(text, "switching")) || QUIRE_TRY(flag_of(text, "saving"))) {
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
     text = QUIRE_TRY(client.policy_json());
@@ -174,9 +178,8 @@ Result<std::string> advice_text(const DaemonCommandLine& line) {
   const auto window = line.advice_window == "15m"  ? model::AdviceWindow::kQuarter
                       : line.advice_window == "1h" ? model::AdviceWindow::kHour
                                                    : model::AdviceWindow::kDay;
-  const auto tier = line.scope_tier == "ssd" ? model::TierId::kSsd : model::TierId::kRam;
   const std::unique_ptr<Client> client = QUIRE_TRY(connect(line));
-  const std::string json = QUIRE_TRY(client->advice_json(tier, window));
+  const std::string json = QUIRE_TRY(client->advice_json(tier_of(line), window));
   if (line.output == "json") return json + "\n";
   return advice_table(json);
 }
@@ -320,8 +323,13 @@ void add_policy(CLI::App& app, DaemonCommandLine& line, std::ostream& out, std::
       ->callback(run);
   CLI::App* set = policy->add_subcommand(
       "set", "another policy from now on; entries, order and history are carried over");
-  add_tier(*set, line);
-  set->add_option("POLICY", line.policy, "its name, as `policy show` lists them")->required();
+  set->add_option("OF", line.scope_tier, "ram, ssd, or checkpoints: those that engines write")
+      ->required()
+      ->check(CLI::IsMember({"ram", "ssd", kCheckpoints}));
+  set->add_option("POLICY", line.policy,
+                  "its name, as `policy show` lists them; of checkpoints none, branch, turn_ends, "
+                  "every:N or all")
+      ->required();
   add_scope(*set, line);
   set->callback(run);
   CLI::App* advise = policy->add_subcommand(

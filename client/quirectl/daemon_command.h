@@ -34,11 +34,11 @@ struct DaemonCommandLine {
   std::string kept_action = "show";  // or "drop"
   std::string kept_reason;           // of "drop"; empty: whatever it is
   bool yes = false;                  // of "drop" and evict; without: only tell what would go
-  std::string scope_tier;            // "ram" or "ssd"; empty: only show
+  std::string scope_tier;            // "ram", "ssd"; of a policy "checkpoints"; empty: only show
   std::string scope_domain;          // "uid:N"; empty: all
   std::string scope_tenant;          // of that domain
   bool of_tenant = false;            // it was given, maybe empty
-  std::string policy;                // of that part of the tier, from now on
+  std::string policy;                // of that part, from now on
   std::string advice_window;         // of `policy advise`: 15m, 1h or 24h; empty: no advice
   bool clear_quota = false;          // else it is set
   uint64_t guaranteed_bytes = 0;
@@ -72,7 +72,8 @@ int run_flush(const DaemonCommandLine& line, std::ostream& out, std::ostream& er
 // What the SSD tier keeps and does not serve. "drop" waits until it is gone.
 int run_kept(const DaemonCommandLine& line, std::ostream& out, std::ostream& err);
 
-// Who decides what is evicted. A change waits until every entry is the new policy's.
+// Who decides what is evicted, and which checkpoints are written. A change waits until every entry
+// is the new policy's, and every session knows.
 int run_policy(const DaemonCommandLine& line, std::ostream& out, std::ostream& err);
 
 // What users and tenants may hold. A change waits until a restart will know it.

@@ -43,6 +43,7 @@ model::Result<ControlVerbs> ControlVerbs::create(Parts parts) {
   const Parts& its = verbs.parts_;
   verbs.sessions_ = QUIRE_TRY(SessionVerbs::create({.cache = its.cache,
                                                     .registry = its.registry,
+                                                    .teller = its.teller,
                                                     .options = its.options,
                                                     .clock = its.clock,
                                                     .shares = its.shares,

@@ -24,6 +24,7 @@
 #include "server/control/verb_call.h"
 #include "server/rings/memory_check.h"
 #include "server/runtime/region_maker.h"
+#include "server/sessions/checkpoint_teller.h"
 #include "server/sessions/connection.h"
 #include "server/sessions/peer_uids.h"
 #include "server/sessions/segment_share.h"
@@ -40,6 +41,7 @@ class ControlVerbs {
     cache::Cache* cache = nullptr;
     SessionRegistry* registry = nullptr;
     SegmentShare* segments = nullptr;
+    CheckpointTeller* teller = nullptr;
     const Options* options = nullptr;
     tiering::TierSet* tiers = nullptr;  // null: none
     MemoryCheck* memory_check = nullptr;
@@ -77,7 +79,8 @@ class ControlVerbs {
                    .desk = parts_.desk,
                    .keeper = parts_.keeper,
                    .ghosts = parts_.ghosts,
-                   .clock = parts_.clock}),
+                   .clock = parts_.clock,
+                   .teller = parts_.teller}),
         quotas_({.cache = parts_.cache,
                  .desk = parts_.desk,
                  .keeper = parts_.keeper,

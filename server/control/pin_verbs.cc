@@ -1,13 +1,10 @@
 #include "server/control/pin_verbs.h"
 
-#include <algorithm>
 #include <array>
-#include <chrono>
-#include <vector>
 
 #include "model/clean_text.h"
+#include "server/control/kept_state.h"
 #include "server/control/quota_verbs.h"
-#include "server/control/scope_file.h"
 #include "server/runtime/log.h"
 
 namespace quire::server {
@@ -22,25 +19,6 @@ using model::Result;
 
 namespace {
 
-constexpr int64_t kNsPerSecond = 1'000'000'000;
-
-int64_t wall_seconds() {
-  return std::chrono::system_clock::now().time_since_epoch() / std::chrono::seconds(1);
-}
-
-// The daemon's own clock knows nothing of a restart. A time beyond it is none.
-int64_t time_in(uint64_t seconds, int64_t now_ns) {
-  const int64_t most = (NamespacePin::kForever - now_ns) / kNsPerSecond;
-  if (seconds >= static_cast<uint64_t>(most)) return NamespacePin::kForever;
-  return now_ns + static_cast<int64_t>(seconds) * kNsPerSecond;
-}
-
-// Rounded up: a pin that is in force has some time left.
-uint64_t seconds_left(int64_t until_ns, int64_t now_ns) {
-  if (until_ns <= now_ns) return 0;
-  return static_cast<uint64_t>((until_ns - now_ns - 1) / kNsPerSecond + 1);
-}
-
 // Whom a request names, checked as the other verbs check names (there a tier is named, too).
 Result<PinName> pin_name(const model::PinRequest& request) {
   cache::ScopeName scope =
@@ -52,11 +30,6 @@ Result<PinName> pin_name(const model::PinRequest& request) {
       .namespace_name = std::string(QUIRE_TRY(model::from_wire_name(request.namespace_name)))};
   QUIRE_TRY(model::check_clean_text(name.namespace_name, "namespace"));
   return name;
-}
-
-std::string pin_text(const PinName& name) {
-  return scope_text({model::TierId::kRam, name.domain, name.tenant}) + " namespace=\"" +
-         name.namespace_name + '"';
 }
 
 }  // namespace
@@ -94,7 +67,7 @@ Result<std::string> PinVerbs::change(const model::PinRequest& request) {
 
 Result<std::string> PinVerbs::set(const model::PinRequest& request) {
   NamespacePin pin{.name = QUIRE_TRY(pin_name(request)), .budget_bytes = request.budget_bytes};
-  if (request.for_seconds > 0) pin.until_ns = time_in(request.for_seconds, parts_.clock->now_ns());
+  if (request.for_seconds > 0) pin.until_ns = pin_end(request.for_seconds, parts_.clock->now_ns());
   QUIRE_TRY(parts_.cache->pins().set(pin));
   std::string what =
       " pinned " + pin_text(pin.name) + " budget=" + std::to_string(pin.budget_bytes) + " for_s=";
@@ -124,38 +97,6 @@ void PinVerbs::describe(model::MetricSink& sink) const {
     if (pin.until_ns == NamespacePin::kForever) return;
     sink.gauge("left_seconds", seconds_left(pin.until_ns, now_ns), "Until its time is over");
   });
-}
-
-void keep_state(cache::Cache& cache, const model::Clock& clock, StateKeeper& keeper) {
-  std::vector<KeptPin> pins;
-  const int64_t now_ns = clock.now_ns();
-  cache.pins().for_each([&](const NamespacePin& pin) {
-    KeptPin kept{.name = pin.name, .budget_bytes = pin.budget_bytes, .until_unix_s = std::nullopt};
-    if (pin.until_ns != NamespacePin::kForever) {
-      kept.until_unix_s =
-          static_cast<uint64_t>(wall_seconds()) + seconds_left(pin.until_ns, now_ns);
-    }
-    pins.push_back(std::move(kept));
-  });
-  keeper.keep(state_text(cache.rules().all(), pins));
-}
-
-Result<void> restore_pins(cache::Cache& cache, const model::Clock& clock,
-                          const std::string& state_path) {
-  const int64_t now_ns = clock.now_ns();
-  const auto wall_s = static_cast<uint64_t>(wall_seconds());
-  for (const KeptPin& kept : QUIRE_TRY(read_state_pins(state_path))) {
-    NamespacePin pin{.name = kept.name, .budget_bytes = kept.budget_bytes};
-    if (kept.until_unix_s) {
-      if (*kept.until_unix_s <= wall_s) continue;
-      pin.until_ns = time_in(*kept.until_unix_s - wall_s, now_ns);
-    }
-    const auto set = cache.pins().set(pin);
-    if (set.ok()) continue;
-    log(LogLevel::kWarning,
-        "the pin of " + pin_text(kept.name) + " is not in force: " + set.error().text);
-  }
-  return {};
 }
 
 }  // namespace quire::server

@@ -39,11 +39,4 @@ class PinVerbs {
   Parts parts_;
 };
 
-// What commands have set goes to the state file: policies, quotas and pins.
-void keep_state(cache::Cache& cache, const model::Clock& clock, StateKeeper& keeper);
-// Of an earlier life. Pins whose time is over are left out, and those that RAM is too small for by
-// now, which the log names. kInvalidArgument, kIoError: the file cannot be read.
-model::Result<void> restore_pins(cache::Cache& cache, const model::Clock& clock,
-                                 const std::string& state_path);
-
 }  // namespace quire::server

@@ -84,8 +84,12 @@ model::Result<void> PolicyVerbs::policy(const VerbCall& call) {
       break;
     case PolicyAction::kAdvise:
       return advise(call, request);
+    case PolicyAction::kSetCheckpoints:
+      QUIRE_TRY(checkpoints_.set(call, request));
+      break;
     default:
-      return make_error(Errc::kInvalidArgument, "action must be 0 (show), 1 (set) or 2 (advise)");
+      return make_error(Errc::kInvalidArgument,
+                        "action must be 0 (show), 1 (set), 2 (advise) or 3 (set checkpoints)");
   }
   desk_->answer(call.connection, call.type, call.sequence,
                 [this](model::MetricSink& sink) { describe(sink); });
@@ -146,9 +150,11 @@ void PolicyVerbs::describe(model::MetricSink& sink) const {
   cache_->board().for_each_scope(
       [&](const cache::ScopeOrder& order) { switching = switching || order.switching; });
   sink.text("known", cache::policy_names() + (ghosts_ == nullptr ? "" : ", auto"));
+  switching = switching || checkpoints_.is_telling();
   sink.flag("switching", switching, "Somewhere a new policy takes over still");
   describe_keeper(*keeper_, sink);
   const cache::NamespaceTable& names = cache_->names();
+  checkpoints_.describe(sink);
   const auto list = sink.list({.key = "scopes", .prefix = "scope"});
   cache_->board().for_each_scope([&](const cache::ScopeOrder& order) {
     const cache::Owner& owner = order.owner;

@@ -14,6 +14,7 @@
 
 namespace quire::server {
 
+using cache::CheckpointRules;
 using cache::NamedQuota;
 using cache::Quota;
 using cache::ScopeName;
@@ -26,7 +27,7 @@ using model::TomlTable;
 namespace {
 
 constexpr size_t kMaxFileBytes = 1 << 20;
-constexpr std::array<std::string_view, 3> kKeys{"quota", "policy", "pin"};
+constexpr std::array<std::string_view, 4> kKeys{"quota", "policy", "checkpoints", "pin"};
 constexpr std::array<std::string_view, 5> kQuotaKeys{"tier", "domain", "tenant", "guaranteed",
                                                      "burst"};
 constexpr std::array<std::string_view, 4> kPolicyKeys{"tier", "domain", "tenant", "name"};
@@ -34,6 +35,7 @@ constexpr std::array<std::string_view, 5> kPinKeys{"domain", "tenant", "namespac
                                                    "until_unix_s"};
 // Year 2286; in nanoseconds it is a time of the daemon's clock still.
 constexpr uint64_t kLastSecond = 9'999'999'999;
+constexpr std::array<std::string_view, 3> kCheckpointKeys{"domain", "tenant", "name"};
 
 // Names go to the log and to tables. No fallback: the key must be there.
 Result<std::string> read_name(const TomlTable& table, std::string_view key,
@@ -47,15 +49,31 @@ Result<std::string> read_name(const TomlTable& table, std::string_view key,
   return name;
 }
 
+// Fills in the domain and the tenant of a ScopeName or CheckpointScope.
+template <typename Name>
+Result<void> read_whose(const TomlTable& table, Name& name) {
+  name.domain = QUIRE_TRY(read_name(table, "domain", ""));
+  if (!table.has("tenant")) return {};
+  name.tenant = QUIRE_TRY(read_name(table, "tenant"));
+  if (name.domain.empty()) return table.wrong("a tenant belongs to a domain: name it, \"uid:N\"");
+  return {};
+}
+
 Result<ScopeName> read_scope(const TomlTable& table) {
   ScopeName name;
   name.tier = static_cast<model::TierId>(QUIRE_TRY(table.choice("tier", model::kTierNames)));
-  name.domain = QUIRE_TRY(read_name(table, "domain", ""));
-  if (table.has("tenant")) {
-    name.tenant = QUIRE_TRY(read_name(table, "tenant"));
-    if (name.domain.empty()) return table.wrong("a tenant belongs to a domain: name it, \"uid:N\"");
-  }
+  QUIRE_TRY(read_whose(table, name));
   return name;
+}
+
+Result<void> read_checkpoints(const TomlTable& table, CheckpointRules::Rules& rules) {
+  QUIRE_TRY(table.check_keys(kCheckpointKeys));
+  cache::CheckpointScope scope;
+  QUIRE_TRY(read_whose(table, scope));
+  const auto policy = model::parse_checkpoint_policy(QUIRE_TRY(read_name(table, "name")));
+  if (!policy.ok()) return table.wrong(policy.error().text);
+  if (!rules.emplace(scope, *policy).second) return table.wrong("named before");
+  return {};
 }
 
 Result<uint64_t> read_bytes(const TomlTable& table, std::string_view key, uint64_t fallback) {
@@ -87,10 +105,15 @@ Result<KeptPin> read_pin(const TomlTable& table) {
   return pin;
 }
 
-void write_scope(const ScopeName& name, std::string& text) {
-  text += "tier = " + model::toml_quoted(model::tier_name(name.tier)) + '\n';
+template <typename Name>
+void write_whose(const Name& name, std::string& text) {
   if (!name.domain.empty()) text += "domain = " + model::toml_quoted(name.domain) + '\n';
   if (name.tenant) text += "tenant = " + model::toml_quoted(*name.tenant) + '\n';
+}
+
+void write_scope(const ScopeName& name, std::string& text) {
+  text += "tier = " + model::toml_quoted(model::tier_name(name.tier)) + '\n';
+  write_whose(name, text);
 }
 
 void write_quota(const ScopeName& name, const Quota& quota, std::string& text) {
@@ -102,21 +125,12 @@ void write_quota(const ScopeName& name, const Quota& quota, std::string& text) {
 }
 
 void write_pin(const KeptPin& pin, std::string& text) {
-  text += "\n[[pin]]\ndomain = " + model::toml_quoted(pin.name.domain) + '\n';
-  if (pin.name.tenant) text += "tenant = " + model::toml_quoted(*pin.name.tenant) + '\n';
+  text += "\n[[pin]]\n";
+  write_whose(pin.name, text);
   text += "namespace = " + model::toml_quoted(pin.name.namespace_name) + '\n';
   text += "budget = \"" + std::to_string(pin.budget_bytes) + "\"\n";
   if (!pin.until_unix_s) return;
   text += "until_unix_s = " + std::to_string(std::min(*pin.until_unix_s, kLastSecond)) + '\n';
-}
-
-// Nothing where there is no file yet.
-Result<ScopeFile> read_state(const std::string& path) {
-  const auto text = model::read_text_file(path, kMaxFileBytes);
-  if (text.code() == Errc::kNotFound) return ScopeFile{};
-  auto file = text.ok() ? parse_scope_file(*text) : Result<ScopeFile>(text.error());
-  if (!file.ok()) return make_error(file.code(), path + ": " + file.error().text);
-  return file;
 }
 
 }  // namespace
@@ -137,6 +151,10 @@ Result<ScopeFile> parse_scope_file(std::string_view text) {
     file.policies.emplace_back(name, QUIRE_TRY(read_name(table, "name")));
     if (!policies.insert(name).second) return table.wrong("named before");
   }
+  for (const TomlTable& table :
+       QUIRE_TRY(root.tables("checkpoints", "checkpoints", cache::kMaxOwners))) {
+    QUIRE_TRY(read_checkpoints(table, file.checkpoints));
+  }
   std::set<cache::PinName> pins;
   for (const TomlTable& table : QUIRE_TRY(root.tables("pin", "pin", cache::kMaxPins))) {
     file.pins.push_back(QUIRE_TRY(read_pin(table)));
@@ -149,7 +167,7 @@ Result<std::vector<NamedQuota>> read_quota_file(const std::string& path) {
   const std::string text = QUIRE_TRY(model::read_text_file(path, kMaxFileBytes));
   auto file = parse_scope_file(text);
   if (!file.ok()) return make_error(file.code(), path + ": " + file.error().text);
-  if (!file->policies.empty() || !file->pins.empty()) {
+  if (!file->policies.empty() || !file->checkpoints.empty() || !file->pins.empty()) {
     return make_error(Errc::kInvalidArgument, path +
                                                   ": policies are set by flags and by quirectl, "
                                                   "pins by quirectl; this file holds quotas");
@@ -157,29 +175,34 @@ Result<std::vector<NamedQuota>> read_quota_file(const std::string& path) {
   return std::move(file->quotas);
 }
 
-Result<std::map<ScopeName, ScopeRule>> read_state_file(const std::string& path) {
-  std::map<ScopeName, ScopeRule> rules;
-  const ScopeFile file = QUIRE_TRY(read_state(path));
-  for (const NamedQuota& quota : file.quotas) rules[quota.name].set_quota = quota.quota;
-  for (const auto& [name, policy] : file.policies) rules[name].policy = policy;
+Result<KeptRules> read_state_file(const std::string& path) {
+  KeptRules rules;
+  const auto text = model::read_text_file(path, kMaxFileBytes);
+  if (text.code() == Errc::kNotFound) return rules;
+  auto file = text.ok() ? parse_scope_file(*text) : Result<ScopeFile>(text.error());
+  if (!file.ok()) return make_error(file.code(), path + ": " + file.error().text);
+  for (const NamedQuota& quota : file->quotas) rules.scopes[quota.name].set_quota = quota.quota;
+  for (const auto& [name, policy] : file->policies) rules.scopes[name].policy = policy;
+  rules.checkpoints = std::move(file->checkpoints);
+  rules.pins = std::move(file->pins);
   return rules;
 }
 
-Result<std::vector<KeptPin>> read_state_pins(const std::string& path) {
-  return QUIRE_TRY(read_state(path)).pins;
-}
-
-std::string state_text(const std::map<ScopeName, ScopeRule>& rules,
-                       const std::vector<KeptPin>& pins) {
+std::string state_text(const KeptRules& rules) {
   std::string text = "# What quirectl policy, quota and pin have set; quired writes it.\n";
-  for (const auto& [name, rule] : rules) {
+  for (const auto& [name, rule] : rules.scopes) {
     if (rule.set_quota) write_quota(name, *rule.set_quota, text);
     if (rule.policy.empty()) continue;
     text += "\n[[policy]]\n";
     write_scope(name, text);
     text += "name = " + model::toml_quoted(rule.policy) + '\n';
   }
-  for (const KeptPin& pin : pins) write_pin(pin, text);
+  for (const auto& [scope, policy] : rules.checkpoints) {
+    text += "\n[[checkpoints]]\n";
+    write_whose(scope, text);
+    text += "name = " + model::toml_quoted(model::checkpoint_policy_text(policy)) + '\n';
+  }
+  for (const KeptPin& pin : rules.pins) write_pin(pin, text);
   return text;
 }
 

@@ -1,12 +1,13 @@
-// Quotas, policies and pins by name, in TOML: what an operator writes for --quota_file, and what
-// the daemon keeps of commands in --state_file. One grammar; the former holds quotas alone.
+// Quotas, policies, checkpoints and pins by name, in TOML: what an operator writes for
+// --quota_file, and what the daemon keeps of commands in --state_file. One grammar; the former
+// holds quotas alone.
 //
-//   [[quota]]                    [[policy]]
-//   tier = "ram"                 tier = "ssd"
-//   domain = "uid:1000"          domain = "uid:1000"   # absent: all of the tier
-//   tenant = "acme"              tenant = "acme"       # absent: whoever has no rule
-//   guaranteed = "4GiB"          name = "s3fifo"
-//   burst = "16GiB"                                    # absent: no bound
+//   [[quota]]             [[policy]]            [[checkpoints]]
+//   tier = "ram"          tier = "ssd"
+//   domain = "uid:1000"   domain = "uid:1000"   domain = "uid:1000"   # absent: all (of the tier)
+//   tenant = "acme"       tenant = "acme"       tenant = "acme"       # absent: who has no rule
+//   guaranteed = "4GiB"   name = "s3fifo"       name = "every:1024"
+//   burst = "16GiB"                                                   # absent: no bound
 //
 //   [[pin]]
 //   domain = "uid:1000"
@@ -26,6 +27,7 @@
 
 #include "cache/accounts/namespace_pins.h"
 #include "cache/eviction/scope_rules.h"
+#include "cache/fill/checkpoint_rules.h"
 #include "model/result.h"
 
 namespace quire::server {
@@ -39,6 +41,14 @@ struct KeptPin {
 struct ScopeFile {
   std::vector<cache::NamedQuota> quotas;
   std::vector<std::pair<cache::ScopeName, std::string>> policies;
+  cache::CheckpointRules::Rules checkpoints;
+  std::vector<KeptPin> pins;
+};
+
+// What commands have set; not what a quota file says.
+struct KeptRules {
+  std::map<cache::ScopeName, cache::ScopeRule> scopes;
+  cache::CheckpointRules::Rules checkpoints;
   std::vector<KeptPin> pins;
 };
 
@@ -47,11 +57,7 @@ model::Result<ScopeFile> parse_scope_file(std::string_view text);
 // Of --quota_file. kNotFound, kIoError: it cannot be read.
 model::Result<std::vector<cache::NamedQuota>> read_quota_file(const std::string& path);
 // Of --state_file; nothing where it is not there yet.
-model::Result<std::map<cache::ScopeName, cache::ScopeRule>> read_state_file(
-    const std::string& path);
-model::Result<std::vector<KeptPin>> read_state_pins(const std::string& path);
-// What commands have set; not what a quota file says.
-std::string state_text(const std::map<cache::ScopeName, cache::ScopeRule>& rules,
-                       const std::vector<KeptPin>& pins);
+model::Result<KeptRules> read_state_file(const std::string& path);
+std::string state_text(const KeptRules& rules);
 
 }  // namespace quire::server

@@ -129,6 +129,7 @@ model::Result<void> SessionVerbs::open_now(Connection& connection,
   cache::CacheSession& session = attachment->session().cached;
   session.batch_class = request.load_class == static_cast<uint8_t>(model::LoadClass::kBatch);
   session.tail_tokens = request.tail_tokens;
+  parts_.teller->tell(attachment->session());
   make_memory(connection, *attachment, FrameType::kOpenSession, sequence);
   return {};
 }

@@ -21,6 +21,7 @@
 #include "model/wire.h"
 #include "server/control/verb_call.h"
 #include "server/runtime/region_maker.h"
+#include "server/sessions/checkpoint_teller.h"
 #include "server/sessions/connection.h"
 #include "server/sessions/session_queue.h"
 #include "server/sessions/session_registry.h"
@@ -33,6 +34,7 @@ class SessionVerbs {
   struct Parts {
     cache::Cache* cache = nullptr;
     SessionRegistry* registry = nullptr;
+    CheckpointTeller* teller = nullptr;
     const Options* options = nullptr;
     const model::Clock* clock = nullptr;
     UidShares* shares = nullptr;

@@ -19,6 +19,13 @@ using model::ReplyGeometry;
 using model::ReplyHeader;
 using model::Submission;
 
+void Session::ask_for_checkpoints(const model::CheckpointPolicy& policy,
+                                  const model::Layout& declared) {
+  // First what is kept: a checkpoint that is written because of the word stays.
+  cached.interval_units = model::interval_tokens(declared, policy) / declared.unit_tokens;
+  progress_header().checkpoints.store(model::to_shared_word(policy), std::memory_order_release);
+}
+
 model::Result<void> AttachmentShape::check() const {
   if (!model::is_power_of_two(ring_entries) || ring_entries < model::kMinRingEntries ||
       ring_entries > model::kMaxRingEntries) {

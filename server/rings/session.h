@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "cache/cache.h"
+#include "model/checkpoint_policy.h"
 #include "model/session_shm.h"
 #include "model/wire.h"
 #include "server/rings/client_process.h"
@@ -43,6 +44,8 @@ struct Session {
   uint32_t uid = 0;  // charged for it
   Turn turn;         // the present one; TurnMeter's
 
+  // From now on; its processes see it without being told.
+  void ask_for_checkpoints(const model::CheckpointPolicy& policy, const model::Layout& layout);
   model::ProgressHeader& progress_header() {
     return *reinterpret_cast<model::ProgressHeader*>(progress.data());
   }

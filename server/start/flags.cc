@@ -61,6 +61,8 @@ DEFINE_string(ssd_codec_bytes, "128MiB",
               "memory for encoded pages on their way, besides ram_bytes");
 DEFINE_string(ram_policy, "lru", policy_help("who leaves RAM first"));
 DEFINE_string(ssd_policy, "lru", policy_help("whose copy leaves the SSD first"));
+DEFINE_string(checkpoints, "turn_ends",
+              "which checkpoints engines are asked for: none, branch, turn_ends, every:N, all");
 DEFINE_string(quota_file, "", "what users and tenants may hold of a tier (TOML; docs/quotas.md)");
 DEFINE_string(state_file, "",
               "keeps what quirectl policy and quota set; empty: settings.toml in --ssd_path");
@@ -113,6 +115,7 @@ model::Result<void> ssd_options(Options& options) {
       QUIRE_TRY(model::parse_bytes("--ssd_codec_bytes", FLAGS_ssd_codec_bytes));
   options.ram_policy = FLAGS_ram_policy;
   options.ssd_policy = FLAGS_ssd_policy;
+  options.checkpoints = FLAGS_checkpoints;
   options.quota_file = FLAGS_quota_file;
   options.state_file = FLAGS_state_file;
   options.ghost_bytes = QUIRE_TRY(model::parse_bytes("--ghost_memory", FLAGS_ghost_memory));

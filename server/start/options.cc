@@ -9,6 +9,7 @@
 #include "allocator/available_memory.h"
 #include "cache/eviction/policy.h"
 #include "cache/ghosts/auto_policy.h"
+#include "model/checkpoint_policy.h"
 #include "model/limits.h"
 #include "tiering/demotion/admission.h"
 
@@ -117,6 +118,9 @@ model::Result<void> validate(const Options& options) {
     return wrong("ghost_memory", "must be 0 or at least 16 MiB");
   }
   QUIRE_TRY(check_policy("ram_policy", options.ram_policy, options.ghost_bytes));
+  if (auto checkpoints = model::parse_checkpoint_policy(options.checkpoints); !checkpoints.ok()) {
+    return make_error(checkpoints.code(), "--checkpoints: " + checkpoints.error().text);
+  }
   if (options.socket_path.empty() || options.socket_path.size() >= sizeof(sockaddr_un::sun_path)) {
     return wrong("socket", "must be a path of 1..107 bytes");
   }

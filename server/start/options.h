@@ -45,6 +45,7 @@ struct Options {
   uint64_t ssd_codec_bytes = 128ull << 20;  // memory for encoded pages under way
   std::string ram_policy = "lru";           // a file of cache/eviction/policies/, or auto
   std::string ssd_policy = "lru";           // likewise
+  std::string checkpoints = "turn_ends";    // model/checkpoint_policy.h
   std::string quota_file;                   // TOML (server/control/scope_file.h); empty: none
   // What commands have set is kept there; empty: in settings.toml of the SSD's directory, if any.
   std::string state_file;

@@ -181,6 +181,36 @@ TEST(Quirectl, PolicyIsSwitchedWhileTheDaemonRunsAndEachChangeIsLogged) {
   std::filesystem::remove(log_path);
 }
 
+TEST(Quirectl, CheckpointsAreSetAndLogged) {
+  const std::string log_path = testing::TempDir() + "quired-words-" + std::to_string(::getpid());
+  std::filesystem::remove(log_path);
+  DaemonProcess daemon(
+      {.flags = {"--log_level=warning", "--checkpoints=branch"}, .log_path = log_path});
+  const std::string own = "uid:" + std::to_string(::geteuid());
+  const auto client = daemon.connect();  // the domain is there
+  const auto run = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), {"--socket=" + daemon.socket_path(), "policy"});
+    return run_program("quirectl", arguments);
+  };
+  const Output set =
+      run({"set", "checkpoints", "every:1024", "--domain", own, "--tenant", "t", "-o", "json"});
+  EXPECT_EQ(set.exit_code, 0) << set.text;
+  EXPECT_TRUE(contains(set.text, R"("domain":"*","tenant":"*","policy":"branch")")) << set.text;
+  EXPECT_TRUE(contains(set.text, R"("tenant":"t","policy":"every:1024")")) << set.text;
+  EXPECT_EQ(run({"set", "checkpoints", "some"}).exit_code, 1);
+  EXPECT_EQ(run({"set", "checkpoints", "none", "--domain", "uid:4242"}).exit_code, 5);
+  EXPECT_EQ(run({"set", "checkpoints"}).exit_code, kUsage);
+  EXPECT_EQ(daemon.stop(), 0);  // its log is whole
+  std::ifstream log(log_path);
+  const std::string lines{std::istreambuf_iterator<char>(log), {}};
+  EXPECT_TRUE(contains(lines, "audit: uid=" + std::to_string(::geteuid()) +
+                                  " set the checkpoints of domain=" + own +
+                                  " tenant=\"t\" to every:1024"))
+      << lines;
+  EXPECT_FALSE(contains(lines, "to none")) << "what was refused changed nothing";
+  std::filesystem::remove(log_path);
+}
+
 TEST(Quirectl, EvictTellsFirstTakesWithYesAndIsLogged) {
   const std::string log_path = testing::TempDir() + "quired-evict-" + std::to_string(::getpid());
   std::filesystem::remove(log_path);

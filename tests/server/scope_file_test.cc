@@ -60,6 +60,14 @@ TEST(ScopeFile, SlipIsNamedWithItsPlace) {
   EXPECT_NE(error_of("[[quota]]\ntier = \"ram\"\ndomain = \"a\\nb\"\n").find("domain"),
             std::string::npos);
   EXPECT_NE(error_of("[[policy]]\ntier = \"ram\"\n").find("missing key 'name'"), std::string::npos);
+  EXPECT_NE(error_of("[[checkpoints]]\nname = \"some\"\n").find("turn_ends, every:N"),
+            std::string::npos);
+  EXPECT_NE(error_of("[[checkpoints]]\ntier = \"ram\"\nname = \"all\"\n").find("tier"),
+            std::string::npos);
+  EXPECT_NE(error_of("[[checkpoints]]\ntenant = \"t\"\nname = \"all\"\n").find("uid:N"),
+            std::string::npos);
+  const std::string same = "[[checkpoints]]\nname = \"all\"\n";
+  EXPECT_NE(error_of(same + same).find("checkpoints 1: named before"), std::string::npos);
   const std::string twice = "[[quota]]\ntier = \"ram\"\ndomain = \"uid:1\"\n";
   EXPECT_NE(error_of(twice + twice).find("quota 1: named before"), std::string::npos);
 }
@@ -70,18 +78,22 @@ TEST(ScopeFile, WhatCommandsSetComesBack) {
   rules[{TierId::kSsd, "uid:7", "say \"hi\""}] = {
       .policy = "arc", .set_quota = Quota{5, 50}, .file_quota = Quota{1, 2}};
   rules[{TierId::kSsd, "uid:8", std::nullopt}].file_quota = Quota{3, 4};
+  cache::CheckpointRules::Rules checkpoints;
+  checkpoints[{}] = {model::CheckpointWord::kNone};
+  checkpoints[{"uid:7", "say \"hi\""}] = {model::CheckpointWord::kEvery, 1024};
   const std::string path = testing::TempDir() + "quire-state-" + std::to_string(::getpid());
-  std::ofstream(path) << state_text(rules, {});
+  std::ofstream(path) << state_text({.scopes = rules, .checkpoints = checkpoints, .pins = {}});
   const auto read = read_state_file(path);
   ASSERT_TRUE(read.ok()) << read.error().text;
-  ASSERT_EQ(read->size(), 2u) << "what a quota file says is read from there";
-  EXPECT_EQ(read->at({TierId::kRam, "", std::nullopt}).policy, "sieve");
-  const ScopeRule& tenant = read->at({TierId::kSsd, "uid:7", "say \"hi\""});
+  ASSERT_EQ(read->scopes.size(), 2u) << "what a quota file says is read from there";
+  EXPECT_EQ(read->scopes.at({TierId::kRam, "", std::nullopt}).policy, "sieve");
+  const ScopeRule& tenant = read->scopes.at({TierId::kSsd, "uid:7", "say \"hi\""});
   EXPECT_EQ(tenant.policy, "arc");
   EXPECT_EQ(tenant.set_quota, (Quota{5, 50}));
   EXPECT_FALSE(tenant.file_quota.has_value());
+  EXPECT_EQ(read->checkpoints, checkpoints);
   std::filesystem::remove(path);
-  EXPECT_TRUE(read_state_file(path)->empty()) << "not there yet";
+  EXPECT_TRUE(read_state_file(path)->scopes.empty()) << "not there yet";
 }
 
 TEST(ScopeFile, PinsComeBackWithTheWallClockOfTheirEnd) {
@@ -89,18 +101,18 @@ TEST(ScopeFile, PinsComeBackWithTheWallClockOfTheirEnd) {
   const std::vector<KeptPin> pins{
       {.name = {"uid:7", std::nullopt, "m"}, .budget_bytes = 5, .until_unix_s = std::nullopt},
       {.name = {"uid:7", "say \"hi\"", "m"}, .budget_bytes = 6, .until_unix_s = 1'796'000'000}};
-  std::ofstream(path) << state_text({}, pins);
-  const auto read = read_state_pins(path);
+  std::ofstream(path) << state_text({.scopes = {}, .checkpoints = {}, .pins = pins});
+  const auto read = read_state_file(path);
   ASSERT_TRUE(read.ok()) << read.error().text;
-  ASSERT_EQ(read->size(), 2u);
+  ASSERT_EQ(read->pins.size(), 2u);
   for (size_t i = 0; i < 2; ++i) {
-    EXPECT_EQ(read->at(i).name, pins[i].name);
-    EXPECT_EQ(read->at(i).budget_bytes, pins[i].budget_bytes);
-    EXPECT_EQ(read->at(i).until_unix_s, pins[i].until_unix_s);
+    EXPECT_EQ(read->pins[i].name, pins[i].name);
+    EXPECT_EQ(read->pins[i].budget_bytes, pins[i].budget_bytes);
+    EXPECT_EQ(read->pins[i].until_unix_s, pins[i].until_unix_s);
   }
-  EXPECT_TRUE(read_state_file(path)->empty()) << "they are no rules";
+  EXPECT_TRUE(read->scopes.empty()) << "they are no rules";
   std::filesystem::remove(path);
-  EXPECT_TRUE(read_state_pins(path)->empty()) << "not there yet";
+  EXPECT_TRUE(read_state_file(path)->pins.empty()) << "not there yet";
 }
 
 TEST(ScopeFile, SlipInAPinIsNamed) {
@@ -121,6 +133,8 @@ TEST(ScopeFile, QuotaFileHoldsQuotasAlone) {
   const auto refused = read_quota_file(path);
   EXPECT_EQ(refused.code(), Errc::kInvalidArgument);
   EXPECT_NE(refused.error().text.find(path), std::string::npos);
+  std::ofstream(path) << "[[checkpoints]]\nname = \"all\"\n";
+  EXPECT_EQ(read_quota_file(path).code(), Errc::kInvalidArgument);
   std::ofstream(path) << "[[pin]]\ndomain = \"uid:1\"\nnamespace = \"m\"\nbudget = \"1\"\n";
   EXPECT_EQ(read_quota_file(path).code(), Errc::kInvalidArgument);
   std::ofstream(path) << "";
