@@ -461,6 +461,8 @@ class Client {
   // (model/checkpoint_policy.h), in sessions that are open too. kInvalidArgument: no such word.
   // kNotFound: no such domain.
   model::Result<std::string> set_checkpoints(std::string_view word, const ScopeOptions& scope = {});
+  // What each word would have cost in bytes and brought in tokens. kUnavailable: as advice_json().
+  model::Result<std::string> checkpoint_advice_json(model::AdviceWindow window);
   // Administrators. What users and tenants may hold of a tier. kInvalidArgument: no domain, a burst
   // below the guarantee, more guaranteed than the tier has. Clearing leaves what a file says.
   model::Result<std::string> quota_json();

@@ -136,6 +136,13 @@ Result<std::string> Client::set_checkpoints(std::string_view word, const ScopeOp
   return json_reply(impl_->attachment().call(FrameType::kPolicy, model::struct_bytes(request)));
 }
 
+Result<std::string> Client::checkpoint_advice_json(model::AdviceWindow window) {
+  model::PolicyRequest request;
+  request.action = static_cast<uint8_t>(model::PolicyAction::kAdviseCheckpoints);
+  request.window = static_cast<uint8_t>(window);
+  return json_reply(impl_->attachment().call(FrameType::kPolicy, model::struct_bytes(request)));
+}
+
 Result<std::string> Client::quota_json() {
   const model::QuotaRequest request;
   return json_reply(impl_->attachment().call(FrameType::kQuota, model::struct_bytes(request)));

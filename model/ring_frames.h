@@ -243,7 +243,8 @@ struct MatchResult {
   uint8_t limit;      // MatchLimit
   uint8_t limit_group;
   uint8_t replay_exact;  // 1: a replay reproduces the bytes
-  uint8_t reserved[53];
+  uint8_t diverged;      // 1: behind span_tokens an earlier session went on otherwise
+  uint8_t reserved[52];
 };
 
 // With kDeadlineExceeded, kIoError and kCorrupt the completion carries the usable head all the same

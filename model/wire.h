@@ -269,12 +269,13 @@ enum class PolicyAction : uint8_t {
   kSet = 1,
   kAdvise = 2,
   kSetCheckpoints = 3,
+  kAdviseCheckpoints = 4,
 };
 enum class AdviceWindow : uint8_t { kQuarter = 0, kHour = 1, kDay = 2 };
 struct PolicyRequest {
   uint8_t action = 0;     // PolicyAction
   uint8_t tier = 0;       // TierId, of kSet and kAdvise
-  uint8_t window = 0;     // AdviceWindow, of kAdvise
+  uint8_t window = 0;     // AdviceWindow, of kAdvise and kAdviseCheckpoints
   uint8_t of_tenant = 0;  // of both kSet: 1 = `tenant` counts, of that domain
   std::array<uint8_t, 4> reserved{};
   WireName domain{};  // of both kSet; empty: all, and those to come

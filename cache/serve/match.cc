@@ -137,12 +137,13 @@ class Finder {
 
   // The prompt has a whole block behind s, and an earlier session went on there with another one.
   void set_branch(PrefixMatch& match) const {
-    if (match.span_units == 0 || match.span_units <= match.exact_units) return;
-    if (match.span_units > last_units_) return;
+    if (match.span_units == 0 || match.span_units > last_units_) return;
     const bool block_behind = model::block_floor_units(known_units_, per_block_) > match.span_units;
     // A span child that the prompt did not match: its own next block would have been found.
-    const bool diverged = tree_.children(match.span_node).has_span();
-    if (diverged && block_behind) match.branch_units = match.span_units;
+    match.diverged = block_behind && tree_.children(match.span_node).has_span();
+    if (match.diverged && match.span_units > match.exact_units) {
+      match.branch_units = match.span_units;
+    }
   }
 
   const Presence& presence_;

@@ -24,6 +24,7 @@ struct PrefixMatch {
   uint32_t exact_units = 0;
   uint32_t reach_units = 0;   // the deepest position that the prompt and its spans allow
   uint32_t branch_units = 0;  // a checkpoint is wanted here; 0 = none
+  bool diverged = false;      // an earlier session went on otherwise behind the spans
   model::MatchLimit limit = model::MatchLimit::kNoSpan;
   uint32_t limit_units = 0;
   uint32_t steps = 0;  // nodes looked at and probes: what it cost

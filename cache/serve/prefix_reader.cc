@@ -100,6 +100,7 @@ model::MatchResult PrefixReader::announce(CacheSession& session, const PrefixMat
   result.exact_tokens = match.exact_units * unit_tokens;
   result.span_tokens = match.span_units * unit_tokens;
   result.branch_tokens = match.branch_units * unit_tokens;
+  result.diverged = match.diverged ? 1 : 0;
   result.limit = static_cast<uint8_t>(match.limit);
   result.limit_tokens = match.limit_units * unit_tokens;
   result.tokens[TierId::kRam] = result.exact_tokens;

@@ -57,14 +57,15 @@ AdviceDocument read(const json::object& object) {
   return advice;
 }
 
-Result<AdviceDocument> parse(std::string_view text) {
+template <typename Document>
+Result<Document> parse(std::string_view text, Document (*read_document)(const json::object&)) {
   boost::system::error_code error;
   const json::value value = json::parse(text, error);
   if (error || !value.is_object()) {
     return make_error(Errc::kMalformedFrame, "the daemon's advice is no JSON object");
   }
   try {
-    return read(value.get_object());
+    return read_document(value.get_object());
   } catch (const std::exception& wrong) {
     return make_error(Errc::kMalformedFrame,
                       std::string("the daemon's advice is not whole: ") + wrong.what());
@@ -86,10 +87,62 @@ std::vector<std::string> sizes_of(const AdviceDocument& advice) {
   return sizes;
 }
 
+struct CheckpointRow {
+  std::string policy;
+  double percent = 0;
+  double bytes_per_hour = 0;
+};
+
+struct CheckpointDocument {
+  std::string window;
+  std::string present;
+  double prompt_tokens = 0;
+  double percent = 0;
+  double bytes_per_hour = 0;
+  std::vector<CheckpointRow> rows;
+};
+
+CheckpointDocument read_checkpoints(const json::object& object) {
+  CheckpointDocument advice{
+      .window = text_of(object, "window"),
+      .present = text_of(object, "policy"),
+      .prompt_tokens = object.at("prompt_tokens").to_number<double>(),
+      .percent = object.at("exact_percent").to_number<double>(),
+      .bytes_per_hour = object.at("written_bytes_per_hour").to_number<double>(),
+      .rows = {}};
+  for (const json::value& value : object.at("rows").as_array()) {
+    const json::object& row = value.as_object();
+    advice.rows.push_back({.policy = text_of(row, "policy"),
+                           .percent = row.at("exact_percent").to_number<double>(),
+                           .bytes_per_hour = row.at("written_bytes_per_hour").to_number<double>()});
+  }
+  return advice;
+}
+
+constexpr double kMiB = 1 << 20;
+
 }  // namespace
 
+Result<std::string> checkpoint_advice_table(std::string_view text) {
+  const CheckpointDocument advice = QUIRE_TRY(parse<CheckpointDocument>(text, read_checkpoints));
+  std::string out = "checkpoints, last " + advice.window + ": " +
+                    format("%.0f", advice.prompt_tokens) + " prompt tokens, resumed " +
+                    format("%.1f", advice.percent) + " %, " +
+                    format("%.1f", advice.bytes_per_hour / kMiB) + " MiB written an hour\n";
+  if (advice.prompt_tokens == 0) return out + "nothing was asked for yet\n";
+  out += "                would resume, %  would write, MiB/h\n";
+  for (const CheckpointRow& row : advice.rows) {
+    char name[40];
+    std::snprintf(name, sizeof(name), "%-16s",
+                  (row.policy + (row.policy == advice.present ? " *" : "")).c_str());
+    out +=
+        name + format("%15.1f", row.percent) + format("%20.1f", row.bytes_per_hour / kMiB) + "\n";
+  }
+  return out + "* asked for now\n";
+}
+
 Result<std::string> advice_table(std::string_view text) {
-  const AdviceDocument advice = QUIRE_TRY(parse(text));
+  const AdviceDocument advice = QUIRE_TRY(parse<AdviceDocument>(text, read));
   std::string out = advice.tier + ", last " + advice.window + ": " +
                     format("%.0f", advice.prompt_tokens) + " prompt tokens, hit " +
                     format("%.1f", advice.hit_percent) + " %, ceiling " +
@@ -120,7 +173,7 @@ Result<std::string> advice_table(std::string_view text) {
 }
 
 Result<AdvisedPolicy> advised_policy(std::string_view text) {
-  const AdviceDocument advice = QUIRE_TRY(parse(text));
+  const AdviceDocument advice = QUIRE_TRY(parse<AdviceDocument>(text, read));
   const AdviceRow* best = nullptr;
   for (const AdviceRow& row : advice.rows) {
     if (row.size != kNow) continue;

@@ -17,4 +17,8 @@ struct AdvisedPolicy {
 // kMalformedFrame.
 model::Result<AdvisedPolicy> advised_policy(std::string_view json);
 
+// The daemon's advice on checkpoints (Client::checkpoint_advice_json) for people: a line a policy,
+// with what it would have resumed and written. kMalformedFrame: not what the daemon says.
+model::Result<std::string> checkpoint_advice_table(std::string_view text);
+
 }  // namespace quire::client

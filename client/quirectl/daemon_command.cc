@@ -178,10 +178,12 @@ Result<std::string> advice_text(const DaemonCommandLine& line) {
   const auto window = line.advice_window == "15m"  ? model::AdviceWindow::kQuarter
                       : line.advice_window == "1h" ? model::AdviceWindow::kHour
                                                    : model::AdviceWindow::kDay;
+  const bool of_checkpoints = line.scope_tier == kCheckpoints;
   const std::unique_ptr<Client> client = QUIRE_TRY(connect(line));
-  const std::string json = QUIRE_TRY(client->advice_json(tier_of(line), window));
+  const std::string json = QUIRE_TRY(of_checkpoints ? client->checkpoint_advice_json(window)
+                                                    : client->advice_json(tier_of(line), window));
   if (line.output == "json") return json + "\n";
-  return advice_table(json);
+  return of_checkpoints ? checkpoint_advice_table(json) : advice_table(json);
 }
 
 Result<std::string> evict(Client& client, const DaemonCommandLine& line) {
@@ -334,8 +336,12 @@ void add_policy(CLI::App& app, DaemonCommandLine& line, std::ostream& out, std::
   set->callback(run);
   CLI::App* advise = policy->add_subcommand(
       "advise", "what each policy, at several sizes, would have hit, beside the ceiling");
-  advise->add_option("TIER", line.scope_tier, "ram, or ssd: RAM and SSD as one place; ram if none")
-      ->check(CLI::IsMember({"ram", "ssd"}));
+  advise
+      ->add_option(
+          "OF", line.scope_tier,
+          "ram, or ssd: RAM and SSD as one place; ram if none. checkpoints: what each word "
+          "would write and bring")
+      ->check(CLI::IsMember({"ram", "ssd", kCheckpoints}));
   CLI::Option* window =
       advise->add_option("--window", line.advice_window, "of so long until now; 1h if none")
           ->check(CLI::IsMember({"15m", "1h", "24h"}));

@@ -20,9 +20,6 @@ using model::TierId;
 
 namespace {
 
-constexpr std::string_view kNoGhosts = "there are no ghosts to ask; start with --ghost_memory";
-constexpr std::array<std::string_view, kGhostWindows.size()> kWindowNames{"15m", "1h", "24h"};
-
 struct PolicyAdvice {
   TierId tier{};
   uint8_t window = 0;
@@ -87,9 +84,12 @@ model::Result<void> PolicyVerbs::policy(const VerbCall& call) {
     case PolicyAction::kSetCheckpoints:
       QUIRE_TRY(checkpoints_.set(call, request));
       break;
+    case PolicyAction::kAdviseCheckpoints:
+      return checkpoints_.advise(call, request);
     default:
       return make_error(Errc::kInvalidArgument,
-                        "action must be 0 (show), 1 (set), 2 (advise) or 3 (set checkpoints)");
+                        "action must be 0 (show), 1 (set), 2 (advise), 3 (set checkpoints) or 4 "
+                        "(advise checkpoints)");
   }
   desk_->answer(call.connection, call.type, call.sequence,
                 [this](model::MetricSink& sink) { describe(sink); });

@@ -37,7 +37,9 @@ class PolicyVerbs {
         checkpoints_({.cache = parts.cache,
                       .keeper = parts.keeper,
                       .teller = parts.teller,
-                      .clock = parts.clock}) {}
+                      .clock = parts.clock,
+                      .desk = parts.desk,
+                      .ghosts = parts.ghosts}) {}
 
   // kInvalidArgument: no such action, tier, policy or word. kNotFound: no such domain. kBusy: a
   // switch is under way there. kResourceExhausted: too many rules. kUnavailable: it needs ghosts.

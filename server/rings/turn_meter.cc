@@ -15,6 +15,33 @@ cache::BlockShape shape_of(const cache::KnownLayout& layout) {
   return {.tokens = layout.layout.block_tokens, .bytes = static_cast<uint32_t>(bytes)};
 }
 
+// The least interval that the layout itself declares; 0: none.
+uint32_t own_step(const model::Layout& layout) {
+  uint32_t least = 0;
+  for (const model::Group& group : layout.groups) {
+    if (group.kind == model::GroupKind::kAppend) continue;
+    const uint32_t step = group.checkpoints == model::CheckpointRule::kAll
+                              ? layout.unit_tokens
+                              : group.checkpoint_every_tokens;
+    if (step > 0 && (least == 0 || step < least)) least = step;
+  }
+  return least;
+}
+
+cache::CheckpointFacts facts_of(const cache::KnownLayout& layout,
+                                const cache::CacheSession& session,
+                                const model::MatchResult& result) {
+  if (!layout.needs_checkpoint) return {};
+  return {.bytes = layout.checkpoint_plan.page_bytes,
+          .tail_bytes = layout.checkpoint_tail_plan.page_bytes,
+          .unit_tokens = layout.layout.unit_tokens,
+          .own_step = own_step(layout.layout),
+          .exact_tokens = result.exact_tokens,
+          .tail_tokens = session.tail_tokens,
+          .owner = session.owner_tag,
+          .diverged = result.diverged};
+}
+
 }  // namespace
 
 void TurnTotals::add(const TurnRecord& record) {
@@ -112,7 +139,9 @@ void TurnMeter::wrote(Session& session, model::FillKind kind, uint32_t end_units
   const uint64_t bytes = layout.plan(kind, end_units).page_bytes;
   const uint64_t tokens = kind == model::FillKind::kSpan ? layout.layout.block_tokens : 0;
   session.turn.wrote(kind, tokens, bytes);
-  if (ghosts_ != nullptr && kind == model::FillKind::kSpan) tell_span(session, layout, end_units);
+  if (ghosts_ == nullptr) return;
+  if (kind == model::FillKind::kSpan) return tell_span(session, layout, end_units);
+  ghosts_->wrote_checkpoint(bytes, clock_->now_ns());
 }
 
 void TurnMeter::tell_match(Attachment& attachment, const model::MatchArgs& args,
@@ -127,7 +156,8 @@ void TurnMeter::tell_match(Attachment& attachment, const model::MatchArgs& args,
                     .shape = shape_of(layout),
                     .prompt_tokens = args.prompt_tokens,
                     .ram_blocks = in_ram / block_tokens,
-                    .all_blocks = result.span_tokens / block_tokens},
+                    .all_blocks = result.span_tokens / block_tokens,
+                    .checkpoints = facts_of(layout, attachment.session().cached, result)},
                    clock_->now_ns());
 }
 

@@ -1,7 +1,10 @@
 #include "server/runtime/ghost_feed.h"
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <chrono>
+#include <type_traits>
 #include <utility>
 
 namespace quire::server {
@@ -21,6 +24,12 @@ constexpr int64_t kApplyNs = 1'000'000'000;
 constexpr uint32_t kHeadWords = 5;
 constexpr uint64_t kPromptRecord = 1;
 constexpr uint64_t kCommitRecord = 2;
+constexpr uint64_t kCheckpointsRecord = 3;  // of a prompt; in front of its keys the facts as words
+constexpr uint64_t kWrittenRecord = 4;      // bytes of a checkpoint in the place of a key
+
+using FactWords = std::array<uint64_t, sizeof(cache::CheckpointFacts) / sizeof(uint64_t)>;
+static_assert(sizeof(FactWords) == sizeof(cache::CheckpointFacts));
+static_assert(std::is_trivially_copyable_v<cache::CheckpointFacts>);
 
 uint64_t pair(uint64_t high, uint64_t low) { return high << 32 | low; }
 uint32_t high_of(uint64_t word) { return static_cast<uint32_t>(word >> 32); }
@@ -77,10 +86,32 @@ void GhostFeed::wrote(const cache::GhostCommit& commit) {
        0);
 }
 
+void GhostFeed::wrote_checkpoint(uint64_t bytes, int64_t now_ns) {
+  if (!push({pair(kWrittenRecord, 1), static_cast<uint64_t>(now_ns / 1000), 0, 0, 0}, 1)) return;
+  queue_.push(bytes);
+}
+
+// All units' keys: a checkpoint may lie at any of them.
+void GhostFeed::tell_checkpoints(const Waiting& one) {
+  const GhostMatch& match = one.match;
+  if (match.checkpoints.unit_tokens == 0) return;
+  const auto facts = std::bit_cast<FactWords>(match.checkpoints);
+  const uint32_t units = std::min(match.chain.count(), kMostUnits);
+  const auto words = static_cast<uint32_t>(facts.size()) + units;
+  const bool has_room =
+      push({pair(kCheckpointsRecord, words), static_cast<uint64_t>(one.time_us),
+            pair(match.prompt_tokens, match.shape.tokens), 0, pair(0, match.all_blocks)},
+           words);
+  if (!has_room) return;
+  for (const uint64_t word : facts) queue_.push(word);
+  for (uint32_t unit = 1; unit <= units; ++unit) queue_.push(match.chain.after(unit).word(1));
+}
+
 bool GhostFeed::step() {
   if (waiting_.empty()) return false;
   const Waiting one = waiting_.front();
   waiting_.erase(waiting_.begin());
+  tell_checkpoints(one);
   const GhostMatch& match = one.match;
   const uint32_t blocks = std::min(match.chain.count() / match.units_per_block, kMostKeys);
   const bool has_room =
@@ -134,20 +165,53 @@ void GhostFeed::serve_commit() {
   for (Place& place : places_) place.ghosts->committed(commit);
 }
 
+void GhostFeed::serve_checkpoints() {
+  const std::span<const uint64_t> words = std::span<const uint64_t>(record_).subspan(kHeadWords);
+  FactWords facts;
+  std::copy_n(words.begin(), facts.size(), facts.begin());
+  cache::CheckpointPrompt prompt{.time_us = time_us_,
+                                 .keys = words.subspan(facts.size()),
+                                 .block_tokens = low_of(record_[2]),
+                                 .prompt_tokens = high_of(record_[2]),
+                                 .span_tokens = 0,
+                                 .facts = std::bit_cast<cache::CheckpointFacts>(facts)};
+  // Of a longer prompt only its beginning was told, and only that counts.
+  const uint64_t told = (prompt.keys.size() + 1) * prompt.facts.unit_tokens;
+  prompt.prompt_tokens = static_cast<uint32_t>(std::min<uint64_t>(prompt.prompt_tokens, told));
+  const uint64_t hashed = prompt.keys.size() * prompt.facts.unit_tokens;
+  const uint64_t blocks = std::min<uint64_t>(low_of(record_[4]), hashed / prompt.block_tokens);
+  prompt.span_tokens = static_cast<uint32_t>(blocks * prompt.block_tokens);
+  checkpoints_.matched(prompt);
+}
+
 void GhostFeed::serve_record() {
-  // Commits are told at once, prompts a turn later: time does not go back for that.
+  switch (high_of(record_[0])) {
+    case kPromptRecord:
+      return serve_prompt();
+    case kCommitRecord:
+      return serve_commit();
+    case kCheckpointsRecord:
+      return serve_checkpoints();
+    case kWrittenRecord:
+      return checkpoints_.wrote(record_[kHeadWords], time_us_);
+  }
+}
+
+// Commits are told at once, prompts a turn later: time does not go back for that.
+void GhostFeed::advance_time() {
   const int64_t before = time_us_;
   time_us_ = std::max(time_us_, static_cast<int64_t>(record_[1]));
-  if (before > 0) {
-    for (Place& place : places_) place.ghosts->pace(time_us_ - before);
-  }
-  high_of(record_[0]) == kPromptRecord ? serve_prompt() : serve_commit();
-  record_.clear();
+  if (before == 0) return;
+  for (Place& place : places_) place.ghosts->pace(time_us_ - before);
 }
 
 bool GhostFeed::run_once() {
   const bool had_record = take_record();
-  if (had_record) serve_record();
+  if (had_record) {
+    advance_time();
+    serve_record();
+    record_.clear();
+  }
   if (time_us_ == 0) return had_record;
   const int64_t now_us = std::max(time_us_, clock_->now_ns() / 1000);
   if (now_us - published_us_ >= kPublishUs || published_us_ == 0) publish(now_us);
@@ -168,8 +232,20 @@ void GhostFeed::publish(int64_t now_us) {
     reports[i].held_bytes = ghosts.held_bytes();
     reports[i].best = places_[i].choice.choose(ghosts, now_us);
   }
+  CheckpointReport checkpoints;
+  for (size_t w = 0; w < kGhostWindows.size(); ++w) {
+    const cache::CheckpointWindows& windows = checkpoints_.windows();
+    checkpoints.windows[w] = {.totals = windows.totals(kGhostWindows[w], now_us),
+                              .covered_us = windows.covered_us(kGhostWindows[w], now_us)};
+  }
   const std::lock_guard lock(reports_mutex_);
   reports_.swap(reports);
+  checkpoint_report_ = checkpoints;
+}
+
+CheckpointReport GhostFeed::checkpoint_report() const {
+  const std::lock_guard lock(reports_mutex_);
+  return checkpoint_report_;
 }
 
 GhostReport GhostFeed::report(TierId tier) const {

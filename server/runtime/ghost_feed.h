@@ -8,7 +8,8 @@
 // queue is not told (dropped()): ghosts see fewer prompts then, and no request waits.
 //
 // The SSD's ghosts are of RAM and SSD as one place, for what is on the SSD may be in RAM as well;
-// RAM's are of RAM alone. A hit is what spans reach: checkpoints and pins are not known to ghosts.
+// RAM's are of RAM alone. A hit is what spans reach: checkpoints and pins are not known to them.
+// What checkpoints bring is CheckpointGhosts' to say, of all tiers together.
 // Threads: core, but for run_once(), which is the helper's. Bounds: kQueueWords, kMaxWaiting.
 #pragma once
 
@@ -21,6 +22,7 @@
 
 #include "cache/eviction/scope_rules.h"
 #include "cache/ghosts/auto_policy.h"
+#include "cache/ghosts/checkpoint_ghosts.h"
 #include "cache/ghosts/ghosts.h"
 #include "cache/tree/chain_view.h"
 #include "model/clock.h"
@@ -32,6 +34,11 @@ namespace quire::server {
 
 inline constexpr std::array<cache::HitWindow, 3> kGhostWindows{
     cache::HitWindow::kQuarter, cache::HitWindow::kHour, cache::HitWindow::kDay};
+inline constexpr std::array<std::string_view, kGhostWindows.size()> kWindowNames{"15m", "1h",
+                                                                                 "24h"};
+// What is said where there are none.
+inline constexpr std::string_view kNoGhosts =
+    "there are no ghosts to ask; start with --ghost_memory";
 
 struct GhostFeedOptions {
   uint64_t memory_bytes = 64ull << 20;
@@ -53,6 +60,15 @@ struct GhostReport {
   std::string_view best = cache::AutoPolicy::kFirst;  // AutoPolicy's choice
 };
 
+// What checkpoint policies would have cost and brought, by window.
+struct CheckpointReport {
+  struct Window {
+    cache::CheckpointTotals totals;
+    int64_t covered_us = 0;  // of the window; what is over since the start, at most
+  };
+  std::array<Window, kGhostWindows.size()> windows;
+};
+
 // A prompt, and what of it was found.
 struct GhostMatch {
   const void* owner = nullptr;  // of the hashes: none is read after forget() of it
@@ -62,6 +78,7 @@ struct GhostMatch {
   uint32_t prompt_tokens = 0;
   uint32_t ram_blocks = 0;
   uint32_t all_blocks = 0;  // in RAM or on the SSD
+  cache::CheckpointFacts checkpoints;
 };
 
 class GhostFeed {
@@ -70,6 +87,8 @@ class GhostFeed {
   static constexpr uint32_t kMaxWaiting = 256;
   // Of one prompt; what is behind them is not told.
   static constexpr uint32_t kMostKeys = 8192;
+  static constexpr uint32_t kMostUnits =
+      2 * kMostKeys;  // likewise, of what checkpoints are told by
 
   // Errors of Ghosts::create, HelperThread::start. Without a thread, whoever made it calls
   // run_once().
@@ -78,6 +97,7 @@ class GhostFeed {
 
   void matched(const GhostMatch& match, int64_t now_ns);
   void wrote(const cache::GhostCommit& commit);
+  void wrote_checkpoint(uint64_t bytes, int64_t now_ns);
   void forget(const void* owner);
   // Copies the keys of one prompt. True when there was one.
   bool step();
@@ -85,6 +105,7 @@ class GhostFeed {
 
   // nullptr-like (no rows): no such tier, or nothing was told yet.
   GhostReport report(model::TierId tier) const;
+  CheckpointReport checkpoint_report() const;
   // Lets the best one take over where a tier is to follow its ghosts.
   void apply(cache::ScopeRules& rules, int64_t now_ns);
   uint64_t dropped() const { return dropped_; }
@@ -105,10 +126,13 @@ class GhostFeed {
 
   explicit GhostFeed(const model::Clock* clock) : clock_(clock), queue_(kQueueWords) {}
   bool push(std::initializer_list<uint64_t> head, uint32_t keys);
+  void tell_checkpoints(const Waiting& one);
   bool take_record();
+  void serve_record();
   void serve_prompt();
   void serve_commit();
-  void serve_record();
+  void serve_checkpoints();
+  void advance_time();
   // As of `now_us`: windows end there, also where nobody asked for anything since.
   void publish(int64_t now_us);
 
@@ -121,11 +145,13 @@ class GhostFeed {
   // Helper.
   std::vector<uint64_t> record_;
   std::vector<Place> places_;  // RAM, then the SSD
+  cache::CheckpointGhosts checkpoints_;
   int64_t time_us_ = 0;  // of the last record; 0: there was none
   int64_t published_us_ = 0;
   // Both: short, for a copy or a swap.
   mutable std::mutex reports_mutex_;
   std::vector<GhostReport> reports_;
+  CheckpointReport checkpoint_report_;
   model::HelperThread helper_;  // last: ends before what it uses goes
 };
 

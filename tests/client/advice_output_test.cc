@@ -43,5 +43,32 @@ TEST(AdviceOutput, WhatIsNoAdviceIsRefused) {
   }
 }
 
+constexpr std::string_view kCheckpointAdvice =
+    R"({"window":"1h","policy":"turn_ends","covered_us":3600000000,"prompts":3,)"
+    R"("prompt_tokens":1000,"exact_tokens":400,"exact_percent":40,"written_bytes":1048576,)"
+    R"("written_bytes_per_hour":1048576,"rows":[)"
+    R"({"policy":"none","exact_tokens":0,"exact_percent":0,"written_bytes":0,)"
+    R"("written_bytes_per_hour":0},)"
+    R"({"policy":"turn_ends","exact_tokens":400,"exact_percent":4E1,"written_bytes":1048576,)"
+    R"("written_bytes_per_hour":1048576},)"
+    R"({"policy":"every:1024","exact_tokens":612,"exact_percent":61.2,"written_bytes":1,)"
+    R"("written_bytes_per_hour":20971520}]})";
+
+TEST(AdviceOutput, OfCheckpointsItIsALineAPolicyWithWhatItBringsAndCosts) {
+  EXPECT_EQ(checkpoint_advice_table(kCheckpointAdvice).value(),
+            "checkpoints, last 1h: 1000 prompt tokens, resumed 40.0 %, 1.0 MiB written an hour\n"
+            "                would resume, %  would write, MiB/h\n"
+            "none                        0.0                 0.0\n"
+            "turn_ends *                40.0                 1.0\n"
+            "every:1024                 61.2                20.0\n"
+            "* asked for now\n");
+}
+
+TEST(AdviceOutput, CheckpointAdviceThatIsNoneIsRefused) {
+  EXPECT_EQ(checkpoint_advice_table("[]").code(), Errc::kMalformedFrame);
+  EXPECT_EQ(checkpoint_advice_table(R"({"window":"1h"})").code(), Errc::kMalformedFrame);
+  EXPECT_EQ(checkpoint_advice_table(kAdvice).code(), Errc::kMalformedFrame) << "of a tier";
+}
+
 }  // namespace
 }  // namespace quire::client::advice_output_test

@@ -181,7 +181,7 @@ TEST(Quirectl, PolicyIsSwitchedWhileTheDaemonRunsAndEachChangeIsLogged) {
   std::filesystem::remove(log_path);
 }
 
-TEST(Quirectl, CheckpointsAreSetAndLogged) {
+TEST(Quirectl, CheckpointsAreSetAdvisedAndLogged) {
   const std::string log_path = testing::TempDir() + "quired-words-" + std::to_string(::getpid());
   std::filesystem::remove(log_path);
   DaemonProcess daemon(
@@ -200,6 +200,8 @@ TEST(Quirectl, CheckpointsAreSetAndLogged) {
   EXPECT_EQ(run({"set", "checkpoints", "some"}).exit_code, 1);
   EXPECT_EQ(run({"set", "checkpoints", "none", "--domain", "uid:4242"}).exit_code, 5);
   EXPECT_EQ(run({"set", "checkpoints"}).exit_code, kUsage);
+  EXPECT_TRUE(contains(run({"advise", "checkpoints", "--window", "15m"}).text,
+                       "checkpoints, last 15m: 0 prompt tokens"));
   EXPECT_EQ(daemon.stop(), 0);  // its log is whole
   std::ifstream log(log_path);
   const std::string lines{std::istreambuf_iterator<char>(log), {}};
