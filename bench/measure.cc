@@ -1,5 +1,7 @@
 #include "bench/measure.h"
 
+#include <time.h>
+
 #include <algorithm>
 #include <cstdio>
 #include <fstream>
@@ -19,6 +21,12 @@ uint64_t read_number(const char* path) {
 }
 
 }  // namespace
+
+double ThreadStopwatch::now_us() {
+  timespec now{};
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) * 1e6 + static_cast<double>(now.tv_nsec) / 1e3;
+}
 
 double percentile(std::vector<double> samples, double rank) {
   if (samples.empty()) return 0;

@@ -1,8 +1,6 @@
 // Small tools that every bench shares: time, percentiles, huge pages, JSON.
 #pragma once
 
-#include <time.h>
-
 #include <chrono>
 #include <cstdint>
 #include <string>
@@ -21,20 +19,16 @@ class Stopwatch {
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
-// Of the calling thread's processor time: what others take from it on a shared machine is left out.
-class CpuStopwatch {
+// Processor time of this thread: what a call costs, whoever else uses the machine meanwhile.
+class ThreadStopwatch {
  public:
-  double seconds() const { return now() - start_; }
-  double us() const { return seconds() * 1e6; }
+  double us() const { return now_us() - start_us_; }
+  double seconds() const { return us() / 1e6; }
 
  private:
-  static double now() {
-    timespec time{};
-    ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-    return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) * 1e-9;
-  }
+  static double now_us();
 
-  double start_ = now();
+  double start_us_ = now_us();
 };
 
 // Percentile 0..1 by rank; sorts its copy. 0 for no samples.

@@ -53,7 +53,7 @@ model::Result<GhostFigures> run_ghosts(const ReplayTrace& trace, const GhostRunO
     trace.path(request, path);
     keys.clear();
     for (const uint32_t block : path) keys.push_back(words[block]);
-    const CpuStopwatch watch;
+    const ThreadStopwatch watch;
     ghosts->matched({.time_us = request.time_us,
                      .keys = keys,
                      .shape = {.tokens = trace.block_tokens, .bytes = kSimulatedBytes},

@@ -5,7 +5,7 @@
 //
 // A decision is a load that gets its memory and starts; a step that starts none counts as one. Its
 // cost is what the step took, without the tier's own time, by load that it started: so memory for
-// its pages, with the evictions for it, is in the figure.
+// its pages, with the evictions for it, is in the figure. All times are the thread's own.
 #include "bench/sched_bench.h"
 
 #include <algorithm>
@@ -40,6 +40,7 @@ constexpr uint64_t kRamBytes = 96ull << 20;  // half of what all sessions have
 constexpr uint32_t kSteps = 40'000;
 constexpr uint32_t kWarmSteps = 2'000;  // until the table of loads is full
 constexpr uint32_t kBatchPercent = 20;
+constexpr uint32_t kArrivals = 256;  // tried for each step: more than can start
 
 struct Tenant {
   cache::CacheSession session;
@@ -175,7 +176,8 @@ void Bench::arrive() {
   if (!taken.ok()) return;  // a bound of the table: it comes again
   session.loading = session.waiting = true;
   session.started_before = session.tenant->interactive_started;
-  session.bound = (session.tenant->batch_waiting + uint64_t{1}) * tiering::kMaxOvertakes;
+  // And one that was being served when it came.
+  session.bound = (session.tenant->batch_waiting + uint64_t{1}) * tiering::kMaxOvertakes + 1;
   if (session.batch) ++session.tenant->batch_waiting;
 }
 
@@ -208,7 +210,7 @@ double Bench::timed_step() {
   for (const tiering::TierEvent& event : events) loads_->take(tier_, event);
   started_ = 0;
   tier_.take_own_us();
-  const Stopwatch watch;
+  const ThreadStopwatch watch;
   (void)loads_->step(clock_.now_ns());
   return watch.us() - tier_.take_own_us();
 }
@@ -225,7 +227,7 @@ void Bench::end_loads() {
 
 Figures Bench::run() {
   for (uint32_t step = 0; step < kSteps + kWarmSteps; ++step) {
-    for (uint64_t i = random_() % 64; i > 0; --i) arrive();
+    for (uint64_t i = random_() % (2 * kArrivals); i > 0; --i) arrive();
     const double us = timed_step();
     end_loads();
     // Segments are made by another thread.
@@ -243,7 +245,7 @@ Figures Bench::run() {
   std::vector<Record> table(kSessions);
   uint64_t sum = 0;
   for (int i = 0; i < 1000; ++i) {
-    const Stopwatch watch;
+    const ThreadStopwatch watch;
     for (Record& record : table) sum += ++record.words[sum & 7];
     figures_.walk_us.push_back(watch.us());
   }

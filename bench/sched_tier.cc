@@ -11,7 +11,7 @@ constexpr uint64_t kStepsOfAJob = 4;
 }  // namespace
 
 model::Result<uint32_t> SchedTier::read(const tiering::ReadRun& run) {
-  const Stopwatch watch;
+  const ThreadStopwatch watch;
   const auto count = static_cast<uint32_t>(run.objects.size());
   jobs_.push_back({run.job, count, step_ + kStepsOfAJob});
   on_read_(run.objects.front().node);

@@ -76,7 +76,7 @@ void measure_core(BenchDaemon& daemon, Figures& figures) {
     cache::EvictionBoard& board = d.cache().board();
     const auto timed = [&](auto&& call) {
       const Stopwatch watch;
-      const CpuStopwatch cpu;
+      const ThreadStopwatch cpu;
       call();
       figures.pause_cpu_us.push_back(cpu.us());
       figures.pauses_us.push_back(watch.us());

@@ -17,7 +17,7 @@
 
 namespace quire::tiering {
 
-inline constexpr size_t kLooksPerStep = 64;  // some 3 us
+inline constexpr size_t kLooksPerStep = 16;  // some 4 us: each is a cache miss or two
 
 class LoadLooks {
  public:

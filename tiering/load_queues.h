@@ -7,8 +7,8 @@
 //    all it needs, gives way or ends: one that came later never takes its place half way.
 // 2. Interactive loads go before batch ones, but at most kMaxOvertakes of them while a batch load
 //    waits: then it is its turn. So a batch load with n others before it starts after at most
-//    (n + 1) * kMaxOvertakes interactive loads of its tenant. What is read goes by the same rule,
-//    turn by turn.
+//    (n + 1) * kMaxOvertakes interactive loads of its tenant, and the one that was being served
+//    when it came. What is read goes by the same rule, turn by turn.
 // 3. A choice costs O(log tenants), whatever number of loads there is.
 // Threads: core only. Lifetime: loads stay where they are while they stand here.
 #pragma once
@@ -77,6 +77,7 @@ class LoadQueues {
   void for_each_to_read(Tenant& tenant, Visit&& visit);
 
   size_t tenant_count() const { return tenants_.size(); }
+  size_t domain_count() const { return domains_.size(); }
   // Made where there is none.
   Domain& domain(model::DomainId id) { return domains_[id.value]; }
   // Null: it has nothing here.

@@ -98,15 +98,22 @@ NodeId Loads::next_missing(uint64_t tag) const {
   return found->second->nodes[found->second->head].node();
 }
 
-// True: a load got all it needs, so that the next one of its tenant may go on at once.
+// True: a load got all it needs, so that the next one of its tenant may go on at once. Where the
+// nodes of this step are spent it ends: the next one begins with the next tenant.
 bool Loads::serve_tenants() {
   const size_t tenants = std::min(queues_.tenant_count(), kTenantsPerStep);
-  const auto nodes = std::max<uint32_t>(1, kNodesPerStep / static_cast<uint32_t>(tenants));
+  const auto domains = static_cast<uint32_t>(queues_.domain_count());
+  const uint32_t of_each = std::max<uint32_t>(1, kNodesPerStep / domains);
+  uint32_t left = kNodesPerStep;
   bool started = false;
-  for (size_t i = 0; i < tenants; ++i) {
+  for (size_t i = 0; i < tenants && left > 0; ++i) {
     LoadQueues::Tenant& tenant = *queues_.next_tenant();
-    LoadRecord* load = queues_.to_reserve(tenant);
-    if (load != nullptr) started = reserve_for(*load, nodes) || started;
+    if (LoadRecord* load = queues_.to_reserve(tenant); load != nullptr) {
+      const size_t before = load->reserved;
+      started = reserve_for(*load, std::min(left, of_each)) || started;
+      const size_t spent = std::max(before, load->reserved) - std::min(before, load->reserved);
+      left -= std::min(left, static_cast<uint32_t>(spent));
+    }
     read_for(tenant);
   }
   return started;

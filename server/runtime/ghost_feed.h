@@ -43,8 +43,8 @@ inline constexpr std::string_view kNoGhosts =
 struct GhostFeedOptions {
   uint64_t memory_bytes = 64ull << 20;
   uint64_t ram_bytes = 0;
-  uint64_t ssd_bytes = 0;                // 0: none
-  const model::Clock* clock = nullptr;   // outlives the feed
+  uint64_t ssd_bytes = 0;               // 0: none
+  const model::Clock* clock = nullptr;  // outlives the feed
 };
 
 // What the ghosts of one tier said last.
