@@ -6,9 +6,6 @@ namespace quire::cache {
 
 namespace {
 
-constexpr int64_t kMinuteUs = 60'000'000;
-constexpr int64_t kQuarterUs = 15 * kMinuteUs;
-
 // How many buckets of how long make up a window.
 struct Span {
   int64_t bucket_us;

@@ -8,8 +8,6 @@ namespace quire::cache {
 
 namespace {
 
-constexpr int64_t kMinuteUs = 60'000'000;
-constexpr int64_t kQuarterUs = 15 * kMinuteUs;
 constexpr int64_t kAllUs = INT64_MAX;
 
 // How much more of its prompts a ghost hit than the tier, of parts of the sample.

@@ -17,6 +17,10 @@
 
 namespace quire::cache {
 
+// How long the buckets of such rings are.
+inline constexpr int64_t kMinuteUs = 60'000'000;
+inline constexpr int64_t kQuarterUs = 15 * kMinuteUs;
+
 enum class HitWindow : uint8_t { kQuarter = 0, kHour, kDay, kSinceStart };
 
 // One prompt, in tokens.
