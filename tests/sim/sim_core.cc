@@ -99,10 +99,13 @@ SimCore::SimCore(const SimParts& parts)
                                          .registry = {.shares = &shares_, .closer = &closer_},
                                          .counters = &counters_,
                                          .unwatch = [](Attachment&) {}}));
+  queue_ = std::make_unique<server::SessionQueue>(
+      server::SessionQueue::Parts{.cache = cache_.get(), .shares = &shares_, .clock = parts.clock});
 }
 
 // What crashed is not drained: what was in flight is forgotten with its engines.
 SimCore::~SimCore() {
+  queue_.reset();
   turn_.reset();
   roots_.clear();
   tiers_.reset();
@@ -186,6 +189,7 @@ void SimCore::disconnect(std::unique_ptr<SimProcess> process) {
   uint32_t budget = 1 + parts_.random->below(256);
   turn_->end_attachments(*process, budget);
   turn_->segments().forget(*process);
+  queue_->forget(*process);
   cache_->names().release_domain(process->domain);
   dying_.push_back(std::move(process));
 }
@@ -207,15 +211,29 @@ Attachment* SimCore::watched(model::Result<Attachment*> attached) {
   return *attached;
 }
 
-SimCore::Opened SimCore::open(SimProcess& process, uint32_t root,
-                              const server::AttachmentShape& shape, uint64_t conversation) {
-  const cache::Root& known = cache_->names().root(roots_[root].root);
-  Attachment* attachment = watched(turn_->registry().open(
-      process, {.domain = process.domain, .root = known.key, .conversation = conversation}, shape));
-  if (attachment == nullptr) return {};
+SimCore::Opened SimCore::open(SimProcess& process, const server::AttachmentShape& shape,
+                              const Asked& asked) {
+  const cache::Root& known = cache_->names().root(roots_[asked.root].root);
+  server::AdmissionAnswer answer;
+  if (asked.ticket != 0 || asked.reserve_bytes > 0) {
+    auto got = asked.ticket != 0 ? queue_->ask_again(process, asked.ticket)
+                                 : queue_->ask(process, {.payer = known.key.tenant,
+                                                         .bytes = asked.reserve_bytes,
+                                                         .wait_ms = asked.wait_ms});
+    if (!got.ok()) return {.code = got.code()};
+    if (!got->reservation.valid()) return {.ticket = got->ticket};
+    answer = std::move(got).value();
+  }
+  Attachment* attachment = watched(turn_->registry().open(process,
+                                                          {.domain = process.domain,
+                                                           .root = known.key,
+                                                           .payer = known.key.tenant,
+                                                           .conversation = asked.conversation},
+                                                          shape, std::move(answer.reservation)));
+  if (attachment == nullptr) return {.code = model::Errc::kInternal};
   attachment->session().cached.tail_tokens = parts_.random->one_in(2) ? 0 : 8;
   attachment->session().cached.batch_class = parts_.random->one_in(4);
-  return {attachment, attachment->session().token};
+  return {.attachment = attachment, .token = attachment->session().token};
 }
 
 Attachment* SimCore::join(SimProcess& process, const std::array<uint8_t, 16>& token,
@@ -238,6 +256,7 @@ void SimCore::turn() {
   ++turns_;
   if (turns_ % kTurnsBetweenBackground == 0) {
     turn_->background(now_ns);
+    queue_->step();
     let_dying_go();
     supply_->tick(now_ns);
   }

@@ -17,6 +17,7 @@
 #include "allocator/pool.h"
 #include "cache/cache.h"
 #include "server/core_turn.h"
+#include "server/sessions/session_queue.h"
 #include "server/sessions/uid_shares.h"
 #include "tests/sim/sim_copies.h"
 #include "tests/sim/sim_disk.h"
@@ -100,9 +101,18 @@ class SimCore {
   struct Opened {
     server::Attachment* attachment = nullptr;  // null: refused
     std::array<uint8_t, 16> token{};           // for join()
+    cache::TicketId ticket = 0;                // it is queued
+    model::Errc code = model::Errc::kOk;       // of one that is refused
   };
-  Opened open(SimProcess& process, uint32_t root, const server::AttachmentShape& shape,
-              uint64_t conversation);
+  // What a session asks for when it is opened, and each time that it asks again.
+  struct Asked {
+    uint32_t root = 0;
+    uint64_t conversation = 0;
+    uint64_t reserve_bytes = 0;
+    uint32_t wait_ms = 0;
+    cache::TicketId ticket = 0;
+  };
+  Opened open(SimProcess& process, const server::AttachmentShape& shape, const Asked& asked);
   server::Attachment* join(SimProcess& process, const std::array<uint8_t, 16>& token,
                            const server::AttachmentShape& shape);
   void close(server::Attachment& attachment);
@@ -113,6 +123,7 @@ class SimCore {
   tiering::SsdTier* tier() { return tier_; }          // of tiers(); null: none, or in memory
   MemoryTier* memory_tier() { return memory_tier_; }  // null: none, or an SSD
   server::CoreTurn& core() { return *turn_; }
+  server::SessionQueue& queue() { return *queue_; }
   const allocator::SegmentSupply& supply() const { return *supply_; }
   Inspector inspector() { return Inspector(*cache_); }
   model::RootId root(uint32_t root) const { return roots_[root].root; }
@@ -152,6 +163,7 @@ class SimCore {
   std::vector<model::DomainId> domains_;
   std::vector<cache::CacheSession> roots_;  // one a root, so that none is given up
   std::unique_ptr<server::CoreTurn> turn_;
+  std::unique_ptr<server::SessionQueue> queue_;
   std::vector<std::unique_ptr<SimProcess>> dying_;
 };
 

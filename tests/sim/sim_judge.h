@@ -41,6 +41,8 @@ struct SimCoverage {
   uint64_t from_ssd = 0;  // tokens announced that were below RAM
   uint64_t retired = 0;   // segments that clients gave back
   uint64_t faults = 0;    // of the disk
+  uint64_t queued = 0;    // times that a session had to wait for what it reserves
+  uint64_t admitted = 0;  // sessions that reserved
   void add(const SimCoverage& other);
 };
 

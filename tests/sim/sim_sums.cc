@@ -26,6 +26,11 @@ void SimSums::begin_turn() {
 // What may go after the turn might go before the refusal too, if nothing became free to go in it.
 void SimSums::judge_refusal(model::TenantId tenant) const {
   if (stage_->core->inspector().offers() != offers_) return;
+  const cache::Cache& cache = stage_->core->cache();
+  // What may go may be promised to others.
+  if (cache.reservations().unspent_bytes(
+          stage_->core->cache().names().tenants().domain_of(tenant)) > 0)
+    return;
   const cache::Owner own = stage_->core->cache().quotas().owner_of(model::TierId::kRam, tenant);
   for (const cache::Owner& giver : stage_->core->inspector().givers_for(tenant)) {
     // It came above its guarantee in this turn, maybe after the refusal.
@@ -99,6 +104,12 @@ void SimSums::judge_nobody_left() const {
   if (core.core().registry().session_count() != 0) fail("sessions are lost");
   if (core.core().registry().draining_count() != 0) fail("attachments drain for ever");
   judge_reserved();
+  for (uint16_t d = 0; d < core.pool().domain_count(); ++d) {
+    const DomainId domain{d};
+    if (core.cache().reservations().admitted_bytes(domain) != 0) fail("reservations are lost");
+    if (core.cache().reservations().queued_count(domain) != 0) fail("tickets are lost");
+    if (core.inspector().path_bytes(domain) != 0) fail("paths are held for nobody");
+  }
   if (is_moving()) return;
   if (core.inspector().pin_count() != 0) fail("pins are lost");
   if (core.inspector().ram_page_count() != core.inspector().ram_slot_count()) {

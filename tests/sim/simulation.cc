@@ -18,6 +18,7 @@ constexpr uint32_t kTurnsBetweenInvariants = 128;
 constexpr uint32_t kTurnsOfAnEnd = 6000;
 constexpr uint64_t kLate = 0x6c617465;
 constexpr uint64_t kPins = 0x70696e73;
+constexpr uint64_t kReserve = 0x72657376;
 
 std::chrono::microseconds random_time(SimRandom& random) {
   // Now and then longer than a client's patience for segments, and than every deadline.
@@ -32,6 +33,8 @@ Simulation::Simulation(uint64_t seed)
     : random_(seed),
       late_(seed ^ kLate),
       pins_(seed ^ kPins),
+      reserves_(seed ^ kReserve),
+      may_reserve_(!reserves_.one_in(2)),
       world_(random_, late_.one_in(4) ? 1 : 3),
       config_(random_, late_),
       disk_(&random_, &clock_, config_.faults),
@@ -95,13 +98,44 @@ void Simulation::connect() {
 }
 
 void Simulation::open_session(Client& client) {
-  if (client.sessions.size() >= kMaxSessions) return;
+  if (client.sessions.size() + client.queued.size() >= kMaxSessions) return;
   // Each domain has three roots.
   const uint32_t root = client.domain * 3 + random_.below(3);
+  SimCore::Asked asked{.root = root, .conversation = random_.one_in(2) ? 1 + random_.below(2) : 0};
+  if (may_reserve_ && reserves_.one_in(3)) {
+    // Up to more than all there is.
+    const uint64_t segment = core_->pool().supply().segment_bytes();
+    asked.reserve_bytes = 1 + reserves_.number() % (config_.segments * segment * 9 / 8);
+    asked.wait_ms = reserves_.below(4) * 500;
+  }
+  ask(client, asked);
+}
+
+void Simulation::ask_again(Client& client) {
+  const size_t index = reserves_.below(static_cast<uint32_t>(client.queued.size()));
+  const SimCore::Asked asked = client.queued[index];
+  client.queued.erase(client.queued.begin() + static_cast<ptrdiff_t>(index));
+  if (reserves_.one_in(20)) return core_->queue().leave(*client.process, asked.ticket);
+  ask(client, asked);
+}
+
+void Simulation::ask(Client& client, const SimCore::Asked& asked) {
+  const uint32_t root = asked.root;
   const model::Layout& layout = world_.layout_of(root);
-  const SimCore::Opened opened = core_->open(*client.process, root, SimSession::shape(layout),
-                                             random_.one_in(2) ? 1 + random_.below(2) : 0);
+  const SimCore::Opened opened = core_->open(*client.process, SimSession::shape(layout), asked);
+  if (opened.ticket != 0) {
+    client.queued.push_back(asked);
+    client.queued.back().ticket = opened.ticket;
+    ++judge_.coverage().queued;
+    return;
+  }
+  const bool may_be_refused = opened.code == model::Errc::kResourceExhausted ||
+                              opened.code == model::Errc::kDeadlineExceeded ||
+                              // Nobody asked for the ticket for long.
+                              (asked.ticket != 0 && opened.code == model::Errc::kNotFound);
+  if (opened.attachment == nullptr && asked.reserve_bytes > 0 && may_be_refused) return;
   if (opened.attachment == nullptr) return judge_.fail("a session is refused");
+  if (asked.reserve_bytes > 0) ++judge_.coverage().admitted;
   const bool is_sharded = layout.groups.back().shard_count > 1;
   client.sessions.push_back(std::make_unique<SimSession>(
       &stage_, *opened.attachment,
@@ -208,6 +242,7 @@ void Simulation::act(Client& client) {
   take(client);
   drop_closed(client);
   map_and_unmap(client);
+  if (!client.queued.empty() && reserves_.one_in(4)) return ask_again(client);
   if (client.sessions.empty()) return open_session(client);
   const uint32_t choice = random_.below(150);
   if (choice == 0) return open_session(client);
@@ -324,7 +359,12 @@ void Simulation::look_for_starving() {
     for (const auto& session : client.sessions) {
       if (session->is_closed()) continue;
       const auto [can, asked] = can_evict.try_emplace(session->tenant());
-      if (asked) can->second = core_->inspector().has_evictable_for(session->tenant());
+      // What may go may be promised to others.
+      const bool promised =
+          core_->cache().reservations().unspent_bytes(core_->domain(client.domain)) > 0;
+      if (asked) {
+        can->second = !promised && core_->inspector().has_evictable_for(session->tenant());
+      }
       session->judge_starving(can->second);
     }
   }

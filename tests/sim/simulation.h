@@ -46,7 +46,8 @@ class Simulation {
     uint32_t domain = 0;
     std::unique_ptr<SimProcess> process;
     std::vector<std::unique_ptr<SimSession>> sessions;
-    uint64_t stalled_until = 0;  // turn: it does nothing until then
+    std::vector<SimCore::Asked> queued;  // sessions that wait for what they reserve
+    uint64_t stalled_until = 0;          // turn: it does nothing until then
   };
 
   void turn();
@@ -60,6 +61,8 @@ class Simulation {
   void map_and_unmap(Client& client);
   void connect();
   void open_session(Client& client);
+  void ask(Client& client, const SimCore::Asked& asked);
+  void ask_again(Client& client);
   void join_session(Client& client);
   void close_session(Client& client);
   void drop_closed(Client& client);
@@ -78,6 +81,8 @@ class Simulation {
   // Of what came to be drawn later: the seeds that failed once are still the runs that they were.
   SimRandom late_;
   SimRandom pins_;
+  SimRandom reserves_;  // likewise: what sessions reserve
+  bool may_reserve_;    // in half of the runs, and in none that failed before
   SimWorld world_;
   SimConfig config_;
   ManualClock clock_;

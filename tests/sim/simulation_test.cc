@@ -64,6 +64,8 @@ void expect_covered(const SimCoverage& total) {
   EXPECT_GT(total.from_ssd, 1000u);
   EXPECT_GT(total.retired, 0u);
   EXPECT_GT(total.faults, 10u);
+  EXPECT_GT(total.queued, 100u);
+  EXPECT_GT(total.admitted, 100u);
 }
 
 void run_seeds(uint64_t first, uint64_t count) {

@@ -117,7 +117,8 @@ bool MemoryTier::make_room(std::span<const NodeId> nodes) {
 tiering::WriteOffer MemoryTier::reserve(std::span<const NodeId> nodes) {
   QUIRE_CHECK(room_bytes_ == 0 && !nodes.empty());
   if (mode_ != tiering::TierMode::kOk || jobs_of(true) >= options_.max_jobs) return {};
-  if (!make_room(nodes)) return {};
+  is_full_ = !make_room(nodes);
+  if (is_full_) return {};
   uint64_t bytes = 0;
   const uint32_t count = fitting(nodes, bytes);
   room_bytes_ = bytes;

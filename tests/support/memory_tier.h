@@ -66,6 +66,8 @@ class MemoryTier final : public tiering::Tier {
   size_t object_count() const { return objects_.size(); }
   uint64_t held_bytes() const { return bytes_; }
   uint64_t rooms_given_back() const { return rooms_given_back_; }
+  // Nothing could make room for the object that was offered last.
+  bool is_full() const { return is_full_; }
   const tiering::StepHints& last_hints() const { return hints_; }
 
   // --- tiering::Tier ---
@@ -138,6 +140,7 @@ class MemoryTier final : public tiering::Tier {
   model::FdGuard wake_;  // nothing ever comes by itself: step() is all it needs
   tiering::TierMode mode_ = tiering::TierMode::kOk;
   bool held_ = false;
+  bool is_full_ = false;
   uint64_t step_ = 0;
   uint32_t next_slot_ = 0;
   std::unordered_map<uint32_t, Stored> objects_;  // by slot
