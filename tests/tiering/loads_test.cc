@@ -364,6 +364,57 @@ TEST(Loads, ADomainHasABoundOfLoads) {
   EXPECT_TRUE(rig.is_clean());
 }
 
+// Of a session that pays for what its loads bring.
+class ReservedLoads : public testing::Test {
+ protected:
+  cache::Reservation reserve(uint32_t objects) {
+    return rig_.cache().reservations().try_admit(
+        {kUser, payer_.tenant(), objects * TierRig::kPageBytes}, TierRig::kSegmentBytes);
+  }
+  uint64_t unspent() {
+    return rig_.cache().reservations().unspent_bytes(kUser) / TierRig::kPageBytes;
+  }
+
+  static constexpr model::DomainId kUser{0};
+  TierRig rig_;
+  cache::TenantHold payer_{&rig_.cache().names().tenants(), kUser, ""};
+};
+
+TEST_F(ReservedLoads, WhatALoadBringsUsesItUpWhileItLives) {
+  const std::vector<NodeId> chain = rig_.add_below(4, 1);
+  const cache::Reservation reserved = reserve(8);
+  rig_.tier().hold(true);
+  for (const bool cancelled : {false, true}) {
+    LoadRequest wanted = request(1, chain);
+    wanted.reservation = reserved.ref();
+    ASSERT_TRUE(rig_.loads().start(wanted).ok());
+    ASSERT_TRUE(rig_.until([&] { return rig_.tier().job_count() > 0; }));
+    EXPECT_EQ(unspent(), 4u);
+    if (cancelled) rig_.loads().cancel(1);
+    rig_.tier().hold(false);
+    EXPECT_TRUE(cancelled || rig_.end_of(1) == Errc::kOk);
+    EXPECT_EQ(unspent(), 8u);
+    ASSERT_TRUE(rig_.is_clean());
+    rig_.meddle().evict();
+    rig_.tier().hold(true);
+  }
+  rig_.tier().hold(false);
+}
+
+TEST_F(ReservedLoads, OthersAreRefusedWhatItMayStillNeed) {
+  const std::vector<NodeId> mine = rig_.add_below(10, 1);
+  const std::vector<NodeId> others = rig_.add_below(10, 100);
+  const cache::Reservation reserved = reserve(10);
+  ASSERT_TRUE(rig_.loads().start(request(1, others)).ok());
+  EXPECT_EQ(rig_.end_of(1), Errc::kResourceExhausted) << "6 of 16 are not promised";
+  LoadRequest wanted = request(2, mine);
+  wanted.reservation = reserved.ref();
+  ASSERT_TRUE(rig_.loads().start(wanted).ok());
+  EXPECT_EQ(rig_.end_of(2), Errc::kOk);
+  for (const NodeId node : mine) EXPECT_TRUE(rig_.is_right(node));
+  EXPECT_TRUE(rig_.is_clean());
+}
+
 TEST(Loads, EstimatesGrowWithWhatIsUnderWay) {
   TierRig rig;
   const std::vector<NodeId> chain = rig.add_below(kRam / 2, 1);
