@@ -193,19 +193,19 @@ void finish_loads(RawWriter& writer, const std::vector<uint64_t>& leases) {
 // 4,096 loads of 2,500 objects each, again and again, of one context and then of another: RAM
 // cannot hold both, so each has to be read.
 void keep_thousands_of_loads_under_way(AttackGround& ground) {
-  constexpr uint32_t kUnits = 2500;
+  constexpr uint32_t kLoadedUnits = 2500;
   constexpr size_t kSessions = 32;  // of each context
-  constexpr RawShape kShape{.ring_entries = 256, .max_units = kUnits, .max_load_pages = 8192};
+  constexpr RawShape kShape{.ring_entries = 256, .max_units = kLoadedUnits, .max_load_pages = 8192};
   RawClient client(ground.socket_path());
   std::vector<RawWriter> writers;
   for (size_t i = 0; i < 2 * kSessions; ++i) {
     writers.emplace_back(client, layout_of(64 << 10, 1), kShape, 1 + i % 2);
   }
-  for (size_t context = 0; context < 2; ++context) writers[context].commit_chain(kUnits);
+  for (size_t context = 0; context < 2; ++context) writers[context].commit_chain(kLoadedUnits);
   for (size_t context = 0;; context = 1 - context) {
     std::vector<std::vector<uint64_t>> leases(writers.size());
     for (size_t i = context; i < writers.size(); i += 2) {
-      leases[i] = submit_loads(writers[i], kUnits);
+      leases[i] = submit_loads(writers[i], kLoadedUnits);
     }
     ground.ready();
     for (size_t i = context; i < writers.size(); i += 2) finish_loads(writers[i], leases[i]);

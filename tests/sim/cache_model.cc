@@ -17,7 +17,7 @@ using model::FillKind;
 namespace {
 
 constexpr uint32_t kMaxUnits = 24;  // 12 blocks of two units
-constexpr uint64_t kSegmentBytes = 2 << 20;
+constexpr uint64_t kModelBytes = 2 << 20;
 constexpr uint32_t kMaxActors = 6;
 constexpr uint64_t kMaxPages = 4;  // of an object, and the object itself
 
@@ -36,8 +36,8 @@ std::vector<uint32_t> random_context(std::mt19937_64& random, uint32_t units,
 
 CacheModel::CacheModel(uint64_t seed) : random_(seed) {
   supply_ = std::make_unique<allocator::SegmentSupply>(
-      allocator::SegmentSupplyOptions{.budget_bytes = kSegmentBytes,
-                                      .segment_bytes = kSegmentBytes,
+      allocator::SegmentSupplyOptions{.budget_bytes = kModelBytes,
+                                      .segment_bytes = kModelBytes,
                                       .huge_pages = allocator::HugePages::kOff});
   pool_ = std::move(allocator::Pool::create(supply_.get(), 1 << 16)).value();
   cache_ = make_cache(*pool_, {.seed = seed});
