@@ -106,7 +106,8 @@ bool Loads::serve_tenants() {
   const uint32_t of_each = std::max<uint32_t>(1, kNodesPerStep / domains);
   uint32_t left = kNodesPerStep;
   bool started = false;
-  for (size_t i = 0; i < tenants && left > 0; ++i) {
+  size_t served = 0;
+  for (; served < tenants && left > 0; ++served) {
     LoadQueues::Tenant& tenant = *queues_.next_tenant();
     if (LoadRecord* load = queues_.to_reserve(tenant); load != nullptr) {
       const size_t before = load->reserved;
@@ -116,6 +117,8 @@ bool Loads::serve_tenants() {
     }
     read_for(tenant);
   }
+  // Where all were served another one is first in the next step: a tier takes from who asks first.
+  if (served == queues_.tenant_count()) queues_.next_tenant();
   return started;
 }
 

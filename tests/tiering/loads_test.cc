@@ -270,6 +270,24 @@ TEST(Loads, AStepServesSoManyTenantsAndNobodyIsLeftOut) {
   EXPECT_TRUE(rig.is_clean());
 }
 
+// A tier that takes one job at a time takes it from each tenant in turn.
+TEST(Loads, TenantsReadInTurnWhereTheTierIsBusy) {
+  TierRig rig({.tier = {.max_jobs = 1, .job_objects = 1}, .tenants = 2, .page_bytes = 4096});
+  const std::vector<NodeId> first = rig.add_below(8, 1, 0);
+  const std::vector<NodeId> second = rig.add_below(8, 1000, 1);
+  ASSERT_TRUE(rig.loads().start(request(1, first)).ok());
+  ASSERT_TRUE(rig.loads().start(request(2, second)).ok());
+  EXPECT_EQ(rig.end_of(1), Errc::kOk);
+  EXPECT_EQ(rig.end_of(2), Errc::kOk);
+  const std::vector<NodeId> order = read_order(rig);
+  ASSERT_EQ(order.size(), 16u);
+  const auto of_second = std::count_if(order.begin(), order.begin() + 8, [&](NodeId node) {
+    return std::find(second.begin(), second.end(), node) != second.end();
+  });
+  EXPECT_GE(of_second, 3);
+  EXPECT_LE(of_second, 5);
+}
+
 TEST(Loads, WhatCannotBeReadIsAMissWithItsCode) {
   struct Case {
     TierFault fault;
