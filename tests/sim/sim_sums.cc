@@ -11,12 +11,30 @@ namespace quire::tests {
 
 using model::DomainId;
 
+namespace {
+
+constexpr uint64_t kTurnsUntilTold = 256;
+
+}  // namespace
+
 void SimSums::fail(const std::string& what) const { stage_->judge->fail(what); }
+
+// What was refused while something was promised is told when its load has ended, turns later.
+bool SimSums::was_promised(DomainId domain) const {
+  if (stage_->core->cache().reservations().admitted_bytes(domain) > 0) return true;
+  const auto found = reserved_at_.find(domain.value);
+  return found != reserved_at_.end() && turn_ - found->second < kTurnsUntilTold;
+}
 
 void SimSums::begin_turn() {
   const Inspector inspector = stage_->core->inspector();
   offers_ = inspector.offers();
   within_guarantee_.clear();
+  ++turn_;
+  for (uint16_t d = 0; d < stage_->core->pool().domain_count(); ++d) {
+    const uint64_t reserved = stage_->core->cache().reservations().admitted_bytes(DomainId{d});
+    if (reserved > 0) reserved_at_[d] = turn_;
+  }
   for (const auto& [name, rule] : stage_->core->cache().rules().all()) {
     const auto owner = stage_->core->cache().rules().owner_of(name);
     if (owner && !inspector.is_above_guarantee(*owner)) within_guarantee_.push_back(*owner);
@@ -26,12 +44,10 @@ void SimSums::begin_turn() {
 // What may go after the turn might go before the refusal too, if nothing became free to go in it.
 void SimSums::judge_refusal(model::TenantId tenant) const {
   if (stage_->core->inspector().offers() != offers_) return;
-  const cache::Cache& cache = stage_->core->cache();
+  cache::Cache& cache = stage_->core->cache();
   // What may go may be promised to others.
-  if (cache.reservations().unspent_bytes(
-          stage_->core->cache().names().tenants().domain_of(tenant)) > 0)
-    return;
-  const cache::Owner own = stage_->core->cache().quotas().owner_of(model::TierId::kRam, tenant);
+  if (was_promised(cache.names().tenants().domain_of(tenant))) return;
+  const cache::Owner own = cache.quotas().owner_of(model::TierId::kRam, tenant);
   for (const cache::Owner& giver : stage_->core->inspector().givers_for(tenant)) {
     // It came above its guarantee in this turn, maybe after the refusal.
     const bool may_be_late =

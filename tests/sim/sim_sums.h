@@ -10,6 +10,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -42,9 +43,13 @@ class SimSums {
   void judge_reserved() const;
   void judge_pins() const;
   void fail(const std::string& what) const;
+  // Something of the domain is reserved, or was lately.
+  bool was_promised(model::DomainId domain) const;
 
   const SimStage* stage_;
   uint64_t offers_ = 0;  // that the cache had counted before the turn
+  uint64_t turn_ = 0;
+  std::map<uint16_t, uint64_t> reserved_at_;  // by domain: the last turn that began with something
   // Who could not give to others before the turn, since it was within its guarantee.
   std::vector<cache::Owner> within_guarantee_;
 };
