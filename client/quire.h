@@ -374,10 +374,10 @@ class SessionTicket {
   uint32_t position() const;
   // From how fast reservations came free lately; none: nobody knows.
   std::optional<uint64_t> estimate_ms() const;
-  // The session, once; null: it is queued. For news it waits wait_ms at most, and
-  // model::kMaxAdmissionPollMs; the client's other socket verbs wait meanwhile. An error, after
-  // which the ticket is of no use: kDeadlineExceeded (SessionOptions::admission_wait_ms are over),
-  // kResourceExhausted (what bounds it fell), kUnavailable; kClosed: it gave its session before.
+  // The session, once; null: it is queued, also after wait_ms, for which it asks again now and
+  // then; the client's other calls go on meanwhile. An error, after which the ticket is of no use:
+  // kDeadlineExceeded (SessionOptions::admission_wait_ms are over), kResourceExhausted (what bounds
+  // it fell), kUnavailable; kClosed: it gave its session before.
   model::Result<std::unique_ptr<Session>> poll(uint32_t wait_ms = 0);
 
  private:

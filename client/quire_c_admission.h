@@ -17,8 +17,8 @@ typedef struct quire_queue_place {
 QUIRE_API quire_status quire_request_session(quire_client* client,
                                              const quire_session_options* options,
                                              quire_ticket** ticket);
-/* `session` gets the session, once, or NULL while it is queued; for news the call waits at most
- * wait_ms, and 200 ms. QUIRE_DEADLINE_EXCEEDED: admission_wait_ms are over. After a failure the
+/* `session` gets the session, once, or NULL while it is queued; the call asks again now
+ * and then, for wait_ms. QUIRE_DEADLINE_EXCEEDED: admission_wait_ms are over. After a failure the
  * ticket is of no use any more. */
 QUIRE_API quire_status quire_poll_ticket(quire_ticket* ticket, uint32_t wait_ms,
                                          quire_session** session);

@@ -1,6 +1,8 @@
 #include "client/session_opener.h"
 
 #include <algorithm>
+#include <chrono>
+#include <thread>
 #include <utility>
 
 #include "client/deadline.h"
@@ -11,6 +13,13 @@ using model::Errc;
 using model::FrameType;
 using model::make_error;
 using model::Result;
+
+namespace {
+
+constexpr std::chrono::milliseconds kFirstAskNap{1};
+constexpr std::chrono::milliseconds kLongestAskNap{16};
+
+}  // namespace
 
 Result<std::unique_ptr<SessionImpl>> start_session(const SessionOpener::Target& target,
                                                    Frame frame) {
@@ -31,9 +40,8 @@ Result<std::unique_ptr<SessionImpl>> start_session(const SessionOpener::Target& 
   return session;
 }
 
-Result<std::unique_ptr<SessionImpl>> SessionOpener::ask(uint32_t poll_ms) {
+Result<std::unique_ptr<SessionImpl>> SessionOpener::ask_once() {
   if (over_) return make_error(Errc::kClosed, "this session was opened, or refused, before");
-  request_.poll_ms = poll_ms;
   Result<Frame> frame =
       target_.attachment->call(FrameType::kOpenSession, model::struct_bytes(request_));
   if (!frame.ok()) {
@@ -54,18 +62,24 @@ Result<std::unique_ptr<SessionImpl>> SessionOpener::ask(uint32_t poll_ms) {
   return start_session(target_, std::move(*frame));
 }
 
+// Other threads of the client use the connection between two asks.
+Result<std::unique_ptr<SessionImpl>> SessionOpener::ask(uint64_t wait_ms) {
+  const Deadline deadline = Deadline::after_ms(wait_ms);
+  for (auto nap = kFirstAskNap;; nap = std::min(2 * nap, kLongestAskNap)) {
+    auto session = QUIRE_TRY(ask_once());
+    if (session || deadline.passed()) return session;
+    std::this_thread::sleep_for(nap);
+  }
+}
+
 Result<std::unique_ptr<SessionImpl>> SessionOpener::wait() {
   // The daemon ends it when its time is over; this is for one that does not.
-  const Deadline deadline =
-      Deadline::after_ms(uint64_t{request_.admission_wait_ms} + target_.client.connect_timeout_ms);
-  while (true) {
-    auto session = QUIRE_TRY(ask(model::kMaxAdmissionPollMs));
-    if (session) return session;
-    if (!deadline.passed()) continue;
-    give_up();
-    over_ = true;
-    return make_error(Errc::kDeadlineExceeded, "the daemon did not admit the session in time");
-  }
+  auto session =
+      QUIRE_TRY(ask(uint64_t{request_.admission_wait_ms} + target_.client.connect_timeout_ms));
+  if (session) return session;
+  give_up();
+  over_ = true;
+  return make_error(Errc::kDeadlineExceeded, "the daemon did not admit the session in time");
 }
 
 std::optional<uint64_t> SessionOpener::estimate_ms() const {

@@ -1,7 +1,8 @@
 // Opens one session, which may have to be admitted first: asks, keeps the ticket, asks again.
 //
-// Each ask() is one round trip. What it was given up for, or destroyed with, leaves the daemon's
-// queue. Threads: one at a time. Lifetime: keeps the attachment; may outlive its client.
+// It asks again now and then: nobody waits in the daemon for an answer. What it was given up for,
+// or destroyed with, leaves the daemon's queue. Threads: one at a time. Lifetime: keeps the
+// attachment; may outlive its client.
 #pragma once
 
 #include <cstdint>
@@ -29,9 +30,9 @@ class SessionOpener {
   SessionOpener& operator=(const SessionOpener&) = delete;
   ~SessionOpener() { give_up(); }
 
-  // The session, once; null: it is queued. The daemon holds the answer back until there is news, at
-  // most poll_ms and model::kMaxAdmissionPollMs. An error: it is over. kClosed: it was before.
-  model::Result<std::unique_ptr<SessionImpl>> ask(uint32_t poll_ms);
+  // The session, once; null: it is queued, also after so long. An error: it is over. kClosed: it
+  // was before.
+  model::Result<std::unique_ptr<SessionImpl>> ask(uint64_t wait_ms);
   // ask() until it is not queued any more.
   model::Result<std::unique_ptr<SessionImpl>> wait();
 
@@ -40,6 +41,7 @@ class SessionOpener {
   std::optional<uint64_t> estimate_ms() const;
 
  private:
+  model::Result<std::unique_ptr<SessionImpl>> ask_once();
   void give_up();
 
   Target target_;

@@ -133,13 +133,10 @@ struct OpenSessionRequest {
   uint64_t reserve_bytes = 0;
   uint64_t ticket = 0;             // of the queued reply to this request before; 0: it is new
   uint32_t admission_wait_ms = 0;  // it may be queued for so long; 0: it is not
-  // So long this request may go unanswered while it is queued, as the connection's later frames
-  // do; kMaxAdmissionPollMs at most. 0: it is answered at once.
-  uint32_t poll_ms = 0;
+  uint32_t reserved32 = 0;
   std::array<uint64_t, 5> room{};  // 0: for what is asked of a session later
 };
 static_assert(sizeof(OpenSessionRequest) == 304);
-inline constexpr uint32_t kMaxAdmissionPollMs = 200;
 
 // Carries 6 descriptors in the order of SessionDescriptor; none where the session is queued.
 enum class SessionDescriptor : uint8_t {

@@ -12,6 +12,7 @@ namespace quire::cache {
 class FreeRate {
  public:
   static constexpr size_t kSamples = 32;
+  static constexpr double kMostMs = 1e12;                // thirty years are no estimate
   static constexpr int64_t kWindowNs = 600'000'000'000;  // older ones say nothing of now
 
   void add(int64_t now_ns, uint64_t bytes) {
@@ -32,8 +33,9 @@ class FreeRate {
     // One alone tells no rate.
     if (count < 2 || oldest_ns == now_ns) return std::nullopt;
     const double ns = static_cast<double>(now_ns - oldest_ns);
-    return static_cast<uint64_t>(static_cast<double>(bytes) / static_cast<double>(freed) * ns /
-                                 1e6);
+    const double ms = static_cast<double>(bytes) / static_cast<double>(freed) * ns / 1e6;
+    if (ms > kMostMs) return std::nullopt;
+    return static_cast<uint64_t>(ms);
   }
 
  private:

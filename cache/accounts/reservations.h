@@ -37,6 +37,9 @@ namespace quire::cache {
 // Of one domain that wait: as many sessions as an engine has requests in its own queue.
 inline constexpr size_t kMaxAdmissions = 4096;
 
+// Of those before somebody, for the place that it is told: who asks costs the core no more.
+inline constexpr size_t kMostCounted = 256;
+
 class Reservations;
 
 // Names a reservation, for those whose memory it pays for: they may outlive it, and are under none
@@ -97,7 +100,7 @@ struct Admission {
 
 // Where a queued one stands.
 struct QueuePlace {
-  uint32_t position = 0;                // 1: it is next
+  uint32_t position = 0;                // 1: it is next; at least, behind kMostCounted
   std::optional<uint64_t> estimate_ms;  // none: nothing came free lately, so nobody knows
 };
 
@@ -157,6 +160,7 @@ class Reservations {
     FreeRate rate;
   };
 
+  static size_t index_of(const std::deque<Waiter>& queue, TicketId ticket);
   bool fits_burst(const Admission& admission) const;
   bool fits_share(const Admission& admission, uint64_t share_bytes) const;
   // The head whose turn it is; null: nobody waits, or each is at its own burst.

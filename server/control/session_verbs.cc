@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <utility>
-#include <vector>
 
 #include "model/clean_text.h"
 
@@ -16,8 +15,8 @@ using model::struct_bytes;
 
 namespace {
 
-// How often those who wait to be admitted are looked at. Each look costs some 1 us; reservations
-// end by sockets, which take longer.
+// How often it is looked whether somebody who waits can be admitted: reservations end by sockets,
+// which take longer.
 constexpr int64_t kLookNs = 1'000'000;
 
 model::OpenSessionReply queued_reply(const AdmissionAnswer& answer) {
@@ -73,7 +72,7 @@ model::Result<SessionIdentity> SessionVerbs::identify(
 model::Result<AdmissionAnswer> SessionVerbs::admit(const Connection& connection,
                                                    const model::OpenSessionRequest& request,
                                                    const std::string& payer) {
-  if (request.ticket != 0) return queue_.ask_again(connection, request.ticket);
+  if (request.ticket != 0) return queue_.ask_again(connection, request.ticket, payer);
   if (request.reserve_bytes == 0) return AdmissionAnswer{};
   return queue_.ask(
       connection,
@@ -101,17 +100,7 @@ model::Result<void> SessionVerbs::open_session(const VerbCall& call) {
   if (answer.ticket == 0 || answer.reservation.valid()) {
     return open_now(connection, request, call.sequence, std::move(answer));
   }
-  if (request.poll_ms == 0) {
-    call.reply(struct_bytes(queued_reply(answer)));
-    return {};
-  }
-  // Its later frames wait for this answer.
-  connection.suspend();
-  const uint32_t poll_ms = std::min(request.poll_ms, model::kMaxAdmissionPollMs);
-  held_[&connection] = {.request = request,
-                        .ticket = answer.ticket,
-                        .sequence = call.sequence,
-                        .until_ns = parts_.clock->now_ns() + poll_ms * model::kNsPerMs};
+  call.reply(struct_bytes(queued_reply(answer)));
   return {};
 }
 
@@ -134,43 +123,11 @@ model::Result<void> SessionVerbs::open_now(Connection& connection,
   return {};
 }
 
-size_t SessionVerbs::look_at_held() {
+void SessionVerbs::look_at_queue() {
   const int64_t now = parts_.clock->now_ns();
-  if (queue_.count() == 0 || now - looked_ns_ < kLookNs) return 0;
+  if (queue_.count() == 0 || now - looked_ns_ < kLookNs) return;
   looked_ns_ = now;
   queue_.step();
-  std::vector<Connection*> connections;
-  for (const auto& [connection, held] : held_) connections.push_back(connection);
-  size_t answered = 0;
-  for (Connection* connection : connections) {
-    // Answering one may end its connection, and what is held of that.
-    const auto found = held_.find(connection);
-    if (found != held_.end() && look_at(*connection, found->second)) ++answered;
-  }
-  return answered;
-}
-
-// True: it is answered, and not held any more.
-bool SessionVerbs::look_at(Connection& connection, const Held& held) {
-  auto asked = queue_.ask_again(connection, held.ticket);
-  const bool queued = asked.ok() && !asked->reservation.valid();
-  if (queued && parts_.clock->now_ns() < held.until_ns) return false;
-  const Held answered = held;
-  held_.erase(&connection);
-  connection.resume();
-  if (queued) {
-    connection.send(FrameType::kOpenSession, true, answered.sequence,
-                    struct_bytes(queued_reply(*asked)));
-    return true;
-  }
-  const model::Result<void> opened =
-      asked.ok()
-          ? open_now(connection, answered.request, answered.sequence, std::move(asked).value())
-          : model::Result<void>(std::move(asked).error());
-  if (!opened.ok()) {
-    connection.send_error(FrameType::kOpenSession, answered.sequence, opened.error());
-  }
-  return true;
 }
 
 model::Result<void> SessionVerbs::join_session(const VerbCall& call) {
@@ -191,7 +148,8 @@ void SessionVerbs::make_memory(Connection& connection, Attachment& attachment, F
 }
 
 size_t SessionVerbs::finish_openings() {
-  size_t count = look_at_held();
+  look_at_queue();
+  size_t count = 0;
   parts_.maker->collect([&](uint64_t attachment, bool made) {
     finish_opening(attachment, made);
     ++count;
@@ -257,7 +215,6 @@ model::Result<void> SessionVerbs::close_session(const VerbCall& call) {
 }
 
 void SessionVerbs::forget(Connection& connection) {
-  held_.erase(&connection);
   queue_.forget(connection);
   std::erase_if(openings_, [&](const auto& opening) {
     if (opening.second.connection != &connection) return false;

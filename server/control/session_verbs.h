@@ -56,8 +56,8 @@ class SessionVerbs {
   // kNotFound: not an attachment of this connection.
   model::Result<void> close_session(const VerbCall& call);
 
-  // Replies to those whose session's memory has been made, and to those who wait to be admitted
-  // where there is news. Returns how many there were.
+  // Replies to those whose session's memory has been made, and grants what those who wait to be
+  // admitted can have by now. Returns how many were replied to.
   size_t finish_openings();
   // Somebody is looked at by time.
   bool waits() const { return queue_.count() > 0; }
@@ -77,13 +77,6 @@ class SessionVerbs {
     model::FrameType type{};
     uint32_t sequence = 0;
   };
-  // A queued session whose client waits for news; its connection is suspended.
-  struct Held {
-    model::OpenSessionRequest request;
-    cache::TicketId ticket = 0;
-    uint32_t sequence = 0;
-    int64_t until_ns = 0;
-  };
 
   model::Result<SessionIdentity> identify(const Connection& connection,
                                           const model::OpenSessionRequest& request) const;
@@ -92,8 +85,7 @@ class SessionVerbs {
                                        const std::string& payer);
   model::Result<void> open_now(Connection& connection, const model::OpenSessionRequest& request,
                                uint32_t sequence, AdmissionAnswer admitted);
-  size_t look_at_held();
-  bool look_at(Connection& connection, const Held& held);
+  void look_at_queue();
   // The reply follows in finish_opening(), some turns later.
   void make_memory(Connection& connection, Attachment& attachment, model::FrameType type,
                    uint32_t sequence);
@@ -107,8 +99,7 @@ class SessionVerbs {
   std::unordered_set<std::string> shared_namespaces_;
   SessionQueue queue_;
   std::unordered_map<uint64_t, Opening> openings_;  // by attachment; at most one a connection
-  std::unordered_map<Connection*, Held> held_;
-  int64_t looked_ns_ = 0;  // at held_
+  int64_t looked_ns_ = 0;                           // at the queue
 };
 
 // A name that people will read. (A salt is bytes, and nobody reads it.)

@@ -47,16 +47,21 @@ model::Result<AdmissionAnswer> SessionQueue::ask(const ClientProcess& client,
   return answer;
 }
 
-model::Result<AdmissionAnswer> SessionQueue::ask_again(const ClientProcess& client,
-                                                       TicketId ticket) {
+model::Result<AdmissionAnswer> SessionQueue::ask_again(const ClientProcess& client, TicketId ticket,
+                                                       std::string_view payer) {
   const auto found = queued_.find(ticket);
   if (found == queued_.end() || found->second.client != &client) {
     return make_error(Errc::kNotFound, "this connection has no such ticket");
   }
+  // What is reserved is paid for by whom it was asked for.
+  const model::TenantId of = found->second.admission.payer;
+  if (parts_.cache->names().tenants().name_of(of) != payer) {
+    return make_error(Errc::kInvalidArgument, "the ticket is another tenant's");
+  }
   const int64_t now = parts_.clock->now_ns();
   found->second.asked_ns = now;
   const model::DomainId domain = found->second.admission.domain;
-  if (!found->second.reservation.valid()) grant(domain);
+  if (!found->second.reservation.valid() && !found->second.expired) grant(domain);
   AdmissionAnswer answer{.ticket = ticket};
   if (found->second.reservation.valid()) {
     Queued granted = take(found);
@@ -64,16 +69,16 @@ model::Result<AdmissionAnswer> SessionQueue::ask_again(const ClientProcess& clie
     answer.payer = std::move(granted.payer);
     return answer;
   }
+  if (found->second.expired || now >= found->second.deadline_ns) {
+    drop(found);
+    return make_error(Errc::kDeadlineExceeded, "the session was not admitted in the time given");
+  }
   cache::Reservations& table = parts_.cache->reservations();
   const uint64_t share = share_of(domain);
   // A quota may have changed, or another user come.
   if (auto fits = table.check(found->second.admission, share); !fits.ok()) {
     drop(found);
     return std::move(fits).error();
-  }
-  if (now >= found->second.deadline_ns) {
-    drop(found);
-    return make_error(Errc::kDeadlineExceeded, "the session was not admitted in the time given");
   }
   answer.place = table.place_of(ticket, now, share);
   return answer;
@@ -97,7 +102,13 @@ void SessionQueue::step() {
   if (now - swept_ns_ < kUnaskedNs / 10) return;
   swept_ns_ = now;
   for (auto at = queued_.begin(); at != queued_.end();) {
-    at = now - at->second.asked_ns > kUnaskedNs ? drop(at) : std::next(at);
+    Queued& one = at->second;
+    if (!one.reservation.valid() && !one.expired && now >= one.deadline_ns) {
+      // Others' turn; who asks for it learns why.
+      parts_.cache->reservations().leave(at->first);
+      one.expired = true;
+    }
+    at = now - one.asked_ns > kUnaskedNs ? drop(at) : std::next(at);
   }
 }
 
@@ -110,9 +121,14 @@ SessionQueue::Queued SessionQueue::take(Table::iterator found) {
 
 SessionQueue::Table::iterator SessionQueue::drop(Table::iterator found) {
   const auto next = std::next(found);
-  // What is granted stands in the queue no more; it goes before the tenant who pays for it.
-  if (!found->second.reservation.valid()) parts_.cache->reservations().leave(found->first);
-  found->second.reservation = {};
+  Queued& one = found->second;
+  if (one.reservation.valid()) {
+    // It goes before the tenant who pays for it. Others may have been refused what it held.
+    one.reservation = {};
+    parts_.cache->store().pool().events().raise(one.admission.domain);
+  } else if (!one.expired) {
+    parts_.cache->reservations().leave(found->first);
+  }
   take(found);
   return next;
 }

@@ -3,7 +3,7 @@
 //
 //   ask --room---------------------------------------------------------------------> admitted
 //    \--not now--> queued (ticket) --step: its turn, room--> granted --ask_again-------^
-//                    \--its time is over, nobody asked for it in kUnaskedNs--> gone <--/
+//                    \--its time is over: expired, nobody asked in kUnaskedNs--> gone <--/
 //
 // What is granted is reserved from that time on: a client that asks late keeps nobody waiting but
 // for what it reserves itself.
@@ -28,8 +28,8 @@ inline constexpr int64_t kUnaskedNs = 10'000'000'000;
 
 // What became of one that asked.
 struct AdmissionAnswer {
+  cache::TenantHold payer;         // held for the reservation, which goes before it
   cache::Reservation reservation;  // empty: it is queued
-  cache::TenantHold payer;         // held for the reservation
   cache::TicketId ticket = 0;      // of a queued one; as the next
   cache::QueuePlace place;
 };
@@ -54,9 +54,11 @@ class SessionQueue {
   // kResourceExhausted: more than can ever be admitted, or not now and it does not want to wait.
   // kBusy: the uid's share of sessions, or too many of its domain wait.
   model::Result<AdmissionAnswer> ask(const ClientProcess& client, const Wanted& wanted);
-  // kNotFound: the client has no such ticket. kDeadlineExceeded: it waited so long as it wanted.
-  // kResourceExhausted: what bounds it fell meanwhile. After an error the ticket is gone.
-  model::Result<AdmissionAnswer> ask_again(const ClientProcess& client, cache::TicketId ticket);
+  // kNotFound: the client has no such ticket. kInvalidArgument: it is another tenant's, and stays.
+  // kDeadlineExceeded: it waited so long as it wanted. kResourceExhausted: what bounds it fell
+  // meanwhile. After these two the ticket is gone.
+  model::Result<AdmissionAnswer> ask_again(const ClientProcess& client, cache::TicketId ticket,
+                                           std::string_view payer);
   // Grants what can be had, and drops what nobody asks for. Bounded by the domains, and by what is
   // granted.
   void step();
@@ -74,6 +76,7 @@ class SessionQueue {
     cache::Admission admission;
     int64_t deadline_ns = 0;
     int64_t asked_ns = 0;            // when it was asked for last
+    bool expired = false;            // its time is over: it stands in the queue no more
     cache::Reservation reservation;  // once it is granted
   };
   using Table = std::map<cache::TicketId, Queued>;

@@ -65,12 +65,29 @@ class SessionQueueTest : public testing::Test {
 
 TEST_F(SessionQueueTest, ATicketIsTheConnectionsOwn) {
   const cache::TicketId ticket = queued();
-  EXPECT_EQ(queue_->ask_again(other_, ticket).code(), Errc::kNotFound);
-  EXPECT_EQ(queue_->ask_again(process_, ticket + 1).code(), Errc::kNotFound);
+  EXPECT_EQ(queue_->ask_again(other_, ticket, "acme").code(), Errc::kNotFound);
+  EXPECT_EQ(queue_->ask_again(process_, ticket + 1, "acme").code(), Errc::kNotFound);
   queue_->leave(other_, ticket);
-  EXPECT_EQ(queue_->ask_again(process_, ticket)->place.position, 1u);
+  EXPECT_EQ(queue_->ask_again(process_, ticket, "acme")->place.position, 1u);
   queue_->forget(process_);
   EXPECT_EQ(waiting(), 0u);
+}
+
+// It would be paid for by one tenant and reserved for another, whose id may be a stranger's by
+// then.
+TEST_F(SessionQueueTest, ATicketIsItsTenantsAlone) {
+  const cache::TicketId ticket = queued();
+  EXPECT_EQ(queue_->ask_again(process_, ticket, "other").code(), Errc::kInvalidArgument);
+  EXPECT_EQ(queue_->ask_again(process_, ticket, "acme")->place.position, 1u) << "it stays";
+}
+
+TEST_F(SessionQueueTest, OneWhoseTimeIsOverStandsInNobodysWay) {
+  all_ = ask(kSegmentBytes).value();
+  const cache::TicketId late = ask(kSegmentBytes, 500)->ticket;
+  const cache::TicketId next = ask(1)->ticket;
+  pass(std::chrono::seconds(1));
+  EXPECT_EQ(queue_->ask_again(process_, next, "acme")->place.position, 1u);
+  EXPECT_EQ(queue_->ask_again(process_, late, "acme").code(), Errc::kDeadlineExceeded);
 }
 
 // Law 15.
@@ -79,10 +96,10 @@ TEST_F(SessionQueueTest, ItWaitsAsLongAsItWants) {
   EXPECT_EQ(ask(1, 0).code(), Errc::kResourceExhausted);
   const cache::TicketId ticket = ask(1, 500)->ticket;
   pass(std::chrono::milliseconds(499));
-  EXPECT_FALSE(queue_->ask_again(process_, ticket)->reservation.valid());
+  EXPECT_FALSE(queue_->ask_again(process_, ticket, "acme")->reservation.valid());
   pass(std::chrono::milliseconds(1));
-  EXPECT_EQ(queue_->ask_again(process_, ticket).code(), Errc::kDeadlineExceeded);
-  EXPECT_EQ(queue_->ask_again(process_, ticket).code(), Errc::kNotFound);
+  EXPECT_EQ(queue_->ask_again(process_, ticket, "acme").code(), Errc::kDeadlineExceeded);
+  EXPECT_EQ(queue_->ask_again(process_, ticket, "acme").code(), Errc::kNotFound);
 }
 
 TEST_F(SessionQueueTest, WhatNobodyAsksForIsGivenUp) {
@@ -90,7 +107,7 @@ TEST_F(SessionQueueTest, WhatNobodyAsksForIsGivenUp) {
   queued();
   for (int second = 0; second < 11; ++second) {
     pass(std::chrono::seconds(1));
-    ASSERT_TRUE(queue_->ask_again(process_, asked).ok());
+    ASSERT_TRUE(queue_->ask_again(process_, asked, "acme").ok());
   }
   EXPECT_EQ(waiting(), 1u);
   EXPECT_EQ(shares_.used(Shared::kSessions), 1u);
@@ -105,7 +122,7 @@ TEST_F(SessionQueueTest, WhatIsGrantedAndNotFetchedComesFree) {
   EXPECT_EQ(cache_->reservations().admitted_bytes(process_.domain), 1u);
   pass(std::chrono::seconds(11));
   EXPECT_EQ(cache_->reservations().admitted_bytes(process_.domain), 0u);
-  EXPECT_EQ(queue_->ask_again(process_, ticket).code(), Errc::kNotFound);
+  EXPECT_EQ(queue_->ask_again(process_, ticket, "acme").code(), Errc::kNotFound);
 }
 
 TEST_F(SessionQueueTest, WhatIsGrantedIsFetchedOnceAlsoWhenItsTimeIsOver) {
@@ -114,11 +131,11 @@ TEST_F(SessionQueueTest, WhatIsGrantedIsFetchedOnceAlsoWhenItsTimeIsOver) {
   all_ = {};
   pass(std::chrono::seconds(2));
   {
-    const auto got = queue_->ask_again(process_, ticket);
+    const auto got = queue_->ask_again(process_, ticket, "acme");
     EXPECT_EQ(got->reservation.bytes(), 1u);
     EXPECT_EQ(cache_->names().tenants().name_of(got->payer.tenant()), "acme");
   }
-  EXPECT_EQ(queue_->ask_again(process_, ticket).code(), Errc::kNotFound);
+  EXPECT_EQ(queue_->ask_again(process_, ticket, "acme").code(), Errc::kNotFound);
 }
 
 // Law 10: each is a session of its uid.

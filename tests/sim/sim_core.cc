@@ -216,7 +216,7 @@ SimCore::Opened SimCore::open(SimProcess& process, const server::AttachmentShape
   const cache::Root& known = cache_->names().root(roots_[asked.root].root);
   server::AdmissionAnswer answer;
   if (asked.ticket != 0 || asked.reserve_bytes > 0) {
-    auto got = asked.ticket != 0 ? queue_->ask_again(process, asked.ticket)
+    auto got = asked.ticket != 0 ? queue_->ask_again(process, asked.ticket, known.key.tenant)
                                  : queue_->ask(process, {.payer = known.key.tenant,
                                                          .bytes = asked.reserve_bytes,
                                                          .wait_ms = asked.wait_ms});
