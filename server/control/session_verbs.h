@@ -1,11 +1,11 @@
 // Verbs of sessions: open, join, close. What takes more than the call is answered some turns later:
 //
-//   open --reserves RAM: queued--> [long poll, client asks again] --admitted--.
-//     \-----------------------------------------------------------------------> memory is made off
-//   join ---------------------------------------------------------------------> the core --> reply
+//   open --reserves RAM: queued, is told so, and asks again with its ticket --admitted--.
+//     \----------------------------------------------> memory is made off the core, then the reply
+//   join --^
 //
-// A connection takes no frame while one of its own is not answered: one a connection, so both
-// tables are bounded. Threads: core only.
+// A connection takes no frame while its session's memory is being made: one opening a connection,
+// so that table is bounded. Threads: core only.
 #pragma once
 
 #include <cstdint>
