@@ -40,10 +40,8 @@ CheckpointPolicy CheckpointRules::widest() const {
 CheckpointPolicy CheckpointRules::policy_of(std::string_view domain,
                                             std::string_view tenant) const {
   if (rules_.empty()) return default_;
-  CheckpointScope scope{std::string(domain), std::string(tenant)};
-  auto rule = rules_.find(scope);
-  scope.tenant.reset();
-  if (rule == rules_.end()) rule = rules_.find(scope);
+  auto rule = rules_.find({std::string(domain), std::string(tenant)});
+  if (rule == rules_.end()) rule = rules_.find({std::string(domain), std::nullopt});
   return rule == rules_.end() ? widest() : rule->second;
 }
 
