@@ -98,28 +98,34 @@ model::Result<void> SessionVerbs::open_session(const VerbCall& call) {
   }
   AdmissionAnswer answer = QUIRE_TRY(admit(connection, request, identity.payer));
   if (answer.ticket == 0 || answer.reservation.valid()) {
-    return open_now(connection, request, call.sequence, std::move(answer));
+    return open_now(call, request, identity, std::move(answer));
   }
   call.reply(struct_bytes(queued_reply(answer)));
   return {};
 }
 
 // What is reserved goes with the session, or here, when it cannot be opened.
-model::Result<void> SessionVerbs::open_now(Connection& connection,
+model::Result<void> SessionVerbs::open_now(const VerbCall& call,
                                            const model::OpenSessionRequest& request,
-                                           uint32_t sequence, AdmissionAnswer admitted) {
-  const SessionIdentity identity = QUIRE_TRY(identify(connection, request));
+                                           const SessionIdentity& identity,
+                                           AdmissionAnswer admitted) {
+  Connection& connection = call.connection;
   const AttachmentShape shape{.ring_entries = request.ring_entries,
                               .max_units = request.max_units,
                               .max_load_pages = request.max_load_pages,
                               .staging_bytes = request.staging_bytes};
-  Attachment* attachment = QUIRE_TRY(
-      parts_.registry->open(connection, identity, shape, std::move(admitted.reservation)));
-  cache::CacheSession& session = attachment->session().cached;
+  const bool reserves = admitted.reservation.valid();
+  auto opened = parts_.registry->open(connection, identity, shape, std::move(admitted.reservation));
+  if (!opened.ok()) {
+    // Others of the domain may have been refused what it was promised.
+    if (reserves) parts_.cache->store().pool().events().raise(connection.domain);
+    return std::move(opened).error();
+  }
+  cache::CacheSession& session = (*opened)->session().cached;
   session.batch_class = request.load_class == static_cast<uint8_t>(model::LoadClass::kBatch);
   session.tail_tokens = request.tail_tokens;
-  parts_.teller->tell(attachment->session());
-  make_memory(connection, *attachment, FrameType::kOpenSession, sequence);
+  parts_.teller->tell((*opened)->session());
+  make_memory(connection, **opened, FrameType::kOpenSession, call.sequence);
   return {};
 }
 

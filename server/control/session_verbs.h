@@ -83,8 +83,8 @@ class SessionVerbs {
   model::Result<AdmissionAnswer> admit(const Connection& connection,
                                        const model::OpenSessionRequest& request,
                                        const std::string& payer);
-  model::Result<void> open_now(Connection& connection, const model::OpenSessionRequest& request,
-                               uint32_t sequence, AdmissionAnswer admitted);
+  model::Result<void> open_now(const VerbCall& call, const model::OpenSessionRequest& request,
+                               const SessionIdentity& identity, AdmissionAnswer admitted);
   void look_at_queue();
   // The reply follows in finish_opening(), some turns later.
   void make_memory(Connection& connection, Attachment& attachment, model::FrameType type,
