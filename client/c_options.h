@@ -28,6 +28,10 @@ inline model::Result<SessionOptions> to_session_options(const quire_session_opti
   options.max_load_pages = value_or(given.max_load_pages, options.max_load_pages);
   options.reserve_bytes = given.reserve_bytes;
   options.admission_wait_ms = given.admission_wait_ms;
+  options.model = text_or(given.model, "");
+  options.service_tier = text_or(given.service_tier, "");
+  options.retention = text_or(given.retention, "");
+  options.explicit_caching = given.explicit_caching != 0;
   return options;
 }
 

@@ -79,6 +79,10 @@ Result<model::OpenSessionRequest> open_request(const SessionOptions& options, ui
   request.tenant = QUIRE_TRY(wire_name("tenant", options.tenant));
   request.namespace_name = QUIRE_TRY(wire_name("namespace", options.namespace_name));
   request.salt = QUIRE_TRY(wire_name("salt", options.salt));
+  request.model = QUIRE_TRY(wire_name("model", options.model));
+  request.service_tier = QUIRE_TRY(wire_name("service_tier", options.service_tier));
+  request.retention = QUIRE_TRY(wire_name("retention", options.retention));
+  request.explicit_caching = options.explicit_caching ? 1 : 0;
   return request;
 }
 

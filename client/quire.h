@@ -39,6 +39,7 @@
 
 #include "client/segment_observer.h"
 #include "model/checkpoint_policy.h"
+#include "model/fd_guard.h"
 #include "model/layout.h"
 #include "model/page_plan.h"
 #include "model/result.h"
@@ -85,6 +86,14 @@ struct SessionOptions {
   // While other sessions have reserved it, opening waits for so long; 0: kResourceExhausted at
   // once.
   uint32_t admission_wait_ms = 0;
+  // What receipts of the session's turns say beside tenant and namespace, for whoever bills by
+  // them: the model's name in price lists (empty: the namespace), the service tier (empty: the
+  // standard one), the class that written content is kept by ("5m", "1h"; empty: none), and whether
+  // the user asked for caching by name. At most 63 bytes each. Pages do not depend on them.
+  std::string model;
+  std::string service_tier;
+  std::string retention;
+  bool explicit_caching = false;
 };
 
 using RequestId = uint64_t;
@@ -469,6 +478,11 @@ class Client {
   model::Result<std::string> set_quota(model::TierId tier, const ScopeOptions& scope,
                                        const QuotaBytes& quota);
   model::Result<std::string> clear_quota(model::TierId tier, const ScopeOptions& scope);
+  // Administrators. The ledger as a stream of frames (model/receipts/ledger_stream.h): a blocking
+  // descriptor to read until the frame that ends it, or, with `follow`, for as long as one likes.
+  // Whoever reads slowly delays nobody. kNotFound: no receipts are kept. kBusy: it has as many
+  // readers as it serves.
+  model::Result<model::FdGuard> read_ledger(const model::MeterRequest& request);
   // Administrators. Namespaces that stay in RAM up to a budget; the name may be of what is to come.
   // "moving" says whether what is there already is still to be told apart, "saving" whether a
   // restart will know it. kInvalidArgument: no domain, no budget. kResourceExhausted: more than

@@ -3,6 +3,7 @@
 
 #include "client/client_impl.h"
 #include "client/quire.h"
+#include "client/reply_pipe.h"
 #include "client/session_opener.h"
 
 namespace quire::client {
@@ -165,6 +166,12 @@ Result<std::string> Client::clear_quota(model::TierId tier, const ScopeOptions& 
   request.tier = static_cast<uint8_t>(tier);
   QUIRE_TRY(set_scope(scope, request));
   return json_reply(impl_->attachment().call(FrameType::kQuota, model::struct_bytes(request)));
+}
+
+Result<model::FdGuard> Client::read_ledger(const model::MeterRequest& request) {
+  Frame reply =
+      QUIRE_TRY(impl_->attachment().call(FrameType::kMeter, model::struct_bytes(request)));
+  return take_pipe(reply);
 }
 
 Result<std::string> Client::pin_json() {

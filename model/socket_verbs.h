@@ -69,6 +69,8 @@ inline constexpr std::array kSocketVerbs{
                "Write what is in memory only to the tiers below; waits for it"},
     SocketVerb{FrameType::kPin, "pin", VerbRole::kAdministrator,
                "Show what is kept in RAM for a while, or keep a namespace there"},
+    SocketVerb{FrameType::kMeter, "meter", VerbRole::kAdministrator,
+               "Read receipts, or sums of them, from the ledger"},
 };
 
 // Null for what no client may send.

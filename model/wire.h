@@ -23,10 +23,11 @@
 namespace quire::model {
 
 inline constexpr uint32_t kFrameMagic = 0x52495551;  // "QUIR"
-// 2: completions of 128 bytes, turns, tokens for four tiers. There is no talk between versions: a
+// 2: completions of 128 bytes, turns, tokens for four tiers. 3: sessions say what they are billed by.
+// There is no talk between versions: a
 // daemon and its clients are of one release, and who is not is refused with a text that says so, in
 // a frame of its own version, so that it can be read.
-inline constexpr uint16_t kProtocolVersion = 2;
+inline constexpr uint16_t kProtocolVersion = 3;
 // What the refusal says: which side is older, and what to do.
 std::string version_refusal(uint16_t peer_version);
 
@@ -49,6 +50,7 @@ enum class FrameType : uint16_t {
   kQuota = 15,
   kFlush = 16,
   kPin = 17,
+  kMeter = 18,
   // Events, daemon -> client.
   kSegmentRetired = 64,
   kSessionEnded = 65,
@@ -122,7 +124,8 @@ struct OpenSessionRequest {
   uint64_t conversation = 0;  // sessions with the same non-zero value supersede each other
   uint8_t load_class = 0;     // LoadClass (model/ring_frames.h); kInvalidArgument for others
   uint8_t give_up = 0;        // 1: `ticket` is not wanted any more; nothing else counts
-  std::array<uint8_t, 2> reserved{};
+  uint8_t explicit_caching = 0;  // 1: the engine's user asked for caching by name
+  uint8_t reserved = 0;
   // A conversation keeps a checkpoint this far before its last turn end beside it; 0 (what older
   // clients send): its last turn end alone.
   uint32_t tail_tokens = 0;
@@ -135,8 +138,12 @@ struct OpenSessionRequest {
   uint32_t admission_wait_ms = 0;  // it may be queued for so long; 0: it is not
   uint32_t reserved32 = 0;
   std::array<uint64_t, 5> room{};  // 0: for what is asked of a session later
+  // What prices depend on and pages do not; each stands in the receipts of the session's turns.
+  WireName model{};         // as prices are listed; empty: the namespace's name
+  WireName service_tier{};  // "batch"; empty: the standard one
+  WireName retention{};     // class of what is written, "5m"; empty: none
 };
-static_assert(sizeof(OpenSessionRequest) == 304);
+static_assert(sizeof(OpenSessionRequest) == 496);
 
 // Carries 6 descriptors in the order of SessionDescriptor; none where the session is queued.
 enum class SessionDescriptor : uint8_t {
@@ -316,6 +323,20 @@ struct PinRequest {
   WireName namespace_name{};
 };
 static_assert(sizeof(PinRequest) == 24 + 3 * sizeof(WireName));
+
+// The ledger's blocks, or sums of its receipts: they go through the pipe that the reply carries
+// (model/receipts/ledger_stream.h).
+struct MeterRequest {
+  uint8_t what = 0;    // 0: blocks; 1: sums by minute; 2: by hour
+  uint8_t follow = 0;  // 1: of blocks, goes on with those to come
+  std::array<uint8_t, 6> reserved{};
+  // Of blocks: the first one may hold entries before what follows this, which the reader leaves
+  // out. 0: from the ledger's begin.
+  uint64_t after_epoch = 0;
+  uint64_t after_sequence = 0;
+  int64_t from_us = 0;  // wall clock; the first block is of this hour or earlier. Sums: from here on
+};
+static_assert(sizeof(MeterRequest) == 32);
 
 struct SegmentRetiredEvent {
   uint32_t segment = 0;

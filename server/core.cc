@@ -82,6 +82,7 @@ model::Result<void> Core::wire() {
        .desk = desk_.get(),
        .keeper = parts_.keeper,
        .ghosts = parts_.ghosts,
+       .ledger = parts_.ledger,
        .daemon_epoch = parts_.daemon_epoch,
        .watch_doorbell = [this](Attachment& attachment) { return watch_doorbell(attachment); },
        .end_attachment =
@@ -337,6 +338,7 @@ int Core::sleep_ms() const {
 // Lets every client go and waits, bounded, for copies that still read their memory.
 void Core::drain() {
   listener_.reset();
+  turn_->dispatcher().stopping();
   for (size_t i = 0; i < connections_.size(); ++i) {
     connections_[i]->end(model::make_error(Errc::kOk, "the daemon stops"));
   }
@@ -407,6 +409,7 @@ StatusSources Core::status_sources() const {
           .sockets_with_descriptors = &closers_.sockets_with_descriptors,
           .session_memory = &closers_.sessions,
           .maker = &maker_,
+          .ledger = parts_.ledger,
           .options = parts_.options,
           .daemon_epoch = parts_.daemon_epoch};
 }

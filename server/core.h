@@ -46,6 +46,7 @@ struct CoreParts {
   TurnSink* turn_sink = nullptr;  // may be null
   StateKeeper* keeper = nullptr;
   GhostFeed* ghosts = nullptr;  // likewise
+  Ledger* ledger = nullptr;     // likewise
 };
 
 class Core final : public ConnectionOwner {

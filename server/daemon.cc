@@ -10,6 +10,8 @@
 #include "server/control/scope_file.h"
 #include "server/control/state_keeper.h"
 #include "server/core.h"
+#include "server/metering/ledger.h"
+#include "server/metering/ledger_reader.h"
 #include "server/runtime/ghost_feed.h"
 #include "server/runtime/log.h"
 #include "server/start/machine_check.h"
@@ -55,6 +57,7 @@ struct Daemon::Parts {
   std::vector<MissingTier> missing_tiers;
   std::unique_ptr<StateKeeper> keeper;
   std::unique_ptr<GhostFeed> ghosts;  // null: none
+  std::unique_ptr<Ledger> ledger;     // null: no receipts are kept
   std::unique_ptr<Core> core;
   // Goes first: it finishes what was submitted, and that reads memory of the core's sessions.
   std::unique_ptr<tiering::CopyWorkers> copies;
@@ -125,6 +128,9 @@ void log_opened(const tiering::SsdTier& tier, const std::string& path) {
           status.repaired);
 }
 
+constexpr int64_t kDayUs = 24 * kHourUs;
+constexpr int64_t kMinuteSumDays = 30;  // sums by hour stay
+
 // `auto` begins with one that exists, and follows its ghosts from there.
 std::string first_policy(const std::string& policy) {
   return policy == cache::kAutoName ? std::string(cache::AutoPolicy::kFirst) : policy;
@@ -188,6 +194,17 @@ model::Result<void> Daemon::open_tier(Parts& parts, const DaemonSeams& seams) {
   return {};
 }
 
+model::Result<void> Daemon::open_ledger(Parts& parts) {
+  const std::string path = ledger_path(parts.options);
+  if (path.empty()) return {};
+  LedgerOptions ledger;
+  ledger.writer.database = ledger_database(path);
+  ledger.writer.retention_us = int64_t{parts.options.ledger_days} * kDayUs;
+  ledger.writer.minutes_us = kMinuteSumDays * kDayUs;
+  parts.ledger = QUIRE_TRY(Ledger::open(ledger));
+  return {};
+}
+
 // What commands set in an earlier life, then what the quota file says now.
 model::Result<void> Daemon::restore_rules(Parts& parts) {
   const Options& options = parts.options;
@@ -236,8 +253,11 @@ model::Result<std::unique_ptr<Daemon>> Daemon::create(const Options& options,
   // Before the core, which listens: no client connects until what was durable can be hit.
   QUIRE_TRY(open_tier(*parts, seams));
   QUIRE_TRY(restore_rules(*parts));
+  QUIRE_TRY(open_ledger(*parts));
   parts->keeper = QUIRE_TRY(StateKeeper::create(state_path(options)));
   const uint64_t daemon_epoch = QUIRE_TRY(random_number());
+  TurnSink* turn_sink = parts->ledger.get();
+  if (seams.turn_sink != nullptr) turn_sink = seams.turn_sink;
   parts->core = QUIRE_TRY(Core::create({.cache = parts->cache.get(),
                                         .supply = parts->supply.get(),
                                         .copies = parts->copies.get(),
@@ -247,9 +267,10 @@ model::Result<std::unique_ptr<Daemon>> Daemon::create(const Options& options,
                                         .waker = waker,
                                         .options = &parts->options,
                                         .daemon_epoch = daemon_epoch,
-                                        .turn_sink = seams.turn_sink,
+                                        .turn_sink = turn_sink,
                                         .keeper = parts->keeper.get(),
-                                        .ghosts = parts->ghosts.get()}));
+                                        .ghosts = parts->ghosts.get(),
+                                        .ledger = parts->ledger.get()}));
   return std::unique_ptr<Daemon>(new Daemon(std::move(parts)));
 }
 

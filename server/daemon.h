@@ -70,6 +70,7 @@ class Daemon {
   static model::Result<void> make_ghosts(Parts& parts);
   static model::Result<void> open_tier(Parts& parts, const DaemonSeams& seams);
   static model::Result<void> restore_rules(Parts& parts);
+  static model::Result<void> open_ledger(Parts& parts);
   std::unique_ptr<Parts> parts_;
 };
 

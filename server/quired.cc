@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "server/daemon.h"
+#include "server/metering/ledger_reader.h"
 #include "server/runtime/log.h"
 #include "server/start/flags.h"
 #include "server/start/machine_check.h"
@@ -108,6 +109,25 @@ int rebuild(const quire::server::CommandLine& line) {
   return 0;
 }
 
+// --export_ledger: to standard output, whatever reads that.
+int export_ledger(const quire::server::CommandLine& line) {
+  using What = quire::server::LedgerQuery::What;
+  quire::server::LedgerQuery query;
+  if (line.export_ledger == "minutes") {
+    query.what = What::kMinutes;
+  } else if (line.export_ledger == "hours") {
+    query.what = What::kHours;
+  } else if (line.export_ledger != "blocks") {
+    std::fputs("quired: --export_ledger must be blocks, minutes or hours\n", stderr);
+    return kExitUsage;
+  }
+  const auto done = quire::server::export_ledger(quire::server::ledger_path(line.options), query,
+                                                 quire::model::FdGuard(::dup(STDOUT_FILENO)));
+  if (done.ok()) return 0;
+  std::fprintf(stderr, "quired: %s\n", done.error().text.c_str());
+  return kExitFailed;
+}
+
 // --check_config: the flags are right; what the machine will do to a daemon that has them.
 int check(const quire::server::Options& options) {
   std::puts("configuration ok");
@@ -159,6 +179,7 @@ int main(int argc, char** argv) {
   if (line->print_config) return 0;
 
   if (line->rebuild || line->rebuild_dry_run) return rebuild(*line);
+  if (!line->export_ledger.empty()) return export_ledger(*line);
   ignore_write_signals();
   // Blocked before any thread starts, so that only the waiting thread sees them.
   const sigset_t signals = handled_signals();

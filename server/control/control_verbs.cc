@@ -77,6 +77,7 @@ const ControlVerbs::Handler& ControlVerbs::handler_of(FrameType type) {
       Handler{FrameType::kQuota, [](auto& v, auto& c) { return v.quotas_.quota(c); }},
       Handler{FrameType::kFlush, [](auto& v, auto& c) { return v.content_.flush(c); }},
       Handler{FrameType::kPin, [](auto& v, auto& c) { return v.pins_.pin(c); }},
+      Handler{FrameType::kMeter, [](auto& v, auto& c) { return v.meters_.meter(c); }},
   };
   static_assert(std::equal(kHandlers.begin(), kHandlers.end(), model::kSocketVerbs.begin(),
                            model::kSocketVerbs.end(),

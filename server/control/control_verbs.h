@@ -17,6 +17,7 @@
 #include "model/wire.h"
 #include "server/control/content_verbs.h"
 #include "server/control/maintenance_verbs.h"
+#include "server/control/meter_verbs.h"
 #include "server/control/pin_verbs.h"
 #include "server/control/policy_verbs.h"
 #include "server/control/quota_verbs.h"
@@ -51,6 +52,7 @@ class ControlVerbs {
     StatusDesk* desk = nullptr;
     StateKeeper* keeper = nullptr;
     GhostFeed* ghosts = nullptr;  // null: there are none
+    Ledger* ledger = nullptr;     // null: receipts are not kept
     uint64_t daemon_epoch = 0;
     std::function<model::Result<void>(Attachment&)>
         watch_doorbell;  // before its descriptors go out
@@ -88,7 +90,8 @@ class ControlVerbs {
         pins_({.cache = parts_.cache,
                .desk = parts_.desk,
                .keeper = parts_.keeper,
-               .clock = parts_.clock}) {}
+               .clock = parts_.clock}),
+        meters_(parts_.ledger) {}
 
   struct Handler {
     model::FrameType type;
@@ -120,6 +123,7 @@ class ControlVerbs {
   PolicyVerbs policies_;
   QuotaVerbs quotas_;
   PinVerbs pins_;
+  MeterVerbs meters_;
   std::unique_ptr<SessionVerbs> sessions_;
   PeerUids peer_uids_ = PeerUids::read();
 };

@@ -28,6 +28,16 @@ model::OpenSessionReply queued_reply(const AdmissionAnswer& answer) {
   return reply;
 }
 
+model::Result<SessionBilling> billing_of(const model::OpenSessionRequest& request) {
+  SessionBilling billing;
+  billing.conversation = request.conversation;
+  billing.model = QUIRE_TRY(clean_name(request.model, "model"));
+  billing.service_tier = QUIRE_TRY(clean_name(request.service_tier, "service_tier"));
+  billing.retention = QUIRE_TRY(clean_name(request.retention, "retention"));
+  billing.is_explicit = request.explicit_caching != 0;
+  return billing;
+}
+
 }  // namespace
 
 model::Result<std::string> clean_name(const model::WireName& name, std::string_view what) {
@@ -49,7 +59,6 @@ model::Result<SessionIdentity> SessionVerbs::identify(
     const Connection& connection, const model::OpenSessionRequest& request) const {
   SessionIdentity identity;
   identity.domain = connection.domain;
-  identity.conversation = request.conversation;
   identity.root.domain = connection.domain;
   identity.root.tenant = QUIRE_TRY(clean_name(request.tenant, "tenant"));
   identity.root.namespace_name = QUIRE_TRY(clean_name(request.namespace_name, "namespace"));
@@ -63,7 +72,8 @@ model::Result<SessionIdentity> SessionVerbs::identify(
   }
   // Before the root's tenant is cleared: in a shared namespace hits are everybody's, and the bill
   // is not.
-  identity.payer = identity.root.tenant;
+  identity.billing = QUIRE_TRY(billing_of(request));
+  identity.billing.payer = identity.root.tenant;
   if (shared_namespaces_.contains(identity.root.namespace_name)) identity.root.tenant.clear();
   return identity;
 }
@@ -96,7 +106,7 @@ model::Result<void> SessionVerbs::open_session(const VerbCall& call) {
   if (request.load_class > static_cast<uint8_t>(model::LoadClass::kBatch)) {
     return make_error(Errc::kInvalidArgument, "load_class must be 0 (interactive) or 1 (batch)");
   }
-  AdmissionAnswer answer = QUIRE_TRY(admit(connection, request, identity.payer));
+  AdmissionAnswer answer = QUIRE_TRY(admit(connection, request, identity.billing.payer));
   if (answer.ticket == 0 || answer.reservation.valid()) {
     return open_now(call, request, identity, std::move(answer));
   }
@@ -215,6 +225,9 @@ model::Result<void> SessionVerbs::close_session(const VerbCall& call) {
   if (found == attachments.end()) {
     return make_error(Errc::kNotFound, "this connection has no such session");
   }
+  // The word of its last process counts.
+  Session& session = (*found)->session();
+  session.closed_by_client = session.member_count == 1;
   parts_.end_attachment(**found);
   call.reply(struct_bytes(model::ReplyStatus{}));
   return {};

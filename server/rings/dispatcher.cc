@@ -302,7 +302,8 @@ void Dispatcher::advise(Attachment& attachment, const Submission& submission) {
 
 bool Dispatcher::background(int64_t now_ns) {
   advisor_.step(now_ns);
-  bool moved = memory_check_.step(now_ns);
+  bool moved = turns_.step(now_ns);
+  moved = memory_check_.step(now_ns) || moved;
   if (ghosts_ != nullptr) {
     moved = ghosts_->step() || moved;
     ghosts_->apply(cache_->rules(), now_ns);

@@ -73,7 +73,9 @@ class Dispatcher {
   // Requests to begin a fill for which slots are missing.
   size_t waiting_for_memory() const { return requests_.table().count(WaitsFor::kMemory); }
   // The earliest deadline that finish_copies() has to keep; kNoDeadline: none.
-  int64_t next_deadline_ns() const { return requests_.table().next_deadline_ns(); }
+  int64_t next_deadline_ns() const {
+    return std::min(requests_.table().next_deadline_ns(), turns_.next_told_ns());
+  }
 
   // Completes loads whose pages came from lower tiers, or whose time is over. Returns how many.
   size_t finish_loads();
@@ -87,6 +89,8 @@ class Dispatcher {
   bool step_end(Attachment& attachment, uint32_t& budget);
   // The last of the session's attachments is gone, and what it held.
   void end_session(Session& session) { turns_.end(session); }
+  // Sessions that end from now on end with the daemon.
+  void stopping() { turns_.stop(); }
 
   // Work that no request waits for: one bounded step. True when something moved.
   bool background(int64_t now_ns);

@@ -100,7 +100,8 @@ void LoadRequests::finish(Attachment& attachment, const Submission& submission, 
 // Where tokens are counted: a load's pages are the client's from here on.
 Completion LoadRequests::counted(Session& session, const LoadFacts& facts, Completion completion,
                                  const model::LoadResult& result) {
-  parts_.turns->delivered(session, facts, result);
+  const bool late = completion.code == static_cast<int32_t>(Errc::kDeadlineExceeded);
+  parts_.turns->delivered(session, facts, result, late);
   completion.result.load = result;
   return completion;
 }

@@ -28,7 +28,19 @@
 
 namespace quire::server {
 
+// Who pays, and by which prices; receipts carry it.
+struct SessionBilling {
+  std::string payer;  // the tenant; in a shared namespace the root names none
+  uint64_t conversation = 0;
+  std::string model;
+  std::string service_tier;
+  std::string retention;
+  bool is_explicit = false;
+};
+
 struct Session {
+  static constexpr uint32_t kNoPlace = UINT32_MAX;
+
   model::SessionId id;
   std::array<uint8_t, 16> token{};
   model::DomainId domain;
@@ -36,13 +48,18 @@ struct Session {
   uint32_t max_units = 0;
   std::string tenant;
   std::string namespace_name;
+  SessionBilling billing;
   cache::CacheSession cached;
   SharedRegion progress;
   uint32_t member_count = 0;    // attachments alive
   uint32_t draining_count = 0;  // attachments ended, with copies in flight or leases
   cache::HolderTag next_holder = 1;
   uint32_t uid = 0;  // charged for it
-  Turn turn;         // the present one; TurnMeter's
+  // --- TurnMeter's ---
+  Turn turn;                          // the present one
+  uint32_t changed_place = kNoPlace;  // among those whose turn changed since it was told
+  bool turn_is_open = false;          // it has something to tell
+  bool closed_by_client = false;      // its last process says goodbye
 
   // From now on; its processes see it without being told.
   void ask_for_checkpoints(const model::CheckpointPolicy& policy, const model::Layout& layout);

@@ -66,7 +66,20 @@ void Turn::ask(const LoadFacts& facts) {
   }
 }
 
-void Turn::deliver(const LoadFacts& facts, const model::LoadResult& result) {
+// Every load counts here, also one that brings again what another rank has: bytes moved.
+void Turn::count_bytes(const LoadFacts& facts, const model::LoadResult& result) {
+  const BlockRange head{facts.asked.first, facts.asked.first + result.block_count};
+  const uint64_t on_ssd = overlap(head, facts.from_ssd);
+  record_.moved_bytes[index_of(TierId::kSsd)] += on_ssd * facts.block_bytes;
+  record_.moved_bytes[index_of(TierId::kRam)] += (result.block_count - on_ssd) * facts.block_bytes;
+  if (result.checkpoint_count == 0) return;
+  const TierId tier = facts.checkpoint_from_ssd ? TierId::kSsd : TierId::kRam;
+  record_.moved_bytes[index_of(tier)] += facts.checkpoint_bytes;
+}
+
+void Turn::deliver(const LoadFacts& facts, const model::LoadResult& result, bool late) {
+  record_.late = record_.late || late;
+  count_bytes(facts, result);
   const BlockRange head{facts.asked.first, facts.asked.first + result.block_count};
   // Only what no rank was delivered before: a token is counted once a turn.
   delivered_.add(head, [&](const BlockRange& fresh) {

@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "model/ids.h"
+#include "model/receipts/receipt.h"
 #include "model/result.h"
 #include "model/ring_frames.h"
 #include "server/rings/block_ranges.h"
@@ -34,6 +35,14 @@ struct WrittenObjects {
   uint64_t bytes = 0;
 };
 
+// What prices depend on and pages do not: said when the session is opened.
+struct BillingTexts {
+  std::string_view model;         // as prices are listed; empty: the namespace's name
+  std::string_view service_tier;  // empty: the standard one
+  std::string_view retention;     // class of what is written; empty: none
+  bool is_explicit = false;       // the engine's user asked for caching by name
+};
+
 // What became of one turn. Texts are lent for the call.
 struct TurnRecord {
   uint64_t request_id = 0;  // the engine's; 0: it gave none
@@ -41,8 +50,11 @@ struct TurnRecord {
   uint32_t turn = 0;  // in its session, from 1 on; 0: what was written before the first match
   model::DomainId domain;
   uint32_t uid = 0;
+  uint64_t conversation = 0;
   std::string_view tenant;  // whose hits; empty in a shared namespace
+  std::string_view payer;
   std::string_view namespace_name;
+  BillingTexts billing;
   int64_t opened_ns = 0;  // monotonic
   int64_t closed_ns = 0;
 
@@ -63,13 +75,21 @@ struct TurnRecord {
   model::MatchLimit limit = model::MatchLimit::kEndOfPrompt;
   uint8_t limit_group = 0;
   uint32_t limit_tokens = 0;
+  std::array<uint64_t, model::kTierCount> moved_bytes{};  // delivered, by where they were
+  bool late = false;                                      // a load of it ended at its deadline
+  model::ReceiptEnd end = model::ReceiptEnd::kNextTurn;
 };
 
-// Who keeps records. Called once for each turn, on the core thread; must not block.
+// Who keeps records. Called on the core thread; must not block.
 class TurnSink {
  public:
   virtual ~TurnSink() = default;
+  // Once for each turn, at its end.
   virtual void on_turn(const TurnRecord& record) = 0;
+  // A turn that is open, as far as it is: what its receipt would say, did the daemon end now.
+  virtual void on_open_turn(const TurnRecord&) {}
+  // All that happened up to now was told by the calls before. quiet: no turn is open.
+  virtual void on_told(bool /*quiet*/) {}
 };
 
 // What a load was asked for, kept until it is delivered.
@@ -81,6 +101,8 @@ struct LoadFacts {
   bool checkpoint_from_ssd = false;
   uint32_t checkpoint_tokens = 0;  // where it lies
   uint32_t tail_tokens = 0;        // of these, behind the last block end
+  uint64_t block_bytes = 0;        // of one block's pages, in the groups asked for
+  uint64_t checkpoint_bytes = 0;   // likewise, all of it
 };
 
 struct TurnShape {
@@ -106,7 +128,7 @@ class Turn {
   void announce(const model::MatchArgs& args, const model::MatchResult& result);
   // A load asks, and later brings what came: blocks count once a turn, whoever asks.
   void ask(const LoadFacts& facts);
-  void deliver(const LoadFacts& facts, const model::LoadResult& result);
+  void deliver(const LoadFacts& facts, const model::LoadResult& result, bool late = false);
   // kInvalidArgument: it contradicts itself, or the match; what was said before stays.
   model::Result<void> resume(const model::ResumedArgs& args);
   // An object of the session became visible in this turn.
@@ -116,6 +138,7 @@ class Turn {
 
  private:
   uint32_t implied_resume() const;
+  void count_bytes(const LoadFacts& facts, const model::LoadResult& result);
 
   TurnShape shape_;
   TurnRecord record_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <utility>
 
 namespace quire::server {
 
@@ -13,6 +14,14 @@ namespace {
 cache::BlockShape shape_of(const cache::KnownLayout& layout) {
   const uint64_t bytes = std::min<uint64_t>(layout.span_plan.page_bytes, UINT32_MAX);
   return {.tokens = layout.layout.block_tokens, .bytes = static_cast<uint32_t>(bytes)};
+}
+
+uint64_t bytes_of(const model::PagePlan& plan, model::GroupMask groups) {
+  uint64_t bytes = 0;
+  for (const model::PlannedPage& page : plan.pages) {
+    if (groups >> page.group & 1) bytes += page.bytes;
+  }
+  return bytes;
 }
 
 // The least interval that the layout itself declares; 0: none.
@@ -71,11 +80,12 @@ void TurnMeter::matched(Attachment& attachment, const model::MatchArgs& args,
   const bool joins = args.request_id == 0 ? session.turn.number() > attachment.matched_turn
                                           : session.turn.is_of(args.request_id);
   if (!joins) {
-    close(session);
+    close(session, model::ReceiptEnd::kNextTurn);
     session.turn.open(args.request_id, clock_->now_ns());
   }
   attachment.matched_turn = session.turn.number();
   session.turn.announce(args, result);
+  changed(session);
   if (ghosts_ != nullptr) tell_match(attachment, args, result);
   if (result.lease == 0) return;
   cache_->reader().set_turn(attachment.leases, model::LeaseId{result.lease}, session.turn.number());
@@ -97,7 +107,10 @@ LoadFacts TurnMeter::begun(Session& session, const cache::PendingLoad& loading) 
     const uint32_t span_units = tree.node(tree.parent(load.checkpoint)).units();
     facts.checkpoint_tokens = units * layout.layout.unit_tokens;
     facts.tail_tokens = (units - span_units) * layout.layout.unit_tokens;
+    facts.checkpoint_bytes =
+        bytes_of(layout.plan(model::FillKind::kCheckpoint, units), load.groups);
   }
+  facts.block_bytes = bytes_of(layout.span_plan, load.groups);
   for (const NodeId node : loading.missing) {
     if (node == load.checkpoint) {
       facts.checkpoint_from_ssd = true;
@@ -115,10 +128,11 @@ LoadFacts TurnMeter::begun(Session& session, const cache::PendingLoad& loading) 
   return facts;
 }
 
-void TurnMeter::delivered(Session& session, const LoadFacts& facts,
-                          const model::LoadResult& result) {
+void TurnMeter::delivered(Session& session, const LoadFacts& facts, const model::LoadResult& result,
+                          bool late) {
   if (facts.turn == session.turn.number()) {
-    session.turn.deliver(facts, result);
+    session.turn.deliver(facts, result, late);
+    changed(session);
   } else if (result.descriptor_count > 0) {
     ++totals_.late_loads;
   }
@@ -131,6 +145,7 @@ model::Result<uint32_t> TurnMeter::resumed(Session& session, const model::Resume
     return model::make_error(Errc::kNotFound, "resumed: no such turn is open in this session");
   }
   QUIRE_TRY(session.turn.resume(args));
+  changed(session);
   return session.turn.number();
 }
 
@@ -139,6 +154,7 @@ void TurnMeter::wrote(Session& session, model::FillKind kind, uint32_t end_units
   const uint64_t bytes = layout.plan(kind, end_units).page_bytes;
   const uint64_t tokens = kind == model::FillKind::kSpan ? layout.layout.block_tokens : 0;
   session.turn.wrote(kind, tokens, bytes);
+  changed(session);
   if (ghosts_ == nullptr) return;
   if (kind == model::FillKind::kSpan) return tell_span(session, layout, end_units);
   ghosts_->wrote_checkpoint(bytes, clock_->now_ns());
@@ -176,22 +192,82 @@ void TurnMeter::tell_span(const Session& session, const cache::KnownLayout& layo
 }
 
 void TurnMeter::end(Session& session) {
-  close(session);
+  const auto end = stopping_                  ? model::ReceiptEnd::kDaemonStopped
+                   : session.closed_by_client ? model::ReceiptEnd::kClosed
+                                              : model::ReceiptEnd::kClientDied;
+  close(session, end);
   // A turn without content: a second end tells nobody anything.
   session.turn = Turn();
 }
 
-void TurnMeter::close(Session& session) {
-  if (!session.turn.has_content()) return;
+TurnRecord TurnMeter::record_of(const Session& session, int64_t now_ns) const {
   TurnRecord record = session.turn.close();
   record.session = session.id.value;
   record.domain = session.domain;
   record.uid = session.uid;
   record.tenant = session.tenant;
   record.namespace_name = session.namespace_name;
-  record.closed_ns = clock_->now_ns();
+  record.payer = session.billing.payer;
+  record.conversation = session.billing.conversation;
+  record.billing = {.model = session.billing.model,
+                    .service_tier = session.billing.service_tier,
+                    .retention = session.billing.retention,
+                    .is_explicit = session.billing.is_explicit};
+  record.closed_ns = now_ns;
+  if (record.turn == 0) record.opened_ns = now_ns;  // no match opened it
+  return record;
+}
+
+void TurnMeter::close(Session& session, model::ReceiptEnd end) {
+  forget_change(session);
+  if (session.turn_is_open) --open_count_;
+  session.turn_is_open = false;
+  if (!session.turn.has_content()) return;
+  TurnRecord record = record_of(session, clock_->now_ns());
+  record.end = end;
   totals_.add(record);
-  if (sink_ != nullptr) sink_->on_turn(record);
+  if (sink_ == nullptr) return;
+  anything_new_ = true;
+  sink_->on_turn(record);
+}
+
+void TurnMeter::changed(Session& session) {
+  if (sink_ == nullptr) return;
+  if (std::exchange(told_quiet_, false)) sink_->on_told(false);
+  anything_new_ = true;
+  if (!std::exchange(session.turn_is_open, true)) ++open_count_;
+  if (session.changed_place != Session::kNoPlace) return;
+  session.changed_place = static_cast<uint32_t>(changed_.size());
+  changed_.push_back(&session);
+}
+
+void TurnMeter::forget_change(Session& session) {
+  if (session.changed_place == Session::kNoPlace) return;
+  changed_.back()->changed_place = session.changed_place;
+  changed_[session.changed_place] = changed_.back();
+  changed_.pop_back();
+  session.changed_place = Session::kNoPlace;
+}
+
+bool TurnMeter::step(int64_t now_ns) {
+  if (sink_ == nullptr || now_ns < next_told_ns()) return false;
+  for (uint32_t told = 0; !changed_.empty() && told < kToldPerStep; ++told) {
+    Session& session = *changed_.back();
+    forget_change(session);
+    sink_->on_open_turn(record_of(session, now_ns));
+  }
+  if (!changed_.empty()) return true;
+  told_ns_ = now_ns;
+  anything_new_ = false;
+  told_quiet_ = open_count_ == 0;
+  sink_->on_told(told_quiet_);
+  return false;
+}
+
+// While a turn is open the time is told even where nothing happens: what is not told is not known.
+int64_t TurnMeter::next_told_ns() const {
+  if (sink_ == nullptr || (!anything_new_ && (open_count_ == 0 && told_quiet_))) return INT64_MAX;
+  return told_ns_ + kTellEveryNs;
 }
 
 }  // namespace quire::server

@@ -8,6 +8,7 @@
 
 #include <array>
 #include <cstdint>
+#include <vector>
 
 #include "cache/cache.h"
 #include "model/clock.h"
@@ -58,7 +59,8 @@ class TurnMeter {
   // A load's range is pinned: what it will be counted by when it ends.
   LoadFacts begun(Session& session, const cache::PendingLoad& loading);
   // What reached the client, whole or a head. Each load once.
-  void delivered(Session& session, const LoadFacts& facts, const model::LoadResult& result);
+  void delivered(Session& session, const LoadFacts& facts, const model::LoadResult& result,
+                 bool late);
   // The number of the turn. kNotFound: no turn was opened, or it is another request's by now.
   // kInvalidArgument as Turn::resume.
   model::Result<uint32_t> resumed(Session& session, const model::ResumedArgs& args);
@@ -66,12 +68,26 @@ class TurnMeter {
   void wrote(Session& session, model::FillKind kind, uint32_t end_units);
   // Nothing more will be counted to the session.
   void end(Session& session);
+  // The daemon ends in order: so do turns that nobody closes.
+  void stop() { stopping_ = true; }
+  // Twice a second the sink is told of open turns that changed, some of them a call. True: there
+  // are more.
+  bool step(int64_t now_ns);
+  // When step() has something to do next.
+  int64_t next_told_ns() const;
 
   // Of all turns that were closed; one that is open is in none.
   const TurnTotals& totals() const { return totals_; }
 
  private:
-  void close(Session& session);
+  static constexpr int64_t kTellEveryNs = 500'000'000;
+  static constexpr uint32_t kToldPerStep = 32;
+
+  void close(Session& session, model::ReceiptEnd end);
+  TurnRecord record_of(const Session& session, int64_t now_ns) const;
+  // Something happened in its turn.
+  void changed(Session& session);
+  void forget_change(Session& session);
   void tell_match(Attachment& attachment, const model::MatchArgs& args,
                   const model::MatchResult& result);
   void tell_span(const Session& session, const cache::KnownLayout& layout, uint32_t end_units);
@@ -81,6 +97,13 @@ class TurnMeter {
   TurnSink* sink_;
   GhostFeed* ghosts_;
   TurnTotals totals_;
+  bool stopping_ = false;
+  // What the sink is told, while there is one.
+  std::vector<Session*> changed_;  // each knows its place
+  uint32_t open_count_ = 0;        // sessions whose turn has something to tell
+  bool anything_new_ = false;      // since the sink was told that it knows all
+  bool told_quiet_ = false;
+  int64_t told_ns_ = 0;
 };
 
 }  // namespace quire::server

@@ -44,7 +44,7 @@ model::Result<void> SessionRegistry::check_bounds(const ClientProcess& client,
 // Turns of one conversation share a tag, so that they supersede each other's checkpoints.
 uint32_t SessionRegistry::owner_tag(const SessionIdentity& identity, model::SessionId id) const {
   const uint64_t source =
-      identity.conversation != 0 ? identity.conversation : id.value ^ 0x9e3779b97f4a7c15ull;
+      identity.billing.conversation != 0 ? identity.billing.conversation : id.value ^ 0x9e3779b97f4a7c15ull;
   const auto tag =
       static_cast<uint32_t>(std::hash<uint64_t>{}(source * 0xff51afd7ed558ccdull) >> 32);
   return tag == 0 ? 1 : tag;
@@ -60,6 +60,7 @@ model::Result<std::unique_ptr<Session>> SessionRegistry::make_session(
   session->uid = client.uid();
   session->tenant = identity.root.tenant;
   session->namespace_name = identity.root.namespace_name;
+  session->billing = identity.billing;
   if (::getrandom(session->token.data(), session->token.size(), 0) !=
       static_cast<ssize_t>(session->token.size())) {
     return errno_error("getrandom");
@@ -80,7 +81,7 @@ model::Result<Attachment*> SessionRegistry::open(ClientProcess& client,
   auto session = QUIRE_TRY(make_session(client, identity, shape.max_units));
   // From here on the root is held: what fails later goes through maybe_close().
   QUIRE_TRY(cache_->open_session(identity.root, owner_tag(identity, session->id), session->cached));
-  cache_->set_payer(session->cached, identity.payer);
+  cache_->set_payer(session->cached, identity.billing.payer);
   cache_->set_reservation(session->cached, std::move(reservation));
   options_.shares->take(uid, Shared::kSessions, 1);
   options_.shares->take(uid, Shared::kDescriptors, kDescriptorsOfASession);

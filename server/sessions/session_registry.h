@@ -28,8 +28,7 @@ struct RegistryOptions {
 struct SessionIdentity {
   model::DomainId domain;
   cache::RootKey root;
-  std::string payer;  // the tenant; in a shared namespace the root names none
-  uint64_t conversation = 0;
+  SessionBilling billing;
 };
 
 class SessionRegistry {

@@ -66,6 +66,10 @@ DEFINE_string(checkpoints, "turn_ends",
 DEFINE_string(quota_file, "", "what users and tenants may hold of a tier (TOML; docs/quotas.md)");
 DEFINE_string(state_file, "",
               "keeps what quirectl policy and quota set; empty: settings.toml in --ssd_path");
+DEFINE_bool(metering, true, "keep a receipt of each turn, where there is a place for them");
+DEFINE_string(ledger_path, "",
+              "directory of receipts; empty: ledger in --ssd_path, or none without that");
+DEFINE_uint32(ledger_days, 0, "receipts older than so many days are removed; 0 = none");
 DEFINE_string(ghost_memory, "64MiB",
               "for ghosts, which say what other policies and sizes would hit; 0 = none");
 DEFINE_string(ssd_admission, "all", "what may be written: all, interactive, second-use");
@@ -77,6 +81,9 @@ DEFINE_string(shared_namespaces, "", "namespaces in which tenants share hits: na
 DEFINE_string(log_level, "info", "debug, info, warning or error");
 DEFINE_bool(rebuild, false, "make the index of --ssd_path anew from its data files, and exit");
 DEFINE_bool(rebuild_dry_run, false, "tell what --rebuild would find, change nothing, and exit");
+DEFINE_string(export_ledger, "",
+              "write the ledger of --ledger_path to standard output, and exit: blocks, minutes or "
+              "hours");
 DEFINE_bool(check_config, false,
             "validate the configuration, name what of this machine will hurt it, and exit: with 1 "
             "only for what no start goes without");
@@ -118,6 +125,9 @@ model::Result<void> ssd_options(Options& options) {
   options.checkpoints = FLAGS_checkpoints;
   options.quota_file = FLAGS_quota_file;
   options.state_file = FLAGS_state_file;
+  options.metering = FLAGS_metering;
+  options.ledger_path = FLAGS_ledger_path;
+  options.ledger_days = FLAGS_ledger_days;
   options.ghost_bytes = QUIRE_TRY(model::parse_bytes("--ghost_memory", FLAGS_ghost_memory));
   options.ssd_admission = FLAGS_ssd_admission;
   options.ssd_write_bytes_per_day =
@@ -266,6 +276,10 @@ model::Result<CommandLine> parse_command_line(int argc, char** argv) {
   line.print_config = FLAGS_print_config;
   line.rebuild = FLAGS_rebuild;
   line.rebuild_dry_run = FLAGS_rebuild_dry_run;
+  line.export_ledger = FLAGS_export_ledger;
+  if (!line.export_ledger.empty() && ledger_path(line.options).empty()) {
+    return make_error(Errc::kInvalidArgument, "--export_ledger needs --ledger_path");
+  }
   if ((line.rebuild || line.rebuild_dry_run) && line.options.ssd_path.empty()) {
     return make_error(Errc::kInvalidArgument, "--rebuild needs --ssd_path");
   }

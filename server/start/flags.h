@@ -16,6 +16,7 @@ struct CommandLine {
   bool print_config = false;
   bool rebuild = false;  // and rebuild_dry_run: offline, instead of serving
   bool rebuild_dry_run = false;
+  std::string export_ledger;  // likewise: which part of it; empty: it is not asked for
 };
 
 // Parses and validates; kInvalidArgument names a flag that is not known, also in a flag file.

@@ -41,6 +41,7 @@ constexpr uint64_t kStartStep = 16ull << 20;
 constexpr uint64_t kScopeBytesPerNode = 4;
 // A stack, and what malloc sets aside for a thread of its own.
 constexpr uint64_t kThreadBytes = 136ull << 20;
+constexpr uint64_t kLedgerBytes = 3 * kThreadBytes;  // RocksDB has threads of its own
 
 std::string first_line(const std::string& path) {
   std::ifstream file(path);
@@ -73,6 +74,7 @@ uint64_t fixed_address_bytes(const Options& options, const std::string& root) {
   uint64_t more = caps.nodes * kScopeBytesPerNode;
   if (options.ghost_bytes > 0) more += kThreadBytes + 2 * options.ghost_bytes;
   if (!state_path(options).empty()) more += kThreadBytes;
+  if (!ledger_path(options).empty()) more += kLedgerBytes;
   return now + table_bytes(caps) + more +
          (options.ssd_path.empty() ? kOtherBytes : kOtherBytesWithSsd);
 }

@@ -113,6 +113,12 @@ std::string state_path(const Options& options) {
   return options.ssd_path + "/settings.toml";
 }
 
+std::string ledger_path(const Options& options) {
+  if (!options.metering) return {};
+  if (!options.ledger_path.empty() || options.ssd_path.empty()) return options.ledger_path;
+  return options.ssd_path + "/ledger";
+}
+
 model::Result<void> validate(const Options& options) {
   if (options.ghost_bytes > 0 && options.ghost_bytes < 16 * kMiB) {
     return wrong("ghost_memory", "must be 0 or at least 16 MiB");

@@ -49,7 +49,10 @@ struct Options {
   std::string quota_file;                   // TOML (server/control/scope_file.h); empty: none
   // What commands have set is kept there; empty: in settings.toml of the SSD's directory, if any.
   std::string state_file;
-  std::string ssd_admission = "all";        // all, interactive, second-use
+  bool metering = true;
+  std::string ledger_path;            // receipts; empty: in "ledger" of the SSD's directory, if any
+  uint32_t ledger_days = 0;           // older receipts are removed; 0: none
+  std::string ssd_admission = "all";  // all, interactive, second-use
   uint64_t ghost_bytes = 64ull << 20;       // memory for what other policies would hit; 0: none
   uint64_t ssd_write_bytes_per_day = 0;     // 0 = no limit
   uint64_t ssd_scrub_bytes_per_second = 0;  // 0 = only when asked for
@@ -68,6 +71,8 @@ std::string too_large_for_tiers(const std::string& layout, uint64_t bytes, uint6
 
 // Of --state_file, or its default; empty: nothing is kept.
 std::string state_path(const Options& options);
+// Of --ledger_path, or its default; empty: no receipts are kept.
+std::string ledger_path(const Options& options);
 
 // kInvalidArgument with the flag's name, the rule and what was given.
 model::Result<void> validate(const Options& options);

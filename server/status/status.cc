@@ -1,5 +1,6 @@
 #include "server/status/status.h"
 
+#include "server/metering/ledger.h"
 #include "server/rings/dispatcher.h"
 #include "server/runtime/log.h"
 #include "server/runtime/off_core_closer.h"
@@ -15,6 +16,8 @@ using model::MetricSink;
 
 namespace {
 
+constexpr std::string_view kLedgerAction =
+    "mend what the reason says; the daemon serves meanwhile, and tries again by itself";
 constexpr std::string_view kMemoryAction =
     "make room as the reason says, or start with less --ram_bytes; it is tried again by itself";
 
@@ -22,8 +25,9 @@ constexpr std::string_view kMemoryAction =
 void say_state(const StatusSources& sources, MetricSink& sink) {
   const bool ram = sources.supply->status().failure.empty();
   const bool below = sources.tiers == nullptr || sources.tiers->is_whole();
-  sink.state("state", ram && below && sources.missing.empty() ? "ok" : "degraded",
-             "Whether every tier does what it should");
+  const bool receipts = sources.ledger == nullptr || sources.ledger->status().ok;
+  sink.state("state", ram && below && receipts && sources.missing.empty() ? "ok" : "degraded",
+             "Whether every tier does what it should, and receipts are kept");
   sink.gauge("daemon_epoch", sources.daemon_epoch, "Of this start: handles of others are misses");
 }
 
@@ -62,6 +66,34 @@ void say_ram_tier(const StatusSources& sources, MetricSink& sink) {
   model::describe(sink, static_cast<const cache::RamCounters&>(store.counters()));
   const auto section = sink.section("verify");
   model::describe(sink, sources.dispatcher->memory_check().status());
+}
+
+// Where receipts are kept, and which of them are not there.
+void say_ledger(const Ledger* ledger, MetricSink& sink) {
+  const auto section = sink.section("ledger");
+  if (ledger == nullptr) {
+    return sink.state("state", "off", "Whether receipts are kept");
+  }
+  const LedgerStatus status = ledger->status();
+  sink.state("state", status.ok ? "ok" : "failed", "Whether receipts are kept");
+  sink.text("reason", status.reason);
+  sink.text("action", status.ok ? "" : kLedgerAction);
+  sink.gauge("epoch", status.head.position.epoch, "Of the last entry: a start each");
+  sink.gauge("sequence", status.head.position.sequence, "Of the last entry, in its epoch");
+  sink.text("head", model::to_text(status.head.hash));
+  sink.gauge("durable_us", static_cast<uint64_t>(status.durable_us),
+             "Unix time: all that ended before is on the device");
+  sink.gauge("waiting", status.waiting, "Entries that are not durable yet");
+  sink.counter("lost_receipts", status.lost, "Receipts for which there was no room");
+  sink.gauge("recovered_turns", status.start.recovered_turns,
+             "Turns that the end before this start cut short, and that have receipts");
+  sink.gauge("unknown_from_us", static_cast<uint64_t>(status.start.unknown_from_us),
+             "Unix time: turns that ended from here ...");
+  sink.gauge("unknown_to_us", static_cast<uint64_t>(status.start.unknown_to_us),
+             "... to here may be missing, for the daemon died; equal: none are");
+  sink.gauge("missing_writes", status.missing_writes,
+             "Changes that the database held once and does not hold");
+  sink.counter("device_bytes", status.bytes_written, "Bytes written to its files");
 }
 
 // One was asked for, and could not be had at start.
@@ -227,6 +259,7 @@ void WholeStatus::say_end() {
     const auto section = sink_->section("turns");
     model::describe(*sink_, sources_->dispatcher->turn_totals());
   }
+  say_ledger(sources_->ledger, *sink_);
   say_off_core(*sources_, *sink_);
   const auto section = sink_->section("log");
   model::describe(*sink_, log_counters());

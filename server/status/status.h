@@ -20,6 +20,7 @@
 namespace quire::server {
 
 class Dispatcher;
+class Ledger;
 class OffCoreCloser;
 class RegionMaker;
 class SegmentShare;
@@ -49,6 +50,7 @@ struct StatusSources {
   const OffCoreCloser* sockets_with_descriptors = nullptr;
   const OffCoreCloser* session_memory = nullptr;
   const RegionMaker* maker = nullptr;
+  const Ledger* ledger = nullptr;  // null: receipts are not kept
   const Options* options = nullptr;
   uint64_t daemon_epoch = 0;
 };

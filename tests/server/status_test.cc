@@ -74,7 +74,7 @@ TEST_F(Status, HasTheSectionsThatPeopleAndScriptsRead) {
   EXPECT_EQ(keys, (std::vector<std::string>{"schema", "scope", "state", "daemon_epoch", "clients",
                                             "memory", "tiers", "domains", "cache", "groups_total",
                                             "groups", "uids_total", "uids", "requests", "turns",
-                                            "off_core", "log"}));
+                                            "ledger", "off_core", "log"}));
   EXPECT_EQ(status.at("schema").as_string(), "quire.status.v1");
   EXPECT_EQ(status.at("scope").as_string(), "all");
   EXPECT_EQ(status.at("state").as_string(), "ok");

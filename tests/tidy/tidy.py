@@ -52,8 +52,10 @@ ROOMS = {
     "server/runtime": set(),
     "server/rings": {"server/runtime"},
     "server/sessions": {"server/rings", "server/runtime"},
-    "server/control": {"server/status", "server/sessions", "server/rings", "server/runtime"},
-    "server/status": {"server/sessions", "server/rings", "server/runtime"},
+    "server/metering": {"server/rings", "server/runtime"},
+    "server/control": {"server/metering", "server/status", "server/sessions", "server/rings",
+                       "server/runtime"},
+    "server/status": {"server/metering", "server/sessions", "server/rings", "server/runtime"},
 }
 LEAVES = {"server/start/options.h", "tiering/tier.h", "tiering/job_table.h"}
 # What a room may include of other folders, where that is less than its folder may.

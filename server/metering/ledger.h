@@ -1,0 +1,120 @@
+// Where receipts are kept: what the core tells goes into a queue, and a thread makes it durable in
+// a chain (ledger_writer.h).
+//
+//   core: on_turn, on_open_turn, on_told, hold --> queue --thread: within a second--> LedgerWriter
+//   core: status() <-------------------------------------- Guarded by a lock
+//   core: send(query, pipe) ------------------------------> LedgerExport --> reader
+//
+// 1. The core never waits, and makes no system call but to read the clock: the thread looks by
+//    itself, every kLook.
+// 2. A device that takes no writes stops the ledger and nothing else (law 9): receipts wait in the
+//    queue, and when that is full they are counted and lost; an entry of the chain says how many,
+//    when and of how many tokens. It is tried again every kRetry.
+//
+// Threads: core, but for step(), which is the thread's. Bounds: kQueueItems, kMaxExports.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "model/fd_guard.h"
+#include "model/helper_thread.h"
+#include "model/metrics.h"
+#include "model/result.h"
+#include "server/metering/ledger_export.h"
+#include "server/metering/ledger_item.h"
+#include "server/metering/ledger_writer.h"
+#include "server/rings/turn.h"
+#include "tiering/io/spsc_queue.h"
+
+namespace quire::server {
+
+// Microseconds since 1970.
+int64_t wall_clock_us();
+
+struct LedgerOptions {
+  LedgerWriterOptions writer;
+  int64_t (*wall_us)() = wall_clock_us;
+};
+
+struct LedgerStatus {
+  bool ok = false;
+  std::string reason;  // not ok: what is wrong, and what is done about it
+  model::LedgerHead head;
+  int64_t durable_us = 0;  // everything that ended before is on the device
+  LedgerStart start;
+  uint64_t waiting = 0;  // receipts and spans of storage that are not durable yet
+  uint64_t lost = 0;     // receipts for which there was no room
+  uint64_t bytes_written = 0;
+  uint64_t missing_writes = 0;  // the database once held so many changes more
+};
+
+class Ledger final : public TurnSink {
+ public:
+  static constexpr uint32_t kQueueItems = 8192;  // some 5 MiB
+  static constexpr size_t kMaxExports = 4;
+  static constexpr std::chrono::milliseconds kLook{25};
+  static constexpr std::chrono::milliseconds kCommitEvery{200};
+  static constexpr std::chrono::seconds kRetry{5};
+
+  // A device that fails does not keep the ledger from being made: it is tried again. kBusy: another
+  // process holds it; kUnsupportedVersion; kCorrupt: what is there is no ledger, or damaged.
+  static model::Result<std::unique_ptr<Ledger>> open(const LedgerOptions& options);
+  // What was told is durable then, and that the epoch ended in order; where the device takes it.
+  ~Ledger() override;
+
+  void on_turn(const TurnRecord& record) override;
+  void on_open_turn(const TurnRecord& record) override;
+  void on_told(bool quiet) override;
+  // What a tenant held over a span of time.
+  void hold(const model::StorageRecord& record, std::string_view tenant,
+            std::string_view retention);
+  int64_t wall_us() const { return options_.wall_us(); }
+
+  LedgerStatus status() const;
+  // kBusy: kMaxExports are being served.
+  model::Result<void> send(const LedgerQuery& query, model::FdGuard pipe);
+
+ private:
+  explicit Ledger(const LedgerOptions& options) : options_(options), queue_(kQueueItems) {}
+
+  // --- core ---
+  void push(const LedgerItem& item);
+  void lose(const LedgerItem& item);
+
+  // --- thread ---
+  std::chrono::milliseconds step(const std::stop_token& stop);
+  model::Result<void> try_open();
+  model::Result<void> write(bool stopping);
+  void take_all();
+  bool serve_exports();
+  void publish(const model::Result<void>& result);
+
+  const LedgerOptions options_;
+  tiering::SpscQueue<LedgerItem> queue_;
+  // Core.
+  model::LostRecord lost_;  // not told yet; none: no receipts
+  uint64_t lost_count_ = 0;
+  LedgerItem item_;  // kept here for its size
+  // Thread.
+  std::unique_ptr<LedgerWriter> writer_;  // null: it could not be opened yet
+  std::vector<std::unique_ptr<LedgerExport>> exports_;
+  std::chrono::steady_clock::time_point committed_at_{};
+  std::chrono::steady_clock::time_point failed_at_{};
+  std::chrono::steady_clock::time_point kept_up_at_{};
+  bool failed_ = false;
+  LedgerItem taken_;
+  // Both, for a copy or a swap.
+  mutable std::mutex mutex_;
+  LedgerStatus status_;
+  std::vector<std::unique_ptr<LedgerExport>> new_exports_;
+  size_t export_count_ = 0;
+  model::HelperThread thread_;  // last: ends before what it uses goes
+};
+
+}  // namespace quire::server

@@ -1,0 +1,281 @@
+// The chain in its database: in groups, once each, through ends and failures of the device.
+#include "server/metering/ledger_writer.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <filesystem>
+
+#include "server/metering/ledger_reader.h"
+#include "tests/support/faulty_file_system.h"
+#include "tests/support/ledger_reading.h"
+
+namespace quire::tests::ledger_writer_test {
+
+using namespace model;
+using server::LedgerItem;
+using server::LedgerWriter;
+
+namespace {
+
+constexpr int64_t kNow = 1'790'000'000'000'000;  // some hour of 2026
+constexpr int64_t kSecond = 1'000'000;
+
+class LedgerWriterTest : public testing::Test {
+ protected:
+  LedgerWriterTest() {
+    std::filesystem::remove_all(path_);
+    files_.skip_device_syncs();
+    open(kNow);
+  }
+  ~LedgerWriterTest() override {
+    writer_.reset();
+    std::filesystem::remove_all(path_);
+  }
+  // What a kill leaves is what was committed: every commit is synced, and nothing is written at the
+  // end.
+  void open(int64_t now_us) {
+    writer_.reset();
+    server::LedgerWriterOptions options;
+    options.database = server::ledger_database(path_);
+    options.database.env = files_.env();
+    options.retention_us = retention_us_;
+    auto opened = LedgerWriter::open(options, now_us);
+    ASSERT_TRUE(opened.ok()) << opened.error().text;
+    writer_ = std::move(opened).value();
+  }
+  static LedgerItem receipt(uint64_t session, uint64_t request,
+                            LedgerItem::Kind kind = LedgerItem::Kind::kReceipt) {
+    LedgerItem item;
+    item.kind = kind;
+    item.receipt.session = session;
+    item.receipt.request_id = request;
+    item.receipt.turn = 1;
+    item.receipt.closed_us = kNow;
+    item.receipt.prompt_tokens = 10;
+    item.receipt.missed_tokens = 10;
+    item.texts.set(static_cast<size_t>(ReceiptText::kPayer), "payer");
+    return item;
+  }
+  static LedgerItem tick(int64_t now_us, bool quiet = false) {
+    LedgerItem item;
+    item.kind = LedgerItem::Kind::kTick;
+    item.now_us = now_us;
+    item.quiet = quiet;
+    return item;
+  }
+  ReadLedger read() { return read_ledger(path_); }
+  static std::vector<uint64_t> requests(const ReadLedger& ledger) {
+    std::vector<uint64_t> ids;
+    for (const ReadReceipt& receipt : ledger.receipts) ids.push_back(receipt.record.request_id);
+    return ids;
+  }
+
+  int64_t retention_us_ = 0;
+  FaultyFileSystem files_;
+  const std::string path_ =
+      testing::TempDir() + "quire-ledger-writer-" + std::to_string(::getpid());
+  std::unique_ptr<LedgerWriter> writer_;
+};
+
+}  // namespace
+
+TEST_F(LedgerWriterTest, WhatIsCommittedIsThereOnceAndWhatIsNotIsNot) {
+  writer_->take(receipt(1, 11));
+  writer_->take(receipt(2, 12));
+  ASSERT_TRUE(writer_->commit(kNow).ok());
+  writer_->take(receipt(3, 13));
+  open(kNow);
+  const ReadLedger ledger = read();
+  EXPECT_EQ(ledger.faults, std::vector<std::string>());
+  EXPECT_EQ(requests(ledger), (std::vector<uint64_t>{11, 12}));
+  EXPECT_EQ(ledger.receipts[0].text(ReceiptText::kPayer), "payer");
+  EXPECT_EQ(ledger.starts.size(), 2u);
+  EXPECT_EQ(to_text(ledger.head.position), "2.1");
+}
+
+TEST_F(LedgerWriterTest, AnOpenTurnHasItsReceiptAtTheNextStart) {
+  writer_->take(receipt(1, 11, LedgerItem::Kind::kOpenTurn));
+  ASSERT_TRUE(writer_->commit(kNow).ok());
+  LedgerItem later = receipt(1, 11, LedgerItem::Kind::kOpenTurn);
+  later.receipt.delivered_tokens[0] = 8;
+  writer_->take(later);
+  ASSERT_TRUE(writer_->commit(kNow).ok());
+  open(kNow + kSecond);
+  const ReadLedger ledger = read();
+  ASSERT_EQ(requests(ledger), (std::vector<uint64_t>{11}));
+  EXPECT_EQ(ledger.receipts[0].record.end, static_cast<uint8_t>(ReceiptEnd::kDaemonDied));
+  EXPECT_EQ(ledger.receipts[0].record.delivered_tokens[0], 8u) << "as far as it was";
+  EXPECT_EQ(ledger.starts[1].recovered_turns, 1u);
+  open(kNow + 2 * kSecond);
+  EXPECT_EQ(requests(read()), (std::vector<uint64_t>{11})) << "once";
+}
+
+// The row on the device goes with the receipt, in whatever order the session's turns were told.
+TEST_F(LedgerWriterTest, ATurnThatEndedIsNotOpenAtTheNextStart) {
+  writer_->take(receipt(1, 11, LedgerItem::Kind::kOpenTurn));
+  ASSERT_TRUE(writer_->commit(kNow).ok());
+  writer_->take(receipt(1, 11));
+  writer_->take(receipt(1, 12, LedgerItem::Kind::kOpenTurn));
+  writer_->take(receipt(1, 12));
+  writer_->take(receipt(2, 21, LedgerItem::Kind::kOpenTurn));
+  writer_->take(receipt(2, 21));
+  ASSERT_TRUE(writer_->commit(kNow).ok());
+  open(kNow + kSecond);
+  EXPECT_EQ(requests(read()), (std::vector<uint64_t>{11, 12, 21}));
+  EXPECT_EQ(writer_->start().recovered_turns, 0u);
+}
+
+TEST_F(LedgerWriterTest, MoreOpenTurnsThanABlockHoldsAreAllRecoveredOnce) {
+  constexpr uint64_t kTurns = kMaxBlockEntries + 300;
+  for (uint64_t session = 1; session <= kTurns; ++session) {
+    writer_->take(receipt(session, session, LedgerItem::Kind::kOpenTurn));
+  }
+  ASSERT_TRUE(writer_->commit(kNow).ok());
+  open(kNow + kSecond);
+  EXPECT_EQ(read().receipts.size(), kTurns);
+  open(kNow + kSecond);
+  EXPECT_EQ(read().receipts.size(), kTurns);
+  EXPECT_TRUE(read().faults.empty());
+}
+
+TEST_F(LedgerWriterTest, AStartSaysWhichTimeIsUnknown) {
+  writer_->take(tick(kNow + 5 * kSecond));
+  ASSERT_TRUE(writer_->commit(kNow).ok());
+  open(kNow + 60 * kSecond);
+  EXPECT_EQ(writer_->start().unknown_from_us, kNow + 5 * kSecond);
+  EXPECT_EQ(writer_->start().unknown_to_us, kNow + 60 * kSecond);
+  EXPECT_EQ(read().starts[1].unknown_from_us, kNow + 5 * kSecond);
+}
+
+TEST_F(LedgerWriterTest, WhereNothingWasOpenNothingIsUnknown) {
+  writer_->take(receipt(1, 11));
+  writer_->take(tick(kNow + 5 * kSecond, true));
+  ASSERT_TRUE(writer_->commit(kNow).ok());
+  open(kNow + 60 * kSecond);
+  EXPECT_EQ(writer_->start().unknown_from_us, writer_->start().unknown_to_us);
+}
+
+TEST_F(LedgerWriterTest, AnEpochThatEndsInOrderSaysSo) {
+  writer_->take(receipt(1, 11));
+  ASSERT_TRUE(writer_->stop(kNow + kSecond).ok());
+  open(kNow + 60 * kSecond);
+  EXPECT_EQ(writer_->start().unknown_from_us, writer_->start().unknown_to_us);
+  ASSERT_EQ(read().stops.size(), 1u);
+  EXPECT_EQ(read().stops[0].stopped_us, kNow + kSecond);
+}
+
+// At each operation on the device in turn: what a commit failed at is there once after resume().
+TEST_F(LedgerWriterTest, AFailedCommitIsWrittenOnceAfterResume) {
+  uint64_t request = 0;
+  for (uint64_t nth = 1; nth <= 6; ++nth) {
+    writer_->take(receipt(1, ++request));
+    files_.fail_change(nth, ENOSPC, true);
+    const auto failed = writer_->commit(kNow);
+    if (!failed.ok()) {
+      EXPECT_FALSE(writer_->has_room()) << "nothing is taken that could not be written";
+      EXPECT_FALSE(writer_->commit(kNow).ok()) << "not tried again by itself";
+    }
+    files_.lift();
+    ASSERT_TRUE(writer_->resume().ok());
+    ASSERT_TRUE(writer_->commit(kNow).ok());
+  }
+  open(kNow);
+  std::vector<uint64_t> all(request);
+  for (uint64_t i = 0; i < request; ++i) all[i] = i + 1;
+  EXPECT_EQ(requests(read()), all);
+  EXPECT_TRUE(read().faults.empty());
+}
+
+TEST_F(LedgerWriterTest, AFailedSyncIsNotRetriedOnTheSameFile) {
+  writer_->take(receipt(1, 11));
+  files_.fail(FileOperation::kSync, 1, EIO, false);
+  ASSERT_FALSE(writer_->commit(kNow).ok());
+  EXPECT_FALSE(writer_->commit(kNow).ok());
+  ASSERT_TRUE(writer_->resume().ok());
+  ASSERT_TRUE(writer_->commit(kNow).ok());
+  open(kNow);
+  EXPECT_EQ(requests(read()), (std::vector<uint64_t>{11}));
+}
+
+TEST_F(LedgerWriterTest, SumsByMinuteAndHourAreThoseOfTheReceipts) {
+  for (int minute = 0; minute < 90; ++minute) {
+    LedgerItem item = receipt(1, 100 + minute);
+    item.receipt.closed_us = kNow + minute * server::kMinuteUs;
+    writer_->take(item);
+    if (minute == 45) {
+      ASSERT_TRUE(writer_->commit(item.receipt.closed_us).ok());
+      open(item.receipt.closed_us);  // an hour of two epochs
+    }
+  }
+  const int64_t end = kNow + 90 * server::kMinuteUs;
+  ASSERT_TRUE(writer_->commit(end).ok());
+  for (bool more = true; more;) more = *writer_->upkeep(end);
+  const ReadLedger minutes = read_ledger(path_, {.what = server::LedgerQuery::What::kMinutes});
+  EXPECT_EQ(minutes.rollups.size(), 90u);
+  const ReadLedger hours = read_ledger(path_, {.what = server::LedgerQuery::What::kHours});
+  uint64_t turns = 0;
+  for (const ReadRollup& row : hours.rollups) {
+    turns += row.sums.turns;
+    EXPECT_EQ(row.sums.prompt_tokens, 10 * row.sums.turns);
+    EXPECT_EQ(row.key.begin_us % server::kHourUs, 0);
+    EXPECT_EQ(row.texts[1], "payer");
+  }
+  uint64_t over = 0;  // of hours that are over
+  for (const ReadRollup& row : minutes.rollups) {
+    if (row.key.begin_us < end / server::kHourUs * server::kHourUs) over += row.sums.turns;
+  }
+  EXPECT_EQ(turns, over);
+  EXPECT_GT(turns, 0u);
+}
+
+// Set back, it must not write over what was summed before.
+TEST_F(LedgerWriterTest, SumsStayWholeWhereTheWallClockIsSetBack) {
+  for (const int64_t minute : {0, 5, 2, 5, 1}) {
+    LedgerItem item = receipt(1, 1);
+    item.receipt.closed_us = kNow + minute * server::kMinuteUs;
+    writer_->take(item);
+    ASSERT_TRUE(writer_->commit(kNow).ok());
+  }
+  uint64_t turns = 0;
+  for (const auto& row :
+       read_ledger(path_, {.what = server::LedgerQuery::What::kMinutes}).rollups) {
+    turns += row.sums.turns;
+  }
+  EXPECT_EQ(turns, 5u);
+}
+
+TEST_F(LedgerWriterTest, WhatIsTooOldGoesAndTheRestVerifies) {
+  retention_us_ = server::kHourUs;
+  open(kNow);
+  for (int i = 0; i < 5; ++i) {
+    writer_->take(receipt(1, 100 + i));
+    ASSERT_TRUE(writer_->commit(kNow + i * server::kHourUs / 2).ok());
+  }
+  ASSERT_TRUE(writer_->upkeep(kNow + 2 * server::kHourUs + kSecond).ok());
+  const ReadLedger ledger = read();
+  EXPECT_EQ(ledger.faults, std::vector<std::string>());
+  EXPECT_EQ(requests(ledger), (std::vector<uint64_t>{103, 104}));
+  EXPECT_EQ(ledger.pruned.size(), 1u);
+}
+
+TEST_F(LedgerWriterTest, AReaderThatNamesAPositionGetsWhatFollowsIt) {
+  for (int i = 0; i < 5; ++i) {
+    writer_->take(receipt(1, 100 + i));
+    ASSERT_TRUE(writer_->commit(kNow).ok());
+  }
+  const ReadLedger ledger = read_ledger(path_, {.after = {1, 4}});  // its block holds 1.4 alone
+  EXPECT_EQ(requests(ledger), (std::vector<uint64_t>{102, 103, 104}));
+}
+
+TEST_F(LedgerWriterTest, AReaderThatNamesATimeBeginsNotMuchEarlier) {
+  for (int hour = 0; hour < 4; ++hour) {
+    writer_->take(receipt(1, 100 + hour));
+    ASSERT_TRUE(writer_->commit(kNow + hour * server::kHourUs).ok());
+  }
+  const ReadLedger ledger = read_ledger(path_, {.from_us = kNow + 2 * server::kHourUs});
+  EXPECT_EQ(requests(ledger), (std::vector<uint64_t>{102, 103}));
+}
+
+}  // namespace quire::tests::ledger_writer_test
