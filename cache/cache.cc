@@ -73,6 +73,8 @@ model::Result<model::DomainId> Cache::intern_domain(std::string_view name) {
     // Memory first: a segment that holds nothing goes to the next one that asks.
     const allocator::DomainUsage usage = store_->pool().usage(domain);
     if (usage.segment_bytes + usage.retiring_bytes > 0) continue;
+    // Its tenants' numbers stand for what they held, until that was taken.
+    if (store_->presence().storage().holds_any_of(domain)) continue;
     store_->pool().forget_classes(domain);
     rules_->forget_domain(domain);
     reservations_->forget(domain);

@@ -240,9 +240,9 @@ typedef struct quire_session_options {
   uint32_t admission_wait_ms; /* opening waits so long until reserve_bytes can be had */
   uint64_t reserve_bytes;     /* RAM that fills and loads of the session may count on */
   /* For who bills by receipts; NULL: "". At most 63 bytes each. */
-  const char* model;        /* as prices are listed; "": the namespace */
-  const char* service_tier; /* "": the standard one */
-  const char* retention;    /* class that written content is kept by, "5m"; "": none */
+  const char* model;         /* as prices are listed; "": the namespace */
+  const char* service_tier;  /* "": the standard one */
+  const char* retention;     /* class that written content is kept by, "5m"; "": none */
   uint32_t explicit_caching; /* 1: the user asked for caching by name */
   uint32_t reserved;
 } quire_session_options;

@@ -67,6 +67,10 @@ model::Result<void> Core::wire() {
        .counters = &counters_,
        .disposer = disposer_.get(),
        .unwatch = [this](Attachment& attachment) { loop_.remove(attachment.doorbell_fd()); }}));
+  if (parts_.ledger != nullptr) {
+    storage_.emplace(
+        StorageFeed::Parts{.cache = parts_.cache, .clock = parts_.clock, .ledger = parts_.ledger});
+  }
   desk_ = QUIRE_TRY(StatusDesk::create(status_sources()));
   verbs_ = std::make_unique<ControlVerbs>(QUIRE_TRY(ControlVerbs::create(
       {.cache = parts_.cache,
@@ -242,6 +246,7 @@ bool Core::background() {
     listener_->resume();
   }
   collect_closed();
+  if (storage_) left = storage_->step(now_ns_) || left;
   if (now_ns_ - last_second_ns_ < kSecondNs) return left;
   last_second_ns_ = now_ns_;
   parts_.supply->tick(now_ns_);
@@ -355,6 +360,7 @@ void Core::drain() {
     registry().sweep();
   }
   drain_tiers(start);
+  if (storage_) storage_->tell_all();
   // No client is left to be asked: segments that were taken back go to the supply.
   turn_->segments().retire_pending(now_ns_);
   let_ended_go();

@@ -13,6 +13,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,7 @@
 #include "model/clock.h"
 #include "server/control/control_verbs.h"
 #include "server/core_turn.h"
+#include "server/metering/storage_feed.h"
 #include "server/runtime/event_loop.h"
 #include "server/runtime/off_core_closer.h"
 #include "server/runtime/region_maker.h"
@@ -135,6 +137,7 @@ class Core final : public ConnectionOwner {
   Closers closers_;
   RegionMaker maker_;
   std::unique_ptr<PolicyDisposer> disposer_;
+  std::optional<StorageFeed> storage_;  // none: receipts are not kept
   std::unique_ptr<UidShares> shares_;
   std::deque<Connection*> to_serve_;  // by whose turn it is; each is marked in_turn
   std::deque<Connection*> paced_;     // had their turns of this while; each is suspended

@@ -21,6 +21,8 @@ class TenantTable {
  public:
   // Finds or makes it, and holds it once more.
   model::TenantId hold(model::DomainId domain, std::string_view name);
+  // Once more. Precondition: held.
+  void hold(model::TenantId tenant) { ++tenants_[tenant.value].holders; }
   // The last one to let go frees the id. Precondition: held.
   void release(model::TenantId tenant);
   // Precondition of both: held. The name stays valid for as long.

@@ -164,12 +164,15 @@ void Presence::count(NodeId id, TierId tier, bool present) {
   const model::PagePlan& plan = plan_of(id);
   TierCounts& counts = counts_[model::index_of(tier)];
   model::Gauge& objects = node.is_span() ? counts.spans : counts.checkpoints;
+  const uint64_t tokens = node.is_span() ? root.layout->layout.block_tokens : 0;
   if (present) {
     ++objects;
     accounts_.charge(root.tenant, tier, plan.page_bytes);
+    storage_.add(root.tenant, tier, plan.page_bytes, tokens);
   } else {
     --objects;
     accounts_.refund(root.tenant, tier, plan.page_bytes);
+    storage_.remove(root.tenant, tier, plan.page_bytes, tokens);
   }
   if (tier == TierId::kRam) count_pages(root, plan, present);
 }

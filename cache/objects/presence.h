@@ -16,6 +16,7 @@
 
 #include "allocator/pool.h"
 #include "cache/accounts/account_table.h"
+#include "cache/accounts/storage_meter.h"
 #include "cache/objects/hole_table.h"
 #include "cache/objects/work_meter.h"
 #include "cache/tree/namespace_table.h"
@@ -42,7 +43,12 @@ class Presence {
   static constexpr model::TierId kPlacedTier{1};
 
   Presence(PrefixTree* tree, allocator::Pool* pool, NamespaceTable* names, WorkMeter* work)
-      : tree_(tree), pool_(pool), names_(names), work_(work), accounts_(&names->tenants()) {}
+      : tree_(tree),
+        pool_(pool),
+        names_(names),
+        work_(work),
+        accounts_(&names->tenants()),
+        storage_(&names->tenants()) {}
 
   // The node is in RAM, in these filled slots in plan order, which are sealed and its own from now
   // on. Precondition: not in RAM.
@@ -97,6 +103,7 @@ class Presence {
   uint64_t pages_in_ram(model::LayoutId layout, model::GroupIndex group) const;
   const AccountTable& accounts() const { return accounts_; }
   AccountTable& accounts() { return accounts_; }
+  StorageMeter& storage() { return storage_; }
   void check_invariants() const;
 
  private:
@@ -112,6 +119,7 @@ class Presence {
   NamespaceTable* names_;
   WorkMeter* work_;
   AccountTable accounts_;
+  StorageMeter storage_;  // of what accounts are charged for
   std::array<TierCounts, model::kTierCount> counts_{};
   std::array<TierState, model::kTierCount> states_{{{.readable = true}}};
   uint64_t below_ram_ = 0;

@@ -2,9 +2,9 @@
 // its own for each. Threads: made by the core, read by the ledger's.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
-#include <cstring>
 #include <string_view>
 #include <type_traits>
 
@@ -21,7 +21,7 @@ class ItemTexts {
   void set(size_t number, std::string_view text) {
     const size_t bytes = text.size() < model::kMaxNameBytes ? text.size() : model::kMaxNameBytes;
     lengths_[number] = static_cast<uint8_t>(bytes);
-    std::memcpy(bytes_[number].data(), text.data(), bytes);
+    std::copy_n(text.data(), bytes, bytes_[number].data());
   }
   std::string_view get(size_t number) const { return {bytes_[number].data(), lengths_[number]}; }
   model::ReceiptTexts all() const {

@@ -12,6 +12,7 @@
 
 #include "server/metering/ledger.h"
 #include "tests/support/ledger_reading.h"
+#include "tests/support/manual_clock.h"
 #include "tests/support/patience.h"
 #include "tests/support/small_layout.h"
 #include "tests/support/test_daemon.h"
@@ -208,6 +209,35 @@ TEST_F(LedgerDaemon, TheVerbGivesWhatTheDirectoryHolds) {
   EXPECT_EQ(ledger.faults, std::vector<std::string>());
   ASSERT_EQ(ledger.receipts.size(), 1u);
   EXPECT_EQ(ledger.receipts[0].record.request_id, 61u);
+}
+
+// The oracle is a clock that stands still but where the test moves it.
+TEST(LedgerStorage, WhatIsHeldIsIntegratedToTheMicrosecond) {
+  const std::string path = fresh_directory();
+  ManualClock clock;
+  TestDaemon daemon(options_with(path), {.clock = &clock});
+  const auto client = daemon.connect();
+  const model::Layout layout = small_hybrid_layout();
+  {
+    const auto session = open_session(*client, session_options(layout));
+    ASSERT_TRUE(session->append_tokens(context_tokens(kTokens + 8, 1)).ok());
+    ASSERT_TRUE(commit_context(*session, kTokens + 1).ok());
+    ASSERT_TRUE(session->close().ok());
+  }
+  constexpr std::chrono::seconds kHeld{30};
+  clock.advance(kHeld);
+  daemon.stop();
+  const ReadLedger ledger = read_ledger(path);
+  ASSERT_EQ(ledger.storage.size(), 1u);
+  const ReadStorage& held = ledger.storage[0];
+  constexpr uint64_t kBytes = 5 * 10'002 + 5'000 + 1'234;
+  EXPECT_EQ(held.record.byte_us.low, kBytes * std::chrono::microseconds(kHeld).count());
+  EXPECT_EQ(held.record.token_us.low, kTokens * std::chrono::microseconds(kHeld).count());
+  EXPECT_EQ(held.record.to_us - held.record.from_us, std::chrono::microseconds(kHeld).count());
+  EXPECT_EQ(held.record.uid, ::getuid());
+  EXPECT_EQ(held.tenant, "tenant");
+  EXPECT_EQ(held.record.tier, static_cast<uint8_t>(model::TierId::kRam));
+  std::filesystem::remove_all(path);
 }
 
 // A reader that never reads holds its pipe and one of few places, and nobody up.

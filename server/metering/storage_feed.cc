@@ -1,0 +1,67 @@
+#include "server/metering/storage_feed.h"
+
+#include <algorithm>
+#include <charconv>
+#include <string>
+
+namespace quire::server {
+
+namespace {
+
+// A domain is a user: its name is "uid:N".
+uint32_t uid_of(const std::string& domain) {
+  uint32_t uid = 0;
+  const size_t digits = domain.find(':') + 1;
+  std::from_chars(domain.data() + digits, domain.data() + domain.size(), uid);
+  return uid;
+}
+
+model::WideCount words_of(cache::WideUnsigned value) {
+  return {static_cast<uint64_t>(value), static_cast<uint64_t>(value >> 64)};
+}
+
+}  // namespace
+
+StorageFeed::StorageFeed(const Parts& parts) : parts_(parts), told_ns_(parts.clock->now_ns()) {
+  parts_.cache->store().presence().storage().start(parts_.clock);
+}
+
+void StorageFeed::tell(model::TenantId tenant) {
+  cache::StorageMeter& meter = parts_.cache->store().presence().storage();
+  const cache::TenantTable& tenants = parts_.cache->names().tenants();
+  if (!meter.holds(tenant)) return;
+  // Before it is taken: a tenant that holds nothing any more is forgotten with that.
+  const std::string name = tenants.name_of(tenant);
+  const uint32_t uid = uid_of(parts_.cache->names().domain_name(tenants.domain_of(tenant)));
+  for (const model::TierId tier : model::kTiers) {
+    const cache::HeldStorage held = meter.take(tenant, tier);
+    if (held.byte_us == 0 && held.token_us == 0) continue;
+    model::StorageRecord record;
+    record.to_us = parts_.ledger->wall_us();
+    record.from_us = record.to_us - held.span_us;
+    record.byte_us = words_of(held.byte_us);
+    record.token_us = words_of(held.token_us);
+    record.uid = uid;
+    record.tier = static_cast<uint8_t>(tier);
+    parts_.ledger->hold(record, name, {});
+  }
+}
+
+bool StorageFeed::step(int64_t now_ns) {
+  if (next_ == 0 && now_ns - told_ns_ < kEveryNs) return false;
+  const uint32_t end = parts_.cache->store().presence().storage().end_of_ids();
+  if (next_ == 0) told_ns_ = now_ns;
+  const uint32_t last = std::min(end, next_ + kTenantsPerStep);
+  while (next_ < last) tell(model::TenantId{next_++});
+  if (next_ < end) return true;
+  next_ = 0;
+  return false;
+}
+
+void StorageFeed::tell_all() {
+  const uint32_t end = parts_.cache->store().presence().storage().end_of_ids();
+  for (uint32_t id = 0; id < end; ++id) tell(model::TenantId{id});
+  next_ = 0;
+}
+
+}  // namespace quire::server

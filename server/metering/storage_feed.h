@@ -1,0 +1,40 @@
+// Tells the ledger once a minute what each tenant held on each tier
+// (cache/accounts/storage_meter.h), a bounded number of tenants a step. Exact up to the minute in
+// which a daemon dies: that one is not told. Threads: core only.
+#pragma once
+
+#include <cstdint>
+
+#include "cache/cache.h"
+#include "model/clock.h"
+#include "server/metering/ledger.h"
+
+namespace quire::server {
+
+class StorageFeed {
+ public:
+  static constexpr int64_t kEveryNs = 60'000'000'000;
+  static constexpr uint32_t kTenantsPerStep = 64;
+
+  struct Parts {
+    cache::Cache* cache = nullptr;
+    const model::Clock* clock = nullptr;
+    Ledger* ledger = nullptr;
+  };
+  // From here on what is held is integrated.
+  explicit StorageFeed(const Parts& parts);
+
+  // True: there are more in this minute.
+  bool step(int64_t now_ns);
+  // All of them at once, before the end.
+  void tell_all();
+
+ private:
+  void tell(model::TenantId tenant);
+
+  Parts parts_;
+  uint32_t next_ = 0;  // tenant of the pass under way
+  int64_t told_ns_ = 0;
+};
+
+}  // namespace quire::server
