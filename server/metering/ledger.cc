@@ -58,10 +58,9 @@ void Ledger::on_open_turn(const TurnRecord& record) {
   push(item_);
 }
 
-void Ledger::on_told(bool quiet) {
+void Ledger::on_told() {
   item_.kind = LedgerItem::Kind::kTick;
   item_.now_us = wall_us();
-  item_.quiet = quiet;
   push(item_);
 }
 

@@ -59,7 +59,7 @@ class Ledger final : public TurnSink {
   static constexpr uint32_t kQueueItems = 8192;  // some 5 MiB
   static constexpr size_t kMaxExports = 4;
   static constexpr std::chrono::milliseconds kLook{25};
-  static constexpr std::chrono::milliseconds kCommitEvery{200};
+  static constexpr std::chrono::milliseconds kCommitEvery{100};
   static constexpr std::chrono::seconds kRetry{5};
 
   // A device that fails does not keep the ledger from being made: it is tried again. kBusy: another
@@ -70,7 +70,7 @@ class Ledger final : public TurnSink {
 
   void on_turn(const TurnRecord& record) override;
   void on_open_turn(const TurnRecord& record) override;
-  void on_told(bool quiet) override;
+  void on_told() override;
   // What a tenant held over a span of time.
   void hold(const model::StorageRecord& record, std::string_view tenant,
             std::string_view retention);

@@ -44,7 +44,6 @@ struct LedgerItem {
     kTick = 4,      // all that ended before `now_us` was told
   };
   Kind kind = Kind::kTick;
-  bool quiet = false;  // kTick: no turn is open either, and none will be before the next item
   int64_t now_us = 0;  // wall clock; kTick
   // One of these, by kind.
   model::ReceiptRecord receipt;

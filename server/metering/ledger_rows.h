@@ -31,7 +31,7 @@ inline constexpr int64_t kHourUs = 3'600'000'000;
 struct HeadRow {
   model::LedgerHead head;
   int64_t told_us = 0;  // everything that ended before is in the ledger
-  uint8_t quiet = 0;    // no turn was open then
+  uint8_t stopped = 0;  // the epoch ended in order: nothing happened since
   std::array<uint8_t, 7> reserved{};
 };
 static_assert(sizeof(HeadRow) == 64);

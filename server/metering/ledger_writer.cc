@@ -29,13 +29,12 @@ Result<void> LedgerWriter::begin_epoch(int64_t now_us) {
   QUIRE_TRY(store_->read(read));
   start_.epoch = head_.head.position.epoch + 1;
   // A ledger that is new, or whose epoch ended in order, lacks nothing.
-  const bool lacks = head_.head.position.epoch > 0 && head_.quiet == 0;
+  const bool lacks = head_.head.position.epoch > 0 && head_.stopped == 0;
   start_.unknown_from_us = lacks ? head_.told_us : now_us;
   start_.unknown_to_us = now_us;
   rollups_.emplace(start_.epoch, std::max(head_.told_us, now_us));
   QUIRE_TRY(recover(now_us));
   told_us_ = now_us;
-  told_quiet_ = true;
   return commit(now_us);
 }
 
@@ -91,7 +90,6 @@ void LedgerWriter::take(const LedgerItem& item) {
       return block_.add(item.lost);
     case LedgerItem::Kind::kTick:
       told_us_ = item.now_us;
-      told_quiet_ = item.quiet;
       return;
   }
 }
@@ -127,11 +125,9 @@ void LedgerWriter::build(int64_t now_us) {
   rollups_->write_to(batch);
   if (told_us_) {
     next_head_.told_us = *told_us_;
-    next_head_.quiet = told_quiet_ ? 1 : 0;
     told_us_.reset();
-  } else if (unwritten_entries_ > 0) {
-    next_head_.quiet = 0;  // who was told since has turns, or ended
   }
+  next_head_.stopped = stopped_ ? 1 : 0;
   batch.put(std::string(kHeadKey), row_of(next_head_));
 }
 
@@ -153,7 +149,7 @@ Result<void> LedgerWriter::stop(int64_t now_us) {
   QUIRE_TRY(commit(now_us));
   block_.add(model::StopRecord{.stopped_us = now_us});
   told_us_ = now_us;
-  told_quiet_ = true;
+  stopped_ = true;
   return commit(now_us);
 }
 

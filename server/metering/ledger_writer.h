@@ -96,7 +96,7 @@ class LedgerWriter {
   std::unordered_map<uint64_t, std::optional<std::string>> turns_;
   std::unordered_set<uint64_t> turns_on_disk_;
   std::optional<int64_t> told_us_;  // of a tick that was taken
-  bool told_quiet_ = false;
+  bool stopped_ = false;
   int64_t hour_ = -1;  // whose 'T' row was written
   // A write that failed, and the head behind it.
   std::optional<tiering::DatabaseBatch> unwritten_;

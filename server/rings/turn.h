@@ -88,8 +88,8 @@ class TurnSink {
   virtual void on_turn(const TurnRecord& record) = 0;
   // A turn that is open, as far as it is: what its receipt would say, did the daemon end now.
   virtual void on_open_turn(const TurnRecord&) {}
-  // All that happened up to now was told by the calls before. quiet: no turn is open.
-  virtual void on_told(bool /*quiet*/) {}
+  // All that happened up to now was told by the calls before.
+  virtual void on_told() {}
 };
 
 // What a load was asked for, kept until it is delivered.

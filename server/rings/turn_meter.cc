@@ -233,7 +233,6 @@ void TurnMeter::close(Session& session, model::ReceiptEnd end) {
 
 void TurnMeter::changed(Session& session) {
   if (sink_ == nullptr) return;
-  if (std::exchange(told_quiet_, false)) sink_->on_told(false);
   anything_new_ = true;
   if (!std::exchange(session.turn_is_open, true)) ++open_count_;
   if (session.changed_place != Session::kNoPlace) return;
@@ -259,15 +258,14 @@ bool TurnMeter::step(int64_t now_ns) {
   if (!changed_.empty()) return true;
   told_ns_ = now_ns;
   anything_new_ = false;
-  told_quiet_ = open_count_ == 0;
-  sink_->on_told(told_quiet_);
+  sink_->on_told();
   return false;
 }
 
-// While a turn is open the time is told even where nothing happens: what is not told is not known.
+// The time is told even where nothing happens: what is not told is not known.
 int64_t TurnMeter::next_told_ns() const {
-  if (sink_ == nullptr || (!anything_new_ && (open_count_ == 0 && told_quiet_))) return INT64_MAX;
-  return told_ns_ + kTellEveryNs;
+  if (sink_ == nullptr) return INT64_MAX;
+  return told_ns_ + (anything_new_ || open_count_ > 0 ? kTellEveryNs : kTellIdleEveryNs);
 }
 
 }  // namespace quire::server

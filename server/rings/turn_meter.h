@@ -70,8 +70,8 @@ class TurnMeter {
   void end(Session& session);
   // The daemon ends in order: so do turns that nobody closes.
   void stop() { stopping_ = true; }
-  // Twice a second the sink is told of open turns that changed, some of them a call. True: there
-  // are more.
+  // Twice a second the sink is told of open turns that changed, some of them a call; where none is
+  // open, now and then that nothing happened. True: there are more.
   bool step(int64_t now_ns);
   // When step() has something to do next.
   int64_t next_told_ns() const;
@@ -81,6 +81,7 @@ class TurnMeter {
 
  private:
   static constexpr int64_t kTellEveryNs = 500'000'000;
+  static constexpr int64_t kTellIdleEveryNs = 10'000'000'000;  // while no turn is open
   static constexpr uint32_t kToldPerStep = 32;
 
   void close(Session& session, model::ReceiptEnd end);
@@ -102,7 +103,6 @@ class TurnMeter {
   std::vector<Session*> changed_;  // each knows its place
   uint32_t open_count_ = 0;        // sessions whose turn has something to tell
   bool anything_new_ = false;      // since the sink was told that it knows all
-  bool told_quiet_ = false;
   int64_t told_ns_ = 0;
 };
 

@@ -58,11 +58,10 @@ class LedgerWriterTest : public testing::Test {
     item.texts.set(static_cast<size_t>(ReceiptText::kPayer), "payer");
     return item;
   }
-  static LedgerItem tick(int64_t now_us, bool quiet = false) {
+  static LedgerItem tick(int64_t now_us) {
     LedgerItem item;
     item.kind = LedgerItem::Kind::kTick;
     item.now_us = now_us;
-    item.quiet = quiet;
     return item;
   }
   ReadLedger read() { return read_ledger(path_); }
@@ -147,14 +146,6 @@ TEST_F(LedgerWriterTest, AStartSaysWhichTimeIsUnknown) {
   EXPECT_EQ(writer_->start().unknown_from_us, kNow + 5 * kSecond);
   EXPECT_EQ(writer_->start().unknown_to_us, kNow + 60 * kSecond);
   EXPECT_EQ(read().starts[1].unknown_from_us, kNow + 5 * kSecond);
-}
-
-TEST_F(LedgerWriterTest, WhereNothingWasOpenNothingIsUnknown) {
-  writer_->take(receipt(1, 11));
-  writer_->take(tick(kNow + 5 * kSecond, true));
-  ASSERT_TRUE(writer_->commit(kNow).ok());
-  open(kNow + 60 * kSecond);
-  EXPECT_EQ(writer_->start().unknown_from_us, writer_->start().unknown_to_us);
 }
 
 TEST_F(LedgerWriterTest, AnEpochThatEndsInOrderSaysSo) {

@@ -224,12 +224,12 @@ SimCore::Opened SimCore::open(SimProcess& process, const server::AttachmentShape
     if (!got->reservation.valid()) return {.ticket = got->ticket};
     answer = std::move(got).value();
   }
-  Attachment* attachment = watched(turn_->registry().open(process,
-                                                          {.domain = process.domain,
-                                                           .root = known.key,
-                                                           .payer = known.key.tenant,
-                                                           .conversation = asked.conversation},
-                                                          shape, std::move(answer.reservation)));
+  Attachment* attachment = watched(turn_->registry().open(
+      process,
+      {.domain = process.domain,
+       .root = known.key,
+       .billing = {.payer = known.key.tenant, .conversation = asked.conversation}},
+      shape, std::move(answer.reservation)));
   if (attachment == nullptr) return {.code = model::Errc::kInternal};
   attachment->session().cached.tail_tokens = parts_.random->one_in(2) ? 0 : 8;
   attachment->session().cached.batch_class = parts_.random->one_in(4);

@@ -1,0 +1,131 @@
+// Law 12: a receipt is written once, never counted twice, and survives a crash up to the last
+// second. Billed clients of several tenants live on while their daemon is killed again and again;
+// each keeps a log of its own, and the ledger has to say the same.
+//
+// QUIRE_KILLS sets how often (200).
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <random>
+#include <thread>
+
+#include "tests/process/daemon_process.h"
+#include "tests/process/metered_life.h"
+#include "tests/support/ledger_reading.h"
+
+namespace quire::tests::ledger_kill_test {
+
+namespace {
+
+constexpr uint32_t kClients = 3;
+
+int kill_count() {
+  const char* given = std::getenv("QUIRE_KILLS");
+  return given == nullptr ? 200 : std::atoi(given);
+}
+
+// The ledger of a daemon that was killed again and again, beside what its clients wrote down.
+class KilledLedger : public testing::Test {
+ protected:
+  KilledLedger() : directory_(testing::TempDir() + "quire-kills-" + std::to_string(::getpid())) {
+    std::filesystem::remove_all(directory_);
+    std::filesystem::create_directory(directory_);
+  }
+  ~KilledLedger() override { std::filesystem::remove_all(directory_); }
+
+  std::string ledger_path() const { return directory_ + "/ledger"; }
+  MeteredLife life(const DaemonProcess& daemon, uint32_t number) const {
+    return {.socket_path = daemon.socket_path(),
+            .log_path = directory_ + "/log-" + std::to_string(number),
+            .tenant = "tenant-" + std::to_string(number),
+            .number = number};
+  }
+  void live_through_kills(int kills) {
+    DaemonProcess daemon({.flags = {"--ledger_path=" + ledger_path(), kNoGhosts}});
+    std::vector<TestProcess> clients;
+    for (uint32_t number = 1; number <= kClients; ++number) {
+      clients.push_back(TestProcess::call(
+          [life = life(daemon, number)](Channel& channel) { return life.run(channel); }));
+    }
+    std::mt19937 random(7);
+    for (int i = 0; i < kills; ++i) {
+      // As a rule amid its first groups of receipts; at times after it has told of open turns.
+      std::this_thread::sleep_for(std::chrono::milliseconds(random() % (i % 8 == 0 ? 1500 : 150)));
+      daemon.crash();
+      daemon.start();
+    }
+    for (TestProcess& client : clients) client.channel().send("q");
+    for (TestProcess& client : clients) EXPECT_EQ(client.wait(), 0);
+    status_ = daemon.status_json();
+    for (uint32_t number = 1; number <= kClients; ++number) {
+      turns_.merge(read_metered_log(life(daemon, number).log_path));
+    }
+  }
+
+  // Whether the ledger itself says that turns of this time may be missing.
+  bool is_unknown(const ReadLedger& ledger, int64_t wall_us) const {
+    for (const model::StartRecord& start : ledger.starts) {
+      if (wall_us > start.unknown_from_us && wall_us <= start.unknown_to_us) return true;
+    }
+    return false;
+  }
+  static void expect_receipt_of(const MeteredTurn& turn, const ReadReceipt& receipt) {
+    const model::ReceiptRecord& record = receipt.record;
+    EXPECT_EQ(record.prompt_tokens, turn.prompt_tokens);
+    const uint32_t exact = turn.exact_tokens.value_or(0);
+    const uint32_t output = turn.output_tokens.value_or(0);
+    if (turn.closed_us != 0) {
+      EXPECT_EQ(record.hit_tokens, exact);
+      EXPECT_EQ(record.delivered_tokens[0], exact);
+      EXPECT_EQ(record.output_tokens, output);
+    } else {  // as far as it came
+      EXPECT_TRUE(record.hit_tokens == 0 || record.hit_tokens == exact);
+      EXPECT_TRUE(record.delivered_tokens[0] == 0 || record.delivered_tokens[0] == exact);
+      EXPECT_TRUE(record.output_tokens == 0 || record.output_tokens == output);
+    }
+    EXPECT_EQ(receipt.text(model::ReceiptText::kPayer),
+              "tenant-" + std::to_string(record.request_id >> 32));
+  }
+
+  const std::string directory_;
+  std::string status_;
+  std::map<uint64_t, MeteredTurn> turns_;
+};
+
+}  // namespace
+
+TEST_F(KilledLedger, Law12EveryTurnIsInItOnceOrOfATimeThatItSaysIsUnknown) {
+  const int kills = kill_count();
+  live_through_kills(kills);
+  const ReadLedger ledger = read_ledger(ledger_path());
+  EXPECT_EQ(ledger.faults, std::vector<std::string>());
+  EXPECT_EQ(ledger.starts.size(), static_cast<size_t>(kills) + 1);
+  std::map<uint64_t, const ReadReceipt*> receipts;
+  size_t cut_short = 0;
+  for (const ReadReceipt& receipt : ledger.receipts) {
+    if (receipt.record.request_id == 0) continue;  // what was written before a first match
+    SCOPED_TRACE(receipt.record.request_id);
+    EXPECT_TRUE(receipts.emplace(receipt.record.request_id, &receipt).second) << "twice";
+    ASSERT_TRUE(turns_.contains(receipt.record.request_id)) << "nobody asked for it";
+    expect_receipt_of(turns_[receipt.record.request_id], receipt);
+    if (receipt.record.end == static_cast<uint8_t>(model::ReceiptEnd::kDaemonDied)) ++cut_short;
+  }
+  size_t missing = 0;
+  for (const auto& [request, turn] : turns_) {
+    if (receipts.contains(request) || !turn.exact_tokens) continue;
+    ++missing;
+    const int64_t known_us = turn.closed_us != 0 ? turn.closed_us : turn.matched_us;
+    EXPECT_TRUE(is_unknown(ledger, known_us)) << "request " << request << " is missing";
+  }
+  // The last start's status says what its entry in the ledger says.
+  const model::StartRecord& last = ledger.starts.back();
+  EXPECT_NE(status_.find("\"unknown_from_us\":" + std::to_string(last.unknown_from_us)),
+            std::string::npos);
+  EXPECT_GT(receipts.size(), 0u);
+  std::printf("%d kills: %zu turns, %zu receipts (%zu of turns cut short), %zu missing\n", kills,
+              turns_.size(), receipts.size(), cut_short, missing);
+}
+
+}  // namespace quire::tests::ledger_kill_test
