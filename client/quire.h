@@ -305,7 +305,8 @@ class Session {
   // turn's record counts hits by it. As often as there is something new to say, by any process of
   // the session; the last word wins. kNotFound: no match was made, or that turn is over.
   // kInvalidArgument: further than the match and have_tokens allow.
-  model::Result<void> resumed(const Resumed& word);
+  // What the turn's receipt says from then on, for a usage object (client/usage.h).
+  model::Result<model::TurnTokens> resumed(const Resumed& word);
   // All positions at which a prompt of so many tokens could be resumed, with what each would
   // deliver. Pins nothing, so a match made for one of them may find less.
   model::Result<Positions> positions(uint32_t prompt_tokens, const PositionsOptions& options = {});

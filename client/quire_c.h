@@ -562,6 +562,7 @@ QUIRE_API quire_status quire_take_pages(quire_session* session, const quire_comp
                                         quire_pages* pages);
 #include "client/quire_c_admission.h" /* sessions that reserve, without waiting */
 #include "client/quire_c_runs.h"      /* the same as runs of adjacent pages */
+#include "client/quire_c_usage.h"     /* what a request is reported to have used */
 /* What a load submitted with `progress` delivered so far: sets `pages` and `page_count`, zero the
  * rest. Valid like all pages, until the lease is released. Never blocks. */
 QUIRE_API quire_status quire_pages_so_far(quire_session* session, uint64_t request,

@@ -5,12 +5,15 @@
 
 #include "client/c_support.h"
 #include "client/quire_c.h"
+#include "client/usage.h"
 
 namespace {
 
 using quire::client::call;
 using quire::client::check_result;
+using quire::client::ErrorSink;
 using quire::client::from_c;
+using quire::client::guarded_call;
 using quire::client::null_argument;
 using quire::client::Positions;
 using quire::client::PositionsOptions;
@@ -20,16 +23,22 @@ using quire::client::Resumed;
 using quire::client::Session;
 using quire::client::submit;
 using quire::client::take;
+using quire::client::text_or;
+using quire::client::usage_json;
+using quire::client::UsageShape;
 using quire::client::write_list;
 using quire::client::write_result;
+using quire::client::write_text;
 using quire::model::Completion;
+using quire::model::Errc;
 using quire::model::Hash256;
+using quire::model::make_error;
 using quire::model::Result;
 
 Result<Resumed> to_resumed(const quire_resumed_word* word) {
   const quire_resumed_word given = QUIRE_TRY(read_options(word));
   if (given.how > QUIRE_RESUMED_NOTHING) {
-    return quire::model::make_error(quire::model::Errc::kInvalidArgument, "resumed: unknown how");
+    return make_error(Errc::kInvalidArgument, "resumed: unknown how");
   }
   return Resumed{.how = static_cast<quire::model::ResumedHow>(given.how),
                  .resumed_tokens = given.resumed_tokens,
@@ -115,7 +124,50 @@ quire_status quire_resumed(quire_session* session, const quire_resumed_word* wor
   return call(session, [&](Session& s) -> Result<void> {
     if (word == nullptr) return null_argument();
     const Resumed given = QUIRE_TRY(to_resumed(word));
-    return s.resumed(given);
+    QUIRE_TRY(s.resumed(given));
+    return {};
+  });
+}
+
+quire_status quire_resumed_usage(quire_session* session, const quire_resumed_word* word,
+                                 quire_turn_usage* usage) {
+  return call(session, [&](Session& s) -> Result<void> {
+    if (word == nullptr) return null_argument();
+    QUIRE_TRY(check_result(usage));
+    const Resumed given = QUIRE_TRY(to_resumed(word));
+    const quire::model::TurnTokens tokens = QUIRE_TRY(s.resumed(given));
+    write_result(quire_turn_usage{.prompt_tokens = tokens.prompt,
+                                  .hit_tokens = tokens.hit,
+                                  .replayed_tokens = tokens.replayed,
+                                  .missed_tokens = tokens.missed,
+                                  .output_tokens = tokens.output,
+                                  .written_tokens = tokens.written},
+                 usage);
+    return {};
+  });
+}
+
+quire_status quire_usage_json(const quire_turn_usage* usage, uint32_t shape, const char* retention,
+                              char* text, size_t capacity, size_t* length) {
+  // Without a handle there is no place for a text.
+  return guarded_call(ErrorSink(quire_text_buffer{nullptr, 0}), [&]() -> Result<void> {
+    if (usage == nullptr || length == nullptr) return null_argument();
+    const quire_turn_usage given = QUIRE_TRY(read_options(usage));
+    if (given.hit_tokens > given.prompt_tokens || shape > QUIRE_USAGE_ANTHROPIC) {
+      return make_error(Errc::kInvalidArgument, "usage: more hit than asked, or an unknown shape");
+    }
+    const std::string json =
+        usage_json({.prompt = given.prompt_tokens,
+                    .hit = given.hit_tokens,
+                    .replayed = given.replayed_tokens,
+                    .missed = given.missed_tokens,
+                    .output = given.output_tokens,
+                    .written = given.written_tokens},
+                   static_cast<UsageShape>(shape), {.retention = text_or(retention, "")});
+    *length = json.size();
+    write_text(json, text, capacity);
+    if (text != nullptr && json.size() < capacity) return {};
+    return make_error(Errc::kResourceExhausted, "usage: the text has no room");
   });
 }
 

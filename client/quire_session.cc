@@ -99,9 +99,9 @@ Result<void> Session::noop() {
   return {};
 }
 
-Result<void> Session::resumed(const Resumed& word) {
-  QUIRE_TRY(impl_->await(impl_->submit_resumed(word)));
-  return {};
+Result<model::TurnTokens> Session::resumed(const Resumed& word) {
+  const RequestId id = QUIRE_TRY(impl_->submit_resumed(word));
+  return QUIRE_TRY(impl_->await(id)).result.resumed.tokens;
 }
 
 Result<Positions> Session::positions(uint32_t prompt_tokens, const PositionsOptions& options) {

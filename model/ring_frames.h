@@ -286,9 +286,20 @@ struct SupersedeResult {
   uint8_t reserved[111];
 };
 
+// Tokens of a turn, as its receipt says: hit + replayed + missed = prompt.
+struct TurnTokens {
+  uint32_t prompt;
+  uint32_t hit;
+  uint32_t replayed;
+  uint32_t missed;
+  uint32_t output;
+  uint32_t written;  // so far
+};
+
 struct ResumedResult {
-  uint32_t turn;  // in its session, from 1 on
-  uint32_t reserved[27];
+  uint32_t turn;      // in its session, from 1 on
+  TurnTokens tokens;  // from this word on
+  uint32_t reserved[21];
 };
 
 struct PositionsResult {

@@ -275,7 +275,7 @@ void Dispatcher::match(Attachment& attachment, const Submission& submission) {
 void Dispatcher::resumed(Attachment& attachment, const Submission& submission) {
   const auto turn = turns_.resumed(attachment.session(), submission.args.resumed);
   Completion completion = reply_to(submission, turn.code());
-  if (turn.ok()) completion.result.resumed.turn = *turn;
+  if (turn.ok()) completion.result.resumed = *turn;
   attachment.complete(completion);
 }
 

@@ -138,7 +138,8 @@ void TurnMeter::delivered(Session& session, const LoadFacts& facts, const model:
   }
 }
 
-model::Result<uint32_t> TurnMeter::resumed(Session& session, const model::ResumedArgs& args) {
+model::Result<model::ResumedResult> TurnMeter::resumed(Session& session,
+                                                       const model::ResumedArgs& args) {
   const bool present =
       args.request_id == 0 ? session.turn.number() > 0 : session.turn.is_of(args.request_id);
   if (!present) {
@@ -146,7 +147,16 @@ model::Result<uint32_t> TurnMeter::resumed(Session& session, const model::Resume
   }
   QUIRE_TRY(session.turn.resume(args));
   changed(session);
-  return session.turn.number();
+  const TurnRecord record = session.turn.close();
+  model::ResumedResult result{};
+  result.turn = record.turn;
+  result.tokens = {.prompt = record.prompt_tokens,
+                   .hit = record.hit_tokens,
+                   .replayed = record.replayed_tokens,
+                   .missed = record.missed_tokens,
+                   .output = static_cast<uint32_t>(record.output_tokens),
+                   .written = static_cast<uint32_t>(record.written[0].tokens)};
+  return result;
 }
 
 void TurnMeter::wrote(Session& session, model::FillKind kind, uint32_t end_units) {

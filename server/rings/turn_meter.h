@@ -61,9 +61,9 @@ class TurnMeter {
   // What reached the client, whole or a head. Each load once.
   void delivered(Session& session, const LoadFacts& facts, const model::LoadResult& result,
                  bool late);
-  // The number of the turn. kNotFound: no turn was opened, or it is another request's by now.
-  // kInvalidArgument as Turn::resume.
-  model::Result<uint32_t> resumed(Session& session, const model::ResumedArgs& args);
+  // What the turn's receipt says from now on. kNotFound: no turn was opened, or it is another
+  // request's by now. kInvalidArgument as Turn::resume.
+  model::Result<model::ResumedResult> resumed(Session& session, const model::ResumedArgs& args);
   // An object became visible.
   void wrote(Session& session, model::FillKind kind, uint32_t end_units);
   // Nothing more will be counted to the session.

@@ -67,12 +67,12 @@ class LedgerDaemon : public testing::Test {
     const auto found = session.match(kTokens + 1, 0, {}, request);
     QUIRE_CHECK(found.ok());
     QUIRE_CHECK(session.load(found->lease).ok());
-    QUIRE_CHECK(session
-                    .resumed({.how = ResumedHow::kExact,
-                              .resumed_tokens = kTokens,
-                              .output_tokens = 7,
-                              .request_id = request})
-                    .ok());
+    const auto said = session.resumed({.how = ResumedHow::kExact,
+                                       .resumed_tokens = kTokens,
+                                       .output_tokens = 7,
+                                       .request_id = request});
+    QUIRE_CHECK(said.ok());
+    said_ = *said;
   }
   // Reads until the receipt of the request is there.
   ReadReceipt receipt_of(uint64_t request) {
@@ -94,6 +94,7 @@ class LedgerDaemon : public testing::Test {
     std::string path = fresh_directory();
     ~Directory() { std::filesystem::remove_all(path); }
   };
+  model::TurnTokens said_{};   // of the last turn, when the engine said where it resumed
   const Directory directory_;  // goes last
   const std::string& path_ = directory_.path;
   TestDaemon daemon_{options_with(path_)};
@@ -128,6 +129,11 @@ TEST_F(LedgerDaemon, AReceiptSaysWhoAskedForWhatAndWhatWasDelivered) {
   EXPECT_EQ(record.hit_tokens, kTokens);
   EXPECT_EQ(record.missed_tokens, 1u);
   EXPECT_EQ(record.output_tokens, 7u);
+  // What the engine may tell its customer is what the receipt says.
+  EXPECT_EQ(said_.prompt, record.prompt_tokens);
+  EXPECT_EQ(said_.hit, record.hit_tokens);
+  EXPECT_EQ(said_.missed, record.missed_tokens);
+  EXPECT_EQ(said_.output, record.output_tokens);
   EXPECT_EQ(record.delivered_tokens[0], kTokens);
   // Five spans of 10,002 bytes, and the checkpoint at a block end.
   EXPECT_EQ(record.moved_bytes[0], 5u * 10'002 + 5'000 + 1'234);
