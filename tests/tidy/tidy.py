@@ -28,6 +28,7 @@ FOLDERS = {
 # Rooms of a folder: each includes itself and what stands on its list, and nothing of the folder's
 # top, which may include them all, but for the leaves.
 ROOMS = {
+    "model/prices": {"model"},
     "cache/accounts": set(),
     "cache/tree": {"cache/accounts"},
     "cache/objects": {"cache/accounts", "cache/tree"},
