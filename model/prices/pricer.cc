@@ -1,0 +1,261 @@
+#include "model/prices/pricer.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include "model/check.h"
+#include "model/prices/instant.h"
+
+namespace quire::prices {
+
+namespace {
+
+// The book's checks allow no circle; as many steps as a chain of names has.
+constexpr size_t kMaxAliasSteps = 64;
+constexpr int64_t kHourUs = 3'600'000'000;
+
+// "5m", "12h", "30s", "7d"; nothing for other texts.
+std::optional<uint64_t> ttl_seconds(std::string_view ttl) {
+  uint32_t count = 0;
+  const auto [end, failure] = std::from_chars(ttl.data(), ttl.data() + ttl.size(), count);
+  if (failure != std::errc() || end + 1 != ttl.data() + ttl.size()) return std::nullopt;
+  switch (*end) {
+    case 's':
+      return count;
+    case 'm':
+      return uint64_t{count} * 60;
+    case 'h':
+      return uint64_t{count} * 3'600;
+    case 'd':
+      return uint64_t{count} * 86'400;
+    default:
+      return std::nullopt;
+  }
+}
+
+// What of the prompt is a hit on the bill: whole steps, from the minimum on.
+uint64_t billed_hit(const PriceEntry& entry, const Billable& request) {
+  const uint64_t present =
+      request.hit_tokens + (entry.replayed_as_hit ? request.replayed_tokens : 0);
+  const uint64_t minimum =
+      request.explicit_hit ? entry.explicit_minimum_prefix : entry.minimum_prefix;
+  return present < minimum ? 0 : present - present % entry.prefix_step;
+}
+
+// A written token is charged instead of a missed one; what was written beyond them (of the output)
+// is not part of this prompt.
+TokenCounts count_tokens(const PriceEntry& entry, const Rates& rates, const Billable& request) {
+  const uint64_t hit = billed_hit(entry, request);
+  const uint64_t missed = request.prompt_tokens - hit;
+  const uint64_t minimum =
+      request.explicit_hit ? entry.explicit_minimum_prefix : entry.minimum_prefix;
+  const bool writes = !rates.writes.empty() && request.prompt_tokens >= minimum;
+  const uint64_t written = writes ? std::min(request.written_tokens, missed) : 0;
+  TokenCounts tokens{};
+  tokens[static_cast<size_t>(request.explicit_hit ? TokenKind::kExplicitHit : TokenKind::kHit)] =
+      hit;
+  tokens[static_cast<size_t>(TokenKind::kMiss)] = missed - written;
+  tokens[static_cast<size_t>(TokenKind::kWrite)] = written;
+  tokens[static_cast<size_t>(TokenKind::kOutput)] = request.output_tokens;
+  return tokens;
+}
+
+bool adds_up(const Billable& request) {
+  const UInt128 sum = UInt128{request.hit_tokens} + request.replayed_tokens + request.missed_tokens;
+  return sum == request.prompt_tokens;
+}
+
+UInt128 storage_quantity(const StorageEntry& entry, const StoredBillable& stored) {
+  const bool tokens = entry.unit == StorageUnit::kMillionTokenHours;
+  if (entry.rule == StorageRule::kLived) {
+    return tokens ? stored.token_seconds : stored.byte_seconds;
+  }
+  const int64_t length_us = std::max<int64_t>(stored.end_us - stored.begin_us, 0);
+  const auto hours = static_cast<uint64_t>((length_us + kHourUs - 1) / kHourUs);
+  return UInt128{tokens ? stored.most_tokens : stored.most_bytes} * hours * 3'600;
+}
+
+}  // namespace
+
+std::string_view token_kind_name(TokenKind kind) {
+  constexpr std::array<std::string_view, kTokenKinds> kNames = {"hit", "explicit hit", "miss",
+                                                                "write", "output"};
+  return kNames[static_cast<size_t>(kind)];
+}
+
+std::string_view unpriced_text(Unpriced reason) {
+  constexpr std::array<std::string_view, 9> kTexts = {
+      "priced",
+      "the book has no such model; add a [[price]] or an [[alias]]",
+      "the book has no price at that instant",
+      "the book has no price in that currency at that instant",
+      "the calendars do not speak of that day; add the year's file to the schedule",
+      "the price has no such service tier; add it to 'tiers'",
+      "the price has no write price of that retention class; add it to 'write'",
+      "the book has no price of a call that was counted; add an [[item]]",
+      "hit, replayed and missed tokens are not the prompt's"};
+  return kTexts[static_cast<size_t>(reason)];
+}
+
+Charge Pricer::price(const Billable& request, size_t currency) {
+  Charge charge;
+  const auto refuse = [&](Unpriced reason) { return charge.unpriced = reason, charge; };
+  if (!adds_up(request)) return refuse(Unpriced::kBadSum);
+  const std::optional<uint32_t> found = find_name(request.model, request.instant_us);
+  if (!found) return refuse(Unpriced::kNoModel);
+  const Name& name = names_[*found];
+  const Compiled* compiled = find_price(name, currency, request.instant_us);
+  if (compiled == nullptr) {
+    return refuse(has_price(name, request.instant_us) ? Unpriced::kNoCurrency
+                                                      : Unpriced::kNoPriceThen);
+  }
+  charge.unpriced = find_cell(*compiled, request, charge.cell);
+  if (charge.unpriced != Unpriced::kNot) return charge;
+  charge.tokens = count_tokens(*compiled->entry, *cells_[charge.cell].rates, request);
+  return charge;
+}
+
+std::optional<uint32_t> Pricer::find_name(std::string_view model, int64_t instant_us) const {
+  const auto found = name_of_.find(model);
+  if (found == name_of_.end()) return std::nullopt;
+  uint32_t index = found->second;
+  for (size_t step = 0; step < kMaxAliasSteps; ++step) {
+    const std::vector<Alias>& aliases = names_[index].aliases;
+    const auto alias = std::find_if(aliases.begin(), aliases.end(),
+                                    [&](const Alias& one) { return one.valid.holds(instant_us); });
+    if (alias == aliases.end()) return index;
+    index = alias->target;
+  }
+  return std::nullopt;
+}
+
+const Pricer::Compiled* Pricer::find_price(const Name& name, size_t currency,
+                                           int64_t instant_us) const {
+  // From the end: most requests are newer than most prices.
+  const std::vector<Compiled>& list = name.lists[currency];
+  for (auto price = list.rbegin(); price != list.rend(); ++price) {
+    if (price->entry->valid.holds(instant_us)) return &*price;
+  }
+  return nullptr;
+}
+
+bool Pricer::has_price(const Name& name, int64_t instant_us) const {
+  for (size_t currency = 0; currency < currencies_.size(); ++currency) {
+    if (find_price(name, currency, instant_us) != nullptr) return true;
+  }
+  return false;
+}
+
+Unpriced Pricer::find_cell(const Compiled& price, const Billable& request, uint32_t& cell) {
+  const PriceEntry& entry = *price.entry;
+  size_t class_index = 0;
+  if (entry.schedule != kNoSchedule) {
+    const auto found =
+        book_->schedules()[entry.schedule].class_at(request.instant_us, cursors_[entry.schedule]);
+    if (!found) return Unpriced::kNoCalendar;
+    class_index = *found;
+  }
+  const std::vector<Rates>& bands = entry.classes[class_index];
+  size_t band = 0;
+  while (request.prompt_tokens > bands[band].up_to) ++band;
+
+  const std::string_view tier_name =
+      request.service_tier.empty() ? kStandardTier : request.service_tier;
+  size_t tier = 0;
+  while (tier < entry.tiers.size() && entry.tiers[tier].name != tier_name) ++tier;
+  if (tier == entry.tiers.size()) return Unpriced::kNoTier;
+
+  size_t ttl = 0;
+  const std::vector<WritePrice>& writes = bands[band].writes;
+  if (!writes.empty() && request.written_tokens > 0) {
+    const std::string_view ttl_name =
+        request.retention.empty() ? entry.default_ttl : request.retention;
+    while (ttl < writes.size() && writes[ttl].ttl != ttl_name) ++ttl;
+    if (ttl == writes.size()) return Unpriced::kNoTtl;
+  }
+  cell = price.first_cells[class_index] +
+         static_cast<uint32_t>((band * entry.tiers.size() + tier) * price.ttl_count + ttl);
+  return Unpriced::kNot;
+}
+
+std::optional<uint32_t> Pricer::find_extra(size_t first, size_t last, std::string_view name,
+                                           std::optional<uint32_t> model, size_t currency,
+                                           int64_t instant_us) const {
+  std::optional<uint32_t> of_all;
+  for (size_t i = first; i < last; ++i) {
+    const PriceExtra& extra = extras_[i];
+    if (extra.currency != currency || extra.name != name || !extra.valid.holds(instant_us)) {
+      continue;
+    }
+    if (!extra.model) {
+      of_all = static_cast<uint32_t>(i);
+    } else if (extra.model == model) {
+      return static_cast<uint32_t>(i);
+    }
+  }
+  return of_all;
+}
+
+Unpriced Pricer::extras_of(const Billable& request, size_t currency) {
+  found_extras_.clear();
+  if (extras_.empty() && request.items.empty()) return Unpriced::kNot;
+  const std::optional<uint32_t> model = find_name(request.model, request.instant_us);
+  for (const ItemCount& item : request.items) {
+    if (item.count == 0) continue;
+    const auto extra =
+        find_extra(0, book_->items().size(), item.name, model, currency, request.instant_us);
+    if (!extra) return Unpriced::kNoItem;
+    found_extras_.push_back({*extra, item.count});
+  }
+  return add_ttl_storage(request, model, currency);
+}
+
+Unpriced Pricer::add_ttl_storage(const Billable& request, std::optional<uint32_t> model,
+                                 size_t currency) {
+  const size_t first = book_->items().size();
+  // Without a retention class nothing was asked to be kept.
+  if (request.written_tokens == 0 || request.retention.empty()) return Unpriced::kNot;
+  for (size_t i = 0; i < book_->storage().size(); ++i) {
+    if (book_->storage()[i].rule != StorageRule::kTtlSet) continue;
+    const auto extra = find_extra(first + i, first + i + 1, extras_[first + i].name, model,
+                                  currency, request.instant_us);
+    if (!extra) continue;
+    const std::optional<uint64_t> ttl_s = ttl_seconds(request.retention);
+    if (!ttl_s) return Unpriced::kNoTtl;
+    found_extras_.push_back({*extra, UInt128{request.written_tokens} * *ttl_s});
+  }
+  return Unpriced::kNot;
+}
+
+Unpriced Pricer::extras_of(const StoredBillable& stored, size_t currency) {
+  found_extras_.clear();
+  const std::optional<uint32_t> model = find_name(stored.model, stored.begin_us);
+  const size_t first = book_->items().size();
+  for (size_t i = 0; i < book_->storage().size(); ++i) {
+    const StorageEntry& entry = book_->storage()[i];
+    if (entry.rule == StorageRule::kTtlSet) continue;
+    const auto extra = find_extra(first + i, first + i + 1, extras_[first + i].name, model,
+                                  currency, stored.begin_us);
+    if (extra) found_extras_.push_back({*extra, storage_quantity(entry, stored)});
+  }
+  return found_extras_.empty() ? Unpriced::kNoPriceThen : Unpriced::kNot;
+}
+
+std::string Pricer::rule_text(const PriceCell& cell) const {
+  const PriceEntry& entry = *cell.entry;
+  std::string text = entry.model + " from " + instant_text(entry.valid.from_us);
+  if (entry.schedule != kNoSchedule) {
+    text += ", " + book_->schedules()[entry.schedule].classes()[cell.class_index];
+  }
+  if (cell.rates->above > 0) text += ", above " + std::to_string(cell.rates->above) + " tokens";
+  if (cell.rates->up_to != UINT64_MAX) {
+    text += ", up to " + std::to_string(cell.rates->up_to) + " tokens";
+  }
+  if (cell.tier > 0) {
+    const Tier& tier = entry.tiers[cell.tier];
+    text += ", " + tier.name + " x" + tier.factor.text();
+  }
+  return text;
+}
+
+}  // namespace quire::prices
