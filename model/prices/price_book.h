@@ -66,7 +66,7 @@ struct PriceEntry {
   size_t schedule = kNoSchedule;            // position in the book
   std::vector<std::vector<Rates>> classes;  // bands by class of the schedule; without: one
   std::vector<Tier> tiers;                  // at 0 "standard", whose factor is 1
-  std::string default_ttl;                  // of what is written without a retention class
+  std::string default_ttl;                  // of writes without a retention class; empty: misses
   bool ttl_renewed_by_hit = false;
   uint64_t minimum_prefix = 0;           // shorter hits are misses, shorter prompts not written
   uint64_t explicit_minimum_prefix = 0;  // the same where the prefix was marked

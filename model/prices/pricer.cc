@@ -33,24 +33,35 @@ std::optional<uint64_t> ttl_seconds(std::string_view ttl) {
   }
 }
 
+uint64_t minimum_of(const PriceEntry& entry, const Billable& request) {
+  return request.explicit_hit ? entry.explicit_minimum_prefix : entry.minimum_prefix;
+}
+
 // What of the prompt is a hit on the bill: whole steps, from the minimum on.
 uint64_t billed_hit(const PriceEntry& entry, const Billable& request) {
   const uint64_t present =
       request.hit_tokens + (entry.replayed_as_hit ? request.replayed_tokens : 0);
-  const uint64_t minimum =
-      request.explicit_hit ? entry.explicit_minimum_prefix : entry.minimum_prefix;
-  return present < minimum ? 0 : present - present % entry.prefix_step;
+  return present < minimum_of(entry, request) ? 0 : present - present % entry.prefix_step;
 }
 
-// A written token is charged instead of a missed one; what was written beyond them (of the output)
-// is not part of this prompt.
+std::string_view ttl_of(const PriceEntry& entry, const Billable& request) {
+  return request.retention.empty() ? std::string_view(entry.default_ttl) : request.retention;
+}
+
+// Written tokens that have a price of their own, of so many that were no hits. What was written
+// beyond those, of the output, is no part of this prompt.
+uint64_t billed_writes(const PriceEntry& entry, const Rates& rates, const Billable& request,
+                       uint64_t missed) {
+  const bool priced = !rates.writes.empty() && !ttl_of(entry, request).empty() &&
+                      request.prompt_tokens >= minimum_of(entry, request);
+  return priced ? std::min(request.written_tokens, missed) : 0;
+}
+
+// A written token is charged instead of a missed one.
 TokenCounts count_tokens(const PriceEntry& entry, const Rates& rates, const Billable& request) {
   const uint64_t hit = billed_hit(entry, request);
   const uint64_t missed = request.prompt_tokens - hit;
-  const uint64_t minimum =
-      request.explicit_hit ? entry.explicit_minimum_prefix : entry.minimum_prefix;
-  const bool writes = !rates.writes.empty() && request.prompt_tokens >= minimum;
-  const uint64_t written = writes ? std::min(request.written_tokens, missed) : 0;
+  const uint64_t written = billed_writes(entry, rates, request, missed);
   TokenCounts tokens{};
   tokens[static_cast<size_t>(request.explicit_hit ? TokenKind::kExplicitHit : TokenKind::kHit)] =
       hit;
@@ -167,9 +178,8 @@ Unpriced Pricer::find_cell(const Compiled& price, const Billable& request, uint3
 
   size_t ttl = 0;
   const std::vector<WritePrice>& writes = bands[band].writes;
-  if (!writes.empty() && request.written_tokens > 0) {
-    const std::string_view ttl_name =
-        request.retention.empty() ? entry.default_ttl : request.retention;
+  const std::string_view ttl_name = ttl_of(entry, request);
+  if (!writes.empty() && request.written_tokens > 0 && !ttl_name.empty()) {
     while (ttl < writes.size() && writes[ttl].ttl != ttl_name) ++ttl;
     if (ttl == writes.size()) return Unpriced::kNoTtl;
   }

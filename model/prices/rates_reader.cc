@@ -166,7 +166,7 @@ Result<void> check_ttls(const TomlTable& table, const PriceEntry& entry) {
   const bool found =
       std::any_of(first.writes.begin(), first.writes.end(),
                   [&](const WritePrice& write) { return write.ttl == entry.default_ttl; });
-  if (found || (first.writes.empty() && entry.default_ttl.empty())) return {};
+  if (found || entry.default_ttl.empty()) return {};
   return table.wrong_at("default_ttl",
                         "'default_ttl' must be one of the TTLs that have a write price");
 }

@@ -140,6 +140,16 @@ TEST(Pricer, AWriteIsChargedInsteadOfAMissByItsTtl) {
   EXPECT_EQ(rig.charge(request).unpriced, Unpriced::kNoTtl);
 }
 
+TEST(Pricer, WithoutADefaultTtlOnlyWritesOfARetentionClassHaveAPrice) {
+  Rig rig(kHead + kRates + "write = {5m = '5'}\n");
+  Billable request = prompt(1000, 600);
+  request.written_tokens = 300;
+  EXPECT_EQ(count(rig.charge(request), TokenKind::kWrite), 0u);
+  EXPECT_EQ(count(rig.charge(request), TokenKind::kMiss), 400u);
+  request.retention = "5m";
+  EXPECT_EQ(count(rig.charge(request), TokenKind::kWrite), 300u);
+}
+
 TEST(Pricer, WhatWasWrittenOfTheOutputIsNoPartOfThePrompt) {
   Rig rig(kHead + kRates + "write = {5m = '5'}\ndefault_ttl = '5m'\n");
   Billable request = prompt(1000, 600);
