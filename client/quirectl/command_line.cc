@@ -1,11 +1,13 @@
 #include "client/quirectl/command_line.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <ostream>
 #include <string>
 
 #include "client/quirectl/daemon_command.h"
 #include "client/quirectl/layout_command.h"
+#include "client/quirectl/meter/meter_command.h"
 
 namespace quire::client {
 
@@ -13,6 +15,7 @@ int run_command_line(int argc, const char* const* argv, const char* version, std
                      std::ostream& err) {
   DaemonCommandLine daemon;
   LayoutCommandLine layout;
+  MeterCommandLine meter{.output = &daemon.output};
   CLI::App app("Operates Quire, the KV cache daemon", "quirectl");
   app.set_version_flag("--version", std::string("quirectl ") + version);
   app.require_subcommand(1);
@@ -24,14 +27,15 @@ int run_command_line(int argc, const char* const* argv, const char* version, std
       ->each([&daemon](const std::string& given) { daemon.output = given; });
   add_daemon_commands(app, daemon, out, err);
   add_layout_commands(app, layout, out, err);
+  add_meter_commands(app, meter, out, err);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     // --help and --version come as errors with code 0.
     return app.exit(error, out, err) == 0 ? kExitOk : kExitUsage;
   }
-  // One command ran; the other's code is still 0.
-  return daemon.exit_code != 0 ? daemon.exit_code : layout.exit_code;
+  // One command ran; the others' codes are still 0.
+  return std::max({daemon.exit_code, layout.exit_code, meter.exit_code});
 }
 
 }  // namespace quire::client

@@ -52,7 +52,11 @@ UInt128 multiply_divide(UInt128 a, uint64_t b, uint64_t divisor, uint64_t& left)
   return ((high / divisor) << 64) + low / divisor;
 }
 
-std::string digits_of(UInt128 number) {
+Int128 floor_divide(Int128 a, Int128 b) { return a / b - (a % b < 0 ? 1 : 0); }
+
+}  // namespace
+
+std::string whole_text(UInt128 number) {
   std::string reversed;
   do {
     reversed += static_cast<char>('0' + static_cast<int>(number % 10));
@@ -60,10 +64,6 @@ std::string digits_of(UInt128 number) {
   } while (number != 0);
   return {reversed.rbegin(), reversed.rend()};
 }
-
-Int128 floor_divide(Int128 a, Int128 b) { return a / b - (a % b < 0 ? 1 : 0); }
-
-}  // namespace
 
 Result<Decimal> Decimal::parse(std::string_view text) {
   const size_t point = std::min(text.find('.'), text.size());
@@ -132,7 +132,7 @@ std::string Decimal::fixed(int digits) const {
   const Int128 step = power_of_ten(kDigits - digits);
   QUIRE_CHECK(raw_ % step == 0);
   const Int128 scaled = raw_ / step;
-  std::string text = digits_of(static_cast<UInt128>(scaled < 0 ? -scaled : scaled));
+  std::string text = whole_text(static_cast<UInt128>(scaled < 0 ? -scaled : scaled));
   const auto behind = static_cast<size_t>(digits);
   if (text.size() <= behind) text.insert(0, behind + 1 - text.size(), '0');
   if (behind > 0) text.insert(text.size() - behind, ".");

@@ -16,8 +16,11 @@
 
 namespace quire::prices {
 
+// Wide enough for sums of what 64 bits count (bytes times seconds).
 __extension__ using Int128 = __int128;
 __extension__ using UInt128 = unsigned __int128;
+
+std::string whole_text(UInt128 number);
 
 class Decimal {
  public:

@@ -268,4 +268,8 @@ std::string Pricer::rule_text(const PriceCell& cell) const {
   return text;
 }
 
+std::string Pricer::rule_text(const PriceExtra& extra) const {
+  return extra.name + " from " + instant_text(extra.valid.from_us);
+}
+
 }  // namespace quire::prices

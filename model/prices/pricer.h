@@ -62,9 +62,12 @@ struct PriceExtra {
   size_t currency = 0;
   std::optional<uint32_t> model;  // nothing: whatever it is
   Validity valid;
-  Decimal price;         // of `divisor` units of quantity
-  uint64_t divisor = 1;  // see Sum::product
-  std::string unit;      // of quantity, for people: "calls", "token seconds"
+  Decimal price;              // of `divisor` units of quantity
+  uint64_t divisor = 1;       // see Sum::product
+  std::string unit;           // of quantity, for people: "calls", "token seconds"
+  Decimal book_price;         // as the book has it,
+  std::string book_price_of;  // and of how much: "call", "1M token hours"
+  bool storage = false;       // which there is none of without a cache
 };
 
 struct Charge {
@@ -98,6 +101,7 @@ class Pricer {
   const PriceExtra& extra(uint32_t index) const { return extras_[index]; }
   // "deepseek-v4-pro from 2026-08-16T16:00:00Z, peak, above 200000 tokens, batch x0.5".
   std::string rule_text(const PriceCell& cell) const;
+  std::string rule_text(const PriceExtra& extra) const;
 
  private:
   // A price entry, and where its cells begin: by class, then by band, tier and TTL.

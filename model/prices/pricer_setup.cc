@@ -106,7 +106,9 @@ void Pricer::compile_extras() {
                        .valid = item.valid,
                        .price = item.price,
                        .divisor = 1,
-                       .unit = "calls"});
+                       .unit = "calls",
+                       .book_price = item.price,
+                       .book_price_of = "call"});
   }
   for (const StorageEntry& entry : book_->storage()) {
     const bool tokens = entry.unit == StorageUnit::kMillionTokenHours;
@@ -118,7 +120,10 @@ void Pricer::compile_extras() {
                        .valid = entry.valid,
                        .price = price,
                        .divisor = divisor_of(entry.unit),
-                       .unit = tokens ? "token seconds" : "byte seconds"});
+                       .unit = tokens ? "token seconds" : "byte seconds",
+                       .book_price = entry.price,
+                       .book_price_of = tokens ? "1M token hours" : "TiB hour",
+                       .storage = true});
   }
 }
 

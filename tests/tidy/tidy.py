@@ -87,9 +87,11 @@ LIBRARIES = {
     r"isa-l": {"tiering/io/crc_copy.cc", "client/quire_client.cc"},
     r"boost/json": {"server/status/status_json.cc", "client/quirectl/config_json.cc",
                     "client/quirectl/status_output.cc", "client/quirectl/advice_output.cc",
+                    "client/quirectl/meter/bill_output.cc",
                     "client/engines/reference/resident_table.cc"},
     r"CLI/": {"client/quirectl/command_line.cc", "client/quirectl/layout_command.cc",
               "client/quirectl/layout_command.h", "client/quirectl/daemon_command.cc",
+              "client/quirectl/meter/meter_command.cc",
               "client/engines/reference/demo_main.cc"},
 }
 MAX_FUNCTION = 70

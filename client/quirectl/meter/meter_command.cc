@@ -1,0 +1,64 @@
+#include "client/quirectl/meter/meter_command.h"
+
+#include <CLI/CLI.hpp>
+#include <cstdlib>
+#include <ostream>
+
+#include "client/quirectl/layout_command.h"
+
+namespace quire::client {
+
+namespace {
+
+// Runs a verb that prints in one of two forms.
+template <typename Run>
+int run_with_form(const MeterCommandLine& line, std::ostream& err, Run run) {
+  std::string form = *line.output;
+  const char* given = std::getenv("QUIRECTL_OUTPUT");
+  if (form.empty() && given != nullptr) form = given;
+  if (form.empty()) form = "table";
+  if (form == "table" || form == "json") return run(form == "json");
+  err << "quirectl: --output (QUIRECTL_OUTPUT): " << form
+      << " is none of this verb's: table or json\n";
+  return kExitUsage;
+}
+
+// CLI11 would take -1 as the largest number.
+CLI::Option* add_tokens(CLI::App& command, const std::string& name, uint64_t& tokens,
+                        const std::string& text) {
+  return command.add_option(name, tokens, text)->check(CLI::NonNegativeNumber);
+}
+
+void add_quote(CLI::App& parent, MeterCommandLine& line, std::ostream& out, std::ostream& err) {
+  CLI::App* command = parent.add_subcommand("quote", "Price one request by a price book");
+  QuoteOptions& quote = line.quote;
+  command->add_option("--book", quote.book_path, "price book (TOML)")->required();
+  command->add_option("--model", quote.model, "name that the request asks for")->required();
+  command->add_option("--at", quote.at, "when it begins: 2026-09-15T09:00:00+08:00")->required();
+  add_tokens(*command, "--prompt", quote.prompt_tokens, "tokens of the prompt")->required();
+  add_tokens(*command, "--hit", quote.hit_tokens, "of these, delivered by the cache");
+  add_tokens(*command, "--replayed", quote.replayed_tokens, "of these, present but computed again");
+  add_tokens(*command, "--written", quote.written_tokens, "tokens written to the cache");
+  command->add_option("--retention", quote.retention, "TTL class of what is written: 5m");
+  // The long name is the verb's here; -o is still the program's.
+  add_tokens(*command, "--output", quote.output_tokens, "tokens of the answer");
+  command->add_option("--tier", quote.tier, "service tier; default: standard");
+  command->add_option("--currency", quote.currency, "one list of the book; default: each");
+  command->add_option("--item", quote.items, "calls beside tokens, NAME=COUNT");
+  command->add_flag("--explicit", quote.explicit_hit, "the request marked its prefix");
+  command->callback([&line, &out, &err] {
+    line.exit_code =
+        run_with_form(line, err, [&](bool json) { return run_quote(line.quote, json, out, err); });
+  });
+}
+
+}  // namespace
+
+void add_meter_commands(CLI::App& app, MeterCommandLine& line, std::ostream& out,
+                        std::ostream& err) {
+  CLI::App* meter = app.add_subcommand("meter", "What was metered, and what it costs");
+  meter->require_subcommand(1);
+  add_quote(*meter, line, out, err);
+}
+
+}  // namespace quire::client
