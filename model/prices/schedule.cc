@@ -154,29 +154,29 @@ std::optional<size_t> Schedule::class_at(int64_t instant_us, Cursor& cursor) con
     cursor.stretch = zone_.at(utc_s);
   }
   const LocalTime local = local_time(utc_s, cursor.stretch.offset_s);
-  if (local.day != cursor.day) find_day(local.day, cursor);
-  const size_t index = class_on(cursor.day_kinds[0], local.second_of_day);
-  for (size_t i = 1; i < cursor.kind_count; ++i) {
-    if (class_on(cursor.day_kinds[i], local.second_of_day) != index) return std::nullopt;
+  Cursor::Day& day = cursor.days[static_cast<uint64_t>(local.day) % cursor.days.size()];
+  if (day.day != local.day) day = find_day(local.day);
+  const size_t index = class_on(day.kinds[0], local.second_of_day);
+  for (size_t i = 1; i < day.kind_count; ++i) {
+    if (class_on(day.kinds[i], local.second_of_day) != index) return std::nullopt;
   }
   return index;
 }
 
-void Schedule::find_day(int64_t day, Cursor& cursor) const {
+Schedule::Cursor::Day Schedule::find_day(int64_t day) const {
   const chrono::sys_days date{chrono::days(day)};
   const auto weekday = static_cast<uint8_t>(chrono::weekday(date).c_encoding());
-  cursor.day = day;
-  cursor.day_kinds = {weekday, kHoliday, kWorkingWeekend};
-  cursor.kind_count = 1;
-  if (calendar_.empty()) return;
+  Cursor::Day found{.day = day, .kinds = {weekday, kHoliday, kWorkingWeekend}, .kind_count = 1};
+  if (calendar_.empty()) return found;
   const std::optional<DateKind> kind = calendar_.kind(date);
   if (!kind) {
-    cursor.kind_count = weekday == 0 || weekday == 6 ? 3 : 2;
+    found.kind_count = weekday == 0 || weekday == 6 ? 3 : 2;
   } else if (*kind == DateKind::kHoliday) {
-    cursor.day_kinds[0] = kHoliday;
+    found.kinds[0] = kHoliday;
   } else if (*kind == DateKind::kWorkingWeekend) {
-    cursor.day_kinds[0] = kWorkingWeekend;
+    found.kinds[0] = kWorkingWeekend;
   }
+  return found;
 }
 
 size_t Schedule::class_on(size_t day_kind, int32_t second_of_day) const {

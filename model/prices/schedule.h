@@ -30,12 +30,16 @@ namespace quire::prices {
 
 class Schedule {
  public:
-  // What was found out for the last instant: the next one is mostly on the same day.
+  // What was found out for earlier instants, so that calendars are asked once a day: days of two
+  // months, and the stretch of the last one.
   struct Cursor {
+    struct Day {
+      int64_t day = INT64_MIN;
+      std::array<uint8_t, 3> kinds{};  // what it may be; one, where that is known
+      uint8_t kind_count = 0;
+    };
     OffsetStretch stretch{.from_s = 0, .until_s = 0};
-    int64_t day = INT64_MIN;
-    std::array<uint8_t, 3> day_kinds{};  // what the day may be; one, where that is known
-    uint8_t kind_count = 0;
+    std::array<Day, 64> days;
   };
 
   // `folder`: of the book. kInvalidArgument: "path:line: text".
@@ -65,7 +69,7 @@ class Schedule {
   model::Result<void> read_calendars(const model::TomlTable& table, const std::string& folder);
   model::Result<void> read_special_day(const model::TomlTable& table, std::string_view key,
                                        size_t day_kind);
-  void find_day(int64_t day, Cursor& cursor) const;
+  Cursor::Day find_day(int64_t day) const;
   size_t class_on(size_t day_kind, int32_t second_of_day) const;
 
   std::string name_;

@@ -126,7 +126,8 @@ TEST(Schedule, ACursorThatWasElsewhereChangesNothing) {
   Schedule::Cursor cursor;
   for (const char* instant :
        {"2026-10-10T10:00:00+08:00", "2027-01-04T10:00:00+08:00", "2026-10-07T10:00:00+08:00",
-        "1990-07-02T00:30:00Z", "2026-10-08T10:00:00+08:00", "2026-10-10T10:00:00+08:00"}) {
+        "1990-07-02T00:30:00Z", "2026-10-08T10:00:00+08:00", "2026-08-04T10:00:00+08:00",
+        "2026-10-07T10:00:00+08:00", "2026-10-10T10:00:00+08:00"}) {
     const int64_t at = parse_instant(instant).value();
     Schedule::Cursor fresh;
     EXPECT_EQ(schedule.class_at(at, cursor), schedule.class_at(at, fresh)) << instant;
