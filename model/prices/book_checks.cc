@@ -152,6 +152,9 @@ Result<void> check_book(const PriceBook& book) {
   for (const ItemEntry& item : book.items()) {
     QUIRE_TRY(check_named_model(book, item.model, item.valid.line));
   }
+  for (const StorageEntry& entry : book.storage()) {
+    QUIRE_TRY(check_named_model(book, entry.model, entry.valid.line));
+  }
   return check_aliases(book);
 }
 

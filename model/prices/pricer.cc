@@ -188,22 +188,40 @@ Unpriced Pricer::find_cell(const Compiled& price, const Billable& request, uint3
   return Unpriced::kNot;
 }
 
-std::optional<uint32_t> Pricer::find_extra(size_t first, size_t last, std::string_view name,
-                                           std::optional<uint32_t> model, size_t currency,
-                                           int64_t instant_us) const {
-  std::optional<uint32_t> of_all;
-  for (size_t i = first; i < last; ++i) {
+bool Pricer::applies(const PriceExtra& extra, std::optional<uint32_t> model, size_t currency,
+                     int64_t instant_us) const {
+  return extra.currency == currency && extra.valid.holds(instant_us) &&
+         (!extra.model || extra.model == model);
+}
+
+// The one of the model before the one of every model.
+std::optional<uint32_t> Pricer::find_item(std::string_view name, std::optional<uint32_t> model,
+                                          size_t currency, int64_t instant_us) const {
+  std::optional<uint32_t> found;
+  for (uint32_t i = 0; i < book_->items().size(); ++i) {
     const PriceExtra& extra = extras_[i];
-    if (extra.currency != currency || extra.name != name || !extra.valid.holds(instant_us)) {
-      continue;
-    }
-    if (!extra.model) {
-      of_all = static_cast<uint32_t>(i);
-    } else if (extra.model == model) {
-      return static_cast<uint32_t>(i);
-    }
+    if (extra.name != name || !applies(extra, model, currency, instant_us)) continue;
+    if (extra.model) return i;
+    found = i;
   }
-  return of_all;
+  return found;
+}
+
+// Those of the model before those of every model.
+template <typename Wanted>
+std::vector<size_t> Pricer::find_storage(std::optional<uint32_t> model, size_t currency,
+                                         int64_t instant_us, Wanted wanted) const {
+  std::vector<size_t> of_model, of_all;
+  for (size_t i = 0; i < book_->storage().size(); ++i) {
+    const PriceExtra& extra = extras_[storage_extra(i)];
+    if (!wanted(book_->storage()[i].rule) || !applies(extra, model, currency, instant_us)) continue;
+    (extra.model ? of_model : of_all).push_back(i);
+  }
+  return of_model.empty() ? of_all : of_model;
+}
+
+uint32_t Pricer::storage_extra(size_t index) const {
+  return static_cast<uint32_t>(book_->items().size() + index);
 }
 
 Unpriced Pricer::extras_of(const Billable& request, size_t currency) {
@@ -212,27 +230,18 @@ Unpriced Pricer::extras_of(const Billable& request, size_t currency) {
   const std::optional<uint32_t> model = find_name(request.model, request.instant_us);
   for (const ItemCount& item : request.items) {
     if (item.count == 0) continue;
-    const auto extra =
-        find_extra(0, book_->items().size(), item.name, model, currency, request.instant_us);
+    const auto extra = find_item(item.name, model, currency, request.instant_us);
     if (!extra) return Unpriced::kNoItem;
     found_extras_.push_back({*extra, item.count});
   }
-  return add_ttl_storage(request, model, currency);
-}
-
-Unpriced Pricer::add_ttl_storage(const Billable& request, std::optional<uint32_t> model,
-                                 size_t currency) {
-  const size_t first = book_->items().size();
   // Without a retention class nothing was asked to be kept.
   if (request.written_tokens == 0 || request.retention.empty()) return Unpriced::kNot;
-  for (size_t i = 0; i < book_->storage().size(); ++i) {
-    if (book_->storage()[i].rule != StorageRule::kTtlSet) continue;
-    const auto extra = find_extra(first + i, first + i + 1, extras_[first + i].name, model,
-                                  currency, request.instant_us);
-    if (!extra) continue;
-    const std::optional<uint64_t> ttl_s = ttl_seconds(request.retention);
-    if (!ttl_s) return Unpriced::kNoTtl;
-    found_extras_.push_back({*extra, UInt128{request.written_tokens} * *ttl_s});
+  const auto kept = find_storage(model, currency, request.instant_us,
+                                 [](StorageRule rule) { return rule == StorageRule::kTtlSet; });
+  const std::optional<uint64_t> ttl_s = ttl_seconds(request.retention);
+  if (!kept.empty() && !ttl_s) return Unpriced::kNoTtl;
+  for (const size_t i : kept) {
+    found_extras_.push_back({storage_extra(i), UInt128{request.written_tokens} * *ttl_s});
   }
   return Unpriced::kNot;
 }
@@ -240,13 +249,10 @@ Unpriced Pricer::add_ttl_storage(const Billable& request, std::optional<uint32_t
 Unpriced Pricer::extras_of(const StoredBillable& stored, size_t currency) {
   found_extras_.clear();
   const std::optional<uint32_t> model = find_name(stored.model, stored.begin_us);
-  const size_t first = book_->items().size();
-  for (size_t i = 0; i < book_->storage().size(); ++i) {
-    const StorageEntry& entry = book_->storage()[i];
-    if (entry.rule == StorageRule::kTtlSet) continue;
-    const auto extra = find_extra(first + i, first + i + 1, extras_[first + i].name, model,
-                                  currency, stored.begin_us);
-    if (extra) found_extras_.push_back({*extra, storage_quantity(entry, stored)});
+  for (const size_t i : find_storage(model, currency, stored.begin_us, [](StorageRule rule) {
+         return rule != StorageRule::kTtlSet;
+       })) {
+    found_extras_.push_back({storage_extra(i), storage_quantity(book_->storage()[i], stored)});
   }
   return found_extras_.empty() ? Unpriced::kNoPriceThen : Unpriced::kNot;
 }

@@ -136,11 +136,15 @@ class Pricer {
   const Compiled* find_price(const Name& name, size_t currency, int64_t instant_us) const;
   Unpriced find_cell(const Compiled& price, const Billable& request, uint32_t& cell);
   bool has_price(const Name& name, int64_t instant_us) const;
-  // Of the extras from `first` to `last`: the one of the model before the one of every model.
-  std::optional<uint32_t> find_extra(size_t first, size_t last, std::string_view name,
-                                     std::optional<uint32_t> model, size_t currency,
-                                     int64_t instant_us) const;
-  Unpriced add_ttl_storage(const Billable& request, std::optional<uint32_t> model, size_t currency);
+  std::optional<uint32_t> find_item(std::string_view name, std::optional<uint32_t> model,
+                                    size_t currency, int64_t instant_us) const;
+  bool applies(const PriceExtra& extra, std::optional<uint32_t> model, size_t currency,
+               int64_t instant_us) const;
+  // Positions in the book's storage, of those rules that `wanted` takes.
+  template <typename Wanted>
+  std::vector<size_t> find_storage(std::optional<uint32_t> model, size_t currency,
+                                   int64_t instant_us, Wanted wanted) const;
+  uint32_t storage_extra(size_t index) const;
 
   const PriceBook* book_;
   std::vector<std::string> currencies_;

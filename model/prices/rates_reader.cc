@@ -16,6 +16,8 @@ using model::TomlTable;
 constexpr size_t kMaxPriceDigits = 6;
 constexpr uint64_t kMaxTokens = INT64_MAX;
 constexpr size_t kMaxBands = 64;
+constexpr size_t kMaxTiers = 64;
+constexpr size_t kMaxTtls = 64;
 
 constexpr std::array<std::string_view, 8> kRateKeys = {
     "miss",   "hit",   "hit_ratio",  "explicit_hit", "explicit_hit_ratio",
@@ -63,6 +65,7 @@ Result<std::vector<WritePrice>> read_writes(const TomlTable& table, Decimal miss
       writes.push_back({ttl, *price});
     }
   }
+  if (writes.size() > kMaxTtls) return table.wrong("too many TTLs of writes");
   std::sort(writes.begin(), writes.end(),
             [](const WritePrice& a, const WritePrice& b) { return a.ttl < b.ttl; });
   return writes;
@@ -141,6 +144,7 @@ Result<std::vector<Tier>> read_tiers(const TomlTable& table) {
   std::vector<Tier> tiers = {{std::string(kStandardTier), Decimal::one()}};
   if (!table.has("tiers")) return tiers;
   const TomlTable given = QUIRE_TRY(table.table("tiers"));
+  if (given.keys().size() > kMaxTiers) return table.wrong_at("tiers", "too many tiers");
   for (const std::string& name : given.keys()) {
     if (name == kStandardTier) return given.wrong_at(name, "the standard tier is the prices'");
     tiers.push_back({name, QUIRE_TRY(read_price(given, name))});

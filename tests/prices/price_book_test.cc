@@ -208,6 +208,8 @@ TEST(PriceBook, ItemsAndStorageAreChecked) {
   const std::string storage = "[[storage]]\ncurrency = 'USD'\nprice = '4.50'\n" + kFrom2026;
   EXPECT_TRUE(parse(storage + "per = 'million_token_hours'\ncharged = 'ttl_set'\n").ok());
   expect_refused(storage + "per = 'tib_hours'\ncharged = 'ttl_set'\n", 7, "tokens");
+  expect_refused(storage + "per = 'tib_hours'\ncharged = 'lived'\nmodel = 'm'\n", 2,
+                 "no [[price]] of model 'm'");
   expect_refused(storage + "per = 'gib_hours'\ncharged = 'lived'\n", 6, "'tib_hours'");
   expect_refused(storage + "per = 'tib_hours'\ncharged = 'live'\n", 7, "'lived'");
 }

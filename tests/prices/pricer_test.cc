@@ -320,6 +320,21 @@ TEST(Pricer, StorageIsChargedAsLongAsItLived) {
   EXPECT_EQ(extra_amount(rig, 0), "9");
 }
 
+TEST(Pricer, StorageOfAModelTakesThePlaceOfThatOfEveryModel) {
+  const std::string lived = "per = 'million_token_hours'\ncharged = 'lived'\n";
+  Rig rig(kHead + kRates + kStorage + lived +
+          "[[storage]]\nmodel = 'm'\ncurrency = 'USD'\nprice = '1'\n"
+          "from = 2026-06-01T00:00:00Z\n" +
+          lived);
+  ASSERT_EQ(rig.pricer.extras_of(two_hours(), 0), Unpriced::kNot);
+  ASSERT_EQ(rig.pricer.extras().size(), 1u);
+  EXPECT_EQ(extra_amount(rig, 0), "2");
+  StoredBillable other = two_hours();
+  other.model = "another";
+  ASSERT_EQ(rig.pricer.extras_of(other, 0), Unpriced::kNot);
+  EXPECT_EQ(extra_amount(rig, 0), "9");
+}
+
 TEST(Pricer, StorageIsChargedByTheTiBHour) {
   Rig rig(kHead + kRates + kStorage + "per = 'tib_hours'\ncharged = 'lived'\n");
   ASSERT_EQ(rig.pricer.extras_of(two_hours(), 0), Unpriced::kNot);
