@@ -17,6 +17,7 @@ using model::make_error;
 using model::Result;
 
 constexpr int32_t kHourS = 3'600;
+constexpr int64_t kCycleS = 146'097 * kDayS;
 
 Error bad_rule(std::string_view text) {
   return make_error(Errc::kInvalidArgument,
@@ -130,12 +131,21 @@ Result<PosixZone> PosixZone::parse(std::string_view text) {
 
 OffsetStretch PosixZone::at(int64_t utc_s) const {
   if (!saving_) return {.offset_s = offset_s_};
-  const int64_t day = utc_s / kDayS - (utc_s % kDayS < 0 ? 1 : 0);
-  const chrono::year_month_day date{chrono::sys_days(chrono::days(day))};
-  // Of the years around it, too: local time begins a year up to a day earlier or later.
-  std::array<OffsetChange, 6> changes{};
-  for (int i = 0; i < 3; ++i) {
-    const chrono::year year = date.year() + chrono::years(i - 1);
+  // The calendar repeats itself every 400 years; std::chrono knows some 32,000 of them.
+  const int64_t cycle = utc_s / kCycleS - (utc_s % kCycleS < 0 ? 1 : 0);
+  OffsetStretch stretch = at_year_of(utc_s - cycle * kCycleS);
+  stretch.from_s += cycle * kCycleS;
+  stretch.until_s += cycle * kCycleS;
+  return stretch;
+}
+
+OffsetStretch PosixZone::at_year_of(int64_t utc_s) const {
+  const chrono::year_month_day date{chrono::sys_days(chrono::days(utc_s / kDayS))};
+  // Of two years around it: a rule may name the last day of a year and a week behind it, so that a
+  // year alone, or the one before it, need not have a change before the instant.
+  std::array<OffsetChange, 10> changes{};
+  for (int i = 0; i < 5; ++i) {
+    const chrono::year year = date.year() + chrono::years(i - 2);
     const auto at = static_cast<size_t>(i) * 2;
     changes[at] = {day_of(saving_->begin, year) * kDayS + saving_->begin.seconds - offset_s_,
                    saving_->offset_s};

@@ -43,6 +43,9 @@ class PosixZone {
     PosixChange end;
   };
 
+  // In 1970 to 2369, with summer time.
+  OffsetStretch at_year_of(int64_t utc_s) const;
+
   int32_t offset_s_ = 0;
   std::optional<Saving> saving_;
 };

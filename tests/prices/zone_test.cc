@@ -117,6 +117,28 @@ TEST(PosixZone, ChangesMayLieOutsideOfTheirDay) {
   EXPECT_EQ(zone.at(seconds("2026-03-27T00:00:00Z")).offset_s, 10'800);
 }
 
+TEST(PosixZone, ChangesMayLieInTheNextYear) {
+  // Both changes of 2025 lie in January 2026, behind the instant.
+  const PosixZone zone = PosixZone::parse("AAA0BBB,365/160,365/167").value();
+  const OffsetStretch stretch = zone.at(seconds("2026-01-02T00:00:00Z"));
+  EXPECT_EQ(stretch.offset_s, 0);
+  EXPECT_EQ(stretch.until_s, seconds("2026-01-07T16:00:00Z"));
+  EXPECT_EQ(zone.at(seconds("2026-01-07T16:00:00Z")).offset_s, 3600);
+}
+
+TEST(PosixZone, TheRuleHoldsInYearsThatNobodyCounts) {
+  const PosixZone zone = PosixZone::parse("PST8PDT,M3.2.0,M11.1.0").value();
+  constexpr int64_t kCycleS = 146'097 * kDayS;
+  for (const int64_t cycles : {-500, -1, 0, 1, 700}) {
+    const int64_t change = seconds("2026-03-08T10:00:00Z") + cycles * kCycleS;
+    EXPECT_EQ(zone.at(change - 1).offset_s, -8 * 3600);
+    EXPECT_EQ(zone.at(change).offset_s, -7 * 3600);
+    EXPECT_EQ(zone.at(change).from_s, change);
+  }
+  EXPECT_LE(zone.at(INT64_MAX / 1'000'000).from_s, INT64_MAX / 1'000'000);
+  EXPECT_GT(zone.at(INT64_MIN / 1'000'000).until_s, INT64_MIN / 1'000'000);
+}
+
 TEST(PosixZone, WhatIsNoRuleIsRefused) {
   for (const char* text :
        {"", "A", "AB1", "CST", "CST-", "CST-8x", "CST--8", "CST-8CDT", "CST-8CDT,M3.2.0",
