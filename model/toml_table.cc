@@ -68,13 +68,15 @@ Result<toml::table> parse_toml(std::string_view text, const std::string& line_pr
 }  // namespace
 
 Result<TomlTable> TomlTable::parse(std::string_view text, std::string where) {
-  auto file = std::make_shared<const File>(File{QUIRE_TRY(parse_toml(text, "line ")), {}});
+  toml::table parsed = QUIRE_TRY(parse_toml(text, "line "));
+  auto file = std::make_shared<const File>(File{std::move(parsed), {}});
   const void* root = &file->root;
   return TomlTable(std::move(file), root, std::move(where));
 }
 
 Result<TomlTable> TomlTable::parse_file(std::string_view text, std::string path) {
-  auto file = std::make_shared<const File>(File{QUIRE_TRY(parse_toml(text, path + ":")), path});
+  toml::table parsed = QUIRE_TRY(parse_toml(text, path + ":"));
+  auto file = std::make_shared<const File>(File{std::move(parsed), path});
   const void* root = &file->root;
   return TomlTable(std::move(file), root, std::move(path));
 }

@@ -82,12 +82,16 @@ class PriceBookReader {
     return {};
   }
 
+  // Field by field: GCC forgets to destroy what a braced list has made when it is left by
+  // QUIRE_TRY.
   Result<void> read_aliases(const TomlTable& root) {
     for (const TomlTable& one : QUIRE_TRY(root.tables("alias", "alias", kMaxEntries))) {
       QUIRE_TRY(one.check_keys(kAliasKeys));
-      book_.aliases_.push_back({.name = QUIRE_TRY(one.text("name")),
-                                .model = QUIRE_TRY(one.text("model")),
-                                .valid = QUIRE_TRY(read_validity(one))});
+      AliasEntry entry;
+      entry.name = QUIRE_TRY(one.text("name"));
+      entry.model = QUIRE_TRY(one.text("model"));
+      entry.valid = QUIRE_TRY(read_validity(one));
+      book_.aliases_.push_back(std::move(entry));
     }
     return {};
   }
@@ -99,11 +103,13 @@ class PriceBookReader {
       if (per == 0) return one.wrong_at("per", "'per' is how many calls the price is of");
       const Result<Decimal> price = QUIRE_TRY(read_price(one, "price")).over(per);
       if (!price.ok()) return one.wrong_at("per", price.error().text);
-      book_.items_.push_back({.name = QUIRE_TRY(one.text("name")),
-                              .model = QUIRE_TRY(one.text("model", "")),
-                              .currency = QUIRE_TRY(one.text("currency")),
-                              .valid = QUIRE_TRY(read_validity(one)),
-                              .price = *price});
+      ItemEntry entry;
+      entry.name = QUIRE_TRY(one.text("name"));
+      entry.model = QUIRE_TRY(one.text("model", ""));
+      entry.currency = QUIRE_TRY(one.text("currency"));
+      entry.valid = QUIRE_TRY(read_validity(one));
+      entry.price = *price;
+      book_.items_.push_back(std::move(entry));
     }
     return {};
   }
@@ -111,13 +117,13 @@ class PriceBookReader {
   Result<void> read_storage(const TomlTable& root) {
     for (const TomlTable& one : QUIRE_TRY(root.tables("storage", "storage", kMaxEntries))) {
       QUIRE_TRY(one.check_keys(kStorageKeys));
-      StorageEntry entry{
-          .model = QUIRE_TRY(one.text("model", "")),
-          .currency = QUIRE_TRY(one.text("currency")),
-          .valid = QUIRE_TRY(read_validity(one)),
-          .unit = static_cast<StorageUnit>(QUIRE_TRY(one.choice("per", kStorageUnits))),
-          .rule = static_cast<StorageRule>(QUIRE_TRY(one.choice("charged", kStorageRules))),
-          .price = QUIRE_TRY(read_price(one, "price"))};
+      StorageEntry entry;
+      entry.model = QUIRE_TRY(one.text("model", ""));
+      entry.currency = QUIRE_TRY(one.text("currency"));
+      entry.valid = QUIRE_TRY(read_validity(one));
+      entry.unit = static_cast<StorageUnit>(QUIRE_TRY(one.choice("per", kStorageUnits)));
+      entry.rule = static_cast<StorageRule>(QUIRE_TRY(one.choice("charged", kStorageRules)));
+      entry.price = QUIRE_TRY(read_price(one, "price"));
       if (entry.rule == StorageRule::kTtlSet && entry.unit == StorageUnit::kTiBHours) {
         return one.wrong_at("charged",
                             "what is written is counted in tokens: per = "

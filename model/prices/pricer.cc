@@ -81,7 +81,7 @@ UInt128 storage_quantity(const StorageEntry& entry, const StoredBillable& stored
   if (entry.rule == StorageRule::kLived) {
     return tokens ? stored.token_seconds : stored.byte_seconds;
   }
-  const int64_t length_us = std::max<int64_t>(stored.end_us - stored.begin_us, 0);
+  const Int128 length_us = std::max<Int128>(Int128{stored.end_us} - stored.begin_us, 0);
   const auto hours = static_cast<uint64_t>((length_us + kHourUs - 1) / kHourUs);
   return UInt128{tokens ? stored.most_tokens : stored.most_bytes} * hours * 3'600;
 }

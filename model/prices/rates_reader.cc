@@ -4,6 +4,7 @@
 #include <array>
 #include <span>
 #include <string>
+#include <utility>
 
 namespace quire::prices {
 
@@ -120,7 +121,8 @@ Result<std::vector<Rates>> read_bands_or_rates(const TomlTable& table, Keys keys
     return read_bands(table);
   }
   QUIRE_TRY(table.check_keys(joined(kRateKeys, keys)));
-  return std::vector<Rates>{QUIRE_TRY(read_rates(table))};
+  Rates rates = QUIRE_TRY(read_rates(table));
+  return std::vector<Rates>{std::move(rates)};
 }
 
 Result<std::vector<std::vector<Rates>>> read_classes(const TomlTable& table,
@@ -147,7 +149,8 @@ Result<std::vector<Tier>> read_tiers(const TomlTable& table) {
   if (given.keys().size() > kMaxTiers) return table.wrong_at("tiers", "too many tiers");
   for (const std::string& name : given.keys()) {
     if (name == kStandardTier) return given.wrong_at(name, "the standard tier is the prices'");
-    tiers.push_back({name, QUIRE_TRY(read_price(given, name))});
+    const Decimal factor = QUIRE_TRY(read_price(given, name));
+    tiers.push_back({name, factor});
   }
   return tiers;
 }
