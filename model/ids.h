@@ -41,6 +41,9 @@ constexpr std::string_view tier_name(TierId tier) { return kTierNames[index_of(t
 inline constexpr std::array<TierId, kTierCount> kTiers{TierId::kRam, TierId::kSsd,
                                                        TierId::kCluster};
 
+// In the place of a tier: on whichever, once, however many copies there are.
+inline constexpr size_t kAnyTier = kTierCount;
+
 // Arrays by tier in results: the last entry is nobody's yet.
 inline constexpr size_t kTierPlaces = 4;
 

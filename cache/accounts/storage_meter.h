@@ -1,5 +1,5 @@
-// What tenants held over time: bytes and tokens by tenant and tier, integrated at every change, for
-// whoever charges for storage.
+// What tenants held over time: bytes and tokens by tenant and tier, and on any tier (each object
+// once, also while it is on two), integrated at every change, for whoever charges for storage.
 //
 //   held  ____|####|__          byte_us += bytes x (now - since), before bytes change
 //
@@ -27,6 +27,8 @@ struct HeldStorage {
   int64_t span_us = 0;  // the time it is of, up to now
   WideUnsigned byte_us = 0;
   WideUnsigned token_us = 0;
+  uint64_t most_bytes = 0;  // at any instant of it
+  uint64_t most_tokens = 0;
 };
 
 class StorageMeter {
@@ -35,12 +37,13 @@ class StorageMeter {
 
   // From now on; what is held already counts from now. Without it nothing is integrated.
   void start(const model::Clock* clock);
-  // remove() precondition: so much is held.
-  void add(model::TenantId tenant, model::TierId tier, uint64_t bytes, uint64_t tokens);
-  void remove(model::TenantId tenant, model::TierId tier, uint64_t bytes, uint64_t tokens);
+  // A place is a tier's index, or model::kAnyTier. remove() precondition: so much is held.
+  static constexpr size_t kPlaces = model::kTierCount + 1;
+  void add(model::TenantId tenant, size_t place, uint64_t bytes, uint64_t tokens);
+  void remove(model::TenantId tenant, size_t place, uint64_t bytes, uint64_t tokens);
 
   // What the tenant held there since it was taken last, or began; zero where that is nothing.
-  HeldStorage take(model::TenantId tenant, model::TierId tier);
+  HeldStorage take(model::TenantId tenant, size_t place);
   // Ids that may hold something are below.
   uint32_t end_of_ids() const { return static_cast<uint32_t>(tenants_held_.size()); }
   bool holds(model::TenantId tenant) const {
@@ -58,15 +61,17 @@ class StorageMeter {
     int64_t begin_us = 0;  // of what is summed
     WideUnsigned byte_us = 0;
     WideUnsigned token_us = 0;
+    uint64_t most_bytes = 0;  // since then
+    uint64_t most_tokens = 0;
   };
   struct OfTenant {
-    std::array<Holding, model::kTierCount> tiers;
+    std::array<Holding, kPlaces> places;
     bool counted = false;  // and so held in the table
   };
 
   // What it held was taken, if it was integrated at all.
   void forget_if_empty(model::TenantId tenant);
-  Holding& at(model::TenantId tenant, model::TierId tier);
+  Holding& at(model::TenantId tenant, size_t place);
   int64_t now_us() const { return clock_ == nullptr ? 0 : clock_->now_ns() / 1000; }
   static void integrate(Holding& holding, int64_t now_us);
 

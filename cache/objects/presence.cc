@@ -16,6 +16,8 @@ using model::TierId;
 
 namespace {
 
+bool is_anywhere(const Node& node) { return node.is_in_ram() || node.has_copy_below(TierId::kRam); }
+
 bool is_below_ram(const Node& node) {
   return !node.is_in_ram() && node.has_copy_below(TierId::kRam);
 }
@@ -158,6 +160,7 @@ void Presence::count(NodeId id, TierId tier, bool present) {
   const Node& node = tree_->node(id);
   // Counted out before the bit moves and in again after it, as holes are.
   below_ram_ -= is_below_ram(node) ? 1 : 0;
+  const bool was_anywhere = is_anywhere(node);
   set_bit(id, tier, present);
   below_ram_ += is_below_ram(node) ? 1 : 0;
   const Root& root = names_->root(node.root());
@@ -168,12 +171,14 @@ void Presence::count(NodeId id, TierId tier, bool present) {
   if (present) {
     ++objects;
     accounts_.charge(root.tenant, tier, plan.page_bytes);
-    storage_.add(root.tenant, tier, plan.page_bytes, tokens);
+    storage_.add(root.tenant, model::index_of(tier), plan.page_bytes, tokens);
   } else {
     --objects;
     accounts_.refund(root.tenant, tier, plan.page_bytes);
-    storage_.remove(root.tenant, tier, plan.page_bytes, tokens);
+    storage_.remove(root.tenant, model::index_of(tier), plan.page_bytes, tokens);
   }
+  if (!was_anywhere) storage_.add(root.tenant, model::kAnyTier, plan.page_bytes, tokens);
+  if (!is_anywhere(node)) storage_.remove(root.tenant, model::kAnyTier, plan.page_bytes, tokens);
   if (tier == TierId::kRam) count_pages(root, plan, present);
 }
 

@@ -105,10 +105,12 @@ struct StorageRecord {
   uint32_t uid = 0;        // of the domain's user
   uint16_t tenant = 0;     // of the block's texts
   uint16_t retention = 0;  // likewise
-  uint8_t tier = 0;        // TierId
+  uint8_t tier = 0;        // TierId; kAnyTier: on whichever, each object once
   std::array<uint8_t, 7> reserved{};
+  uint64_t most_bytes = 0;  // at any instant of it
+  uint64_t most_tokens = 0;
 };
-static_assert(sizeof(StorageRecord) == 64);
+static_assert(sizeof(StorageRecord) == 80);
 
 struct StartRecord {
   int64_t started_us = 0;

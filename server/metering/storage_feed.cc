@@ -22,7 +22,8 @@ model::WideCount words_of(cache::WideUnsigned value) {
 
 }  // namespace
 
-StorageFeed::StorageFeed(const Parts& parts) : parts_(parts), told_ns_(parts.clock->now_ns()) {
+StorageFeed::StorageFeed(const Parts& parts)
+    : parts_(parts), minute_(parts.ledger->wall_us() / kMinuteUs) {
   parts_.cache->store().presence().storage().start(parts_.clock);
 }
 
@@ -33,8 +34,8 @@ void StorageFeed::tell(model::TenantId tenant) {
   // Before it is taken: a tenant that holds nothing any more is forgotten with that.
   const std::string name = tenants.name_of(tenant);
   const uint32_t uid = uid_of(parts_.cache->names().domain_name(tenants.domain_of(tenant)));
-  for (const model::TierId tier : model::kTiers) {
-    const cache::HeldStorage held = meter.take(tenant, tier);
+  for (size_t place = 0; place < cache::StorageMeter::kPlaces; ++place) {
+    const cache::HeldStorage held = meter.take(tenant, place);
     if (held.byte_us == 0 && held.token_us == 0) continue;
     model::StorageRecord record;
     record.to_us = parts_.ledger->wall_us();
@@ -42,15 +43,22 @@ void StorageFeed::tell(model::TenantId tenant) {
     record.byte_us = words_of(held.byte_us);
     record.token_us = words_of(held.token_us);
     record.uid = uid;
-    record.tier = static_cast<uint8_t>(tier);
+    record.most_bytes = held.most_bytes;
+    record.most_tokens = held.most_tokens;
+    record.tier = static_cast<uint8_t>(place);
     parts_.ledger->hold(record, name, {});
   }
 }
 
 bool StorageFeed::step(int64_t now_ns) {
-  if (next_ == 0 && now_ns - told_ns_ < kEveryNs) return false;
+  if (next_ == 0) {
+    if (now_ns - looked_ns_ < kLookNs) return false;
+    looked_ns_ = now_ns;
+    const int64_t minute = parts_.ledger->wall_us() / kMinuteUs;
+    if (minute == minute_) return false;
+    minute_ = minute;
+  }
   const uint32_t end = parts_.cache->store().presence().storage().end_of_ids();
-  if (next_ == 0) told_ns_ = now_ns;
   const uint32_t last = std::min(end, next_ + kTenantsPerStep);
   while (next_ < last) tell(model::TenantId{next_++});
   if (next_ < end) return true;

@@ -1,6 +1,7 @@
-// Tells the ledger once a minute what each tenant held on each tier
-// (cache/accounts/storage_meter.h), a bounded number of tenants a step. Exact up to the minute in
-// which a daemon dies: that one is not told. Threads: core only.
+// Tells the ledger with each minute of the wall clock what each tenant held on each tier
+// (cache/accounts/storage_meter.h), a bounded number of tenants a step: so no span of storage is of
+// two hours, but for the moment that telling takes. Exact up to the minute in which a daemon dies:
+// that one is not told. Threads: core only.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +14,7 @@ namespace quire::server {
 
 class StorageFeed {
  public:
-  static constexpr int64_t kEveryNs = 60'000'000'000;
+  static constexpr int64_t kLookNs = 100'000'000;
   static constexpr uint32_t kTenantsPerStep = 64;
 
   struct Parts {
@@ -34,7 +35,8 @@ class StorageFeed {
 
   Parts parts_;
   uint32_t next_ = 0;  // tenant of the pass under way
-  int64_t told_ns_ = 0;
+  int64_t looked_ns_ = 0;
+  int64_t minute_ = 0;  // told so far
 };
 
 }  // namespace quire::server

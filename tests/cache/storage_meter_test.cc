@@ -14,11 +14,12 @@ namespace quire::cache::storage_meter_test {
 
 using model::DomainId;
 using model::TenantId;
-using model::TierId;
 using tests::ManualClock;
 
 namespace {
 
+constexpr size_t kRam = model::index_of(model::TierId::kRam);
+constexpr size_t kSsd = model::index_of(model::TierId::kSsd);
 constexpr std::chrono::seconds kSecond{1};
 constexpr uint64_t kSecondUs = 1'000'000;
 
@@ -38,57 +39,60 @@ class StorageMeterTest : public testing::Test {
 }  // namespace
 
 TEST_F(StorageMeterTest, IntegratesAtEachChange) {
-  meter_.add(tenant_, TierId::kRam, 100, 8);
+  meter_.add(tenant_, kRam, 100, 8);
   clock_.advance(3 * kSecond);
-  meter_.add(tenant_, TierId::kRam, 50, 0);
+  meter_.add(tenant_, kRam, 50, 0);
   clock_.advance(2 * kSecond);
-  meter_.remove(tenant_, TierId::kRam, 100, 8);
+  meter_.remove(tenant_, kRam, 100, 8);
   clock_.advance(kSecond);
-  const HeldStorage held = meter_.take(tenant_, TierId::kRam);
+  const HeldStorage held = meter_.take(tenant_, kRam);
   EXPECT_EQ(low(held.byte_us), (3 * 100 + 2 * 150 + 50) * kSecondUs);
   EXPECT_EQ(low(held.token_us), 5 * 8 * kSecondUs);
   EXPECT_EQ(held.span_us, 6'000'000);
+  EXPECT_EQ(held.most_bytes, 150u);
+  EXPECT_EQ(held.most_tokens, 8u);
+  EXPECT_EQ(meter_.take(tenant_, kRam).most_bytes, 50u) << "from now on";
 }
 
 TEST_F(StorageMeterTest, WhatWasTakenIsNotTakenAgain) {
-  meter_.add(tenant_, TierId::kSsd, 10, 1);
+  meter_.add(tenant_, kSsd, 10, 1);
   clock_.advance(kSecond);
-  EXPECT_EQ(low(meter_.take(tenant_, TierId::kSsd).byte_us), 10 * kSecondUs);
-  EXPECT_EQ(low(meter_.take(tenant_, TierId::kSsd).byte_us), 0u);
+  EXPECT_EQ(low(meter_.take(tenant_, kSsd).byte_us), 10 * kSecondUs);
+  EXPECT_EQ(low(meter_.take(tenant_, kSsd).byte_us), 0u);
   clock_.advance(kSecond);
-  EXPECT_EQ(low(meter_.take(tenant_, TierId::kSsd).byte_us), 10 * kSecondUs);
-  EXPECT_EQ(low(meter_.take(tenant_, TierId::kRam).byte_us), 0u);
+  EXPECT_EQ(low(meter_.take(tenant_, kSsd).byte_us), 10 * kSecondUs);
+  EXPECT_EQ(low(meter_.take(tenant_, kRam).byte_us), 0u);
 }
 
 // A number goes to another tenant only when what its last one held was taken.
 TEST_F(StorageMeterTest, ATenantThatIsForgottenIsNotMistakenForAnother) {
-  meter_.add(tenant_, TierId::kRam, 100, 0);
+  meter_.add(tenant_, kRam, 100, 0);
   clock_.advance(kSecond);
-  meter_.remove(tenant_, TierId::kRam, 100, 0);
+  meter_.remove(tenant_, kRam, 100, 0);
   tenants_.release(tenant_);
   const TenantId other = tenants_.hold(DomainId{1}, "b");
   EXPECT_NE(other, tenant_);
   EXPECT_EQ(tenants_.name_of(tenant_), "a");
-  EXPECT_EQ(low(meter_.take(tenant_, TierId::kRam).byte_us), 100 * kSecondUs);
+  EXPECT_EQ(low(meter_.take(tenant_, kRam).byte_us), 100 * kSecondUs);
   EXPECT_FALSE(meter_.holds(tenant_));
   EXPECT_EQ(tenants_.hold(DomainId{1}, "c"), tenant_) << "free again";
 }
 
 TEST_F(StorageMeterTest, WhatWasRestoredBeforeItBeganCountsFromThen) {
   StorageMeter meter(&tenants_);
-  meter.add(tenant_, TierId::kSsd, 100, 0);
+  meter.add(tenant_, kSsd, 100, 0);
   clock_.advance(kSecond);
   meter.start(&clock_);
   clock_.advance(kSecond);
-  EXPECT_EQ(low(meter.take(tenant_, TierId::kSsd).byte_us), 100 * kSecondUs);
+  EXPECT_EQ(low(meter.take(tenant_, kSsd).byte_us), 100 * kSecondUs);
 }
 
 TEST_F(StorageMeterTest, ALongTimeOfALargeTierIsNoOverflow) {
   constexpr uint64_t kTebibyte = 1ull << 40;
-  meter_.add(tenant_, TierId::kSsd, 1000 * kTebibyte, 0);
+  meter_.add(tenant_, kSsd, 1000 * kTebibyte, 0);
   clock_.advance(400 * 24 * 3600 * kSecond);
   const WideUnsigned expected = WideUnsigned{1000 * kTebibyte} * (400ull * 24 * 3600 * kSecondUs);
-  EXPECT_TRUE(meter_.take(tenant_, TierId::kSsd).byte_us == expected);
+  EXPECT_TRUE(meter_.take(tenant_, kSsd).byte_us == expected);
 }
 
 // Whatever happens in whatever order, and however often it is taken, the sum is that of a plain
@@ -106,20 +110,20 @@ RC_GTEST_PROP(StorageMeterProperty, TheSumOfWhatIsTakenIsWhatWasHeld, ()) {
   WideUnsigned taken = 0;
   for (const auto& [what, amount] : steps) {
     if (what == 0) {
-      meter.add(tenant, TierId::kRam, amount, 0);
+      meter.add(tenant, kRam, amount, 0);
       bytes += amount;
     } else if (what == 1) {
       const uint64_t gone = bytes < amount ? bytes : amount;
-      meter.remove(tenant, TierId::kRam, gone, 0);
+      meter.remove(tenant, kRam, gone, 0);
       bytes -= gone;
     } else if (what == 2) {
       clock.advance(std::chrono::microseconds(amount));
       expected += WideUnsigned{bytes} * amount;
     } else {
-      taken += meter.take(tenant, TierId::kRam).byte_us;
+      taken += meter.take(tenant, kRam).byte_us;
     }
   }
-  taken += meter.take(tenant, TierId::kRam).byte_us;
+  taken += meter.take(tenant, kRam).byte_us;
   RC_ASSERT(taken == expected);
 }
 

@@ -234,14 +234,17 @@ TEST(LedgerStorage, WhatIsHeldIsIntegratedToTheMicrosecond) {
   clock.advance(kHeld);
   daemon.stop();
   const ReadLedger ledger = read_ledger(path);
-  ASSERT_EQ(ledger.storage.size(), 1u);
+  ASSERT_EQ(ledger.storage.size(), 2u);
   const ReadStorage& held = ledger.storage[0];
+  EXPECT_EQ(ledger.storage[1].record.tier, model::kAnyTier) << "each object once";
+  EXPECT_EQ(ledger.storage[1].record.byte_us.low, held.record.byte_us.low);
   constexpr uint64_t kBytes = 5 * 10'002 + 5'000 + 1'234;
   EXPECT_EQ(held.record.byte_us.low, kBytes * std::chrono::microseconds(kHeld).count());
   EXPECT_EQ(held.record.token_us.low, kTokens * std::chrono::microseconds(kHeld).count());
   EXPECT_EQ(held.record.to_us - held.record.from_us, std::chrono::microseconds(kHeld).count());
   EXPECT_EQ(held.record.uid, ::getuid());
   EXPECT_EQ(held.tenant, "tenant");
+  EXPECT_EQ(held.record.most_bytes, kBytes);
   EXPECT_EQ(held.record.tier, static_cast<uint8_t>(model::TierId::kRam));
   std::filesystem::remove_all(path);
 }

@@ -1,0 +1,169 @@
+#include "model/prices/receipt_bill.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace quire::prices {
+
+using model::EntryType;
+using model::ReceiptEnd;
+using model::ReceiptRecord;
+using model::ReceiptText;
+using model::ReceiptTexts;
+using model::Result;
+using model::StorageRecord;
+
+namespace {
+
+constexpr int64_t kStorageHourUs = 3'600'000'000;
+constexpr uint64_t kStorageSecondUs = 1'000'000;
+
+UInt128 wide(const model::WideCount& count) { return UInt128{count.high} << 64 | count.low; }
+
+std::string_view text_of(const ReceiptTexts& texts, ReceiptText which) {
+  return texts[static_cast<size_t>(which)];
+}
+
+bool was_cut_short(const ReceiptRecord& record) {
+  const auto end = static_cast<ReceiptEnd>(record.end);
+  return end == ReceiptEnd::kClientDied || end == ReceiptEnd::kDaemonDied;
+}
+
+// Takes whole seconds, and leaves what is less.
+uint64_t take_seconds(UInt128& sum_us) {
+  const UInt128 seconds = sum_us / kStorageSecondUs;
+  sum_us %= kStorageSecondUs;
+  return static_cast<uint64_t>(seconds);
+}
+
+}  // namespace
+
+Result<ReceiptBill> ReceiptBill::create(const PriceBook& book, const ReceiptBillOptions& options) {
+  return ReceiptBill(QUIRE_TRY(BillMaker::create(book, options.bill)), options);
+}
+
+Result<void> ReceiptBill::add(const model::LedgerBlock& block) {
+  for (const model::LedgerEntry& entry : block.entries()) {
+    if (entry.type == EntryType::kReceipt) {
+      const auto record = QUIRE_TRY(model::read_record<ReceiptRecord>(entry, entry.type));
+      QUIRE_TRY(add_receipt(record, block.texts_of(record)));
+    } else if (entry.type == EntryType::kStorage) {
+      const auto record = QUIRE_TRY(model::read_record<StorageRecord>(entry, entry.type));
+      QUIRE_TRY(add_storage(record, block.text(record.tenant)));
+    }
+  }
+  return {};
+}
+
+Result<void> ReceiptBill::add_receipt(const ReceiptRecord& record, const ReceiptTexts& texts) {
+  if (record.turn == 0) return {};  // written before a first request: none
+  if (record.request_id == 0) return bill_receipt(record, texts);
+  if (!held_.empty()) drop_held(record, texts);
+  return was_cut_short(record) ? hold(record, texts) : bill_receipt(record, texts);
+}
+
+void ReceiptBill::drop_held(const ReceiptRecord& record, const ReceiptTexts& texts) {
+  const auto [first, last] = held_.equal_range(record.request_id);
+  for (auto at = first; at != last; ++at) {
+    const Held& held = at->second;
+    const auto has = [&](ReceiptText which) {
+      return held.texts[static_cast<size_t>(which)] == text_of(texts, which);
+    };
+    if (held.record.uid == record.uid && held.record.prompt_tokens == record.prompt_tokens &&
+        has(ReceiptText::kPayer) && has(ReceiptText::kNamespace)) {
+      ++counts_.tried_again;
+      held_.erase(at);
+      return;
+    }
+  }
+}
+
+Result<void> ReceiptBill::hold(const ReceiptRecord& record, const ReceiptTexts& texts) {
+  Held held{.record = record, .number = next_number_++};
+  for (size_t i = 0; i < texts.size(); ++i) held.texts[i] = texts[i];
+  held_order_.emplace_back(record.request_id, held.number);
+  held_.emplace(record.request_id, std::move(held));
+  return held_order_.size() <= kMostHeld ? Result<void>() : bill_oldest();
+}
+
+Result<void> ReceiptBill::bill_oldest() {
+  const auto [request, number] = held_order_.front();
+  held_order_.pop_front();
+  const auto [first, last] = held_.equal_range(request);
+  for (auto at = first; at != last; ++at) {
+    if (at->second.number != number) continue;
+    const Held held = std::move(at->second);
+    held_.erase(at);
+    return bill_held(held);
+  }
+  return {};
+}
+
+Result<void> ReceiptBill::bill_receipt(const ReceiptRecord& record, const ReceiptTexts& texts) {
+  const std::string_view payer = text_of(texts, ReceiptText::kPayer);
+  if (!is_wanted(record.opened_us, payer)) return {};
+  const std::string_view model = text_of(texts, ReceiptText::kModel);
+  const std::string_view space = text_of(texts, ReceiptText::kNamespace);
+  ++counts_.receipts;
+  return maker_.add({.instant_us = record.opened_us,
+                     .model = model.empty() ? space : model,
+                     .tenant = payer,
+                     .namespace_name = space,
+                     .service_tier = text_of(texts, ReceiptText::kServiceTier),
+                     .retention = text_of(texts, ReceiptText::kRetention),
+                     .prompt_tokens = record.prompt_tokens,
+                     .hit_tokens = record.hit_tokens,
+                     .replayed_tokens = record.replayed_tokens,
+                     .missed_tokens = record.missed_tokens,
+                     .written_tokens = record.written_tokens,
+                     .output_tokens = record.output_tokens,
+                     .explicit_hit = (record.flags & model::kReceiptExplicit) != 0});
+}
+
+Result<void> ReceiptBill::bill_held(const Held& held) {
+  ReceiptTexts texts;
+  for (size_t i = 0; i < texts.size(); ++i) texts[i] = held.texts[i];
+  const uint64_t before = counts_.receipts;
+  QUIRE_TRY(bill_receipt(held.record, texts));
+  counts_.cut_short += counts_.receipts - before;
+  return {};
+}
+
+Result<void> ReceiptBill::add_storage(const StorageRecord& record, std::string_view tenant) {
+  if (record.tier != model::kAnyTier || !is_wanted(record.from_us, tenant)) return {};
+  const std::string name(tenant);
+  HourOfStorage& sums = hours_[{record.uid, name}];
+  if (record.from_us / kStorageHourUs != sums.hour) {
+    QUIRE_TRY(close_hour(name, sums));
+    sums.hour = record.from_us / kStorageHourUs;
+  }
+  sums.token_us += wide(record.token_us);
+  sums.byte_us += wide(record.byte_us);
+  sums.most_tokens = std::max(sums.most_tokens, record.most_tokens);
+  sums.most_bytes = std::max(sums.most_bytes, record.most_bytes);
+  return {};
+}
+
+Result<void> ReceiptBill::close_hour(const std::string& tenant, HourOfStorage& hour) {
+  const StoredBillable stored{.begin_us = hour.hour * kStorageHourUs,
+                              .end_us = (hour.hour + 1) * kStorageHourUs,
+                              .tenant = tenant,
+                              .token_seconds = take_seconds(hour.token_us),
+                              .byte_seconds = take_seconds(hour.byte_us),
+                              .most_tokens = hour.most_tokens,
+                              .most_bytes = hour.most_bytes};
+  hour.most_tokens = hour.most_bytes = 0;
+  if (stored.token_seconds == 0 && stored.byte_seconds == 0 && stored.most_bytes == 0) return {};
+  return maker_.add(stored);
+}
+
+Result<Bill> ReceiptBill::finish() {
+  for (const auto& [request, held] : held_) QUIRE_TRY(bill_held(held));
+  held_.clear();
+  held_order_.clear();
+  for (auto& [owner, hour] : hours_) QUIRE_TRY(close_hour(owner.second, hour));
+  hours_.clear();
+  return maker_.bill();
+}
+
+}  // namespace quire::prices

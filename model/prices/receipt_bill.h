@@ -1,0 +1,103 @@
+// Bills what a ledger holds: its receipts and spans of storage become what is priced (billable.h).
+//
+// 1. A request is billed once. A turn that the death of a client or of the daemon cut short waits
+//    for a later receipt of the same request (user, payer, namespace, request id, length): an
+//    engine that tries again pays for what it got in the end. Without one it is billed as far as
+//    it came, at finish().
+// 2. Its instant is that at which the turn began. Its model is what the session named, else the
+//    namespace.
+// 3. Storage is what was held on any tier, each object once, by hours.
+//
+// A pure function of blocks, book and options. Memory: of turns that were cut short, at most
+// kMostHeld; the oldest is billed where there are more. Threads: one. The book outlives it.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <limits>
+#include <map>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+
+#include "model/prices/bill.h"
+#include "model/receipts/ledger_block.h"
+#include "model/result.h"
+
+namespace quire::prices {
+
+struct ReceiptBillOptions {
+  BillOptions bill;
+  // Requests that began in [from_us, to_us), wall clock.
+  int64_t from_us = std::numeric_limits<int64_t>::min();
+  int64_t to_us = std::numeric_limits<int64_t>::max();
+  std::string tenant;  // who pays; empty: everybody
+};
+
+struct ReceiptBillCounts {
+  uint64_t receipts = 0;     // billed
+  uint64_t tried_again = 0;  // cut short, and billed by a later receipt
+  uint64_t cut_short = 0;    // billed as far as they came
+};
+
+class ReceiptBill {
+ public:
+  static constexpr size_t kMostHeld = 1 << 18;
+
+  // Errors of BillMaker::create.
+  static model::Result<ReceiptBill> create(const PriceBook& book,
+                                           const ReceiptBillOptions& options);
+
+  // Blocks in the ledger's order. kCorrupt: an entry is none. Errors of BillMaker::add.
+  model::Result<void> add(const model::LedgerBlock& block);
+  // Nothing follows.
+  model::Result<Bill> finish();
+  const ReceiptBillCounts& counts() const { return counts_; }
+
+ private:
+  // A turn that was cut short.
+  struct Held {
+    model::ReceiptRecord record;
+    std::array<std::string, model::kReceiptTexts> texts;
+    uint64_t number = 0;  // in the order in which they came
+  };
+  // Of one tenant in one hour.
+  struct HourOfStorage {
+    int64_t hour = 0;
+    UInt128 token_us = 0;  // more than whole seconds: goes on into the next hour
+    UInt128 byte_us = 0;
+    uint64_t most_tokens = 0;
+    uint64_t most_bytes = 0;
+  };
+
+  ReceiptBill(BillMaker maker, const ReceiptBillOptions& options)
+      : maker_(std::move(maker)), options_(options) {}
+  bool is_wanted(int64_t instant_us, std::string_view payer) const {
+    return instant_us >= options_.from_us && instant_us < options_.to_us &&
+           (options_.tenant.empty() || options_.tenant == payer);
+  }
+  model::Result<void> add_receipt(const model::ReceiptRecord& record,
+                                  const model::ReceiptTexts& texts);
+  model::Result<void> bill_receipt(const model::ReceiptRecord& record,
+                                   const model::ReceiptTexts& texts);
+  // Of the same request, if there is one: it was tried again.
+  void drop_held(const model::ReceiptRecord& record, const model::ReceiptTexts& texts);
+  model::Result<void> hold(const model::ReceiptRecord& record, const model::ReceiptTexts& texts);
+  model::Result<void> bill_oldest();
+  model::Result<void> bill_held(const Held& held);
+  model::Result<void> add_storage(const model::StorageRecord& record, std::string_view tenant);
+  model::Result<void> close_hour(const std::string& tenant, HourOfStorage& hour);
+
+  BillMaker maker_;
+  ReceiptBillOptions options_;
+  ReceiptBillCounts counts_;
+  std::unordered_multimap<uint64_t, Held> held_;  // by request id
+  // (request id, number) of each, oldest first; some are gone.
+  std::deque<std::pair<uint64_t, uint64_t>> held_order_;
+  uint64_t next_number_ = 0;
+  std::map<std::pair<uint32_t, std::string>, HourOfStorage> hours_;  // by user and tenant
+};
+
+}  // namespace quire::prices
