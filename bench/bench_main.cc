@@ -13,6 +13,7 @@
 #include "bench/attach_bench.h"
 #include "bench/commit_bench.h"
 #include "bench/index_bench.h"
+#include "bench/meter_bench.h"
 #include "bench/neighbour_bench.h"
 #include "bench/replay_bench.h"
 #include "bench/ring_bench.h"
@@ -31,6 +32,7 @@ int main(int argc, char** argv) {
   bool quick = false;
   bool wrong = argc < 2;
   quire::bench::TraceBenchOptions trace;
+  quire::bench::MeterBenchOptions meter;
   std::string sessions;
   std::string attack;
   for (int i = 2; i < argc; ++i) {
@@ -40,6 +42,9 @@ int main(int argc, char** argv) {
       quick = true;
     } else if (std::strcmp(argv[1], "trace") == 0 && argv[i][0] != '-') {
       (trace.path.empty() ? trace.path : sessions) = argv[i];
+    } else if (std::strcmp(argv[1], "meter") == 0 && std::strcmp(argv[i], "--receipts") == 0 &&
+               i + 1 < argc) {
+      meter.bill_receipts = std::strtoull(argv[++i], nullptr, 10);
     } else if (std::strcmp(argv[1], "neighbour") == 0 && argv[i][0] != '-') {
       attack = argv[i];
     } else {
@@ -52,6 +57,7 @@ int main(int argc, char** argv) {
       {"attach_ssd", quire::bench::run_tier_match_bench},
       {"commit", quire::bench::run_commit_bench},
       {"index", quire::bench::run_index_bench},
+      {"meter", [&](bool as_json) { return quire::bench::run_meter_bench(as_json, meter); }},
       {"neighbour",
        [&](bool as_json) { return quire::bench::run_neighbour_bench(as_json, attack); }},
       {"ring", quire::bench::run_ring_bench},
@@ -63,9 +69,9 @@ int main(int argc, char** argv) {
   if (found == benches.end() || (quick && found->first != "ssd")) {
     std::fputs(
         "usage: quire_bench "
-        "attach|attach_ssd|commit|index|neighbour|replay|ring|sched|ssd|switch|trace "
-        "[--json], ssd also --quick, trace also FILE [SESSIONS], neighbour also ATTACK, replay "
-        "has its own\n",
+        "attach|attach_ssd|commit|index|meter|neighbour|replay|ring|sched|ssd|switch|trace "
+        "[--json], ssd also --quick, trace also FILE [SESSIONS], neighbour also ATTACK, meter "
+        "also --receipts N, replay has its own\n",
         stderr);
     return 2;
   }

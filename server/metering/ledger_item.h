@@ -32,7 +32,7 @@ class ItemTexts {
 
  private:
   std::array<uint8_t, 8> lengths_{};
-  std::array<std::array<char, model::kMaxNameBytes + 1>, model::kReceiptTexts> bytes_;
+  std::array<std::array<char, model::kMaxNameBytes + 1>, model::kReceiptTexts> bytes_{};
 };
 
 struct LedgerItem {
