@@ -17,6 +17,7 @@ void LedgerChain::check_order(const LedgerBlock& block) {
                   "entries from " + to_text(block.first()) + " on stand behind " +
                       to_text(head_.position) + ": repeated, or out of order");
   }
+  if (before.position > head_.position && hidden_) return;  // told
   if (before.position != head_.position) {
     return report(LedgerFaultKind::kMissing, block.first(),
                   "entries behind " + to_text(head_.position) + " up to " +
@@ -58,8 +59,10 @@ void LedgerChain::add(const LedgerBlock& block) {
   if (!begun_) {
     begun_ = true;
     begin_ = head_ = block.before();
+    begin_explained_ = hidden_;
   }
   check_order(block);
+  hidden_ = false;
   if (const auto bad = block.first_bad_hash()) {
     report(LedgerFaultKind::kChanged, *bad,
            "entry " + to_text(*bad) + ", or what its block says of it, is not what was written");
@@ -71,6 +74,7 @@ void LedgerChain::add(const LedgerBlock& block) {
 }
 
 void LedgerChain::add_unreadable(const LedgerPosition& place, const Error& error) {
+  hidden_ = true;
   report(LedgerFaultKind::kChanged, place,
          "the block of entry " + to_text(place) + " cannot be read: " + error.text);
 }
@@ -81,7 +85,9 @@ void LedgerChain::finish(const std::optional<LedgerHead>& end) {
            "entries up to " + to_text(begin_.position) +
                " are missing, and none says that they were removed for their age");
   }
-  if (end && end->position > head_.position) {
+  if (end && end->position > head_.position && hidden_) {
+    // Its last entry was in what could not be read, which was told.
+  } else if (end && end->position > head_.position) {
     report(LedgerFaultKind::kCutOff, end->position,
            "the ledger ends with " + to_text(head_.position) + ", and was written up to " +
                to_text(end->position));

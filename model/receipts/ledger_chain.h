@@ -44,7 +44,8 @@ class LedgerChain {
   void begin_anywhere() { whole_ = false; }
   // The next block of the ledger.
   void add(const LedgerBlock& block);
-  // Bytes that are no block: of which nothing but their place is known.
+  // Bytes that are no block: of which nothing but their place is known. What is missing up to the
+  // next block was in them, and is no fault of its own.
   void add_unreadable(const LedgerPosition& place, const Error& error);
   // Nothing follows. `end`: the ledger's own last entry, as it says itself; none: not known.
   void finish(const std::optional<LedgerHead>& end);
@@ -66,7 +67,8 @@ class LedgerChain {
   bool anchor_seen_ = false;
   bool begun_ = false;
   bool whole_ = true;
-  bool begin_explained_ = false;  // an entry says that what stood before it was removed
+  bool hidden_ = false;           // what stands behind head_ could not be read
+  bool begin_explained_ = false;  // an entry says that what stood before was removed, or it is told
   LedgerHead begin_;
   LedgerHead head_;
   uint64_t entries_ = 0;

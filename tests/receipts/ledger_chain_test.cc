@@ -140,4 +140,24 @@ TEST_F(LedgerChainTest, OneFaultDoesNotHideTheNext) {
   EXPECT_EQ(check(blocks_, end_).size(), 2u);
 }
 
+// Wherever it stands, and whatever was in it: its entries are not missing besides.
+TEST_F(LedgerChainTest, ABlockThatCannotBeReadIsOneFault) {
+  for (size_t i = 0; i < blocks_.size(); ++i) {
+    std::vector<std::string> blocks = blocks_;
+    blocks[i][0] ^= 1;
+    const auto faults = check(blocks, end_);
+    ASSERT_EQ(faults.size(), 1u) << i;
+    EXPECT_EQ(faults[0].kind, LedgerFaultKind::kChanged);
+  }
+}
+
+TEST_F(LedgerChainTest, BehindABlockThatCannotBeReadTheChainIsCheckedOn) {
+  blocks_[0][0] ^= 1;
+  blocks_.erase(blocks_.begin() + 2);
+  const auto faults = check(blocks_, end_, LedgerHead{{1, 5}, Hash256()});
+  EXPECT_EQ(faults.size(), 3u);
+  expect_fault(faults, LedgerFaultKind::kMissing, "1.10");
+  expect_fault(faults, LedgerFaultKind::kNotAnchored, "1.5");
+}
+
 }  // namespace quire::tests::ledger_chain_test
