@@ -3,7 +3,6 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
-#include <cstdlib>
 #include <map>
 #include <memory>
 #include <optional>
@@ -13,6 +12,7 @@
 #include "client/quire.h"
 #include "client/quirectl/advice_output.h"
 #include "client/quirectl/status_output.h"
+#include "client/quirectl/verb_outcome.h"
 #include "model/socket_verbs.h"
 
 namespace quire::client {
@@ -38,11 +38,6 @@ Result<std::unique_ptr<Client>> connect(const DaemonCommandLine& line) {
   options.connect_timeout_ms = line.timeout_ms;
   options.populate_segments = false;  // an operator reads no pages
   return Client::connect(options);
-}
-
-int report(const model::Error& error, std::ostream& err) {
-  err << "quirectl: " << model::errc_name(error.code) << ": " << error.text << '\n';
-  return exit_code_of(error.code);
 }
 
 Result<int64_t> ping_us(const DaemonCommandLine& line) {
@@ -223,16 +218,7 @@ std::optional<ScrubAction> scrub_action(std::string_view name) {
 // Runs a verb that prints an answer of the daemon in one of two forms.
 template <typename Run>
 int run_with_output(DaemonCommandLine& line, std::ostream& err, Run run) {
-  if (line.output.empty()) {
-    const char* given = std::getenv("QUIRECTL_OUTPUT");
-    line.output = given != nullptr && *given != '\0' ? given : "table";
-  }
-  if (line.output != "table" && line.output != "json") {
-    err << "quirectl: --output (QUIRECTL_OUTPUT): " << line.output
-        << " is none of this verb's: table or json\n";
-    return kExitUsage;
-  }
-  return run();
+  return settle_output(line.output, err) ? run() : kExitUsage;
 }
 
 // To whole seconds. A number alone would leave the unit to be guessed.
