@@ -1,0 +1,194 @@
+#include "client/quirectl/meter/focus_rows.h"
+
+#include <algorithm>
+#include <array>
+
+#include "client/quirectl/meter/field_text.h"
+#include "client/quirectl/meter/json_rows.h"
+#include "client/quirectl/meter/stamp.h"
+
+namespace quire::client {
+
+using model::ReceiptText;
+
+// What a row says; texts lent.
+struct FocusRows::Charge {
+  model::LedgerPosition position;
+  int64_t from_us = 0;
+  int64_t to_us = 0;
+  uint32_t uid = 0;
+  std::string_view payer;
+  std::string_view sku;    // what is used: a model, or a tier that holds
+  std::string_view meter;  // "hit_tokens"
+  std::string_view unit;
+  std::string quantity;  // a decimal with its point, which says that the column is of decimals
+  std::string_view service_tier;
+  std::string_view retention;
+  std::string_view namespace_name;
+  std::string request_id;
+  std::string session;
+  std::string turn;
+  std::optional<FocusCost> cost;
+};
+
+namespace {
+
+constexpr const char* kNoCost = "0.0";
+
+struct FocusMeter {
+  std::string_view name;
+  uint32_t model::ReceiptRecord::*tokens;
+};
+constexpr std::array kFocusMeters{
+    FocusMeter{"hit_tokens", &model::ReceiptRecord::hit_tokens},
+    FocusMeter{"replayed_tokens", &model::ReceiptRecord::replayed_tokens},
+    FocusMeter{"missed_tokens", &model::ReceiptRecord::missed_tokens},
+    FocusMeter{"output_tokens", &model::ReceiptRecord::output_tokens},
+    FocusMeter{"written_tokens", &model::ReceiptRecord::written_tokens}};
+
+std::string words_of(std::string_view meter) {
+  std::string words(meter);
+  std::replace(words.begin(), words.end(), '_', ' ');
+  return words;
+}
+
+// An engine's number; 0: it gave none.
+std::string id_text(uint64_t id) { return id == 0 ? std::string() : std::to_string(id); }
+
+// What a price depends on but for its amount, its currency and its time: MODEL/METER/TIER, and the
+// retention of what was written.
+template <typename Charge>
+std::string price_id(const Charge& charge) {
+  std::string id(charge.sku);
+  id.append("/").append(charge.meter).append("/");
+  id.append(charge.service_tier.empty() ? "standard" : charge.service_tier);
+  if (!charge.retention.empty()) id.append("/").append(charge.retention);
+  return id;
+}
+
+// Of what a price may depend on, and is not in a column of its own. A key that FOCUS does not
+// define begins with x_.
+std::string price_details(std::string_view service_tier, std::string_view retention) {
+  std::string details = "{";
+  JsonFields fields(details);
+  if (!service_tier.empty()) fields.text("x_ServiceTier", service_tier);
+  if (!retention.empty()) fields.text("x_Retention", retention);
+  return details == "{" ? std::string() : details + "}";
+}
+
+// The columns of a charge, by `column(name, value)`; empty is null.
+template <typename Charge, typename Column>
+void for_each_column(const Charge& charge, const FocusOptions& options, Column column) {
+  const FocusCost& cost = charge.cost ? *charge.cost : FocusCost();
+  const auto amount = [](const std::string& given) { return given.empty() ? kNoCost : given; };
+  const MonthBounds month = month_of(charge.from_us);
+  column("BilledCost", amount(cost.billed_cost));
+  column("BillingAccountId", "uid:" + std::to_string(charge.uid));
+  column("BillingAccountName", std::string());
+  column("BillingCurrency", options.currency);
+  column("BillingPeriodEnd", second_text(month.end_us));
+  column("BillingPeriodStart", second_text(month.begin_us));
+  column("ChargeCategory", std::string("Usage"));
+  column("ChargeClass", std::string());
+  column("ChargeDescription", words_of(charge.meter) + " of " + std::string(charge.sku));
+  column("ChargeFrequency", std::string("Usage-Based"));
+  // The end is exclusive, and both are of whole seconds, as FOCUS writes instants.
+  column("ChargePeriodEnd", second_text(charge.to_us + kSecondUs));
+  column("ChargePeriodStart", second_text(charge.from_us));
+  column("ConsumedQuantity", charge.quantity);
+  column("ConsumedUnit", std::string(charge.unit));
+  column("ContractedCost", amount(cost.contracted_cost));
+  column("ContractedUnitPrice", cost.contracted_unit_price);
+  column("EffectiveCost", amount(cost.effective_cost));
+  column("HostProviderName", options.provider);
+  column("InvoiceIssuerName", options.provider);
+  column("ListCost", amount(cost.list_cost));
+  column("ListUnitPrice", cost.list_unit_price);
+  column("PricingCategory", std::string("Standard"));
+  column("PricingQuantity", charge.quantity);
+  column("PricingUnit", std::string(charge.unit));
+  column("ProviderName", options.provider);
+  column("PublisherName", options.provider);
+  column("ServiceCategory", std::string("AI and Machine Learning"));
+  column("ServiceName", std::string("Quire KV cache"));
+  column("ServiceProviderName", options.provider);
+  column("ServiceSubcategory", std::string("Generative AI"));
+  column("SkuId", std::string(charge.sku) + "/" + std::string(charge.meter));
+  column("SkuMeter", words_of(charge.meter));
+  column("SkuPriceDetails", price_details(charge.service_tier, charge.retention));
+  column("SkuPriceId", price_id(charge));
+  column("SubAccountId", std::string(charge.payer));
+  column("SubAccountName", std::string(charge.payer));
+  column("SubAccountType", std::string(charge.payer.empty() ? "" : "Tenant"));
+  column("x_ReceiptId", to_text(charge.position));
+  column("x_RequestId", charge.request_id);
+  column("x_SessionId", charge.session);
+  column("x_Turn", charge.turn);
+  column("x_NamespaceName", std::string(charge.namespace_name));
+}
+
+}  // namespace
+
+void FocusRows::header() {
+  for_each_column(Charge(), options_,
+                  [&](std::string_view name, const std::string&) { rows_.append(name) += ','; });
+  rows_.back() = '\n';
+}
+
+void FocusRows::append(const Charge& charge) {
+  for_each_column(charge, options_, [&](std::string_view, const std::string& value) {
+    append_csv_text(rows_, value);
+    rows_ += ',';
+  });
+  rows_.back() = '\n';
+}
+
+void FocusRows::receipt(const ReceiptView& receipt) {
+  const model::ReceiptRecord& record = receipt.record;
+  Charge charge{.position = receipt.position,
+                .from_us = record.opened_us,
+                .to_us = record.closed_us,
+                .uid = record.uid,
+                .payer = receipt.text(ReceiptText::kPayer),
+                .sku = receipt.model_name(),
+                .unit = "Tokens",
+                .service_tier = receipt.text(ReceiptText::kServiceTier),
+                .namespace_name = receipt.text(ReceiptText::kNamespace),
+                .request_id = id_text(record.request_id),
+                .session = std::to_string(record.session),
+                .turn = std::to_string(record.turn)};
+  for (const FocusMeter& meter : kFocusMeters) {
+    const uint32_t tokens = record.*meter.tokens;
+    if (tokens == 0) continue;
+    charge.meter = meter.name;
+    charge.quantity = std::to_string(tokens) + ".0";
+    // How long it is kept is a matter of what is written alone.
+    charge.retention =
+        meter.name == "written_tokens" ? receipt.text(ReceiptText::kRetention) : std::string_view();
+    charge.cost = options_.prices ? options_.prices(receipt, meter.name) : std::nullopt;
+    append(charge);
+  }
+}
+
+void FocusRows::storage(const StorageView& storage) {
+  const model::StorageRecord& record = storage.record;
+  Charge charge{.position = storage.position,
+                .from_us = record.from_us,
+                .to_us = record.to_us,
+                .uid = record.uid,
+                .payer = storage.tenant,
+                .sku = record.tier < model::kTierCount ? model::kTierNames[record.tier] : "",
+                .retention = storage.retention};
+  const auto add = [&](std::string_view meter, std::string_view unit,
+                       const model::WideCount& count_us) {
+    if (count_us.low == 0 && count_us.high == 0) return;
+    charge.meter = meter;
+    charge.unit = unit;
+    charge.quantity = seconds_text(count_us);
+    append(charge);
+  };
+  add("byte_seconds", "B-Seconds", record.byte_us);
+  add("token_seconds", "Token-Seconds", record.token_us);
+}
+
+}  // namespace quire::client
