@@ -7,6 +7,7 @@
 
 #include "client/quirectl/daemon_command.h"
 #include "client/quirectl/layout_command.h"
+#include "client/quirectl/meter/ledger_verbs.h"
 #include "client/quirectl/meter/meter_command.h"
 
 namespace quire::client {
@@ -16,6 +17,7 @@ int run_command_line(int argc, const char* const* argv, const char* version, std
   DaemonCommandLine daemon;
   LayoutCommandLine layout;
   MeterCommandLine meter{.output = &daemon.output};
+  MeterOptions ledger;
   CLI::App app("Operates Quire, the KV cache daemon", "quirectl");
   app.set_version_flag("--version", std::string("quirectl ") + version);
   app.require_subcommand(1);
@@ -27,7 +29,7 @@ int run_command_line(int argc, const char* const* argv, const char* version, std
       ->each([&daemon](const std::string& given) { daemon.output = given; });
   add_daemon_commands(app, daemon, out, err);
   add_layout_commands(app, layout, out, err);
-  add_meter_commands(app, meter, out, err);
+  add_ledger_verbs(add_meter_commands(app, meter, out, err), ledger, daemon, out, err);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -91,7 +91,7 @@ LIBRARIES = {
                     "client/engines/reference/resident_table.cc"},
     r"CLI/": {"client/quirectl/command_line.cc", "client/quirectl/layout_command.cc",
               "client/quirectl/layout_command.h", "client/quirectl/daemon_command.cc",
-              "client/quirectl/meter/meter_command.cc",
+              "client/quirectl/meter/meter_command.cc", "client/quirectl/meter/ledger_verbs.cc",
               "client/engines/reference/demo_main.cc"},
 }
 MAX_FUNCTION = 70

@@ -1,10 +1,10 @@
 #include "client/quirectl/meter/meter_command.h"
 
 #include <CLI/CLI.hpp>
-#include <cstdlib>
 #include <ostream>
 
 #include "client/quirectl/layout_command.h"
+#include "client/quirectl/verb_outcome.h"
 
 namespace quire::client {
 
@@ -14,13 +14,7 @@ namespace {
 template <typename Run>
 int run_with_form(const MeterCommandLine& line, std::ostream& err, Run run) {
   std::string form = *line.output;
-  const char* given = std::getenv("QUIRECTL_OUTPUT");
-  if (form.empty() && given != nullptr) form = given;
-  if (form.empty()) form = "table";
-  if (form == "table" || form == "json") return run(form == "json");
-  err << "quirectl: --output (QUIRECTL_OUTPUT): " << form
-      << " is none of this verb's: table or json\n";
-  return kExitUsage;
+  return settle_output(form, err) ? run(form == "json") : kExitUsage;
 }
 
 // CLI11 would take -1 as the largest number.
@@ -54,11 +48,12 @@ void add_quote(CLI::App& parent, MeterCommandLine& line, std::ostream& out, std:
 
 }  // namespace
 
-void add_meter_commands(CLI::App& app, MeterCommandLine& line, std::ostream& out,
-                        std::ostream& err) {
+CLI::App& add_meter_commands(CLI::App& app, MeterCommandLine& line, std::ostream& out,
+                             std::ostream& err) {
   CLI::App* meter = app.add_subcommand("meter", "What was metered, and what it costs");
   meter->require_subcommand(1);
   add_quote(*meter, line, out, err);
+  return *meter;
 }
 
 }  // namespace quire::client

@@ -19,8 +19,9 @@ struct MeterCommandLine {
   QuoteOptions quote;
   int exit_code = 0;  // of the command that ran
 };
-// Adds "meter" with its subcommands; parsing runs the one named.
-void add_meter_commands(CLI::App& app, MeterCommandLine& line, std::ostream& out,
-                        std::ostream& err);
+// Adds "meter" with its subcommands; parsing runs the one named. Gives it, for others to add theirs
+// (ledger_verbs.h).
+CLI::App& add_meter_commands(CLI::App& app, MeterCommandLine& line, std::ostream& out,
+                             std::ostream& err);
 
 }  // namespace quire::client

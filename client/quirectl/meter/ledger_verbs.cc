@@ -1,0 +1,133 @@
+#include "client/quirectl/meter/ledger_verbs.h"
+
+#include <CLI/CLI.hpp>
+#include <string>
+
+#include "client/quirectl/daemon_command.h"
+#include "client/quirectl/meter/meter_export.h"
+#include "client/quirectl/meter/meter_show.h"
+#include "client/quirectl/meter/meter_tail.h"
+#include "client/quirectl/meter/meter_verify.h"
+#include "client/quirectl/verb_outcome.h"
+#include "model/prices/instant.h"
+
+namespace quire::client {
+
+namespace {
+
+using Run = int (*)(const MeterOptions&, std::ostream&, std::ostream&);
+
+void add_place(CLI::App& verb, LedgerPlace& place) {
+  CLI::Option* directory = verb.add_option(
+      "--ledger", place.directory,
+      "this directory of receipts, with or without its daemon, instead of asking the daemon");
+  verb.add_option("--file", place.file, "what `meter export --raw` saved; - is standard input")
+      ->excludes(directory);
+  verb.add_option("--quired", place.quired,
+                  "with --ledger: the program that reads it; else beside this one, or in PATH");
+}
+
+struct LedgerVerbs {
+  CLI::App& meter;
+  MeterOptions& options;
+  DaemonCommandLine& daemon;
+  std::ostream& out;
+  std::ostream& err;
+
+  CLI::App* add(const std::string& name, const std::string& help, Run run) const {
+    CLI::App* verb = meter.add_subcommand(name, help);
+    add_place(*verb, options.place);
+    verb->callback([verbs = *this, run] { verbs.daemon.exit_code = verbs.run_verb(run); });
+    return verb;
+  }
+
+  int run_verb(Run run) const {
+    if (!settle_output(daemon.output, err)) return kExitUsage;
+    options.json = daemon.output == "json";
+    options.place.socket_path = daemon.socket_path;
+    options.place.timeout_ms = daemon.timeout_ms;
+    return run(options, out, err);
+  }
+};
+
+// Names the fault of a value, or is content.
+template <typename Parse>
+CLI::Validator parsed_by(Parse parse, const std::string& name) {
+  return CLI::Validator(
+      [parse](const std::string& text) {
+        const auto parsed = parse(text);
+        return parsed.ok() ? std::string() : parsed.error().text;
+      },
+      name);
+}
+
+void add_window(CLI::App& verb, MeterOptions& options, const std::string& of_what) {
+  const CLI::Validator instant = parsed_by(prices::parse_instant, "INSTANT");
+  verb.add_option("--from", options.from,
+                  of_what +
+                      " from this instant on, with its zone: 2026-11-30T00:00:00Z, "
+                      "2026-11-30T08:00:00+08:00")
+      ->check(instant);
+  verb.add_option("--to", options.to, of_what + " before this instant")->check(instant);
+}
+
+void add_export(const LedgerVerbs& verbs) {
+  MeterOptions& options = verbs.options;
+  CLI::App* verb = verbs.add("export", "receipts as other programs take them", run_meter_export);
+  CLI::Option* format = verb->add_option("--format", options.format,
+                                         "jsonl, csv, cloudevents (1.0, a line each) or focus "
+                                         "(FOCUS 1.3, CSV)")
+                            ->capture_default_str();
+  format->check(
+      CLI::IsMember(std::vector<std::string>(kMeterFormats.begin(), kMeterFormats.end())));
+  add_window(*verb, options, "requests that began");
+  CLI::Option* after =
+      verb->add_option("--after", options.after,
+                       "only what follows the entry of this id: the last one that was seen")
+          ->check(parsed_by(model::parse_ledger_position, "ID"));
+  CLI::Option* tenant = verb->add_option_function<std::string>(
+      "--tenant",
+      [&options](const std::string& name) {
+        options.tenant = name;
+        options.of_tenant = true;
+      },
+      "only what this tenant pays for");
+  CLI::Option* out = verb->add_option("--out", options.out, "into this file, made anew");
+  verb->add_flag("--no-header", options.no_header, "csv, focus: rows alone, to be appended");
+  verb->add_option("--source", options.source,
+                   "cloudevents: URI reference of this ledger; quire/HOSTNAME unless it is given");
+  verb->add_option("--provider", options.provider, "focus: who provides the service")
+      ->capture_default_str();
+  verb->add_option("--currency", options.currency, "focus: of the bill, by ISO 4217")
+      ->capture_default_str();
+  CLI::Option* raw = verb->add_option(
+      "--raw", options.raw, "the ledger's stream itself into this file, whole, for --file");
+  for (CLI::Option* other :
+       {format, after, tenant, out, verb->get_option("--from"), verb->get_option("--to")}) {
+    raw->excludes(other);
+  }
+}
+
+}  // namespace
+
+void add_ledger_verbs(CLI::App& meter, MeterOptions& options, DaemonCommandLine& daemon,
+                      std::ostream& out, std::ostream& err) {
+  const LedgerVerbs verbs{meter, options, daemon, out, err};
+  CLI::App* tail = verbs.add("tail", "the last receipts, and those to come", run_meter_tail);
+  tail->add_option("-n,--last", options.last, "so many")->capture_default_str();
+  tail->add_flag("-f,--follow", options.follow, "go on with those to come");
+  CLI::App* show = verbs.add("show", "sums of receipts by minute or hour", run_meter_show);
+  show->add_option("--by", options.by, "minute or hour")
+      ->check(CLI::IsMember({"minute", "hour"}))
+      ->capture_default_str();
+  add_window(*show, options, "minutes or hours that began");
+  add_export(verbs);
+  verbs
+      .add("verify", "read all of the ledger and check that it is what was written",
+           run_meter_verify)
+      ->add_option("--head", options.head,
+                   "what `meter head` printed once, or a file of it: it must be in the ledger");
+  verbs.add("head", "the present head as a line to be kept elsewhere", run_meter_head);
+}
+
+}  // namespace quire::client

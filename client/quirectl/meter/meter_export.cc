@@ -1,0 +1,163 @@
+#include "client/quirectl/meter/meter_export.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <fstream>
+#include <memory>
+#include <ostream>
+#include <string>
+
+#include "client/quirectl/daemon_command.h"
+#include "client/quirectl/meter/csv_rows.h"
+#include "client/quirectl/meter/event_rows.h"
+#include "client/quirectl/meter/focus_rows.h"
+#include "client/quirectl/meter/json_rows.h"
+
+namespace quire::client {
+
+using model::Errc;
+using model::LedgerPosition;
+using model::make_error;
+using model::Result;
+using model::StreamKind;
+
+namespace {
+
+constexpr size_t kRowsAtOnce = 1 << 16;
+
+std::string own_source() {
+  std::array<char, 256> host{};
+  if (::gethostname(host.data(), host.size() - 1) != 0 || host[0] == '\0') return "quire";
+  return std::string("quire/") + host.data();
+}
+
+std::unique_ptr<RowWriter> writer_of(const MeterOptions& options, std::string& rows) {
+  if (options.format == "csv") return std::make_unique<CsvRows>(rows);
+  if (options.format == "cloudevents") {
+    return std::make_unique<EventRows>(rows,
+                                       options.source.empty() ? own_source() : options.source);
+  }
+  if (options.format == "focus") {
+    return std::make_unique<FocusRows>(
+        rows, FocusOptions{.provider = options.provider, .currency = options.currency});
+  }
+  if (options.format == "jsonl") return std::make_unique<JsonRows>(rows);
+  return nullptr;
+}
+
+// Lets through what was asked for.
+class ExportFilter : public EntryVisitor {
+ public:
+  ExportFilter(const MeterOptions& options, const MeterWindow& window, const LedgerPosition& after,
+               RowWriter& rows)
+      : options_(options), window_(window), after_(after), rows_(rows) {}
+
+  void receipt(const ReceiptView& receipt) override {
+    if (holds(receipt.position, receipt.record.opened_us) &&
+        is_of(receipt.text(model::ReceiptText::kPayer))) {
+      rows_.receipt(receipt);
+    }
+  }
+  void storage(const StorageView& storage) override {
+    if (holds(storage.position, storage.record.from_us) && is_of(storage.tenant)) {
+      rows_.storage(storage);
+    }
+  }
+  // Whose they were is lost, too.
+  void lost(const LostView& lost) override {
+    if (holds(lost.position, lost.record.from_us) && !options_.of_tenant) rows_.lost(lost);
+  }
+
+ private:
+  bool holds(const LedgerPosition& position, int64_t us) const {
+    return position > after_ && window_.holds(us);
+  }
+  bool is_of(std::string_view tenant) const {
+    return !options_.of_tenant || tenant == options_.tenant;
+  }
+
+  const MeterOptions& options_;
+  MeterWindow window_;
+  LedgerPosition after_;
+  RowWriter& rows_;
+};
+
+Result<void> write_rows(std::string& rows, std::ostream& out) {
+  out.write(rows.data(), static_cast<std::streamsize>(rows.size()));
+  rows.clear();
+  if (out) return {};
+  return make_error(Errc::kIoError, "the export cannot be written");
+}
+
+// A request ends after it began, and its receipt is written then: nothing that began at `from_us`
+// stands before the blocks of that hour.
+model::MeterRequest request_for(const MeterWindow& window, const LedgerPosition& after) {
+  return {.after_epoch = after.epoch,
+          .after_sequence = after.sequence,
+          .from_us = std::max<int64_t>(window.from_us, 0)};
+}
+
+Result<int> export_rows(const MeterOptions& options, std::ostream& out, std::ostream& err) {
+  const MeterWindow window = QUIRE_TRY(window_of(options));
+  LedgerPosition after;
+  if (!options.after.empty()) after = QUIRE_TRY(model::parse_ledger_position(options.after));
+  std::string rows;
+  const auto writer = writer_of(options, rows);
+  if (writer == nullptr) {
+    return make_error(Errc::kInvalidArgument, "--format: no such format: " + options.format);
+  }
+  if (!options.no_header) writer->header();
+  ExportFilter filter(options, window, after, *writer);
+  LedgerWalk walk(&filter, [&](const WalkFault& fault) { print_fault(fault, err); });
+  const model::MeterRequest request = request_for(window, after);
+  if (options.place.is_daemon() && (request.from_us > 0 || after != LedgerPosition{})) {
+    walk.begin_anywhere();
+  }
+  const auto on_block = [&](std::string_view block) -> Result<bool> {
+    walk.add(block);
+    if (rows.size() >= kRowsAtOnce) QUIRE_TRY(write_rows(rows, out));
+    return true;
+  };
+  walk.finish(QUIRE_TRY(read_frames(options.place, request, StreamKind::kBlock, on_block)));
+  QUIRE_TRY(write_rows(rows, out));
+  if (walk.counts().faults == 0) return kExitOk;
+  err << "quirectl: the ledger is damaged; every row that can be read was written\n";
+  return kExitDegraded;
+}
+
+Result<int> export_raw(const MeterOptions& options, std::ostream& out) {
+  std::string frames;
+  const auto on_block = [&](std::string_view block) -> Result<bool> {
+    model::append_frame(frames, StreamKind::kBlock, block);
+    if (frames.size() >= kRowsAtOnce) QUIRE_TRY(write_rows(frames, out));
+    return true;
+  };
+  const model::LedgerHead head =
+      QUIRE_TRY(read_frames(options.place, {}, StreamKind::kBlock, on_block));
+  model::append_end(frames, head, {});
+  QUIRE_TRY(write_rows(frames, out));
+  return kExitOk;
+}
+
+// A file that cannot be had is told before the ledger is read.
+Result<int> export_to(const std::string& path, const MeterOptions& options, std::ostream& err) {
+  std::ofstream file(path, std::ios::binary | std::ios::trunc);
+  if (!file) return model::errno_error("cannot write " + path);
+  const int code =
+      QUIRE_TRY(options.raw.empty() ? export_rows(options, file, err) : export_raw(options, file));
+  file.close();
+  if (!file) return make_error(Errc::kIoError, path + " cannot be written whole");
+  return code;
+}
+
+}  // namespace
+
+int run_meter_export(const MeterOptions& options, std::ostream& out, std::ostream& err) {
+  const std::string& path = options.raw.empty() ? options.out : options.raw;
+  const auto code = path.empty() ? export_rows(options, out, err) : export_to(path, options, err);
+  return code.ok() ? *code : meter_failure(code.error(), err);
+}
+
+}  // namespace quire::client
