@@ -121,4 +121,15 @@ TEST(ExportRows, ControlsAreEscapedForJson) {
   EXPECT_NE(rows.find(R"("tenant":"a\u000ab\u0001")"), std::string::npos) << rows;
 }
 
+TEST(ExportRows, EveryFieldIsExplained) {
+  std::ostringstream page;
+  page << std::ifstream(QUIRE_SOURCE_DIR "/docs/metering.md").rdbuf();
+  std::string rows;
+  CsvRows(rows).header();
+  std::istringstream names(rows.substr(0, rows.size() - 1));
+  for (std::string name; std::getline(names, name, ',');) {
+    EXPECT_NE(page.str().find("`" + name + "`"), std::string::npos) << name;
+  }
+}
+
 }  // namespace quire::client::export_rows_test

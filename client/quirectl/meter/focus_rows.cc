@@ -95,12 +95,15 @@ void for_each_column(const Charge& charge, const FocusOptions& options, Column c
   // The end is exclusive, and both are of whole seconds, as FOCUS writes instants.
   column("ChargePeriodEnd", second_text(charge.to_us + kSecondUs));
   column("ChargePeriodStart", second_text(charge.from_us));
+  // Null, and there: what FOCUS says of quantities depends on it.
+  column("CommitmentDiscountStatus", std::string());
   column("ConsumedQuantity", charge.quantity);
   column("ConsumedUnit", std::string(charge.unit));
   column("ContractedCost", amount(cost.contracted_cost));
   column("ContractedUnitPrice", cost.contracted_unit_price);
   column("EffectiveCost", amount(cost.effective_cost));
   column("HostProviderName", options.provider);
+  column("InvoiceId", std::string());
   column("InvoiceIssuerName", options.provider);
   column("ListCost", amount(cost.list_cost));
   column("ListUnitPrice", cost.list_unit_price);

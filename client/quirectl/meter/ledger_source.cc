@@ -122,7 +122,7 @@ model::Error LedgerSource::cut_off() {
                                             std::to_string(*code) + "): see above");
     }
   }
-  return make_error(Errc::kCorrupt,
+  return make_error(Errc::kClosed,
                     "the stream is cut off: the daemon or the reader's side ended before its end");
 }
 

@@ -44,8 +44,8 @@ class LedgerSource {
   // False: enough was read.
   using OnFrame = std::function<model::Result<bool>(const model::StreamReader::Frame&)>;
   // Hands each frame on but the end, and gives what that says is the ledger's head; (0, 0) where
-  // `on_frame` had enough. Once. kCorrupt: this is no stream, or was cut off before its end; the
-  // error that the stream ends with.
+  // `on_frame` had enough. Once. kCorrupt: this is no stream. kClosed: it was cut off before its
+  // end. The error that the stream ends with.
   model::Result<model::LedgerHead> read(const OnFrame& on_frame);
 
  private:

@@ -138,7 +138,7 @@ class Tail {
         {.follow = 1, .after_epoch = head.position.epoch, .after_sequence = head.position.sequence},
         [&] { rows_.print(out_); });
     // The daemon ended, and its stream with it.
-    if (!read_on.ok() && read_on.code() != model::Errc::kCorrupt) return read_on.error();
+    if (!read_on.ok() && read_on.code() != model::Errc::kClosed) return read_on.error();
     return {};
   }
 

@@ -91,7 +91,7 @@ Result<int> verify(const MeterOptions& options, std::ostream& out) {
                                 });
   if (read.ok()) {
     walk.finish(*read);
-  } else if (read.code() == Errc::kCorrupt) {
+  } else if (read.code() == Errc::kCorrupt || read.code() == Errc::kClosed) {
     walk.cut_off(read.error());
   } else {
     return read.error();
