@@ -61,6 +61,25 @@ TEST_F(LedgerVerbs, AfterAnIdComesExactlyTheRest) {
   }
 }
 
+// Else a consumer would wait for ever, or lack what went between two exports.
+TEST_F(LedgerVerbs, WhatCannotBeResumedIsSaid) {
+  const Quirectl other = ledger_.run("export", {"--after", "7.1"});
+  EXPECT_EQ(other.exit_code, kExitNotFound);
+  EXPECT_TRUE(has(other.err, "the ledger ends with 2.3")) << other.err;
+  SavedLedger pruned;
+  pruned.add_block(3);
+  pruned.builder().add(model::PrunedRecord{.last = pruned.head()});
+  pruned.blocks().clear();
+  pruned.add_block(2);
+  pruned.save();
+  const Quirectl ran = pruned.run("export", {"--after", "1.1"});
+  EXPECT_EQ(ran.exit_code, kExitDegraded);
+  EXPECT_TRUE(has(ran.err, "missing 1.1: what followed, up to 1.3,")) << ran.err;
+  EXPECT_EQ(ids_of(ran.out), (std::vector<std::string>{"1.5", "1.6"}));
+  EXPECT_EQ(pruned.run("export", {"--after", "1.3"}).exit_code, kExitOk);
+  EXPECT_EQ(pruned.run("verify").exit_code, kExitOk) << "the ledger itself is good";
+}
+
 TEST_F(LedgerVerbs, TheWindowIsOfWhenARequestBegan) {
   EXPECT_EQ(exported({"--from", "2026-11-30T10:02:00Z", "--to", "2026-11-30T18:04:00+08:00"}),
             (std::vector<std::string>{"1.2", "1.3"}));

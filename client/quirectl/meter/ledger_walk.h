@@ -87,6 +87,8 @@ class LedgerWalk {
   void cut_off(const model::Error& error);
 
   const model::LedgerHead& head() const { return chain_.head(); }
+  // The last entry before the first one that was read.
+  const model::LedgerHead& begin() const { return chain_.begin(); }
   uint64_t entries() const { return chain_.entries(); }
   const Counts& counts() const { return counts_; }
 

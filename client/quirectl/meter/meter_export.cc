@@ -99,6 +99,21 @@ model::MeterRequest request_for(const MeterWindow& window, const LedgerPosition&
           .from_us = std::max<int64_t>(window.from_us, 0)};
 }
 
+// Whoever resumes must get all that followed: of another ledger, or one whose entries went
+// meanwhile, nobody is told that nothing new is there. The count of faults.
+Result<uint64_t> check_resumed(const LedgerPosition& after, const LedgerWalk& walk,
+                               const model::LedgerHead& end, std::ostream& err) {
+  if (after > end.position) {
+    return make_error(Errc::kNotFound, "--after " + to_text(after) + ": the ledger ends with " +
+                                           to_text(end.position) + "; is it another one?");
+  }
+  if (after == LedgerPosition{} || walk.begin().position <= after) return uint64_t{0};
+  const std::string gap =
+      "what followed, up to " + to_text(walk.begin().position) + ", is not in the ledger any more";
+  print_fault({"missing", after, gap}, err);
+  return uint64_t{1};
+}
+
 Result<int> export_rows(const MeterOptions& options, std::ostream& out, std::ostream& err) {
   const MeterWindow window = QUIRE_TRY(window_of(options));
   LedgerPosition after;
@@ -120,10 +135,13 @@ Result<int> export_rows(const MeterOptions& options, std::ostream& out, std::ost
     if (rows.size() >= kRowsAtOnce) QUIRE_TRY(write_rows(rows, out));
     return true;
   };
-  walk.finish(QUIRE_TRY(read_frames(options.place, request, StreamKind::kBlock, on_block)));
+  const model::LedgerHead end =
+      QUIRE_TRY(read_frames(options.place, request, StreamKind::kBlock, on_block));
+  walk.finish(end);
   QUIRE_TRY(write_rows(rows, out));
-  if (walk.counts().faults == 0) return kExitOk;
-  err << "quirectl: the ledger is damaged; every row that can be read was written\n";
+  const uint64_t gaps = QUIRE_TRY(check_resumed(after, walk, end, err));
+  if (walk.counts().faults + gaps == 0) return kExitOk;
+  err << "quirectl: the ledger is not whole; every row that can be read was written\n";
   return kExitDegraded;
 }
 
