@@ -103,6 +103,11 @@ TEST_F(LedgerVerbs, ExportGoesIntoAFileWholeOrFails) {
   text << std::ifstream(path).rdbuf();
   EXPECT_EQ(lines_of(text.str()).size(), kAll.size() + 1);
   EXPECT_EQ(ledger_.run("export", {"--format", "csv"}).out, text.str());
+  EXPECT_EQ(ledger_.run("export", {"--after", "7.1", "--out", path}).exit_code, kExitNotFound);
+  EXPECT_FALSE(std::filesystem::exists(path + ".part"));
+  std::ostringstream still;
+  still << std::ifstream(path).rdbuf();
+  EXPECT_EQ(still.str(), text.str()) << "as it was before";
   std::filesystem::remove(path);
   EXPECT_EQ(ledger_.run("export", {"--out", "/nowhere/x"}).exit_code, kExitFailed);
   EXPECT_EQ(ledger_.run("export", {"--out", "/dev/full"}).exit_code, kExitFailed);

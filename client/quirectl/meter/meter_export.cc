@@ -4,10 +4,12 @@
 
 #include <algorithm>
 #include <array>
+#include <filesystem>
 #include <fstream>
 #include <memory>
 #include <ostream>
 #include <string>
+#include <system_error>
 
 #include "client/quirectl/daemon_command.h"
 #include "client/quirectl/meter/csv_rows.h"
@@ -159,15 +161,26 @@ Result<int> export_raw(const MeterOptions& options, std::ostream& out) {
   return kExitOk;
 }
 
-// A file that cannot be had is told before the ledger is read.
+// The file is there whole, or as it was before: rows go into one beside it first. What is no file
+// (/dev/stdout) is written at once.
 Result<int> export_to(const std::string& path, const MeterOptions& options, std::ostream& err) {
-  std::ofstream file(path, std::ios::binary | std::ios::trunc);
-  if (!file) return model::errno_error("cannot write " + path);
-  const int code =
-      QUIRE_TRY(options.raw.empty() ? export_rows(options, file, err) : export_raw(options, file));
+  std::error_code failure;
+  const bool is_device =
+      std::filesystem::exists(path, failure) && !std::filesystem::is_regular_file(path, failure);
+  const std::string part = is_device ? path : path + ".part";
+  std::ofstream file(part, std::ios::binary | std::ios::trunc);
+  if (!file) return model::errno_error("cannot write " + part);
+  const auto code =
+      options.raw.empty() ? export_rows(options, file, err) : export_raw(options, file);
   file.close();
-  if (!file) return make_error(Errc::kIoError, path + " cannot be written whole");
-  return code;
+  if (is_device)
+    return code.ok() && !file ? make_error(Errc::kIoError, "cannot write " + path) : code;
+  if (code.ok() && file) {
+    std::filesystem::rename(part, path, failure);
+    if (!failure) return code;
+  }
+  std::filesystem::remove(part, failure);
+  return code.ok() ? make_error(Errc::kIoError, path + " cannot be written whole") : code;
 }
 
 }  // namespace
