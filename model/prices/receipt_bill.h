@@ -17,6 +17,7 @@
 #include <deque>
 #include <limits>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -33,7 +34,7 @@ struct ReceiptBillOptions {
   // Requests that began in [from_us, to_us), wall clock.
   int64_t from_us = std::numeric_limits<int64_t>::min();
   int64_t to_us = std::numeric_limits<int64_t>::max();
-  std::string tenant;  // who pays; empty: everybody
+  std::optional<std::string> tenant;  // who pays; none: everybody
 };
 
 struct ReceiptBillCounts {
@@ -76,7 +77,7 @@ class ReceiptBill {
       : maker_(std::move(maker)), options_(options) {}
   bool is_wanted(int64_t instant_us, std::string_view payer) const {
     return instant_us >= options_.from_us && instant_us < options_.to_us &&
-           (options_.tenant.empty() || options_.tenant == payer);
+           (!options_.tenant || *options_.tenant == payer);
   }
   model::Result<void> add_receipt(const model::ReceiptRecord& record,
                                   const model::ReceiptTexts& texts);

@@ -5,9 +5,12 @@
 // QUIRE_KILLS sets how often (200).
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <boost/json.hpp>
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <random>
 #include <thread>
 
@@ -17,9 +20,35 @@
 
 namespace quire::tests::ledger_kill_test {
 
+namespace json = boost::json;
+
 namespace {
 
 constexpr uint32_t kClients = 3;
+
+// With digits enough that each figure would show a token too many.
+constexpr const char* kBook = R"(vendor = "test"
+[[price]]
+model = "priced"
+currency = "USD"
+from = 2020-01-01T00:00:00Z
+hit = "0.003625"
+miss = "0.435001"
+output = "0.870003"
+)";
+constexpr uint64_t kHitPrice = 3'625;
+constexpr uint64_t kMissPrice = 435'001;
+constexpr uint64_t kOutputPrice = 870'003;
+
+// "0.000000012345" as 12345.
+uint64_t picos(std::string_view text) {
+  const size_t dot = std::min(text.find('.'), text.size());
+  std::string digits(text.substr(0, dot));
+  std::string fraction(text.substr(std::min(dot + 1, text.size())));
+  EXPECT_LE(fraction.size(), 12u);
+  fraction.resize(12, '0');
+  return std::stoull(digits + fraction);
+}
 
 int kill_count() {
   const char* given = std::getenv("QUIRE_KILLS");
@@ -71,12 +100,53 @@ class KilledLedger : public testing::Test {
     }
     return false;
   }
+  // Of the clients' own figures; of a turn that was cut short, as far as its receipt came. In
+  // 1e-12 of a currency unit: kBook's prices are micro-units of a million tokens.
+  std::map<std::string, uint64_t> oracle_bill(
+      const std::map<uint64_t, const ReadReceipt*>& receipts) const {
+    std::map<std::string, uint64_t> amounts;
+    for (const auto& [request, receipt] : receipts) {
+      const MeteredTurn& turn = turns_.at(request);
+      const auto end = static_cast<model::ReceiptEnd>(receipt->record.end);
+      const bool closed = end == model::ReceiptEnd::kNextTurn || end == model::ReceiptEnd::kClosed;
+      const uint64_t hit = closed ? turn.exact_tokens.value_or(0) : receipt->record.hit_tokens;
+      const uint64_t output =
+          closed ? turn.output_tokens.value_or(0) : receipt->record.output_tokens;
+      amounts["tenant-" + std::to_string(request >> 32)] +=
+          hit * kHitPrice + (turn.prompt_tokens - hit) * kMissPrice + output * kOutputPrice;
+    }
+    return amounts;
+  }
+  // By tenant, as quirectl prints it: exact amounts.
+  json::value quirectl_bill() const {
+    const std::string book = directory_ + "/book.toml";
+    std::ofstream(book) << kBook;
+    const Output output = run_program(
+        "quirectl", {"-o", "json", "meter", "bill", "--ledger", ledger_path(), "--quired",
+                     program_path("quired"), "--book", book, "--by", "tenant"});
+    EXPECT_EQ(output.exit_code, 0) << output.text;
+    return json::parse(output.text);
+  }
+  // For who looks for what went wrong: the starts around this time.
+  static std::string nearest_starts(const ReadLedger& ledger, int64_t wall_us) {
+    std::string text;
+    for (const model::StartRecord& start : ledger.starts) {
+      if (std::abs(start.started_us - wall_us) > 3'000'000) continue;
+      text += "\nstarted " + std::to_string(start.started_us - wall_us) +
+              " us later, unknown from " + std::to_string(start.unknown_from_us - wall_us) +
+              " to " + std::to_string(start.unknown_to_us - wall_us) + ", recovered " +
+              std::to_string(start.recovered_turns);
+    }
+    return text;
+  }
   static void expect_receipt_of(const MeteredTurn& turn, const ReadReceipt& receipt) {
     const model::ReceiptRecord& record = receipt.record;
     EXPECT_EQ(record.prompt_tokens, turn.prompt_tokens);
     const uint32_t exact = turn.exact_tokens.value_or(0);
     const uint32_t output = turn.output_tokens.value_or(0);
-    if (turn.closed_us != 0) {
+    const auto end = static_cast<model::ReceiptEnd>(record.end);
+    if (end == model::ReceiptEnd::kNextTurn || end == model::ReceiptEnd::kClosed) {
+      // Its client had said all of it before.
       EXPECT_EQ(record.hit_tokens, exact);
       EXPECT_EQ(record.delivered_tokens[0], exact);
       EXPECT_EQ(record.output_tokens, output);
@@ -117,13 +187,24 @@ TEST_F(KilledLedger, Law12EveryTurnIsInItOnceOrOfATimeThatItSaysIsUnknown) {
     if (receipts.contains(request) || !turn.exact_tokens) continue;
     ++missing;
     const int64_t known_us = turn.closed_us != 0 ? turn.closed_us : turn.matched_us;
-    EXPECT_TRUE(is_unknown(ledger, known_us)) << "request " << request << " is missing";
+    EXPECT_TRUE(is_unknown(ledger, known_us))
+        << "request " << request << " is missing: matched " << turn.matched_us << ", closed "
+        << turn.closed_us << nearest_starts(ledger, known_us);
   }
   // The last start's status says what its entry in the ledger says.
   const model::StartRecord& last = ledger.starts.back();
   EXPECT_NE(status_.find("\"unknown_from_us\":" + std::to_string(last.unknown_from_us)),
             std::string::npos);
   EXPECT_GT(receipts.size(), 0u);
+  const json::value bill = quirectl_bill();
+  const auto expected = oracle_bill(receipts);
+  const json::array& subtotals = bill.at("bill").at("subtotals").as_array();
+  EXPECT_EQ(subtotals.size(), expected.size());
+  for (const json::value& part : subtotals) {
+    const std::string tenant(part.at("tenant").as_string());
+    EXPECT_EQ(picos(std::string(part.at("amount_exact").as_string())), expected.at(tenant))
+        << tenant;
+  }
   std::printf("%d kills: %zu turns, %zu receipts (%zu of turns cut short), %zu missing\n", kills,
               turns_.size(), receipts.size(), cut_short, missing);
 }

@@ -11,6 +11,9 @@
 
 namespace quire::tests {
 
+// The name by which its sessions are billed.
+inline constexpr const char* kMeteredModel = "priced";
+
 // What the client knows of one turn.
 struct MeteredTurn {
   uint32_t prompt_tokens = 0;

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "client/quirectl/daemon_command.h"
+#include "client/quirectl/meter/meter_bill.h"
 #include "client/quirectl/meter/meter_export.h"
 #include "client/quirectl/meter/meter_show.h"
 #include "client/quirectl/meter/meter_tail.h"
@@ -71,6 +72,31 @@ void add_window(CLI::App& verb, MeterOptions& options, const std::string& of_wha
   verb.add_option("--to", options.to, of_what + " before this instant")->check(instant);
 }
 
+CLI::Option* add_tenant(CLI::App& verb, MeterOptions& options) {
+  return verb.add_option_function<std::string>(
+      "--tenant",
+      [&options](const std::string& name) {
+        options.tenant = name;
+        options.of_tenant = true;
+      },
+      "only what this tenant pays for");
+}
+
+CLI::App* add_bill(const LedgerVerbs& verbs, const std::string& name, const std::string& help,
+                   Run run) {
+  MeterOptions& options = verbs.options;
+  CLI::App* verb = verbs.add(name, help, run);
+  verb->add_option("--book", options.book, "price book (TOML; docs/prices.md)")->required();
+  add_window(*verb, options, "requests that began");
+  add_tenant(*verb, options);
+  verb->add_option("--by", options.split, "a part for each model, namespace, day or tenant")
+      ->delimiter(',')
+      ->check(CLI::IsMember({"model", "namespace", "day", "tenant"}));
+  verb->add_option("--zone", options.zone, "whose days: Asia/Shanghai")->capture_default_str();
+  verb->add_option("--currency", options.bill_currency, "one list of the book; else each");
+  return verb;
+}
+
 void add_export(const LedgerVerbs& verbs) {
   MeterOptions& options = verbs.options;
   CLI::App* verb = verbs.add("export", "receipts as other programs take them", run_meter_export);
@@ -85,13 +111,7 @@ void add_export(const LedgerVerbs& verbs) {
       verb->add_option("--after", options.after,
                        "only what follows the entry of this id: the last one that was seen")
           ->check(parsed_by(model::parse_ledger_position, "ID"));
-  CLI::Option* tenant = verb->add_option_function<std::string>(
-      "--tenant",
-      [&options](const std::string& name) {
-        options.tenant = name;
-        options.of_tenant = true;
-      },
-      "only what this tenant pays for");
+  CLI::Option* tenant = add_tenant(*verb, options);
   CLI::Option* out = verb->add_option("--out", options.out, "into this file, made anew");
   verb->add_flag("--no-header", options.no_header, "csv, focus: rows alone, to be appended");
   verb->add_option("--source", options.source,
@@ -127,6 +147,10 @@ void add_ledger_verbs(CLI::App& meter, MeterOptions& options, DaemonCommandLine&
            run_meter_verify)
       ->add_option("--head", options.head,
                    "what `meter head` printed once, or a file of it: it must be in the ledger");
+  add_bill(verbs, "bill", "what the requests cost by a price book, line by line", run_meter_bill);
+  add_bill(verbs, "whatif", "the bill by one book beside that by another", run_meter_whatif)
+      ->add_option("--with", options.with_book, "the other book")
+      ->required();
   verbs.add("head", "the present head as a line to be kept elsewhere", run_meter_head);
 }
 

@@ -1,5 +1,6 @@
-// `quirectl meter tail | show | export | verify | head`: what the ledger of receipts holds, for
-// people and for other programs, and whether it is what was written. docs/metering.md.
+// `quirectl meter tail | show | export | bill | whatif | verify | head`: what the ledger of
+// receipts holds, for people and for other programs, and whether it is what was written.
+// docs/metering.md.
 #pragma once
 
 #include <iosfwd>

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <iosfwd>
 #include <string>
+#include <vector>
 
 #include "client/quirectl/meter/ledger_source.h"
 #include "client/quirectl/meter/ledger_walk.h"
@@ -31,6 +32,12 @@ struct MeterOptions {
   std::string provider = "Quire";
   std::string currency = "USD";
   std::string head;  // of verify
+  // Of bill and whatif.
+  std::string book;
+  std::string with_book;
+  std::vector<std::string> split;  // model, namespace, day, tenant
+  std::string zone = "UTC";        // whose days
+  std::string bill_currency;       // one list of the book; empty: each
 };
 
 // [from, to), by when a request began.

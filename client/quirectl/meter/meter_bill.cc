@@ -1,0 +1,162 @@
+#include "client/quirectl/meter/meter_bill.h"
+
+#include <algorithm>
+#include <ostream>
+#include <string>
+
+#include "client/quirectl/daemon_command.h"
+#include "client/quirectl/meter/bill_output.h"
+#include "client/quirectl/meter/json_rows.h"
+#include "model/prices/price_book.h"
+
+namespace quire::client {
+
+using model::Errc;
+using model::make_error;
+using model::Result;
+using prices::Bill;
+using prices::BillTotal;
+
+namespace {
+
+Result<prices::BillOptions> split_of(const MeterOptions& options) {
+  prices::BillOptions bill{.day_zone = options.zone, .currency = options.bill_currency};
+  for (const std::string& part : options.split) {
+    if (part == "model") {
+      bill.by_model = true;
+    } else if (part == "namespace") {
+      bill.by_namespace = true;
+    } else if (part == "day") {
+      bill.by_day = true;
+    } else if (part == "tenant") {
+      bill.by_tenant = true;
+    } else {
+      return make_error(Errc::kInvalidArgument,
+                        "--by " + part + ": a bill is split by model, namespace, day or tenant");
+    }
+  }
+  return bill;
+}
+
+int exit_code_of(const LedgerBill& made) {
+  if (made.faults > 0) return kExitDegraded;
+  return made.bill.unpriced.empty() ? kExitOk : kExitFailed;
+}
+
+std::string plural(uint64_t count, const char* what) {
+  return std::to_string(count) + " " + what + (count == 1 ? "" : "s");
+}
+
+// What is in it, before the bill itself.
+std::string heading(const MeterOptions& options, const LedgerBill& made) {
+  std::string text = plural(made.counts.receipts, "request");
+  if (!options.from.empty()) text += " from " + options.from;
+  if (!options.to.empty()) text += " before " + options.to;
+  if (options.of_tenant) text += " of " + options.tenant;
+  if (made.counts.cut_short > 0) {
+    text += "; " + std::to_string(made.counts.cut_short) + " cut short, billed as far as they came";
+  }
+  if (made.counts.tried_again > 0) {
+    text +=
+        "; " + std::to_string(made.counts.tried_again) + " cut short and tried again, billed once";
+  }
+  return text + "\n";
+}
+
+Result<std::string> to_json(const LedgerBill& made) {
+  std::string text = "{";
+  JsonFields fields(text);
+  fields.number("receipts", made.counts.receipts);
+  fields.number("cut_short", made.counts.cut_short);
+  fields.number("tried_again", made.counts.tried_again);
+  fields.number("ledger_faults", made.faults);
+  std::string bill = QUIRE_TRY(bill_json(made.bill));
+  bill.pop_back();  // the line's end
+  return text + ",\"bill\":" + bill + "}";
+}
+
+Result<int> bill(const MeterOptions& options, std::ostream& out, std::ostream& err) {
+  const LedgerBill made = QUIRE_TRY(bill_ledger(options, options.book, err));
+  if (options.json) {
+    const std::string json = QUIRE_TRY(to_json(made));
+    out << R"({"schema":"quire.meter.bill.v1",)" << json.substr(1) << '\n';
+  } else {
+    const std::string table = QUIRE_TRY(bill_table(made.bill));
+    out << heading(options, made) << table;
+  }
+  return exit_code_of(made);
+}
+
+// Of a currency that both bills have.
+Result<std::string> difference(const Bill& first, const Bill& second) {
+  std::string text;
+  for (const BillTotal& total : first.totals) {
+    const auto other = std::find_if(
+        second.totals.begin(), second.totals.end(),
+        [&](const BillTotal& candidate) { return candidate.currency == total.currency; });
+    if (other == second.totals.end()) continue;
+    const prices::Sum exact = QUIRE_TRY(other->amount.minus(total.amount));
+    const prices::Decimal change = exact.rounded(total.digits);
+    text += "difference " + total.currency + (change < prices::Decimal() ? " " : " +") +
+            change.text() + "\n";
+  }
+  return text;
+}
+
+Result<int> whatif(const MeterOptions& options, std::ostream& out, std::ostream& err) {
+  const LedgerBill first = QUIRE_TRY(bill_ledger(options, options.book, err));
+  const LedgerBill second = QUIRE_TRY(bill_ledger(options, options.with_book, err));
+  if (options.json) {
+    const std::string as_it_is = QUIRE_TRY(to_json(first));
+    const std::string as_it_would_be = QUIRE_TRY(to_json(second));
+    out << R"({"schema":"quire.meter.whatif.v1","book":)" << as_it_is << R"(,"with":)"
+        << as_it_would_be << "}\n";
+  } else {
+    const std::string table = QUIRE_TRY(bill_table(first.bill));
+    const std::string other = QUIRE_TRY(bill_table(second.bill));
+    const std::string change = QUIRE_TRY(difference(first.bill, second.bill));
+    out << heading(options, first) << table << '\n' << other << change;
+  }
+  return std::max(exit_code_of(first), exit_code_of(second));
+}
+
+}  // namespace
+
+Result<LedgerBill> bill_ledger(const MeterOptions& options, const std::string& book_path,
+                               std::ostream& err) {
+  const MeterWindow window = QUIRE_TRY(window_of(options));
+  const prices::PriceBook book = QUIRE_TRY(prices::PriceBook::load(book_path));
+  prices::ReceiptBillOptions wanted{
+      .bill = QUIRE_TRY(split_of(options)), .from_us = window.from_us, .to_us = window.to_us};
+  if (options.of_tenant) wanted.tenant = options.tenant;
+  prices::ReceiptBill made = QUIRE_TRY(prices::ReceiptBill::create(book, wanted));
+  LedgerWalk walk(nullptr, [&](const WalkFault& fault) { print_fault(fault, err); });
+  // A request ends after it began, and its receipt is written then.
+  const model::MeterRequest request{.from_us = std::max<int64_t>(window.from_us, 0)};
+  if (options.place.is_daemon() && request.from_us > 0) walk.begin_anywhere();
+  const auto on_block = [&](std::string_view bytes) -> Result<bool> {
+    walk.add(bytes);
+    const auto block = model::LedgerBlock::parse(bytes);
+    if (block.ok()) QUIRE_TRY(made.add(*block));
+    return true;
+  };
+  const model::LedgerHead end =
+      QUIRE_TRY(read_frames(options.place, request, model::StreamKind::kBlock, on_block));
+  walk.finish(end);
+  LedgerBill result{.bill = QUIRE_TRY(made.finish())};
+  result.counts = made.counts();
+  result.faults = walk.counts().faults;
+  return result;
+}
+
+int run_meter_bill(const MeterOptions& options, std::ostream& out, std::ostream& err) {
+  const auto code = bill(options, out, err);
+  return code.ok() ? *code : meter_failure(code.error(), err);
+}
+
+int run_meter_whatif(const MeterOptions& options, std::ostream& out, std::ostream& err) {
+  const auto code = whatif(options, out, err);
+  return code.ok() ? *code : meter_failure(code.error(), err);
+}
+
+}  // namespace quire::client
