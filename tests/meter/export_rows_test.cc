@@ -31,7 +31,8 @@ constexpr const char* kReceiptMembers =
 constexpr const char* kStorageMembers =
     R"("id":"3.18","from":"2026-11-30T10:00:00.000000Z","from_us":1796032800000000,)"
     R"("to":"2026-11-30T10:01:00.000000Z","to_us":1796032860000000,"uid":1000,"tenant":"acme",)"
-    R"("retention":"1h","tier":"ssd","byte_us":"18446744073709551616","token_us":"1500000")";
+    R"("retention":"1h","tier":"ssd","byte_us":"18446744073709551616","token_us":"1500000",)"
+    R"("most_bytes":4096,"most_tokens":8)";
 constexpr const char* kLostMembers =
     R"("id":"3.19","from":"2026-11-30T10:00:00.000000Z","from_us":1796032800000000,)"
     R"("to":"2026-11-30T10:00:01.000000Z","to_us":1796032801000000,"receipts":7,)"
@@ -111,6 +112,14 @@ TEST(ExportRows, WhatTheEngineDidNotSayIsNull) {
   rows.clear();
   EventRows(rows, "s").receipt(bare_view());
   EXPECT_EQ(rows.find("subject"), std::string::npos) << "it may not be empty";
+}
+
+TEST(ExportRows, StorageOnWhicheverTierIsOfAny) {
+  StorageView storage = full_storage();
+  storage.record.tier = model::kAnyTier;
+  std::string rows;
+  JsonRows(rows).storage(storage);
+  EXPECT_NE(rows.find(R"("tier":"any")"), std::string::npos) << rows;
 }
 
 TEST(ExportRows, ControlsAreEscapedForJson) {

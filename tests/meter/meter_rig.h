@@ -90,6 +90,8 @@ inline client::StorageView full_storage() {
   record.token_us = {.low = 1'500'000, .high = 0};
   record.uid = 1000;
   record.tier = 1;
+  record.most_bytes = 4096;
+  record.most_tokens = 8;
   return {{3, 18}, record, "acme", "1h"};
 }
 

@@ -5,6 +5,7 @@
 
 #include "client/quirectl/meter/field_text.h"
 #include "client/quirectl/meter/json_rows.h"
+#include "client/quirectl/meter/receipt_fields.h"
 #include "client/quirectl/meter/stamp.h"
 
 namespace quire::client {
@@ -180,7 +181,7 @@ void FocusRows::storage(const StorageView& storage) {
                 .to_us = record.to_us,
                 .uid = record.uid,
                 .payer = storage.tenant,
-                .sku = record.tier < model::kTierCount ? model::kTierNames[record.tier] : "",
+                .sku = storage_tier(record),
                 .retention = storage.retention};
   const auto add = [&](std::string_view meter, std::string_view unit,
                        const model::WideCount& count_us) {

@@ -97,6 +97,10 @@ void why(const model::ReceiptRecord& record, FieldSink& sink) {
 
 }  // namespace
 
+std::string_view storage_tier(const model::StorageRecord& record) {
+  return record.tier == model::kAnyTier ? "any" : name_of(model::kTierNames, record.tier);
+}
+
 void receipt_fields(const ReceiptView& receipt, FieldSink& sink) {
   const model::ReceiptRecord& record = receipt.record;
   who_and_when(receipt, sink);
@@ -118,9 +122,11 @@ void storage_fields(const StorageView& storage, FieldSink& sink) {
   sink.number("uid", record.uid);
   sink.text("tenant", storage.tenant);
   sink.text("retention", storage.retention);
-  sink.text("tier", name_of(model::kTierNames, record.tier));
+  sink.text("tier", storage_tier(record));
   sink.text("byte_us", wide_text(record.byte_us));
   sink.text("token_us", wide_text(record.token_us));
+  sink.number("most_bytes", record.most_bytes);
+  sink.number("most_tokens", record.most_tokens);
 }
 
 void lost_fields(const LostView& lost, FieldSink& sink) {
