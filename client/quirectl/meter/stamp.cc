@@ -33,7 +33,7 @@ std::string second_text(int64_t unix_us) {
   const int64_t us = readable(unix_us);
   const sys_days day = day_of(us);
   const auto second = static_cast<int>((us - us_of(day)) / kSecondUs);
-  std::array<char, 16> clock;
+  std::array<char, 32> clock;
   std::snprintf(clock.data(), clock.size(), "T%02d:%02d:%02dZ", second / 3600, second / 60 % 60,
                 second % 60);
   return prices::date_text(day) + clock.data();
@@ -42,7 +42,7 @@ std::string second_text(int64_t unix_us) {
 std::string stamp_text(int64_t unix_us) {
   std::string text = second_text(unix_us);
   text.pop_back();
-  std::array<char, 16> fraction;
+  std::array<char, 32> fraction;
   std::snprintf(fraction.data(), fraction.size(), ".%06dZ",
                 static_cast<int>(readable(unix_us) % kSecondUs));
   return text + fraction.data();
