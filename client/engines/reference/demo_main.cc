@@ -9,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "client/engines/reference/demo_bill.h"
 #include "client/engines/reference/demo_operator.h"
 #include "client/engines/reference/demo_steps.h"
 #include "client/engines/reference/demo_text.h"
@@ -93,12 +94,14 @@ Result<bool> run_demo(const std::string& text_path, size_t tokens, const std::st
   QUIRE_TRY(quire::client::show_handover(settings, verdict));
   QUIRE_TRY(quire::client::show_ranks(settings, verdict));
   QUIRE_TRY(quire::client::show_resident(settings));
+  const auto before = QUIRE_TRY(quire::client::show_bill(settings.socket_path, QUIRE_SOURCE_DIR));
   const auto restart = [&]() -> Result<void> {
     daemon.kill();
     daemon = QUIRE_TRY(start_daemon(directory, ram_bytes));
     return {};
   };
   QUIRE_TRY(quire::client::show_crash(settings, restart, verdict));
+  QUIRE_TRY(quire::client::show_bill_again(settings.socket_path, QUIRE_SOURCE_DIR, before));
   bool stopped = daemon.stop();
   daemon = QUIRE_TRY(start_daemon(directory, "64MiB", false));
   QUIRE_TRY(quire::client::show_operator(settings.socket_path));

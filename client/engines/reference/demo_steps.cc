@@ -66,6 +66,14 @@ struct EngineTask {
   const SessionToken* join = nullptr;
 };
 
+// The same for all processes of one request, which work on one prompt.
+uint64_t request_id_of(const EngineTask& task) {
+  const auto* bytes = reinterpret_cast<const char*>(task.prompt.data());
+  const size_t hash =
+      std::hash<std::string_view>()(std::string_view(bytes, task.prompt.size() * sizeof(uint32_t)));
+  return hash | 1;  // 0 would be none
+}
+
 reference::DecoderConfig config_of(uint32_t shard) {
   reference::DecoderConfig config;
   config.seed = 1 + shard;  // a rank's own heads
@@ -77,6 +85,7 @@ model::Result<std::unique_ptr<Session>> open(Client& client, const EngineTask& t
   options.layout = reference_layout(reference::KvGeometry(config_of(task.shard)), task.shard_count);
   options.namespace_name = task.namespace_name;
   options.tenant = "demo";
+  options.model = kDemoModel;
   return task.join != nullptr ? client.join_session(*task.join, options)
                               : client.open_session(options);
 }
@@ -117,7 +126,8 @@ model::Result<ChildReport> try_prefill(const EngineTask& task) {
   const std::unique_ptr<Client> client = QUIRE_TRY(connect(task));
   const std::unique_ptr<Session> session = QUIRE_TRY(open(*client, task));
   ProgressLine progress(task.label, static_cast<uint32_t>(task.prompt.size()));
-  RunOptions options{.shard = task.shard, .shared_tokens = task.shared_tokens};
+  RunOptions options{
+      .shard = task.shard, .shared_tokens = task.shared_tokens, .request_id = request_id_of(task)};
   options.on_chunk = [&](uint32_t position) { progress.show(position); };
   const Clock::time_point start = Clock::now();
   ReferenceRun run(decoder, *session, options);
@@ -146,7 +156,7 @@ model::Result<ChildReport> try_follow(const EngineTask& task) {
   reference::Decoder decoder(config_of(task.shard), task.settings.threads);
   const std::unique_ptr<Client> client = QUIRE_TRY(connect(task));
   const std::unique_ptr<Session> session = QUIRE_TRY(open(*client, task));
-  ReferenceRun run(decoder, *session, {});
+  ReferenceRun run(decoder, *session, {.request_id = request_id_of(task)});
   uint32_t early = 0;
   Clock::time_point last_arrival = Clock::now();
   const auto on_pages = [&](uint32_t blocks) {

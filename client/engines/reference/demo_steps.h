@@ -12,6 +12,9 @@
 
 namespace quire::client {
 
+// By which name the demo's sessions are billed (configs/prices/deepseek.toml).
+inline constexpr const char* kDemoModel = "deepseek-v4-flash";
+
 struct DemoSettings {
   std::string socket_path;
   uint32_t threads = 2;

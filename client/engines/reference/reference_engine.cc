@@ -94,7 +94,8 @@ model::Result<void> ReferenceRun::compute_rest(std::span<const uint32_t> prompt)
 
 model::Result<RunOutcome> ReferenceRun::prefill(std::span<const uint32_t> prompt) {
   QUIRE_TRY(session_.append_tokens(prompt));
-  outcome_.match = QUIRE_TRY(session_.match(static_cast<uint32_t>(prompt.size())));
+  outcome_.match =
+      QUIRE_TRY(session_.match(static_cast<uint32_t>(prompt.size()), 0, {}, options_.request_id));
   if (outcome_.match.lease != 0) leases_.push_back(outcome_.match.lease);
   if (outcome_.match.exact_tokens > 0) {
     // What a tier could not deliver is computed, like any other miss.
@@ -104,8 +105,19 @@ model::Result<RunOutcome> ReferenceRun::prefill(std::span<const uint32_t> prompt
                       resumed.code() == model::Errc::kCorrupt;
     if (!resumed.ok() && !miss) return resumed.error();
   }
+  output_tokens_ = 1;  // the logits are of the first
+  QUIRE_TRY(say_resumed());
   QUIRE_TRY(compute_rest(prompt));
   return outcome_;
+}
+
+model::Result<void> ReferenceRun::say_resumed() {
+  const bool hit = outcome_.hit_tokens > 0;
+  QUIRE_TRY(session_.resumed({.how = hit ? model::ResumedHow::kExact : model::ResumedHow::kNothing,
+                              .resumed_tokens = outcome_.hit_tokens,
+                              .output_tokens = output_tokens_,
+                              .request_id = options_.request_id}));
+  return {};
 }
 
 // Blocks that arrived since the last call, in place.
@@ -134,7 +146,7 @@ model::Result<RunOutcome> ReferenceRun::follow(
     const uint32_t next =
         (static_cast<uint32_t>(sealed_.size()) + 1) * session_.layout().block_tokens;
     QUIRE_TRY(session_.wait_for_tokens(std::min(next, goal), idle_timeout_ms));
-    outcome_.match = QUIRE_TRY(session_.match(prompt_tokens));
+    outcome_.match = QUIRE_TRY(session_.match(prompt_tokens, 0, {}, options_.request_id));
     const size_t held = sealed_.size();
     QUIRE_TRY(take_new_blocks());
     if (sealed_.size() > held || outcome_.match.exact_tokens >= goal) {
@@ -155,6 +167,10 @@ model::Result<std::vector<float>> ReferenceRun::decode(uint32_t token) {
   QUIRE_TRY(session_.append_tokens(std::span(&token, 1)));
   reference::PrefillResult computed = sequence_.prefill(std::span(&token, 1), {});
   if (failure_) return *failure_;
+  if (output_tokens_ > 0) {
+    ++output_tokens_;
+    QUIRE_TRY(say_resumed());
+  }
   return std::move(computed.logits);
 }
 

@@ -27,6 +27,9 @@ struct RunOptions {
   // Where the caller knows that prompts will part ways (the end of a shared document): a checkpoint
   // is kept at the last resume point before it. 0 = nowhere.
   uint32_t shared_tokens = 0;
+  // Of the prompt, the same in every process that works on it: it is metered once. 0: each match
+  // is a request of its own.
+  uint64_t request_id = 0;
   std::function<void(uint32_t position)> on_chunk;
 };
 
@@ -61,6 +64,9 @@ class ReferenceRun final : public reference::PageSink {
 
  private:
   model::Result<void> resume();
+  // Where it went on, and how much it has answered: what the request is billed by. Said by who
+  // computes; a process that follows computes nothing.
+  model::Result<void> say_resumed();
   void plan_checkpoints(uint32_t prompt_tokens);
   model::Result<void> compute_rest(std::span<const uint32_t> prompt);
   model::Result<void> take_new_blocks();
@@ -79,6 +85,7 @@ class ReferenceRun final : public reference::PageSink {
   std::vector<std::vector<std::byte>> own_blocks_;
   std::vector<model::WantedCheckpoint> wanted_;
   std::optional<model::Error> failure_;
+  uint32_t output_tokens_ = 0;
 };
 
 }  // namespace quire::client
