@@ -1,0 +1,113 @@
+// Between the core and the ledger's device: nothing is lost without a word, and the core never
+// waits.
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <thread>
+
+#include "server/metering/ledger.h"
+#include "server/metering/ledger_reader.h"
+#include "tests/support/ledger_reading.h"
+#include "tests/support/patience.h"
+
+namespace quire::tests::ledger_queue_test {
+
+using model::Errc;
+using server::Ledger;
+
+namespace {
+
+constexpr uint64_t kBeyond = 100;
+
+bool becomes_true(const std::function<bool()>& condition) {
+  const auto end = std::chrono::steady_clock::now() + kPatience;
+  while (!condition()) {
+    if (std::chrono::steady_clock::now() > end) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  return true;
+}
+
+class LedgerQueue : public testing::Test {
+ protected:
+  LedgerQueue() { std::filesystem::remove_all(parent_); }
+  ~LedgerQueue() override { std::filesystem::remove_all(parent_); }
+
+  std::string path() const { return parent_ + "/ledger"; }
+  std::unique_ptr<Ledger> open() {
+    server::LedgerOptions options;
+    options.writer.database = server::ledger_database(path());
+    auto opened = Ledger::open(options);
+    EXPECT_TRUE(opened.ok()) << opened.error().text;
+    return opened.ok() ? std::move(opened).value() : nullptr;
+  }
+  static server::TurnRecord turn(uint64_t request) {
+    server::TurnRecord record;
+    record.request_id = request;
+    record.turn = 1;
+    record.prompt_tokens = record.missed_tokens = 10;
+    return record;
+  }
+  // A file where the directory has to be: the database cannot be made.
+  void obstruct() { std::ofstream(parent_) << "in the way"; }
+  void mend() {
+    std::filesystem::remove_all(parent_);
+    std::filesystem::create_directory(parent_);
+  }
+
+  const std::string parent_ =
+      testing::TempDir() + "quire-ledger-queue-" + std::to_string(::getpid());
+};
+
+}  // namespace
+
+TEST_F(LedgerQueue, WhatFindsNoPlaceIsCountedAndNamedInTheChain) {
+  obstruct();
+  const auto ledger = open();
+  EXPECT_FALSE(ledger->status().ok);
+  EXPECT_FALSE(ledger->status().reason.empty());
+  for (uint64_t i = 1; i <= Ledger::kQueueItems + kBeyond; ++i) ledger->on_turn(turn(i));
+  EXPECT_EQ(ledger->status().lost, kBeyond);
+  mend();
+  ASSERT_TRUE(becomes_true([&] { return ledger->status().ok && ledger->status().waiting == 0; }));
+  ledger->on_turn(turn(1'000'000));
+  ASSERT_TRUE(becomes_true([&] { return read_ledger(path()).lost.size() == 1; }));
+  const ReadLedger read = read_ledger(path());
+  EXPECT_EQ(read.faults, std::vector<std::string>());
+  EXPECT_EQ(read.lost[0].receipts, kBeyond);
+  EXPECT_EQ(read.lost[0].prompt_tokens, 10 * kBeyond);
+  EXPECT_LE(read.lost[0].from_us, read.lost[0].to_us);
+  EXPECT_EQ(read.receipts.size(), Ledger::kQueueItems + 1);
+}
+
+TEST_F(LedgerQueue, OneThatCannotBeWrittenEndsAllTheSame) {
+  obstruct();
+  const auto ledger = open();
+  ledger->on_turn(turn(1));
+}
+
+TEST_F(LedgerQueue, WhatWaitsAtTheEndIsWritten) {
+  mend();
+  {
+    const auto ledger = open();
+    for (uint64_t i = 1; i <= 5000; ++i) ledger->on_turn(turn(i));
+  }
+  const ReadLedger read = read_ledger(path());
+  EXPECT_EQ(read.receipts.size(), 5000u);
+  EXPECT_EQ(read.stops.size(), 1u);
+}
+
+TEST_F(LedgerQueue, ASecondOneOfADirectoryIsRefused) {
+  mend();
+  const auto first = open();
+  server::LedgerOptions options;
+  options.writer.database = server::ledger_database(path());
+  const auto second = Ledger::open(options);
+  EXPECT_EQ(second.code(), Errc::kBusy) << second.error().text;
+}
+
+}  // namespace quire::tests::ledger_queue_test
