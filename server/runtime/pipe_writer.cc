@@ -10,6 +10,7 @@
 namespace quire::server {
 
 void PipeWriter::put(std::string_view message) {
+  if (gone_) return;
   QUIRE_CHECK(is_flushed());
   buffer_.assign(message);
   sent_ = 0;

@@ -22,7 +22,7 @@ class PipeWriter {
   // `write_end`: non-blocking.
   explicit PipeWriter(model::FdGuard write_end) : fd_(std::move(write_end)) {}
 
-  // Precondition: is_flushed(). Goes out whole, or the reader is gone.
+  // Precondition: is_flushed(). Goes out whole, unless the reader is gone or goes meanwhile.
   void put(std::string_view message);
   // What the pipe takes now. True: all of it is out, or nobody reads any more.
   bool flush();

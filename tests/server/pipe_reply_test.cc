@@ -123,6 +123,10 @@ TEST_F(PipeReplyTest, ReaderThatGoesWhileMuchWaitsEndsTheWrite) {
     EXPECT_FALSE(writer.flush());
   }
   EXPECT_TRUE(writer.flush()) << "nothing is left to be written";
+  for (int i = 0; i < 2; ++i) {
+    writer.put("for nobody");
+    EXPECT_TRUE(writer.flush());
+  }
   EXPECT_TRUE(writer.reader_gone());
 }
 
