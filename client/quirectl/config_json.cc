@@ -1,10 +1,9 @@
-// The only file that includes Boost.JSON, as source, so that nothing has to be linked. Its
-// exceptions end here.
+// The library's exceptions end here.
 #include "client/quirectl/config_json.h"
 
 #include <algorithm>
 #include <array>
-#include <boost/json/src.hpp>
+#include <boost/json.hpp>
 #include <cctype>
 #include <cstdio>
 #include <exception>

@@ -1,8 +1,8 @@
 #include "server/status/status_json.h"
 
-#include "model/clock.h"
+#include <boost/json.hpp>
 
-#include <boost/json/src.hpp>
+#include "model/clock.h"
 
 namespace quire::server {
 

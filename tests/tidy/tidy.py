@@ -85,7 +85,7 @@ LIBRARIES = {
     r"liburing": {"tiering/io/uring_engine.cc", "tiering/io/uring_setup.cc", "bench/ssd_bench_raw.cc"},
     r"lz4": {"tiering/io/byte_plane_codec.cc"},
     r"isa-l": {"tiering/io/crc_copy.cc", "client/quire_client.cc"},
-    r"boost/json": {"server/status/status_json.cc", "client/quirectl/config_json.cc",
+    r"boost/json": {"model/json/boost_json.cc", "server/status/status_json.cc", "client/quirectl/config_json.cc",
                     "client/quirectl/status_output.cc", "client/quirectl/advice_output.cc",
                     "client/quirectl/meter/bill_output.cc",
                     "client/engines/reference/resident_table.cc"},
