@@ -421,6 +421,12 @@ struct PinOptions {
   uint64_t for_seconds = 0;  // 0: until it is cleared
 };
 
+// What is recorded of what clients ask for (Client::record_trace).
+struct TraceOptions {
+  ScopeOptions scope;   // none: all users and tenants
+  uint64_t for_ms = 0;  // 0: until the client is destroyed, or nobody reads any more
+};
+
 class Client {
  public:
   static model::Result<std::unique_ptr<Client>> connect(const ClientOptions& options);
@@ -492,6 +498,11 @@ class Client {
   model::Result<std::string> set_pin(const PinOptions& pin);
   model::Result<std::string> clear_pin(const ScopeOptions& scope, std::string_view namespace_name);
   model::Result<std::string> clear_pins();  // all of them
+
+  // Administrators. Records what is asked for from now on: the read end of a pipe with records of
+  // model/trace_wire.h. Who does not read it loses records, and nobody else anything. The recording
+  // ends with this client's connection. kBusy: two are under way.
+  model::Result<model::FdGuard> record_trace(const TraceOptions& options = {});
 
   // After kUnavailable: tries again with back-off until timeout_ms. kBusy when the daemon then has
   // no room for another connection.

@@ -235,6 +235,15 @@ Result<std::string> Client::flush_json(model::FlushAction action) {
   return json_reply(impl_->attachment().call(FrameType::kFlush, model::struct_bytes(request)));
 }
 
+Result<model::FdGuard> Client::record_trace(const TraceOptions& options) {
+  model::TraceRequest request;
+  request.for_ms = options.for_ms;
+  QUIRE_TRY(set_scope(options.scope, request));
+  Frame reply =
+      QUIRE_TRY(impl_->attachment().call(FrameType::kTrace, model::struct_bytes(request)));
+  return take_pipe(reply);
+}
+
 Result<void> Client::reconnect(uint32_t timeout_ms) { return impl_->reconnect(timeout_ms); }
 bool Client::connected() const { return impl_->attachment().check().ok(); }
 uint64_t Client::daemon_epoch() const { return impl_->attachment().epoch(); }

@@ -71,6 +71,8 @@ inline constexpr std::array kSocketVerbs{
                "Show what is kept in RAM for a while, or keep a namespace there"},
     SocketVerb{FrameType::kMeter, "meter", VerbRole::kAdministrator,
                "Read receipts, or sums of them, from the ledger"},
+    SocketVerb{FrameType::kTrace, "trace", VerbRole::kAdministrator,
+               "Record what is asked for, as hashes; replay such a trace"},
 };
 
 // Null for what no client may send.

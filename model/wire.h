@@ -51,6 +51,7 @@ enum class FrameType : uint16_t {
   kFlush = 16,
   kPin = 17,
   kMeter = 18,
+  kTrace = 19,  // its reply carries one descriptor, a pipe's: records of model/trace_wire.h
   // Events, daemon -> client.
   kSegmentRetired = 64,
   kSessionEnded = 65,
@@ -337,6 +338,16 @@ struct MeterRequest {
   int64_t from_us = 0;  // wall clock; the first block is of this hour or earlier. Sums: from here on
 };
 static_assert(sizeof(MeterRequest) == 32);
+
+// Records what is asked for from now on, hashes only. ReplyStatus and one descriptor.
+struct TraceRequest {
+  uint64_t for_ms = 0;    // 0: until the connection ends, or nobody reads any more
+  uint8_t of_tenant = 0;  // 1 = `tenant` counts
+  std::array<uint8_t, 7> reserved{};
+  WireName domain{};  // empty: all
+  WireName tenant{};
+};
+static_assert(sizeof(TraceRequest) == 16 + 2 * sizeof(WireName));
 
 struct SegmentRetiredEvent {
   uint32_t segment = 0;

@@ -54,6 +54,7 @@ model::Result<void> Core::wire() {
   const Options& options = *parts_.options;
   shares_ = std::make_unique<UidShares>(shared_totals(options), options.uid_share_percent);
   disposer_ = QUIRE_TRY(PolicyDisposer::create());
+  traces_ = std::make_unique<TraceRecorder>(parts_.clock, /*with_thread=*/true);
   turn_ = QUIRE_TRY(CoreTurn::create(
       {.cache = parts_.cache,
        .copies = parts_.copies,
@@ -62,7 +63,8 @@ model::Result<void> Core::wire() {
        .dispatcher = {.verify_hits = options.verify_hits,
                       .default_deadline_ms = options.default_deadline_ms,
                       .turn_sink = parts_.turn_sink,
-                      .ghosts = parts_.ghosts},
+                      .ghosts = parts_.ghosts,
+                      .traces = traces_.get()},
        .registry = {.shares = shares_.get(), .closer = &closers_.sessions},
        .counters = &counters_,
        .disposer = disposer_.get(),
@@ -87,6 +89,7 @@ model::Result<void> Core::wire() {
        .keeper = parts_.keeper,
        .ghosts = parts_.ghosts,
        .ledger = parts_.ledger,
+       .traces = traces_.get(),
        .daemon_epoch = parts_.daemon_epoch,
        .watch_doorbell = [this](Attachment& attachment) { return watch_doorbell(attachment); },
        .end_attachment =
@@ -239,6 +242,7 @@ bool Core::turn() {
 // One bounded step. True when the next one has something to do already.
 bool Core::background() {
   bool left = turn_->background(now_ns_);
+  traces_->reclaim();
   if (connections_ended_) {
     connections_ended_ = let_ended_go();
     left = connections_ended_ || left;

@@ -25,6 +25,7 @@
 #include "server/runtime/event_loop.h"
 #include "server/runtime/off_core_closer.h"
 #include "server/runtime/region_maker.h"
+#include "server/runtime/trace_recorder.h"
 #include "server/sessions/client_counters.h"
 #include "server/sessions/connection.h"
 #include "server/sessions/listener.h"
@@ -129,6 +130,7 @@ class Core final : public ConnectionOwner {
   CoreParts parts_;
   EventLoop loop_;
   WakeOnly wake_only_;
+  std::unique_ptr<TraceRecorder> traces_;
   std::unique_ptr<CoreTurn> turn_;
   std::unique_ptr<StatusDesk> desk_;
   std::unique_ptr<ControlVerbs> verbs_;

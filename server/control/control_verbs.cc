@@ -78,6 +78,7 @@ const ControlVerbs::Handler& ControlVerbs::handler_of(FrameType type) {
       Handler{FrameType::kFlush, [](auto& v, auto& c) { return v.content_.flush(c); }},
       Handler{FrameType::kPin, [](auto& v, auto& c) { return v.pins_.pin(c); }},
       Handler{FrameType::kMeter, [](auto& v, auto& c) { return v.meters_.meter(c); }},
+      Handler{FrameType::kTrace, [](auto& v, auto& c) { return v.traces_.trace(c); }},
   };
   static_assert(std::equal(kHandlers.begin(), kHandlers.end(), model::kSocketVerbs.begin(),
                            model::kSocketVerbs.end(),
@@ -210,6 +211,7 @@ model::Result<void> ControlVerbs::status(const VerbCall& call) {
 
 void ControlVerbs::forget(Connection& connection) {
   parts_.desk->forget(connection);
+  traces_.forget(connection);
   sessions_->forget(connection);
   for (const uint32_t layout : connection.layouts) {
     parts_.cache->layouts().release(model::LayoutId{layout});

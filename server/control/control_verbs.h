@@ -22,6 +22,7 @@
 #include "server/control/policy_verbs.h"
 #include "server/control/quota_verbs.h"
 #include "server/control/session_verbs.h"
+#include "server/control/trace_verbs.h"
 #include "server/control/verb_call.h"
 #include "server/rings/memory_check.h"
 #include "server/runtime/region_maker.h"
@@ -53,6 +54,7 @@ class ControlVerbs {
     StateKeeper* keeper = nullptr;
     GhostFeed* ghosts = nullptr;  // null: there are none
     Ledger* ledger = nullptr;     // null: receipts are not kept
+    TraceRecorder* traces = nullptr;
     uint64_t daemon_epoch = 0;
     std::function<model::Result<void>(Attachment&)>
         watch_doorbell;  // before its descriptors go out
@@ -91,7 +93,8 @@ class ControlVerbs {
                .desk = parts_.desk,
                .keeper = parts_.keeper,
                .clock = parts_.clock}),
-        meters_(parts_.ledger) {}
+        meters_(parts_.ledger),
+        traces_(parts_.traces) {}
 
   struct Handler {
     model::FrameType type;
@@ -124,6 +127,7 @@ class ControlVerbs {
   QuotaVerbs quotas_;
   PinVerbs pins_;
   MeterVerbs meters_;
+  TraceVerbs traces_;
   std::unique_ptr<SessionVerbs> sessions_;
   PeerUids peer_uids_ = PeerUids::read();
 };

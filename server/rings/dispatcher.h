@@ -37,8 +37,9 @@ namespace quire::server {
 struct DispatcherOptions {
   bool verify_hits = false;  // check every page's CRC32C before it is delivered
   uint32_t default_deadline_ms = 10'000;
-  TurnSink* turn_sink = nullptr;  // is told of each turn that ends; null: nobody is
-  GhostFeed* ghosts = nullptr;    // is told what is asked for and written; null: nobody is
+  TurnSink* turn_sink = nullptr;    // is told of each turn that ends; null: nobody is
+  GhostFeed* ghosts = nullptr;      // is told what is asked for and written; null: nobody is
+  TraceRecorder* traces = nullptr;  // likewise
 };
 
 struct DispatcherCounters {

@@ -51,6 +51,13 @@ cache::CheckpointFacts facts_of(const cache::KnownLayout& layout,
           .diverged = result.diverged};
 }
 
+TraceTurn trace_turn(const Session& session) {
+  return {.session = session.id.value,
+          .turn = session.turn.number(),
+          .uid = session.uid,
+          .tenant = session.tenant};
+}
+
 }  // namespace
 
 void TurnTotals::add(const TurnRecord& record) {
@@ -87,6 +94,8 @@ void TurnMeter::matched(Attachment& attachment, const model::MatchArgs& args,
   session.turn.announce(args, result);
   changed(session);
   if (ghosts_ != nullptr) tell_match(attachment, args, result);
+  // Ranks of one request, and an engine that asks again, are one request.
+  if (!joins && records()) trace_match(attachment, args, result);
   if (result.lease == 0) return;
   cache_->reader().set_turn(attachment.leases, model::LeaseId{result.lease}, session.turn.number());
 }
@@ -165,9 +174,17 @@ void TurnMeter::wrote(Session& session, model::FillKind kind, uint32_t end_units
   const uint64_t tokens = kind == model::FillKind::kSpan ? layout.layout.block_tokens : 0;
   session.turn.wrote(kind, tokens, bytes);
   changed(session);
-  if (ghosts_ == nullptr) return;
-  if (kind == model::FillKind::kSpan) return tell_span(session, layout, end_units);
-  ghosts_->wrote_checkpoint(bytes, clock_->now_ns());
+  if (ghosts_ == nullptr && !records()) return;
+  if (kind == model::FillKind::kCheckpoint) {
+    if (ghosts_ != nullptr) ghosts_->wrote_checkpoint(bytes, clock_->now_ns());
+    return;
+  }
+  const NodeId node = written_span(session, end_units);
+  if (!node.valid()) return;
+  if (ghosts_ != nullptr) tell_span(node, layout);
+  if (!records()) return;
+  traces_->wrote(trace_turn(session), end_units / layout.units_per_block - 1,
+                 cache_->store().tree().key(node));
 }
 
 void TurnMeter::tell_match(Attachment& attachment, const model::MatchArgs& args,
@@ -187,13 +204,29 @@ void TurnMeter::tell_match(Attachment& attachment, const model::MatchArgs& args,
                    clock_->now_ns());
 }
 
-// The session's tip is the span, as a rule; where others came in between, it is not told.
-void TurnMeter::tell_span(const Session& session, const cache::KnownLayout& layout,
-                          uint32_t end_units) {
-  if (!session.cached.tip.valid()) return;
+void TurnMeter::trace_match(Attachment& attachment, const model::MatchArgs& args,
+                            const model::MatchResult& result) {
+  const Session& session = attachment.session();
+  const cache::KnownLayout& layout = *cache_->layouts().find(session.layout);
+  traces_->matched({.turn = trace_turn(session),
+                    .conversation = session.cached.owner_tag,
+                    .chain = attachment.chain().first(args.unit_count),
+                    .units_per_block = layout.units_per_block,
+                    .block_tokens = layout.layout.block_tokens,
+                    .prompt_tokens = args.prompt_tokens,
+                    .hit_tokens = result.exact_tokens});
+}
+
+// The session's tip is the span, as a rule.
+NodeId TurnMeter::written_span(const Session& session, uint32_t end_units) const {
+  if (!session.cached.tip.valid()) return {};
   const cache::PrefixTree& tree = cache_->store().tree();
   const NodeId node = session.cached.tip.node();
-  if (!tree.node(node).is_span() || tree.node(node).units() != end_units) return;
+  return tree.node(node).is_span() && tree.node(node).units() == end_units ? node : NodeId{};
+}
+
+void TurnMeter::tell_span(NodeId node, const cache::KnownLayout& layout) {
+  const cache::PrefixTree& tree = cache_->store().tree();
   const NodeId parent = tree.parent(node);
   ghosts_->wrote({.time_us = clock_->now_ns() / 1000,
                   .parent_key = tree.node(parent).is_span() ? tree.key(parent).word(1) : 0,
@@ -236,6 +269,7 @@ void TurnMeter::close(Session& session, model::ReceiptEnd end) {
   TurnRecord record = record_of(session, clock_->now_ns());
   record.end = end;
   totals_.add(record);
+  if (records()) traces_->ended(trace_turn(session), record.output_tokens);
   if (sink_ == nullptr) return;
   anything_new_ = true;
   sink_->on_turn(record);

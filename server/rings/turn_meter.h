@@ -16,6 +16,7 @@
 #include "server/rings/session.h"
 #include "server/rings/turn.h"
 #include "server/runtime/ghost_feed.h"
+#include "server/runtime/trace_recorder.h"
 
 namespace quire::server {
 
@@ -45,11 +46,16 @@ class TurnMeter {
   struct Parts {
     cache::Cache* cache = nullptr;
     const model::Clock* clock = nullptr;
-    TurnSink* sink = nullptr;     // may be null
-    GhostFeed* ghosts = nullptr;  // likewise
+    TurnSink* sink = nullptr;         // may be null
+    GhostFeed* ghosts = nullptr;      // likewise
+    TraceRecorder* traces = nullptr;  // likewise
   };
   explicit TurnMeter(const Parts& parts)
-      : cache_(parts.cache), clock_(parts.clock), sink_(parts.sink), ghosts_(parts.ghosts) {}
+      : cache_(parts.cache),
+        clock_(parts.clock),
+        sink_(parts.sink),
+        ghosts_(parts.ghosts),
+        traces_(parts.traces) {}
 
   // The turn that a session starts with.
   static Turn first_turn(const cache::KnownLayout& layout);
@@ -91,12 +97,18 @@ class TurnMeter {
   void forget_change(Session& session);
   void tell_match(Attachment& attachment, const model::MatchArgs& args,
                   const model::MatchResult& result);
-  void tell_span(const Session& session, const cache::KnownLayout& layout, uint32_t end_units);
+  void trace_match(Attachment& attachment, const model::MatchArgs& args,
+                   const model::MatchResult& result);
+  // The node of a span that the session wrote just now; invalid where others came in between.
+  model::NodeId written_span(const Session& session, uint32_t end_units) const;
+  void tell_span(model::NodeId node, const cache::KnownLayout& layout);
+  bool records() const { return traces_ != nullptr && traces_->is_active(); }
 
   cache::Cache* cache_;
   const model::Clock* clock_;
   TurnSink* sink_;
   GhostFeed* ghosts_;
+  TraceRecorder* traces_;
   TurnTotals totals_;
   bool stopping_ = false;
   // What the sink is told, while there is one.

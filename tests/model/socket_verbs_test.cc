@@ -16,7 +16,7 @@ TEST(SocketVerbs, EveryFrameOfAClientIsThereOnceAndNoOther) {
   }
   for (uint32_t type = 0; type <= 0xffff; ++type) {
     const bool of_client = type >= static_cast<uint32_t>(FrameType::kHello) &&
-                           type <= static_cast<uint32_t>(FrameType::kPin);
+                           type <= static_cast<uint32_t>(FrameType::kTrace);
     EXPECT_EQ(find_verb(static_cast<FrameType>(type)) != nullptr, of_client) << type;
   }
 }
@@ -32,7 +32,8 @@ TEST(SocketVerbs, EventsOfTheDaemonAndRepliesAreNone) {
 TEST(SocketVerbs, WhatTouchesEverybodyIsForAdministrators) {
   for (const FrameType type :
        {FrameType::kEvict, FrameType::kVerify, FrameType::kScrub, FrameType::kKept,
-        FrameType::kPolicy, FrameType::kQuota, FrameType::kFlush, FrameType::kPin}) {
+        FrameType::kPolicy, FrameType::kQuota, FrameType::kFlush, FrameType::kPin,
+        FrameType::kMeter, FrameType::kTrace}) {
     const SocketVerb& verb = *find_verb(type);
     EXPECT_TRUE(authorise(verb, true).ok());
     const auto refused = authorise(verb, false);

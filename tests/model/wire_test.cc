@@ -73,6 +73,7 @@ TEST(Wire, FieldsOfTieredLoadsHaveTheirPlaces) {
   EXPECT_EQ(static_cast<uint16_t>(FrameType::kKept), 13);
   EXPECT_EQ(static_cast<uint16_t>(FrameType::kPolicy), 14);
   EXPECT_EQ(static_cast<uint16_t>(FrameType::kPin), 17);
+  EXPECT_EQ(static_cast<uint16_t>(FrameType::kTrace), 19);
   EXPECT_EQ(offsetof(PinRequest, budget_bytes), 8u);
   EXPECT_EQ(offsetof(PinRequest, for_seconds), 16u);
   EXPECT_EQ(offsetof(PinRequest, domain), 24u);

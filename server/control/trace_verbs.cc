@@ -1,0 +1,55 @@
+#include "server/control/trace_verbs.h"
+
+#include <algorithm>
+#include <charconv>
+#include <string>
+
+#include "server/control/pipe_reply.h"
+#include "server/control/quota_verbs.h"
+#include "server/runtime/log.h"
+
+namespace quire::server {
+
+using model::Errc;
+using model::Result;
+
+namespace {
+
+constexpr std::string_view kUserPrefix = "uid:";
+
+Result<uint32_t> uid_of(std::string_view domain) {
+  uint32_t uid = 0;
+  const char* end = domain.data() + domain.size();
+  if (domain.starts_with(kUserPrefix)) {
+    const auto read = std::from_chars(domain.data() + kUserPrefix.size(), end, uid);
+    if (read.ec == std::errc() && read.ptr == end) return uid;
+  }
+  return model::make_error(Errc::kInvalidArgument, "a domain is a user: name it uid:N");
+}
+
+}  // namespace
+
+Result<void> TraceVerbs::trace(const VerbCall& call) {
+  const auto request = QUIRE_TRY(model::read_struct<model::TraceRequest>(call.payload));
+  const cache::ScopeName scope =
+      QUIRE_TRY(scope_name(static_cast<uint8_t>(model::TierId::kRam), request.domain,
+                           request.of_tenant == 1, request.tenant));
+  TraceStart start{.owner = &call.connection};
+  start.for_ns = static_cast<int64_t>(
+      std::min<uint64_t>(request.for_ms, INT64_MAX / (2 * model::kNsPerMs)) * model::kNsPerMs);
+  if (!scope.domain.empty()) start.filter.uid = QUIRE_TRY(uid_of(scope.domain));
+  start.filter.tenant = scope.tenant;
+  PipeReply reply = QUIRE_TRY(PipeReply::create());
+  start.write_end = reply.take_writer();
+  QUIRE_TRY(recorder_->start(std::move(start)));
+  std::string what = "audit: uid=" + std::to_string(call.connection.peer().uid) +
+                     " records requests of domain=" + (scope.domain.empty() ? "*" : scope.domain);
+  if (scope.tenant) what += " tenant=\"" + *scope.tenant + '"';
+  // A warning, so that it is there also where --log_level leaves out what goes well.
+  log(LogLevel::kWarning, what + " for_ms=" + std::to_string(request.for_ms));
+  // Last: it may end the connection, and with it the recording.
+  reply.send(call, model::struct_bytes(model::ReplyStatus{}));
+  return {};
+}
+
+}  // namespace quire::server
