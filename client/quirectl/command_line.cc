@@ -9,6 +9,7 @@
 #include "client/quirectl/layout_command.h"
 #include "client/quirectl/meter/ledger_verbs.h"
 #include "client/quirectl/meter/meter_command.h"
+#include "client/quirectl/trace/trace_command.h"
 
 namespace quire::client {
 
@@ -18,6 +19,7 @@ int run_command_line(int argc, const char* const* argv, const char* version, std
   LayoutCommandLine layout;
   MeterCommandLine meter{.output = &daemon.output};
   MeterOptions ledger;
+  TraceCommandLine trace;
   CLI::App app("Operates Quire, the KV cache daemon", "quirectl");
   app.set_version_flag("--version", std::string("quirectl ") + version);
   app.require_subcommand(1);
@@ -28,6 +30,7 @@ int run_command_line(int argc, const char* const* argv, const char* version, std
       ->check(CLI::IsMember({"table", "json", "toml"}))
       ->each([&daemon](const std::string& given) { daemon.output = given; });
   add_daemon_commands(app, daemon, out, err);
+  add_trace_commands(app, trace, daemon, out, err);
   add_layout_commands(app, layout, out, err);
   add_ledger_verbs(add_meter_commands(app, meter, out, err), ledger, daemon, out, err);
   try {

@@ -3,7 +3,6 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
-#include <map>
 #include <memory>
 #include <optional>
 #include <ostream>
@@ -11,6 +10,7 @@
 
 #include "client/quire.h"
 #include "client/quirectl/advice_output.h"
+#include "client/quirectl/option_types.h"
 #include "client/quirectl/status_output.h"
 #include "client/quirectl/verb_outcome.h"
 #include "model/socket_verbs.h"
@@ -219,13 +219,6 @@ std::optional<ScrubAction> scrub_action(std::string_view name) {
 template <typename Run>
 int run_with_output(DaemonCommandLine& line, std::ostream& err, Run run) {
   return settle_output(line.output, err) ? run() : kExitUsage;
-}
-
-// To whole seconds. A number alone would leave the unit to be guessed.
-CLI::Validator duration() {
-  return CLI::AsNumberWithUnit(
-      std::map<std::string, uint64_t>{{"s", 1}, {"m", 60}, {"h", 3600}, {"d", 86400}},
-      CLI::AsNumberWithUnit::UNIT_REQUIRED);
 }
 
 // What the table of verbs says of it: name and help, and for a destructive one --yes.

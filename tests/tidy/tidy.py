@@ -88,10 +88,12 @@ LIBRARIES = {
     r"boost/json": {"model/json/boost_json.cc", "server/status/status_json.cc", "client/quirectl/config_json.cc",
                     "client/quirectl/status_output.cc", "client/quirectl/advice_output.cc",
                     "client/quirectl/meter/bill_output.cc",
+                    "client/quirectl/trace/trace_file.cc",
                     "client/engines/reference/resident_table.cc"},
     r"CLI/": {"client/quirectl/command_line.cc", "client/quirectl/layout_command.cc",
               "client/quirectl/layout_command.h", "client/quirectl/daemon_command.cc",
               "client/quirectl/meter/meter_command.cc", "client/quirectl/meter/ledger_verbs.cc",
+              "client/quirectl/option_types.h", "client/quirectl/trace/trace_command.cc",
               "client/engines/reference/demo_main.cc"},
 }
 MAX_FUNCTION = 70

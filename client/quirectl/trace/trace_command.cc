@@ -1,0 +1,84 @@
+#include "client/quirectl/trace/trace_command.h"
+
+#include <CLI/CLI.hpp>
+#include <optional>
+#include <ostream>
+
+#include "client/quirectl/option_types.h"
+#include "client/quirectl/verb_outcome.h"
+#include "model/socket_verbs.h"
+
+namespace quire::client {
+
+namespace {
+
+ClientOptions client_options(const DaemonCommandLine& daemon) {
+  ClientOptions options;
+  options.socket_path = daemon.socket_path;
+  options.client_name = "quirectl";
+  options.connect_timeout_ms = daemon.timeout_ms;
+  return options;
+}
+
+int exit_code_or_report(const model::Result<int>& done, std::ostream& err) {
+  return done.ok() ? *done : report(done.error(), err);
+}
+
+void add_record(CLI::App& trace, TraceCommandLine& line, DaemonCommandLine& daemon,
+                std::ostream& out, std::ostream& err) {
+  CLI::App* record = trace.add_subcommand(
+      "record", "Write what is asked for from now on to a trace, as hashes; ^C ends it");
+  record->add_option("--out", line.record.out, "this file; else standard output");
+  record->add_option("--for", line.record.for_seconds, "for so long: 30s, 10m, 2h; else until ^C")
+      ->transform(duration());
+  CLI::Option* domain = record->add_option("--domain", line.record.scope.domain,
+                                           "of this user alone (uid:1000); else of all");
+  record
+      ->add_option_function<std::string>(
+          "--tenant", [&line](const std::string& name) { line.record.scope.tenant = name; },
+          "of that user this tenant alone")
+      ->needs(domain);
+  record->callback([&] {
+    ClientOptions options = client_options(daemon);
+    options.populate_segments = false;  // it reads no pages
+    daemon.exit_code = exit_code_or_report(run_trace_record(options, line.record, out, err), err);
+  });
+}
+
+void add_replay(CLI::App& trace, TraceCommandLine& line, DaemonCommandLine& daemon,
+                std::ostream& out, std::ostream& err) {
+  CLI::App* replay = trace.add_subcommand(
+      "replay", "Let the daemon serve the requests of a trace, and tell what it hit");
+  replay->add_option("FILE", line.replay.path, "the trace: .jsonl, .jsonl.zst")->required();
+  CLI::Option* speed =
+      replay->add_option("--speed", line.replay.speed, "times as fast as the trace; 1 if none")
+          ->check(CLI::PositiveNumber);
+  replay->add_flag("--asap", line.replay.asap, "without the trace's pauses")->excludes(speed);
+  replay->add_option("--limit", line.replay.limit, "the first so many requests");
+  replay->add_option("--layout", line.replay.layout_path,
+                     "pages of this layout (.toml); else one page of 4 KiB a block");
+  replay->add_option("--sessions", line.replay.sessions, "requests served at once; 1 if none")
+      ->check(CLI::Range(1u, kMostReplaySessions));
+  replay->callback([&] {
+    if (!settle_output(daemon.output, err)) {
+      daemon.exit_code = kExitUsage;
+      return;
+    }
+    daemon.exit_code = exit_code_or_report(
+        run_trace_replay(client_options(daemon), line.replay, daemon.output == "json", out, err),
+        err);
+  });
+}
+
+}  // namespace
+
+void add_trace_commands(CLI::App& app, TraceCommandLine& line, DaemonCommandLine& daemon,
+                        std::ostream& out, std::ostream& err) {
+  const model::SocketVerb& verb = *model::find_verb(model::FrameType::kTrace);
+  CLI::App* trace = app.add_subcommand(std::string(verb.name), std::string(verb.help));
+  trace->require_subcommand(1);
+  add_record(*trace, line, daemon, out, err);
+  add_replay(*trace, line, daemon, out, err);
+}
+
+}  // namespace quire::client
