@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cstring>
 #include <memory>
 #include <vector>
 
 #include "bench/bench_daemon.h"
 #include "bench/measure.h"
+#include "client/quirectl/trace/replay_driver.h"
 
 namespace quire::bench {
 
@@ -57,32 +57,25 @@ class DaemonReplay {
   DaemonReplay(const ReplayTrace& trace, const std::string& policy, uint64_t capacity)
       : trace_(trace),
         daemon_(options_for(policy, capacity), {.clock = &clock_}),
-        client_(daemon_.connect(50)) {
+        client_(daemon_.connect(50)),
+        driver_(client_.get(),
+                {.layout = client::small_replay_layout(trace.block_tokens, page_bytes(capacity)),
+                 .moves_bytes = false}) {
     // Segments are whole: without it the RAM would hold some blocks more.
     or_exit(client_->set_quota(model::TierId::kRam,
                                {.domain = std::string(client_->domain()), .tenant = {}},
                                {.guaranteed = 0, .burst = capacity * page_bytes(capacity)}),
             "set a quota");
-    layout_.name = "replay";
-    layout_.unit_tokens = trace.block_tokens;
-    layout_.block_tokens = trace.block_tokens;
-    const uint64_t bytes = page_bytes(capacity);
-    model::Group group;
-    group.name = "append";
-    group.kind = model::GroupKind::kAppend;
-    group.page_bytes = bytes;
-    group.layers = {{.layer = 0, .offset = 0, .bytes = bytes}};
-    layout_.groups.push_back(group);
   }
   void serve(const ReplayRequest& request);
   const SimulationFigures& figures() const { return figures_; }
 
  private:
   const ReplayTrace& trace_;
-  model::Layout layout_;
   ReplayClock clock_;
   BenchDaemon daemon_;
   std::unique_ptr<client::Client> client_;
+  client::ReplayDriver driver_;
   std::vector<uint32_t> path_;
   SimulationFigures figures_;
 };
@@ -90,30 +83,10 @@ class DaemonReplay {
 void DaemonReplay::serve(const ReplayRequest& request) {
   clock_.advance_to(request.time_us);
   trace_.path(request, path_);
-  std::vector<model::Hash256> hashes(path_.size());
-  for (size_t i = 0; i < path_.size(); ++i) {
-    std::memcpy(hashes[i].bytes.data(), &path_[i], sizeof(path_[i]));
-  }
-  const uint32_t block = trace_.block_tokens;
-  const auto known = static_cast<uint32_t>(hashes.size()) * block;
-  client::SessionOptions options;
-  options.layout = layout_;
-  options.namespace_name = "replay";
-  options.max_tokens = known + block;
-  options.max_load_pages = 1;
-  options.staging_bytes = std::max<uint64_t>(64 << 10, 2 * layout_.groups[0].page_bytes);
-  const auto session = or_exit(client_->open_session(options), "open a session");
-  or_exit(session->append_unit_hashes(hashes), "append hashes");
-  // A token more than the last block, which could not be a hit else: its last token is computed.
-  const model::MatchResult hit = or_exit(session->match(known + 1), "match");
-  figures_.hits += hit.span_tokens / block;
-  for (uint32_t end = hit.span_tokens + block; end <= known; end += block) {
-    const client::Fill fill =
-        or_exit(session->begin_fill(model::FillKind::kSpan, end), "begin a fill");
-    if (fill.duplicate) continue;
-    or_exit(session->commit(fill), "commit");
-    ++figures_.inserts;
-  }
+  const client::ReplayedResult served = or_exit(
+      driver_.serve({.block_tokens = trace_.block_tokens, .ids = path_}), "serve a request");
+  figures_.hits += served.hit_tokens / trace_.block_tokens;
+  figures_.inserts += served.committed_spans;
 }
 
 }  // namespace

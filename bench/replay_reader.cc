@@ -1,8 +1,10 @@
 // Reads a trace's file into what is replayed.
+#include <optional>
 #include <random>
 
 #include "bench/replay_trace.h"
 #include "bench/trace_source.h"
+#include "client/quirectl/trace/trace_file.h"
 
 namespace quire::bench {
 
@@ -11,22 +13,31 @@ using model::make_error;
 
 namespace {
 
-constexpr uint32_t kMooncakeBlockTokens = 512;
-
 std::string file_name(const std::string& path) { return path.substr(path.find_last_of('/') + 1); }
 
 model::Error broken_chain(const std::string& path) {
   return make_error(Errc::kInvalidArgument, path + ": a hash id names two prefixes");
 }
 
+// Mooncake's, and what `quirectl trace record` writes; what a request wrote behind its prompt is
+// left out, as public traces do not tell it.
 model::Result<ReplayTrace> read_requests(const ReplayTraceOptions& options) {
-  ReplayTraceBuilder builder(file_name(options.path), kMooncakeBlockTokens);
+  std::optional<ReplayTraceBuilder> builder;
+  uint32_t block_tokens = 0;
   bool chained = true;
-  QUIRE_TRY(for_each_timed_request(options.path, [&](const TraceRequest& request) {
-    chained = chained && builder.add(request.time_us, request.ids);
+  bool one_size = true;
+  QUIRE_TRY(client::for_each_trace_line(options.path, [&](const client::TraceLine& line) {
+    if (!builder) {
+      block_tokens = line.block_tokens;
+      builder.emplace(file_name(options.path), block_tokens);
+    }
+    one_size = line.block_tokens == block_tokens;
+    chained = builder->add(line.timestamp_ms * 1000, line.ids);
+    return one_size && chained;
   }));
   if (!chained) return broken_chain(options.path);
-  return builder.finish();
+  if (one_size) return builder->finish();
+  return make_error(Errc::kInvalidArgument, options.path + ": blocks of different sizes");
 }
 
 model::Result<ReplayTrace> read_sessions(const ReplayTraceOptions& options) {

@@ -112,35 +112,7 @@ model::Result<void> read_documents(const std::string& path, DocumentReader& read
   return {};
 }
 
-model::Result<TraceRequest> to_request(const json::value& document) {
-  try {
-    TraceRequest one;
-    one.prompt_tokens = document.at("input_length").to_number<uint32_t>();
-    one.time_us = document.at("timestamp").to_number<int64_t>() * 1000;
-    for (const json::value& id : document.at("hash_ids").as_array()) {
-      one.ids.push_back(id.to_number<uint32_t>());
-    }
-    return one;
-  } catch (const std::exception& error) {
-    return make_error(Errc::kInvalidArgument,
-                      std::string("no request of a trace: ") + error.what());
-  }
-}
-
 }  // namespace
-
-model::Result<void> for_each_timed_request(const std::string& path,
-                                           const std::function<void(const TraceRequest&)>& visit) {
-  uint64_t count = 0;
-  DocumentReader reader([&](const json::value& document) -> model::Result<bool> {
-    visit(QUIRE_TRY(to_request(document)));
-    ++count;
-    return true;
-  });
-  QUIRE_TRY(read_documents(path, reader));
-  if (count == 0) return make_error(Errc::kInvalidArgument, path + " holds no request of a trace");
-  return {};
-}
 
 model::Result<void> for_each_session(const std::string& path, uint32_t limit,
                                      const std::function<void(const TraceSession&)>& visit) {

@@ -31,11 +31,6 @@ using TraceSession = std::vector<TraceStream>;
 model::Result<void> for_each_session(const std::string& path, uint32_t limit,
                                      const std::function<void(const TraceSession&)>& visit);
 
-// Calls visit for each request of a file of requests, one JSON object a line (Mooncake's: timestamp
-// in ms, input_length, hash_ids), or of its .zst.
-model::Result<void> for_each_timed_request(const std::string& path,
-                                           const std::function<void(const TraceRequest&)>& visit);
-
 // A small one of the same kind, always the same: prompts grow by a turn, and now and then a
 // template rewrites the tail of the one before.
 std::vector<TraceSession> synthetic_trace();
