@@ -27,6 +27,8 @@ using model::Errc;
 using model::Result;
 using SteadyClock = std::chrono::steady_clock;
 
+constexpr double kLongestUs = 3.2e13;  // a year: what a slow replay would wait for at most
+
 struct ReplayFigures {
   uint64_t requests = 0;
   uint64_t prompt_tokens = 0;
@@ -132,8 +134,8 @@ class TraceReplayer {
   int64_t wait_for(const TraceLine& line) const {
     if (options_.asap) return 0;
     const auto ms = static_cast<double>(line.timestamp_ms - lines_.front().timestamp_ms);
-    const auto due =
-        start_ + std::chrono::microseconds(static_cast<int64_t>(ms * 1000 / options_.speed));
+    const double us = std::min(ms * 1000 / options_.speed, kLongestUs);
+    const auto due = start_ + std::chrono::microseconds(static_cast<int64_t>(us));
     const SteadyClock::time_point now = SteadyClock::now();
     if (now >= due) return (now - due) / std::chrono::milliseconds(1);
     std::this_thread::sleep_until(due);
