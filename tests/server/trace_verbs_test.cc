@@ -74,6 +74,20 @@ TEST_F(TraceVerbsTest, RecordsUntilItsConnectionEndsAndLosesNothing) {
   EXPECT_EQ(records.back().count, 0u);
 }
 
+TEST_F(TraceVerbsTest, RequestThatMatchesTwiceIsOne) {
+  auto recorder = daemon_.connect("recorder");
+  const auto pipe = recorder->record_trace();
+  ASSERT_TRUE(pipe.ok()) << pipe.error().text;
+  const auto session = open_session(*client_, session_options(small_append_layout()));
+  ASSERT_TRUE(session->append_tokens(context_tokens(kTokens, 1)).ok());
+  for (const uint64_t request : {7, 7, 8})
+    ASSERT_TRUE(session->match(kTokens, 0, {}, request).ok());
+  recorder.reset();
+  const auto records = read(*pipe);
+  EXPECT_EQ(count(records, TraceRecordKind::kRequest), 2u);
+  EXPECT_EQ(count(records, TraceRecordKind::kTurnEnd), 1u) << "the first one's";
+}
+
 TEST_F(TraceVerbsTest, RecordsOneTenantAlone) {
   auto recorder = daemon_.connect("recorder");
   const std::string own(recorder->domain());
