@@ -1,5 +1,5 @@
-// Receipts: what they cost the core, how fast they are kept, verified and billed, and what an attach
-// costs with them and without.
+// Receipts: what they cost the core, how fast they are kept, verified and billed, and what an
+// attach costs with them and without.
 #pragma once
 
 #include <cstdint>

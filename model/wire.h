@@ -23,10 +23,9 @@
 namespace quire::model {
 
 inline constexpr uint32_t kFrameMagic = 0x52495551;  // "QUIR"
-// 2: completions of 128 bytes, turns, tokens for four tiers. 3: sessions say what they are billed by.
-// There is no talk between versions: a
-// daemon and its clients are of one release, and who is not is refused with a text that says so, in
-// a frame of its own version, so that it can be read.
+// 2: completions of 128 bytes, turns, tokens for four tiers. 3: sessions say what they are billed
+// by. There is no talk between versions: a daemon and its clients are of one release, and who is
+// not is refused with a text that says so, in a frame of its own version, so that it can be read.
 inline constexpr uint16_t kProtocolVersion = 3;
 // What the refusal says: which side is older, and what to do.
 std::string version_refusal(uint16_t peer_version);
@@ -122,9 +121,9 @@ struct OpenSessionRequest {
   uint32_t max_load_pages = 8192;        // descriptor area entries, 1..1M
   uint64_t staging_bytes = 16ull << 20;  // client-writable; at least one object
   uint64_t weights_epoch = 0;
-  uint64_t conversation = 0;  // sessions with the same non-zero value supersede each other
-  uint8_t load_class = 0;     // LoadClass (model/ring_frames.h); kInvalidArgument for others
-  uint8_t give_up = 0;        // 1: `ticket` is not wanted any more; nothing else counts
+  uint64_t conversation = 0;     // sessions with the same non-zero value supersede each other
+  uint8_t load_class = 0;        // LoadClass (model/ring_frames.h); kInvalidArgument for others
+  uint8_t give_up = 0;           // 1: `ticket` is not wanted any more; nothing else counts
   uint8_t explicit_caching = 0;  // 1: the engine's user asked for caching by name
   uint8_t reserved = 0;
   // A conversation keeps a checkpoint this far before its last turn end beside it; 0 (what older
@@ -335,7 +334,8 @@ struct MeterRequest {
   // out. 0: from the ledger's begin.
   uint64_t after_epoch = 0;
   uint64_t after_sequence = 0;
-  int64_t from_us = 0;  // wall clock; the first block is of this hour or earlier. Sums: from here on
+  int64_t from_us =
+      0;  // wall clock; the first block is of this hour or earlier. Sums: from here on
 };
 static_assert(sizeof(MeterRequest) == 32);
 

@@ -275,7 +275,12 @@ model::Result<std::unique_ptr<Daemon>> Daemon::create(const Options& options,
 }
 
 Daemon::Daemon(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
-Daemon::~Daemon() = default;
+Daemon::~Daemon() {
+  std::unique_ptr<Ledger> ledger = std::move(parts_->ledger);
+  // The core first: it tells the ledger until it is gone.
+  parts_.reset();
+  Ledger::end(std::move(ledger));
+}
 
 void Daemon::run() { parts_->core->run(); }
 void Daemon::stop() { parts_->core->stop(); }

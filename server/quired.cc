@@ -179,8 +179,8 @@ int main(int argc, char** argv) {
   if (line->print_config) return 0;
 
   if (line->rebuild || line->rebuild_dry_run) return rebuild(*line);
-  if (!line->export_ledger.empty()) return export_ledger(*line);
   ignore_write_signals();
+  if (!line->export_ledger.empty()) return export_ledger(*line);
   // Blocked before any thread starts, so that only the waiting thread sees them.
   const sigset_t signals = handled_signals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);

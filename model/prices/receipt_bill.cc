@@ -17,6 +17,8 @@ namespace {
 
 constexpr int64_t kStorageHourUs = 3'600'000'000;
 constexpr uint64_t kStorageSecondUs = 1'000'000;
+// Who tries again does so by then; later the same number is another request's.
+constexpr int64_t kTriedAgainUs = kStorageHourUs;
 
 UInt128 wide(const model::WideCount& count) { return UInt128{count.high} << 64 | count.low; }
 
@@ -56,7 +58,8 @@ Result<void> ReceiptBill::add(const model::LedgerBlock& block) {
 }
 
 Result<void> ReceiptBill::add_receipt(const ReceiptRecord& record, const ReceiptTexts& texts) {
-  if (record.turn == 0) return {};  // written before a first request: none
+  // Written before a first request: none, and priced where writing is.
+  if (record.turn == 0 && text_of(texts, ReceiptText::kRetention).empty()) return {};
   if (record.request_id == 0) return bill_receipt(record, texts);
   if (!held_.empty()) drop_held(record, texts);
   return was_cut_short(record) ? hold(record, texts) : bill_receipt(record, texts);
@@ -69,8 +72,11 @@ void ReceiptBill::drop_held(const ReceiptRecord& record, const ReceiptTexts& tex
     const auto has = [&](ReceiptText which) {
       return held.texts[static_cast<size_t>(which)] == text_of(texts, which);
     };
-    if (held.record.uid == record.uid && held.record.prompt_tokens == record.prompt_tokens &&
-        has(ReceiptText::kPayer) && has(ReceiptText::kNamespace)) {
+    const bool in_time = record.opened_us - held.record.closed_us < kTriedAgainUs;
+    if (in_time && held.record.uid == record.uid &&
+        held.record.conversation == record.conversation &&
+        held.record.prompt_tokens == record.prompt_tokens && has(ReceiptText::kPayer) &&
+        has(ReceiptText::kNamespace) && has(ReceiptText::kModel)) {
       ++counts_.tried_again;
       held_.erase(at);
       return;
@@ -133,7 +139,8 @@ Result<void> ReceiptBill::add_storage(const StorageRecord& record, std::string_v
   if (record.tier != model::kAnyTier || !is_wanted(record.from_us, tenant)) return {};
   const std::string name(tenant);
   HourOfStorage& sums = hours_[{record.uid, name}];
-  if (record.from_us / kStorageHourUs != sums.hour) {
+  // An hour that comes again, the clock being set back, is of the one that is open.
+  if (record.from_us / kStorageHourUs > sums.hour) {
     QUIRE_TRY(close_hour(name, sums));
     sums.hour = record.from_us / kStorageHourUs;
   }

@@ -1,8 +1,9 @@
 // Bills what a ledger holds: its receipts and spans of storage become what is priced (billable.h).
 //
 // 1. A request is billed once. A turn that the death of a client or of the daemon cut short waits
-//    for a later receipt of the same request (user, payer, namespace, request id, length): an
-//    engine that tries again pays for what it got in the end. Without one it is billed as far as
+//    for a later receipt of the same request (user, payer, namespace, model, conversation, request
+//    id and length, begun within an hour): an engine that tries again pays for what it got in the
+//    end. Without one it is billed as far as
 //    it came, at finish().
 // 2. Its instant is that at which the turn began. Its model is what the session named, else the
 //    namespace.

@@ -1,7 +1,12 @@
 #include "server/metering/ledger.h"
 
+#include <sys/stat.h>
+
+#include <algorithm>
 #include <ctime>
 #include <utility>
+
+#include "server/runtime/log.h"
 
 namespace quire::server {
 
@@ -46,22 +51,32 @@ Result<std::unique_ptr<Ledger>> Ledger::open(const LedgerOptions& options) {
 
 Ledger::~Ledger() { thread_.stop(); }
 
+void Ledger::end(std::unique_ptr<Ledger> ledger) {
+  if (ledger == nullptr) return;
+  if (ledger->thread_.stop_within(kEndWithin)) return;
+  log(LogLevel::kError, "the ledger's device does not answer; receipts that wait are lost");
+  (void)ledger.release();  // its thread uses it
+}
+
 void Ledger::on_turn(const TurnRecord& record) {
   item_.kind = LedgerItem::Kind::kReceipt;
   fill_receipt(record, wall_us(), item_);
-  push(item_);
+  if (!push_receipt(item_, record.domain)) lose(item_);
 }
 
-void Ledger::on_open_turn(const TurnRecord& record) {
+bool Ledger::on_open_turn(const TurnRecord& record) {
+  if (queue_.size() >= kQueueItems / 2) return false;
   item_.kind = LedgerItem::Kind::kOpenTurn;
   fill_receipt(record, wall_us(), item_);
-  push(item_);
+  return put(item_, record.domain);
 }
 
 void Ledger::on_told() {
+  // Receipts that were lost are told before the time in which they were.
+  if (!tell_lost()) return;
   item_.kind = LedgerItem::Kind::kTick;
   item_.now_us = wall_us();
-  push(item_);
+  put(item_, {});
 }
 
 void Ledger::hold(const model::StorageRecord& record, std::string_view tenant,
@@ -70,25 +85,45 @@ void Ledger::hold(const model::StorageRecord& record, std::string_view tenant,
   item_.storage = record;
   item_.texts.set(0, tenant);
   item_.texts.set(1, retention);
-  push(item_);
+  put(item_, {});
 }
 
-void Ledger::push(const LedgerItem& item) {
-  if (lost_.receipts > 0) {
-    LedgerItem lost;
-    lost.kind = LedgerItem::Kind::kLost;
-    lost.lost = lost_;
-    if (!queue_.push(lost)) return lose(item);
-    lost_ = {};
+bool Ledger::push_receipt(const LedgerItem& item, model::DomainId domain) {
+  count_taken();
+  const bool has_its_share = queue_.size() < kQueueItems / 2 || !domain.valid() ||
+                             waiting_[domain.value] < kQueueItems / 4;
+  // Behind a receipt that has room: one entry says of many that they had none.
+  return has_its_share && tell_lost() && put(item, domain);
+}
+
+bool Ledger::tell_lost() {
+  if (lost_.receipts == 0) return true;
+  LedgerItem lost;
+  lost.kind = LedgerItem::Kind::kLost;
+  lost.lost = lost_;
+  if (!put(lost, {})) return false;
+  lost_ = {};
+  return true;
+}
+
+// What the thread has taken meanwhile waits no more.
+void Ledger::count_taken() {
+  for (const uint64_t waiting = queue_.size(); popped_ + waiting < pushed_; ++popped_) {
+    const model::DomainId domain = waiting_of_[popped_ % kQueueItems];
+    if (domain.valid()) --waiting_[domain.value];
   }
-  if (!queue_.push(item)) return lose(item);
-  if (queue_.size() == kWakeAt) thread_.wake();
 }
 
-// An open turn, or a tick, is told again a second later; a span of storage is lost with what held
-// it up.
+bool Ledger::put(const LedgerItem& item, model::DomainId domain) {
+  count_taken();
+  if (!queue_.push(item)) return false;
+  waiting_of_[pushed_++ % kQueueItems] = domain;
+  if (domain.valid()) ++waiting_[domain.value];
+  if (queue_.size() == kWakeAt) thread_.wake();
+  return true;
+}
+
 void Ledger::lose(const LedgerItem& item) {
-  if (item.kind != LedgerItem::Kind::kReceipt) return;
   if (lost_.receipts == 0) lost_.from_us = item.receipt.closed_us;
   lost_.to_us = item.receipt.closed_us;
   ++lost_.receipts;
@@ -108,29 +143,44 @@ LedgerStatus Ledger::status() const {
 Result<void> Ledger::send(const LedgerQuery& query, model::FdGuard pipe) {
   {
     const std::lock_guard lock(mutex_);
-    if (export_count_ == kMaxExports) {
-      return make_error(Errc::kBusy, "so many readers of the ledger are being served already: " +
-                                         std::to_string(kMaxExports));
+    // One place is for who reads to the end and goes.
+    const bool full =
+        export_count_ == kMaxExports || (query.follow && follower_count_ + 1 == kMaxExports);
+    if (full) {
+      return make_error(Errc::kBusy, "the ledger has as many readers as it serves: " +
+                                         std::to_string(kMaxExports) +
+                                         ", one fewer of them for good");
     }
     ++export_count_;
+    follower_count_ += query.follow ? 1 : 0;
     new_exports_.push_back(std::make_unique<LedgerExport>(query, std::move(pipe)));
   }
   thread_.wake();
   return {};
 }
 
+// As of the start: what came since waits in the queue, however late the database can be opened.
 Result<void> Ledger::try_open() {
-  writer_ = QUIRE_TRY(LedgerWriter::open(options_.writer, wall_us()));
+  // Before RocksDB makes it for all to read: it names tenants and what they asked for.
+  (void)::mkdir(options_.writer.database.path.c_str(), 0700);
+  writer_ = QUIRE_TRY(LedgerWriter::open(options_.writer, opened_us_));
   return {};
+}
+
+int64_t Ledger::steady_us() const {
+  return opened_us_ +
+         std::chrono::duration_cast<std::chrono::microseconds>(steady_clock::now() - opened_at_)
+             .count();
 }
 
 milliseconds Ledger::step(const std::stop_token& stop) {
   const Result<void> written = write(stop.stop_requested());
   publish(written);
   if (stop.stop_requested()) return model::HelperThread::kUntilWoken;
-  const bool more = serve_exports();
+  const LedgerExport::State exports = serve_exports();
+  const bool more = exports == LedgerExport::State::kMore;
   if (more || (written.ok() && queue_.size() >= kWakeAt)) return model::HelperThread::kAtOnce;
-  return exports_.empty() ? kLook : milliseconds(1);
+  return exports == LedgerExport::State::kWaits ? milliseconds(1) : kLook;
 }
 
 // An error: nothing is written until it was tried again, kRetry later.
@@ -142,22 +192,7 @@ Result<void> Ledger::write(bool stopping) {
     QUIRE_TRY(writer_ == nullptr ? try_open() : writer_->resume());
     failed_ = false;
   }
-  const auto commit = [&]() -> Result<void> {
-    take_all();
-    // In groups: who ends within kCommitEvery is synced together.
-    if (!writer_->has_room() || stopping || now - committed_at_ >= kCommitEvery) {
-      QUIRE_TRY(writer_->commit(wall_us()));
-      committed_at_ = now;
-    }
-    if (now - kept_up_at_ >= kUpkeepEvery && !stopping) {
-      if (!QUIRE_TRY(writer_->upkeep(wall_us()))) kept_up_at_ = now;
-    }
-    return {};
-  };
-  Result<void> result = writer_ == nullptr ? make_error(Errc::kIoError, status_.reason) : commit();
-  // All of it, not as much as one block has room for.
-  while (stopping && result.ok() && queue_.size() > 0) result = commit();
-  if (stopping && result.ok()) result = writer_->stop(wall_us());
+  Result<void> result = stopping ? finish() : commit(now);
   if (!result.ok()) {
     failed_ = true;
     failed_at_ = now;
@@ -165,33 +200,67 @@ Result<void> Ledger::write(bool stopping) {
   return result;
 }
 
-void Ledger::take_all() {
+Result<void> Ledger::commit(steady_clock::time_point now) {
   while (writer_->has_room() && queue_.pop(&taken_)) writer_->take(taken_);
+  // In groups: who ends within kCommitEvery is synced together.
+  if (!writer_->has_room() || now - committed_at_ >= kCommitEvery) {
+    QUIRE_TRY(writer_->commit(wall_us()));
+    committed_at_ = now;
+  }
+  if (now - kept_up_at_ < kUpkeepEvery) return {};
+  const Result<bool> more = writer_->upkeep(wall_us(), steady_us());
+  if (more.ok() && *more) return {};
+  kept_up_at_ = now;
+  // Sums and old blocks are no reason to keep no receipts.
+  if (!more.ok()) log(LogLevel::kWarning, "the ledger's upkeep: " + more.error().text);
+  return {};
 }
 
-bool Ledger::serve_exports() {
+// All that the core told; it tells nothing any more.
+Result<void> Ledger::finish() {
+  do {
+    while (writer_->has_room() && queue_.pop(&taken_)) writer_->take(taken_);
+    QUIRE_TRY(writer_->commit(wall_us()));
+  } while (queue_.size() > 0);
+  if (lost_.receipts > 0) {
+    taken_.kind = LedgerItem::Kind::kLost;
+    taken_.lost = std::exchange(lost_, {});
+    writer_->take(taken_);
+  }
+  return writer_->stop(wall_us());
+}
+
+LedgerExport::State Ledger::serve_exports() {
   {
     const std::lock_guard lock(mutex_);
     for (auto& one : new_exports_) exports_.push_back(std::move(one));
     new_exports_.clear();
   }
-  bool more = false;
+  // The busiest of them.
+  LedgerExport::State all = LedgerExport::State::kDone;
   std::erase_if(exports_, [&](const std::unique_ptr<LedgerExport>& one) {
-    LedgerExport::State state = LedgerExport::State::kDone;
-    Result<void> read = make_error(Errc::kIoError, status_.reason);
-    if (writer_ != nullptr) {
-      read = writer_->store().read([&](const tiering::DatabaseReader& reader) -> Result<void> {
-        state = one->step(reader, writer_->head().head);
-        return {};
-      });
-    }
-    if (!read.ok()) state = one->fail({}, read.error());
-    more = more || state == LedgerExport::State::kMore;
+    const LedgerExport::State state = serve(*one);
+    all = std::min(all, state);
     return state == LedgerExport::State::kDone;
   });
   const std::lock_guard lock(mutex_);
   export_count_ = exports_.size() + new_exports_.size();
-  return more;
+  follower_count_ = 0;
+  for (const auto* list : {&exports_, &new_exports_}) {
+    for (const auto& one : *list) follower_count_ += one->follows() ? 1 : 0;
+  }
+  return all;
+}
+
+LedgerExport::State Ledger::serve(LedgerExport& one) {
+  if (writer_ == nullptr) return one.fail({}, make_error(Errc::kIoError, status_.reason));
+  LedgerExport::State state = LedgerExport::State::kDone;
+  const auto read =
+      writer_->store().read([&](const tiering::DatabaseReader& reader) -> Result<void> {
+        state = one.step(reader, writer_->head().head);
+        return {};
+      });
+  return read.ok() ? state : one.fail(writer_->head().head, read.error());
 }
 
 void Ledger::publish(const Result<void>& result) {

@@ -10,6 +10,9 @@
 // 2. A device that takes no writes stops the ledger and nothing else (law 9): receipts wait in the
 //    queue, and when that is full they are counted and lost; an entry of the chain says how many,
 //    when and of how many tokens. It is tried again every kRetry.
+// 3. Who ends turns faster than the device takes them pays with its own receipts: while the queue
+// is
+//    more than half full a domain has at most a quarter of it.
 //
 // Threads: core, but for step(), which is the thread's. Bounds: kQueueItems, kMaxExports.
 #pragma once
@@ -22,6 +25,7 @@
 #include <string>
 #include <vector>
 
+#include "cache/tree/namespace_table.h"
 #include "model/fd_guard.h"
 #include "model/helper_thread.h"
 #include "model/metrics.h"
@@ -61,17 +65,22 @@ class Ledger final : public TurnSink {
   static constexpr std::chrono::milliseconds kLook{25};
   static constexpr std::chrono::milliseconds kCommitEvery{100};
   static constexpr std::chrono::seconds kRetry{5};
+  static constexpr std::chrono::seconds kEndWithin{10};
 
   // A device that fails does not keep the ledger from being made: it is tried again. kBusy: another
   // process holds it; kUnsupportedVersion; kCorrupt: what is there is no ledger, or damaged.
   static model::Result<std::unique_ptr<Ledger>> open(const LedgerOptions& options);
-  // What was told is durable then, and that the epoch ended in order; where the device takes it.
+  // What was told is durable then, and that the epoch ended in order; where the device takes it. A
+  // device that hangs holds nobody up: then the ledger is left behind until the process ends.
+  static void end(std::unique_ptr<Ledger> ledger);
   ~Ledger() override;
 
   void on_turn(const TurnRecord& record) override;
-  void on_open_turn(const TurnRecord& record) override;
+  // False while the queue is more than half full: receipts go first.
+  bool on_open_turn(const TurnRecord& record) override;
   void on_told() override;
-  // What a tenant held over a span of time.
+  // What a tenant held over a span of time. Precondition: takes_storage(), or it may be lost.
+  bool takes_storage() const { return queue_.size() < kQueueItems / 2; }
   void hold(const model::StorageRecord& record, std::string_view tenant,
             std::string_view retention);
   int64_t wall_us() const { return options_.wall_us(); }
@@ -81,26 +90,43 @@ class Ledger final : public TurnSink {
   model::Result<void> send(const LedgerQuery& query, model::FdGuard pipe);
 
  private:
-  explicit Ledger(const LedgerOptions& options) : options_(options), queue_(kQueueItems) {}
+  explicit Ledger(const LedgerOptions& options)
+      : options_(options), opened_us_(options.wall_us()), queue_(kQueueItems) {}
 
   // --- core ---
   void push(const LedgerItem& item);
+  bool push_receipt(const LedgerItem& item, model::DomainId domain);
   void lose(const LedgerItem& item);
+  bool put(const LedgerItem& item, model::DomainId domain);
+  void count_taken();
+  bool tell_lost();
 
   // --- thread ---
   std::chrono::milliseconds step(const std::stop_token& stop);
   model::Result<void> try_open();
   model::Result<void> write(bool stopping);
-  void take_all();
-  bool serve_exports();
+  model::Result<void> commit(std::chrono::steady_clock::time_point now);
+  model::Result<void> finish();
+  // As the wall clock stood at the start, and what has passed since: one that leaps makes nothing
+  // older.
+  int64_t steady_us() const;
+  LedgerExport::State serve_exports();
+  LedgerExport::State serve(LedgerExport& one);
   void publish(const model::Result<void>& result);
 
   const LedgerOptions options_;
+  const int64_t opened_us_;
+  const std::chrono::steady_clock::time_point opened_at_ = std::chrono::steady_clock::now();
   tiering::SpscQueue<LedgerItem> queue_;
   // Core.
   model::LostRecord lost_;  // not told yet; none: no receipts
   uint64_t lost_count_ = 0;
   LedgerItem item_;  // kept here for its size
+  // Of what waits in the queue: whose each is, and how many of each.
+  std::vector<model::DomainId> waiting_of_ = std::vector<model::DomainId>(kQueueItems);
+  std::array<uint32_t, cache::kMaxDomains> waiting_{};
+  uint64_t pushed_ = 0;
+  uint64_t popped_ = 0;
   // Thread.
   std::unique_ptr<LedgerWriter> writer_;  // null: it could not be opened yet
   std::vector<std::unique_ptr<LedgerExport>> exports_;
@@ -114,6 +140,7 @@ class Ledger final : public TurnSink {
   LedgerStatus status_;
   std::vector<std::unique_ptr<LedgerExport>> new_exports_;
   size_t export_count_ = 0;
+  size_t follower_count_ = 0;   // of these, those that go on for ever
   model::HelperThread thread_;  // last: ends before what it uses goes
 };
 

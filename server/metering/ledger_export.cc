@@ -25,13 +25,16 @@ LedgerExport::State LedgerExport::step(const DatabaseReader& reader, const Ledge
   if (const Reader now = write(); now != Reader::kHasAll || ended_) {
     return now == Reader::kSlow ? State::kWaits : State::kDone;
   }
+  const bool has_all = !next_.empty() && query_.what == LedgerQuery::What::kBlocks &&
+                       position_of(next_) > head.position;
+  if (has_all) return State::kIdle;
   if (const Result<void> read = read_slice(reader, head); !read.ok()) end(head, read);
   const Reader now = write();
   if (now != Reader::kHasAll) return now == Reader::kSlow ? State::kWaits : State::kDone;
   if (ended_) return State::kDone;
   const bool at_end =
       query_.what == LedgerQuery::What::kBlocks && position_of(next_) > head.position;
-  return at_end ? State::kWaits : State::kMore;
+  return at_end ? State::kIdle : State::kMore;
 }
 
 LedgerExport::State LedgerExport::fail(const LedgerHead& head, const model::Error& error) {

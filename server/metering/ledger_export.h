@@ -35,11 +35,15 @@ class LedgerExport {
 
   enum class State : uint8_t {
     kMore,   // another step can go on at once
-    kWaits,  // for the reader, or for something to read
+    kWaits,  // for the reader, who is slow
+    kIdle,   // for something to read
     kDone,   // all was taken, or the reader is gone
   };
   // `head`: the ledger's, durable.
   State step(const tiering::DatabaseReader& reader, const model::LedgerHead& head);
+  // All of it went out, its end too.
+  bool is_complete() const { return ended_ && slice_.empty() && reader_.is_flushed(); }
+  bool follows() const { return query_.follow; }
   // The ledger cannot be read: the reader is told so.
   State fail(const model::LedgerHead& head, const model::Error& error);
 

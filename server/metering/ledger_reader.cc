@@ -33,7 +33,8 @@ Result<void> export_ledger(const std::string& path, const LedgerQuery& query, mo
     };
     QUIRE_TRY(store->read(step));
   }
-  return {};
+  if (reader.is_complete()) return {};
+  return model::make_error(model::Errc::kIoError, "the ledger was not taken whole by its reader");
 }
 
 }  // namespace quire::server

@@ -27,6 +27,7 @@ void append_big_endian(std::string& key, uint64_t value) {
 
 uint64_t read_big_endian(std::string_view key, size_t at) {
   uint64_t value = 0;
+  if (key.size() < at + 8) return value;  // a row of the device's is never a bug
   for (size_t i = 0; i < 8; ++i) value = value << 8 | static_cast<uint8_t>(key[at + i]);
   return value;
 }

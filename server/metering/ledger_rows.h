@@ -3,7 +3,9 @@
 //   'B' epoch sequence    a block (model/receipts/ledger_block.h), by its first entry
 //   'H'                   HeadRow: where the chain stands
 //   'O' session           an open turn, as far as it was; gone with its receipt
-//   'T' hour              the first block of an hour, so that readers begin there
+//   'T' hour              the first block of an hour, so that readers begin there; written once,
+//   and
+//                         none for an hour that came again
 //   'm' minute ..., 'h' hour ...    sums (rollups.h)
 //   'R'                   up to which hour 'h' rows are made
 //
@@ -42,6 +44,7 @@ model::LedgerPosition position_of(std::string_view block_key);
 std::string open_turn_key(uint64_t session);
 std::string hour_key(int64_t now_us);
 void append_big_endian(std::string& key, uint64_t value);
+// 0 where there is less.
 uint64_t read_big_endian(std::string_view key, size_t at);
 
 std::string row_of(const HeadRow& head);

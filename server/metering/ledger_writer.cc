@@ -24,13 +24,17 @@ Result<std::unique_ptr<LedgerWriter>> LedgerWriter::open(const LedgerWriterOptio
 Result<void> LedgerWriter::begin_epoch(int64_t now_us) {
   const auto read = [this](const DatabaseReader& reader) -> Result<void> {
     head_ = QUIRE_TRY(read_head(reader));
+    const auto last_hour =
+        QUIRE_TRY(reader.last_key(std::string(1, kHourRows), std::string(1, kHourRows + 1)));
+    if (last_hour) hour_ = static_cast<int64_t>(read_big_endian(*last_hour, 1));
     return {};
   };
   QUIRE_TRY(store_->read(read));
   start_.epoch = head_.head.position.epoch + 1;
   // A ledger that is new, or whose epoch ended in order, lacks nothing.
   const bool lacks = head_.head.position.epoch > 0 && head_.stopped == 0;
-  start_.unknown_from_us = lacks ? head_.told_us : now_us;
+  // Where the wall clock was set back meanwhile, the span is empty rather than turned round.
+  start_.unknown_from_us = lacks ? std::min(head_.told_us, now_us) : now_us;
   start_.unknown_to_us = now_us;
   rollups_.emplace(start_.epoch, std::max(head_.told_us, now_us));
   QUIRE_TRY(recover(now_us));
@@ -107,7 +111,7 @@ void LedgerWriter::build(int64_t now_us) {
     const model::LedgerPosition first{start_.epoch,
                                       next_head_.head.position.sequence - unwritten_entries_ + 1};
     batch.put(block_key(first), block);
-    if (now_us / kHourUs != hour_) {
+    if (now_us / kHourUs > hour_) {
       hour_ = now_us / kHourUs;
       batch.put(hour_key(now_us), row_of(first));
     }
@@ -146,6 +150,7 @@ Result<void> LedgerWriter::commit(int64_t now_us) {
 }
 
 Result<void> LedgerWriter::stop(int64_t now_us) {
+  if (stopped_) return commit(now_us);
   QUIRE_TRY(commit(now_us));
   block_.add(model::StopRecord{.stopped_us = now_us});
   told_us_ = now_us;
@@ -153,14 +158,15 @@ Result<void> LedgerWriter::stop(int64_t now_us) {
   return commit(now_us);
 }
 
-Result<bool> LedgerWriter::upkeep(int64_t now_us) {
+Result<bool> LedgerWriter::upkeep(int64_t now_us, int64_t aged_us) {
   if (unwritten_) return false;
   DatabaseBatch batch;
   bool more = false;
   const auto collect = [&](const DatabaseReader& reader) -> Result<void> {
-    more = QUIRE_TRY(RollupTable::close_hour(reader, now_us, batch));
+    // Only what is told is over: receipts of that hour may wait for the device still.
+    more = QUIRE_TRY(RollupTable::close_hour(reader, std::min(now_us, head_.told_us), batch));
     if (options_.minutes_us == 0) return {};
-    const int64_t before_us = now_us - options_.minutes_us;
+    const int64_t before_us = aged_us - options_.minutes_us;
     const size_t pruned = RollupTable::prune_minutes(reader, before_us, kPrunedRows, batch);
     more = more || pruned == kPrunedRows;
     return {};
@@ -171,12 +177,12 @@ Result<bool> LedgerWriter::upkeep(int64_t now_us) {
     const DatabaseBatch* one = &batch;
     QUIRE_TRY(store_->write({&one, 1}));
   }
-  return QUIRE_TRY(prune(now_us)) || more;
+  return QUIRE_TRY(prune(now_us, aged_us)) || more;
 }
 
 // Blocks go from the oldest on, and an entry behind them says so: the chain begins with the first
 // that is left.
-Result<bool> LedgerWriter::prune(int64_t now_us) {
+Result<bool> LedgerWriter::prune(int64_t now_us, int64_t aged_us) {
   if (options_.retention_us == 0) return false;
   std::vector<std::string> gone;
   model::PrunedRecord pruned{.pruned_us = now_us};
@@ -184,7 +190,7 @@ Result<bool> LedgerWriter::prune(int64_t now_us) {
     DatabaseScan blocks = reader.scan_prefix(kBlockRows);
     for (; blocks.valid() && gone.size() < kPrunedRows; blocks.next()) {
       const auto block = model::LedgerBlock::parse(blocks.value());
-      if (!block.ok() || block->header().written_us >= now_us - options_.retention_us) return {};
+      if (!block.ok() || block->header().written_us >= aged_us - options_.retention_us) return {};
       if (block->head() == head_.head) return {};  // the chain's end stays
       pruned.last = block->head();
       gone.emplace_back(blocks.key());

@@ -70,7 +70,8 @@ class LedgerWriter {
   model::Result<void> stop(int64_t now_us);
   // What has time: sums of an hour that is over, what is older than it is kept. A bounded step;
   // true: there is more.
-  model::Result<bool> upkeep(int64_t now_us);
+  // `aged_us`: the time by which things are old, which a wall clock that leaps does not move.
+  model::Result<bool> upkeep(int64_t now_us, int64_t aged_us);
 
   const HeadRow& head() const { return head_; }
   const LedgerStart& start() const { return start_; }
@@ -84,7 +85,7 @@ class LedgerWriter {
   model::Result<void> begin_epoch(int64_t now_us);
   model::Result<void> recover(int64_t now_us);
   void build(int64_t now_us);
-  model::Result<bool> prune(int64_t now_us);
+  model::Result<bool> prune(int64_t now_us, int64_t aged_us);
 
   const LedgerWriterOptions options_;
   const std::unique_ptr<tiering::RocksStore> store_;
@@ -97,7 +98,7 @@ class LedgerWriter {
   std::unordered_set<uint64_t> turns_on_disk_;
   std::optional<int64_t> told_us_;  // of a tick that was taken
   bool stopped_ = false;
-  int64_t hour_ = -1;  // whose 'T' row was written
+  int64_t hour_ = -1;  // of the last 'T' row
   // A write that failed, and the head behind it.
   std::optional<tiering::DatabaseBatch> unwritten_;
   size_t unwritten_entries_ = 0;

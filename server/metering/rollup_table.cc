@@ -21,6 +21,8 @@ constexpr char kHourSums = 'h';
 constexpr std::string_view kClosedKey = "R";
 constexpr size_t kTimeBytes = 1 + 8;
 constexpr size_t kEpochBytes = 8;
+// So far the wall clock may go back without being taken for set back.
+constexpr int64_t kMinutesBack = 60;
 
 int64_t length_of(char kind) { return kind == kMinuteRows ? kMinuteUs : kHourUs; }
 
@@ -52,18 +54,23 @@ bool parse_sums(std::string_view value, RollupSums& sums) {
 
 void RollupTable::add(const model::ReceiptRecord& receipt, const model::ReceiptTexts& texts) {
   const int64_t minute = receipt.closed_us / kMinuteUs;
-  if (minute > minute_) {
+  const bool set_back = minute + kMinutesBack < minute_;
+  if (minute > minute_ || set_back) {
     std::erase_if(rows_, [](const auto& row) { return !row.second.changed; });
     minute_ = minute;
+    of_uid_.clear();
+    // A minute that comes again has rows of its own.
+    if (set_back) ++clock_;
   }
   std::string key = time_key(kMinuteRows, minute_ * kMinuteUs);
-  append_big_endian(key, epoch_);
+  append_big_endian(key, epoch_ << 16 | clock_);
   const size_t owner = key.size();
   append_owner(key, receipt.uid, texts);
-  if (rows_.size() >= kMaxRollups && !rows_.contains(key)) {
+  if (!rows_.contains(key) && (rows_.size() >= kMaxRollups || of_uid_[receipt.uid] >= kMaxOfUid)) {
     key.resize(owner);
-    append_owner(key, 0, {});
+    append_owner(key, receipt.uid, {});
   }
+  if (!rows_.contains(key)) ++of_uid_[receipt.uid];
   Row& row = rows_[key];
   row.sums.add(receipt);
   row.changed = true;
@@ -94,8 +101,9 @@ Result<bool> RollupTable::close_hour(const tiering::DatabaseReader& reader, int6
   std::map<std::string, RollupSums> sums;
   for (; minutes.valid() && hour_of(minutes.key()) == hour; minutes.next()) {
     RollupSums row;
+    // One that is none is left out: sums are made of receipts, and those are what counts.
     if (minutes.key().size() < kTimeBytes + kEpochBytes || !parse_sums(minutes.value(), row)) {
-      return make_error(Errc::kCorrupt, "a sum of the ledger is none");
+      continue;
     }
     std::string key = time_key(kHourSums, hour * kHourUs);
     key += minutes.key().substr(kTimeBytes + kEpochBytes);

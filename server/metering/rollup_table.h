@@ -8,8 +8,8 @@
 //                                same
 //   'R'                          the hours before are made
 //
-// Of one minute at most kMaxRollups are told apart; what comes behind them is summed without texts.
-// Threads: the ledger's.
+// Of one minute at most kMaxRollups are told apart, and kMaxOfUid of one user; what comes behind
+// them is summed without texts, by user. Threads: the ledger's.
 #pragma once
 
 #include <cstdint>
@@ -24,12 +24,13 @@
 namespace quire::server {
 
 inline constexpr size_t kMaxRollups = 4096;
+inline constexpr size_t kMaxOfUid = 512;
 inline constexpr int64_t kMinuteUs = 60'000'000;
 
 class RollupTable {
  public:
-  // `floor_us`: the time up to which an earlier epoch was told. Minutes never go back behind it, or
-  // behind one another: where the wall clock is set back, receipts are summed in the last minute.
+  // `floor_us`: the time up to which an earlier epoch was told. Minutes go back neither behind it
+  // nor behind one another, but where the wall clock was set back by more than an hour.
   RollupTable(uint64_t epoch, int64_t floor_us) : epoch_(epoch), minute_(floor_us / kMinuteUs) {}
 
   void add(const model::ReceiptRecord& receipt, const model::ReceiptTexts& texts);
@@ -49,8 +50,10 @@ class RollupTable {
   };
 
   const uint64_t epoch_;
-  int64_t minute_;                   // whose rows are kept here: the last one
-  std::map<std::string, Row> rows_;  // by key
+  int64_t minute_;                     // whose rows are kept here: the last one
+  uint64_t clock_ = 0;                 // how often it was set back
+  std::map<std::string, Row> rows_;    // by key
+  std::map<uint32_t, size_t> of_uid_;  // rows of this minute
 };
 
 // Where rows of the time from `from_us` on, by minute or by hour, begin.

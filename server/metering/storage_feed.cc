@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <string>
+#include <thread>
 
 namespace quire::server {
 
@@ -60,15 +61,22 @@ bool StorageFeed::step(int64_t now_ns) {
   }
   const uint32_t end = parts_.cache->store().presence().storage().end_of_ids();
   const uint32_t last = std::min(end, next_ + kTenantsPerStep);
-  while (next_ < last) tell(model::TenantId{next_++});
-  if (next_ < end) return true;
+  // What is not taken stays in the meter: nothing is lost while the ledger has no room.
+  while (next_ < last && parts_.ledger->takes_storage()) tell(model::TenantId{next_++});
+  if (next_ < end) return parts_.ledger->takes_storage();
   next_ = 0;
   return false;
 }
 
 void StorageFeed::tell_all() {
   const uint32_t end = parts_.cache->store().presence().storage().end_of_ids();
-  for (uint32_t id = 0; id < end; ++id) tell(model::TenantId{id});
+  const int64_t start_ns = parts_.clock->now_ns();
+  for (uint32_t id = 0; id < end; ++id) {
+    while (!parts_.ledger->takes_storage() && parts_.clock->now_ns() - start_ns < kEndNs) {
+      std::this_thread::yield();
+    }
+    tell(model::TenantId{id});
+  }
   next_ = 0;
 }
 

@@ -15,6 +15,7 @@ namespace quire::server {
 class StorageFeed {
  public:
   static constexpr int64_t kLookNs = 100'000'000;
+  static constexpr int64_t kEndNs = 5'000'000'000;  // at the end the ledger is waited for so long
   static constexpr uint32_t kTenantsPerStep = 64;
 
   struct Parts {

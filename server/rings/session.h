@@ -39,8 +39,6 @@ struct SessionBilling {
 };
 
 struct Session {
-  static constexpr uint32_t kNoPlace = UINT32_MAX;
-
   model::SessionId id;
   std::array<uint8_t, 16> token{};
   model::DomainId domain;
@@ -56,10 +54,12 @@ struct Session {
   cache::HolderTag next_holder = 1;
   uint32_t uid = 0;  // charged for it
   // --- TurnMeter's ---
-  Turn turn;                          // the present one
-  uint32_t changed_place = kNoPlace;  // among those whose turn changed since it was told
-  bool turn_is_open = false;          // it has something to tell
-  bool closed_by_client = false;      // its last process says goodbye
+  Turn turn;  // the present one
+  // Where it stands among those whose turn changed since it was told; null: it did not.
+  std::vector<Session*>* changed_list = nullptr;
+  uint32_t changed_place = 0;
+  bool turn_is_open = false;      // it has something to tell
+  bool closed_by_client = false;  // its last process says goodbye
 
   // From now on; its processes see it without being told.
   void ask_for_checkpoints(const model::CheckpointPolicy& policy, const model::Layout& layout);

@@ -87,7 +87,8 @@ class TurnSink {
   // Once for each turn, at its end.
   virtual void on_turn(const TurnRecord& record) = 0;
   // A turn that is open, as far as it is: what its receipt would say, did the daemon end now.
-  virtual void on_open_turn(const TurnRecord&) {}
+  // False: not now; it is told again, and on_told() comes after that.
+  virtual bool on_open_turn(const TurnRecord&) { return true; }
   // All that happened up to now was told by the calls before.
   virtual void on_told() {}
 };

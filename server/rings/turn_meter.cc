@@ -279,29 +279,45 @@ void TurnMeter::changed(Session& session) {
   if (sink_ == nullptr) return;
   anything_new_ = true;
   if (!std::exchange(session.turn_is_open, true)) ++open_count_;
-  if (session.changed_place != Session::kNoPlace) return;
-  session.changed_place = static_cast<uint32_t>(changed_.size());
-  changed_.push_back(&session);
+  if (session.changed_list == nullptr) put_into(changed_, session);
+}
+
+void TurnMeter::put_into(std::vector<Session*>& list, Session& session) {
+  session.changed_list = &list;
+  session.changed_place = static_cast<uint32_t>(list.size());
+  list.push_back(&session);
 }
 
 void TurnMeter::forget_change(Session& session) {
-  if (session.changed_place == Session::kNoPlace) return;
-  changed_.back()->changed_place = session.changed_place;
-  changed_[session.changed_place] = changed_.back();
-  changed_.pop_back();
-  session.changed_place = Session::kNoPlace;
+  if (session.changed_list == nullptr) return;
+  std::vector<Session*>& list = *session.changed_list;
+  list.back()->changed_place = session.changed_place;
+  list[session.changed_place] = list.back();
+  list.pop_back();
+  session.changed_list = nullptr;
 }
 
+// A pass is of those that had changed when it began: what changes meanwhile waits for the next one,
+// so that nobody's turns are told again and again before others' are told at all.
 bool TurnMeter::step(int64_t now_ns) {
   if (sink_ == nullptr || now_ns < next_told_ns()) return false;
-  for (uint32_t told = 0; !changed_.empty() && told < kToldPerStep; ++told) {
-    Session& session = *changed_.back();
-    forget_change(session);
-    sink_->on_open_turn(record_of(session, now_ns));
+  if (!telling_now_) {
+    telling_now_ = true;
+    anything_new_ = false;
+    while (!changed_.empty()) {
+      Session& session = *changed_.back();
+      forget_change(session);
+      put_into(telling_, session);
+    }
   }
-  if (!changed_.empty()) return true;
+  for (uint32_t told = 0; !telling_.empty() && told < kToldPerStep; ++told) {
+    Session& session = *telling_.back();
+    if (!sink_->on_open_turn(record_of(session, now_ns))) return false;
+    forget_change(session);
+  }
+  if (!telling_.empty()) return true;
+  telling_now_ = false;
   told_ns_ = now_ns;
-  anything_new_ = false;
   sink_->on_told();
   return false;
 }

@@ -95,6 +95,7 @@ class TurnMeter {
   // Something happened in its turn.
   void changed(Session& session);
   void forget_change(Session& session);
+  static void put_into(std::vector<Session*>& list, Session& session);
   void tell_match(Attachment& attachment, const model::MatchArgs& args,
                   const model::MatchResult& result);
   void trace_match(Attachment& attachment, const model::MatchArgs& args,
@@ -112,9 +113,12 @@ class TurnMeter {
   TurnTotals totals_;
   bool stopping_ = false;
   // What the sink is told, while there is one.
-  std::vector<Session*> changed_;  // each knows its place
-  uint32_t open_count_ = 0;        // sessions whose turn has something to tell
-  bool anything_new_ = false;      // since the sink was told that it knows all
+  // Sessions whose turn changed since it was told; each is in one of them, and knows where.
+  std::vector<Session*> changed_;
+  std::vector<Session*> telling_;  // in the pass under way
+  bool telling_now_ = false;
+  uint32_t open_count_ = 0;    // sessions whose turn has something to tell
+  bool anything_new_ = false;  // since the sink was told that it knows all
   int64_t told_ns_ = 0;
 };
 

@@ -43,8 +43,8 @@ model::Result<void> SessionRegistry::check_bounds(const ClientProcess& client,
 
 // Turns of one conversation share a tag, so that they supersede each other's checkpoints.
 uint32_t SessionRegistry::owner_tag(const SessionIdentity& identity, model::SessionId id) const {
-  const uint64_t source =
-      identity.billing.conversation != 0 ? identity.billing.conversation : id.value ^ 0x9e3779b97f4a7c15ull;
+  const uint64_t source = identity.billing.conversation != 0 ? identity.billing.conversation
+                                                             : id.value ^ 0x9e3779b97f4a7c15ull;
   const auto tag =
       static_cast<uint32_t>(std::hash<uint64_t>{}(source * 0xff51afd7ed558ccdull) >> 32);
   return tag == 0 ? 1 : tag;
@@ -128,6 +128,7 @@ model::Result<Attachment*> SessionRegistry::attach(ClientProcess& client, Sessio
   placed->leases.share = options_.shares->holders(session.uid);
   placed->leases.reservation = session.cached.reservation.ref();
   ++session.member_count;
+  session.closed_by_client = false;
   session.progress_header().members.store(session.member_count, std::memory_order_release);
   return placed;
 }

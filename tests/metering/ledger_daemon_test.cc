@@ -252,14 +252,16 @@ TEST(LedgerStorage, WhatIsHeldIsIntegratedToTheMicrosecond) {
 // A reader that never reads holds its pipe and one of few places, and nobody up.
 TEST_F(LedgerDaemon, MoreReadersThanPlacesAreRefused) {
   std::vector<model::FdGuard> readers;
-  for (size_t i = 0; i < server::Ledger::kMaxExports; ++i) {
+  // One place is for who reads to the end and goes.
+  for (size_t i = 0; i + 1 < server::Ledger::kMaxExports; ++i) {
     auto reader = client_->read_ledger({.follow = 1});
     ASSERT_TRUE(reader.ok());
     readers.push_back(std::move(reader).value());
   }
-  EXPECT_EQ(client_->read_ledger({}).code(), Errc::kBusy);
+  EXPECT_EQ(client_->read_ledger({.follow = 1}).code(), Errc::kBusy);
+  EXPECT_TRUE(client_->read_ledger({}).ok());
   readers.clear();
-  EXPECT_TRUE(eventually([&] { return client_->read_ledger({}).ok(); }));
+  EXPECT_TRUE(eventually([&] { return client_->read_ledger({.follow = 1}).ok(); }));
 }
 
 TEST_F(LedgerDaemon, AReaderThatFollowsGetsWhatComesLater) {

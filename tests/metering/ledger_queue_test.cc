@@ -84,6 +84,54 @@ TEST_F(LedgerQueue, WhatFindsNoPlaceIsCountedAndNamedInTheChain) {
   EXPECT_EQ(read.receipts.size(), Ledger::kQueueItems + 1);
 }
 
+// Who ends turns faster than the device takes them pays with its own.
+TEST_F(LedgerQueue, OneUserLeavesRoomForOthers) {
+  obstruct();
+  const auto ledger = open();
+  for (uint64_t i = 1; i <= 2 * Ledger::kQueueItems; ++i) {
+    server::TurnRecord record = turn(i);
+    record.domain = model::DomainId{1};
+    ledger->on_turn(record);
+  }
+  const uint64_t lost = ledger->status().lost;
+  EXPECT_GE(lost, Ledger::kQueueItems);
+  for (uint64_t i = 1; i <= Ledger::kQueueItems / 4; ++i) {
+    server::TurnRecord record = turn(i);
+    record.domain = model::DomainId{2};
+    ledger->on_turn(record);
+  }
+  EXPECT_EQ(ledger->status().lost, lost);
+}
+
+TEST_F(LedgerQueue, OpenTurnsWaitWhereReceiptsHaveNoRoomToSpare) {
+  obstruct();
+  const auto ledger = open();
+  EXPECT_TRUE(ledger->on_open_turn(turn(1)));
+  for (uint64_t i = 1; i <= Ledger::kQueueItems / 2; ++i) ledger->on_turn(turn(i));
+  EXPECT_FALSE(ledger->on_open_turn(turn(2)));
+  EXPECT_FALSE(ledger->takes_storage());
+}
+
+// What was lost last is told by nobody but the end.
+TEST_F(LedgerQueue, WhatIsLostAtTheEndIsSaid) {
+  obstruct();
+  auto ledger = open();
+  for (uint64_t i = 1; i <= Ledger::kQueueItems + kBeyond; ++i) ledger->on_turn(turn(i));
+  mend();
+  ledger.reset();
+  const ReadLedger read = read_ledger(path());
+  EXPECT_EQ(read.receipts.size(), Ledger::kQueueItems);
+  ASSERT_EQ(read.lost.size(), 1u);
+  EXPECT_EQ(read.lost[0].receipts, kBeyond);
+  EXPECT_EQ(read.stops.size(), 1u);
+}
+
+TEST_F(LedgerQueue, ItsDirectoryIsTheDaemonsAlone) {
+  mend();
+  const auto ledger = open();
+  EXPECT_EQ(std::filesystem::status(path()).permissions(), std::filesystem::perms::owner_all);
+}
+
 TEST_F(LedgerQueue, OneThatCannotBeWrittenEndsAllTheSame) {
   obstruct();
   const auto ledger = open();

@@ -201,8 +201,9 @@ TEST_F(LedgerWriterTest, SumsByMinuteAndHourAreThoseOfTheReceipts) {
     }
   }
   const int64_t end = kNow + 90 * server::kMinuteUs;
+  writer_->take(tick(end));
   ASSERT_TRUE(writer_->commit(end).ok());
-  for (bool more = true; more;) more = *writer_->upkeep(end);
+  for (bool more = true; more;) more = *writer_->upkeep(end, end);
   const ReadLedger minutes = read_ledger(path_, {.what = server::LedgerQuery::What::kMinutes});
   EXPECT_EQ(minutes.rollups.size(), 90u);
   const ReadLedger hours = read_ledger(path_, {.what = server::LedgerQuery::What::kHours});
@@ -244,7 +245,9 @@ TEST_F(LedgerWriterTest, WhatIsTooOldGoesAndTheRestVerifies) {
     writer_->take(receipt(1, 100 + i));
     ASSERT_TRUE(writer_->commit(kNow + i * server::kHourUs / 2).ok());
   }
-  ASSERT_TRUE(writer_->upkeep(kNow + 2 * server::kHourUs + kSecond).ok());
+  ASSERT_TRUE(
+      writer_->upkeep(kNow + 2 * server::kHourUs + kSecond, kNow + 2 * server::kHourUs + kSecond)
+          .ok());
   const ReadLedger ledger = read();
   EXPECT_EQ(ledger.faults, std::vector<std::string>());
   EXPECT_EQ(requests(ledger), (std::vector<uint64_t>{103, 104}));
@@ -258,6 +261,45 @@ TEST_F(LedgerWriterTest, AReaderThatNamesAPositionGetsWhatFollowsIt) {
   }
   const ReadLedger ledger = read_ledger(path_, {.after = {1, 4}});  // its block holds 1.4 alone
   EXPECT_EQ(requests(ledger), (std::vector<uint64_t>{102, 103, 104}));
+}
+
+// The index of hours keeps the first block of each, whatever begins in the middle of it.
+TEST_F(LedgerWriterTest, AStartWithinAnHourHidesNothingOfIt) {
+  writer_->take(receipt(1, 100));
+  ASSERT_TRUE(writer_->commit(kNow).ok());
+  open(kNow + kSecond);
+  writer_->take(receipt(1, 101));
+  ASSERT_TRUE(writer_->commit(kNow + 2 * kSecond).ok());
+  EXPECT_EQ(requests(read_ledger(path_, {.from_us = kNow})), (std::vector<uint64_t>{100, 101}));
+}
+
+TEST_F(LedgerWriterTest, AClockThatGoesBackOverAnHourHidesNothing) {
+  writer_->take(receipt(1, 100));
+  ASSERT_TRUE(writer_->commit(kNow + server::kHourUs).ok());
+  writer_->take(receipt(1, 101));
+  ASSERT_TRUE(writer_->commit(kNow).ok());
+  writer_->take(receipt(1, 102));
+  ASSERT_TRUE(writer_->commit(kNow + server::kHourUs).ok());
+  EXPECT_EQ(requests(read_ledger(path_, {.from_us = kNow + server::kHourUs})),
+            (std::vector<uint64_t>{100, 101, 102}));
+}
+
+TEST_F(LedgerWriterTest, AnHourIsSummedOnceAllOfItIsTold) {
+  LedgerItem late = receipt(1, 1);
+  late.receipt.closed_us = kNow / server::kHourUs * server::kHourUs + server::kHourUs - kSecond;
+  const int64_t next_hour = late.receipt.closed_us + 2 * kSecond;
+  writer_->take(tick(late.receipt.closed_us));
+  ASSERT_TRUE(writer_->commit(next_hour).ok());
+  ASSERT_TRUE(writer_->upkeep(next_hour, next_hour).ok());
+  writer_->take(late);
+  writer_->take(tick(next_hour));
+  ASSERT_TRUE(writer_->commit(next_hour).ok());
+  for (bool more = true; more;) more = *writer_->upkeep(next_hour, next_hour);
+  uint64_t turns = 0;
+  for (const auto& row : read_ledger(path_, {.what = server::LedgerQuery::What::kHours}).rollups) {
+    turns += row.sums.turns;
+  }
+  EXPECT_EQ(turns, 1u);
 }
 
 TEST_F(LedgerWriterTest, AReaderThatNamesATimeBeginsNotMuchEarlier) {

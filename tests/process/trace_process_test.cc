@@ -285,6 +285,46 @@ TEST_F(TraceProcess, ReplaySaysWhatIsWrong) {
 }
 
 // Layouts with checkpoints, whose units are not the trace's blocks; several at once.
+// The last line of a replay is the bill of it: tokens hit, as who drove it counted them.
+TEST_F(TraceProcess, TheBillOfAReplayHasTheHitsThatItsDriverCounted) {
+  const std::string ledger = directory_ + "/ledger";
+  std::ofstream trace(trace_);
+  // Conversations whose turns follow on each other, among prompts that nobody asks for again.
+  for (uint32_t turn = 1; turn <= 12; ++turn) {
+    for (uint32_t conversation = 0; conversation < 5; ++conversation) {
+      std::vector<uint32_t> ids;
+      for (uint32_t i = 0; i < turn * 2 + conversation; ++i) {
+        ids.push_back(conversation * 1000 + i);
+      }
+      trace << client::to_text({.timestamp_ms = turn, .block_tokens = 512, .ids = ids});
+    }
+    trace << client::to_text(
+        {.timestamp_ms = turn, .block_tokens = 512, .ids = {50'000 + turn, 60'000 + turn}});
+  }
+  trace.close();
+  const std::string book = directory_ + "/book.toml";
+  std::ofstream(book)
+      << "vendor = \"v\"\n[[price]]\nmodel = \"trace-replay\"\ncurrency = \"USD\"\n"
+         "from = 2020-01-01T00:00:00Z\nhit = \"1\"\nmiss = \"10\"\noutput = \"0\"\n";
+  DaemonProcess daemon({.flags = {"--ledger_path=" + ledger, kNoGhosts}});
+  const Output replayed = run_program("quirectl", {"--socket=" + daemon.socket_path(), "trace",
+                                                   "replay", trace_, "--asap", "-o", "json"});
+  ASSERT_EQ(replayed.exit_code, 0) << replayed.text;
+  daemon.stop();
+  const Output bill =
+      run_program("quirectl", {"meter", "bill", "--ledger", ledger, "--quired",
+                               program_path("quired"), "--book", book, "-o", "json"});
+  ASSERT_EQ(bill.exit_code, 0) << bill.text;
+  const auto number_behind = [](const std::string& text, const std::string& key) {
+    const size_t at = text.find(key);
+    return at == text.npos ? 0 : std::stoull(text.substr(at + key.size()));
+  };
+  const uint64_t hits = number_behind(replayed.text, "\"hit_tokens\":");
+  EXPECT_GT(hits, 100'000u);
+  EXPECT_EQ(number_behind(bill.text, "\"kind\":\"hit\",\"quantity\":\""), hits) << bill.text;
+  EXPECT_EQ(number_behind(bill.text, "\"receipts\":"), 72u);
+}
+
 TEST_F(TraceProcess, ReplaysInAnotherLayoutAndComparesEveryByte) {
   std::ofstream trace(trace_);
   std::vector<uint32_t> ids;

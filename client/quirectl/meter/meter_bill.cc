@@ -134,10 +134,14 @@ Result<LedgerBill> bill_ledger(const MeterOptions& options, const std::string& b
   // A request ends after it began, and its receipt is written then.
   const model::MeterRequest request{.from_us = std::max<int64_t>(window.from_us, 0)};
   if (options.place.is_daemon() && request.from_us > 0) walk.begin_anywhere();
+  model::LedgerPosition billed;
   const auto on_block = [&](std::string_view bytes) -> Result<bool> {
     walk.add(bytes);
     const auto block = model::LedgerBlock::parse(bytes);
-    if (block.ok()) QUIRE_TRY(made.add(*block));
+    // One that stands there again is billed once.
+    if (!block.ok() || block->head().position <= billed) return true;
+    billed = block->head().position;
+    QUIRE_TRY(made.add(*block));
     return true;
   };
   const model::LedgerHead end =
