@@ -172,6 +172,19 @@ Result<std::string> advice_table(std::string_view text) {
   return out + "* in charge now\n";
 }
 
+Result<AdviceFigures> advice_figures(std::string_view text) {
+  const AdviceDocument advice = QUIRE_TRY(parse<AdviceDocument>(text, read));
+  AdviceFigures figures{.window = advice.window,
+                        .prompt_tokens = advice.prompt_tokens,
+                        .hit_percent = advice.hit_percent,
+                        .ceiling_percent = advice.ceiling_percent,
+                        .rows = {}};
+  for (const AdviceRow& row : advice.rows) {
+    figures.rows.push_back({row.policy, row.size, row.percent});
+  }
+  return figures;
+}
+
 Result<AdvisedPolicy> advised_policy(std::string_view text) {
   const AdviceDocument advice = QUIRE_TRY(parse<AdviceDocument>(text, read));
   const AdviceRow* best = nullptr;

@@ -3,6 +3,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "model/result.h"
 
@@ -16,6 +17,22 @@ struct AdvisedPolicy {
 };
 // kMalformedFrame.
 model::Result<AdvisedPolicy> advised_policy(std::string_view json);
+
+// What it says, for who makes something else of it.
+struct AdviceFigures {
+  struct Row {
+    std::string policy;
+    std::string size;
+    double percent = 0;  // of the prompt tokens would have hit
+  };
+  std::string window;
+  double prompt_tokens = 0;
+  double hit_percent = 0;  // in truth
+  double ceiling_percent = 0;
+  std::vector<Row> rows;  // sizes of a policy together, the smallest first
+};
+// kMalformedFrame.
+model::Result<AdviceFigures> advice_figures(std::string_view json);
 
 // The daemon's advice on checkpoints (Client::checkpoint_advice_json) for people: a line a policy,
 // with what it would have resumed and written. kMalformedFrame: not what the daemon says.

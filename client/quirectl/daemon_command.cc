@@ -10,6 +10,7 @@
 
 #include "client/quire.h"
 #include "client/quirectl/advice_output.h"
+#include "client/quirectl/meter/advice_money.h"
 #include "client/quirectl/option_types.h"
 #include "client/quirectl/status_output.h"
 #include "client/quirectl/verb_outcome.h"
@@ -169,6 +170,12 @@ Result<std::string> clear_pin(Client& client, const DaemonCommandLine& line) {
   return wait_for_pins(client, QUIRE_TRY(client.clear_pin(scope_of(line), line.namespace_name)));
 }
 
+int64_t wall_clock_us() {
+  return std::chrono::duration_cast<std::chrono::microseconds>(
+             std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
 Result<std::string> advice_text(const DaemonCommandLine& line) {
   const auto window = line.advice_window == "15m"  ? model::AdviceWindow::kQuarter
                       : line.advice_window == "1h" ? model::AdviceWindow::kHour
@@ -177,8 +184,14 @@ Result<std::string> advice_text(const DaemonCommandLine& line) {
   const std::unique_ptr<Client> client = QUIRE_TRY(connect(line));
   const std::string json = QUIRE_TRY(of_checkpoints ? client->checkpoint_advice_json(window)
                                                     : client->advice_json(tier_of(line), window));
-  if (line.output == "json") return json + "\n";
-  return of_checkpoints ? checkpoint_advice_table(json) : advice_table(json);
+  if (of_checkpoints) return line.output == "json" ? json + "\n" : checkpoint_advice_table(json);
+  if (line.price_book.empty()) return line.output == "json" ? json + "\n" : advice_table(json);
+  const AdviceMoney money = QUIRE_TRY(advice_money(json, {.book_path = line.price_book,
+                                                          .model = line.price_model,
+                                                          .currency = line.price_currency,
+                                                          .instant_us = wall_clock_us()}));
+  if (line.output == "json") return with_money(json, money) + "\n";
+  return QUIRE_TRY(advice_table(json)) + money_table(money);
 }
 
 Result<std::string> evict(Client& client, const DaemonCommandLine& line) {
@@ -324,6 +337,13 @@ void add_policy(CLI::App& app, DaemonCommandLine& line, std::ostream& out, std::
   CLI::Option* window =
       advise->add_option("--window", line.advice_window, "of so long until now; 1h if none")
           ->check(CLI::IsMember({"15m", "1h", "24h"}));
+  CLI::Option* book = advise->add_option("--book", line.price_book,
+                                         "in money, too: what hits save by this price book (TOML)");
+  CLI::Option* model = advise->add_option("--model", line.price_model, "name that it lists");
+  book->needs(model);
+  model->needs(book);
+  advise->add_option("--currency", line.price_currency, "one list of the book; else its first")
+      ->needs(book);
   advise->callback([&, run, window] {
     if (window->count() == 0) line.advice_window = "1h";
     run();

@@ -40,7 +40,10 @@ struct DaemonCommandLine {
   bool of_tenant = false;            // it was given, maybe empty
   std::string policy;                // of that part, from now on
   std::string advice_window;         // of `policy advise`: 15m, 1h or 24h; empty: no advice
-  bool clear_quota = false;          // else it is set
+  std::string price_book;            // of advice: in money, too; empty: in tokens alone
+  std::string price_model;
+  std::string price_currency;
+  bool clear_quota = false;  // else it is set
   uint64_t guaranteed_bytes = 0;
   uint64_t burst_bytes = UINT64_MAX;  // no bound
   uint64_t budget_bytes = 0;          // of what is pinned; 0: only show
