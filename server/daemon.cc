@@ -197,6 +197,12 @@ model::Result<void> Daemon::open_tier(Parts& parts, const DaemonSeams& seams) {
 model::Result<void> Daemon::open_ledger(Parts& parts) {
   const std::string path = ledger_path(parts.options);
   if (path.empty()) return {};
+  const bool in_ssd_path = parts.options.ledger_path.empty();
+  if (in_ssd_path && (parts.ssd_tier == nullptr || !parts.ssd_tier->may_change_directory())) {
+    log(LogLevel::kWarning, "no receipts are kept: " + parts.options.ssd_path +
+                                " may not be written to; name a place with --ledger_path");
+    return {};
+  }
   LedgerOptions ledger;
   ledger.writer.database = ledger_database(path);
   ledger.writer.retention_us = int64_t{parts.options.ledger_days} * kDayUs;

@@ -1,8 +1,11 @@
 #include "server/metering/ledger.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <ctime>
 #include <utility>
 
@@ -19,6 +22,7 @@ using std::chrono::steady_clock;
 namespace {
 
 constexpr std::chrono::minutes kUpkeepEvery{1};
+constexpr off_t kRoomToOpen = 20 << 20;
 // The thread is woken before the queue is full; else it looks by itself.
 constexpr uint32_t kWakeAt = Ledger::kQueueItems / 2;
 
@@ -161,10 +165,27 @@ Result<void> Ledger::send(const LedgerQuery& query, model::FdGuard pipe) {
 
 // As of the start: what came since waits in the queue, however late the database can be opened.
 Result<void> Ledger::try_open() {
-  // Before RocksDB makes it for all to read: it names tenants and what they asked for.
-  (void)::mkdir(options_.writer.database.path.c_str(), 0700);
+  QUIRE_TRY(check_place());
   writer_ = QUIRE_TRY(LedgerWriter::open(options_.writer, opened_us_));
   return {};
+}
+
+// RocksDB does not fail on a full device, opening: an assertion in Debian's build ends the process.
+// So there is room first for all that it writes then: its log, made a table.
+Result<void> Ledger::check_place() const {
+  const std::string& path = options_.writer.database.path;
+  // Before RocksDB makes it for all to read: it names tenants and what they asked for.
+  if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) {
+    return model::errno_error("mkdir " + path);
+  }
+  const std::string probe = path + "/probe";
+  const model::FdGuard file(::open(probe.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+  if (!file.valid()) return model::errno_error("open " + probe);
+  const int failure = ::posix_fallocate(file.get(), 0, kRoomToOpen);
+  ::unlink(probe.c_str());
+  if (failure == 0) return {};
+  errno = failure;
+  return model::errno_error("room for " + probe);
 }
 
 int64_t Ledger::steady_us() const {
@@ -189,6 +210,7 @@ Result<void> Ledger::write(bool stopping) {
   if (failed_) {
     if (now - failed_at_ < kRetry && !stopping) return make_error(Errc::kIoError, status_.reason);
     failed_at_ = now;
+    if (writer_ != nullptr) QUIRE_TRY(check_place());
     QUIRE_TRY(writer_ == nullptr ? try_open() : writer_->resume());
     failed_ = false;
   }

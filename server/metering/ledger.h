@@ -104,6 +104,7 @@ class Ledger final : public TurnSink {
   // --- thread ---
   std::chrono::milliseconds step(const std::stop_token& stop);
   model::Result<void> try_open();
+  model::Result<void> check_place() const;
   model::Result<void> write(bool stopping);
   model::Result<void> commit(std::chrono::steady_clock::time_point now);
   model::Result<void> finish();

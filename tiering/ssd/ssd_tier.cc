@@ -97,6 +97,10 @@ SsdTier::~SsdTier() {
   if (writer_ != nullptr) parts_.cache->layouts().on_forget({});
 }
 
+bool SsdTier::may_change_directory() const {
+  return !contents_->directory()->has_unknown_features();
+}
+
 TierState SsdTier::state() const {
   const auto worst = contents_->kept()->worst();
   TierState state{.mode = health_.state(),

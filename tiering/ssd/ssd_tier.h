@@ -94,6 +94,8 @@ class SsdTier final : public Tier {
 
   // For tests, benches and the start of the daemon.
   SsdTierStatus status() const { return report_->status(); }
+  // False: a later version's directory, of which this one may change nothing (law 14).
+  bool may_change_directory() const;
   void check_invariants() const { contents_->space()->check_invariants(); }
 
  private:
