@@ -11,6 +11,7 @@
 #include "client/quire.h"
 #include "client/quirectl/advice_output.h"
 #include "client/quirectl/meter/advice_money.h"
+#include "client/quirectl/meter/stamp.h"
 #include "client/quirectl/option_types.h"
 #include "client/quirectl/status_output.h"
 #include "client/quirectl/verb_outcome.h"
@@ -170,12 +171,6 @@ Result<std::string> clear_pin(Client& client, const DaemonCommandLine& line) {
   return wait_for_pins(client, QUIRE_TRY(client.clear_pin(scope_of(line), line.namespace_name)));
 }
 
-int64_t wall_clock_us() {
-  return std::chrono::duration_cast<std::chrono::microseconds>(
-             std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
-
 Result<std::string> advice_text(const DaemonCommandLine& line) {
   const auto window = line.advice_window == "15m"  ? model::AdviceWindow::kQuarter
                       : line.advice_window == "1h" ? model::AdviceWindow::kHour
@@ -189,7 +184,7 @@ Result<std::string> advice_text(const DaemonCommandLine& line) {
   const AdviceMoney money = QUIRE_TRY(advice_money(json, {.book_path = line.price_book,
                                                           .model = line.price_model,
                                                           .currency = line.price_currency,
-                                                          .instant_us = wall_clock_us()}));
+                                                          .instant_us = present_us()}));
   if (line.output == "json") return with_money(json, money) + "\n";
   return QUIRE_TRY(advice_table(json)) + money_table(money);
 }

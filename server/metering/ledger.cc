@@ -28,8 +28,7 @@ constexpr uint32_t kWakeAt = Ledger::kQueueItems / 2;
 
 // These are the operator's to solve before a start; others may pass.
 bool keeps_from_starting(Errc code) {
-  return code == Errc::kBusy || code == Errc::kUnsupportedVersion || code == Errc::kCorrupt ||
-         code == Errc::kInvalidArgument;
+  return code == Errc::kBusy || code == Errc::kUnsupportedVersion;
 }
 
 }  // namespace

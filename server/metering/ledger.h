@@ -67,8 +67,8 @@ class Ledger final : public TurnSink {
   static constexpr std::chrono::seconds kRetry{5};
   static constexpr std::chrono::seconds kEndWithin{10};
 
-  // A device that fails does not keep the ledger from being made: it is tried again. kBusy: another
-  // process holds it; kUnsupportedVersion; kCorrupt: what is there is no ledger, or damaged.
+  // A device that fails, or what is there being damaged, keeps nobody from serving (law 9): it is
+  // tried again. kBusy: another process holds it. kUnsupportedVersion.
   static model::Result<std::unique_ptr<Ledger>> open(const LedgerOptions& options);
   // What was told is durable then, and that the epoch ended in order; where the device takes it. A
   // device that hangs holds nobody up: then the ledger is left behind until the process ends.

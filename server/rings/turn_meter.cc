@@ -312,7 +312,11 @@ bool TurnMeter::step(int64_t now_ns) {
   }
   for (uint32_t told = 0; !telling_.empty() && told < kToldPerStep; ++told) {
     Session& session = *telling_.back();
-    if (!sink_->on_open_turn(record_of(session, now_ns))) return false;
+    if (!sink_->on_open_turn(record_of(session, now_ns))) {
+      // Who sleeps until it is time must not be woken at once.
+      refused_until_ns_ = now_ns + kTellEveryNs;
+      return false;
+    }
     forget_change(session);
   }
   if (!telling_.empty()) return true;
@@ -325,7 +329,8 @@ bool TurnMeter::step(int64_t now_ns) {
 // The time is told even where nothing happens: what is not told is not known.
 int64_t TurnMeter::next_told_ns() const {
   if (sink_ == nullptr) return INT64_MAX;
-  return told_ns_ + (anything_new_ || open_count_ > 0 ? kTellEveryNs : kTellIdleEveryNs);
+  const int64_t every_ns = anything_new_ || open_count_ > 0 ? kTellEveryNs : kTellIdleEveryNs;
+  return std::max(told_ns_ + every_ns, refused_until_ns_);
 }
 
 }  // namespace quire::server

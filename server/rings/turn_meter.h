@@ -120,6 +120,7 @@ class TurnMeter {
   uint32_t open_count_ = 0;    // sessions whose turn has something to tell
   bool anything_new_ = false;  // since the sink was told that it knows all
   int64_t told_ns_ = 0;
+  int64_t refused_until_ns_ = 0;  // the sink took nothing more
 };
 
 }  // namespace quire::server

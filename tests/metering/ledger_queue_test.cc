@@ -126,6 +126,22 @@ TEST_F(LedgerQueue, WhatIsLostAtTheEndIsSaid) {
   EXPECT_EQ(read.stops.size(), 1u);
 }
 
+// Law 9: what lies there being damaged stops the ledger alone, and nothing of it is destroyed.
+TEST_F(LedgerQueue, Law09_ADamagedOneKeepsNobodyFromServing) {
+  mend();
+  open()->on_turn(turn(1));
+  std::ofstream(path() + "/CURRENT", std::ios::trunc) << "nonsense";
+  const auto ledger = open();
+  ASSERT_NE(ledger, nullptr);
+  EXPECT_FALSE(ledger->status().ok);
+  EXPECT_NE(ledger->status().reason.find("meter verify"), std::string::npos)
+      << ledger->status().reason;
+  std::ifstream current(path() + "/CURRENT");
+  std::string text;
+  current >> text;
+  EXPECT_EQ(text, "nonsense");
+}
+
 TEST_F(LedgerQueue, ItsDirectoryIsTheDaemonsAlone) {
   mend();
   const auto ledger = open();

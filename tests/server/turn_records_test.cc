@@ -2,6 +2,9 @@
 // that each is counted once. TurnTest has the arithmetic.
 #include <gtest/gtest.h>
 
+#include <chrono>
+
+#include "tests/support/manual_clock.h"
 #include "tests/support/patience.h"
 #include "tests/support/recording_sink.h"
 #include "tests/support/small_layout.h"
@@ -189,6 +192,46 @@ TEST_F(TurnRecords, StatusHasTheirSums) {
   EXPECT_NE(status.find(R"("turns":{"ended":1,"prompt_tokens":41,"hit_tokens":40)"),
             std::string::npos)
       << status;
+}
+
+namespace {
+
+// Has no room for open turns.
+class FullSink final : public server::TurnSink {
+ public:
+  void on_turn(const server::TurnRecord&) override {}
+  bool on_open_turn(const server::TurnRecord&) override {
+    ++refused;
+    return false;
+  }
+  int refused = 0;
+};
+
+}  // namespace
+
+// The core sleeps until the time that it was told: one that is over keeps it awake.
+TEST(TurnsThatWait, ASinkThatIsFullIsAskedAgainAtItsTimeAndNotAtEachTurn) {
+  ManualClock clock;
+  FullSink sink;
+  TestDaemon daemon(small_options(), {.clock = &clock, .turn_sink = &sink});
+  const auto client = daemon.connect();
+  const auto session = open_session(*client, session_options(small_hybrid_layout()));
+  ASSERT_TRUE(session->append_tokens(context_tokens(kTokens + 8, 1)).ok());
+  ASSERT_TRUE(session->match(kTokens + 1).ok());
+  // Whatever the core has to do at one instant it has done by then.
+  const auto settled = [&] {
+    int refused = 0;
+    for (int turn = 0; turn < 50; ++turn) {
+      daemon.on_core([&](server::Daemon&) { refused = sink.refused; });
+    }
+    return refused;
+  };
+  for (int time = 0; time < 3; ++time) {
+    const int before = settled();
+    clock.advance(std::chrono::seconds(1));
+    ASSERT_TRUE(daemon.eventually([&](server::Daemon&) { return sink.refused > before; }));
+    EXPECT_EQ(settled(), before + 1);
+  }
 }
 
 }  // namespace quire::tests::turn_records_test

@@ -23,12 +23,6 @@ namespace {
 
 constexpr auto kDurableTimeout = std::chrono::seconds(30);
 
-int64_t wall_clock_us() {
-  return std::chrono::duration_cast<std::chrono::microseconds>(
-             std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
-
 MeterOptions options_for(const std::string& socket_path, const std::string& source) {
   MeterOptions options;
   options.place.socket_path = socket_path;
@@ -79,7 +73,7 @@ void indent(const std::string& text) {
 Result<DemoBill> show_bill(const std::string& socket_path, const std::string& source) {
   QUIRE_TRY(wait_for_receipts(socket_path));
   MeterOptions options = options_for(socket_path, source);
-  const int64_t now_us = wall_clock_us();
+  const int64_t now_us = present_us();
   options.to = stamp_text(now_us);
   const LedgerBill made = QUIRE_TRY(bill_until(options));
   std::printf("bill            of %lu requests; quirectl meter bill --book deepseek.toml:\n",

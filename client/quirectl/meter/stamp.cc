@@ -39,6 +39,12 @@ std::string second_text(int64_t unix_us) {
   return prices::date_text(day) + clock.data();
 }
 
+int64_t present_us() {
+  return std::chrono::duration_cast<std::chrono::microseconds>(
+             std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
 std::string stamp_text(int64_t unix_us) {
   std::string text = second_text(unix_us);
   text.pop_back();

@@ -12,6 +12,8 @@ namespace quire::client {
 
 inline constexpr int64_t kSecondUs = 1'000'000;
 
+// By the wall clock, since 1970.
+int64_t present_us();
 // "2026-11-30T10:00:00.000001Z".
 std::string stamp_text(int64_t unix_us);
 // "2026-11-30T10:00:00Z".
