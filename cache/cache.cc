@@ -138,6 +138,12 @@ void Cache::set_payer(CacheSession& session, std::string_view tenant) {
   session.payer = payer;
 }
 
+model::Result<void> Cache::set_retention(CacheSession& session, std::string_view name) {
+  const model::TenantId tenant = names_.root(session.root).tenant;
+  session.retention = QUIRE_TRY(names_.retentions().hold(tenant, name));
+  return {};
+}
+
 void Cache::set_reservation(CacheSession& session, Reservation reservation) {
   QUIRE_CHECK(session.fill_count == 0);
   session.reservation = std::move(reservation);
@@ -155,6 +161,7 @@ void Cache::close_session(CacheSession& session) {
     store_->pool().events().raise(domain);
   }
   room_->taker().note_session(domain, false);
+  session.retention = {};
   names_.tenants().release(session.payer);
   names_.release(session.root);
   store_->dead_roots().maybe_forget(session.root);

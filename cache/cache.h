@@ -80,6 +80,9 @@ class Cache {
   // Who pays for an open session, where that is not the tenant whose hits its root serves: in a
   // shared namespace. Precondition: it has no fills yet, whose slots are charged to somebody.
   void set_payer(CacheSession& session, std::string_view tenant);
+  // By what class its content is kept from now on. kResourceExhausted: the tenant whose hits it
+  // serves has content of too many others.
+  model::Result<void> set_retention(CacheSession& session, std::string_view name);
   // What its fills and loads may count on. Precondition: admitted for its payer; it has no fills.
   void set_reservation(CacheSession& session, Reservation reservation);
   // At start: a root of an earlier life, known by its hash. Errors as open_session.

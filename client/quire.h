@@ -89,7 +89,8 @@ struct SessionOptions {
   // What receipts of the session's turns say beside tenant and namespace, for whoever bills by
   // them: the model's name in price lists (empty: the namespace), the service tier (empty: the
   // standard one), the class that written content is kept by ("5m", "1h"; empty: none), and whether
-  // the user asked for caching by name. At most 63 bytes each. Pages do not depend on them.
+  // the user asked for caching by name. At most 63 bytes each, a class 15. Pages do not depend on
+  // them. A tenant has content and sessions of three classes at a time: kResourceExhausted.
   std::string model;
   std::string service_tier;
   std::string retention;

@@ -242,7 +242,7 @@ typedef struct quire_session_options {
   /* For who bills by receipts; NULL: "". At most 63 bytes each. */
   const char* model;         /* as prices are listed; "": the namespace */
   const char* service_tier;  /* "": the standard one */
-  const char* retention;     /* class that written content is kept by, "5m"; "": none */
+  const char* retention;     /* class that written content is kept by, "5m"; "": none; 15 bytes */
   uint32_t explicit_caching; /* 1: the user asked for caching by name */
   uint32_t reserved;
 } quire_session_options;

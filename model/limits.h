@@ -11,6 +11,7 @@ inline constexpr size_t kMaxDescriptorsPerFrame = 16;  // a session reply carrie
 inline constexpr size_t kMaxGroups = 64;               // group masks are one 64-bit word
 inline constexpr size_t kMaxLayersPerGroup = 4096;     // 126 layers x a few tensors, with slack
 inline constexpr size_t kMaxNameBytes = 63;            // names travel in 64-byte zero-padded fields
+inline constexpr size_t kMaxRetentionBytes = 15;       // of a retention class's name, "5m"
 inline constexpr uint64_t kMaxPageBytes = 1ull << 30;  // a page fits the largest segment
 inline constexpr uint32_t kMaxUnitTokens = 1 << 16;
 inline constexpr uint32_t kMaxUnits = 1 << 24;  // depth is kept in 24 bits: 2 G tokens at A=128

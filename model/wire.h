@@ -141,7 +141,7 @@ struct OpenSessionRequest {
   // What prices depend on and pages do not; each stands in the receipts of the session's turns.
   WireName model{};         // as prices are listed; empty: the namespace's name
   WireName service_tier{};  // "batch"; empty: the standard one
-  WireName retention{};     // class of what is written, "5m"; empty: none
+  WireName retention{};     // class of what is written, "5m"; empty: none. kMaxRetentionBytes
 };
 static_assert(sizeof(OpenSessionRequest) == 496);
 

@@ -6,6 +6,7 @@
 
 #include "cache/accounts/path_hold.h"
 #include "cache/accounts/reservations.h"
+#include "cache/accounts/retention_table.h"
 #include "cache/objects/pin.h"
 #include "model/hash256.h"
 #include "model/ids.h"
@@ -28,6 +29,7 @@ struct CacheSession {
   PathHold tip_path;         // of the tip; where no tier below RAM could take it alone
   Reservation reservation;   // what its fills and loads may count on; empty: nothing
   model::TenantId payer;     // who pays for what it does; held while it is open
+  RetentionHold retention;   // class of what it writes, with its root's tenant
   bool batch_class = false;  // model::LoadClass::kBatch
   uint32_t owner_tag = 0;    // same for all turns of one conversation; never 0
   bool has_previous_checkpoint = false;

@@ -73,9 +73,12 @@ FillOutcome ObjectLinker::link(Fill& fill, bool& superseded) {
     if (store_->tree().node(*found).units() != fill.parent.units) return FillOutcome::kNoParent;
     parent = *found;
   }
-  const auto node =
-      store_->add({.parent = parent, .kind = kind, .key = fill.key, .units = fill.end_units},
-                  fill.slots.slots(), session.batch_class);
+  const auto node = store_->add({.parent = parent,
+                                 .kind = kind,
+                                 .key = fill.key,
+                                 .units = fill.end_units,
+                                 .retention = session.retention.number()},
+                                fill.slots.slots(), session.batch_class);
   if (!node) return FillOutcome::kNoNode;
   fill.slots.spend(fill.slots.count());  // the node has them
   count_committed(fill);

@@ -40,7 +40,9 @@ void ObjectStore::unpin(NodeId id, PinKind kind) {
 
 std::optional<NodeId> ObjectStore::add_node(const NewObject& object) {
   const auto node = tree_->add(object.parent, object.kind, object.key, object.units);
-  if (node) ++(object.kind == NodeKind::kSpan ? counters_.spans : counters_.checkpoints);
+  if (!node) return std::nullopt;
+  tree_->marks().set_retention(*node, object.retention);
+  ++(object.kind == NodeKind::kSpan ? counters_.spans : counters_.checkpoints);
   return node;
 }
 

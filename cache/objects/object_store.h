@@ -74,6 +74,7 @@ struct NewObject {
   NodeKind kind = NodeKind::kSpan;
   model::Hash256 key;
   uint32_t units = 0;
+  uint8_t retention = 0;  // number of its class with the root's tenant
 };
 
 enum class DropReason : uint8_t { kEvicted, kSuperseded, kQuarantined, kStale };

@@ -167,18 +167,20 @@ void Presence::count(NodeId id, TierId tier, bool present) {
   const model::PagePlan& plan = plan_of(id);
   TierCounts& counts = counts_[model::index_of(tier)];
   model::Gauge& objects = node.is_span() ? counts.spans : counts.checkpoints;
-  const uint64_t tokens = node.is_span() ? root.layout->layout.block_tokens : 0;
+  const StorageOwner owner{root.tenant, node.retention()};
+  const HeldAmount amount{plan.page_bytes,
+                          node.is_span() ? uint64_t{root.layout->layout.block_tokens} : 0};
   if (present) {
     ++objects;
     accounts_.charge(root.tenant, tier, plan.page_bytes);
-    storage_.add(root.tenant, model::index_of(tier), plan.page_bytes, tokens);
+    storage_.add(owner, model::index_of(tier), amount);
   } else {
     --objects;
     accounts_.refund(root.tenant, tier, plan.page_bytes);
-    storage_.remove(root.tenant, model::index_of(tier), plan.page_bytes, tokens);
+    storage_.remove(owner, model::index_of(tier), amount);
   }
-  if (!was_anywhere) storage_.add(root.tenant, model::kAnyTier, plan.page_bytes, tokens);
-  if (!is_anywhere(node)) storage_.remove(root.tenant, model::kAnyTier, plan.page_bytes, tokens);
+  if (!was_anywhere) storage_.add(owner, model::kAnyTier, amount);
+  if (!is_anywhere(node)) storage_.remove(owner, model::kAnyTier, amount);
   if (tier == TierId::kRam) count_pages(root, plan, present);
 }
 

@@ -48,7 +48,7 @@ class Presence {
         names_(names),
         work_(work),
         accounts_(&names->tenants()),
-        storage_(&names->tenants()) {}
+        storage_(&names->tenants(), &names->retentions()) {}
 
   // The node is in RAM, in these filled slots in plan order, which are sealed and its own from now
   // on. Precondition: not in RAM.

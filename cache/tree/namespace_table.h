@@ -25,6 +25,7 @@
 
 #include "allocator/pool.h"
 #include "cache/accounts/namespace_pins.h"
+#include "cache/accounts/retention_table.h"
 #include "cache/accounts/tenant_table.h"
 #include "cache/tree/layout_table.h"
 #include "model/chain_hash.h"
@@ -110,6 +111,9 @@ class NamespaceTable {
   // Held by roots, and by sessions for who pays.
   TenantTable& tenants() { return tenant_ids_; }
   const TenantTable& tenants() const { return tenant_ids_; }
+  // Of content's tenants: by what names they want it kept.
+  RetentionTable& retentions() { return retentions_; }
+  const RetentionTable& retentions() const { return retentions_; }
 
   // Dead roots that may still hold nodes; the reclaimer pops what it has emptied.
   std::vector<model::RootId>& dead_roots() { return dead_roots_; }
@@ -157,6 +161,7 @@ class NamespaceTable {
   std::vector<Domain> domains_;
   std::vector<Root> roots_;
   TenantTable tenant_ids_;
+  RetentionTable retentions_{&tenant_ids_};
   std::vector<model::RootId> free_roots_;
   std::unordered_map<model::Hash256, model::RootId, HashOfHash> by_hash_;
   std::unordered_map<std::string, Tenant> tenants_;        // "domain id 0 tenant"

@@ -51,6 +51,8 @@ class Node {
   bool is_superseded() const { return superseded_ != 0; }
   // A transfer to or from a lower tier is under way, and pins it.
   bool is_moving() const { return moving_ != 0; }
+  // Of its root's tenant (RetentionTable): by what whoever wrote it wants it kept.
+  uint8_t retention() const { return static_cast<uint8_t>(retention_); }
   // Checkpoint: the conversation that wrote it. Else 0.
   uint32_t owner_tag() const { return is_checkpoint() ? first_child_ : 0; }
 
@@ -87,7 +89,7 @@ class Node {
   uint32_t third_tier_children_ : 4;
   uint32_t moving_ : 1;
   uint32_t has_checkpoints_ : 1;
-  uint32_t unused_ : 2;
+  uint32_t retention_ : 2;
   uint32_t units_ : 24;
   uint32_t kind_ : 2;
   uint32_t quarantined_ : 1;

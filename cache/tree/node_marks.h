@@ -1,5 +1,5 @@
 // The one writer of what a node is besides its place in the tree: copies, children counted by tier,
-// pins, the marks of a checkpoint.
+// pins, its retention class, the marks of a checkpoint.
 //
 // A counter that outgrows its bits in the node goes on in a table here, so that no count is ever
 // wrong and a node stays at 32 bytes. Knows no rules: Presence and ObjectStore decide.
@@ -49,6 +49,8 @@ class NodeMarks {
     at(node).copy_generation_ = generation;
   }
 
+  // Precondition: on no tier yet, for it is counted by that.
+  void set_retention(model::NodeId node, uint8_t number) { at(node).retention_ = number & 3; }
   // A transfer begins or ends, which pins the node itself.
   void set_moving(model::NodeId node, bool moving) { at(node).moving_ = moving ? 1 : 0; }
   // Nothing supersedes it from now on; or it may be superseded again.

@@ -51,7 +51,7 @@ Result<void> ReceiptBill::add(const model::LedgerBlock& block) {
       QUIRE_TRY(add_receipt(record, block.texts_of(record)));
     } else if (entry.type == EntryType::kStorage) {
       const auto record = QUIRE_TRY(model::read_record<StorageRecord>(entry, entry.type));
-      QUIRE_TRY(add_storage(record, block.text(record.tenant)));
+      QUIRE_TRY(add_storage(record, block.text(record.tenant), block.text(record.retention)));
     }
   }
   return {};
@@ -135,10 +135,11 @@ Result<void> ReceiptBill::bill_held(const Held& held) {
   return {};
 }
 
-Result<void> ReceiptBill::add_storage(const StorageRecord& record, std::string_view tenant) {
+Result<void> ReceiptBill::add_storage(const StorageRecord& record, std::string_view tenant,
+                                      std::string_view retention) {
   if (record.tier != model::kAnyTier || !is_wanted(record.from_us, tenant)) return {};
   const std::string name(tenant);
-  HourOfStorage& sums = hours_[{record.uid, name}];
+  HourOfStorage& sums = hours_[{record.uid, name, std::string(retention)}];
   // An hour that comes again, the clock being set back, is of the one that is open.
   if (record.from_us / kStorageHourUs > sums.hour) {
     QUIRE_TRY(close_hour(name, sums));
@@ -168,7 +169,7 @@ Result<Bill> ReceiptBill::finish() {
   for (const auto& [request, held] : held_) QUIRE_TRY(bill_held(held));
   held_.clear();
   held_order_.clear();
-  for (auto& [owner, hour] : hours_) QUIRE_TRY(close_hour(owner.second, hour));
+  for (auto& [owner, hour] : hours_) QUIRE_TRY(close_hour(owner.tenant, hour));
   hours_.clear();
   return maker_.bill();
 }

@@ -7,7 +7,8 @@
 //    it came, at finish().
 // 2. Its instant is that at which the turn began. Its model is what the session named, else the
 //    namespace.
-// 3. Storage is what was held on any tier, each object once, by hours.
+// 3. Storage is what was held on any tier, each object once, by hours; the most in an hour is that
+//    of each retention class by itself.
 //
 // A pure function of blocks, book and options. Memory: of turns that were cut short, at most
 // kMostHeld; the oldest is billed where there are more. Threads: one. The book outlives it.
@@ -65,7 +66,13 @@ class ReceiptBill {
     std::array<std::string, model::kReceiptTexts> texts;
     uint64_t number = 0;  // in the order in which they came
   };
-  // Of one tenant in one hour.
+  struct StorageOwner {
+    uint32_t uid = 0;
+    std::string tenant;
+    std::string retention;
+    friend auto operator<=>(const StorageOwner&, const StorageOwner&) = default;
+  };
+  // Of one of them in one hour.
   struct HourOfStorage {
     int64_t hour = 0;
     UInt128 token_us = 0;  // more than whole seconds: goes on into the next hour
@@ -89,7 +96,8 @@ class ReceiptBill {
   model::Result<void> hold(const model::ReceiptRecord& record, const model::ReceiptTexts& texts);
   model::Result<void> bill_oldest();
   model::Result<void> bill_held(const Held& held);
-  model::Result<void> add_storage(const model::StorageRecord& record, std::string_view tenant);
+  model::Result<void> add_storage(const model::StorageRecord& record, std::string_view tenant,
+                                  std::string_view retention);
   model::Result<void> close_hour(const std::string& tenant, HourOfStorage& hour);
 
   BillMaker maker_;
@@ -99,7 +107,7 @@ class ReceiptBill {
   // (request id, number) of each, oldest first; some are gone.
   std::deque<std::pair<uint64_t, uint64_t>> held_order_;
   uint64_t next_number_ = 0;
-  std::map<std::pair<uint32_t, std::string>, HourOfStorage> hours_;  // by user and tenant
+  std::map<StorageOwner, HourOfStorage> hours_;
 };
 
 }  // namespace quire::prices

@@ -34,6 +34,11 @@ model::Result<SessionBilling> billing_of(const model::OpenSessionRequest& reques
   billing.model = QUIRE_TRY(clean_name(request.model, "model"));
   billing.service_tier = QUIRE_TRY(clean_name(request.service_tier, "service_tier"));
   billing.retention = QUIRE_TRY(clean_name(request.retention, "retention"));
+  if (billing.retention.size() > model::kMaxRetentionBytes) {
+    return make_error(Errc::kInvalidArgument, "retention: a class's name has at most " +
+                                                  std::to_string(model::kMaxRetentionBytes) +
+                                                  " bytes, as \"5m\" has");
+  }
   billing.is_explicit = request.explicit_caching != 0;
   return billing;
 }

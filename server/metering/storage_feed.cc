@@ -29,14 +29,21 @@ StorageFeed::StorageFeed(const Parts& parts)
 }
 
 void StorageFeed::tell(model::TenantId tenant) {
+  for (uint8_t number = 0; number < cache::RetentionTable::kNumbers; ++number) {
+    tell_class({tenant, number});
+  }
+}
+
+void StorageFeed::tell_class(cache::StorageOwner owner) {
   cache::StorageMeter& meter = parts_.cache->store().presence().storage();
-  const cache::TenantTable& tenants = parts_.cache->names().tenants();
-  if (!meter.holds(tenant)) return;
-  // Before it is taken: a tenant that holds nothing any more is forgotten with that.
-  const std::string name = tenants.name_of(tenant);
-  const uint32_t uid = uid_of(parts_.cache->names().domain_name(tenants.domain_of(tenant)));
+  const cache::NamespaceTable& names = parts_.cache->names();
+  if (!meter.holds(owner)) return;
+  // Before it is taken: what holds nothing any more is forgotten with that.
+  const std::string tenant = names.tenants().name_of(owner.tenant);
+  const std::string retention = names.retentions().name_of(owner.tenant, owner.retention);
+  const uint32_t uid = uid_of(names.domain_name(names.tenants().domain_of(owner.tenant)));
   for (size_t place = 0; place < cache::StorageMeter::kPlaces; ++place) {
-    const cache::HeldStorage held = meter.take(tenant, place);
+    const cache::HeldStorage held = meter.take(owner, place);
     if (held.byte_us == 0 && held.token_us == 0) continue;
     model::StorageRecord record;
     record.to_us = parts_.ledger->wall_us();
@@ -47,7 +54,7 @@ void StorageFeed::tell(model::TenantId tenant) {
     record.most_bytes = held.most_bytes;
     record.most_tokens = held.most_tokens;
     record.tier = static_cast<uint8_t>(place);
-    parts_.ledger->hold(record, name, {});
+    parts_.ledger->hold(record, tenant, retention);
   }
 }
 

@@ -1,7 +1,7 @@
-// Tells the ledger with each minute of the wall clock what each tenant held on each tier
-// (cache/accounts/storage_meter.h), a bounded number of tenants a step: so no span of storage is of
-// two hours, but for the moment that telling takes. Exact up to the minute in which a daemon dies:
-// that one is not told. Threads: core only.
+// Tells the ledger with each minute of the wall clock what each tenant held on each tier, by class
+// of retention (cache/accounts/storage_meter.h), a bounded number of tenants a step: so no span of
+// storage is of two hours, but for the moment that telling takes. Exact up to the minute in which a
+// daemon dies: that one is not told. Threads: core only.
 #pragma once
 
 #include <cstdint>
@@ -33,6 +33,7 @@ class StorageFeed {
 
  private:
   void tell(model::TenantId tenant);
+  void tell_class(cache::StorageOwner owner);
 
   Parts parts_;
   uint32_t next_ = 0;  // tenant of the pass under way

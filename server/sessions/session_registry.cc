@@ -91,7 +91,8 @@ model::Result<Attachment*> SessionRegistry::open(ClientProcess& client,
       std::min(cache_->layouts().find(placed.layout)->layer_count, model::kProgressLayers));
   sessions_.emplace(placed.id.value, std::move(session));
   by_token_.emplace(token_key(placed.token), &placed);
-  auto attached = attach(client, placed, shape);
+  auto kept = cache_->set_retention(placed.cached, identity.billing.retention);
+  auto attached = kept.ok() ? attach(client, placed, shape) : std::move(kept).error();
   if (!attached.ok()) maybe_close(placed);
   return attached;
 }

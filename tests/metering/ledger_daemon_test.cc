@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <map>
 #include <thread>
 
 #include "server/metering/ledger.h"
@@ -247,6 +248,50 @@ TEST(LedgerStorage, WhatIsHeldIsIntegratedToTheMicrosecond) {
   EXPECT_EQ(held.record.most_bytes, kBytes);
   EXPECT_EQ(held.record.tier, static_cast<uint8_t>(model::TierId::kRam));
   std::filesystem::remove_all(path);
+}
+
+TEST(LedgerStorage, IsTheClassOfWhoWroteItFirst) {
+  const std::string path = fresh_directory();
+  ManualClock clock;
+  TestDaemon daemon(options_with(path), {.clock = &clock});
+  const auto client = daemon.connect();
+  const auto write = [&](const std::string& retention, uint32_t tokens) {
+    client::SessionOptions options = session_options(small_append_layout());
+    options.retention = retention;
+    const auto session = open_session(*client, options);
+    ASSERT_TRUE(session->append_tokens(context_tokens(kTokens, 1)).ok());
+    ASSERT_TRUE(commit_context(*session, tokens).ok());
+    ASSERT_TRUE(session->close().ok());
+  };
+  write("5m", kTokens / 2);
+  write("1h", kTokens);  // half of it is there
+  clock.advance(std::chrono::seconds(30));
+  daemon.stop();
+  std::map<std::string, uint64_t> token_us;
+  for (const ReadStorage& held : read_ledger(path).storage) {
+    if (held.record.tier == model::kAnyTier) token_us[held.retention] += held.record.token_us.low;
+  }
+  constexpr uint64_t kHalf = kTokens / 2 * 30'000'000ull;
+  EXPECT_EQ(token_us, (std::map<std::string, uint64_t>{{"1h", kHalf}, {"5m", kHalf}}));
+  std::filesystem::remove_all(path);
+}
+
+TEST_F(LedgerDaemon, AFourthRetentionClassAtATimeIsRefused) {
+  std::vector<std::unique_ptr<Session>> sessions;
+  client::SessionOptions options = session_options(layout_);
+  for (const char* name : {"5m", "1h", "24h"}) {
+    options.retention = name;
+    sessions.push_back(open_session(*client_, options));
+  }
+  options.retention = "7d";
+  const auto refused = client_->open_session(options);
+  EXPECT_EQ(refused.code(), Errc::kResourceExhausted);
+  EXPECT_NE(refused.error().text.find("5m, 1h, 24h"), std::string::npos) << refused.error().text;
+  options.retention = std::string(model::kMaxRetentionBytes + 1, 'x');
+  EXPECT_EQ(client_->open_session(options).code(), Errc::kInvalidArgument);
+  sessions.pop_back();
+  options.retention = "7d";
+  EXPECT_TRUE(client_->open_session(options).ok());
 }
 
 // A reader that never reads holds its pipe and one of few places, and nobody up.

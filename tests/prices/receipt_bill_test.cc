@@ -17,8 +17,8 @@ namespace {
 constexpr int64_t kHourUs = 3'600'000'000;
 constexpr int64_t kNow = 1'790'000'000'000'000 / kHourUs * kHourUs;  // begin of an hour of 2026
 
-const PriceBook& book() {
-  static const PriceBook kBook = PriceBook::parse(R"(vendor = "v"
+PriceBook book_of(const std::string& charged) {
+  return PriceBook::parse(R"(vendor = "v"
 [[price]]
 model = "m"
 currency = "USD"
@@ -30,12 +30,10 @@ output = "20"
 currency = "USD"
 price = "3.6"
 per = "million_token_hours"
-charged = "lived"
 from = 2026-01-01T00:00:00Z
-)",
-                                                  "book.toml")
-                                     .value();
-  return kBook;
+charged = )" + ('"' + charged + "\"\n"),
+                          "book.toml")
+      .value();
 }
 
 // 600 of 1,000 tokens hit: 600 x 1 + 400 x 10 micro-units, and 2,000 for the answer.
@@ -59,17 +57,19 @@ class ReceiptBillTest : public testing::Test {
   void add(const ReceiptRecord& record, const ReceiptTexts& texts = {"t", "p", "m", "", "", ""}) {
     builder_.add(record, texts);
   }
-  void add_storage(int64_t from_us, int64_t to_us, uint64_t tokens, size_t tier) {
+  void add_storage(int64_t from_us, int64_t to_us, uint64_t tokens, size_t tier,
+                   std::string_view retention = {}) {
     model::StorageRecord record;
     record.from_us = from_us;
     record.to_us = to_us;
     record.token_us = {tokens * static_cast<uint64_t>(to_us - from_us), 0};
+    record.most_tokens = tokens;
     record.tier = static_cast<uint8_t>(tier);
-    builder_.add(record, "p", "");
+    builder_.add(record, "p", retention);
   }
   // Of what was added so far.
   std::string total(const ReceiptBillOptions& options = {}) {
-    auto bill = ReceiptBill::create(book(), options);
+    auto bill = ReceiptBill::create(book_, options);
     EXPECT_TRUE(bill.ok());
     model::LedgerHead head;
     const std::string bytes = builder_.finish(head, 1, kNow);
@@ -87,6 +87,7 @@ class ReceiptBillTest : public testing::Test {
     return record;
   }
 
+  PriceBook book_ = book_of("lived");
   model::BlockBuilder builder_;
   ReceiptBillCounts counts_;
 };
@@ -180,6 +181,16 @@ TEST_F(ReceiptBillTest, StorageIsWhatWasHeldOnAnyTier) {
     add_storage(at, end, 1'000'000, 1);
   }
   EXPECT_EQ(total(), "5.4");
+}
+
+// Minutes in which the one class has more are others than those of the other one.
+TEST_F(ReceiptBillTest, TheMostOfAnHourIsThatOfEachRetentionClass) {
+  book_ = book_of("hourly_maximum");
+  add_storage(kNow, kNow + kHourUs / 2, 1'000'000, model::kAnyTier, "5m");
+  add_storage(kNow, kNow + kHourUs / 2, 3'000'000, model::kAnyTier, "1h");
+  add_storage(kNow + kHourUs / 2, kNow + kHourUs, 2'000'000, model::kAnyTier, "5m");
+  add_storage(kNow + kHourUs / 2, kNow + kHourUs, 1'000'000, model::kAnyTier, "1h");
+  EXPECT_EQ(total(), "18");
 }
 
 }  // namespace quire::prices::receipt_bill_test

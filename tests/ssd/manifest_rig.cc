@@ -53,7 +53,7 @@ std::string line_of(const RunRecord& run, size_t left) {
   out << "run " << run.key.root << " " << run.key.units << " " << int{run.key.kind} << " "
       << run.key.slot.value << " generation " << run.generation << " step " << run.unit_step
       << " parent " << run.parent_units << " " << run.parent_key << " owner " << run.owner_tag
-      << " kept " << run.kept << " keys";
+      << " kept " << run.kept << " class " << run.retention << " keys";
   for (size_t i = 0; i < left; ++i) out << " " << run.keys[i];
   return out.str();
 }
@@ -87,6 +87,7 @@ RunRecord make_run(uint32_t root, uint32_t number, uint32_t count) {
                 .parent_units = number * 16 - 2,
                 .owner_tag = checkpoint ? number * 3 : 0,
                 .kept = checkpoint && number % 4 == 1,
+                .retention = number % 3 == 0 ? "5m" : "",
                 .parent_key = make_hash(number * 100ull + 99)};
   for (uint32_t i = 0; i < count; ++i) run.keys.push_back(make_hash(number * 100ull + i));
   return run;

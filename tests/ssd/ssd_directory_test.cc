@@ -170,7 +170,9 @@ TEST(SsdDirectory, Law14_LaterFormatIsRefusedAndNothingChanges) {
   const std::vector<std::function<void(Superblock&)>> later = {
       [](Superblock& block) { block.format_major = kSsdFormatMajor + 1; },
       [](Superblock& block) { block.incompatible = 1ull << 63; },
-      [](Superblock& block) { block.incompatible = 2, block.read_only_compatible = 1; },
+      [](Superblock& block) {
+        block.incompatible = kKnownIncompatible + 1, block.read_only_compatible = 1;
+      },
   };
   for (const auto& change : later) {
     for (const bool has_lock : {true, false}) {

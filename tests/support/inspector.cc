@@ -31,6 +31,12 @@ std::optional<SsdCopy> Inspector::ssd_copy(NodeId node) const {
   return SsdCopy{.slot = place->slot, .generation = place->generation};
 }
 
+std::string Inspector::retention(NodeId id) const {
+  const cache::Node& node = cache_.store().tree().node(id);
+  const model::TenantId tenant = cache_.names().root(node.root()).tenant;
+  return cache_.names().retentions().name_of(tenant, node.retention());
+}
+
 std::vector<RamPage> Inspector::pages(NodeId node) const {
   const cache::ObjectStore& store = cache_.store();
   const cache::Presence& presence = store.presence();

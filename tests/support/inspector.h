@@ -70,6 +70,7 @@ class Inspector {
   std::vector<model::NodeId> objects() const;  // quarantined ones too
 
   ObjectState object(model::NodeId node) const;
+  std::string retention(model::NodeId node) const;  // name of its class
   bool in_ram(model::NodeId node) const { return object(node).in_ram; }
   std::optional<SsdCopy> ssd_copy(model::NodeId node) const;
   // In the order of its page plan; none when it is not in RAM.

@@ -43,9 +43,15 @@ Room ObjectMaker::make(const NewObject& object, model::NodeId& node, std::vector
   const cache::Pin parent_stays(&cache_.store(), object.parent, cache::PinKind::kResidency);
   const Room room = take_slots(object.root, object.kind, object.units, slots);
   if (room == Room::kHave) {
+    const model::TenantId tenant = cache_.names().root(object.root).tenant;
+    const auto retention = cache_.names().retentions().hold(tenant, object.retention);
     const NodeKind kind = object.kind == FillKind::kSpan ? NodeKind::kSpan : NodeKind::kCheckpoint;
-    const auto made = cache_.store().add(
-        {.parent = object.parent, .kind = kind, .key = object.hash, .units = object.units}, slots);
+    const auto made = cache_.store().add({.parent = object.parent,
+                                          .kind = kind,
+                                          .key = object.hash,
+                                          .units = object.units,
+                                          .retention = retention->number()},
+                                         slots);
     QUIRE_CHECK(made.has_value());  // tests make fewer than max_nodes
     node = *made;
   }

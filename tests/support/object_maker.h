@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "cache/cache.h"
@@ -25,7 +26,8 @@ struct NewObject {
   model::NodeId parent;  // a span, or the root's own node
   model::FillKind kind = model::FillKind::kSpan;
   model::Hash256 hash;
-  uint32_t units = 0;  // position of its end
+  uint32_t units = 0;          // position of its end
+  std::string retention = {};  // class
 };
 
 using cache::Room;

@@ -64,6 +64,17 @@ TEST_F(DemotionRunsTest, ARunIsNoLongerThanAJob) {
   EXPECT_EQ(nodes(0).size(), kMaxJobObjects);
 }
 
+TEST_F(DemotionRunsTest, ARunIsOfOneRetentionClass) {
+  std::vector<NodeId> chain = rig_.add_chain(2, 1);
+  for (const uint64_t number : {3, 4}) {
+    chain.push_back(rig_.add_span(chain.back(), number, 0, "5m"));
+  }
+  runs_.add({chain.back()});
+  ASSERT_EQ(runs_.runs().size(), 2u);
+  EXPECT_EQ(nodes(0), (std::vector<NodeId>{chain[0], chain[1]}));
+  EXPECT_EQ(nodes(1), (std::vector<NodeId>{chain[2], chain[3]}));
+}
+
 TEST_F(DemotionRunsTest, WhatHasACopyIsLeftOut) {
   const std::vector<NodeId> chain = rig_.add_chain(3, 1);
   copy_all();

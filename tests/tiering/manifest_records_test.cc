@@ -53,6 +53,30 @@ TEST(ManifestRecords, SlotSizeOfARunRoundTrips) {
   }
 }
 
+TEST(ManifestRecords, ARetentionClassRoundTripsAndOnlyItsOwn) {
+  RunRecord run = make_run(2, 0);
+  RunRecord parsed;
+  parsed.retention = "of an earlier record";
+  ASSERT_TRUE(parse_run(run_key(kRunPrefix, run.key), run_value(run), parsed));
+  EXPECT_EQ(parsed.retention, "");
+  run.retention = std::string(model::kMaxRetentionBytes, 'r');
+  const std::string value = run_value(run);
+  ASSERT_TRUE(parse_run(run_key(kRunPrefix, run.key), value, parsed));
+  EXPECT_EQ(parsed.retention, run.retention);
+  EXPECT_EQ(parsed.keys, run.keys);
+  EXPECT_EQ(value[0], 2) << "an earlier version leaves it out";
+}
+
+TEST(ManifestRecords, AClassOfNoNameOrTooLongAOneIsNone) {
+  RunRecord run = make_run(2, 0);
+  std::string value = run_value(run);
+  value[0] = 2;
+  value.insert(1, 1, '\0');
+  EXPECT_FALSE(parses(run, value));
+  run.retention = std::string(model::kMaxRetentionBytes + 1, 'r');
+  EXPECT_FALSE(parses(run, run_value(run)));
+}
+
 TEST(ManifestRecords, RegionsOfALargeObjectRoundTrip) {
   for (const size_t count : {size_t{1}, size_t{2}, size_t{kMaxMoreRegions}}) {
     for (const uint64_t slot_bytes : {uint64_t{0}, uint64_t{1} << 30}) {

@@ -89,8 +89,9 @@ class RigOverTier {
   }
 
   // A span with bytes of its own, in RAM only. Precondition: RAM has room, or can make some.
-  model::NodeId add_span(model::NodeId parent, uint64_t number, uint16_t domain = 0) {
-    NewObject span{.root = sessions_[domain].root, .parent = parent};
+  model::NodeId add_span(model::NodeId parent, uint64_t number, uint16_t domain = 0,
+                         const std::string& retention = {}) {
+    NewObject span{.root = sessions_[domain].root, .parent = parent, .retention = retention};
     span.hash.bytes[0] = static_cast<uint8_t>(number);
     span.hash.bytes[1] = static_cast<uint8_t>(number >> 8);
     span.hash.bytes[2] = 1;

@@ -4,6 +4,15 @@
 
 namespace quire::tiering {
 
+namespace {
+
+// What a daemon must know to read it.
+uint64_t features_of(const RunRecord& run) {
+  return (run.more.empty() ? 0 : kLargeObjects) | (run.retention.empty() ? 0 : kRetentionClasses);
+}
+
+}  // namespace
+
 void DurableNames::find_new_layouts(std::span<Transfer* const> transfers) {
   layouts_in_batch_.clear();
   const cache::PrefixTree& tree = cache_->store().tree();
@@ -22,25 +31,24 @@ void DurableNames::add_to(ManifestBatch& batch, std::span<Transfer* const> trans
   files_in_batch_ = files_->made_count();
   find_new_layouts(transfers);
   const bool files = files_in_batch_ != named_files_;
-  large_in_batch_ =
-      !says_large_ && std::any_of(transfers.begin(), transfers.end(), [](const Transfer* transfer) {
-        return !transfer->run.more.empty();
-      });
-  if (!files && !large_in_batch_ && layouts_in_batch_.empty()) return;
+  features_in_batch_ = 0;
+  for (const Transfer* transfer : transfers) features_in_batch_ |= features_of(transfer->run);
+  features_in_batch_ &= ~says_features_;
+  if (!files && features_in_batch_ == 0 && layouts_in_batch_.empty()) return;
   // Copies: the cache may forget a layout before the manifest's thread is done.
   batch.first([directory = directory_, layouts = layouts_in_batch_, files,
-               large = large_in_batch_]() -> model::Result<void> {
+               features = features_in_batch_]() -> model::Result<void> {
     for (const NewLayout& layout : layouts) {
       QUIRE_TRY(directory->layouts().store(layout.digest, layout.layout));
     }
-    if (large) QUIRE_TRY(directory->add_incompatible(kLargeObjects));
+    if (features != 0) QUIRE_TRY(directory->add_incompatible(features));
     return files ? directory->sync_names() : model::Result<void>{};
   });
 }
 
 void DurableNames::batch_durable() {
   named_files_ = files_in_batch_;
-  says_large_ = says_large_ || large_in_batch_;
+  says_features_ |= features_in_batch_;
   for (const NewLayout& layout : layouts_in_batch_) stored_layouts_.insert(layout.digest);
 }
 

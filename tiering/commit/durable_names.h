@@ -1,6 +1,7 @@
 // What must be durable before the manifest names objects (law 8), and is under its own name in the
-// directory: data files, layouts, the bit that says there are large objects. A batch that is first
-// to rely on one has the manifest's writer make it durable before: the core waits for no sync.
+// directory: data files, layouts, the features that an earlier version does not know. A batch that
+// is first to rely on one has the manifest's writer make it durable before: the core waits for no
+// sync.
 //
 //   not known --add_to(batch)--> in the batch --batch_durable()--> known
 //        ^-------- the next add_to(), after a failure --/
@@ -49,12 +50,12 @@ class DurableNames {
   // Known to be durable.
   uint32_t named_files_ = 0;  // SsdFiles::made_count() at the time
   std::unordered_set<model::Hash256, HashOfHash256> stored_layouts_;
-  bool says_large_ = false;  // the superblock: an earlier version refuses the directory
+  uint64_t says_features_ = 0;  // the superblock: an earlier version refuses the directory
 
   // With the batch.
   uint32_t files_in_batch_ = 0;
   std::vector<NewLayout> layouts_in_batch_;
-  bool large_in_batch_ = false;
+  uint64_t features_in_batch_ = 0;
 };
 
 }  // namespace quire::tiering

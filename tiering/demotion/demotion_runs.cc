@@ -27,7 +27,9 @@ void DemotionRuns::append(NodeId node, const Candidate& candidate) {
   in_runs_.insert(node.value);
   if (tree.node(node).is_span()) {
     const auto end = ends_.find(tree.parent(node).value);
-    if (end != ends_.end() && runs_[end->second].nodes.size() < kMaxJobObjects) {
+    const bool fits = end != ends_.end() && runs_[end->second].nodes.size() < kMaxJobObjects &&
+                      tree.node(NodeId{end->first}).retention() == tree.node(node).retention();
+    if (fits) {
       const size_t at = end->second;
       runs_[at].nodes.push_back(node);
       // The parent's place is taken: its next child begins a run of its own.

@@ -3,8 +3,10 @@
 //
 // 1. A node is in one run, once. Its parent has a copy, or stands before it: in its run or in one
 //    before.
-// 2. A run is a chain of spans, kMaxJobObjects at most; a checkpoint is one alone, for it is a
-// leaf. Threads: core only. Lifetime: of one step; nodes are named, not pinned.
+// 2. A run is a chain of spans of one retention class, kMaxJobObjects at most; a checkpoint is one
+//    alone, for it is a leaf.
+//
+// Threads: core only. Lifetime: of one step; nodes are named, not pinned.
 #pragma once
 
 #include <cstddef>

@@ -58,6 +58,7 @@ struct RunRecord {
   uint32_t parent_units = 0;  // 0: the parent is the root
   uint32_t owner_tag = 0;     // of a checkpoint
   bool kept = false;          // of a checkpoint
+  std::string retention;      // class that all of its objects are kept by; empty: none
   uint64_t slot_bytes = 0;    // of encoded objects; 0: as their layout has them
   model::Hash256 parent_key;  // of the first object's parent; the root's hash at parent_units 0
   std::vector<model::Hash256> keys;  // one an object, 1..kMaxRunObjects

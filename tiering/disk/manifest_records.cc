@@ -158,7 +158,8 @@ std::string root_value(const RootRecord& root) {
 
 std::string run_value(const RunRecord& run) {
   QUIRE_CHECK(plausible(run.key, run.keys.size()));
-  std::string value(1, static_cast<char>(kRecordVersion));
+  std::string value(1, static_cast<char>(run.retention.empty() ? kRecordVersion : kClassVersion));
+  if (!run.retention.empty()) put_name(value, run.retention);
   put(value, run.generation);
   put(value, run.unit_step);
   put(value, run.parent_units);
@@ -231,7 +232,9 @@ std::optional<uint32_t> parse_truncation_value(std::string_view value) {
 bool parse_run(std::string_view key, std::string_view value, RunRecord& run) {
   if (!parse_run_key(key, run.key)) return false;
   RecordReader reader(value);
-  const bool known = reader.get<uint8_t>() == kRecordVersion;
+  const auto version = reader.get<uint8_t>();
+  const bool known = version == kRecordVersion || version == kClassVersion;
+  run.retention = version == kClassVersion ? reader.get_name() : std::string();
   run.generation = reader.get<uint64_t>();
   run.unit_step = reader.get<uint32_t>();
   run.parent_units = reader.get<uint32_t>();
@@ -240,7 +243,9 @@ bool parse_run(std::string_view key, std::string_view value, RunRecord& run) {
   run.kept = kept == 1;
   reader.get_hash(run.parent_key);
   const size_t count = reader.get<uint8_t>();
-  if (!known || kept > 1 || !plausible(run.key, count)) return false;
+  const bool named = run.retention.empty() != (version == kClassVersion) &&
+                     run.retention.size() <= model::kMaxRetentionBytes;
+  if (!known || !named || kept > 1 || !plausible(run.key, count)) return false;
   if (reader.left() < count * sizeof(Hash256)) return false;
   run.keys.resize(count);
   for (Hash256& hash : run.keys) reader.get_hash(hash);

@@ -20,6 +20,7 @@ inline constexpr char kRootPrefix = 'r';
 inline constexpr char kRunPrefix = 's';
 inline constexpr char kTruncationPrefix = 't';
 inline constexpr uint8_t kRecordVersion = 1;
+inline constexpr uint8_t kClassVersion = 2;  // of a run: the same behind a retention class's name
 
 // How a namespace is named in the keys of epochs: each tenant has an epoch of its own in it. Keys
 // of earlier versions hold the namespace alone; they count for tenants that have none of their own.

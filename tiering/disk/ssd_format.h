@@ -12,7 +12,8 @@
 //
 //   An object that fits no region takes several, anywhere: its header, then its slot, from the
 //   start of the first region to the end of the last. The first names it; the header and the
-//   manifest list the others. A directory that may hold one has kLargeObjects set.
+//   manifest list the others. A directory that may hold one has kLargeObjects set; one of which
+//   runs name a retention class, kRetentionClasses.
 //
 // An object is stored as it is, page by page in whole blocks, in a slot of just that size; or
 // encoded (tiering/disk/stored_pages.h), in a slot that is smaller than that.
@@ -45,8 +46,9 @@ inline constexpr uint32_t kMaxSsdPages = 128;  // = cache::kMaxPagesPerObject
 
 // Feature bits, as ext4 has them: an unknown incompatible bit refuses the directory, an unknown
 // read-only-compatible bit allows reading only, an unknown compatible bit is ignored.
-inline constexpr uint64_t kLargeObjects = 1;  // incompatible: objects of several regions
-inline constexpr uint64_t kKnownIncompatible = kLargeObjects;
+inline constexpr uint64_t kLargeObjects = 1;      // incompatible: objects of several regions
+inline constexpr uint64_t kRetentionClasses = 2;  // incompatible: runs that name one
+inline constexpr uint64_t kKnownIncompatible = kLargeObjects | kRetentionClasses;
 inline constexpr uint64_t kKnownReadOnlyCompatible = 0;
 
 struct Superblock {
@@ -122,7 +124,9 @@ struct ExtentHeader {
   uint64_t slot_bytes = 0;  // of an encoded object; 0: its pages in whole blocks, none encoded
   uint32_t more_count = 0;  // regions that the object takes beside its own
   std::array<uint16_t, kMaxMoreRegions> more{};  // in the order of its bytes
-  std::array<uint8_t, 20> reserved{};
+  // Class that it is kept by; zeros: none, as earlier versions have it.
+  std::array<char, model::kMaxRetentionBytes + 1> retention{};
+  std::array<uint8_t, 4> reserved{};
 };
 static_assert(sizeof(ExtentHeader) == kSsdBlockBytes && std::is_trivially_copyable_v<ExtentHeader>);
 

@@ -174,7 +174,7 @@ bool RebuildChoice::continues(const FoundObject& last, const FoundObject& next) 
          last.slot.region() == next.slot.region() && last.slot.value + 1 == next.slot.value &&
          last.generation + 1 == next.generation && next.parent_key == last.key &&
          next.parent_units == last.units && next.encoded == last.encoded &&
-         runs_.back().keys.size() < kMaxRunObjects;
+         next.retention == last.retention && runs_.back().keys.size() < kMaxRunObjects;
 }
 
 void RebuildChoice::start_run(const FoundObject& object) {
@@ -188,6 +188,7 @@ void RebuildChoice::start_run(const FoundObject& object) {
   run.parent_units = object.parent_units;
   run.owner_tag = object.owner_tag;
   run.kept = object.kept;
+  run.retention = object.retention.data();
   run.parent_key = object.parent_key;
   run.slot_bytes = object.encoded ? object.slot_bytes : 0;
   run.more = object.more;

@@ -145,7 +145,9 @@ void RebuildScan::look_at(const std::byte* block, SsdSlot slot) {
                              .parent_units = header.parent_units,
                              .owner_tag = header.owner_tag,
                              .kind = header.kind,
-                             .kept = header.kept != 0});
+                             .kept = header.kept != 0,
+                             .retention = header.retention});
+  region_objects_.back().retention.back() = 0;  // a text, whatever the header says
 }
 
 // Data of a large object has written over what stood at the start of its other regions, but headers

@@ -8,6 +8,7 @@
 // page. Threads: one; blocks.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <unordered_map>
@@ -35,6 +36,7 @@ struct FoundObject {
   uint32_t owner_tag = 0;
   uint8_t kind = 0;  // cache::NodeKind: span or checkpoint
   bool kept = false;
+  std::array<char, model::kMaxRetentionBytes + 1> retention{};
 };
 
 struct FoundHeaders {

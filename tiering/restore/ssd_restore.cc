@@ -169,9 +169,17 @@ class Restorer {
     bool full = false;    // the index has no place for the rest
   };
 
+  // None where the tenant has content of too many others, which only kept runs can have brought.
+  cache::RetentionHold retention_of(const RunRecord& run, const RestoredRoot& root) const {
+    cache::NamespaceTable& names = parts_.cache->names();
+    auto held = names.retentions().hold(names.root(root.id).tenant, run.retention);
+    return held.ok() ? std::move(held).value() : cache::RetentionHold();
+  }
+
   Placed restore_objects(const RunRecord& run, const RestoredRoot& root) {
     const auto kind = static_cast<NodeKind>(run.key.kind);
     cache::ObjectStore& store = parts_.cache->store();
+    const cache::RetentionHold retention = retention_of(run, root);
     NodeId parent = parent_of(run, root);
     Placed placed;
     // The misses of a run overlap: most of a restart is waiting for memory.
@@ -185,7 +193,8 @@ class Restorer {
         node = store.restore({.parent = parent,
                               .kind = kind,
                               .key = run.keys[i],
-                              .units = run.key.units + i * run.unit_step},
+                              .units = run.key.units + i * run.unit_step,
+                              .retention = retention.number()},
                              model::TierId::kSsd, place);
         placed.full = !node;
         if (placed.full) break;

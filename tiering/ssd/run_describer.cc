@@ -27,6 +27,7 @@ void RunDescriber::begin_run(Transfer& transfer, NodeId first, uint32_t count) {
   run.parent_key = above.is_root() ? root.hash : tree.key(tree.parent(first));
   run.owner_tag = link.owner_tag();
   run.kept = link.is_checkpoint() && link.is_kept();
+  run.retention = parts_.cache->names().retentions().name_of(root.tenant, link.retention());
   run.slot_bytes = transfer.stored_slot_bytes;
   const auto more = parts_.space->more_regions(transfer.first.region());
   run.more.assign(more.begin(), more.end());
@@ -63,6 +64,7 @@ void RunDescriber::add(Transfer& transfer, uint32_t object) {
   copy_name(header.domain, parts_.cache->names().domain_name(root.key.domain));
   copy_name(header.tenant, root.key.tenant);
   copy_name(header.namespace_name, root.key.namespace_name);
+  copy_name(header.retention, transfer.run.retention);
   transfer.run.keys.push_back(header.key);
 }
 
