@@ -1,19 +1,21 @@
 #!/usr/bin/env bash
-# Checks exported CloudEvents against the JSON schema of the specification: by hand, for it needs a
-# package registry once, and the schema (cloudevents/formats/cloudevents.json of its repository).
-# What it checks without either is tests/meter/event_format_test.cc.
+# Checks exported CloudEvents against a JSON schema: cloudevents.schema.json beside this has the
+# specification's rules; its own (cloudevents/formats/cloudevents.json of its repository) does as well.
+# It needs a package registry once. What is checked without is tests/meter/event_format_test.cc.
 #
 #   tests/focus/check_events.sh SCHEMA FILE...     files of `quirectl meter export --format cloudevents`
+#   tests/focus/check_events.sh --install          only makes it ready
 set -euo pipefail
 
 root=$(dirname "$(dirname "$(dirname "$(readlink -f "$0")")")")
 venv=$root/build/events
-[[ $# -gt 1 ]] || { sed -n '6p' "$0" | sed 's/^# *//'; exit 2; }
+[[ $# -gt 1 || ${1:-} == --install ]] || { sed -n '6p' "$0" | sed 's/^# *//'; exit 2; }
 if [[ ! -e $venv/complete ]]; then
   python3 -m venv "$venv"
   "$venv/bin/pip" install -q 'jsonschema[format]<5'
   touch "$venv/complete"
 fi
+[[ $1 != --install ]] || exit 0
 "$venv/bin/python" - "$@" <<'CHECK'
 import json, sys
 import jsonschema

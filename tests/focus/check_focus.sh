@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Runs the FOCUS project's own validator over exports: by hand, for it needs a package registry once
-# and half a minute a file. What it checks without either is tests/meter/focus_rows_test.cc.
+# Runs the FOCUS project's own validator over exports. It needs a package registry once, and half a
+# minute a file. What it checks without either is tests/meter/focus_rows_test.cc.
 #
 #   tests/focus/check_focus.sh FILE.csv...      files of `quirectl meter export --format focus`
+#   tests/focus/check_focus.sh --install        only makes it ready
 #
 # FOCUS_RULES: the version of its rules; those of 1.2 come with the package, later ones it downloads
 # itself, where it can. FOCUS 1.3 adds columns to those of 1.2, and takes none away.
@@ -40,6 +41,7 @@ PATCH
 packages() { "$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))'; }
 
 [[ -e $venv/complete ]] || install
+[[ $1 != --install ]] || exit 0
 failed=0
 for file in "$@"; do
   file=$(readlink -f "$file")
