@@ -304,6 +304,7 @@ void Daemon::reload(const Options& fresh) {
     parts_->options.spin_us = fresh.spin_us;
     parts_->options.max_connections = fresh.max_connections;
     parts_->options.tenants = fresh.tenants;
+    parts_->options.roles = fresh.roles;
     parts_->core->options_changed();
   });
 }

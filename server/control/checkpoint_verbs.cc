@@ -9,7 +9,6 @@
 #include "model/checkpoint_policy.h"
 #include "server/control/kept_state.h"
 #include "server/control/quota_verbs.h"
-#include "server/runtime/log.h"
 
 namespace quire::server {
 
@@ -89,15 +88,13 @@ Result<void> CheckpointVerbs::set(const VerbCall& call, const model::PolicyReque
                       "no domain " + whose.domain + "; quirectl policy show lists them");
   }
   const cache::CheckpointScope scope{whose.domain, whose.tenant};
-  QUIRE_TRY(parts_.cache->checkpoint_rules().set(scope, policy));
+  cache::CheckpointRules& rules = parts_.cache->checkpoint_rules();
+  std::string before =
+      model::checkpoint_policy_text(rules.policy_of(scope.domain, scope.tenant.value_or("")));
+  QUIRE_TRY(rules.set(scope, policy));
   parts_.teller->begin();
   keep_state(*parts_.cache, *parts_.clock, *parts_.keeper);
-  std::string whom = " domain=" + (scope.domain.empty() ? "*" : scope.domain);
-  if (scope.tenant) whom += " tenant=\"" + *scope.tenant + '"';
-  // A warning, so that it is there also where --log_level leaves out what goes well.
-  log(LogLevel::kWarning, "audit: uid=" + std::to_string(call.connection.peer().uid) +
-                              " set the checkpoints of" + whom + " to " +
-                              model::checkpoint_policy_text(policy));
+  call.changed(std::move(before), model::checkpoint_policy_text(policy));
   return {};
 }
 

@@ -5,7 +5,6 @@
 
 #include "model/clean_text.h"
 #include "server/control/quota_verbs.h"
-#include "server/runtime/log.h"
 #include "server/start/options.h"
 
 namespace quire::server {
@@ -34,14 +33,6 @@ Result<ContentScope> content_scope(const model::EvictRequest& request) {
   return scope;
 }
 
-// "tier=ram domain=uid:1000 namespace="m" unused_s=60", for the log.
-std::string content_text(const ContentScope& scope) {
-  std::string text = scope_text({scope.tier, scope.domain, scope.tenant});
-  if (scope.namespace_name) text += " namespace=\"" + *scope.namespace_name + '"';
-  if (scope.unused_us > 0) text += " unused_s=" + std::to_string(scope.unused_us / kUsInSecond);
-  return text;
-}
-
 }  // namespace
 
 Result<void> ContentVerbs::evict(const VerbCall& call) {
@@ -52,7 +43,7 @@ Result<void> ContentVerbs::evict(const VerbCall& call) {
       return {};
     case EvictAction::kPlan:
     case EvictAction::kGo:
-      QUIRE_TRY(start_sweep(call, request));
+      QUIRE_TRY(start_sweep(request));
       break;
     case EvictAction::kShow:
       break;
@@ -92,7 +83,7 @@ void ContentVerbs::evict_next(const VerbCall& call, uint64_t count) {
   call.reply(model::struct_bytes(reply));
 }
 
-Result<void> ContentVerbs::start_sweep(const VerbCall& call, const model::EvictRequest& request) {
+Result<void> ContentVerbs::start_sweep(const model::EvictRequest& request) {
   const ContentScope scope = QUIRE_TRY(content_scope(request));
   // What matches nothing is no error; a slip in a command is.
   if (!scope.domain.empty() && !parts_.cache->rules().find_domain(scope.domain)) {
@@ -101,10 +92,6 @@ Result<void> ContentVerbs::start_sweep(const VerbCall& call, const model::EvictR
   }
   const bool go = static_cast<EvictAction>(request.action) == EvictAction::kGo;
   QUIRE_TRY(parts_.cache->sweep().start(scope, go));
-  if (!go) return {};
-  // A warning, so that it is there also where --log_level leaves out what goes well.
-  log(LogLevel::kWarning, "audit: uid=" + std::to_string(call.connection.peer().uid) + " evicts " +
-                              content_text(scope));
   return {};
 }
 

@@ -32,7 +32,7 @@ class ContentVerbs {
 
  private:
   void evict_next(const VerbCall& call, uint64_t count);
-  model::Result<void> start_sweep(const VerbCall& call, const model::EvictRequest& request);
+  model::Result<void> start_sweep(const model::EvictRequest& request);
   void describe_sweep(model::MetricSink& sink) const;
 
   Parts parts_;

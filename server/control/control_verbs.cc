@@ -6,7 +6,9 @@
 #include <utility>
 
 #include "model/socket_verbs.h"
+#include "server/control/audit.h"
 #include "server/runtime/log.h"
+#include "server/sessions/peer_roles.h"
 
 namespace quire::server {
 
@@ -91,16 +93,29 @@ const ControlVerbs::Handler& ControlVerbs::handler_of(FrameType type) {
 
 model::Result<void> ControlVerbs::on_frame(Connection& connection, const model::FrameHeader& header,
                                            std::string_view payload) {
-  const VerbCall call{connection, static_cast<FrameType>(header.type), header.sequence, payload};
   // A type from the socket: only what is in the table has a handler.
-  const model::SocketVerb* verb = model::find_verb(call.type);
+  const auto type = static_cast<FrameType>(header.type);
+  const model::SocketVerb* verb = model::find_verb(type);
   if (verb == nullptr) return make_error(Errc::kMalformedFrame, "unknown frame type");
   // Before the role: who the peer is, is known, but not yet whether it speaks this protocol.
   if (!connection.greeted && verb->role != model::VerbRole::kAnyone) {
     return make_error(Errc::kMalformedFrame, "the first frame must be a hello");
   }
-  const auto allowed = model::authorise(*verb, UidShares::is_administrator(connection.peer().uid));
-  const auto done = allowed.ok() ? handler_of(call.type).handle(*this, call) : allowed;
+  const model::VerbAction* action = model::find_action(verb->codec, payload);
+  VerbChange change;
+  const VerbCall call{.connection = connection,
+                      .type = type,
+                      .sequence = header.sequence,
+                      .payload = payload,
+                      .roles = roles_of(connection, parts_.options->roles),
+                      .change = &change};
+  const PeerIdentity peer = connection.peer();  // which a reply may end
+  const auto allowed = model::authorise(*verb, action, call.roles);
+  if (!allowed.ok()) audit_denied(peer, *verb, action, payload);
+  const auto done = allowed.ok() ? handler_of(type).handle(*this, call) : allowed;
+  if (done.ok() && action != nullptr && action->audited) {
+    audit_change(peer, *verb, action, payload, change);
+  }
   // An acknowledgement has no reply that could carry an error: a wrong one ends the connection.
   if (done.ok() || !verb->replies) return done;
   connection.send_error(call.type, call.sequence, done.error());
@@ -204,8 +219,8 @@ model::Result<void> ControlVerbs::status(const VerbCall& call) {
   if (request.format >= model::kStatusFormats) {
     return make_error(Errc::kInvalidArgument, "format must be 0 (JSON) or 1 (Prometheus)");
   }
-  parts_.desk->ask(call.connection, call.sequence,
-                   static_cast<model::StatusFormat>(request.format));
+  parts_.desk->ask(call.connection, call.sequence, static_cast<model::StatusFormat>(request.format),
+                   call.roles.has(model::VerbRole::kReader));
   return {};
 }
 

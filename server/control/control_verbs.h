@@ -1,8 +1,9 @@
 // Verbs of the socket: hello, layouts, segments, status; those of sessions and operators are parts
-// of its own. Rare; may allocate. One authorisation point: on_frame() looks a verb up in one table
-// (model/socket_verbs.h) and compares its role with the connection's before it calls it; no verb
-// checks a role itself. What a uid may name inside a verb it may call (tenants, sessions, its
-// domain's segments) is the verb's to check. Threads: core only.
+// of its own. Rare; may allocate. One authorisation point: on_frame() looks a verb and its action
+// up in one table (model/socket_verbs.h) and compares the role with the peer's before it calls it;
+// no verb checks a role itself. What a uid may name inside a verb it may call (tenants, sessions,
+// its domain's segments) is the verb's to check. What was changed, and what was refused, is told to
+// the audit log there, too (server/control/audit.h). Threads: core only.
 #pragma once
 
 #include <cstdint>

@@ -5,7 +5,6 @@
 #include "model/clean_text.h"
 #include "server/control/kept_state.h"
 #include "server/control/quota_verbs.h"
-#include "server/runtime/log.h"
 
 namespace quire::server {
 
@@ -32,47 +31,55 @@ Result<PinName> pin_name(const model::PinRequest& request) {
   return name;
 }
 
+// Of what is pinned by exactly this name; "none" where nothing is.
+std::string budget_text(const NamespacePins& pins, const PinName& name) {
+  std::string text = "none";
+  pins.for_each([&](const NamespacePin& pin) {
+    if (pin.name == name) text = std::to_string(pin.budget_bytes);
+  });
+  return text;
+}
+
 }  // namespace
 
 Result<void> PinVerbs::pin(const VerbCall& call) {
   const auto request = QUIRE_TRY(model::read_struct<model::PinRequest>(call.payload));
   if (static_cast<PinAction>(request.action) != PinAction::kShow) {
-    const std::string what = QUIRE_TRY(change(request));
+    QUIRE_TRY(change(call, request));
     keep_state(*parts_.cache, *parts_.clock, *parts_.keeper);
-    // A warning, so that it is there also where --log_level leaves out what goes well.
-    log(LogLevel::kWarning, "audit: uid=" + std::to_string(call.connection.peer().uid) + what);
   }
   parts_.desk->answer(call.connection, call.type, call.sequence,
                       [this](model::MetricSink& sink) { describe(sink); });
   return {};
 }
 
-Result<std::string> PinVerbs::change(const model::PinRequest& request) {
+Result<void> PinVerbs::change(const VerbCall& call, const model::PinRequest& request) {
   switch (static_cast<PinAction>(request.action)) {
     case PinAction::kSet:
-      return set(request);
+      return set(call, request);
     case PinAction::kClear: {
       const PinName name = QUIRE_TRY(pin_name(request));
+      std::string before = budget_text(parts_.cache->pins(), name);
       QUIRE_TRY(parts_.cache->pins().clear(name));
-      return " unpinned " + pin_text(name);
+      call.changed(std::move(before), "none");
+      return {};
     }
     case PinAction::kClearAll:
       parts_.cache->pins().clear_all();
-      return std::string(" unpinned everything");
+      return {};
     default:
       return make_error(Errc::kInvalidArgument,
                         "action must be 0 (show), 1 (set), 2 (clear) or 3 (clear all)");
   }
 }
 
-Result<std::string> PinVerbs::set(const model::PinRequest& request) {
+Result<void> PinVerbs::set(const VerbCall& call, const model::PinRequest& request) {
   NamespacePin pin{.name = QUIRE_TRY(pin_name(request)), .budget_bytes = request.budget_bytes};
   if (request.for_seconds > 0) pin.until_ns = pin_end(request.for_seconds, parts_.clock->now_ns());
+  std::string before = budget_text(parts_.cache->pins(), pin.name);
   QUIRE_TRY(parts_.cache->pins().set(pin));
-  std::string what =
-      " pinned " + pin_text(pin.name) + " budget=" + std::to_string(pin.budget_bytes) + " for_s=";
-  what += request.for_seconds > 0 ? std::to_string(request.for_seconds) : "ever";
-  return what;
+  call.changed(std::move(before), std::to_string(pin.budget_bytes));
+  return {};
 }
 
 void PinVerbs::describe(model::MetricSink& sink) const {

@@ -3,8 +3,6 @@
 // survives a restart. Threads: core only.
 #pragma once
 
-#include <string>
-
 #include "cache/cache.h"
 #include "model/clock.h"
 #include "model/metrics.h"
@@ -31,9 +29,8 @@ class PinVerbs {
   model::Result<void> pin(const VerbCall& call);
 
  private:
-  // Returns what it did, for the log.
-  model::Result<std::string> change(const model::PinRequest& request);
-  model::Result<std::string> set(const model::PinRequest& request);
+  model::Result<void> change(const VerbCall& call, const model::PinRequest& request);
+  model::Result<void> set(const VerbCall& call, const model::PinRequest& request);
   void describe(model::MetricSink& sink) const;
 
   Parts parts_;

@@ -9,7 +9,6 @@
 #include "model/clean_text.h"
 #include "server/control/pin_verbs.h"
 #include "server/control/quota_verbs.h"
-#include "server/runtime/log.h"
 
 namespace quire::server {
 
@@ -107,15 +106,14 @@ model::Result<void> PolicyVerbs::set(const VerbCall& call, const model::PolicyRe
     return make_error(Errc::kNotFound,
                       "no domain " + name.domain + "; quirectl policy show lists them");
   }
+  std::string before = rules.policy_of(name);
   if (policy == cache::kAutoName) {
     QUIRE_TRY(set_auto(name));
   } else {
     QUIRE_TRY(rules.set_policy(name, policy));
   }
   keep_state(*cache_, *clock_, *keeper_);
-  // A warning, so that it is there also where --log_level leaves out what goes well.
-  log(LogLevel::kWarning, "audit: uid=" + std::to_string(call.connection.peer().uid) +
-                              " set the policy of " + scope_text(name) + " to " + policy);
+  call.changed(std::move(before), policy);
   return {};
 }
 

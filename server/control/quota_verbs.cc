@@ -5,7 +5,6 @@
 
 #include "model/clean_text.h"
 #include "server/control/pin_verbs.h"
-#include "server/runtime/log.h"
 
 namespace quire::server {
 
@@ -15,6 +14,19 @@ using model::Errc;
 using model::make_error;
 using model::QuotaAction;
 using model::Result;
+
+namespace {
+
+// "1048576..none": guaranteed and burst of the rule that names exactly this; "none" without one.
+std::string quota_text(const cache::ScopeRules& rules, const ScopeName& name) {
+  const auto rule = rules.all().find(name);
+  const auto quota = rule == rules.all().end() ? std::nullopt : rule->second.quota();
+  if (!quota) return "none";
+  return std::to_string(quota->guaranteed_bytes) + ".." +
+         (quota->burst_bytes == UINT64_MAX ? "none" : std::to_string(quota->burst_bytes));
+}
+
+}  // namespace
 
 Result<ScopeName> scope_name(uint8_t tier, const model::WireName& domain, bool of_tenant,
                              const model::WireName& tenant) {
@@ -65,19 +77,13 @@ Result<void> QuotaVerbs::change(const VerbCall& call, const model::QuotaRequest&
       QUIRE_TRY(scope_name(request.tier, request.domain, request.of_tenant == 1, request.tenant));
   cache::ScopeRules& rules = parts_.cache->rules();
   std::optional<Quota> quota;
-  std::string what = " cleared the quota of ";
   if (static_cast<QuotaAction>(request.action) == QuotaAction::kSet) {
     quota = {.guaranteed_bytes = request.guaranteed_bytes, .burst_bytes = request.burst_bytes};
-    what = " set the quota of ";
   }
+  std::string before = quota_text(rules, name);
   QUIRE_TRY(rules.set_quota(name, quota));
   keep_state(*parts_.cache, *parts_.clock, *parts_.keeper);
-  what += scope_text(name);
-  if (quota) {
-    what += " to guaranteed=" + std::to_string(quota->guaranteed_bytes) + " burst=" +
-            (quota->burst_bytes == UINT64_MAX ? "none" : std::to_string(quota->burst_bytes));
-  }
-  log(LogLevel::kWarning, "audit: uid=" + std::to_string(call.connection.peer().uid) + what);
+  call.changed(std::move(before), quota_text(rules, name));
   return {};
 }
 

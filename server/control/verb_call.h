@@ -3,12 +3,21 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
 #include <string_view>
+#include <utility>
 
+#include "model/socket_verbs.h"
 #include "model/wire.h"
 #include "server/sessions/connection.h"
 
 namespace quire::server {
+
+// What a verb knows of the change that it made; the audit log tells it.
+struct VerbChange {
+  std::string from;  // empty: it does not know
+  std::string to;
+};
 
 // Lent to a handler for the call; nothing of it outlives it but the connection, until that ends.
 // Threads: core only.
@@ -17,7 +26,13 @@ struct VerbCall {
   model::FrameType type;
   uint32_t sequence = 0;
   std::string_view payload;  // lent by the connection, for the call
+  model::PeerRoles roles;    // of who calls
+  VerbChange* change = nullptr;
 
+  // What it was, and what it is from now on. Said before the reply.
+  void changed(std::string from, std::string to) const {
+    if (change != nullptr) *change = {std::move(from), std::move(to)};
+  }
   // May end the connection: it is not to be used afterwards, but for ended().
   void reply(std::string_view bytes, std::span<const int> descriptors = {}) const {
     connection.send(type, true, sequence, bytes, descriptors);

@@ -12,7 +12,7 @@ LogLimiter::Verdict LogLimiter::admit(LogKind kind, int64_t now_ns) {
     window.lines = 0;
     verdict.left_out = std::exchange(window.left_out, 0);
   }
-  verdict.admitted = window.lines < kLinesPerWindow;
+  verdict.admitted = window.lines < lines_of(kind);
   if (verdict.admitted) {
     ++window.lines;
   } else {

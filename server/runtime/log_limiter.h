@@ -8,13 +8,25 @@
 
 namespace quire::server {
 
-// Lines that clients cause.
-enum class LogKind : uint8_t { kConnectionRefused, kClientLeft, kClientEnded, kSessionFault };
-inline constexpr size_t kLogKinds = 4;
+// Lines that clients cause, and those of the audit log.
+enum class LogKind : uint8_t {
+  kConnectionRefused,
+  kClientLeft,
+  kClientEnded,
+  kSessionFault,
+  kAuditDenied,
+  kAuditChange,  // by administrators alone
+};
+inline constexpr size_t kLogKinds = 6;
 
 class LogLimiter {
  public:
-  static constexpr uint32_t kLinesPerWindow = 20;  // of a kind
+  static constexpr uint32_t kLinesPerWindow = 20;  // of a kind, but for:
+  // What a script of an administrator's does not reach. The log's queue holds as many.
+  static constexpr uint32_t kChangesPerWindow = 1000;
+  static constexpr uint32_t lines_of(LogKind kind) {
+    return kind == LogKind::kAuditChange ? kChangesPerWindow : kLinesPerWindow;
+  }
   static constexpr int64_t kWindowNs = 10'000'000'000;
 
   struct Verdict {

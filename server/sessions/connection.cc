@@ -92,6 +92,20 @@ model::Result<void> Connection::identify() {
   return {};
 }
 
+std::vector<uint32_t> Connection::peer_groups() const {
+  std::vector<uint32_t> groups;
+  socklen_t bytes = 0;
+  // The first call is refused, and says how much room it takes: what they are does not change.
+  if (::getsockopt(fd_.get(), SOL_SOCKET, SO_PEERGROUPS, nullptr, &bytes) != 0 &&
+      errno == ERANGE) {
+    groups.resize(bytes / sizeof(uint32_t));
+    const int got = ::getsockopt(fd_.get(), SOL_SOCKET, SO_PEERGROUPS, groups.data(), &bytes);
+    groups.resize(got == 0 ? bytes / sizeof(uint32_t) : 0);
+  }
+  groups.push_back(peer_.gid);
+  return groups;
+}
+
 void Connection::on_event(uint32_t epoll_events) {
   if (ended_) return;
   if ((epoll_events & EPOLLOUT) != 0) flush();

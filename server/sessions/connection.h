@@ -60,6 +60,8 @@ class Connection final : public EventHandler, public ClientProcess {
 
   // Who connected, as the kernel says; the same whoever uses the socket later.
   const PeerIdentity& peer() const { return peer_; }
+  // All that it is in, as of the time when it connected; its first group among them.
+  std::vector<uint32_t> peer_groups() const;
   uint32_t uid() const override { return peer_.uid; }
   bool ended() const override { return ended_; }
   void tell(model::FrameType type, std::string_view payload) override {

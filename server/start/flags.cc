@@ -77,6 +77,9 @@ DEFINE_string(ssd_write_bytes_per_day, "0", "write budget; 0 = no limit");
 DEFINE_string(ssd_scrub_bytes_per_second, "0", "checks what is on SSD all the time; 0 = on demand");
 DEFINE_uint32(ssd_hang_ms, 30000, "a device without an answer for so long is switched off");
 DEFINE_string(tenants, "", "who may speak for whom: uid=tenant|tenant;uid=*");
+DEFINE_string(reader_uids, "",
+              "who sees everything and changes nothing: uid, user name or @group, by commas");
+DEFINE_string(meter_uids, "", "who reads receipts: uid, user name or @group, by commas");
 DEFINE_string(shared_namespaces, "", "namespaces in which tenants share hits: name,name");
 DEFINE_string(log_level, "info", "debug, info, warning or error");
 DEFINE_bool(rebuild, false, "make the index of --ssd_path anew from its data files, and exit");
@@ -163,12 +166,15 @@ model::Result<Options> options_from_flags() {
   QUIRE_TRY(ssd_options(options));
   options.tenants = FLAGS_tenants;
   options.shared_namespaces = FLAGS_shared_namespaces;
+  options.roles.readers = QUIRE_TRY(NamedPeers::parse("reader_uids", FLAGS_reader_uids));
+  options.roles.meters = QUIRE_TRY(NamedPeers::parse("meter_uids", FLAGS_meter_uids));
   options.log_level = FLAGS_log_level;
   return options;
 }
 
 // What a running daemon takes over; everything else shapes memory, files or identities.
-constexpr std::string_view kReloadable[] = {"log_level", "max_connections", "quota_file", "spin_us",
+constexpr std::string_view kReloadable[] = {"log_level",  "max_connections", "meter_uids",
+                                            "quota_file", "reader_uids",     "spin_us",
                                             "tenants"};
 
 std::vector<gflags::CommandLineFlagInfo> own_flags() {

@@ -9,6 +9,7 @@
 
 #include "allocator/segment.h"
 #include "model/result.h"
+#include "server/start/role_rules.h"
 
 namespace quire::server {
 
@@ -59,6 +60,7 @@ struct Options {
   uint32_t ssd_hang_ms = 30'000;
   std::string tenants;            // "uid=tenant|tenant;uid=*"; a uid not named may use any
   std::string shared_namespaces;  // "name,name": tenants share hits in them
+  RoleRules roles;                // who may see all, and who reads receipts
   std::string log_level = "info";
 };
 

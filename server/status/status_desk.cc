@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "server/sessions/uid_shares.h"
-
 namespace quire::server {
 
 using model::Errc;
@@ -15,8 +13,8 @@ model::Result<std::unique_ptr<StatusDesk>> StatusDesk::create(StatusSources sour
   return std::unique_ptr<StatusDesk>(new StatusDesk(std::move(sources), std::move(printer)));
 }
 
-void StatusDesk::ask(Connection& connection, uint32_t sequence, StatusFormat format) {
-  const bool everything = UidShares::is_administrator(connection.peer().uid);
+void StatusDesk::ask(Connection& connection, uint32_t sequence, StatusFormat format,
+                     bool everything) {
   waiting_.push_back({.reader = {&connection, sequence, model::FrameType::kStatus, format},
                       .scope = everything ? kEverything : connection.domain});
   // Its further frames wait for the answer: one question a connection, so the list is bounded.

@@ -30,8 +30,8 @@ class StatusDesk {
   // kIoError, kResourceExhausted.
   static model::Result<std::unique_ptr<StatusDesk>> create(StatusSources sources);
 
-  // Replies with the status of everything to administrators, else with what is the asker's own.
-  void ask(Connection& connection, uint32_t sequence, model::StatusFormat format);
+  // Replies with the status of everything, or with what is the asker's own.
+  void ask(Connection& connection, uint32_t sequence, model::StatusFormat format, bool everything);
   // Replies to a frame of this type with what one part says now.
   template <typename Say>
   void answer(Connection& connection, model::FrameType type, uint32_t sequence, Say&& say) {

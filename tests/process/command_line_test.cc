@@ -171,10 +171,11 @@ TEST(Quirectl, PolicyIsSwitchedWhileTheDaemonRunsAndEachChangeIsLogged) {
   EXPECT_EQ(daemon.stop(), 0);  // its log is whole
   std::ifstream log(log_path);
   const std::string lines{std::istreambuf_iterator<char>(log), {}};
-  EXPECT_TRUE(contains(lines, "audit: uid=" + std::to_string(::geteuid()) +
-                                  " set the policy of tier=ram domain=" + own + " to arc"))
+  EXPECT_TRUE(contains(lines, "audit=change uid=" + std::to_string(::geteuid()) + " pid="));
+  EXPECT_TRUE(contains(
+      lines, " verb=policy action=set tier=ram domain=" + own + " policy=arc from=lru to=arc"))
       << lines;
-  EXPECT_FALSE(contains(lines, "to best")) << "what was refused changed nothing";
+  EXPECT_FALSE(contains(lines, "policy=best")) << "what was refused changed nothing";
   daemon.start();
   EXPECT_FALSE(contains(run({"show", "-o", "json"}).text, "\"policy\":\"arc\""))
       << "as the flags say";
@@ -205,11 +206,10 @@ TEST(Quirectl, CheckpointsAreSetAdvisedAndLogged) {
   EXPECT_EQ(daemon.stop(), 0);  // its log is whole
   std::ifstream log(log_path);
   const std::string lines{std::istreambuf_iterator<char>(log), {}};
-  EXPECT_TRUE(contains(lines, "audit: uid=" + std::to_string(::geteuid()) +
-                                  " set the checkpoints of domain=" + own +
-                                  " tenant=\"t\" to every:1024"))
+  EXPECT_TRUE(contains(lines, " verb=policy action=set_checkpoints domain=" + own +
+                                  " tenant=t policy=every:1024 from=branch to=every:1024"))
       << lines;
-  EXPECT_FALSE(contains(lines, "to none")) << "what was refused changed nothing";
+  EXPECT_FALSE(contains(lines, "policy=none")) << "what was refused changed nothing";
   std::filesystem::remove(log_path);
 }
 
@@ -240,8 +240,7 @@ TEST(Quirectl, EvictTellsFirstTakesWithYesAndIsLogged) {
   EXPECT_EQ(daemon.stop(), 0);  // its log is whole
   std::ifstream log(log_path);
   const std::string lines{std::istreambuf_iterator<char>(log), {}};
-  const std::string audit =
-      "audit: uid=" + std::to_string(::geteuid()) + " evicts tier=ram domain=" + own;
+  const std::string audit = " verb=evict action=go tier=ram domain=" + own;
   EXPECT_TRUE(contains(lines, audit)) << lines;
   EXPECT_EQ(lines.find(audit), lines.rfind(audit)) << "no dry run is logged";
   std::filesystem::remove(log_path);

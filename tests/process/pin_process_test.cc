@@ -103,10 +103,11 @@ TEST(Quirectl, PinnedNamespaceSurvivesAFloodThatEvictsEverythingElse) {
   EXPECT_EQ(tokens_of(*client, 1, "kept"), 0u);
   std::ifstream log(log_path);
   const std::string lines{std::istreambuf_iterator<char>(log), {}};
-  const std::string who = "audit: uid=" + std::to_string(::geteuid());
-  const std::string what = "tier=ram domain=" + own + " namespace=\"kept\"";
-  EXPECT_TRUE(contains(lines, who + " pinned " + what + " budget=16777216 for_s=7200")) << lines;
-  EXPECT_TRUE(contains(lines, who + " unpinned " + what)) << lines;
+  const std::string what = "domain=" + own + " namespace=kept";
+  EXPECT_TRUE(contains(lines, "verb=pin action=set " + what +
+                                  " budget_bytes=16777216 for_seconds=7200 from=none to=16777216"))
+      << lines;
+  EXPECT_TRUE(contains(lines, "verb=pin action=clear " + what + " from=16777216 to=none")) << lines;
   for (const char* end : {".log", ".state"}) std::filesystem::remove(stem + end);
 }
 

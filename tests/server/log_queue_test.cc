@@ -114,5 +114,14 @@ TEST(LogLimiter, AKindHasItsLinesPerWindowAndTheRestIsCounted) {
   EXPECT_EQ(limiter.admit(LogKind::kClientEnded, 5 + LogLimiter::kWindowNs).left_out, 0u);
 }
 
+TEST(LogLimiter, ChangesOfAdministratorsHaveABoundThatRefusedAttemptsDoNotReach) {
+  LogLimiter limiter;
+  for (uint32_t i = 0; i < LogLimiter::kChangesPerWindow; ++i) {
+    EXPECT_EQ(limiter.admit(LogKind::kAuditDenied, 5).admitted, i < LogLimiter::kLinesPerWindow);
+    EXPECT_TRUE(limiter.admit(LogKind::kAuditChange, 5).admitted) << i;
+  }
+  EXPECT_FALSE(limiter.admit(LogKind::kAuditChange, 6).admitted);
+}
+
 }  // namespace
 }  // namespace quire::server::log_queue_test

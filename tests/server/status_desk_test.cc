@@ -52,7 +52,7 @@ class StatusDeskTest : public testing::Test, public ConnectionOwner {
     return *connections_.back();
   }
   void ask(Connection& connection, StatusFormat format = StatusFormat::kJson) {
-    desk_->ask(connection, 7, format);
+    desk_->ask(connection, 7, format, connection.peer().uid == 0);
   }
   // Turns of the core, until nothing that is due is left.
   void turns() {
