@@ -205,6 +205,7 @@ model::Result<void> Daemon::open_ledger(Parts& parts) {
   }
   LedgerOptions ledger;
   ledger.writer.database = ledger_database(path);
+  ledger.writer.most_bytes = parts.options.ledger_bytes;
   ledger.writer.retention_us = int64_t{parts.options.ledger_days} * kDayUs;
   ledger.writer.minutes_us = kMinuteSumDays * kDayUs;
   parts.ledger = QUIRE_TRY(Ledger::open(ledger));

@@ -293,6 +293,7 @@ void Ledger::publish(const Result<void>& result) {
   status_.durable_us = writer_->head().told_us;
   status_.start = writer_->start();
   status_.waiting = writer_->uncommitted();
+  status_.block_bytes = writer_->block_bytes();
   status_.bytes_written = writer_->store().bytes_written();
   status_.missing_writes = writer_->store().missing_writes();
 }

@@ -52,8 +52,9 @@ struct LedgerStatus {
   model::LedgerHead head;
   int64_t durable_us = 0;  // everything that ended before is on the device
   LedgerStart start;
-  uint64_t waiting = 0;  // receipts and spans of storage that are not durable yet
-  uint64_t lost = 0;     // receipts for which there was no room
+  uint64_t waiting = 0;      // receipts and spans of storage that are not durable yet
+  uint64_t lost = 0;         // receipts for which there was no room
+  uint64_t block_bytes = 0;  // of receipts and what else is in the chain
   uint64_t bytes_written = 0;
   uint64_t missing_writes = 0;  // the database once held so many changes more
 };

@@ -71,6 +71,23 @@ model::Result<HeadRow> read_head(const tiering::DatabaseReader& reader) {
   return model::make_error(model::Errc::kCorrupt, "the ledger's blocks have no head");
 }
 
+std::string size_row(uint64_t bytes) { return plain_row(bytes); }
+
+model::Result<uint64_t> read_block_bytes(const tiering::DatabaseReader& reader) {
+  const std::string key(kSizeKey);
+  const tiering::DatabaseScan size = reader.scan(key, key + '\0');
+  if (size.valid()) {
+    if (const auto bytes = parse_plain<uint64_t>(size.value())) return *bytes;
+    return model::make_error(model::Errc::kCorrupt, "the ledger's size is none");
+  }
+  QUIRE_TRY(size.result());
+  uint64_t bytes = 0;
+  tiering::DatabaseScan blocks = reader.scan_prefix(kBlockRows);
+  for (; blocks.valid(); blocks.next()) bytes += blocks.value().size();
+  QUIRE_TRY(blocks.result());
+  return bytes;
+}
+
 std::string row_of(const model::LedgerPosition& position) { return plain_row(position); }
 std::optional<model::LedgerPosition> parse_position(std::string_view row) {
   return parse_plain<model::LedgerPosition>(row);

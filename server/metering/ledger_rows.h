@@ -8,6 +8,7 @@
 //                         none for an hour that came again
 //   'm' minute ..., 'h' hour ...    sums (rollups.h)
 //   'R'                   up to which hour 'h' rows are made
+//   'S'                   bytes of all blocks; none in a ledger of earlier versions
 //
 // Numbers in keys are big-endian, so that they stand in order. Threads: any; no state.
 #pragma once
@@ -27,6 +28,7 @@ inline constexpr char kBlockRows = 'B';
 inline constexpr char kOpenTurnRows = 'O';
 inline constexpr char kHourRows = 'T';
 inline constexpr std::string_view kHeadKey = "H";
+inline constexpr std::string_view kSizeKey = "S";
 
 inline constexpr int64_t kHourUs = 3'600'000'000;
 
@@ -53,6 +55,10 @@ model::Result<HeadRow> read_head(const tiering::DatabaseReader& reader);
 // Position of a block, or of an hour's first.
 std::string row_of(const model::LedgerPosition& position);
 std::optional<model::LedgerPosition> parse_position(std::string_view row);
+
+// Bytes of all blocks: of the size's row, or counted where there is none. kCorrupt: it is none.
+model::Result<uint64_t> read_block_bytes(const tiering::DatabaseReader& reader);
+std::string size_row(uint64_t bytes);
 
 std::string open_turn_row(const LedgerItem& item);
 // False: it is none.

@@ -24,6 +24,7 @@ Result<std::unique_ptr<LedgerWriter>> LedgerWriter::open(const LedgerWriterOptio
 Result<void> LedgerWriter::begin_epoch(int64_t now_us) {
   const auto read = [this](const DatabaseReader& reader) -> Result<void> {
     head_ = QUIRE_TRY(read_head(reader));
+    block_bytes_ = QUIRE_TRY(read_block_bytes(reader));
     const auto last_hour =
         QUIRE_TRY(reader.last_key(std::string(1, kHourRows), std::string(1, kHourRows + 1)));
     if (last_hour) hour_ = static_cast<int64_t>(read_big_endian(*last_hour, 1));
@@ -105,12 +106,14 @@ bool LedgerWriter::has_uncommitted() const {
 void LedgerWriter::build(int64_t now_us) {
   DatabaseBatch& batch = unwritten_.emplace();
   next_head_ = head_;
+  next_block_bytes_ = block_bytes_;
   unwritten_entries_ = block_.count();
   if (block_.count() > 0) {
     const std::string block = block_.finish(next_head_.head, start_.epoch, now_us);
     const model::LedgerPosition first{start_.epoch,
                                       next_head_.head.position.sequence - unwritten_entries_ + 1};
     batch.put(block_key(first), block);
+    next_block_bytes_ += block.size();
     if (now_us / kHourUs > hour_) {
       hour_ = now_us / kHourUs;
       batch.put(hour_key(now_us), row_of(first));
@@ -133,6 +136,7 @@ void LedgerWriter::build(int64_t now_us) {
   }
   next_head_.stopped = stopped_ ? 1 : 0;
   batch.put(std::string(kHeadKey), row_of(next_head_));
+  batch.put(std::string(kSizeKey), size_row(next_block_bytes_));
 }
 
 Result<void> LedgerWriter::commit(int64_t now_us) {
@@ -144,6 +148,7 @@ Result<void> LedgerWriter::commit(int64_t now_us) {
   const DatabaseBatch* batch = &*unwritten_;
   QUIRE_TRY(store_->write({&batch, 1}));
   head_ = next_head_;
+  block_bytes_ = next_block_bytes_;
   unwritten_.reset();
   unwritten_entries_ = 0;
   return {};
@@ -180,19 +185,28 @@ Result<bool> LedgerWriter::upkeep(int64_t now_us, int64_t aged_us) {
   return QUIRE_TRY(prune(now_us, aged_us)) || more;
 }
 
+bool LedgerWriter::is_to_go(const model::LedgerBlock& block, int64_t aged_us,
+                            uint64_t left_bytes) const {
+  if (block.head() == head_.head) return false;  // the chain's end stays
+  const bool is_old =
+      options_.retention_us != 0 && block.header().written_us < aged_us - options_.retention_us;
+  return is_old || (options_.most_bytes != 0 && left_bytes > options_.most_bytes);
+}
+
 // Blocks go from the oldest on, and an entry behind them says so: the chain begins with the first
-// that is left.
+// that is left. One that cannot be read stays, for it may be looked into.
 Result<bool> LedgerWriter::prune(int64_t now_us, int64_t aged_us) {
-  if (options_.retention_us == 0) return false;
+  if (options_.retention_us == 0 && block_bytes_ <= options_.most_bytes) return false;
   std::vector<std::string> gone;
+  uint64_t gone_bytes = 0;
   model::PrunedRecord pruned{.pruned_us = now_us};
   QUIRE_TRY(store_->read([&](const DatabaseReader& reader) -> Result<void> {
     DatabaseScan blocks = reader.scan_prefix(kBlockRows);
     for (; blocks.valid() && gone.size() < kPrunedRows; blocks.next()) {
       const auto block = model::LedgerBlock::parse(blocks.value());
-      if (!block.ok() || block->header().written_us >= aged_us - options_.retention_us) return {};
-      if (block->head() == head_.head) return {};  // the chain's end stays
+      if (!block.ok() || !is_to_go(*block, aged_us, block_bytes_ - gone_bytes)) return {};
       pruned.last = block->head();
+      gone_bytes += blocks.value().size();
       gone.emplace_back(blocks.key());
     }
     return blocks.result();
@@ -201,6 +215,8 @@ Result<bool> LedgerWriter::prune(int64_t now_us, int64_t aged_us) {
   block_.add(pruned);
   build(now_us);
   for (std::string& key : gone) unwritten_->erase(std::move(key));
+  next_block_bytes_ -= gone_bytes;
+  unwritten_->put(std::string(kSizeKey), size_row(next_block_bytes_));
   QUIRE_TRY(commit(now_us));
   return gone.size() == kPrunedRows;
 }

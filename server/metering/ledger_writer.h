@@ -36,6 +36,7 @@ namespace quire::server {
 struct LedgerWriterOptions {
   tiering::DatabaseOptions database;
   int64_t retention_us = 0;  // of blocks; 0: for ever
+  uint64_t most_bytes = 0;   // of blocks: the oldest go beyond that; 0: no bound
   int64_t minutes_us = 0;    // of sums by minute; 0: for ever
 };
 
@@ -74,6 +75,7 @@ class LedgerWriter {
   model::Result<bool> upkeep(int64_t now_us, int64_t aged_us);
 
   const HeadRow& head() const { return head_; }
+  uint64_t block_bytes() const { return block_bytes_; }  // durable
   const LedgerStart& start() const { return start_; }
   const tiering::RocksStore& store() const { return *store_; }
 
@@ -86,10 +88,12 @@ class LedgerWriter {
   model::Result<void> recover(int64_t now_us);
   void build(int64_t now_us);
   model::Result<bool> prune(int64_t now_us, int64_t aged_us);
+  bool is_to_go(const model::LedgerBlock& block, int64_t aged_us, uint64_t left_bytes) const;
 
   const LedgerWriterOptions options_;
   const std::unique_ptr<tiering::RocksStore> store_;
   HeadRow head_;  // durable
+  uint64_t block_bytes_ = 0;
   LedgerStart start_;
   std::optional<RollupTable> rollups_;
   model::BlockBuilder block_;
@@ -99,10 +103,11 @@ class LedgerWriter {
   std::optional<int64_t> told_us_;  // of a tick that was taken
   bool stopped_ = false;
   int64_t hour_ = -1;  // of the last 'T' row
-  // A write that failed, and the head behind it.
+  // A write that failed, and what stands behind it.
   std::optional<tiering::DatabaseBatch> unwritten_;
   size_t unwritten_entries_ = 0;
   HeadRow next_head_;
+  uint64_t next_block_bytes_ = 0;
 };
 
 }  // namespace quire::server

@@ -69,6 +69,8 @@ DEFINE_string(state_file, "",
 DEFINE_bool(metering, true, "keep a receipt of each turn, where there is a place for them");
 DEFINE_string(ledger_path, "",
               "directory of receipts; empty: ledger in --ssd_path, or none without that");
+DEFINE_string(ledger_bytes, "0",
+              "receipts beyond so many bytes are removed, oldest first; 0 = none");
 DEFINE_uint32(ledger_days, 0, "receipts older than so many days are removed; 0 = none");
 DEFINE_string(ghost_memory, "64MiB",
               "for ghosts, which say what other policies and sizes would hit; 0 = none");
@@ -130,6 +132,7 @@ model::Result<void> ssd_options(Options& options) {
   options.state_file = FLAGS_state_file;
   options.metering = FLAGS_metering;
   options.ledger_path = FLAGS_ledger_path;
+  options.ledger_bytes = QUIRE_TRY(model::parse_bytes("--ledger_bytes", FLAGS_ledger_bytes));
   options.ledger_days = FLAGS_ledger_days;
   options.ghost_bytes = QUIRE_TRY(model::parse_bytes("--ghost_memory", FLAGS_ghost_memory));
   options.ssd_admission = FLAGS_ssd_admission;

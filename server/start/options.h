@@ -52,6 +52,7 @@ struct Options {
   std::string state_file;
   bool metering = true;
   std::string ledger_path;            // receipts; empty: in "ledger" of the SSD's directory, if any
+  uint64_t ledger_bytes = 0;          // of receipts: the oldest go beyond that; 0: none
   uint32_t ledger_days = 0;           // older receipts are removed; 0: none
   std::string ssd_admission = "all";  // all, interactive, second-use
   uint64_t ghost_bytes = 64ull << 20;       // memory for what other policies would hit; 0: none

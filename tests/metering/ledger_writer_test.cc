@@ -41,6 +41,7 @@ class LedgerWriterTest : public testing::Test {
     options.database = server::ledger_database(path_);
     options.database.env = files_.env();
     options.retention_us = retention_us_;
+    options.most_bytes = most_bytes_;
     auto opened = LedgerWriter::open(options, now_us);
     ASSERT_TRUE(opened.ok()) << opened.error().text;
     writer_ = std::move(opened).value();
@@ -72,6 +73,7 @@ class LedgerWriterTest : public testing::Test {
   }
 
   int64_t retention_us_ = 0;
+  uint64_t most_bytes_ = 0;
   FaultyFileSystem files_;
   const std::string path_ =
       testing::TempDir() + "quire-ledger-writer-" + std::to_string(::getpid());
@@ -252,6 +254,47 @@ TEST_F(LedgerWriterTest, WhatIsTooOldGoesAndTheRestVerifies) {
   EXPECT_EQ(ledger.faults, std::vector<std::string>());
   EXPECT_EQ(requests(ledger), (std::vector<uint64_t>{103, 104}));
   EXPECT_EQ(ledger.pruned.size(), 1u);
+}
+
+TEST_F(LedgerWriterTest, BeyondItsBytesTheOldestGoAndTheRestVerifies) {
+  const uint64_t empty = writer_->block_bytes();
+  writer_->take(receipt(1, 100));
+  ASSERT_TRUE(writer_->commit(kNow).ok());
+  const uint64_t one = writer_->block_bytes() - empty;
+  most_bytes_ = empty + 3 * one;
+  open(kNow);
+  for (int i = 1; i < 6; ++i) {
+    writer_->take(receipt(1, 100 + i));
+    ASSERT_TRUE(writer_->commit(kNow).ok());
+  }
+  ASSERT_TRUE(writer_->upkeep(kNow, kNow).ok());
+  EXPECT_LE(writer_->block_bytes(), most_bytes_ + one) << "with the entry that says so";
+  const ReadLedger ledger = read();
+  EXPECT_EQ(ledger.faults, std::vector<std::string>());
+  EXPECT_EQ(requests(ledger).back(), 105u);
+  EXPECT_GE(requests(ledger).size(), 2u);
+  EXPECT_LT(requests(ledger).size(), 5u);
+  EXPECT_EQ(ledger.pruned.size(), 1u);
+}
+
+TEST_F(LedgerWriterTest, TheSizeIsThatOfTheBlocksAlsoAfterAStart) {
+  for (int i = 0; i < 3; ++i) {
+    writer_->take(receipt(1, 100 + i));
+    ASSERT_TRUE(writer_->commit(kNow).ok());
+  }
+  const auto counted = [&] {
+    uint64_t bytes = 0;
+    const auto read_blocks = [&](const tiering::DatabaseReader& reader) -> model::Result<void> {
+      tiering::DatabaseScan blocks = reader.scan_prefix(server::kBlockRows);
+      for (; blocks.valid(); blocks.next()) bytes += blocks.value().size();
+      return blocks.result();
+    };
+    EXPECT_TRUE(writer_->store().read(read_blocks).ok());
+    return bytes;
+  };
+  EXPECT_EQ(writer_->block_bytes(), counted());
+  open(kNow);
+  EXPECT_EQ(writer_->block_bytes(), counted());
 }
 
 TEST_F(LedgerWriterTest, AReaderThatNamesAPositionGetsWhatFollowsIt) {
