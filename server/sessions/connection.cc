@@ -96,8 +96,7 @@ std::vector<uint32_t> Connection::peer_groups() const {
   std::vector<uint32_t> groups;
   socklen_t bytes = 0;
   // The first call is refused, and says how much room it takes: what they are does not change.
-  if (::getsockopt(fd_.get(), SOL_SOCKET, SO_PEERGROUPS, nullptr, &bytes) != 0 &&
-      errno == ERANGE) {
+  if (::getsockopt(fd_.get(), SOL_SOCKET, SO_PEERGROUPS, nullptr, &bytes) != 0 && errno == ERANGE) {
     groups.resize(bytes / sizeof(uint32_t));
     const int got = ::getsockopt(fd_.get(), SOL_SOCKET, SO_PEERGROUPS, groups.data(), &bytes);
     groups.resize(got == 0 ? bytes / sizeof(uint32_t) : 0);

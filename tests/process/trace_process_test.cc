@@ -72,7 +72,7 @@ class TraceProcess : public testing::Test {
   size_t recordings_begun() const {
     const std::string log = contents(log_path_);
     size_t count = 0;
-    for (size_t at = 0; (at = log.find("records requests", at)) != log.npos; ++at) ++count;
+    for (size_t at = 0; (at = log.find(" verb=trace domain=", at)) != log.npos; ++at) ++count;
     return count;
   }
 
