@@ -450,6 +450,10 @@ class Client {
   // A round trip through the daemon's core: errors as any call's.
   model::Result<void> ping();
   model::Result<std::string> status_json();
+  // Readers and administrators. Who uses the daemon: the sessions that were active last, the
+  // tenants that hold most.
+  model::Result<std::string> sessions_json();
+  model::Result<std::string> tenants_json();
   // In another form; kJson: the same.
   model::Result<std::string> status_text(model::StatusFormat format);
   model::Result<uint64_t> evict(uint64_t count);  // administrators; 0 = all that may go

@@ -76,6 +76,14 @@ Result<void> Client::ping() {
   return {};
 }
 
+Result<std::string> Client::sessions_json() {
+  return json_reply(impl_->attachment().call(FrameType::kSessions, {}));
+}
+
+Result<std::string> Client::tenants_json() {
+  return json_reply(impl_->attachment().call(FrameType::kTenants, {}));
+}
+
 Result<std::string> Client::status_json() {
   return json_reply(impl_->attachment().call(FrameType::kStatus, {}));
 }

@@ -78,6 +78,10 @@ inline constexpr std::array kSocketVerbs{
     SocketVerb{FrameType::kTrace, "trace", VerbRole::kAdministrator,
                "Record what is asked for, as hashes; replay such a trace", false, true,
                codecs::kTrace},
+    SocketVerb{FrameType::kSessions, "sessions", VerbRole::kReader,
+               "Show the sessions: whose, of what, and what each asked for last"},
+    SocketVerb{FrameType::kTenants, "tenants", VerbRole::kReader,
+               "Show the tenants: what each holds of which tier"},
 };
 
 // Null for what no client may send.

@@ -51,6 +51,9 @@ enum class FrameType : uint16_t {
   kPin = 17,
   kMeter = 18,
   kTrace = 19,  // its reply carries one descriptor, a pipe's: records of model/trace_wire.h
+  // 20 to 23 are others'.
+  kSessions = 24,  // no request; the replies of this one and the next are like kStatus's
+  kTenants = 25,
   // Events, daemon -> client.
   kSegmentRetired = 64,
   kSessionEnded = 65,

@@ -81,6 +81,8 @@ const ControlVerbs::Handler& ControlVerbs::handler_of(FrameType type) {
       Handler{FrameType::kPin, [](auto& v, auto& c) { return v.pins_.pin(c); }},
       Handler{FrameType::kMeter, [](auto& v, auto& c) { return v.meters_.meter(c); }},
       Handler{FrameType::kTrace, [](auto& v, auto& c) { return v.traces_.trace(c); }},
+      Handler{FrameType::kSessions, [](auto& v, auto& c) { return v.census_.sessions(c); }},
+      Handler{FrameType::kTenants, [](auto& v, auto& c) { return v.census_.tenants(c); }},
   };
   static_assert(std::equal(kHandlers.begin(), kHandlers.end(), model::kSocketVerbs.begin(),
                            model::kSocketVerbs.end(),

@@ -16,6 +16,7 @@
 #include "cache/cache.h"
 #include "model/clock.h"
 #include "model/wire.h"
+#include "server/control/census_verbs.h"
 #include "server/control/content_verbs.h"
 #include "server/control/maintenance_verbs.h"
 #include "server/control/meter_verbs.h"
@@ -94,6 +95,10 @@ class ControlVerbs {
                .desk = parts_.desk,
                .keeper = parts_.keeper,
                .clock = parts_.clock}),
+        census_({.cache = parts_.cache,
+                 .registry = parts_.registry,
+                 .desk = parts_.desk,
+                 .clock = parts_.clock}),
         meters_(parts_.ledger),
         traces_(parts_.traces) {}
 
@@ -127,6 +132,7 @@ class ControlVerbs {
   PolicyVerbs policies_;
   QuotaVerbs quotas_;
   PinVerbs pins_;
+  CensusVerbs census_;
   MeterVerbs meters_;
   TraceVerbs traces_;
   std::unique_ptr<SessionVerbs> sessions_;

@@ -108,6 +108,7 @@ class Dispatcher {
   uint64_t copied_bytes() const { return fills_.counters().copied_bytes; }
   void describe(model::MetricSink& sink) const;
   const TurnTotals& turn_totals() const { return turns_.totals(); }
+  RecentFigures recent_hits() const { return turns_.recent(); }
   // Pages that were not what was sealed, found by hits and by passes.
   uint64_t checksum_failures() const {
     return loads_.check_failures() + memory_check_.status().bad;

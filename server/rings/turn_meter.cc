@@ -269,6 +269,7 @@ void TurnMeter::close(Session& session, model::ReceiptEnd end) {
   TurnRecord record = record_of(session, clock_->now_ns());
   record.end = end;
   totals_.add(record);
+  recent_.add(record.closed_ns, record.prompt_tokens, record.hit_tokens);
   if (records()) traces_->ended(trace_turn(session), record.output_tokens);
   if (sink_ == nullptr) return;
   anything_new_ = true;

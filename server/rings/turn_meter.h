@@ -13,6 +13,7 @@
 #include "cache/cache.h"
 #include "model/clock.h"
 #include "model/metrics.h"
+#include "server/rings/recent_hits.h"
 #include "server/rings/session.h"
 #include "server/rings/turn.h"
 #include "server/runtime/ghost_feed.h"
@@ -84,6 +85,7 @@ class TurnMeter {
 
   // Of all turns that were closed; one that is open is in none.
   const TurnTotals& totals() const { return totals_; }
+  RecentFigures recent() const { return recent_.sum(clock_->now_ns()); }
 
  private:
   static constexpr int64_t kTellEveryNs = 500'000'000;
@@ -111,6 +113,7 @@ class TurnMeter {
   GhostFeed* ghosts_;
   TraceRecorder* traces_;
   TurnTotals totals_;
+  RecentHits recent_;
   bool stopping_ = false;
   // What the sink is told, while there is one.
   // Sessions whose turn changed since it was told; each is in one of them, and knows where.

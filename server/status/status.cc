@@ -259,6 +259,7 @@ void WholeStatus::say_end() {
   {
     const auto section = sink_->section("turns");
     model::describe(*sink_, sources_->dispatcher->turn_totals());
+    model::describe(*sink_, sources_->dispatcher->recent_hits());
   }
   say_ledger(sources_->ledger, *sink_);
   say_off_core(*sources_, *sink_);

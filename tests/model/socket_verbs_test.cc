@@ -15,8 +15,10 @@ TEST(SocketVerbs, EveryFrameOfAClientIsThereOnceAndNoOther) {
     EXPECT_EQ(find_verb(verb.type), &verb);
   }
   for (uint32_t type = 0; type <= 0xffff; ++type) {
-    const bool of_client = type >= static_cast<uint32_t>(FrameType::kHello) &&
-                           type <= static_cast<uint32_t>(FrameType::kTrace);
+    const bool of_client = (type >= static_cast<uint32_t>(FrameType::kHello) &&
+                            type <= static_cast<uint32_t>(FrameType::kTrace)) ||
+                           type == static_cast<uint32_t>(FrameType::kSessions) ||
+                           type == static_cast<uint32_t>(FrameType::kTenants);
     EXPECT_EQ(find_verb(static_cast<FrameType>(type)) != nullptr, of_client) << type;
   }
 }
