@@ -465,12 +465,13 @@ class Client {
   // Administrators. What is in RAM only goes to the tiers below; "running" and "complete" say how
   // far it is. kNotFound: there is none. kBusy: none takes writes, or a flush is under way.
   model::Result<std::string> flush_json(model::FlushAction action);
-  // Administrators. Both give the daemon's JSON text, at once: a pass that was started goes on.
+  // Administrators; readers, who ask how far it is. Both give the daemon's JSON text, at once: a
+  // pass that was started goes on.
   model::Result<std::string> verify_json(model::VerifyScope scope);
   model::Result<std::string> scrub_json(model::ScrubAction action, uint64_t bytes_per_second = 0);
   // What the SSD tier keeps and does not serve; `reason`: what kDrop drops, empty: all of it.
   model::Result<std::string> kept_json(model::KeptAction action, std::string_view reason = {});
-  // Administrators. Who decides what is evicted; the latter lets `policy` do it from now on, and
+  // Readers. Who decides what is evicted. set_policy(), administrators: `policy` does from now on;
   // goes on in the daemon's steps: "switching" says whether it is done, "saving" whether a restart
   // will know it. kInvalidArgument, kNotFound, kBusy: one is under way.
   model::Result<std::string> policy_json();
@@ -484,21 +485,22 @@ class Client {
   model::Result<std::string> set_checkpoints(std::string_view word, const ScopeOptions& scope = {});
   // What each word would have cost in bytes and brought in tokens. kUnavailable: as advice_json().
   model::Result<std::string> checkpoint_advice_json(model::AdviceWindow window);
-  // Administrators. What users and tenants may hold of a tier. kInvalidArgument: no domain, a burst
-  // below the guarantee, more guaranteed than the tier has. Clearing leaves what a file says.
+  // Readers; changes, administrators. What users and tenants may hold of a tier. kInvalidArgument:
+  // no domain, a burst below the guarantee, more guaranteed than the tier has. Clearing leaves what
+  // a file says.
   model::Result<std::string> quota_json();
   model::Result<std::string> set_quota(model::TierId tier, const ScopeOptions& scope,
                                        const QuotaBytes& quota);
   model::Result<std::string> clear_quota(model::TierId tier, const ScopeOptions& scope);
-  // Administrators. The ledger as a stream of frames (model/receipts/ledger_stream.h): a blocking
+  // Meters. The ledger as a stream of frames (model/receipts/ledger_stream.h): a blocking
   // descriptor to read until the frame that ends it, or, with `follow`, for as long as one likes.
   // Whoever reads slowly delays nobody. kNotFound: no receipts are kept. kBusy: it has as many
   // readers as it serves.
   model::Result<model::FdGuard> read_ledger(const model::MeterRequest& request);
-  // Administrators. Namespaces that stay in RAM up to a budget; the name may be of what is to come.
-  // "moving" says whether what is there already is still to be told apart, "saving" whether a
-  // restart will know it. kInvalidArgument: no domain, no budget. kResourceExhausted: more than
-  // half of RAM together, too many. kNotFound: not pinned.
+  // Readers; changes, administrators. Namespaces that stay in RAM up to a budget; the name may be
+  // of what is to come. "moving" says whether what is there already is still to be told apart,
+  // "saving" whether a restart will know it. kInvalidArgument: no domain, no budget.
+  // kResourceExhausted: more than half of RAM together, too many. kNotFound: not pinned.
   model::Result<std::string> pin_json();
   model::Result<std::string> set_pin(const PinOptions& pin);
   model::Result<std::string> clear_pin(const ScopeOptions& scope, std::string_view namespace_name);
