@@ -141,6 +141,19 @@ int check(const quire::server::Options& options) {
   return kExitFailed;
 }
 
+// --check_machine: a line for each thing that was looked at, "topic", or for each of its findings
+// "topic what effect mend"; tabs in between, which no text has.
+int tell_machine(const quire::server::Options& options) {
+  for (const auto& [topic, findings] : quire::server::look_at_machine(options)) {
+    if (findings.empty()) std::printf("%s\n", std::string(topic).c_str());
+    for (const auto& finding : findings) {
+      std::printf("%s\t%s\t%s\t%s\n", std::string(topic).c_str(), finding.what.c_str(),
+                  finding.effect.c_str(), finding.mend.c_str());
+    }
+  }
+  return 0;
+}
+
 void log_machine(const quire::server::Options& options) {
   const auto findings = quire::server::check_machine(options);
   for (const auto& finding : findings) log(LogLevel::kWarning, "machine: " + describe(finding));
@@ -176,6 +189,7 @@ int main(int argc, char** argv) {
   }
   if (line->print_config) std::fputs(quire::server::describe_config().c_str(), stdout);
   if (line->check_config) return check(line->options);
+  if (line->check_machine) return tell_machine(line->options);
   if (line->print_config) return 0;
 
   if (line->rebuild || line->rebuild_dry_run) return rebuild(*line);

@@ -92,6 +92,9 @@ DEFINE_string(export_ledger, "",
 DEFINE_bool(check_config, false,
             "validate the configuration, name what of this machine will hurt it, and exit: with 1 "
             "only for what no start goes without");
+DEFINE_bool(check_machine, false,
+            "look at this machine as check_config does, tell what was looked at in lines for "
+            "quirectl doctor, and exit");
 DEFINE_bool(print_config, false, "print every flag with its value and origin, and exit");
 
 namespace quire::server {
@@ -282,6 +285,7 @@ model::Result<CommandLine> parse_command_line(int argc, char** argv) {
   line.options = QUIRE_TRY(options_from_flags());
   QUIRE_TRY(validate(line.options));
   line.check_config = FLAGS_check_config;
+  line.check_machine = FLAGS_check_machine;
   line.print_config = FLAGS_print_config;
   line.rebuild = FLAGS_rebuild;
   line.rebuild_dry_run = FLAGS_rebuild_dry_run;

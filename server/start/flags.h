@@ -13,6 +13,7 @@ struct CommandLine {
   std::vector<std::string> arguments;  // as given, without the program's name
   Options options;
   bool check_config = false;
+  bool check_machine = false;
   bool print_config = false;
   bool rebuild = false;  // and rebuild_dry_run: offline, instead of serving
   bool rebuild_dry_run = false;

@@ -10,7 +10,9 @@
 #include <cerrno>
 #include <cstring>
 #include <fstream>
+#include <iterator>
 #include <optional>
+#include <utility>
 
 #include "allocator/available_memory.h"
 #include "model/fd_guard.h"
@@ -291,17 +293,28 @@ void check_swap(const Options& options, const std::string& root, Findings& findi
 
 }  // namespace
 
+std::vector<MachineLook> look_at_machine(const Options& options, const std::string& root) {
+  std::vector<MachineLook> looks;
+  const auto look = [&](std::string_view topic, auto check) {
+    check(looks.emplace_back(MachineLook{.topic = topic, .findings = {}}).findings);
+  };
+  look("memory", [&](Findings& found) { check_memory(options, root, found); });
+  look("huge_pages", [&](Findings& found) { check_huge_pages(options, root, found); });
+  look("swap", [&](Findings& found) { check_swap(options, root, found); });
+  look("open_files", [&](Findings& found) { check_files(options, found); });
+  look("file_sizes", [&](Findings& found) { check_file_sizes(options, found); });
+  look("address_space", [&](Findings& found) { check_addresses(options, root, found); });
+  look("locked_memory", [&](Findings& found) { check_locked_memory(options, root, found); });
+  look("io_uring", [&](Findings& found) { check_io_uring(options, root, found); });
+  look("direct_io", [&](Findings& found) { check_direct_io(options, found); });
+  return looks;
+}
+
 std::vector<Finding> check_machine(const Options& options, const std::string& root) {
   Findings findings;
-  check_memory(options, root, findings);
-  check_huge_pages(options, root, findings);
-  check_swap(options, root, findings);
-  check_files(options, findings);
-  check_file_sizes(options, findings);
-  check_addresses(options, root, findings);
-  check_locked_memory(options, root, findings);
-  check_io_uring(options, root, findings);
-  check_direct_io(options, findings);
+  for (MachineLook& look : look_at_machine(options, root)) {
+    std::move(look.findings.begin(), look.findings.end(), std::back_inserter(findings));
+  }
   return findings;
 }
 

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "model/result.h"
@@ -20,8 +21,15 @@ struct Finding {
   std::string mend;    // the command, or the flag
 };
 
-// Only what hurts with these options; empty when nothing does. `root` stands before the paths of
-// /proc and /sys: for tests.
+// One thing that was looked at, and what of it hurts with these options.
+struct MachineLook {
+  std::string_view topic;  // one word: "huge_pages"
+  std::vector<Finding> findings;
+};
+// Everything, in a fixed order. `root` stands before the paths of /proc and /sys: for tests.
+std::vector<MachineLook> look_at_machine(const Options& options, const std::string& root = {});
+
+// Only what hurts; empty when nothing does.
 std::vector<Finding> check_machine(const Options& options, const std::string& root = {});
 // "what: effect; mend"
 std::string describe(const Finding& finding);
