@@ -6,12 +6,27 @@
 #include <string>
 
 #include "client/quirectl/daemon_command.h"
+#include "client/quirectl/doctor/doctor_command.h"
+#include "client/quirectl/exit_codes.h"
 #include "client/quirectl/layout_command.h"
+#include "client/quirectl/manual/manual_command.h"
 #include "client/quirectl/meter/ledger_verbs.h"
 #include "client/quirectl/meter/meter_command.h"
 #include "client/quirectl/trace/trace_command.h"
 
 namespace quire::client {
+
+namespace {
+
+std::string exit_code_lines() {
+  std::string text = "Exit codes:\n";
+  for (const ExitCode& code : kExitCodes) {
+    text += "  " + std::to_string(code.code) + "  " + std::string(code.meaning) + "\n";
+  }
+  return text;
+}
+
+}  // namespace
 
 int run_command_line(int argc, const char* const* argv, const char* version, std::ostream& out,
                      std::ostream& err) {
@@ -20,19 +35,29 @@ int run_command_line(int argc, const char* const* argv, const char* version, std
   MeterCommandLine meter{.output = &daemon.output};
   MeterOptions ledger;
   TraceCommandLine trace;
+  DoctorCommandLine doctor{.doctor = {}, .bundle = {}, .version = version};
+  ManualCommandLine manual{.shell = {}, .version = version};
   CLI::App app("Operates Quire, the KV cache daemon", "quirectl");
   app.set_version_flag("--version", std::string("quirectl ") + version);
   app.require_subcommand(1);
   // Before any verb is added: they inherit it, and hand on to the program what they do not know.
   app.fallthrough();
   app.add_option("-o,--output", layout.output_before_verb,
-                 "table or json; layouts also toml (QUIRECTL_OUTPUT, but for layouts)")
-      ->check(CLI::IsMember({"table", "json", "toml"}))
+                 "table, json or csv; layouts also toml (QUIRECTL_OUTPUT, but for layouts)")
+      ->check(CLI::IsMember({"table", "json", "csv", "toml"}))
       ->each([&daemon](const std::string& given) { daemon.output = given; });
+  app.add_option("--color", daemon.color,
+                 "colours of screens; auto: on a terminal, unless NO_COLOR is set")
+      ->check(CLI::IsMember({"auto", "always", "never"}))
+      ->envname("QUIRECTL_COLOR");
   add_daemon_commands(app, daemon, out, err);
   add_trace_commands(app, trace, daemon, out, err);
   add_layout_commands(app, layout, out, err);
   add_ledger_verbs(add_meter_commands(app, meter, out, err), ledger, daemon, out, err);
+  add_doctor_commands(app, doctor, daemon, out, err);
+  add_manual_commands(app, manual, out);
+  // Last: commands that are added inherit it.
+  app.footer(exit_code_lines());
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

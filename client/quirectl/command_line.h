@@ -1,7 +1,7 @@
 // quirectl's command line as one function over streams: main() and tests call it.
 //
-// Options of the whole program (--socket, --timeout_ms, --output) are taken on both sides of every
-// verb; where a verb has an option of the same name, the one behind the verb wins.
+// Options of the whole program (--socket, --timeout_ms, --output, --color) are taken on both sides
+// of every verb; where a verb has an option of the same name, the one behind the verb wins.
 #pragma once
 
 #include <iosfwd>

@@ -10,11 +10,14 @@
 
 #include "client/quire.h"
 #include "client/quirectl/advice_output.h"
+#include "client/quirectl/daemon_answer.h"
 #include "client/quirectl/meter/advice_money.h"
 #include "client/quirectl/meter/stamp.h"
 #include "client/quirectl/option_types.h"
+#include "client/quirectl/status/status_command.h"
 #include "client/quirectl/status_output.h"
 #include "client/quirectl/verb_outcome.h"
+#include "client/quirectl/verb_words.h"
 #include "model/socket_verbs.h"
 
 namespace quire::client {
@@ -25,6 +28,9 @@ using model::Errc;
 using model::EvictAction;
 using model::FrameType;
 using model::KeptAction;
+using model::PinAction;
+using model::PolicyAction;
+using model::QuotaAction;
 using model::Result;
 using model::ScrubAction;
 using model::VerifyScope;
@@ -32,55 +38,23 @@ using model::VerifyScope;
 constexpr uint64_t kUsPerSecond = 1'000'000;
 // In the place of a tier: what is set or advised is which checkpoints engines write.
 constexpr const char* kCheckpoints = "checkpoints";
+constexpr AnswerShape kQuotas{.name = "quota", .list = "quotas"};
 
-Result<std::unique_ptr<Client>> connect(const DaemonCommandLine& line) {
-  ClientOptions options;
-  options.socket_path = line.socket_path;
-  options.client_name = "quirectl";
-  options.connect_timeout_ms = line.timeout_ms;
-  options.populate_segments = false;  // an operator reads no pages
-  return Client::connect(options);
-}
+constexpr uint8_t as_byte(auto action) { return static_cast<uint8_t>(action); }
 
 Result<int64_t> ping_us(const DaemonCommandLine& line) {
   using Clock = std::chrono::steady_clock;
-  const std::unique_ptr<Client> client = QUIRE_TRY(connect(line));
+  const std::unique_ptr<Client> client = QUIRE_TRY(connect_to_daemon(line));
   const Clock::time_point start = Clock::now();
   QUIRE_TRY(client->ping());
   return (Clock::now() - start) / std::chrono::microseconds(1);
-}
-
-// What is to be printed of the daemon's JSON.
-Result<std::string> printed(const DaemonCommandLine& line, const std::string& json) {
-  if (line.output == "json") return json + "\n";
-  return status_table(json);
-}
-
-template <typename Ask>
-Result<std::string> answer_text(const DaemonCommandLine& line, Ask ask) {
-  const std::unique_ptr<Client> client = QUIRE_TRY(connect(line));
-  return printed(line, QUIRE_TRY(ask(*client)));
-}
-
-// As a scraper takes it, unchanged.
-Result<std::string> prometheus_text(const DaemonCommandLine& line) {
-  const std::unique_ptr<Client> client = QUIRE_TRY(connect(line));
-  return client->status_text(model::StatusFormat::kPrometheus);
-}
-
-template <typename Ask>
-int print_answer(const DaemonCommandLine& line, std::ostream& out, std::ostream& err, Ask ask) {
-  const Result<std::string> text = answer_text(line, ask);
-  if (!text.ok()) return report(text.error(), err);
-  out << *text;
-  return kExitOk;
 }
 
 // Starts a pass over what the daemon holds and waits until it is over; `ask` tells how far it is.
 // kExitDegraded when it found damage.
 template <typename Ask, typename Start>
 Result<int> run_pass(const DaemonCommandLine& line, std::ostream& out, Ask ask, Start start) {
-  const std::unique_ptr<Client> client = QUIRE_TRY(connect(line));
+  const std::unique_ptr<Client> client = QUIRE_TRY(connect_to_daemon(line));
   const std::string said = QUIRE_TRY(ask(*client));
   const ScrubCounts before = QUIRE_TRY(scrub_counts(said));
   QUIRE_TRY(start(*client));
@@ -88,7 +62,7 @@ Result<int> run_pass(const DaemonCommandLine& line, std::ostream& out, Ask ask, 
     const std::string text = QUIRE_TRY(ask(*client));
     const ScrubCounts now = QUIRE_TRY(scrub_counts(text));
     if (now.passes > before.passes) {
-      out << QUIRE_TRY(printed(line, text));
+      out << QUIRE_TRY(printed(line.output, text, {.name = "verify", .list = ""}));
       return now.damaged > before.damaged ? kExitDegraded : kExitOk;
     }
     if (!now.running) return model::make_error(Errc::kClosed, "the pass was stopped");
@@ -137,16 +111,22 @@ Result<std::string> set_policy(Client& client, const DaemonCommandLine& line) {
   return text;
 }
 
-Result<std::string> change_quota(Client& client, const DaemonCommandLine& line) {
-  const QuotaBytes quota{.guaranteed = line.guaranteed_bytes, .burst = line.burst_bytes};
-  std::string text =
-      QUIRE_TRY(line.clear_quota ? client.clear_quota(tier_of(line), scope_of(line))
-                                 : client.set_quota(tier_of(line), scope_of(line), quota));
+// A restart will know it.
+Result<std::string> wait_for_quotas(Client& client, std::string text) {
   while (QUIRE_TRY(flag_of(text, "saving"))) {
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
     text = QUIRE_TRY(client.quota_json());
   }
   return text;
+}
+
+Result<std::string> change_quota(Client& client, const DaemonCommandLine& line) {
+  const QuotaBytes quota{.guaranteed = line.guaranteed_bytes, .burst = line.burst_bytes};
+  return wait_for_quotas(client, QUIRE_TRY(client.set_quota(tier_of(line), scope_of(line), quota)));
+}
+
+Result<std::string> clear_quota(Client& client, const DaemonCommandLine& line) {
+  return wait_for_quotas(client, QUIRE_TRY(client.clear_quota(tier_of(line), scope_of(line))));
 }
 
 // When it holds for what is in RAM already, and on disk.
@@ -172,20 +152,24 @@ Result<std::string> clear_pin(Client& client, const DaemonCommandLine& line) {
 }
 
 Result<std::string> advice_text(const DaemonCommandLine& line) {
-  const auto window = line.advice_window == "15m"  ? model::AdviceWindow::kQuarter
-                      : line.advice_window == "1h" ? model::AdviceWindow::kHour
-                                                   : model::AdviceWindow::kDay;
+  const auto window = line.advice_window == "15m"   ? model::AdviceWindow::kQuarter
+                      : line.advice_window == "24h" ? model::AdviceWindow::kDay
+                                                    : model::AdviceWindow::kHour;
   const bool of_checkpoints = line.scope_tier == kCheckpoints;
-  const std::unique_ptr<Client> client = QUIRE_TRY(connect(line));
+  const std::unique_ptr<Client> client = QUIRE_TRY(connect_to_daemon(line));
   const std::string json = QUIRE_TRY(of_checkpoints ? client->checkpoint_advice_json(window)
                                                     : client->advice_json(tier_of(line), window));
-  if (of_checkpoints) return line.output == "json" ? json + "\n" : checkpoint_advice_table(json);
-  if (line.price_book.empty()) return line.output == "json" ? json + "\n" : advice_table(json);
+  const AnswerShape shape{.name = of_checkpoints ? "checkpoint_advice" : "advice",
+                          .list = "rows",
+                          .table = of_checkpoints ? checkpoint_advice_table : advice_table};
+  if (of_checkpoints || line.price_book.empty()) return printed(line.output, json, shape);
   const AdviceMoney money = QUIRE_TRY(advice_money(json, {.book_path = line.price_book,
                                                           .model = line.price_model,
                                                           .currency = line.price_currency,
                                                           .instant_us = present_us()}));
-  if (line.output == "json") return with_money(json, money) + "\n";
+  if (line.output == "json" || line.output == "csv") {
+    return printed(line.output, with_money(json, money), shape);
+  }
   return QUIRE_TRY(advice_table(json)) + money_table(money);
 }
 
@@ -205,14 +189,14 @@ Result<std::string> evict(Client& client, const DaemonCommandLine& line) {
 }
 
 Result<int> flush(const DaemonCommandLine& line, std::ostream& out) {
-  const std::unique_ptr<Client> client = QUIRE_TRY(connect(line));
+  const std::unique_ptr<Client> client = QUIRE_TRY(connect_to_daemon(line));
   std::string text = QUIRE_TRY(client->flush_json(model::FlushAction::kStart));
   while (QUIRE_TRY(flag_of(text, "running"))) {
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
     text = QUIRE_TRY(client->flush_json(model::FlushAction::kShow));
   }
   const bool complete = QUIRE_TRY(flag_of(text, "complete"));
-  out << QUIRE_TRY(printed(line, text));
+  out << QUIRE_TRY(printed(line.output, text, {.name = "flush", .list = ""}));
   return complete ? kExitOk : kExitDegraded;
 }
 
@@ -223,30 +207,13 @@ std::optional<ScrubAction> scrub_action(std::string_view name) {
   return std::nullopt;
 }
 
-// Runs a verb that prints an answer of the daemon in one of two forms.
-template <typename Run>
-int run_with_output(DaemonCommandLine& line, std::ostream& err, Run run) {
-  return settle_output(line.output, err) ? run() : kExitUsage;
-}
-
-// What the table of verbs says of it: name and help, and for a destructive one --yes.
-CLI::App* add_verb(CLI::App& app, DaemonCommandLine& line, FrameType type) {
-  const model::SocketVerb& verb = *model::find_verb(type);
-  CLI::App* command = app.add_subcommand(std::string(verb.name), std::string(verb.help));
-  if (verb.destructive) {
-    command->add_flag("--yes", line.yes, "do it; without: only tell what would go");
-  }
-  return command;
-}
-
 void add_verify_and_scrub(CLI::App& app, DaemonCommandLine& line, std::ostream& out,
                           std::ostream& err) {
   CLI::App* verify = add_verb(app, line, FrameType::kVerify);
   verify->add_flag("--headers", line.verify_headers,
                    "all that lies on the SSD against the index, instead of memory");
-  verify->callback([&] {
-    line.exit_code = run_with_output(line, err, [&] { return run_verify(line, out, err); });
-  });
+  note_role(*verify, model::VerbRole::kAdministrator);
+  run_when_parsed(*verify, line, out, err, run_verify);
 
   CLI::App* scrub = add_verb(app, line, FrameType::kScrub);
   scrub->add_option("ACTION", line.scrub_action, "start, stop or status")
@@ -254,9 +221,7 @@ void add_verify_and_scrub(CLI::App& app, DaemonCommandLine& line, std::ostream& 
       ->check(CLI::IsMember({"start", "stop", "status"}));
   scrub->add_option("--bytes_per_second", line.bytes_per_second,
                     "with start: how fast to read; 0 = as the daemon is configured");
-  scrub->callback([&] {
-    line.exit_code = run_with_output(line, err, [&] { return run_scrub(line, out, err); });
-  });
+  run_when_parsed(*scrub, line, out, err, run_scrub);
 }
 
 void add_kept(CLI::App& app, DaemonCommandLine& line, std::ostream& out, std::ostream& err) {
@@ -265,9 +230,7 @@ void add_kept(CLI::App& app, DaemonCommandLine& line, std::ostream& out, std::os
       ->check(CLI::IsMember({"show", "drop"}))
       ->capture_default_str();
   kept->add_option("--reason", line.kept_reason, "with drop: only what is kept for this reason");
-  kept->callback([&] {
-    line.exit_code = run_with_output(line, err, [&] { return run_kept(line, out, err); });
-  });
+  run_when_parsed(*kept, line, out, err, run_kept);
 }
 
 void add_tier(CLI::App& command, DaemonCommandLine& line) {
@@ -302,16 +265,38 @@ CLI::Option* add_namespace(CLI::App& command, DaemonCommandLine& line, const std
       help);
 }
 
+void add_advise(CLI::App& policy, DaemonCommandLine& line, std::ostream& out, std::ostream& err) {
+  CLI::App* advise = add_action(
+      policy, "advise", "what each policy, at several sizes, would have hit, beside the ceiling",
+      FrameType::kPolicy, as_byte(PolicyAction::kAdvise));
+  advise
+      ->add_option(
+          "OF", line.scope_tier,
+          "ram, or ssd: RAM and SSD as one place; ram if none. checkpoints: what each word "
+          "would write and bring")
+      ->check(CLI::IsMember({"ram", "ssd", kCheckpoints}));
+  advise->add_option("--window", line.advice_window, "of so long until now; 1h if none")
+      ->check(CLI::IsMember({"15m", "1h", "24h"}));
+  CLI::Option* book = advise->add_option("--book", line.price_book,
+                                         "in money, too: what hits save by this price book (TOML)");
+  CLI::Option* model = advise->add_option("--model", line.price_model, "name that it lists");
+  book->needs(model);
+  model->needs(book);
+  advise->add_option("--currency", line.price_currency, "one list of the book; else its first")
+      ->needs(book);
+  run_when_parsed(*advise, line, out, err, run_advise);
+}
+
 void add_policy(CLI::App& app, DaemonCommandLine& line, std::ostream& out, std::ostream& err) {
   CLI::App* policy = add_verb(app, line, FrameType::kPolicy);
   policy->require_subcommand(1);
-  const auto run = [&] {
-    line.exit_code = run_with_output(line, err, [&] { return run_policy(line, out, err); });
-  };
-  policy->add_subcommand("show", "which policy orders which tier, and those that there are")
-      ->callback(run);
-  CLI::App* set = policy->add_subcommand(
-      "set", "another policy from now on; entries, order and history are carried over");
+  run_when_parsed(
+      *add_action(*policy, "show", "which policy orders which tier, and those that there are",
+                  FrameType::kPolicy, as_byte(PolicyAction::kShow)),
+      line, out, err, run_policy);
+  CLI::App* set = add_action(
+      *policy, "set", "another policy from now on; entries, order and history are carried over",
+      FrameType::kPolicy, as_byte(PolicyAction::kSet));
   set->add_option("OF", line.scope_tier, "ram, ssd, or checkpoints: those that engines write")
       ->required()
       ->check(CLI::IsMember({"ram", "ssd", kCheckpoints}));
@@ -320,39 +305,18 @@ void add_policy(CLI::App& app, DaemonCommandLine& line, std::ostream& out, std::
                   "every:N or all")
       ->required();
   add_scope(*set, line);
-  set->callback(run);
-  CLI::App* advise = policy->add_subcommand(
-      "advise", "what each policy, at several sizes, would have hit, beside the ceiling");
-  advise
-      ->add_option(
-          "OF", line.scope_tier,
-          "ram, or ssd: RAM and SSD as one place; ram if none. checkpoints: what each word "
-          "would write and bring")
-      ->check(CLI::IsMember({"ram", "ssd", kCheckpoints}));
-  CLI::Option* window =
-      advise->add_option("--window", line.advice_window, "of so long until now; 1h if none")
-          ->check(CLI::IsMember({"15m", "1h", "24h"}));
-  CLI::Option* book = advise->add_option("--book", line.price_book,
-                                         "in money, too: what hits save by this price book (TOML)");
-  CLI::Option* model = advise->add_option("--model", line.price_model, "name that it lists");
-  book->needs(model);
-  model->needs(book);
-  advise->add_option("--currency", line.price_currency, "one list of the book; else its first")
-      ->needs(book);
-  advise->callback([&, run, window] {
-    if (window->count() == 0) line.advice_window = "1h";
-    run();
-  });
+  run_when_parsed(*set, line, out, err, run_policy);
+  add_advise(*policy, line, out, err);
 }
 
 void add_quota(CLI::App& app, DaemonCommandLine& line, std::ostream& out, std::ostream& err) {
   CLI::App* quota = add_verb(app, line, FrameType::kQuota);
   quota->require_subcommand(1);
-  const auto run = [&] {
-    line.exit_code = run_with_output(line, err, [&] { return run_quota(line, out, err); });
-  };
-  quota->add_subcommand("show", "who has a quota, and what each holds")->callback(run);
-  CLI::App* set = quota->add_subcommand("set", "what a user or a tenant may hold of a tier");
+  run_when_parsed(*add_action(*quota, "show", "who has a quota, and what each holds",
+                              FrameType::kQuota, as_byte(QuotaAction::kShow)),
+                  line, out, err, run_quota);
+  CLI::App* set = add_action(*quota, "set", "what a user or a tenant may hold of a tier",
+                             FrameType::kQuota, as_byte(QuotaAction::kSet));
   add_tier(*set, line);
   add_scope(*set, line)->required();
   set->add_option("--guaranteed", line.guaranteed_bytes,
@@ -360,14 +324,12 @@ void add_quota(CLI::App& app, DaemonCommandLine& line, std::ostream& out, std::o
       ->transform(CLI::AsSizeValue(false));
   set->add_option("--burst", line.burst_bytes, "the most that it may hold; default: no bound")
       ->transform(CLI::AsSizeValue(false));
-  set->callback(run);
-  CLI::App* clear = quota->add_subcommand("clear", "as the quota file says, or none");
+  run_when_parsed(*set, line, out, err, run_quota);
+  CLI::App* clear = add_action(*quota, "clear", "as the quota file says, or none",
+                               FrameType::kQuota, as_byte(QuotaAction::kClear));
   add_tier(*clear, line);
   add_scope(*clear, line)->required();
-  clear->callback([&line, run] {
-    line.clear_quota = true;
-    run();
-  });
+  run_when_parsed(*clear, line, out, err, run_clear_quota);
 }
 
 void add_evict(CLI::App& app, DaemonCommandLine& line, std::ostream& out, std::ostream& err) {
@@ -380,9 +342,8 @@ void add_evict(CLI::App& app, DaemonCommandLine& line, std::ostream& out, std::o
       ->add_option("--older-than", line.unused_seconds,
                    "what was not used for so long: 30m, 2h, 7d")
       ->transform(duration());
-  evict->callback([&] {
-    line.exit_code = run_with_output(line, err, [&] { return run_evict(line, out, err); });
-  });
+  note_role(*evict, model::VerbRole::kAdministrator);
+  run_when_parsed(*evict, line, out, err, run_evict);
 }
 
 // Without arguments it shows what is pinned, as `pin show` does.
@@ -400,30 +361,22 @@ void add_pin(CLI::App& app, DaemonCommandLine& line, std::ostream& out, std::ost
   domain->needs(name)->needs(budget);
   name->needs(domain)->needs(budget);
   budget->needs(domain)->needs(name);
-  pin->add_subcommand("show", "what is pinned, and what of it is in RAM");
-  pin->callback([&] {
-    line.exit_code = run_with_output(line, err, [&] { return run_pin(line, out, err); });
-  });
+  add_action(*pin, "show", "what is pinned, and what of it is in RAM", FrameType::kPin,
+             as_byte(PinAction::kShow));
+  run_when_parsed(*pin, line, out, err, run_pin);
 }
 
 void add_unpin(CLI::App& app, DaemonCommandLine& line, std::ostream& out, std::ostream& err) {
   CLI::App* unpin =
-      app.add_subcommand("unpin", "Let a pinned namespace leave RAM as others do from now on");
+      add_action(app, "unpin", "Let a pinned namespace leave RAM as others do from now on",
+                 FrameType::kPin, as_byte(PinAction::kClear));
   CLI::Option* domain = add_scope(*unpin, line);
   CLI::Option* name = add_namespace(*unpin, line, "the namespace, as it was pinned");
   domain->needs(name);
   name->needs(domain);
   CLI::Option* all = unpin->add_flag("--all", line.unpin_all, "all that is pinned");
   all->excludes(name)->excludes(domain);
-  unpin->callback([&] {
-    line.exit_code = run_with_output(line, err, [&] { return run_unpin(line, out, err); });
-  });
-}
-
-void add_flush(CLI::App& app, DaemonCommandLine& line, std::ostream& out, std::ostream& err) {
-  add_verb(app, line, FrameType::kFlush)->callback([&] {
-    line.exit_code = run_with_output(line, err, [&] { return run_flush(line, out, err); });
-  });
+  run_when_parsed(*unpin, line, out, err, run_unpin);
 }
 
 void add_rebuild(CLI::App& app, DaemonCommandLine& line, std::ostream& err) {
@@ -436,32 +389,15 @@ void add_rebuild(CLI::App& app, DaemonCommandLine& line, std::ostream& err) {
 
 }  // namespace
 
-int exit_code_of(Errc code) {
-  switch (code) {
-    case Errc::kUnavailable:
-    case Errc::kUnsupportedVersion:
-      return kExitCannotConnect;
-    case Errc::kPermissionDenied:
-      return kExitNotAuthorised;
-    case Errc::kNotFound:
-      return kExitNotFound;
-    default:
-      return kExitFailed;
-  }
-}
-
 int run_ping(const DaemonCommandLine& line, std::ostream& out, std::ostream& err) {
   const Result<int64_t> round_trip = ping_us(line);
   if (!round_trip.ok()) return report(round_trip.error(), err);
-  out << "ok " << *round_trip << " us\n";
-  return kExitOk;
-}
-
-int run_status(const DaemonCommandLine& line, std::ostream& out, std::ostream& err) {
-  if (line.status_format.empty()) {
-    return print_answer(line, out, err, [](Client& client) { return client.status_json(); });
+  if (line.output.empty() || line.output == "table") {
+    out << "ok " << *round_trip << " us\n";
+    return kExitOk;
   }
-  const Result<std::string> text = prometheus_text(line);
+  const std::string json = "{\"round_trip_us\":" + std::to_string(*round_trip) + "}";
+  const auto text = printed(line.output, json, {.name = "ping", .list = ""});
   if (!text.ok()) return report(text.error(), err);
   out << *text;
   return kExitOk;
@@ -479,14 +415,17 @@ int run_scrub(const DaemonCommandLine& line, std::ostream& out, std::ostream& er
     err << "quirectl scrub: start [--bytes_per_second N], stop or status\n";
     return kExitUsage;
   }
-  return print_answer(line, out, err, [&](Client& client) {
+  return print_answer(line, out, err, {.name = "scrub", .list = ""}, [&](Client& client) {
     return client.scrub_json(*action, line.bytes_per_second);
   });
 }
 
 int run_evict(const DaemonCommandLine& line, std::ostream& out, std::ostream& err) {
-  if (!line.yes) err << "nothing was evicted; --yes evicts it\n";
-  return print_answer(line, out, err, [&](Client& client) { return evict(client, line); });
+  const int code = print_answer(line, out, err, {.name = "evict", .list = ""},
+                                [&](Client& client) { return evict(client, line); });
+  if (code != kExitOk || line.yes) return code;
+  err << "nothing was evicted; --yes evicts it\n";
+  return kExitRefused;
 }
 
 int run_flush(const DaemonCommandLine& line, std::ostream& out, std::ostream& err) {
@@ -500,33 +439,41 @@ int run_kept(const DaemonCommandLine& line, std::ostream& out, std::ostream& err
     err << "quirectl kept: show, or drop [--reason REASON] [--yes]\n";
     return kExitUsage;
   }
-  if (drop && !line.yes) err << "nothing was dropped; --yes drops it for good\n";
-  return print_answer(line, out, err, [&](Client& client) {
+  const int code = print_answer(line, out, err, {.name = "kept", .list = ""}, [&](Client& client) {
     return drop && line.yes ? drop_kept(client, line.kept_reason)
                             : client.kept_json(KeptAction::kShow);
   });
+  if (code != kExitOk || !drop || line.yes) return code;
+  err << "nothing was dropped; --yes drops it for good\n";
+  return kExitRefused;
 }
 
 int run_policy(const DaemonCommandLine& line, std::ostream& out, std::ostream& err) {
-  if (!line.advice_window.empty()) {
-    const Result<std::string> text = advice_text(line);
-    if (!text.ok()) return report(text.error(), err);
-    out << *text;
-    return kExitOk;
-  }
-  return print_answer(line, out, err, [&](Client& client) {
+  return print_answer(line, out, err, {.name = "policy", .list = "scopes"}, [&](Client& client) {
     return line.scope_tier.empty() ? client.policy_json() : set_policy(client, line);
   });
 }
 
+int run_advise(const DaemonCommandLine& line, std::ostream& out, std::ostream& err) {
+  const Result<std::string> text = advice_text(line);
+  if (!text.ok()) return report(text.error(), err);
+  out << *text;
+  return kExitOk;
+}
+
 int run_quota(const DaemonCommandLine& line, std::ostream& out, std::ostream& err) {
-  return print_answer(line, out, err, [&](Client& client) {
+  return print_answer(line, out, err, kQuotas, [&](Client& client) {
     return line.scope_tier.empty() ? client.quota_json() : change_quota(client, line);
   });
 }
 
+int run_clear_quota(const DaemonCommandLine& line, std::ostream& out, std::ostream& err) {
+  return print_answer(line, out, err, kQuotas,
+                      [&](Client& client) { return clear_quota(client, line); });
+}
+
 int run_pin(const DaemonCommandLine& line, std::ostream& out, std::ostream& err) {
-  return print_answer(line, out, err, [&](Client& client) {
+  return print_answer(line, out, err, {.name = "pin", .list = "pins"}, [&](Client& client) {
     return line.budget_bytes == 0 ? client.pin_json() : set_pin(client, line);
   });
 }
@@ -536,7 +483,8 @@ int run_unpin(const DaemonCommandLine& line, std::ostream& out, std::ostream& er
     err << "quirectl unpin: --domain uid:N [--tenant T] --namespace NAME, or --all\n";
     return kExitUsage;
   }
-  return print_answer(line, out, err, [&](Client& client) { return clear_pin(client, line); });
+  return print_answer(line, out, err, {.name = "pin", .list = "pins"},
+                      [&](Client& client) { return clear_pin(client, line); });
 }
 
 void add_daemon_commands(CLI::App& app, DaemonCommandLine& line, std::ostream& out,
@@ -546,18 +494,12 @@ void add_daemon_commands(CLI::App& app, DaemonCommandLine& line, std::ostream& o
   app.add_option("--timeout_ms", line.timeout_ms, "How long to wait for the daemon")
       ->capture_default_str()
       ->envname("QUIRECTL_TIMEOUT_MS");
-  CLI::App* ping = add_verb(app, line, FrameType::kPing);
-  ping->callback([&] { line.exit_code = run_ping(line, out, err); });
-  CLI::App* status = add_verb(app, line, FrameType::kStatus);
-  status
-      ->add_option("--format", line.status_format,
-                   "prometheus: the text that a scraper takes, whatever --output says")
-      ->check(CLI::IsMember({"prometheus"}));
-  status->callback([&] {
-    line.exit_code = run_with_output(line, err, [&] { return run_status(line, out, err); });
-  });
+  run_when_parsed(*add_verb(app, line, FrameType::kPing), line, out, err, run_ping);
+  add_status_commands(app, line, out, err);
   add_evict(app, line, out, err);
-  add_flush(app, line, out, err);
+  CLI::App* flush = add_verb(app, line, FrameType::kFlush);
+  note_role(*flush, model::VerbRole::kAdministrator);
+  run_when_parsed(*flush, line, out, err, run_flush);
   add_pin(app, line, out, err);
   add_unpin(app, line, out, err);
   add_verify_and_scrub(app, line, out, err);

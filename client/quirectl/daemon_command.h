@@ -1,15 +1,14 @@
-// `quirectl ping | status | evict | flush | pin | unpin | verify | scrub | kept | policy | quota`:
-// commands that talk to a running daemon. Each is a function over streams that returns the exit
-// code. Output has no colour, so NO_COLOR holds by itself.
+// `quirectl ping | evict | flush | pin | unpin | verify | scrub | kept | policy | quota`: commands
+// that talk to a running daemon. Each is a function over streams that returns the exit code
+// (client/quirectl/exit_codes.h). Those that show how it is: client/quirectl/status.
 #pragma once
 
 #include <cstdint>
 #include <iosfwd>
 #include <string>
 
-#include "client/quirectl/layout_command.h"
+#include "client/quirectl/exit_codes.h"
 #include "client/quirectl/rebuild_command.h"
-#include "model/result.h"
 
 namespace CLI {
 class App;
@@ -17,17 +16,22 @@ class App;
 
 namespace quire::client {
 
-inline constexpr int kExitCannotConnect = 3;
-inline constexpr int kExitNotAuthorised = 4;
-inline constexpr int kExitNotFound = 5;
-inline constexpr int kExitDegraded = 6;
+// Of `status --watch` and `top`.
+struct LiveChoice {
+  bool watch = false;
+  double interval_s = 1;
+  uint64_t count = 0;  // 0: until it is ended
+};
 
 // What the parsed command line fills. Outlives the CLI::App.
 struct DaemonCommandLine {
   std::string socket_path;  // empty: the library's default
   uint32_t timeout_ms = 5000;
-  std::string output;         // "table", "json"; empty: $QUIRECTL_OUTPUT, else "table"
+  std::string output;         // "table", "json", "csv"; empty: $QUIRECTL_OUTPUT, else "table"
+  std::string color;          // "auto", "always", "never"; empty: auto
   std::string status_format;  // "prometheus"; empty: as `output` says
+  bool status_all = false;    // every figure
+  LiveChoice live;
   bool verify_headers = false;
   std::string scrub_action;          // "start", "stop" or "status"
   uint64_t bytes_per_second = 0;     // of "start"; 0 = as the daemon is configured
@@ -39,11 +43,10 @@ struct DaemonCommandLine {
   std::string scope_tenant;          // of that domain
   bool of_tenant = false;            // it was given, maybe empty
   std::string policy;                // of that part, from now on
-  std::string advice_window;         // of `policy advise`: 15m, 1h or 24h; empty: no advice
+  std::string advice_window;         // of `policy advise`: 15m, 1h or 24h; empty: 1h
   std::string price_book;            // of advice: in money, too; empty: in tokens alone
   std::string price_model;
   std::string price_currency;
-  bool clear_quota = false;  // else it is set
   uint64_t guaranteed_bytes = 0;
   uint64_t burst_bytes = UINT64_MAX;  // no bound
   uint64_t budget_bytes = 0;          // of what is pinned; 0: only show
@@ -58,7 +61,6 @@ struct DaemonCommandLine {
 
 // Prints "ok" and the round trip.
 int run_ping(const DaemonCommandLine& line, std::ostream& out, std::ostream& err);
-int run_status(const DaemonCommandLine& line, std::ostream& out, std::ostream& err);
 // Both print the daemon's answer. They are for administrators: else kExitNotAuthorised. verify
 // waits until every page in memory, or all of the SSD tier, was read: kExitDegraded when damage was
 // found.
@@ -66,29 +68,32 @@ int run_verify(const DaemonCommandLine& line, std::ostream& out, std::ostream& e
 // kExitUsage for another action, or bytes_per_second with one that takes none.
 int run_scrub(const DaemonCommandLine& line, std::ostream& out, std::ostream& err);
 
-// Tells what would leave the tier, or with `yes` lets it go and tells what went; waits for it.
+// With `yes` lets it go and tells what went, and waits for it; else tells what would leave the
+// tier, and kExitRefused.
 int run_evict(const DaemonCommandLine& line, std::ostream& out, std::ostream& err);
 
 // Waits until what is in RAM only is durable below: kExitDegraded when some could not be written.
 int run_flush(const DaemonCommandLine& line, std::ostream& out, std::ostream& err);
 
-// What the SSD tier keeps and does not serve. "drop" waits until it is gone.
+// What the SSD tier keeps and does not serve. "drop" waits until it is gone; without `yes` it is
+// kExitRefused.
 int run_kept(const DaemonCommandLine& line, std::ostream& out, std::ostream& err);
 
 // Who decides what is evicted, and which checkpoints are written. A change waits until every entry
 // is the new policy's, and every session knows.
 int run_policy(const DaemonCommandLine& line, std::ostream& out, std::ostream& err);
 
+// What each policy, at several sizes, would have hit.
+int run_advise(const DaemonCommandLine& line, std::ostream& out, std::ostream& err);
+
 // What users and tenants may hold. A change waits until a restart will know it.
 int run_quota(const DaemonCommandLine& line, std::ostream& out, std::ostream& err);
+int run_clear_quota(const DaemonCommandLine& line, std::ostream& out, std::ostream& err);
 
 // What stays in RAM up to a budget. A change waits until it holds for what is there already, and
 // until a restart will know it.
 int run_pin(const DaemonCommandLine& line, std::ostream& out, std::ostream& err);
 int run_unpin(const DaemonCommandLine& line, std::ostream& out, std::ostream& err);
-
-// Exit code of a failure: what a script can act on.
-int exit_code_of(model::Errc code);
 
 // Adds --socket, --timeout_ms and the commands, `rebuild` too; parsing runs the one named. --output
 // is the program's (client/quirectl/command_line.h).

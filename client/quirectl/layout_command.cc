@@ -29,6 +29,9 @@ void write_layout(const Layout& layout, LayoutOutput output, std::ostream& out) 
     case LayoutOutput::kTable:
       write_layout_table(layout, out);
       return;
+    case LayoutOutput::kCsv:
+      write_layout_csv(layout, out);
+      return;
   }
 }
 
@@ -86,12 +89,13 @@ void add_format_options(CLI::App& command, model::LayoutOptions& layout) {
 const std::map<std::string, LayoutOutput>& output_names() {
   static const std::map<std::string, LayoutOutput> names{{"toml", LayoutOutput::kToml},
                                                          {"json", LayoutOutput::kJson},
-                                                         {"table", LayoutOutput::kTable}};
+                                                         {"table", LayoutOutput::kTable},
+                                                         {"csv", LayoutOutput::kCsv}};
   return names;
 }
 
 CLI::Option* add_output_option(CLI::App& command, LayoutOutput& output) {
-  return command.add_option("-o,--output", output, "toml, json or table")
+  return command.add_option("-o,--output", output, "toml, json, table or csv")
       ->transform(CLI::CheckedTransformer(output_names()));
 }
 

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "client/quirectl/exit_codes.h"
 #include "model/model_config.h"
 
 namespace CLI {
@@ -14,11 +15,7 @@ class App;
 
 namespace quire::client {
 
-inline constexpr int kExitOk = 0;
-inline constexpr int kExitFailed = 1;
-inline constexpr int kExitUsage = 2;
-
-enum class LayoutOutput : uint8_t { kToml, kJson, kTable };
+enum class LayoutOutput : uint8_t { kToml, kJson, kTable, kCsv };
 
 struct LayoutFromConfigOptions {
   std::string path;

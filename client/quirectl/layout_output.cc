@@ -5,6 +5,8 @@
 #include <ostream>
 #include <sstream>
 
+#include "client/quirectl/answer_output.h"
+#include "model/check.h"
 #include "model/layout_toml.h"
 
 namespace quire::client {
@@ -134,6 +136,14 @@ void write_layout_json(const Layout& layout, std::ostream& out) {
     separator = ",";
   }
   out << "]}\n";
+}
+
+void write_layout_csv(const model::Layout& layout, std::ostream& out) {
+  std::ostringstream document;
+  write_layout_json(layout, document);
+  const auto rows = answer_csv(document.str(), "groups");
+  QUIRE_CHECK(rows.ok());  // it was written here
+  out << *rows;
 }
 
 }  // namespace quire::client

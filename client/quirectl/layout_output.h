@@ -15,4 +15,7 @@ void write_layout_table(const model::Layout& layout, std::ostream& out);
 // One object, schema "quire.layout.v1".
 void write_layout_json(const model::Layout& layout, std::ostream& out);
 
+// A row a group.
+void write_layout_csv(const model::Layout& layout, std::ostream& out);
+
 }  // namespace quire::client

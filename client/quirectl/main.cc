@@ -1,5 +1,4 @@
-// quirectl: command line of Quire. Exit codes: 0 ok, 1 failed, 2 usage, 3 cannot connect, 4 not
-// authorised, 5 not found, 6 damage was found; rebuild gives those of quired.
+// quirectl: command line of Quire. Exit codes: client/quirectl/exit_codes.h.
 #include <exception>
 #include <iostream>
 

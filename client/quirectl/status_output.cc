@@ -5,6 +5,8 @@
 #include <boost/json.hpp>
 #include <charconv>
 
+#include "client/quirectl/readable.h"
+
 namespace quire::client {
 
 namespace {
@@ -26,6 +28,36 @@ std::string scalar_text(const json::value& value) {
   if (value.is_string()) return std::string(value.get_string());
   if (value.is_null()) return "-";
   return json::serialize(value);
+}
+
+// "", or what is behind "_per_" as a unit is written.
+std::string rate_unit(std::string_view key) {
+  constexpr std::string_view kPer = "_per_";
+  const size_t per = key.find(kPer);
+  if (per == key.npos) return {};
+  const std::string_view unit = key.substr(per + kPer.size());
+  return "/" + std::string(unit == "second" || unit == "hour" ? unit.substr(0, 1) : unit);
+}
+
+// A word of the key says what a whole number counts: "burst_bytes", "hit_tokens".
+bool has_word(std::string_view key, std::string_view word) {
+  for (size_t at = key.find(word); at != key.npos; at = key.find(word, at + 1)) {
+    const bool begins = at == 0 || key[at - 1] == '_';
+    const size_t end = at + word.size();
+    if (begins && (end == key.size() || key[end] == '_')) return true;
+  }
+  return false;
+}
+
+std::string value_text(std::string_view key, const json::value& value) {
+  json::error_code not_whole;
+  const auto number = value.is_double() ? 0 : value.to_number<uint64_t>(not_whole);
+  if (value.is_double() || not_whole) return scalar_text(value);
+  if (has_word(key, "bytes")) {
+    return number == UINT64_MAX ? "no bound" : bytes_text(number) + rate_unit(key);
+  }
+  if (has_word(key, "tokens")) return count_text(number) + rate_unit(key);
+  return scalar_text(value);
 }
 
 bool is_nested(const json::value& value) { return value.is_object() || value.is_array(); }
@@ -74,7 +106,9 @@ void write_object(const json::object& object, size_t indent, std::string& out) {
       write_list(value.get_array(), indent + 2, out);
     } else {
       out.append(width + 2 - key.size(), ' ');
-      out += (value.is_array() ? list_text(value.get_array()) : scalar_text(value)) + '\n';
+      out += (value.is_array() ? list_text(value.get_array())
+                               : value_text(std::string_view(key), value)) +
+             '\n';
     }
   }
 }

@@ -2,8 +2,10 @@
 
 #include <cstdlib>
 #include <ostream>
+#include <sstream>
 
-#include "client/quirectl/daemon_command.h"
+#include "client/quirectl/answer_output.h"
+#include "client/quirectl/exit_codes.h"
 
 namespace quire::client {
 
@@ -12,14 +14,26 @@ int report(const model::Error& error, std::ostream& err) {
   return exit_code_of(error.code);
 }
 
+int run_in_form(const std::string& output, std::ostream& out, std::ostream& err,
+                const std::function<int(bool json, std::ostream& out)>& run) {
+  if (output != "csv") return run(output == "json", out);
+  std::ostringstream document;
+  const int code = run(true, document);
+  if (document.str().empty()) return code;
+  const model::Result<std::string> rows = answer_csv(document.str());
+  if (!rows.ok()) return report(rows.error(), err);
+  out << *rows;
+  return code;
+}
+
 bool settle_output(std::string& output, std::ostream& err) {
   if (output.empty()) {
     const char* given = std::getenv("QUIRECTL_OUTPUT");
     output = given != nullptr && *given != '\0' ? given : "table";
   }
-  if (output == "table" || output == "json") return true;
+  if (output == "table" || output == "json" || output == "csv") return true;
   err << "quirectl: --output (QUIRECTL_OUTPUT): " << output
-      << " is none of this verb's: table or json\n";
+      << " is none of this verb's: table, json or csv\n";
   return false;
 }
 

@@ -57,8 +57,9 @@ TEST_F(GlobalOptions, VerbsThatAskTheDaemonTakeThemOnBothSides) {
         Words{"scrub", "start", "--bytes_per_second", "7"}}) {
     expect_same(options, verb);
   }
-  EXPECT_EQ(quirectl(join({"status"}, options)).out, R"({"running":false,"passes":3,"bad":0})"
-                                                     "\n");
+  EXPECT_EQ(quirectl(join({"scrub", "status"}, options)).out,
+            R"({"schema":"quire.scrub.v1","running":false,"passes":3,"bad":0})"
+            "\n");
   EXPECT_EQ(quirectl({"-o", "json", "status", "--socket", path_}).out.front(), '{');
   EXPECT_EQ(quirectl({"--socket=" + path_, "ping", "--timeout_ms=20000"}).exit_code, kExitOk);
   EXPECT_EQ(quirectl({"ping", "--socket=" + path_, "--timeout_ms=20000"}).exit_code, kExitOk);
@@ -79,8 +80,9 @@ TEST_F(GlobalOptions, LayoutsKeepTheirOwnDefaultWhateverTheEnvironmentSays) {
   const std::string file = QUIRE_SOURCE_DIR "/configs/models/llama-3.1-70b.toml";
   EXPECT_NE(quirectl({"layout", "show", file}).out.front(), '{');
   start({.json = R"({"state":"ok"})"});
-  EXPECT_EQ(quirectl({"status", "--socket", path_}).out, "{\"state\":\"ok\"}\n");
-  EXPECT_EQ(quirectl({"status", "--socket", path_, "-o", "table"}).out, "state  ok\n");
+  EXPECT_EQ(quirectl({"status", "--socket", path_}).out,
+            "{\"schema\":\"quire.status.v1\",\"state\":\"ok\"}\n");
+  EXPECT_EQ(quirectl({"status", "--socket", path_, "-o", "table", "--all"}).out, "state  ok\n");
   ::unsetenv("QUIRECTL_OUTPUT");
 }
 
@@ -113,8 +115,8 @@ TEST_F(GlobalOptions, OneVerbAtATime) {
 TEST_F(GlobalOptions, AnOutputThatAVerbDoesNotHaveIsAWrongUsage) {
   const Ran toml = quirectl({"-o", "toml", "status", "--socket", path_});
   EXPECT_EQ(toml.exit_code, kExitUsage);
-  EXPECT_NE(toml.err.find("table or json"), std::string::npos) << toml.err;
-  EXPECT_EQ(quirectl({"status", "-o", "csv"}).exit_code, kExitUsage);
+  EXPECT_NE(toml.err.find("table, json or csv"), std::string::npos) << toml.err;
+  EXPECT_EQ(quirectl({"status", "-o", "xml"}).exit_code, kExitUsage);
 }
 
 }  // namespace

@@ -62,7 +62,7 @@ TEST_F(MaintenanceCommand, ScrubSendsItsActionAndRate) {
   EXPECT_EQ(started.bytes_per_second, 1u << 20);
   EXPECT_EQ(run("stop", 0).action, static_cast<uint8_t>(model::ScrubAction::kStop));
   EXPECT_EQ(run("status", 0).action, static_cast<uint8_t>(model::ScrubAction::kStatus));
-  EXPECT_EQ(out_.str().substr(0, 20), "{\"state\":\"running\"}\n");
+  EXPECT_TRUE(out_.str().starts_with("{\"schema\":\"quire.scrub.v1\",\"state\":\"running\"}\n"));
 }
 
 TEST_F(MaintenanceCommand, ScrubRefusesWhatMakesNoSense) {
@@ -76,7 +76,7 @@ TEST_F(MaintenanceCommand, ScrubRefusesWhatMakesNoSense) {
 
 TEST_F(MaintenanceCommand, EvictTellsOnlyWithoutYes) {
   start({.json = R"({"running":false,"objects":2})"});
-  EXPECT_EQ(run_evict(line_, out_, err_), kExitOk);
+  EXPECT_EQ(run_evict(line_, out_, err_), kExitRefused);
   auto asked = last_request<model::EvictRequest>(model::FrameType::kEvict);
   EXPECT_EQ(asked.action, static_cast<uint8_t>(model::EvictAction::kPlan));
   EXPECT_EQ(asked.tier, static_cast<uint8_t>(model::TierId::kRam)) << "where none is named";
@@ -121,7 +121,7 @@ TEST_F(MaintenanceCommand, KeptIsDroppedOnlyWithYes) {
   EXPECT_EQ(out_.str(), "runs      2\ndropping  false\n");
   line_.kept_action = "drop";
   line_.kept_reason = "no_layout";
-  EXPECT_EQ(run_kept(line_, out_, err_), kExitOk);
+  EXPECT_EQ(run_kept(line_, out_, err_), kExitRefused);
   EXPECT_EQ(last_request<model::KeptRequest>(model::FrameType::kKept).action, 0);
   EXPECT_NE(err_.str().find("--yes"), std::string::npos);
   line_.yes = true;
@@ -170,8 +170,7 @@ TEST_F(MaintenanceCommand, QuotaIsShownSetAndCleared) {
   EXPECT_EQ(set.of_tenant, 1) << "the one that has no name";
   EXPECT_EQ(set.guaranteed_bytes, 5u);
   EXPECT_EQ(set.burst_bytes, UINT64_MAX);
-  line_.clear_quota = true;
-  EXPECT_EQ(run_quota(line_, out_, err_), kExitOk);
+  EXPECT_EQ(run_clear_quota(line_, out_, err_), kExitOk);
   EXPECT_EQ(last_request<model::QuotaRequest>(model::FrameType::kQuota).action,
             static_cast<uint8_t>(model::QuotaAction::kClear));
 }
@@ -212,12 +211,12 @@ TEST_F(MaintenanceCommand, PolicyAdviceIsOfATierAndAWindow) {
   line_.scope_tier = "ssd";
   line_.advice_window = "24h";
   line_.output = "json";
-  EXPECT_EQ(run_policy(line_, out_, err_), kExitOk);
+  EXPECT_EQ(run_advise(line_, out_, err_), kExitOk);
   const auto asked = last_request<model::PolicyRequest>(model::FrameType::kPolicy);
   EXPECT_EQ(asked.action, static_cast<uint8_t>(model::PolicyAction::kAdvise));
   EXPECT_EQ(asked.tier, static_cast<uint8_t>(model::TierId::kSsd));
   EXPECT_EQ(asked.window, static_cast<uint8_t>(model::AdviceWindow::kDay));
-  EXPECT_EQ(out_.str(), "{\"tier\":\"ssd\",\"window\":\"24h\"}\n");
+  EXPECT_EQ(out_.str(), "{\"schema\":\"quire.advice.v1\",\"tier\":\"ssd\",\"window\":\"24h\"}\n");
 }
 
 TEST_F(MaintenanceCommand, PolicyBelievesNoAnswerThatSaysNothingOfTheSwitch) {

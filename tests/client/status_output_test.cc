@@ -5,6 +5,7 @@
 #include <sstream>
 
 #include "client/quirectl/daemon_command.h"
+#include "client/quirectl/status/status_command.h"
 #include "tests/client/client_fixture.h"
 
 namespace quire::client::status_output_test {
@@ -18,7 +19,7 @@ TEST(StatusOutput, ShowsEveryKeyWithNestedObjectsIndented) {
   EXPECT_EQ(*table,
             "epoch    7\n"
             "ram\n"
-            "  used_bytes  10\n"
+            "  used_bytes  10 B\n"
             "  huge        true\n"
             "tiers    ram, ssd\n"
             "x        -\n"
@@ -41,7 +42,7 @@ TEST(StatusOutput, ShowsEachTierWithWhateverItTells) {
             "  [0]\n"
             "    tier        ram\n"
             "    state       ok\n"
-            "    used_bytes  5\n"
+            "    used_bytes  5 B\n"
             "  [1]\n"
             "    tier    ssd\n"
             "    state   read_only\n"
@@ -65,6 +66,23 @@ TEST(StatusOutput, ShowsFractionsWithoutExponents) {
             "large  1500000000000000\n"
             "below  -2.5\n"
             "list   0, 0.25\n");
+}
+
+TEST(StatusOutput, BytesAndTokensAreInUnitsAndNothingElseIs) {
+  const auto table = status_table(
+      R"({"bytes":1048576,"burst_bytes":18446744073709551615,"read_bytes_per_second":2048,
+          "hit_tokens":27934208,"megabytes":1048576,"objects":1048576,"bytes_percent":1.5,
+          "free_bytes":"none"})");
+  ASSERT_TRUE(table.ok());
+  EXPECT_EQ(*table,
+            "bytes                  1.00 MiB\n"
+            "burst_bytes            no bound\n"
+            "read_bytes_per_second  2.00 KiB/s\n"
+            "hit_tokens             27.9 M\n"
+            "megabytes              1048576\n"
+            "objects                1048576\n"
+            "bytes_percent          1.5\n"
+            "free_bytes             none\n");
 }
 
 TEST(StatusOutput, RefusesWhatIsNoObject) {

@@ -87,6 +87,8 @@ LIBRARIES = {
     r"isa-l": {"tiering/io/crc_copy.cc", "client/quire_client.cc"},
     r"boost/json": {"model/json/boost_json.cc", "server/status/status_json.cc", "client/quirectl/config_json.cc",
                     "client/quirectl/status_output.cc", "client/quirectl/advice_output.cc",
+                    "client/quirectl/answer_output.cc", "client/quirectl/doctor/redaction.cc",
+                    "client/quirectl/status/status_facts.cc",
                     "client/quirectl/meter/bill_output.cc",
                     "client/quirectl/trace/trace_file.cc",
                     "client/engines/reference/resident_table.cc"},
@@ -94,6 +96,10 @@ LIBRARIES = {
               "client/quirectl/layout_command.h", "client/quirectl/daemon_command.cc",
               "client/quirectl/meter/meter_command.cc", "client/quirectl/meter/ledger_verbs.cc",
               "client/quirectl/option_types.h", "client/quirectl/trace/trace_command.cc",
+              "client/quirectl/verb_words.h", "client/quirectl/status/status_command.cc",
+              "client/quirectl/doctor/doctor_command.cc",
+              "client/quirectl/manual/command_tree.cc",
+              "client/quirectl/manual/manual_command.cc",
               "client/engines/reference/demo_main.cc"},
 }
 MAX_FUNCTION = 70

@@ -10,6 +10,7 @@
 #include "client/quirectl/meter/meter_tail.h"
 #include "client/quirectl/meter/meter_verify.h"
 #include "client/quirectl/verb_outcome.h"
+#include "client/quirectl/verb_words.h"
 #include "model/prices/instant.h"
 
 namespace quire::client {
@@ -37,6 +38,7 @@ struct LedgerVerbs {
 
   CLI::App* add(const std::string& name, const std::string& help, Run run) const {
     CLI::App* verb = meter.add_subcommand(name, help);
+    note_role(*verb, model::VerbRole::kMeter);
     add_place(*verb, options.place);
     verb->callback([verbs = *this, run] { verbs.daemon.exit_code = verbs.run_verb(run); });
     return verb;
@@ -44,10 +46,16 @@ struct LedgerVerbs {
 
   int run_verb(Run run) const {
     if (!settle_output(daemon.output, err)) return kExitUsage;
-    options.json = daemon.output == "json";
     options.place.socket_path = daemon.socket_path;
     options.place.timeout_ms = daemon.timeout_ms;
-    return run(options, out, err);
+    if (daemon.output == "csv" && options.follow) {
+      err << "quirectl: tail --follow has no csv; see meter export --format csv\n";
+      return kExitUsage;
+    }
+    return run_in_form(daemon.output, out, err, [&](bool json, std::ostream& to) {
+      options.json = json;
+      return run(options, to, err);
+    });
   }
 };
 

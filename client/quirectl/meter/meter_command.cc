@@ -10,11 +10,10 @@ namespace quire::client {
 
 namespace {
 
-// Runs a verb that prints in one of two forms.
 template <typename Run>
-int run_with_form(const MeterCommandLine& line, std::ostream& err, Run run) {
+int run_with_form(const MeterCommandLine& line, std::ostream& out, std::ostream& err, Run run) {
   std::string form = *line.output;
-  return settle_output(form, err) ? run(form == "json") : kExitUsage;
+  return settle_output(form, err) ? run_in_form(form, out, err, run) : kExitUsage;
 }
 
 // CLI11 would take -1 as the largest number.
@@ -41,8 +40,9 @@ void add_quote(CLI::App& parent, MeterCommandLine& line, std::ostream& out, std:
   command->add_option("--item", quote.items, "calls beside tokens, NAME=COUNT");
   command->add_flag("--explicit", quote.explicit_hit, "the request marked its prefix");
   command->callback([&line, &out, &err] {
-    line.exit_code =
-        run_with_form(line, err, [&](bool json) { return run_quote(line.quote, json, out, err); });
+    line.exit_code = run_with_form(line, out, err, [&](bool json, std::ostream& to) {
+      return run_quote(line.quote, json, to, err);
+    });
   });
 }
 

@@ -6,6 +6,7 @@
 
 #include "client/quirectl/option_types.h"
 #include "client/quirectl/verb_outcome.h"
+#include "client/quirectl/verb_words.h"
 #include "model/socket_verbs.h"
 
 namespace quire::client {
@@ -28,6 +29,7 @@ void add_record(CLI::App& trace, TraceCommandLine& line, DaemonCommandLine& daem
                 std::ostream& out, std::ostream& err) {
   CLI::App* record = trace.add_subcommand(
       "record", "Write what is asked for from now on to a trace, as hashes; ^C ends it");
+  note_role(*record, model::VerbRole::kAdministrator);
   record->add_option("--out", line.record.out, "this file; else standard output");
   record->add_option("--for", line.record.for_seconds, "for so long: 30s, 10m, 2h; else until ^C")
       ->transform(duration());
@@ -49,6 +51,7 @@ void add_replay(CLI::App& trace, TraceCommandLine& line, DaemonCommandLine& daem
                 std::ostream& out, std::ostream& err) {
   CLI::App* replay = trace.add_subcommand(
       "replay", "Let the daemon serve the requests of a trace, and tell what it hit");
+  note_role(*replay, model::VerbRole::kClient);
   replay->add_option("FILE", line.replay.path, "the trace: .jsonl, .jsonl.zst")->required();
   CLI::Option* speed =
       replay->add_option("--speed", line.replay.speed, "times as fast as the trace; 1 if none")
@@ -64,9 +67,10 @@ void add_replay(CLI::App& trace, TraceCommandLine& line, DaemonCommandLine& daem
       daemon.exit_code = kExitUsage;
       return;
     }
-    daemon.exit_code = exit_code_or_report(
-        run_trace_replay(client_options(daemon), line.replay, daemon.output == "json", out, err),
-        err);
+    daemon.exit_code = run_in_form(daemon.output, out, err, [&](bool json, std::ostream& to) {
+      return exit_code_or_report(
+          run_trace_replay(client_options(daemon), line.replay, json, to, err), err);
+    });
   });
 }
 

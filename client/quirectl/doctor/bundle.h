@@ -1,0 +1,23 @@
+// The support archive: what who helps from afar asks for first, in one file, without names.
+#pragma once
+
+#include <string>
+
+#include "client/quirectl/daemon_command.h"
+#include "client/quirectl/doctor/doctor.h"
+#include "model/result.h"
+
+namespace quire::client {
+
+struct BundleOptions {
+  std::string path;         // of the archive, made anew; readable by its owner alone
+  bool keep_names = false;  // nothing is taken out
+  DoctorOptions doctor;
+};
+
+// What a file of it could not be made of is said in the file. kIoError: the archive cannot be
+// written. Returns what it holds, a line a file.
+model::Result<std::string> write_bundle(const DaemonCommandLine& line, const BundleOptions& options,
+                                        const std::string& version);
+
+}  // namespace quire::client
