@@ -13,6 +13,10 @@ model::Result<std::unique_ptr<Cache>> Cache::create(const CacheOptions& options,
   Cache& cache = *made;
   cache.store_ = std::make_unique<ObjectStore>(std::move(tree), pool, &cache.names_);
   ObjectStore* store = cache.store_.get();
+  if (options.departure_bytes > 0) {
+    cache.departures_ = QUIRE_TRY(DepartureLog::create(options.departure_bytes, options.seed));
+    store->set_departures(cache.departures_.get());
+  }
   cache.board_ = std::make_unique<EvictionBoard>(&store->tree(), &store->presence(), &cache.names_,
                                                  options.max_nodes);
   // Before the first object: the board has to know every entry that may be offered later.
@@ -131,6 +135,23 @@ model::Result<model::RootId> Cache::restore_root(const RootKey& key, const model
   return id;
 }
 
+Cache::Look Cache::look(model::RootId root, const ChainView& chain, uint32_t prompt_tokens) {
+  const Root& record = names_.root(root);
+  const PrefixMatch found =
+      find_prefix(store_->presence(), store_->tree(), root, record, chain, prompt_tokens);
+  const uint32_t unit_tokens = record.layout->layout.unit_tokens;
+  model::MatchResult result{};
+  result.exact_tokens = found.exact_units * unit_tokens;
+  result.span_tokens = found.span_units * unit_tokens;
+  result.limit = static_cast<uint8_t>(found.limit);
+  result.limit_tokens = found.limit_units * unit_tokens;
+  CacheSession nobody;
+  nobody.root = root;
+  return {.exact_tokens = result.exact_tokens,
+          .span_tokens = result.span_tokens,
+          .miss = explain(nobody, chain, prompt_tokens, result)};
+}
+
 void Cache::set_payer(CacheSession& session, std::string_view tenant) {
   QUIRE_CHECK(session.fill_count == 0);
   const model::TenantId payer = names_.tenants().hold(names_.root(session.root).key.domain, tenant);
@@ -168,7 +189,8 @@ void Cache::close_session(CacheSession& session) {
 }
 
 uint64_t Cache::table_bytes() const {
-  return store_->tree().resident_bytes() + store_->pool().table_bytes() + board_->held_bytes();
+  return store_->tree().resident_bytes() + store_->pool().table_bytes() + board_->held_bytes() +
+         (departures_ == nullptr ? 0 : departures_->held_bytes());
 }
 
 void Cache::describe(model::MetricSink& sink) const {

@@ -22,8 +22,10 @@
 #include "cache/eviction/scope_rules.h"
 #include "cache/fill/checkpoint_rules.h"
 #include "cache/fill/object_writer.h"
+#include "cache/objects/departure_log.h"
 #include "cache/objects/object_store.h"
 #include "cache/serve/lease_table.h"
+#include "cache/serve/miss.h"
 #include "cache/serve/prefix_loader.h"
 #include "cache/serve/prefix_reader.h"
 #include "cache/tree/layout_table.h"
@@ -36,6 +38,7 @@ struct CacheOptions {
   uint64_t max_nodes = 1ull << 27;  // address space only: 64 B + index a node
   uint64_t seed = 0;                // secret of this process
   std::string ram_policy = "lru";   // a name of all_policies(); one policy a domain
+  uint64_t departure_bytes = 0;     // remembers what left; 0: it does not
 };
 
 class Cache {
@@ -62,6 +65,7 @@ class Cache {
   const Evictor& evictor() const { return *evictor_; }
   RamRoom& room() { return *room_; }
   ContentSweep& sweep() { return *sweep_; }
+  DepartureLog* departures() { return departures_.get(); }  // null: nothing is remembered
   PrefixReader& reader() { return *reader_; }
   PrefixLoader& loader() { return *loader_; }
   ObjectWriter& writer() { return *writer_; }
@@ -83,6 +87,19 @@ class Cache {
   // By what class its content is kept from now on. kResourceExhausted: the tenant whose hits it
   // serves has content of too many others.
   model::Result<void> set_retention(CacheSession& session, std::string_view name);
+  // Why a match of the session went no further, as things are now (find_miss()).
+  Miss explain(const CacheSession& session, const ChainView& chain, uint32_t prompt_tokens,
+               const model::MatchResult& result) {
+    return find_miss({.store = store_.get(), .names = &names_, .fills = &fills_}, session, chain,
+                     prompt_tokens, result);
+  }
+  // What a match of the chain would find in a live root now; nothing is pinned, or counts as used.
+  struct Look {
+    uint32_t exact_tokens = 0;
+    uint32_t span_tokens = 0;
+    Miss miss;
+  };
+  Look look(model::RootId root, const ChainView& chain, uint32_t prompt_tokens);
   // What its fills and loads may count on. Precondition: admitted for its payer; it has no fills.
   void set_reservation(CacheSession& session, Reservation reservation);
   // At start: a root of an earlier life, known by its hash. Errors as open_session.
@@ -110,6 +127,7 @@ class Cache {
   NamespaceTable names_{&layouts_};
   MemoryWaiters waiters_;      // fills, by index
   uint32_t last_session_ = 0;  // number of the session that was opened last
+  std::unique_ptr<DepartureLog> departures_;
   std::unique_ptr<ObjectStore> store_;
   std::unique_ptr<EvictionBoard> board_;
   std::unique_ptr<QuotaTable> quotas_;

@@ -114,7 +114,10 @@ void LoadReads::finish_object(model::TierId tier, ReadJob& job, uint32_t index, 
       unreadable_[node.value] = store.tree().key(node);
     }
     // Out of the index before anyone is answered, or the next match would promise it again.
-    if (!store.tree().node(node).is_quarantined()) store.quarantine(node);
+    if (!store.tree().node(node).is_quarantined()) {
+      store.quarantine(
+          node, corrupt ? cache::DepartureCause::kDamaged : cache::DepartureCause::kUnreadable);
+    }
   }
   job.nodes[index].reset();
 }

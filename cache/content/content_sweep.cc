@@ -156,7 +156,7 @@ void ContentSweep::go_up() {
   parts_.store->work().add(kGoCost);
   // With the last object its root may be forgotten, and another be given its id.
   known_root_ = {};
-  parts_.evictor->evict_node(scope_.tier, id);
+  parts_.evictor->evict_node(scope_.tier, id, DepartureCause::kOperator);
 }
 
 void ContentSweep::count_gone(NodeId id) {

@@ -58,6 +58,10 @@ class EvictionBoard final : public CandidateListener {
   void close_scope(model::TierId tier, Owner owner) { of(tier)->close_scope(owner); }
   // The one that was set last. Precondition: the owner is told apart.
   std::string_view policy_of(model::TierId tier, Owner owner) const;
+  // In charge of this one now. Precondition: on the tier.
+  std::string_view policy_of(model::NodeId node, model::TierId tier) const {
+    return of(tier)->policy_of(node);
+  }
   // Calls visit(ScopeOrder) for each scope of each open tier.
   template <typename Visit>
   void for_each_scope(Visit&& visit) const;

@@ -25,23 +25,26 @@ NodeId Evictor::choose(TierId tier, std::span<const Owner> order) {
   return node.valid() ? node : choose(tier, order, Part::kPinned);
 }
 
-void Evictor::evict_node(TierId tier, NodeId node) {
+void Evictor::evict_node(TierId tier, NodeId node, DepartureCause cause) {
   const Node& link = store_->tree().node(node);
+  Departure why{cause};
+  // Asked only where somebody remembers it.
+  if (store_->departures() != nullptr) why.policy = board_->policy_of(node, tier);
   if (tier != TierId::kRam) {
     ++evicted_copies_;
-    if (link.is_in_ram()) return store_->lose_copy(node, tier, Why::kEvicted);
+    if (link.is_in_ram()) return store_->lose_copy(node, tier, why);
   } else if (link.has_copy_below(TierId::kRam)) {
-    return store_->leave_ram(node);
+    return store_->leave_ram(node, why);
   }
   // Without another copy only a leaf without pins may leave (Presence::may_leave), so drop() does
   // not refuse.
-  QUIRE_CHECK(store_->drop(node, DropReason::kEvicted));
+  QUIRE_CHECK(store_->drop(node, why));
 }
 
 bool Evictor::evict_for(TenantId asker, Part part) {
   const Owner owner = quotas_->owner_of(TierId::kRam, asker);
   const NodeId node = choose(TierId::kRam, quotas_->turn(TierId::kRam, owner, true), part);
-  if (node.valid()) evict_node(TierId::kRam, node);
+  if (node.valid()) evict_node(TierId::kRam, node, DepartureCause::kPolicy);
   return node.valid();
 }
 
@@ -52,7 +55,7 @@ bool Evictor::evict_own(TierId tier, TenantId asker) {
   const Owner owner = quotas_->owner_of(tier, asker);
   NodeId node = board_->choose(tier, owner);
   if (!node.valid()) node = board_->choose_pinned(tier, owner);
-  if (node.valid()) evict_node(tier, node);
+  if (node.valid()) evict_node(tier, node, DepartureCause::kQuota);
   return node.valid();
 }
 
@@ -62,7 +65,7 @@ uint64_t Evictor::evict(uint64_t count) {
     while (count == 0 || evicted < count) {
       const NodeId node = choose(TierId::kRam, quotas_->turn(TierId::kRam, DomainId{d}));
       if (!node.valid()) break;
-      evict_node(TierId::kRam, node);
+      evict_node(TierId::kRam, node, DepartureCause::kOperator);
       ++evicted;
     }
   }
@@ -73,7 +76,7 @@ bool Evictor::evict_copy(TierId tier, TenantId asker) {
   const NodeId node =
       choose(tier, asker.valid() ? quotas_->turn(tier, quotas_->owner_of(tier, asker), false)
                                  : quotas_->turn(tier, DomainId{}));
-  if (node.valid()) evict_node(tier, node);
+  if (node.valid()) evict_node(tier, node, DepartureCause::kPolicy);
   return node.valid();
 }
 

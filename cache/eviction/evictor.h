@@ -33,7 +33,7 @@ class Evictor {
   // A copy below RAM, for this tenant; none: for nobody. False: none may go.
   bool evict_copy(model::TierId tier, model::TenantId asker);
   // This one. Precondition: it may leave the tier (Presence::may_leave).
-  void evict_node(model::TierId tier, model::NodeId node);
+  void evict_node(model::TierId tier, model::NodeId node, DepartureCause cause);
   // Who would leave RAM next, withdrawn: offered again with its next unpin. None: nobody.
   model::NodeId take_ram_victim(model::DomainId domain);
   model::NodeId take_pinned_victim(model::DomainId domain);

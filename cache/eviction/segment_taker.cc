@@ -331,7 +331,7 @@ bool SegmentTaker::empty_node(NodeId node, uint32_t& budget) {
   if (stays_below(node)) {
     if (!may_go(node)) return false;
     --budget;
-    store_->leave_ram(node);
+    store_->leave_ram(node, {DepartureCause::kOtherUser});
     return true;
   }
   job_.open.assign(1, node);
@@ -344,7 +344,7 @@ bool SegmentTaker::empty_node(NodeId node, uint32_t& budget) {
     }
     --budget;
     job_.open.pop_back();
-    if (!store_->drop(top, DropReason::kEvicted)) return false;
+    if (!store_->drop(top, {DepartureCause::kOtherUser})) return false;
   }
   return true;
 }

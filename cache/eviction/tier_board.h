@@ -94,6 +94,10 @@ class TierBoard {
   void set_done(model::NodeId node, uint64_t time);
   void offer(model::NodeId node);
   void remove(model::NodeId node, Why why, model::NodeId heir);
+  // In charge of the node's entry now. Precondition: on the tier.
+  std::string_view policy_of(model::NodeId node) const {
+    return scopes_.at(scope_of_[entry_of(node).value]).name;
+  }
   uint64_t last_use(model::NodeId node) const { return entries_.last_use(entry_of(node)); }
   void set_last_use(model::NodeId node, uint64_t time) {
     entries_.set_last_use(entry_of(node), time);

@@ -46,6 +46,15 @@ bool is_written(const Fill& fill, const PlannedPages& plan, model::GroupMask gro
   return any;
 }
 
+model::GroupMask unwritten_groups(const Fill& fill, const PlannedPages& plan) {
+  model::GroupMask groups = 0;
+  for (size_t i = 0; i < plan.size(); ++i) {
+    const bool copied = fill.page_state[i] == static_cast<uint8_t>(PageFill::kCopied);
+    if (!copied) groups |= model::GroupMask{1} << plan[i].group;
+  }
+  return groups;
+}
+
 bool lose_claims(Fill& fill, HolderTag holder) {
   for (size_t i = 0; i < fill.slots.count(); ++i) {
     if (fill.claimed_by[i] != holder) continue;

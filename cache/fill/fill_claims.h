@@ -20,6 +20,8 @@ model::Result<void> claim_pages(Fill& fill, const PlannedPages& plan, HolderTag 
 // Whether every page of these groups is copied, whoever did it and whether that one is still there:
 // what was copied counts until somebody claims it anew.
 bool is_written(const Fill& fill, const PlannedPages& plan, model::GroupMask groups);
+// Groups of which some page is not copied.
+model::GroupMask unwritten_groups(const Fill& fill, const PlannedPages& plan);
 // The holder is gone; what it did copy is nobody's. True: it claimed a page that will not come now.
 bool lose_claims(Fill& fill, HolderTag holder);
 

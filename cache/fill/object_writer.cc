@@ -1,6 +1,7 @@
 #include "cache/fill/object_writer.h"
 
 #include <algorithm>
+#include <bit>
 #include <string>
 
 #include "cache/fill/fill_claims.h"
@@ -289,6 +290,17 @@ void ObjectWriter::end(Fill& fill) {
   free_if_done(fill);
 }
 
+// Of an object that some of its writers finished and others never did: whoever misses it is told.
+void ObjectWriter::note_incomplete(const Fill& fill) {
+  DepartureLog* departures = store_->departures();
+  const bool in_part = fill.pages_missing > 0 && fill.pages_missing < fill.slots.count();
+  if (departures == nullptr || fill.state != FillState::kOpen || !in_part) return;
+  const model::GroupMask missing = unwritten_groups(fill, plan_of(fill).pages);
+  departures->note_incomplete(
+      departures->print_of(names_->root(fill.session->root).hash, node_kind(fill.kind), fill.key),
+      static_cast<model::GroupIndex>(std::countr_zero(missing)));
+}
+
 void ObjectWriter::free_if_done(Fill& fill) {
   // A worker still writes to the slots: copied() comes here again.
   if (fill.copies_in_flight > 0) return;
@@ -302,6 +314,7 @@ model::Result<void> ObjectWriter::abort(CacheSession& session, FillId id) {
     return make_error(Errc::kNotFound, "no such fill, or it ended");
   }
   ++counters_.aborted;
+  note_incomplete(*fill);
   end(*fill);
   return {};
 }
@@ -343,6 +356,7 @@ bool ObjectWriter::end_holder(CacheSession& session, HolderTag holder, bool last
                         .end_units = fill->end_units});
     }
     ++counters_.aborted;
+    note_incomplete(*fill);
     end(*fill);
   }
   return cursor == fills_->end_of_indexes();

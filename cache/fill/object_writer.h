@@ -139,6 +139,7 @@ class ObjectWriter {
   void give_back(Fill& fill);
   Linked settle(Fill& fill);
   void end(Fill& fill);
+  void note_incomplete(const Fill& fill);
   void free_if_done(Fill& fill);
   void add_settling(CacheSession& session);
   const model::PagePlan& plan_of(const Fill& fill) const;

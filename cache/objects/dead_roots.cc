@@ -65,7 +65,8 @@ void DeadRoots::sweep_node() {
   // note_leaving() goes further up.
   leaving_ = !sibling.valid();
   at_ = leaving_ ? parent : sibling;
-  store_->drop(id, DropReason::kStale);
+  const bool given_up = names_->root(tree.node(id).root()).given_up;
+  store_->drop(id, {given_up ? DepartureCause::kRootGivenUp : DepartureCause::kEpoch});
 }
 
 bool DeadRoots::reclaim(uint32_t budget) {

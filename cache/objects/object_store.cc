@@ -30,8 +30,8 @@ void ObjectStore::unpin(NodeId id, PinKind kind) {
     dead_roots_.note_unpinned(node.root());
     // Both waited for this pin. drop() refuses while children are left; the last of them takes a
     // quarantined node along.
-    if (node.is_quarantined() && drop(id, DropReason::kQuarantined)) return;
-    if (node.is_superseded() && drop(id, DropReason::kSuperseded)) return;
+    if (node.is_quarantined() && drop(id, {DepartureCause::kDamaged})) return;
+    if (node.is_superseded() && drop(id, {DepartureCause::kSuperseded})) return;
   }
   // While another pin of this kind is left, nothing may leave that could not before: a load gives
   // back thousands of pins and asks the tiers only for the last one of each node.
@@ -104,11 +104,22 @@ void ObjectStore::give_up(NodeId id) {
                        .kind = node.kind()});
 }
 
-void ObjectStore::lose_copy(NodeId node, TierId tier, Why why) {
+// One branch where nobody remembers.
+void ObjectStore::note_departure(NodeId id, TierId tier, const Departure& why, bool gone) {
+  if (departures_ == nullptr) return;
+  const Node& node = tree_->node(id);
+  const uint64_t print =
+      departures_->print_of(names_->root(node.root()).hash, node.kind(), tree_->key(id));
+  departures_->note(print, why, tier, gone);
+}
+
+void ObjectStore::lose_copy(NodeId node, TierId tier, const Departure& why) {
   // Slot and facts are read before clear_copy() forgets them. The parent has a child less on this
   // tier then, and may leave it.
   if (tier == Presence::kPlacedTier) give_up(node);
-  listener_->left(node, tier, why, heir_of(node));
+  note_departure(node, tier, why, false);
+  listener_->left(node, tier, is_eviction(why.cause) ? Why::kEvicted : Why::kDropped,
+                  heir_of(node));
   presence_.clear_copy(node, tier);
   offer(tree_->parent(node));
 }
@@ -120,7 +131,8 @@ void ObjectStore::make_resident(NodeId node, std::span<const SlotId> slots) {
   offer(node);
 }
 
-void ObjectStore::leave_ram(NodeId node) {
+void ObjectStore::leave_ram(NodeId node, const Departure& why) {
+  note_departure(node, TierId::kRam, why, false);
   // The policy reads the node's facts, so it is told before the pages go.
   listener_->left(node, TierId::kRam, Why::kEvicted, heir_of(node));
   presence_.clear_pages(node);
@@ -133,32 +145,30 @@ NodeId ObjectStore::heir_of(NodeId node) const {
   return tree_->node(parent).is_span() ? parent : NodeId{};
 }
 
-void ObjectStore::count_drop(NodeKind kind, DropReason reason) {
+void ObjectStore::count_drop(NodeKind kind, DepartureCause cause) {
   const bool span = kind == NodeKind::kSpan;
   --(span ? counters_.spans : counters_.checkpoints);
-  switch (reason) {
-    case DropReason::kEvicted:
-      ++(span ? counters_.evicted_spans : counters_.evicted_checkpoints);
-      break;
-    case DropReason::kSuperseded:
-      ++counters_.superseded_checkpoints;
-      break;
-    case DropReason::kQuarantined:
-      break;  // counted when it was found
-    case DropReason::kStale:
-      ++counters_.stale_dropped;
-      break;
+  if (is_eviction(cause)) {
+    ++(span ? counters_.evicted_spans : counters_.evicted_checkpoints);
+  } else if (cause == DepartureCause::kSuperseded) {
+    ++counters_.superseded_checkpoints;
+  } else if (!is_quarantine(cause)) {  // which was counted when it was found
+    ++counters_.stale_dropped;
   }
 }
 
 // From every tier, and from the tree.
-void ObjectStore::remove(NodeId id, DropReason reason) {
+void ObjectStore::remove(NodeId id, const Departure& departure) {
   const Node& node = tree_->node(id);
-  count_drop(node.kind(), reason);
+  count_drop(node.kind(), departure.cause);
+  // What was quarantined left when it was hidden; its key may have been another node's since.
+  if (!node.is_quarantined()) {
+    note_departure(id, node.is_in_ram() ? TierId::kRam : Presence::kPlacedTier, departure, true);
+  }
   give_up(id);  // before its pages go: the last of them knows where the copy lies
   // Only what made room is remembered by a history: it may come back, and its return teaches the
   // policy.
-  const Why why = reason == DropReason::kEvicted ? Why::kEvicted : Why::kDropped;
+  const Why why = is_eviction(departure.cause) ? Why::kEvicted : Why::kDropped;
   // Every tier is told while the node's bits still stand.
   for (const TierId tier : model::kTiers) {
     if (node.is_in(tier)) listener_->left(id, tier, why, heir_of(id));
@@ -172,14 +182,14 @@ void ObjectStore::remove(NodeId id, DropReason reason) {
   tree_->remove(id);
 }
 
-bool ObjectStore::drop(NodeId node, DropReason reason) {
+bool ObjectStore::drop(NodeId node, Departure why) {
   // A quarantined parent goes with its last dependant, and so on up the path.
   for (;;) {
     if (!presence_.may_drop(node)) return false;
     work_.add(1);
     const NodeId parent = tree_->parent(node);
     const model::RootId root = tree_->node(node).root();
-    remove(node, reason);
+    remove(node, why);
     if (tree_->node(parent).is_root()) {
       // A root that no session has open goes with its last object.
       dead_roots_.maybe_forget(root);
@@ -190,21 +200,24 @@ bool ObjectStore::drop(NodeId node, DropReason reason) {
       return true;
     }
     node = parent;
-    reason = DropReason::kQuarantined;
+    why = {DepartureCause::kDamaged};
   }
 }
 
 void ObjectStore::supersede(NodeId checkpoint) {
   tree_->marks().set_superseded(checkpoint);
   // Refused while it is pinned: unpin() tries again, by the mark.
-  drop(checkpoint, DropReason::kSuperseded);
+  drop(checkpoint, {DepartureCause::kSuperseded});
 }
 
-void ObjectStore::quarantine(NodeId top) {
+void ObjectStore::quarantine(NodeId top, DepartureCause cause) {
+  QUIRE_CHECK(is_quarantine(cause));
   // Hide the whole subtree first, deepest last; then let go what nobody holds, deepest first.
   std::vector<NodeId> subtree{top};
   for (size_t i = 0; i < subtree.size(); ++i) {
     if (!tree_->node(subtree[i]).is_quarantined()) {
+      const bool in_ram = tree_->node(subtree[i]).is_in_ram();
+      note_departure(subtree[i], in_ram ? TierId::kRam : Presence::kPlacedTier, {cause}, true);
       tree_->hide(subtree[i]);
       ++counters_.quarantined;
     }
@@ -215,7 +228,7 @@ void ObjectStore::quarantine(NodeId top) {
     // A drop goes on to quarantined parents, so this one may be gone; a free node is not
     // quarantined.
     const bool still_there = tree_->node(*node).is_quarantined();
-    if (still_there && presence_.may_drop(*node)) drop(*node, DropReason::kQuarantined);
+    if (still_there && presence_.may_drop(*node)) drop(*node, {cause});
   }
 }
 

@@ -20,6 +20,8 @@
 #include "allocator/pool.h"
 #include "cache/objects/candidate_listener.h"
 #include "cache/objects/dead_roots.h"
+#include "cache/objects/departure.h"
+#include "cache/objects/departure_log.h"
 #include "cache/objects/presence.h"
 #include "cache/objects/work_meter.h"
 #include "cache/tree/namespace_table.h"
@@ -77,14 +79,15 @@ struct NewObject {
   uint8_t retention = 0;  // number of its class with the root's tenant
 };
 
-enum class DropReason : uint8_t { kEvicted, kSuperseded, kQuarantined, kStale };
-
 class ObjectStore {
  public:
   ObjectStore(std::unique_ptr<PrefixTree> tree, allocator::Pool* pool, NamespaceTable* names)
       : tree_(std::move(tree)), pool_(pool), names_(names) {}
   // Before the first object; outlives the store.
   void listen(CandidateListener* listener) { listener_ = listener; }
+  // Is told what leaves, and outlives the store. Null: nobody remembers.
+  void set_departures(DepartureLog* departures) { departures_ = departures; }
+  DepartureLog* departures() const { return departures_; }
   // Nodes that are added are told to fresh() from now on: the tier takes them from there.
   void attach_lower_tier() { has_lower_tier_ = true; }
   bool has_lower_tier() const { return has_lower_tier_; }
@@ -110,19 +113,19 @@ class ObjectStore {
   // A durable copy exists. Precondition: in RAM, without a copy on this tier.
   void gain_copy(model::NodeId node, model::TierId tier, CopyPlace place);
   // The copy is given up; the node stays. Precondition: on another tier too.
-  void lose_copy(model::NodeId node, model::TierId tier, Why why);
+  void lose_copy(model::NodeId node, model::TierId tier, const Departure& why);
   // The pages are in these slots, verified. Precondition: not in RAM.
   void make_resident(model::NodeId node, std::span<const model::SlotId> slots);
   // Its pages go, the node stays, whatever RAM holds below it. Precondition: has a copy below RAM,
   // no residency pin.
-  void leave_ram(model::NodeId node);
+  void leave_ram(model::NodeId node, const Departure& why);
   // Drops a leaf without pins. False when it may not go now.
-  bool drop(model::NodeId node, DropReason reason);
+  bool drop(model::NodeId node, Departure why);
   // Drops a checkpoint now, or when its last pin goes.
   void supersede(model::NodeId checkpoint);
   // Law 4: the node and everything that depends on it can never be hit again; pages go when
-  // unpinned.
-  void quarantine(model::NodeId node);
+  // unpinned. Of the causes that is_quarantine() names.
+  void quarantine(model::NodeId node, DepartureCause cause = DepartureCause::kDamaged);
 
   // Roots without sessions and nodes; the sweep of dead ones.
   DeadRoots& dead_roots() { return dead_roots_; }
@@ -146,13 +149,15 @@ class ObjectStore {
   void tell_waiting(model::RootId root);
   void give_up(model::NodeId node);
   model::NodeId heir_of(model::NodeId node) const;
-  void count_drop(NodeKind kind, DropReason reason);
-  void remove(model::NodeId node, DropReason reason);
+  void count_drop(NodeKind kind, DepartureCause cause);
+  void remove(model::NodeId node, const Departure& why);
+  void note_departure(model::NodeId node, model::TierId tier, const Departure& why, bool gone);
 
   std::unique_ptr<PrefixTree> tree_;
   allocator::Pool* pool_;
   NamespaceTable* names_;
   CandidateListener* listener_ = nullptr;
+  DepartureLog* departures_ = nullptr;
   WorkMeter work_;
   Presence presence_{tree_.get(), pool_, names_, &work_};
   DeadRoots dead_roots_{this, names_};

@@ -75,9 +75,13 @@ NamespaceTable::Namespace& NamespaceTable::namespace_of(const RootKey& key) {
   return added;
 }
 
-model::Result<void> NamespaceTable::check_epoch(const RootKey& key) const {
+uint64_t NamespaceTable::present_epoch(const RootKey& key) const {
   const auto found = namespaces_.find(namespace_key(key));
-  const uint64_t present = found == namespaces_.end() ? 0 : found->second.epoch;
+  return found == namespaces_.end() ? 0 : found->second.epoch;
+}
+
+model::Result<void> NamespaceTable::check_epoch(const RootKey& key) const {
+  const uint64_t present = present_epoch(key);
   if (key.weights_epoch < present) {
     return make_error(Errc::kStaleHandle, "namespace " + key.namespace_name + " is at epoch " +
                                               std::to_string(present) + "; open it with that one");
@@ -113,6 +117,11 @@ model::Result<RootId> NamespaceTable::open_root(const RootKey& key, const KnownL
   QUIRE_TRY(make_room(key));
   enter_epoch(key);
   return add_root(key, layout, hash);
+}
+
+std::optional<RootId> NamespaceTable::find_root(const model::Hash256& hash) const {
+  const auto found = by_hash_.find(hash);
+  return found == by_hash_.end() ? std::nullopt : std::optional(found->second);
 }
 
 model::Result<RootId> NamespaceTable::restore_root(const RootKey& key, const KnownLayout& layout,
@@ -183,7 +192,9 @@ bool NamespaceTable::give_up_idle(DomainId id) {
   const Domain& domain = domains_[id.value];
   if (domain.by_idle.empty()) return false;
   // The oldest of the tenant that has most idle ones: who opens many roots loses its own first.
-  bury(domain.by_idle.rbegin()->second->idle.begin()->second);
+  const RootId oldest = domain.by_idle.rbegin()->second->idle.begin()->second;
+  bury(oldest);
+  roots_[oldest.value].given_up = true;
   ++given_up_count_;
   return true;
 }

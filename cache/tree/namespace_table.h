@@ -16,6 +16,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -61,6 +62,7 @@ struct Root {
   uint32_t session_count = 0;
   uint64_t idle_since = 0;  // place in the order of idle ones; 0 = has a session, or is dead
   bool dead = false;        // an older epoch of its namespace, or given up
+  bool given_up = false;    // dead, and of no older epoch
   bool in_use = false;      // false: the place may be taken by another root
   // Its part of NamespacePins, as of that version of these; the board keeps both.
   PinIndex pin = kNoPin;
@@ -100,6 +102,8 @@ class NamespaceTable {
   // A session of the root begins; ends.
   void hold(model::RootId id);
   void release(model::RootId id);
+  // Live, of this hash. nullopt: there is none.
+  std::optional<model::RootId> find_root(const model::Hash256& hash) const;
   // Precondition: not forgotten. The reference stays valid until the next root is made.
   Root& root(model::RootId id) { return roots_[id.value]; }
   const Root& root(model::RootId id) const { return roots_[id.value]; }
@@ -107,6 +111,8 @@ class NamespaceTable {
   uint64_t given_up_count() const { return given_up_count_; }
   // Precondition: no session and no node belongs to it any more.
   void forget(model::RootId id);
+  // Of its domain, tenant and namespace; 0 for one that is not known.
+  uint64_t present_epoch(const RootKey& key) const;
 
   // Held by roots, and by sessions for who pays.
   TenantTable& tenants() { return tenant_ids_; }
@@ -117,6 +123,7 @@ class NamespaceTable {
 
   // Dead roots that may still hold nodes; the reclaimer pops what it has emptied.
   std::vector<model::RootId>& dead_roots() { return dead_roots_; }
+  const std::vector<model::RootId>& dead_roots() const { return dead_roots_; }
 
  private:
   struct HashOfHash {

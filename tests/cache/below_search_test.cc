@@ -50,7 +50,8 @@ class BelowSearchTest : public testing::Test {
     const NodeId node = spans_[index].node;
     copy(index);
     if (!rig_.inspect().in_ram(node)) return;
-    force ? rig_.store().leave_ram(node) : static_cast<void>(rig_.meddle().leave_ram(node));
+    force ? rig_.store().leave_ram(node, {DepartureCause::kPolicy})
+          : static_cast<void>(rig_.meddle().leave_ram(node));
   }
   void come_back(size_t index) {
     const NodeId node = spans_[index].node;

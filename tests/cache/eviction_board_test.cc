@@ -34,7 +34,7 @@ std::vector<NodeId> drain(StoreRig& rig) {
     const NodeId next = rig.cache().board().choose(kRam, own(rig));
     if (!next.valid()) return order;
     order.push_back(next);
-    EXPECT_TRUE(rig.store().drop(next, DropReason::kEvicted));
+    EXPECT_TRUE(rig.store().drop(next, {DepartureCause::kPolicy}));
   }
 }
 

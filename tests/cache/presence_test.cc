@@ -73,7 +73,7 @@ TEST(Presence, DropReportsTheCopyOnce) {
   store.gain_copy(chain[0], kSsd, {.slot = 5, .generation = 1});
   store.gain_copy(chain[1], kSsd, {.slot = 6, .generation = 2});
   ASSERT_TRUE(rig.meddle().leave_ram(chain[1]));
-  ASSERT_TRUE(store.drop(chain[1], DropReason::kEvicted));
+  ASSERT_TRUE(store.drop(chain[1], {DepartureCause::kPolicy}));
   ASSERT_EQ(store.given_up().size(), 1u);
   EXPECT_EQ(store.given_up()[0].slot, 6u);
   EXPECT_EQ(store.given_up()[0].units, 4u);
@@ -317,7 +317,7 @@ class Model {
     if (!node.valid()) return;
     State& state = nodes_.at(node.value);
     if (!state.resident || state.slot == 0) return;
-    rig_.store().lose_copy(node, kSsd, Why::kDropped);
+    rig_.store().lose_copy(node, kSsd, {DepartureCause::kRenewed});
     state.slot = 0;
   }
   void drop() {
@@ -325,7 +325,7 @@ class Model {
     if (!node.valid()) return;
     const State& state = nodes_.at(node.value);
     const bool may = state.children == 0 && state.pins == 0;
-    ASSERT_EQ(rig_.store().drop(node, DropReason::kEvicted), may);
+    ASSERT_EQ(rig_.store().drop(node, {DepartureCause::kPolicy}), may);
     if (may) erase(node);
   }
   void pin() {

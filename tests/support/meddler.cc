@@ -16,7 +16,9 @@ uint64_t Meddler::empty_ssd() {
   return count;
 }
 
-bool Meddler::drop(NodeId node) { return cache_.store().drop(node, cache::DropReason::kEvicted); }
+bool Meddler::drop(NodeId node) {
+  return cache_.store().drop(node, {cache::DepartureCause::kPolicy});
+}
 
 void Meddler::use(NodeId node) { cache_.board().used(node); }
 
@@ -55,7 +57,7 @@ void Meddler::promise_copies(bool soon) {
 bool Meddler::leave_ram(NodeId node) {
   const bool has_copy = cache_.store().tree().node(node).has_copy_below(model::TierId::kRam);
   if (!has_copy || !cache_.store().presence().may_leave(node, model::TierId::kRam)) return false;
-  cache_.store().leave_ram(node);
+  cache_.store().leave_ram(node, {cache::DepartureCause::kPolicy});
   return true;
 }
 

@@ -51,7 +51,7 @@ void MemoryTier::grow(uint64_t capacity_bytes) {
 }
 
 void MemoryTier::lose(NodeId node) {
-  cache_->store().lose_copy(node, id(), cache::Why::kDropped);
+  cache_->store().lose_copy(node, id(), {cache::DepartureCause::kRenewed});
   events_.push_back({.kind = TierEvent::Kind::kLost, .node = node});
 }
 

@@ -111,7 +111,8 @@ bool Demotion::gather_shortage(int64_t now_ns) {
       const NodeId node = take_victim(model::DomainId{d}, i == 0);
       if (!node.valid()) break;
       if (store.tree().node(node).has_copy_below(model::TierId::kRam)) {
-        store.leave_ram(node);
+        parts_.cache->evictor().evict_node(model::TierId::kRam, node,
+                                           cache::DepartureCause::kPolicy);
         left = true;
         continue;
       }
@@ -286,7 +287,7 @@ void Demotion::finish_written(const TierEvent& event, int64_t now_ns) {
     note_lag(now_ns - jobs_.since_ns(event.job));
     const bool short_of_ram = !writes_through() && free_ram_bytes() < high;
     if (stays && short_of_ram && store.presence().may_leave(node, model::TierId::kRam)) {
-      store.leave_ram(node);
+      parts_.cache->evictor().evict_node(model::TierId::kRam, node, cache::DepartureCause::kPolicy);
     }
   }
 }

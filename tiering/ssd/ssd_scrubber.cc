@@ -110,7 +110,7 @@ void SsdScrubber::write_again(NodeId node) {
     });
   }
   for (auto last = run.rbegin(); last != run.rend(); ++last) {
-    store.lose_copy(*last, model::TierId::kSsd, cache::Why::kDropped);
+    store.lose_copy(*last, model::TierId::kSsd, {cache::DepartureCause::kRenewed});
   }
   for (const NodeId again : run) {
     events_->push_back({.kind = TierEvent::Kind::kLost, .node = again});
@@ -133,7 +133,9 @@ void SsdScrubber::on_settled(Transfer& transfer) {
     if (link.is_in_ram() && link.is_in(model::TierId::kSsd)) {
       write_again(object.node);
     } else if (!link.is_quarantined()) {
-      store.quarantine(object.node);
+      store.quarantine(object.node, object.state == ObjectState::kCorrupt
+                                        ? cache::DepartureCause::kDamaged
+                                        : cache::DepartureCause::kUnreadable);
     }
   }
   checked_.reset();
