@@ -428,6 +428,24 @@ struct TraceOptions {
   uint64_t for_ms = 0;  // 0: until the client is destroyed, or nobody reads any more
 };
 
+// Whose hit is to be explained (Client::why_json): of the turns that fit, the newest.
+struct WhyOptions {
+  model::WhyAction action = model::WhyAction::kLast;
+  uint64_t number = 0;  // of kRequest the request id, of kSession the session
+  uint32_t turn = 0;    // of kSession; 0: its last one
+  ScopeOptions scope;   // a tenant: whose hits; here it needs no domain
+};
+
+// A prompt to be explained as if it were asked for now (Client::why_prompt_json).
+struct WhyPrompt {
+  ScopeOptions scope;  // its domain, empty: the client's own; its tenant, none: a shared namespace
+  std::string namespace_name;
+  uint64_t weights_epoch = 0;
+  std::string salt;
+  model::Layout layout;
+  std::vector<uint32_t> tokens;
+};
+
 class Client {
  public:
   static model::Result<std::unique_ptr<Client>> connect(const ClientOptions& options);
@@ -510,6 +528,13 @@ class Client {
   // model/trace_wire.h. Who does not read it loses records, and nobody else anything. The recording
   // ends with this client's connection. kBusy: two are under way.
   model::Result<model::FdGuard> record_trace(const TraceOptions& options = {});
+
+  // Why a turn's hit went no further (docs/why.md). Administrators ask about all turns, others
+  // about those of their own domain. kNotFound: no such turn is remembered.
+  model::Result<std::string> why_json(const WhyOptions& options = {});
+  // The same of a prompt, as things are now. kInvalidArgument: no tokens, or more than a frame has
+  // room for hashes of. kPermissionDenied: another user's.
+  model::Result<std::string> why_prompt_json(const WhyPrompt& prompt);
 
   // After kUnavailable: tries again with back-off until timeout_ms. kBusy when the daemon then has
   // no room for another connection.

@@ -5,6 +5,8 @@
 #include "client/quire.h"
 #include "client/reply_pipe.h"
 #include "client/session_opener.h"
+#include "client/token_chain.h"
+#include "model/chain_hash.h"
 
 namespace quire::client {
 
@@ -241,6 +243,51 @@ Result<std::string> Client::flush_json(model::FlushAction action) {
   model::FlushRequest request;
   request.action = static_cast<uint8_t>(action);
   return json_reply(impl_->attachment().call(FrameType::kFlush, model::struct_bytes(request)));
+}
+
+Result<std::string> Client::why_json(const WhyOptions& options) {
+  model::WhyRequest request;
+  request.action = static_cast<uint8_t>(options.action);
+  request.turn = options.turn;
+  request.number = options.number;
+  QUIRE_TRY(set_scope(options.scope, request));
+  return json_reply(impl_->attachment().call(FrameType::kWhy, model::struct_bytes(request)));
+}
+
+Result<std::string> Client::why_prompt_json(const WhyPrompt& prompt) {
+  const std::string domain =
+      prompt.scope.domain.empty() ? std::string(this->domain()) : prompt.scope.domain;
+  model::WhyRequest request;
+  request.action = static_cast<uint8_t>(model::WhyAction::kPrompt);
+  QUIRE_TRY(set_scope({domain, prompt.scope.tenant}, request));
+  QUIRE_TRY(model::validate(prompt.layout));
+  model::WhyPromptRequest given;
+  given.layout_digest = model::layout_digest(prompt.layout);
+  const model::Hash256 root = model::root_hash({.domain = domain,
+                                                .tenant = prompt.scope.tenant.value_or(""),
+                                                .namespace_name = prompt.namespace_name,
+                                                .weights_epoch = prompt.weights_epoch,
+                                                .layout_digest = given.layout_digest,
+                                                .salt = prompt.salt});
+  given.unit_tokens = prompt.layout.unit_tokens;
+  given.block_units = prompt.layout.units_per_block();
+  given.epoch = prompt.weights_epoch;
+  given.namespace_name = QUIRE_TRY(model::to_wire_name(prompt.namespace_name));
+  given.salt = QUIRE_TRY(model::to_wire_name(prompt.salt));
+  std::vector<model::Hash256> chain(prompt.tokens.size() / given.unit_tokens);
+  TokenChain tokens({root, given.unit_tokens, UINT32_MAX, given.block_units}, chain);
+  QUIRE_TRY(tokens.append_tokens(prompt.tokens));
+  given.content = tokens.content();
+  given.prompt_tokens = tokens.token_count();
+  given.unit_count = static_cast<uint32_t>(chain.size());
+  std::string frame(model::struct_bytes(request));
+  frame += model::struct_bytes(given);
+  if (frame.size() + chain.size() * sizeof(model::Hash256) > model::kMaxFrameBytes) {
+    return model::make_error(model::Errc::kInvalidArgument,
+                             "why: the prompt has more units than one question has room for");
+  }
+  frame.append(reinterpret_cast<const char*>(chain.data()), chain.size() * sizeof(model::Hash256));
+  return json_reply(impl_->attachment().call(FrameType::kWhy, frame));
 }
 
 Result<model::FdGuard> Client::record_trace(const TraceOptions& options) {

@@ -33,7 +33,8 @@ void relax_cpu() {
 
 TokenChain::Options chain_options(const model::OpenSessionReply& reply,
                                   const SessionOptions& options) {
-  return {reply.root, options.layout.unit_tokens, options.max_tokens};
+  return {reply.root, options.layout.unit_tokens, options.max_tokens,
+          options.layout.units_per_block()};
 }
 
 }  // namespace

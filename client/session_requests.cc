@@ -66,6 +66,7 @@ Result<RequestId> SessionImpl::submit_match(uint32_t prompt_tokens, uint32_t hav
   args.match.have_tokens = have_tokens;
   args.match.prefill_us_per_ktoken = cost.us_per_ktoken;
   args.match.prefill_us_per_ktoken_per_mtoken = cost.us_per_ktoken_per_mtoken;
+  args.match.content = tokens_.content();
   return submit(*QUIRE_TRY(add_request(Verb::kMatch)), args);
 }
 

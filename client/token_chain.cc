@@ -14,7 +14,7 @@ using model::Result;
 
 TokenChain::TokenChain(const Options& options, std::span<Hash256> arena)
     : options_(options), arena_(arena) {
-  QUIRE_CHECK(options.unit_tokens > 0);
+  QUIRE_CHECK(options.unit_tokens > 0 && options.block_units > 0);
   // Hashes never move: a caller may look at them while the chain grows.
   chain_.reserve(arena.size());
   begun_.reserve(options.unit_tokens);
@@ -75,12 +75,19 @@ Result<void> TokenChain::append_tokens(std::span<const uint32_t> tokens,
 
 void TokenChain::hash_units(std::span<const uint32_t> tokens) {
   const size_t before = chain_.size();
+  const uint32_t hashed_before = hashed_tokens();
   // A copy: the chain that it lies in grows below.
   const Hash256 previous = last();
+  const auto content =
+      tokens.first(content_units(tokens.size() / options_.unit_tokens) * options_.unit_tokens);
+  const Hash256 before_content = content_.empty() ? Hash256{} : content_.back();
   // As a rule: no search for keys at each unit.
   if (keys_.empty()) {
     model::extend_chain(previous, tokens, options_.unit_tokens, chain_);
+    model::extend_chain(before_content, content, options_.unit_tokens, content_);
   } else {
+    model::extend_chain_with_keys(before_content, {hashed_before, content, keys_},
+                                  options_.unit_tokens, content_);
     model::extend_chain_with_keys(previous, {hashed_tokens(), tokens, keys_}, options_.unit_tokens,
                                   chain_);
     std::erase_if(keys_,
@@ -99,11 +106,18 @@ Result<void> TokenChain::append_leaves(std::span<const Hash256> leaves) {
     // The engine's leaf stands for the whole unit, and the tokens that were given for its begin:
     // both are bound.
     model::extend_chain_from_leaves(Hash256{last()}, std::span(&folded, 1), chain_);
+    add_content(std::span(&folded, 1));
     leaves = leaves.subspan(1);
   }
   model::extend_chain_from_leaves(Hash256{last()}, leaves, chain_);
+  add_content(leaves);
   write_arena(before);
   return {};
+}
+
+void TokenChain::add_content(std::span<const Hash256> leaves) {
+  model::extend_chain_from_leaves(content_.empty() ? Hash256{} : content_.back(),
+                                  leaves.first(content_units(leaves.size())), content_);
 }
 
 // Only what is new: the daemon may be reading the hashes before it, which never change.

@@ -4,6 +4,7 @@
 // Threads: the session's. The arena becomes visible to the daemon with the next ring publish.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -20,6 +21,7 @@ class TokenChain {
     model::Hash256 root;
     uint32_t unit_tokens = 0;  // > 0
     uint32_t max_tokens = 0;
+    uint32_t block_units = 1;  // of the block that content() stands for
   };
   TokenChain(const Options& options, std::span<model::Hash256> arena);
 
@@ -37,6 +39,10 @@ class TokenChain {
   // Of whole units and of the one that was begun.
   uint32_t token_count() const { return hashed_tokens() + static_cast<uint32_t>(begun_.size()); }
   const std::vector<model::Hash256>& chain() const { return chain_; }
+  // Of the first block's content, whatever the root. 0: it is not whole yet.
+  uint64_t content() const {
+    return content_.size() < options_.block_units ? 0 : content_.back().word(0) | 1;
+  }
 
  private:
   model::Result<void> check_room(uint64_t more_tokens) const;
@@ -46,14 +52,20 @@ class TokenChain {
     return static_cast<uint32_t>(chain_.size()) * options_.unit_tokens;
   }
   void hash_units(std::span<const uint32_t> tokens);
+  // How many of the units that come are the first block's.
+  size_t content_units(size_t units) const {
+    return std::min<size_t>(options_.block_units - content_.size(), units);
+  }
+  void add_content(std::span<const model::Hash256> leaves);
   const model::Hash256& last() const { return chain_.empty() ? options_.root : chain_.back(); }
   void write_arena(size_t from);
 
   Options options_;
   std::span<model::Hash256> arena_;
   std::vector<model::Hash256> chain_;
-  std::vector<uint32_t> begun_;       // fewer than unit_tokens
-  std::vector<model::UnitKey> keys_;  // end behind what is hashed; in the order of folding
+  std::vector<model::Hash256> content_;  // of the first block's units, from a root of zeroes
+  std::vector<uint32_t> begun_;          // fewer than unit_tokens
+  std::vector<model::UnitKey> keys_;     // end behind what is hashed; in the order of folding
 };
 
 }  // namespace quire::client

@@ -51,7 +51,11 @@ struct MatchArgs {
   // curve, nothing is cut.
   uint32_t prefill_us_per_ktoken;
   uint32_t prefill_us_per_ktoken_per_mtoken;
-  uint32_t reserved[5];
+  uint32_t reserved32;
+  // Of the first block's content, whatever the root: tells what was stored for another tenant, or
+  // before the namespace's epoch, when a miss is explained. 0: not given. No hit depends on it.
+  uint64_t content;
+  uint32_t reserved[2];
 };
 
 // How loads of a session are scheduled against others'; given when it is opened.

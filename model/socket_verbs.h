@@ -78,6 +78,9 @@ inline constexpr std::array kSocketVerbs{
     SocketVerb{FrameType::kTrace, "trace", VerbRole::kAdministrator,
                "Record what is asked for, as hashes; replay such a trace", false, true,
                codecs::kTrace},
+    // Of turns of the caller's own domain; who reads, and administrators, of all.
+    SocketVerb{FrameType::kWhy, "why", VerbRole::kClient,
+               "Explain why a turn's hit went no further"},
     SocketVerb{FrameType::kSessions, "sessions", VerbRole::kReader,
                "Show the sessions: whose, of what, and what each asked for last"},
     SocketVerb{FrameType::kTenants, "tenants", VerbRole::kReader,

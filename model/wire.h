@@ -51,8 +51,9 @@ enum class FrameType : uint16_t {
   kPin = 17,
   kMeter = 18,
   kTrace = 19,  // its reply carries one descriptor, a pipe's: records of model/trace_wire.h
-  // 20 to 23 are others'.
-  kSessions = 24,  // no request; the replies of this one and the next are like kStatus's
+  // 20 to 22 are others'.
+  kWhy = 23,       // the replies of this one and the next two are like kStatus's
+  kSessions = 24,  // no request
   kTenants = 25,
   // Events, daemon -> client.
   kSegmentRetired = 64,
@@ -351,6 +352,34 @@ struct TraceRequest {
   WireName tenant{};
 };
 static_assert(sizeof(TraceRequest) == 16 + 2 * sizeof(WireName));
+
+// Which turn is to be explained: the newest that fits, among those that the asker may see.
+// kPrompt asks of no turn but of a prompt that is given, and of now.
+enum class WhyAction : uint8_t { kLast = 0, kRequest = 1, kSession = 2, kPrompt = 3 };
+struct WhyRequest {
+  uint8_t action = 0;     // WhyAction
+  uint8_t of_tenant = 0;  // 1 = `tenant` counts
+  std::array<uint8_t, 2> reserved{};
+  uint32_t turn = 0;    // of kSession; 0: its last one
+  uint64_t number = 0;  // of kRequest the engine's request id, of kSession the session
+  WireName domain{};    // empty: all that the asker may see
+  WireName tenant{};
+};
+static_assert(sizeof(WhyRequest) == 16 + 2 * sizeof(WireName));
+// Of kPrompt, behind its WhyRequest, which names the user and the tenant (empty in a shared
+// namespace); `unit_count` chain hashes follow. The daemon makes the root's hash itself.
+struct WhyPromptRequest {
+  Hash256 layout_digest;
+  uint64_t epoch = 0;
+  uint64_t content = 0;  // as MatchArgs::content
+  uint32_t prompt_tokens = 0;
+  uint32_t unit_count = 0;
+  uint32_t unit_tokens = 0;
+  uint32_t block_units = 0;
+  WireName namespace_name{};
+  WireName salt{};
+};
+static_assert(sizeof(WhyPromptRequest) == 64 + 2 * sizeof(WireName));
 
 struct SegmentRetiredEvent {
   uint32_t segment = 0;

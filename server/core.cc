@@ -55,6 +55,9 @@ model::Result<void> Core::wire() {
   shares_ = std::make_unique<UidShares>(shared_totals(options), options.uid_share_percent);
   disposer_ = QUIRE_TRY(PolicyDisposer::create());
   traces_ = std::make_unique<TraceRecorder>(parts_.clock, /*with_thread=*/true);
+  if (const WhyBytes bytes = why_bytes(options); bytes.turns > 0) {
+    memory_ = std::make_unique<TurnMemory>(bytes.turns);
+  }
   turn_ = QUIRE_TRY(CoreTurn::create(
       {.cache = parts_.cache,
        .copies = parts_.copies,
@@ -64,7 +67,8 @@ model::Result<void> Core::wire() {
                       .default_deadline_ms = options.default_deadline_ms,
                       .turn_sink = parts_.turn_sink,
                       .ghosts = parts_.ghosts,
-                      .traces = traces_.get()},
+                      .traces = traces_.get(),
+                      .memory = memory_.get()},
        .registry = {.shares = shares_.get(), .closer = &closers_.sessions},
        .counters = &counters_,
        .disposer = disposer_.get(),
@@ -90,6 +94,7 @@ model::Result<void> Core::wire() {
        .ghosts = parts_.ghosts,
        .ledger = parts_.ledger,
        .traces = traces_.get(),
+       .memory = memory_.get(),
        .daemon_epoch = parts_.daemon_epoch,
        .watch_doorbell = [this](Attachment& attachment) { return watch_doorbell(attachment); },
        .end_attachment =

@@ -131,6 +131,7 @@ class Core final : public ConnectionOwner {
   EventLoop loop_;
   WakeOnly wake_only_;
   std::unique_ptr<TraceRecorder> traces_;
+  std::unique_ptr<TurnMemory> memory_;  // null: turns are not remembered
   std::unique_ptr<CoreTurn> turn_;
   std::unique_ptr<StatusDesk> desk_;
   std::unique_ptr<ControlVerbs> verbs_;

@@ -88,6 +88,7 @@ bool CoreTurn::background(int64_t now_ns) {
   // Uses take this time: some turns of delay are nothing to a policy, and no use asks the clock.
   parts_.cache->board().set_now(now_ns / 1000);
   parts_.cache->reservations().set_now(now_ns);
+  if (parts_.cache->departures() != nullptr) parts_.cache->departures()->set_now(now_ns);
   if (!parts_.cache->names().dead_roots().empty()) {
     left = parts_.cache->store().dead_roots().reclaim(kReclaimStepsPerTurn);
   }

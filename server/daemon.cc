@@ -251,6 +251,7 @@ model::Result<std::unique_ptr<Daemon>> Daemon::create(const Options& options,
   cache_options.max_nodes = parts->caps.nodes;
   QUIRE_TRY(make_ghosts(*parts));
   cache_options.ram_policy = first_policy(options.ram_policy);
+  cache_options.departure_bytes = why_bytes(options).departures;
   cache_options.seed = QUIRE_TRY(random_number());
   parts->cache = QUIRE_TRY(cache::Cache::create(cache_options, parts->pool.get()));
   parts->copies = std::make_unique<tiering::CopyWorkers>(tiering::CopyWorkersOptions{

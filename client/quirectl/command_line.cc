@@ -13,6 +13,7 @@
 #include "client/quirectl/meter/ledger_verbs.h"
 #include "client/quirectl/meter/meter_command.h"
 #include "client/quirectl/trace/trace_command.h"
+#include "client/quirectl/why/why_command.h"
 
 namespace quire::client {
 
@@ -35,6 +36,7 @@ int run_command_line(int argc, const char* const* argv, const char* version, std
   MeterCommandLine meter{.output = &daemon.output};
   MeterOptions ledger;
   TraceCommandLine trace;
+  WhyCommandLine why;
   DoctorCommandLine doctor{.doctor = {}, .bundle = {}, .version = version};
   ManualCommandLine manual{.shell = {}, .version = version};
   CLI::App app("Operates Quire, the KV cache daemon", "quirectl");
@@ -52,6 +54,7 @@ int run_command_line(int argc, const char* const* argv, const char* version, std
       ->envname("QUIRECTL_COLOR");
   add_daemon_commands(app, daemon, out, err);
   add_trace_commands(app, trace, daemon, out, err);
+  add_why_command(app, why, daemon, out, err);
   add_layout_commands(app, layout, out, err);
   add_ledger_verbs(add_meter_commands(app, meter, out, err), ledger, daemon, out, err);
   add_doctor_commands(app, doctor, daemon, out, err);

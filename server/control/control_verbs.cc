@@ -81,6 +81,7 @@ const ControlVerbs::Handler& ControlVerbs::handler_of(FrameType type) {
       Handler{FrameType::kPin, [](auto& v, auto& c) { return v.pins_.pin(c); }},
       Handler{FrameType::kMeter, [](auto& v, auto& c) { return v.meters_.meter(c); }},
       Handler{FrameType::kTrace, [](auto& v, auto& c) { return v.traces_.trace(c); }},
+      Handler{FrameType::kWhy, [](auto& v, auto& c) { return v.why_.why(c); }},
       Handler{FrameType::kSessions, [](auto& v, auto& c) { return v.census_.sessions(c); }},
       Handler{FrameType::kTenants, [](auto& v, auto& c) { return v.census_.tenants(c); }},
   };

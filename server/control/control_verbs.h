@@ -26,6 +26,7 @@
 #include "server/control/session_verbs.h"
 #include "server/control/trace_verbs.h"
 #include "server/control/verb_call.h"
+#include "server/control/why_verbs.h"
 #include "server/rings/memory_check.h"
 #include "server/runtime/region_maker.h"
 #include "server/sessions/checkpoint_teller.h"
@@ -57,6 +58,7 @@ class ControlVerbs {
     GhostFeed* ghosts = nullptr;  // null: there are none
     Ledger* ledger = nullptr;     // null: receipts are not kept
     TraceRecorder* traces = nullptr;
+    const TurnMemory* memory = nullptr;  // null: turns are not remembered
     uint64_t daemon_epoch = 0;
     std::function<model::Result<void>(Attachment&)>
         watch_doorbell;  // before its descriptors go out
@@ -100,7 +102,11 @@ class ControlVerbs {
                  .desk = parts_.desk,
                  .clock = parts_.clock}),
         meters_(parts_.ledger),
-        traces_(parts_.traces) {}
+        traces_(parts_.traces),
+        why_({.cache = parts_.cache,
+              .memory = parts_.memory,
+              .desk = parts_.desk,
+              .clock = parts_.clock}) {}
 
   struct Handler {
     model::FrameType type;
@@ -135,6 +141,7 @@ class ControlVerbs {
   CensusVerbs census_;
   MeterVerbs meters_;
   TraceVerbs traces_;
+  WhyVerbs why_;
   std::unique_ptr<SessionVerbs> sessions_;
   PeerUids peer_uids_ = PeerUids::read();
 };

@@ -1,6 +1,7 @@
 #include "server/control/quota_verbs.h"
 
 #include <array>
+#include <charconv>
 #include <string>
 
 #include "model/clean_text.h"
@@ -40,6 +41,17 @@ Result<ScopeName> scope_name(uint8_t tier, const model::WireName& domain, bool o
   QUIRE_TRY(model::check_clean_text(*name.tenant, "tenant"));
   if (!name.domain.empty()) return name;
   return make_error(Errc::kInvalidArgument, "a tenant belongs to a user: name its domain, uid:N");
+}
+
+Result<uint32_t> uid_of_domain(std::string_view domain) {
+  constexpr std::string_view kUserPrefix = "uid:";
+  uint32_t uid = 0;
+  const char* end = domain.data() + domain.size();
+  if (domain.starts_with(kUserPrefix)) {
+    const auto read = std::from_chars(domain.data() + kUserPrefix.size(), end, uid);
+    if (read.ec == std::errc() && read.ptr == end) return uid;
+  }
+  return make_error(Errc::kInvalidArgument, "a domain is a user: name it uid:N");
 }
 
 std::string scope_text(const ScopeName& name) {

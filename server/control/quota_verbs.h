@@ -39,6 +39,8 @@ class QuotaVerbs {
 // must not be in a log.
 model::Result<cache::ScopeName> scope_name(uint8_t tier, const model::WireName& domain,
                                            bool of_tenant, const model::WireName& tenant);
+// Whose domain it is. kInvalidArgument: it does not read uid:N.
+model::Result<uint32_t> uid_of_domain(std::string_view domain);
 // "tier=ram domain=uid:1000 tenant=acme", for the log; "*" for all.
 std::string scope_text(const cache::ScopeName& name);
 // Whether changes survive a restart.

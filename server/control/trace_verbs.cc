@@ -1,7 +1,6 @@
 #include "server/control/trace_verbs.h"
 
 #include <algorithm>
-#include <charconv>
 #include <string>
 
 #include "server/control/pipe_reply.h"
@@ -9,24 +8,7 @@
 
 namespace quire::server {
 
-using model::Errc;
 using model::Result;
-
-namespace {
-
-constexpr std::string_view kUserPrefix = "uid:";
-
-Result<uint32_t> uid_of(std::string_view domain) {
-  uint32_t uid = 0;
-  const char* end = domain.data() + domain.size();
-  if (domain.starts_with(kUserPrefix)) {
-    const auto read = std::from_chars(domain.data() + kUserPrefix.size(), end, uid);
-    if (read.ec == std::errc() && read.ptr == end) return uid;
-  }
-  return model::make_error(Errc::kInvalidArgument, "a domain is a user: name it uid:N");
-}
-
-}  // namespace
 
 Result<void> TraceVerbs::trace(const VerbCall& call) {
   const auto request = QUIRE_TRY(model::read_struct<model::TraceRequest>(call.payload));
@@ -36,7 +18,7 @@ Result<void> TraceVerbs::trace(const VerbCall& call) {
   TraceStart start{.owner = &call.connection};
   start.for_ns = static_cast<int64_t>(
       std::min<uint64_t>(request.for_ms, INT64_MAX / (2 * model::kNsPerMs)) * model::kNsPerMs);
-  if (!scope.domain.empty()) start.filter.uid = QUIRE_TRY(uid_of(scope.domain));
+  if (!scope.domain.empty()) start.filter.uid = QUIRE_TRY(uid_of_domain(scope.domain));
   start.filter.tenant = scope.tenant;
   PipeReply reply = QUIRE_TRY(PipeReply::create());
   start.write_end = reply.take_writer();

@@ -46,7 +46,8 @@ Dispatcher::Dispatcher(cache::Cache* cache, tiering::CopyEngine* copies, tiering
               .clock = clock,
               .sink = options.turn_sink,
               .ghosts = options.ghosts,
-              .traces = options.traces}),
+              .traces = options.traces,
+              .memory = options.memory}),
       fills_({.cache = cache,
               .copies = copies,
               .jobs = &jobs_,
@@ -272,6 +273,8 @@ void Dispatcher::match(Attachment& attachment, const Submission& submission) {
   if (matched.ok()) {
     completion.result.match = *matched;
     turns_.matched(attachment, args, *matched);
+  } else if (matched.code() == Errc::kStaleHandle) {
+    turns_.refused_as_stale(attachment, args);
   }
   attachment.complete(completion);
 }

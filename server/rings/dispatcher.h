@@ -40,6 +40,7 @@ struct DispatcherOptions {
   TurnSink* turn_sink = nullptr;    // is told of each turn that ends; null: nobody is
   GhostFeed* ghosts = nullptr;      // is told what is asked for and written; null: nobody is
   TraceRecorder* traces = nullptr;  // likewise
+  TurnMemory* memory = nullptr;     // likewise
 };
 
 struct DispatcherCounters {

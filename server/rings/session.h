@@ -58,6 +58,7 @@ struct Session {
   // Where it stands among those whose turn changed since it was told; null: it did not.
   std::vector<Session*>* changed_list = nullptr;
   uint32_t changed_place = 0;
+  uint64_t remembered = 0;        // the present turn's, in TurnMemory; 0: it is not
   bool turn_is_open = false;      // it has something to tell
   bool closed_by_client = false;  // its last process says goodbye
 

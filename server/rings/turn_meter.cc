@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <string>
 #include <utility>
 
 namespace quire::server {
@@ -51,6 +52,13 @@ cache::CheckpointFacts facts_of(const cache::KnownLayout& layout,
           .diverged = result.diverged};
 }
 
+// Names that a session was opened with fit: they came in such fields.
+model::WireName field_of(const std::string& name) {
+  model::WireName field{};
+  std::copy_n(name.begin(), std::min(name.size(), model::kMaxNameBytes), field.begin());
+  return field;
+}
+
 TraceTurn trace_turn(const Session& session) {
   return {.session = session.id.value,
           .turn = session.turn.number(),
@@ -93,11 +101,70 @@ void TurnMeter::matched(Attachment& attachment, const model::MatchArgs& args,
   attachment.matched_turn = session.turn.number();
   session.turn.announce(args, result);
   changed(session);
+  if (memory_ != nullptr) {
+    RememberedTurn& turn = remember(attachment, args, joins);
+    turn.exact_tokens = result.exact_tokens;
+    turn.span_tokens = result.span_tokens;
+    turn.announced = result.tokens;
+    turn.miss = cache_->explain(session.cached, attachment.chain().first(args.unit_count),
+                                args.prompt_tokens, result);
+  }
   if (ghosts_ != nullptr) tell_match(attachment, args, result);
   // Ranks of one request, and an engine that asks again, are one request.
   if (!joins && records()) trace_match(attachment, args, result);
   if (result.lease == 0) return;
   cache_->reader().set_turn(attachment.leases, model::LeaseId{result.lease}, session.turn.number());
+}
+
+void TurnMeter::refused_as_stale(Attachment& attachment, const model::MatchArgs& args) {
+  if (memory_ == nullptr) return;
+  // Who asks again and again is remembered once.
+  const RememberedTurn* last = memory_->find(attachment.session().remembered);
+  const bool again = last != nullptr && last->miss.reason == cache::MissReason::kStaleEpoch;
+  if (!again) remember_outcome(attachment.session(), false);
+  remember(attachment, args, again).miss = {.reason = cache::MissReason::kStaleEpoch};
+}
+
+RememberedTurn& TurnMeter::remember(Attachment& attachment, const model::MatchArgs& args,
+                                    bool joins) {
+  Session& session = attachment.session();
+  RememberedTurn* known = joins ? memory_->find(session.remembered) : nullptr;
+  RememberedTurn& turn = known != nullptr ? *known : memory_->add();
+  session.remembered = turn.sequence;
+  const cache::Root& root = cache_->names().root(session.cached.root);
+  const cache::KnownLayout& layout = *root.layout;
+  turn.request_id = args.request_id;
+  turn.session = session.id.value;
+  turn.conversation = session.billing.conversation;
+  turn.turn = session.turn.number();
+  turn.uid = session.uid;
+  turn.at_ns = clock_->now_ns();
+  turn.open = true;
+  turn.tenant = field_of(root.key.tenant);
+  turn.namespace_name = field_of(root.key.namespace_name);
+  turn.salt = field_of(root.key.salt);
+  turn.epoch = root.key.weights_epoch;
+  turn.layout = root.key.layout;
+  turn.layout_digest = layout.digest.word(0);
+  turn.unit_tokens = layout.layout.unit_tokens;
+  turn.root = session.cached.root;
+  turn.root_hash = root.hash;
+  turn.prompt_tokens = args.prompt_tokens;
+  if (args.unit_count < layout.units_per_block) return turn;
+  turn.first_block = attachment.chain().after(layout.units_per_block);
+  turn.content = args.content;
+  return turn;
+}
+
+// What loads brought, so far or in all.
+void TurnMeter::remember_outcome(Session& session, bool open) {
+  RememberedTurn* turn = memory_ == nullptr ? nullptr : memory_->find(session.remembered);
+  if (turn == nullptr || turn->miss.reason == cache::MissReason::kStaleEpoch) return;
+  const TurnRecord record = session.turn.close();
+  turn->delivered = record.delivered;
+  turn->undelivered_tokens = record.undelivered_tokens;
+  turn->late = record.late;
+  turn->open = open;
 }
 
 LoadFacts TurnMeter::begun(Session& session, const cache::PendingLoad& loading) {
@@ -141,6 +208,7 @@ void TurnMeter::delivered(Session& session, const LoadFacts& facts, const model:
                           bool late) {
   if (facts.turn == session.turn.number()) {
     session.turn.deliver(facts, result, late);
+    remember_outcome(session, true);
     changed(session);
   } else if (result.descriptor_count > 0) {
     ++totals_.late_loads;
@@ -266,6 +334,7 @@ void TurnMeter::close(Session& session, model::ReceiptEnd end) {
   if (session.turn_is_open) --open_count_;
   session.turn_is_open = false;
   if (!session.turn.has_content()) return;
+  remember_outcome(session, false);
   TurnRecord record = record_of(session, clock_->now_ns());
   record.end = end;
   totals_.add(record);

@@ -16,6 +16,7 @@
 #include "server/rings/recent_hits.h"
 #include "server/rings/session.h"
 #include "server/rings/turn.h"
+#include "server/rings/turn_memory.h"
 #include "server/runtime/ghost_feed.h"
 #include "server/runtime/trace_recorder.h"
 
@@ -50,19 +51,23 @@ class TurnMeter {
     TurnSink* sink = nullptr;         // may be null
     GhostFeed* ghosts = nullptr;      // likewise
     TraceRecorder* traces = nullptr;  // likewise
+    TurnMemory* memory = nullptr;     // likewise
   };
   explicit TurnMeter(const Parts& parts)
       : cache_(parts.cache),
         clock_(parts.clock),
         sink_(parts.sink),
         ghosts_(parts.ghosts),
-        traces_(parts.traces) {}
+        traces_(parts.traces),
+        memory_(parts.memory) {}
 
   // The turn that a session starts with.
   static Turn first_turn(const cache::KnownLayout& layout);
   // A match was answered: it opens a turn or belongs to the present one, and its lease to that.
   void matched(Attachment& attachment, const model::MatchArgs& args,
                const model::MatchResult& result);
+  // A match was refused because its namespace moved on: it is in no turn, but can be asked about.
+  void refused_as_stale(Attachment& attachment, const model::MatchArgs& args);
   // A load's range is pinned: what it will be counted by when it ends.
   LoadFacts begun(Session& session, const cache::PendingLoad& loading);
   // What reached the client, whole or a head. Each load once.
@@ -102,6 +107,9 @@ class TurnMeter {
                   const model::MatchResult& result);
   void trace_match(Attachment& attachment, const model::MatchArgs& args,
                    const model::MatchResult& result);
+  // The turn's record; it is made anew unless the match `joins` what it is of.
+  RememberedTurn& remember(Attachment& attachment, const model::MatchArgs& args, bool joins);
+  void remember_outcome(Session& session, bool open);
   // The node of a span that the session wrote just now; invalid where others came in between.
   model::NodeId written_span(const Session& session, uint32_t end_units) const;
   void tell_span(model::NodeId node, const cache::KnownLayout& layout);
@@ -112,6 +120,7 @@ class TurnMeter {
   TurnSink* sink_;
   GhostFeed* ghosts_;
   TraceRecorder* traces_;
+  TurnMemory* memory_;
   TurnTotals totals_;
   RecentHits recent_;
   bool stopping_ = false;

@@ -74,6 +74,8 @@ DEFINE_string(ledger_bytes, "0",
 DEFINE_uint32(ledger_days, 0, "receipts older than so many days are removed; 0 = none");
 DEFINE_string(ghost_memory, "64MiB",
               "for ghosts, which say what other policies and sizes would hit; 0 = none");
+DEFINE_string(why_memory, "4MiB",
+              "remembers what turns missed and what was evicted, for quirectl why; 0 = nothing");
 DEFINE_string(ssd_admission, "all", "what may be written: all, interactive, second-use");
 DEFINE_string(ssd_write_bytes_per_day, "0", "write budget; 0 = no limit");
 DEFINE_string(ssd_scrub_bytes_per_second, "0", "checks what is on SSD all the time; 0 = on demand");
@@ -139,6 +141,7 @@ model::Result<void> ssd_options(Options& options) {
   options.ledger_days = FLAGS_ledger_days;
   options.ghost_bytes = QUIRE_TRY(model::parse_bytes("--ghost_memory", FLAGS_ghost_memory));
   options.ssd_admission = FLAGS_ssd_admission;
+  options.why_bytes = QUIRE_TRY(model::parse_bytes("--why_memory", FLAGS_why_memory));
   options.ssd_write_bytes_per_day =
       QUIRE_TRY(model::parse_bytes("--ssd_write_bytes_per_day", FLAGS_ssd_write_bytes_per_day));
   options.ssd_scrub_bytes_per_second = QUIRE_TRY(

@@ -119,9 +119,18 @@ std::string ledger_path(const Options& options) {
   return options.ssd_path + "/ledger";
 }
 
+WhyBytes why_bytes(const Options& options) {
+  constexpr uint64_t kMostTurnBytes = 1 << 20;  // beyond it there is nothing an operator asks about
+  const uint64_t turns = std::min(options.why_bytes / 4, kMostTurnBytes);
+  return {.turns = turns, .departures = options.why_bytes - turns};
+}
+
 model::Result<void> validate(const Options& options) {
   if (options.ghost_bytes > 0 && options.ghost_bytes < 16 * kMiB) {
     return wrong("ghost_memory", "must be 0 or at least 16 MiB");
+  }
+  if (options.why_bytes > 0 && options.why_bytes < kMinWhyBytes) {
+    return wrong("why_memory", "must be 0 or at least 64 KiB");
   }
   QUIRE_TRY(check_policy("ram_policy", options.ram_policy, options.ghost_bytes));
   if (auto checkpoints = model::parse_checkpoint_policy(options.checkpoints); !checkpoints.ok()) {

@@ -56,6 +56,7 @@ struct Options {
   uint32_t ledger_days = 0;           // older receipts are removed; 0: none
   std::string ssd_admission = "all";  // all, interactive, second-use
   uint64_t ghost_bytes = 64ull << 20;       // memory for what other policies would hit; 0: none
+  uint64_t why_bytes = 4ull << 20;          // remembers turns and departures, for why; 0: nothing
   uint64_t ssd_write_bytes_per_day = 0;     // 0 = no limit
   uint64_t ssd_scrub_bytes_per_second = 0;  // 0 = only when asked for
   uint32_t ssd_hang_ms = 30'000;
@@ -76,6 +77,14 @@ std::string too_large_for_tiers(const std::string& layout, uint64_t bytes, uint6
 std::string state_path(const Options& options);
 // Of --ledger_path, or its default; empty: no receipts are kept.
 std::string ledger_path(const Options& options);
+
+// What is remembered of --why_memory: of turns a quarter at most, of departures the rest.
+struct WhyBytes {
+  uint64_t turns = 0;
+  uint64_t departures = 0;
+};
+inline constexpr uint64_t kMinWhyBytes = 64 << 10;
+WhyBytes why_bytes(const Options& options);
 
 // kInvalidArgument with the flag's name, the rule and what was given.
 model::Result<void> validate(const Options& options);

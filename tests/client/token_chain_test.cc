@@ -153,5 +153,44 @@ TEST(TokenChain, Law10_KeysThatHaveNotEndedAreBounded) {
   EXPECT_TRUE(chain.append_tokens({}, {&next, 1}).ok());
 }
 
+// What tells the same content under two roots: pieces, leaves and roots make no difference.
+TEST(TokenChain, ContentIsOfTheFirstBlockWhateverTheRoot) {
+  const std::vector<uint32_t> all = tokens(64);
+  const Hash256 other_root = model::sha256({});
+  std::vector<Hash256> arena(4), other(4);
+  TokenChain whole({Hash256{}, 16, 64, 2}, arena);
+  ASSERT_TRUE(whole.append_tokens(all).ok());
+  TokenChain pieces({other_root, 16, 64, 2}, other);
+  for (size_t at = 0; at < 32; at += 8) {
+    EXPECT_EQ(pieces.content(), 0u) << "the block is not whole";
+    ASSERT_TRUE(pieces.append_tokens(std::span(all).subspan(at, 8)).ok());
+  }
+  EXPECT_NE(whole.content(), 0u);
+  EXPECT_EQ(pieces.content(), whole.content());
+  EXPECT_NE(pieces.chain()[1], whole.chain()[1]);
+  const uint64_t before = pieces.content();
+  ASSERT_TRUE(pieces.append_tokens(std::span(all).first(16)).ok());
+  EXPECT_EQ(pieces.content(), before) << "of the first block alone";
+
+  std::vector<Hash256> leaves;
+  for (size_t at = 0; at < 32; at += 16) {
+    leaves.push_back(model::sha256(std::as_bytes(std::span(all).subspan(at, 16))));
+  }
+  TokenChain by_leaves({other_root, 16, 64, 2}, other);
+  ASSERT_TRUE(by_leaves.append_leaves(leaves).ok());
+  EXPECT_EQ(by_leaves.content(), whole.content());
+}
+
+TEST(TokenChain, KeysAreOfTheContent) {
+  const std::vector<uint32_t> all = tokens(32);
+  const std::vector<model::UnitKey> keys = {{.first_token = 20, .token_count = 4, .digest = {}}};
+  std::vector<Hash256> arena(4), other(4);
+  TokenChain plain({Hash256{}, 16, 32, 2}, arena);
+  TokenChain keyed({Hash256{}, 16, 32, 2}, other);
+  ASSERT_TRUE(plain.append_tokens(all).ok());
+  ASSERT_TRUE(keyed.append_tokens(all, keys).ok());
+  EXPECT_NE(keyed.content(), plain.content());
+}
+
 }  // namespace
 }  // namespace quire::client::token_chain_test

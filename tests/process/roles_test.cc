@@ -93,7 +93,7 @@ class Roles : public testing::Test {
 
 const std::set<std::string> kOfClients{"close_session", "join_session", "map_segment",
                                        "open_session",  "ping",         "register_layout",
-                                       "status"};
+                                       "status",        "why"};
 const std::set<std::string> kOfReaders{"evict show",
                                        "flush show",
                                        "kept show",

@@ -90,7 +90,7 @@ LIBRARIES = {
                     "client/quirectl/answer_output.cc", "client/quirectl/doctor/redaction.cc",
                     "client/quirectl/status/status_facts.cc",
                     "client/quirectl/meter/bill_output.cc",
-                    "client/quirectl/trace/trace_file.cc",
+                    "client/quirectl/trace/trace_file.cc", "client/quirectl/why/why_output.cc",
                     "client/engines/reference/resident_table.cc"},
     r"CLI/": {"client/quirectl/command_line.cc", "client/quirectl/layout_command.cc",
               "client/quirectl/layout_command.h", "client/quirectl/daemon_command.cc",
@@ -100,6 +100,7 @@ LIBRARIES = {
               "client/quirectl/doctor/doctor_command.cc",
               "client/quirectl/manual/command_tree.cc",
               "client/quirectl/manual/manual_command.cc",
+              "client/quirectl/why/why_command.cc",
               "client/engines/reference/demo_main.cc"},
 }
 MAX_FUNCTION = 70
