@@ -15,36 +15,6 @@ bool succeeded(const Completion& completion) {
   return completion.code == static_cast<int32_t>(Errc::kOk);
 }
 
-std::string_view verb_name(Verb verb) {
-  switch (verb) {
-    case Verb::kNoop:
-      return "noop";
-    case Verb::kMatch:
-      return "match";
-    case Verb::kLoad:
-      return "load";
-    case Verb::kRelease:
-      return "release";
-    case Verb::kBeginFill:
-      return "begin_fill";
-    case Verb::kCommit:
-      return "commit";
-    case Verb::kAbortFill:
-      return "abort";
-    case Verb::kSupersede:
-      return "supersede";
-    case Verb::kAdvise:
-      return "advise";
-    case Verb::kResumed:
-      return "resumed";
-    case Verb::kPositions:
-      return "positions";
-    case Verb::kLocate:
-      return "locate";
-  }
-  return "request";
-}
-
 }  // namespace
 
 bool has_pages(const Completion& completion) {
@@ -64,7 +34,7 @@ bool has_pages(const Completion& completion) {
 
 model::Error completion_error(const Completion& completion) {
   const Errc code = static_cast<Errc>(completion.code);
-  return model::make_error(code, std::string(verb_name(static_cast<Verb>(completion.verb))) +
+  return model::make_error(code, std::string(model::verb_name(static_cast<Verb>(completion.verb))) +
                                      " failed: " + std::string(model::errc_name(code)));
 }
 

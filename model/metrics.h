@@ -24,6 +24,8 @@
 #include <type_traits>
 #include <utility>
 
+#include "model/time_histogram.h"
+
 namespace quire::model {
 
 enum class MetricKind : uint8_t {
@@ -37,6 +39,7 @@ enum class MetricKind : uint8_t {
 enum class MetricUnit : uint8_t {
   kBase,                 // a number, or bytes
   kBytesPerMicrosecond,  // "..._per_us"
+  kMicroseconds,         // "..._us"
 };
 
 // One figure and what it is called. 32 bytes; a copy is a snapshot.
@@ -119,8 +122,11 @@ inline constexpr size_t kMaxMetricRows = 256;
 
 struct MetricList {
   const char* key = nullptr;     // in the document: "domains"
-  const char* prefix = nullptr;  // of the metrics' names: "domain"
+  const char* prefix = nullptr;  // of the metrics' names: "domain"; null: no metrics are made of it
   bool by_label = false;         // an object by its rows' only label, instead of an array
+  // Rows come and go with names that clients choose: as labels they would be series without end, so
+  // whoever scrapes has to ask for them.
+  bool wide = false;
 };
 
 // Times, of which the document shows two quantiles ("..._ms_p50", "..._ms_p99").
@@ -154,6 +160,8 @@ class MetricSink {
   virtual void state(const char* key, std::string_view value, const char* help) = 0;
   // Samples are in no order. Whoever prints sorts them, so that whoever describes only copies.
   virtual void summary(const MetricSummary& what, std::span<const int64_t> samples_ns) = 0;
+  // Of all since the start; a key as a summary's.
+  virtual void histogram(const MetricSummary& what, const TimeHistogram& times) = 0;
 
   // What follows belongs to it until the scope ends. Rows stand in lists only.
   [[nodiscard]] MetricScope section(const char* key);
@@ -167,6 +175,10 @@ class MetricSink {
   }
   void gauge(const char* key, uint64_t value, const char* help) {
     metric(Metric(MetricKind::kGauge, key, help, MetricUnit::kBase, value));
+  }
+  // A point in time, or a span of it; the document has microseconds.
+  void gauge_us(const char* key, uint64_t value_us, const char* help) {
+    metric(Metric(MetricKind::kGauge, key, help, MetricUnit::kMicroseconds, value_us));
   }
   void flag(const char* key, bool value, const char* help) {
     metric(Metric(MetricKind::kFlag, key, help, MetricUnit::kBase, value ? 1 : 0));

@@ -12,6 +12,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <string_view>
 #include <type_traits>
 
 #include "model/ids.h"
@@ -35,6 +36,15 @@ enum class Verb : uint16_t {
   kLocate = 11,
 };
 inline constexpr uint16_t kVerbCount = static_cast<uint16_t>(Verb::kLocate) + 1;
+
+// Those of error texts, and of figures.
+constexpr std::string_view verb_name(Verb verb) {
+  constexpr std::array<std::string_view, kVerbCount> kNames{
+      "noop",       "match",     "load",   "release", "begin_fill", "commit",
+      "abort_fill", "supersede", "advise", "resumed", "positions",  "locate"};
+  const auto index = static_cast<size_t>(verb);
+  return index < kNames.size() ? kNames[index] : "request";
+}
 
 // Longest prefix that can be resumed, pinned under a lease before it is announced (law 3).
 struct MatchArgs {

@@ -57,8 +57,8 @@ void describe_advised(const CheckpointPolicy& policy, const cache::CheckpointTot
 
 void describe_advice(const CheckpointReport::Window& window, model::MetricSink& sink) {
   const cache::CheckpointTotals& totals = window.totals;
-  sink.gauge("covered_us", static_cast<uint64_t>(window.covered_us),
-             "Of the window, what is over since the start");
+  sink.gauge_us("covered_us", static_cast<uint64_t>(window.covered_us),
+                "Of the window, what is over since the start");
   sink.gauge("prompts", totals.prompts, "Matches of layouts that have checkpoints");
   sink.gauge("prompt_tokens", totals.prompt_tokens, "Tokens asked for by these");
   sink.gauge("exact_tokens", totals.exact_tokens, "Of these, announced as exact hits");

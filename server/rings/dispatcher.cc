@@ -78,6 +78,7 @@ Dispatcher::Served Dispatcher::serve(Attachment& attachment, uint32_t& steps_lef
     worked = true;
     const bool known = submission.flags == 0 && submission.verb < model::kVerbCount;
     if (!known) return Served::kScribbled;
+    requests_.times().took(submission.verb);
     // In order within a verb: what came before is answered before. Other verbs pass, above all a
     // release.
     const auto wait = attachment.pending.is_waiting(submission.verb)
@@ -121,7 +122,7 @@ void Dispatcher::keep(Attachment& attachment, const Submission& submission, cons
     attachment.complete(reply_to(submission, Errc::kBusy));
     return;
   }
-  requests_.table().add(attachment.pending, request, wait);
+  requests_.add(attachment, request, wait);
   if (wait.what != WaitsFor::kTurn) ++counters_.parked;
 }
 
@@ -381,6 +382,12 @@ bool Dispatcher::step_end(Attachment& attachment, uint32_t& budget) {
   // it.
   const bool session_waits = last_one && session.cached.fill_count > 0;
   return attachment.fills_ended && released && !session_waits && attachment.copies_in_flight == 0;
+}
+
+void Dispatcher::describe_times(model::MetricSink& sink) const {
+  for (uint16_t verb = 0; verb < model::kVerbCount; ++verb) {
+    describe_time(model::verb_name(static_cast<Verb>(verb)), requests_.times().of(verb), sink);
+  }
 }
 
 void Dispatcher::describe(model::MetricSink& sink) const {

@@ -66,6 +66,8 @@ class Dispatcher {
   static constexpr uint32_t kSubmissionsPerTurn = 64;  // of one ring: others get their turn
   Served serve(Attachment& attachment, uint32_t& steps_left);
 
+  // A turn of the core begins: what the last one answered took until now.
+  void begin_turn(int64_t now_ns) { requests_.times().begin_turn(now_ns); }
   // Takes finished copies back from the workers, settles a bounded number of the commits that
   // waited for their parent span and of what is past its deadline, and wakes whom events of memory
   // and copy jobs are for. Returns how many there were.
@@ -108,8 +110,11 @@ class Dispatcher {
   const DispatcherCounters& counters() const { return counters_; }
   uint64_t copied_bytes() const { return fills_.counters().copied_bytes; }
   void describe(model::MetricSink& sink) const;
+  // A row a verb: how long its requests took.
+  void describe_times(model::MetricSink& sink) const;
   const TurnTotals& turn_totals() const { return turns_.totals(); }
   RecentFigures recent_hits() const { return turns_.recent(); }
+  const TenantTotals& tenant_totals() const { return turns_.tenants(); }
   // Pages that were not what was sealed, found by hits and by passes.
   uint64_t checksum_failures() const {
     return loads_.check_failures() + memory_check_.status().bad;

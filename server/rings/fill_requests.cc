@@ -137,7 +137,7 @@ void FillRequests::finish_commit(CopyJob* job) {
   if (done.outcome == FillOutcome::kWaiting) {
     parts_.requests->table().wait(job->pending, {WaitsFor::kParent, job->fill});
   } else {
-    deliver(done, parts_.requests->table().end(job->pending));
+    deliver(done, parts_.requests->end(job->pending));
   }
   parts_.jobs->give_back(job);
 }
@@ -149,7 +149,7 @@ size_t FillRequests::settle() {
   const uint32_t count = parts_.cache->writer().settle_waiting(kSettledPerTurn, linked_);
   for (const Linked& linked : linked_) {
     const PendingId id = parts_.requests->table().first_for(linked.fill);
-    if (id.valid()) deliver(linked, parts_.requests->table().end(id));
+    if (id.valid()) deliver(linked, parts_.requests->end(id));
   }
   return count;
 }
@@ -212,7 +212,7 @@ bool FillRequests::step_end(Attachment& attachment, bool last_one, uint32_t& bud
                                         last_one, attachment.ended_fills_cursor, budget, linked_);
   for (const Linked& linked : linked_) {
     const PendingId id = parts_.requests->table().first_for(linked.fill);
-    if (id.valid()) parts_.requests->table().end(id);  // nobody of the session is left to be told
+    if (id.valid()) parts_.requests->end(id);  // nobody of the session is left to be told
   }
   return ended;
 }

@@ -55,6 +55,7 @@ struct PendingRequest {
   Session* session = nullptr;        // stays as long as its fills
   model::DomainId domain;
   int64_t deadline_ns = kNoDeadline;
+  int64_t taken_ns = 0;  // RequestTimes::turn_ns()
   model::Submission submission;
 };
 

@@ -21,12 +21,18 @@ PendingRequest Requests::make(Attachment& attachment, const Submission& submissi
           .session = &attachment.session(),
           .domain = attachment.session().domain,
           .deadline_ns = in_any_case ? kNoDeadline : deadline_ns(submission),
+          .taken_ns = times_.turn_ns(),
           .submission = submission};
+}
+
+PendingId Requests::add(Attachment& attachment, const PendingRequest& request, const Wait& wait) {
+  times_.kept(request.submission.verb);
+  return table_.add(attachment.pending, request, wait);
 }
 
 PendingId Requests::go_under_way(Attachment& attachment, const Submission& submission, PendingId id,
                                  WaitsFor what) {
-  if (!id.valid()) return table_.add(attachment.pending, make(attachment, submission), {what, {}});
+  if (!id.valid()) return add(attachment, make(attachment, submission), {what, {}});
   table_.wait(id, {what, {}});
   return id;
 }
@@ -35,6 +41,9 @@ PendingRequest Requests::end(PendingId id) {
   // It may have been woken for a job that it leaves: the next one that waits is to be told.
   if (table_.waits(id).what == WaitsFor::kCopyJob) job_left_ = true;
   const PendingRequest request = table_.end(id);
+  // Of who is gone nothing is answered.
+  const bool answered = request.attachment != nullptr && !request.attachment->ended;
+  if (answered) times_.ended(request.submission.verb, request.taken_ns);
   // Its ring may be armed, and the client asleep: nothing else would come back to what is ready.
   const bool more = request.attachment != nullptr && request.attachment->pending.ready_verbs != 0;
   if (more) request.attachment->activate();

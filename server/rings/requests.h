@@ -9,6 +9,7 @@
 #include "model/clock.h"
 #include "model/ring_frames.h"
 #include "server/rings/pending.h"
+#include "server/rings/request_times.h"
 #include "server/rings/session.h"
 
 namespace quire::server {
@@ -20,10 +21,14 @@ class Requests {
 
   PendingTable& table() { return table_; }
   const PendingTable& table() const { return table_; }
+  RequestTimes& times() { return times_; }
+  const RequestTimes& times() const { return times_; }
 
   // When a request that is taken now is late.
   int64_t deadline_ns(const model::Submission& submission) const;
   PendingRequest make(Attachment& attachment, const model::Submission& submission) const;
+  // One that was made just now waits, or is under way.
+  PendingId add(Attachment& attachment, const PendingRequest& request, const Wait& wait);
   // It holds up nothing any more. `id`: its record, if it waited.
   PendingId go_under_way(Attachment& attachment, const model::Submission& submission, PendingId id,
                          WaitsFor what);
@@ -49,6 +54,7 @@ class Requests {
   PendingTable table_;
   const model::Clock* clock_;
   const uint32_t default_deadline_ms_;
+  RequestTimes times_{model::kVerbCount};
   std::vector<Attachment*> touched_;  // have unpublished completions
   bool job_left_ = false;
 };

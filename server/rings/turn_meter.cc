@@ -339,6 +339,7 @@ void TurnMeter::close(Session& session, model::ReceiptEnd end) {
   record.end = end;
   totals_.add(record);
   recent_.add(record.closed_ns, record.prompt_tokens, record.hit_tokens);
+  if (session.cached.payer.valid()) tenants_.add(session.cached.payer, record);
   if (records()) traces_->ended(trace_turn(session), record.output_tokens);
   if (sink_ == nullptr) return;
   anything_new_ = true;

@@ -15,6 +15,7 @@
 #include "model/metrics.h"
 #include "server/rings/recent_hits.h"
 #include "server/rings/session.h"
+#include "server/rings/tenant_totals.h"
 #include "server/rings/turn.h"
 #include "server/rings/turn_memory.h"
 #include "server/runtime/ghost_feed.h"
@@ -91,6 +92,8 @@ class TurnMeter {
   // Of all turns that were closed; one that is open is in none.
   const TurnTotals& totals() const { return totals_; }
   RecentFigures recent() const { return recent_.sum(clock_->now_ns()); }
+  // The same by who pays.
+  const TenantTotals& tenants() const { return tenants_; }
 
  private:
   static constexpr int64_t kTellEveryNs = 500'000'000;
@@ -123,6 +126,7 @@ class TurnMeter {
   TurnMemory* memory_;
   TurnTotals totals_;
   RecentHits recent_;
+  TenantTotals tenants_;
   bool stopping_ = false;
   // What the sink is told, while there is one.
   // Sessions whose turn changed since it was told; each is in one of them, and knows where.

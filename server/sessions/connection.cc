@@ -227,6 +227,7 @@ void Connection::check_deadline(int64_t now_ns) {
 void Connection::send(FrameType type, bool reply, uint32_t sequence, std::string_view payload,
                       std::span<const int> descriptors) {
   if (ended_) return;
+  if (reply) owner_->on_reply(*this);
   QUIRE_CHECK(descriptors.size() <= model::kMaxDescriptorsPerFrame);
   FrameHeader header;
   header.version = reply_version_;

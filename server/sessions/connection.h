@@ -43,6 +43,8 @@ class ConnectionOwner {
   // A whole frame with a valid header. An error ends the connection after it was sent.
   virtual model::Result<void> on_frame(Connection& connection, const model::FrameHeader& header,
                                        std::string_view payload) = 0;
+  // A reply, or an error in its place, goes out.
+  virtual void on_reply(Connection&) {}
   // Called once. `reason` is kOk for a plain hang-up.
   virtual void on_end(Connection& connection, const model::Error& reason) = 0;
 };
@@ -109,6 +111,14 @@ class Connection final : public EventHandler, public ClientProcess {
   // --- owned by the core ---
   bool charged = false;  // to its uid; otherwise it is refused
   bool in_turn = false;  // in a list of those with something to serve
+  // Of the frame that was taken last: one at a time waits for its answer, for it suspends the
+  // connection.
+  struct Asked {
+    size_t verb = 0;  // index in model::kSocketVerbs
+    int64_t taken_ns = 0;
+    enum class State : uint8_t { kAnswered, kServed, kWaits } state = State::kAnswered;
+  };
+  Asked asked;
 
  private:
   // Watches the peer's pidfd.

@@ -32,6 +32,9 @@ class MetricTape::Player {
     sink_.summary(summary.what,
                   std::span(tape_.samples_).subspan(summary.samples.first, summary.samples.count));
   }
+  void tell(const Histogram& histogram) {
+    sink_.histogram(histogram.what, tape_.histograms_[histogram.index]);
+  }
   void tell(const Section& section) {
     const auto scope = sink_.section(section.key);
     play();
@@ -66,6 +69,7 @@ void MetricTape::clear() {
   texts_.clear();
   samples_.clear();
   labels_.clear();
+  histograms_.clear();
 }
 
 MetricTape::Piece MetricTape::keep(std::string_view text) {
@@ -89,6 +93,11 @@ void MetricTape::summary(const model::MetricSummary& what, std::span<const int64
                     static_cast<uint32_t>(samples_ns.size())};
   samples_.insert(samples_.end(), samples_ns.begin(), samples_ns.end());
   events_.emplace_back(Summary{what, piece});
+}
+
+void MetricTape::histogram(const model::MetricSummary& what, const model::TimeHistogram& times) {
+  events_.emplace_back(Histogram{what, histograms_.size()});
+  histograms_.push_back(times);
 }
 
 void MetricTape::enter_row(std::span<const MetricLabel> labels) {

@@ -26,6 +26,7 @@ class MetricTape final : public model::MetricSink {
   void text(const char* key, std::string_view value) override;
   void state(const char* key, std::string_view value, const char* help) override;
   void summary(const model::MetricSummary& what, std::span<const int64_t> samples_ns) override;
+  void histogram(const model::MetricSummary& what, const model::TimeHistogram& times) override;
 
  protected:
   void enter_section(const char* key) override { events_.emplace_back(Section{key}); }
@@ -49,6 +50,10 @@ class MetricTape final : public model::MetricSink {
     model::MetricSummary what;
     Piece samples;
   };
+  struct Histogram {
+    model::MetricSummary what;
+    size_t index = 0;  // in histograms_
+  };
   struct Section {
     const char* key;
   };
@@ -62,7 +67,8 @@ class MetricTape final : public model::MetricSink {
     Piece text;
     std::optional<uint64_t> number;
   };
-  using Event = std::variant<model::Metric, Text, Summary, Section, model::MetricList, Row, Leave>;
+  using Event =
+      std::variant<model::Metric, Text, Summary, Histogram, Section, model::MetricList, Row, Leave>;
 
   class Player;  // of one replay()
 
@@ -76,6 +82,7 @@ class MetricTape final : public model::MetricSink {
   std::string texts_;
   std::vector<int64_t> samples_;
   std::vector<Label> labels_;
+  std::vector<model::TimeHistogram> histograms_;
 };
 
 }  // namespace quire::server

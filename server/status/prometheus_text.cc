@@ -16,6 +16,7 @@ namespace {
 constexpr double kNsPerSecond = 1e9;
 constexpr std::string_view kTotal = "_total";
 constexpr std::string_view kPerMicrosecond = "_per_us";
+constexpr std::string_view kMicroseconds = "_us";
 
 // The shortest text that reads back as the same number.
 std::string number_text(double value) {
@@ -24,7 +25,19 @@ std::string number_text(double value) {
   return {text.data(), end.ptr};
 }
 
+// As people write it: "0.0001". A bound is part of a series' name.
+std::string bound_text(int64_t bound_ns) {
+  std::array<char, 32> text;
+  const auto end =
+      std::to_chars(text.data(), text.data() + text.size(),
+                    static_cast<double>(bound_ns) / kNsPerSecond, std::chars_format::fixed);
+  return {text.data(), end.ptr};
+}
+
 std::string value_text(const Metric& metric) {
+  if (metric.unit() == model::MetricUnit::kMicroseconds) {
+    return number_text(static_cast<double>(metric.whole()) / 1e6);
+  }
   if (metric.kind() != MetricKind::kRatio) return std::to_string(metric.whole());
   const bool per_us = metric.unit() == model::MetricUnit::kBytesPerMicrosecond;
   return number_text(metric.ratio() * (per_us ? 1e6 : 1));
@@ -37,6 +50,10 @@ std::string name_of(const Metric& metric) {
   if (metric.unit() == model::MetricUnit::kBytesPerMicrosecond) {
     QUIRE_CHECK(name.ends_with(kPerMicrosecond));
     return name.replace(name.size() - kPerMicrosecond.size(), std::string::npos, "_per_second");
+  }
+  if (metric.unit() == model::MetricUnit::kMicroseconds) {
+    QUIRE_CHECK(name.ends_with(kMicroseconds));
+    return name.replace(name.size() - kMicroseconds.size(), std::string::npos, "_seconds");
   }
   const bool ends_so = name.ends_with(kTotal);
   if (metric.kind() == MetricKind::kCounter) return ends_so ? name : name.append(kTotal);
@@ -65,6 +82,8 @@ std::string label_text(std::string_view name, std::string_view value) {
 // The samples of one name must stand together, whatever row they come from.
 class PrometheusSink final : public model::MetricSink {
  public:
+  explicit PrometheusSink(bool wide) : wide_(wide) {}
+
   std::string text() const {
     std::string out;
     for (const Family& family : families_) out += family.head + family.samples;
@@ -84,15 +103,32 @@ class PrometheusSink final : public model::MetricSink {
   void summary(const model::MetricSummary& what, std::span<const int64_t> samples_ns) override {
     const Described described{std::string(what.key) + "_seconds", what.help, "gauge"};
     for (const double part : {0.5, 0.99}) {
-      sample(described, label_text("quantile", number_text(part)),
+      sample(described, label_text("part", number_text(part)),
              number_text(model::quantile(samples_ns, part) / kNsPerSecond));
     }
+  }
+  // Each class counts those below its bound, too.
+  void histogram(const model::MetricSummary& what, const model::TimeHistogram& times) override {
+    const Described described{std::string(what.key) + "_seconds", what.help, "histogram"};
+    uint64_t up_to = 0;
+    for (size_t i = 0; i < model::TimeHistogram::kBoundsNs.size(); ++i) {
+      up_to += times.count_of(i);
+      sample(described, label_text("le", bound_text(model::TimeHistogram::kBoundsNs[i])),
+             std::to_string(up_to), "_bucket");
+    }
+    const std::string count = std::to_string(times.count());
+    sample(described, label_text("le", "+Inf"), count, "_bucket");
+    const auto sum_ns = static_cast<double>(times.sum_ns());
+    sample(described, "", number_text(sum_ns / kNsPerSecond), "_sum");
+    sample(described, "", count, "_count");
   }
 
  protected:
   void enter_section(const char* key) override { enter(std::string(key) + '_', ""); }
   void enter_list(const model::MetricList& list) override {
-    enter(std::string(list.prefix) + '_', "");
+    const bool left_out = list.prefix == nullptr || (list.wide && !wide_);
+    enter(left_out ? std::string() : std::string(list.prefix) + '_', "");
+    if (left_out) scopes_.back().left_out = true;
   }
   void enter_row(std::span<const model::MetricLabel> labels) override {
     std::string text;
@@ -108,6 +144,7 @@ class PrometheusSink final : public model::MetricSink {
   struct Scope {
     std::string name;
     std::string labels;
+    bool left_out = false;
   };
   struct Described {
     std::string name;  // in its scope
@@ -141,25 +178,29 @@ class PrometheusSink final : public model::MetricSink {
     }
     return families_[found->second];
   }
-  void sample(const Described& described, std::string_view label, const std::string& value) {
+  // `ending`: of the sample's name, where it has another than its family.
+  void sample(const Described& described, std::string_view label, const std::string& value,
+              std::string_view ending = "") {
+    if (scopes_.back().left_out) return;
     const std::string name = scopes_.back().name + described.name;
     std::string labels = scopes_.back().labels;
     append_label(labels, label);
     Family& one = family(name, described);
-    one.samples += name;
+    one.samples.append(name).append(ending);
     if (!labels.empty()) one.samples.append("{").append(labels).append("}");
     one.samples.append(" ").append(value).append("\n");
   }
 
-  std::vector<Scope> scopes_{{"quire_", ""}};
+  const bool wide_;
+  std::vector<Scope> scopes_{{"quire_", "", false}};
   std::vector<Family> families_;  // in the order in which they were named first
   std::unordered_map<std::string, size_t> by_name_;
 };
 
 }  // namespace
 
-std::string prometheus_of(const MetricTape& tape) {
-  PrometheusSink sink;
+std::string prometheus_of(const MetricTape& tape, bool wide) {
+  PrometheusSink sink(wide);
   tape.replay(sink);
   return sink.text();
 }

@@ -1,5 +1,6 @@
 #include "server/status/status.h"
 
+#include "model/socket_verbs.h"
 #include "server/metering/ledger.h"
 #include "server/rings/dispatcher.h"
 #include "server/runtime/log.h"
@@ -29,6 +30,17 @@ void say_state(const StatusSources& sources, MetricSink& sink) {
   sink.state("state", ram && below && receipts && sources.missing.empty() ? "ok" : "degraded",
              "Whether every tier does what it should, and receipts are kept");
   sink.gauge("daemon_epoch", sources.daemon_epoch, "Of this start: handles of others are misses");
+}
+
+// A 1 with what it is of as labels, as the conventions of Prometheus have it.
+void say_build(const StatusSources& sources, MetricSink& sink) {
+  sink.gauge_us("started_us", static_cast<uint64_t>(sources.started_us), "Unix time of this start");
+  const auto list = sink.list({.key = "build", .prefix = "build"});
+  const std::array<MetricLabel, 2> labels{
+      {{.name = "version", .text = QUIRE_VERSION},
+       {.name = "protocol", .number = model::kProtocolVersion}}};
+  const auto row = sink.row(labels);
+  sink.flag("info", true, "Of this daemon");
 }
 
 // Who is connected, and what became of those who were.
@@ -62,6 +74,9 @@ void say_ram_tier(const StatusSources& sources, MetricSink& sink) {
   sink.text("reason", failure);
   sink.text("action", failure.empty() ? "" : kMemoryAction);
   const cache::ObjectStore& store = sources.cache->store();
+  sink.gauge("capacity_bytes", sources.options->ram_bytes, "What the operator allows");
+  sink.gauge("used_bytes", store.presence().accounts().of(model::TierId::kRam).used_bytes,
+             "Pages of what can be hit, true size");
   model::describe(sink, store.presence().counts(model::TierId::kRam));
   model::describe(sink, static_cast<const cache::RamCounters&>(store.counters()));
   const auto section = sink.section("verify");
@@ -81,17 +96,17 @@ void say_ledger(const Ledger* ledger, MetricSink& sink) {
   sink.gauge("epoch", status.head.position.epoch, "Of the last entry: a start each");
   sink.gauge("sequence", status.head.position.sequence, "Of the last entry, in its epoch");
   sink.text("head", model::to_text(status.head.hash));
-  sink.gauge("durable_us", static_cast<uint64_t>(status.durable_us),
-             "Unix time: all that ended before is on the device");
+  sink.gauge_us("durable_us", static_cast<uint64_t>(status.durable_us),
+                "Unix time: all that ended before is on the device");
   sink.gauge("waiting", status.waiting, "Entries that are not durable yet");
   sink.gauge("block_bytes", status.block_bytes, "Bytes of the ledger's entries; --ledger_bytes");
   sink.counter("lost_receipts", status.lost, "Receipts for which there was no room");
   sink.gauge("recovered_turns", status.start.recovered_turns,
              "Turns that the end before this start cut short, and that have receipts");
-  sink.gauge("unknown_from_us", static_cast<uint64_t>(status.start.unknown_from_us),
-             "Unix time: turns that ended from here ...");
-  sink.gauge("unknown_to_us", static_cast<uint64_t>(status.start.unknown_to_us),
-             "... to here may be missing, for the daemon died; equal: none are");
+  sink.gauge_us("unknown_from_us", static_cast<uint64_t>(status.start.unknown_from_us),
+                "Unix time: turns that ended from here ...");
+  sink.gauge_us("unknown_to_us", static_cast<uint64_t>(status.start.unknown_to_us),
+                "... to here may be missing, for the daemon died; equal: none are");
   sink.gauge("missing_writes", status.missing_writes,
              "Changes that the database held once and does not hold");
   sink.counter("device_bytes", status.bytes_written, "Bytes written to its files");
@@ -118,6 +133,8 @@ void say_domain(const StatusSources& sources, model::DomainId id, MetricSink& si
   model::describe(sink, sources.cache->store().pool().usage(id));
   sink.gauge("roots", sources.cache->names().root_count(id), "Roots of the domain's prefix trees");
   sink.gauge("roots_max", cache::kMaxRootsPerDomain, "Roots that it may have at most");
+  sink.gauge("path_bytes", sources.cache->store().presence().accounts().path_bytes(id),
+             "RAM that what its clients hold could keep at most");
   const cache::Reservations& reservations = sources.cache->reservations();
   sink.gauge("admitted_bytes", reservations.admitted_bytes(id), "RAM that its sessions reserved");
   sink.gauge("unspent_bytes", reservations.unspent_bytes(id),
@@ -137,6 +154,16 @@ void say_off_core(const StatusSources& sources, MetricSink& sink) {
   sink.gauge("session_making", sources.maker->open_count(), "Sessions whose memory is being made");
 }
 
+// Of the rings and of the socket: their names differ.
+void say_verbs(const StatusSources& sources, MetricSink& sink) {
+  const auto list = sink.list({.key = "verbs", .prefix = "request", .by_label = true});
+  sources.dispatcher->describe_times(sink);
+  if (sources.verb_times == nullptr) return;
+  for (size_t i = 0; i < model::kSocketVerbs.size(); ++i) {
+    describe_time(model::kSocketVerbs[i].name, sources.verb_times->of(i), sink);
+  }
+}
+
 std::string_view kind_name(model::GroupKind kind) {
   switch (kind) {
     case model::GroupKind::kAppend:
@@ -151,7 +178,13 @@ std::string_view kind_name(model::GroupKind kind) {
 
 }  // namespace
 
-// One stage a step, in the order of the document; the groups' takes as many steps as it needs.
+WholeStatus::WholeStatus(const StatusSources* sources, MetricSink* sink)
+    : sources_(sources),
+      sink_(sink),
+      tenants_(sources->cache, &sources->dispatcher->tenant_totals()),
+      sessions_(sources->cache, sources->registry) {}
+
+// One stage a step, in the order of the document; those that choose take as many as they need.
 bool WholeStatus::step() {
   switch (stage_) {
     case Stage::kHead:
@@ -169,6 +202,18 @@ bool WholeStatus::step() {
     case Stage::kUsers:
       say_users();
       break;
+    case Stage::kChooseTenants:
+      if (!tenants_.step()) return false;
+      break;
+    case Stage::kTenants:
+      tenants_.say(*sink_);
+      break;
+    case Stage::kChooseSessions:
+      if (!sessions_.step()) return false;
+      break;
+    case Stage::kSessions:
+      sessions_.say(*sink_);
+      break;
     case Stage::kEnd:
       say_end();
       return true;
@@ -181,6 +226,7 @@ void WholeStatus::say_head() {
   sink_->text("schema", "quire.status.v1");
   sink_->text("scope", "all");
   say_state(*sources_, *sink_);
+  say_build(*sources_, *sink_);
   say_clients(*sources_, *sink_);
   say_memory(*sources_, *sink_);
   say_tiers(*sources_, *sink_);
@@ -256,6 +302,7 @@ void WholeStatus::say_end() {
     const auto section = sink_->section("requests");
     sources_->dispatcher->describe(*sink_);
   }
+  say_verbs(*sources_, *sink_);
   {
     const auto section = sink_->section("turns");
     model::describe(*sink_, sources_->dispatcher->turn_totals());

@@ -15,6 +15,7 @@
 #include "server/sessions/client_counters.h"
 #include "server/sessions/connection.h"
 #include "server/start/options.h"
+#include "server/status/top_rows.h"
 #include "tiering/tier_set.h"
 
 namespace quire::server {
@@ -23,6 +24,7 @@ class Dispatcher;
 class Ledger;
 class OffCoreCloser;
 class RegionMaker;
+class RequestTimes;
 class SegmentShare;
 class SessionRegistry;
 class UidShares;
@@ -45,6 +47,7 @@ struct StatusSources {
   const SegmentShare* segments = nullptr;
   const ClientCounters* clients = nullptr;
   const std::vector<std::unique_ptr<Connection>>* connections = nullptr;
+  const RequestTimes* verb_times = nullptr;  // by index in model::kSocketVerbs; null: none
   // Threads beside the core.
   const OffCoreCloser* sockets = nullptr;
   const OffCoreCloser* sockets_with_descriptors = nullptr;
@@ -53,6 +56,7 @@ struct StatusSources {
   const Ledger* ledger = nullptr;  // null: receipts are not kept
   const Options* options = nullptr;
   uint64_t daemon_epoch = 0;
+  int64_t started_us = 0;  // Unix time
 };
 
 // Of everything, for administrators. A step takes a bounded part of a turn, however many layouts,
@@ -60,15 +64,25 @@ struct StatusSources {
 class WholeStatus {
  public:
   // What it names outlives it.
-  WholeStatus(const StatusSources* sources, model::MetricSink* sink)
-      : sources_(sources), sink_(sink) {}
+  WholeStatus(const StatusSources* sources, model::MetricSink* sink);
 
   // True: all was said.
   bool step();
 
  private:
-  // Each is a step, but for kChooseGroups, which goes on until all layouts were looked at.
-  enum class Stage : uint8_t { kHead, kDomains, kChooseGroups, kGroups, kUsers, kEnd };
+  // Each is a step, but for those that choose, which go on until all was looked at.
+  enum class Stage : uint8_t {
+    kHead,
+    kDomains,
+    kChooseGroups,
+    kGroups,
+    kUsers,
+    kChooseTenants,
+    kTenants,
+    kChooseSessions,
+    kSessions,
+    kEnd,
+  };
   // What a group of a layout holds in RAM has a row of its own.
   struct GroupPlace {
     model::LayoutId layout;
@@ -91,6 +105,8 @@ class WholeStatus {
   size_t group_count_ = 0;
   std::vector<GroupPlace> groups_;  // with pages; when there are fewer than rows, others behind
   std::vector<GroupPlace> empty_;
+  TopTenants tenants_;
+  TopSessions sessions_;
 };
 
 // What one user sees: its own domain, what it holds of what all share, and whether all is well.

@@ -46,6 +46,14 @@ class JsonSink final : public model::MetricSink {
     put(std::string(what.key) + "_ms_p50", model::quantile(samples_ns, 0.5) / model::kNsPerMs);
     put(std::string(what.key) + "_ms_p99", model::quantile(samples_ns, 0.99) / model::kNsPerMs);
   }
+  void histogram(const model::MetricSummary& what, const model::TimeHistogram& times) override {
+    const std::string key(what.key);
+    const auto ms = [](auto ns) { return static_cast<double>(ns) / model::kNsPerMs; };
+    put(key + "_count", times.count());
+    put(key + "_ms_sum", ms(times.sum_ns()));
+    put(key + "_ms_p50", ms(times.quantile_ns(0.5)));
+    put(key + "_ms_p99", ms(times.quantile_ns(0.99)));
+  }
 
  protected:
   void enter_section(const char* key) override {

@@ -45,6 +45,7 @@ class Recorder final : public MetricSink {
   }
   void state(const char* key, std::string_view value, const char*) override { text(key, value); }
   void summary(const MetricSummary&, std::span<const int64_t>) override {}
+  void histogram(const MetricSummary&, const TimeHistogram&) override {}
 
  protected:
   void enter_section(const char* key) override { said.push_back(std::string(key) + "{"); }

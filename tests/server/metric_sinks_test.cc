@@ -46,6 +46,25 @@ void say_all(MetricSink& sink) {
     sink.ratio("bytes_per_us", 0.25, "Speed", model::MetricUnit::kBytesPerMicrosecond);
   }
   { const auto list = sink.list({.key = "none", .prefix = "none"}); }
+  {
+    const auto list = sink.list({.key = "verbs", .prefix = "request", .by_label = true});
+    const auto row = sink.row({.name = "op", .text = "match"});
+    model::TimeHistogram times;
+    times.add(1'500'000, 3);
+    times.add(11'000'000'000);
+    sink.histogram({.key = "duration", .help = "Time"}, times);
+  }
+  sink.gauge_us("durable_us", 2'500'000, "When");
+  {
+    const auto list = sink.list({.key = "tenants", .prefix = "tenant", .wide = true});
+    const auto row = sink.row({.name = "tenant", .text = "acme"});
+    sink.gauge("tokens", 9, "Tokens");
+  }
+  {
+    const auto list = sink.list({.key = "sessions", .prefix = nullptr});
+    const auto row = sink.row({.name = "session", .number = 5});
+    sink.gauge("tokens", 8, "Tokens");
+  }
   const auto list = sink.list({.key = "reasons", .prefix = "reason", .by_label = true});
   const auto row = sink.row({.name = "reason", .text = "no_data"});
   sink.gauge("runs", 2, "Runs");
@@ -93,14 +112,18 @@ TEST(MetricTape, IsEmptyOnceCleared) {
 }
 
 TEST(StatusJson, NestsAsScopesDo) {
-  EXPECT_EQ(json_of(recorded(say_all)),
-            R"({"schema":"test.v1","state":"ok","epoch":18446744073709551615,"tiers":[)"
-            R"({"tier":"ram","direct":true,"written":{"bytes":7,"largest_bytes":5,)"
-            R"("lag_ms_p50":2.5E0,"lag_ms_p99":2.5E0}},)"
-            R"({"tier":"ssd","direct":true,"written":{"bytes":7,"largest_bytes":5,)"
-            R"("lag_ms_p50":2.5E0,"lag_ms_p99":2.5E0}}],)"
-            R"("uids_total":1,"uids":[{"uid":1000,"bytes_per_us":2.5E-1}],"none":[],)"
-            R"("reasons":{"no_data":{"runs":2}}})");
+  EXPECT_EQ(
+      json_of(recorded(say_all)),
+      R"({"schema":"test.v1","state":"ok","epoch":18446744073709551615,"tiers":[)"
+      R"({"tier":"ram","direct":true,"written":{"bytes":7,"largest_bytes":5,)"
+      R"("lag_ms_p50":2.5E0,"lag_ms_p99":2.5E0}},)"
+      R"({"tier":"ssd","direct":true,"written":{"bytes":7,"largest_bytes":5,)"
+      R"("lag_ms_p50":2.5E0,"lag_ms_p99":2.5E0}}],)"
+      R"("uids_total":1,"uids":[{"uid":1000,"bytes_per_us":2.5E-1}],"none":[],)"
+      R"("verbs":{"match":{"duration_count":4,"duration_ms_sum":1.10045E4,"duration_ms_p50":2E0,)"
+      R"("duration_ms_p99":2E0}},"durable_us":2500000,"tenants":[{"tenant":"acme","tokens":9}],)"
+      R"("sessions":[{"session":5,"tokens":8}],)"
+      R"("reasons":{"no_data":{"runs":2}}})");
 }
 
 TEST(PrometheusText, HasOneFamilyANameWithARowEachLabel) {
@@ -125,19 +148,57 @@ TEST(PrometheusText, HasOneFamilyANameWithARowEachLabel) {
             "quire_tier_written_largest_bytes{tier=\"ssd\"} 5\n"
             "# HELP quire_tier_written_lag_seconds From here to there\n"
             "# TYPE quire_tier_written_lag_seconds gauge\n"
-            "quire_tier_written_lag_seconds{tier=\"ram\",quantile=\"0.5\"} 0.0025\n"
-            "quire_tier_written_lag_seconds{tier=\"ram\",quantile=\"0.99\"} 0.0025\n"
-            "quire_tier_written_lag_seconds{tier=\"ssd\",quantile=\"0.5\"} 0.0025\n"
-            "quire_tier_written_lag_seconds{tier=\"ssd\",quantile=\"0.99\"} 0.0025\n"
+            "quire_tier_written_lag_seconds{tier=\"ram\",part=\"0.5\"} 0.0025\n"
+            "quire_tier_written_lag_seconds{tier=\"ram\",part=\"0.99\"} 0.0025\n"
+            "quire_tier_written_lag_seconds{tier=\"ssd\",part=\"0.5\"} 0.0025\n"
+            "quire_tier_written_lag_seconds{tier=\"ssd\",part=\"0.99\"} 0.0025\n"
             "# HELP quire_uids Users\n"
             "# TYPE quire_uids gauge\n"
             "quire_uids 1\n"
             "# HELP quire_uid_bytes_per_second Speed\n"
             "# TYPE quire_uid_bytes_per_second gauge\n"
             "quire_uid_bytes_per_second{uid=\"1000\"} 250000\n"
+            "# HELP quire_request_duration_seconds Time\n"
+            "# TYPE quire_request_duration_seconds histogram\n"
+            "quire_request_duration_seconds_bucket{op=\"match\",le=\"0.000001\"} 0\n"
+            "quire_request_duration_seconds_bucket{op=\"match\",le=\"0.000002\"} 0\n"
+            "quire_request_duration_seconds_bucket{op=\"match\",le=\"0.000005\"} 0\n"
+            "quire_request_duration_seconds_bucket{op=\"match\",le=\"0.00001\"} 0\n"
+            "quire_request_duration_seconds_bucket{op=\"match\",le=\"0.00002\"} 0\n"
+            "quire_request_duration_seconds_bucket{op=\"match\",le=\"0.00005\"} 0\n"
+            "quire_request_duration_seconds_bucket{op=\"match\",le=\"0.0001\"} 0\n"
+            "quire_request_duration_seconds_bucket{op=\"match\",le=\"0.0002\"} 0\n"
+            "quire_request_duration_seconds_bucket{op=\"match\",le=\"0.0005\"} 0\n"
+            "quire_request_duration_seconds_bucket{op=\"match\",le=\"0.001\"} 0\n"
+            "quire_request_duration_seconds_bucket{op=\"match\",le=\"0.002\"} 3\n"
+            "quire_request_duration_seconds_bucket{op=\"match\",le=\"0.005\"} 3\n"
+            "quire_request_duration_seconds_bucket{op=\"match\",le=\"0.01\"} 3\n"
+            "quire_request_duration_seconds_bucket{op=\"match\",le=\"0.02\"} 3\n"
+            "quire_request_duration_seconds_bucket{op=\"match\",le=\"0.05\"} 3\n"
+            "quire_request_duration_seconds_bucket{op=\"match\",le=\"0.1\"} 3\n"
+            "quire_request_duration_seconds_bucket{op=\"match\",le=\"0.2\"} 3\n"
+            "quire_request_duration_seconds_bucket{op=\"match\",le=\"0.5\"} 3\n"
+            "quire_request_duration_seconds_bucket{op=\"match\",le=\"1\"} 3\n"
+            "quire_request_duration_seconds_bucket{op=\"match\",le=\"2\"} 3\n"
+            "quire_request_duration_seconds_bucket{op=\"match\",le=\"5\"} 3\n"
+            "quire_request_duration_seconds_bucket{op=\"match\",le=\"10\"} 3\n"
+            "quire_request_duration_seconds_bucket{op=\"match\",le=\"+Inf\"} 4\n"
+            "quire_request_duration_seconds_sum{op=\"match\"} 11.0045\n"
+            "quire_request_duration_seconds_count{op=\"match\"} 4\n"
+            "# HELP quire_durable_seconds When\n"
+            "# TYPE quire_durable_seconds gauge\n"
+            "quire_durable_seconds 2.5\n"
             "# HELP quire_reason_runs Runs\n"
             "# TYPE quire_reason_runs gauge\n"
             "quire_reason_runs{reason=\"no_data\"} 2\n");
+}
+
+TEST(PrometheusText, HasRowsThatClientsNameWhereTheyAreAskedFor) {
+  const std::string narrow = prometheus_of(recorded(say_all));
+  const std::string wide = prometheus_of(recorded(say_all), true);
+  EXPECT_EQ(narrow.find("acme"), std::string::npos);
+  EXPECT_NE(wide.find("quire_tenant_tokens{tenant=\"acme\"} 9\n"), std::string::npos);
+  EXPECT_EQ(wide.find("session"), std::string::npos) << "of people alone";
 }
 
 TEST(PrometheusText, EscapesWhatClientsNamed) {

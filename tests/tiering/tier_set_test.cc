@@ -31,6 +31,7 @@ class Figures final : public model::MetricSink {
   void summary(const model::MetricSummary& what, std::span<const int64_t> samples_ns) override {
     numbers[what.key] = samples_ns.size();
   }
+  void histogram(const model::MetricSummary&, const model::TimeHistogram&) override {}
 
  private:
   void enter_section(const char*) override {}

@@ -29,6 +29,7 @@ enum class IoKind : uint8_t {
   kAllocate = 3,    // fallocate(0) of [offset, offset + bytes): the file grows, blocks are reserved
   kDeallocate = 4,  // gives the blocks of [offset, offset + bytes) back; the file keeps its size
 };
+inline constexpr size_t kIoKinds = 5;
 
 class IoClient;  // tiering/io/io_port.h
 
@@ -41,6 +42,7 @@ struct IoOp {
   uint64_t tag = 0;           // the submitter's; nobody else reads it
   // Where it waits for its submitter once it is done; engines do not look at it.
   IoClient* client = nullptr;
+  int64_t submitted_ns = 0;  // to the engine; the port's
   // Out. errno; 0: all of it was transferred. ENODATA: short, `transferred` says how much.
   int error = 0;
   uint64_t transferred = 0;

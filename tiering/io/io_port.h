@@ -9,6 +9,7 @@
 // allocation, a hole, a probe).
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <deque>
 #include <optional>
@@ -16,6 +17,7 @@
 #include <vector>
 
 #include "model/clock.h"
+#include "model/metrics.h"
 #include "tiering/io/io_engine.h"
 
 namespace quire::tiering {
@@ -54,6 +56,9 @@ class IoPort {
   // before: for how long.
   std::optional<int64_t> next_hung(int64_t now_ns, int64_t hang_ns);
 
+  // A row a kind of operation: from the engine's taking it to the poll that found it done.
+  void describe(model::MetricSink& sink) const;
+
  private:
   struct First {
     const IoOp* op = nullptr;
@@ -65,6 +70,7 @@ class IoPort {
   const model::Clock* clock_;
   std::deque<IoOp*> waiting_;  // to go first, not handed over
   std::vector<First> firsts_;  // handed over, not back
+  std::array<model::TimeHistogram, kIoKinds> times_;
 };
 
 }  // namespace quire::tiering

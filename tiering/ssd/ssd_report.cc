@@ -115,6 +115,7 @@ void SsdReport::describe_errors(MetricSink& sink) const {
 
 // What only this tier has.
 void SsdReport::describe_own(MetricSink& sink) const {
+  parts_.io->describe(sink);
   describe_codec(sink);
   {
     const auto section = sink.section("restored");

@@ -12,6 +12,7 @@
 #include "tiering/commit/ssd_committer.h"
 #include "tiering/io/copy_engine.h"
 #include "tiering/io/io_engine.h"
+#include "tiering/io/io_port.h"
 #include "tiering/io/load_estimator.h"
 #include "tiering/ssd/ssd_contents.h"
 #include "tiering/ssd/ssd_upkeep.h"
@@ -56,6 +57,7 @@ struct SsdTierStatus {
 struct SsdReportParts {
   const SsdContents* contents = nullptr;
   const IoEngine* engine = nullptr;
+  const IoPort* io = nullptr;  // to that engine
   const CopyEngine* checks = nullptr;
   const SsdHealth* health = nullptr;
   const LoadEstimator* estimator = nullptr;

@@ -80,6 +80,7 @@ void SsdTier::build_ends(const SsdTierOptions& options) {
                                       options.health.hang_ns);
   report_ = std::make_unique<SsdReport>(SsdReportParts{.contents = contents_.get(),
                                                        .engine = parts_.engine,
+                                                       .io = &io_,
                                                        .checks = parts_.checks,
                                                        .health = &health_,
                                                        .estimator = &estimator_,

@@ -1,0 +1,41 @@
+#include "server/rings/tenant_totals.h"
+
+namespace quire::server {
+
+void TenantCounters::add(const TurnRecord& record) {
+  ++turns;
+  prompt_tokens += record.prompt_tokens;
+  hit_tokens += record.hit_tokens;
+  missed_tokens += record.missed_tokens;
+  ram_tokens += record.delivered[model::TierId::kRam];
+  ssd_tokens += record.delivered[model::TierId::kSsd];
+  for (const WrittenObjects& objects : record.written) written_bytes += objects.bytes;
+}
+
+void TenantCounters::add(const TenantCounters& others) {
+  turns += others.turns;
+  prompt_tokens += others.prompt_tokens;
+  hit_tokens += others.hit_tokens;
+  missed_tokens += others.missed_tokens;
+  ram_tokens += others.ram_tokens;
+  ssd_tokens += others.ssd_tokens;
+  written_bytes += others.written_bytes;
+}
+
+void TenantTotals::add(model::TenantId tenant, const TurnRecord& record) {
+  if (tenant.value >= rows_.size()) rows_.resize(tenant.value + 1);
+  Row& row = rows_[tenant.value];
+  if (row.domain != record.domain || row.name != record.payer) {
+    row = {.domain = record.domain, .name = std::string(record.payer), .counters = {}};
+  }
+  row.counters.add(record);
+}
+
+const TenantCounters* TenantTotals::find(model::TenantId tenant, model::DomainId domain,
+                                         std::string_view name) const {
+  if (tenant.value >= rows_.size()) return nullptr;
+  const Row& row = rows_[tenant.value];
+  return row.domain == domain && row.name == name ? &row.counters : nullptr;
+}
+
+}  // namespace quire::server

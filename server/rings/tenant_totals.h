@@ -1,0 +1,47 @@
+// Sums of turns by who pays, for people who look at a daemon: a place for each tenant that is held
+// (TenantTable), which another tenant may take when the first one is let go. Sums to bill by are
+// those of receipts. Threads: core only. Bound: that of the tenant table. No allocation but for a
+// tenant that is new.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "model/ids.h"
+#include "model/metrics.h"
+#include "server/rings/turn.h"
+
+namespace quire::server {
+
+struct TenantCounters {
+  model::Counter turns{"turns", "Turns that ended"};
+  model::Counter prompt_tokens{"prompt_tokens", "Tokens of their prompts"};
+  model::Counter hit_tokens{"hit_tokens", "Of these, tokens that engines resumed from"};
+  model::Counter missed_tokens{"missed_tokens", "Of these, tokens that were computed"};
+  model::Counter ram_tokens{"delivered_ram_tokens", "Tokens delivered that were in RAM"};
+  model::Counter ssd_tokens{"delivered_ssd_tokens", "Tokens delivered that were read from SSD"};
+  model::Counter written_bytes{"written_bytes", "Bytes of objects that they wrote"};
+
+  void add(const TurnRecord& record);
+  void add(const TenantCounters& others);
+};
+
+class TenantTotals {
+ public:
+  // Precondition: `tenant` is held; it is the record's payer.
+  void add(model::TenantId tenant, const TurnRecord& record);
+  // Null: no turn of it has ended.
+  const TenantCounters* find(model::TenantId tenant, model::DomainId domain,
+                             std::string_view name) const;
+
+ private:
+  struct Row {
+    model::DomainId domain;
+    std::string name;
+    TenantCounters counters;
+  };
+  std::vector<Row> rows_;  // by TenantId
+};
+
+}  // namespace quire::server
