@@ -19,6 +19,7 @@ class BenchDaemon {
   ~BenchDaemon();
 
   std::unique_ptr<client::Client> connect(uint32_t spin_us);
+  const std::string& socket_path() const { return socket_path_; }
   // Runs on the core thread and waits for it.
   void on_core(const std::function<void(server::Daemon&)>& function);
 

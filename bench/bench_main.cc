@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "bench/admin_bench.h"
 #include "bench/attach_bench.h"
 #include "bench/commit_bench.h"
 #include "bench/index_bench.h"
@@ -53,6 +54,7 @@ int main(int argc, char** argv) {
   }
   trace.sessions = static_cast<uint32_t>(std::strtoul(sessions.c_str(), nullptr, 10));
   const std::map<std::string, std::function<int(bool)>> benches = {
+      {"admin", quire::bench::run_admin_bench},
       {"attach", quire::bench::run_attach_bench},
       {"attach_ssd", quire::bench::run_tier_match_bench},
       {"commit", quire::bench::run_commit_bench},
@@ -69,7 +71,7 @@ int main(int argc, char** argv) {
   if (found == benches.end() || (quick && found->first != "ssd")) {
     std::fputs(
         "usage: quire_bench "
-        "attach|attach_ssd|commit|index|meter|neighbour|replay|ring|sched|ssd|switch|trace "
+        "admin|attach|attach_ssd|commit|index|meter|neighbour|replay|ring|sched|ssd|switch|trace "
         "[--json], ssd also --quick, trace also FILE [SESSIONS], neighbour also ATTACK, meter "
         "also --receipts N, replay has its own\n",
         stderr);

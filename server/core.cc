@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "server/runtime/log.h"
+#include "server/start/http_address.h"
 
 namespace quire::server {
 
@@ -30,7 +31,8 @@ UidShares::Amounts shared_totals(const Options& options) {
   rlimit files{};
   ::getrlimit(RLIMIT_NOFILE, &files);
   const uint64_t all = files.rlim_cur;
-  const uint64_t own = 2 * (options.ram_bytes / options.segment_bytes) + kOwnDescriptors;
+  const uint64_t http = options.http_address.empty() ? 0 : kMaxHttpConnections;
+  const uint64_t own = 2 * (options.ram_bytes / options.segment_bytes) + kOwnDescriptors + http;
   return {options.max_connections, options.max_sessions, options.session_memory_bytes,
           std::max(all / 4, all - std::min(all, own)), cache::kMaxLayouts / 2};
 }
@@ -78,6 +80,7 @@ model::Result<void> Core::wire() {
         StorageFeed::Parts{.cache = parts_.cache, .clock = parts_.clock, .ledger = parts_.ledger});
   }
   desk_ = QUIRE_TRY(StatusDesk::create(status_sources()));
+  desk_->serve(parts_.feed);
   verbs_ = std::make_unique<ControlVerbs>(QUIRE_TRY(ControlVerbs::create(
       {.cache = parts_.cache,
        .registry = &turn_->registry(),
@@ -187,7 +190,25 @@ void Core::resume_paced() {
 
 model::Result<void> Core::on_frame(Connection& connection, const model::FrameHeader& header,
                                    std::string_view payload) {
-  return verbs_->on_frame(connection, header, payload);
+  const model::SocketVerb* verb = model::find_verb(static_cast<model::FrameType>(header.type));
+  if (verb == nullptr) return verbs_->on_frame(connection, header, payload);
+  using State = Connection::Asked::State;
+  const auto index = static_cast<size_t>(verb - model::kSocketVerbs.data());
+  connection.asked = {index, verb_times_.turn_ns(), State::kServed};
+  verb_times_.took(index);
+  const auto done = verbs_->on_frame(connection, header, payload);
+  const bool waits = connection.asked.state == State::kServed && connection.suspended();
+  if (waits) verb_times_.kept(index);
+  connection.asked.state = waits ? State::kWaits : State::kAnswered;
+  return done;
+}
+
+// The first answer counts; what a verb answers within its call is counted with the turn.
+void Core::on_reply(Connection& connection) {
+  Connection::Asked& asked = connection.asked;
+  using State = Connection::Asked::State;
+  if (asked.state == State::kWaits) verb_times_.ended(asked.verb, asked.taken_ns);
+  asked.state = State::kAnswered;
 }
 
 // Where a client's death is handled (law 5): what it held is given back here and now; of thousands
@@ -220,7 +241,7 @@ model::Result<void> Core::watch_doorbell(Attachment& attachment) {
 
 void Core::run() {
   while (!stopping_.load(std::memory_order_relaxed)) {
-    now_ns_ = parts_.clock->now_ns();
+    note_time();
     if (turn()) continue;
     __builtin_ia32_pause();  // a copy worker may share this physical core
     if (now_ns_ - last_work_ns_ >= int64_t{parts_.options->spin_us} * 1000) {
@@ -228,6 +249,12 @@ void Core::run() {
     }
   }
   drain();
+}
+
+void Core::note_time() {
+  now_ns_ = parts_.clock->now_ns();
+  verb_times_.begin_turn(now_ns_);
+  if (parts_.feed != nullptr) parts_.feed->note_turn(now_ns_);
 }
 
 bool Core::turn() {
@@ -323,12 +350,14 @@ void Core::sleep() {
   // writes the eventfd.
   parts_.waker->set_asleep(true);
   const bool work_came = background_left_ || turn_->dispatcher().finish_copies() > 0 ||
-                         turn_->step_tiers() || has_calls_.load(std::memory_order_seq_cst) ||
+                         turn_->step_tiers() || desk_->feed_is_asked() ||
+                         has_calls_.load(std::memory_order_seq_cst) ||
                          stopping_.load(std::memory_order_seq_cst);
   if (!work_came) loop_.turn(sleep_ms());
+  // Before connections are served: by the time before the sleep they would have waited for it.
+  note_time();
   serve_connections();
   parts_.waker->set_asleep(false);
-  now_ns_ = parts_.clock->now_ns();
   if (turn_->note_woken(now_ns_)) last_work_ns_ = now_ns_;
 }
 
@@ -420,13 +449,15 @@ StatusSources Core::status_sources() const {
           .segments = &turn_->segments(),
           .clients = &counters_,
           .connections = &connections_,
+          .verb_times = &verb_times_,
           .sockets = &closers_.sockets,
           .sockets_with_descriptors = &closers_.sockets_with_descriptors,
           .session_memory = &closers_.sessions,
           .maker = &maker_,
           .ledger = parts_.ledger,
           .options = parts_.options,
-          .daemon_epoch = parts_.daemon_epoch};
+          .daemon_epoch = parts_.daemon_epoch,
+          .started_us = wall_clock_us()};
 }
 
 }  // namespace quire::server

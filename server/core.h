@@ -19,9 +19,11 @@
 
 #include "cache/cache.h"
 #include "model/clock.h"
+#include "model/socket_verbs.h"
 #include "server/control/control_verbs.h"
 #include "server/core_turn.h"
 #include "server/metering/storage_feed.h"
+#include "server/rings/request_times.h"
 #include "server/runtime/event_loop.h"
 #include "server/runtime/off_core_closer.h"
 #include "server/runtime/region_maker.h"
@@ -50,6 +52,7 @@ struct CoreParts {
   StateKeeper* keeper = nullptr;
   GhostFeed* ghosts = nullptr;  // likewise
   Ledger* ledger = nullptr;     // likewise
+  StatusFeed* feed = nullptr;   // likewise
 };
 
 class Core final : public ConnectionOwner {
@@ -81,6 +84,7 @@ class Core final : public ConnectionOwner {
   void on_input(Connection& connection) override;
   model::Result<void> on_frame(Connection& connection, const model::FrameHeader& header,
                                std::string_view payload) override;
+  void on_reply(Connection& connection) override;
   // Called from within the connection, which stays until background().
   void on_end(Connection& connection, const model::Error& reason) override;
 
@@ -103,6 +107,8 @@ class Core final : public ConnectionOwner {
   model::Result<void> watch_doorbell(Attachment& attachment);
   const Dispatcher& dispatcher() const { return turn_->dispatcher(); }
 
+  // Reads the clock: it is what the rest of a turn goes by.
+  void note_time();
   // True when there was work, so the next turn comes at once.
   bool turn();
   bool serve_connections();
@@ -145,6 +151,7 @@ class Core final : public ConnectionOwner {
   std::deque<Connection*> to_serve_;  // by whose turn it is; each is marked in_turn
   std::deque<Connection*> paced_;     // had their turns of this while; each is suspended
   ClientCounters counters_;
+  RequestTimes verb_times_{model::kSocketVerbs.size()};
   int64_t now_ns_ = 0;
   int64_t last_work_ns_ = 0;
   int64_t last_second_ns_ = 0;

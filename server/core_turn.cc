@@ -36,6 +36,7 @@ model::Result<std::unique_ptr<CoreTurn>> CoreTurn::create(const CoreTurnParts& p
 
 CoreTurn::Work CoreTurn::step(int64_t now_ns) {
   Work work;
+  dispatcher_->begin_turn(now_ns);
   // Before new work is taken: finished copies free jobs and memory that it may need.
   work.clients = dispatcher_->finish_copies() > 0;
   work.device = step_tiers();

@@ -10,6 +10,8 @@
 #include "server/control/scope_file.h"
 #include "server/control/state_keeper.h"
 #include "server/core.h"
+#include "server/http/http_server.h"
+#include "server/http/saved_money.h"
 #include "server/metering/ledger.h"
 #include "server/metering/ledger_reader.h"
 #include "server/runtime/ghost_feed.h"
@@ -58,7 +60,9 @@ struct Daemon::Parts {
   std::unique_ptr<StateKeeper> keeper;
   std::unique_ptr<GhostFeed> ghosts;  // null: none
   std::unique_ptr<Ledger> ledger;     // null: no receipts are kept
+  std::unique_ptr<StatusFeed> feed;   // null: no HTTP
   std::unique_ptr<Core> core;
+  std::unique_ptr<HttpServer> http;  // reads the feed, which the core fills
   // Goes first: it finishes what was submitted, and that reads memory of the core's sessions.
   std::unique_ptr<tiering::CopyWorkers> copies;
 };
@@ -212,6 +216,28 @@ model::Result<void> Daemon::open_ledger(Parts& parts) {
   return {};
 }
 
+// It listens from here on; /readyz says when the core serves.
+model::Result<void> Daemon::open_http(Parts& parts, const DaemonSeams& seams) {
+  const Options& options = parts.options;
+  if (parts.feed == nullptr) return {};
+  HttpSiteParts site{.feed = parts.feed.get(), .ghosts = parts.ghosts.get(), .clock = parts.clock};
+  if (!options.http_token_file.empty()) {
+    site.tokens = QUIRE_TRY(HttpTokens::read(options.http_token_file));
+  }
+  if (!options.http_price_book.empty()) {
+    site.money = QUIRE_TRY(
+        SavedMoney::create(options.http_price_book, options.http_price_model, wall_clock_us()));
+  }
+  HttpLimits limits;
+  if (seams.adjust_http) seams.adjust_http(limits);
+  const HttpAddress address = QUIRE_TRY(HttpAddress::parse(options.http_address));
+  parts.http = QUIRE_TRY(HttpServer::create(address, std::move(site), limits));
+  log(LogLevel::kInfo,
+      "http on " + options.http_address +
+          (options.http_token_file.empty() ? ", open to this machine" : ", with tokens"));
+  return {};
+}
+
 // What commands set in an earlier life, then what the quota file says now.
 model::Result<void> Daemon::restore_rules(Parts& parts) {
   const Options& options = parts.options;
@@ -264,6 +290,7 @@ model::Result<std::unique_ptr<Daemon>> Daemon::create(const Options& options,
   QUIRE_TRY(open_ledger(*parts));
   parts->keeper = QUIRE_TRY(StateKeeper::create(state_path(options)));
   const uint64_t daemon_epoch = QUIRE_TRY(random_number());
+  if (!options.http_address.empty()) parts->feed = QUIRE_TRY(StatusFeed::create(waker));
   TurnSink* turn_sink = parts->ledger.get();
   if (seams.turn_sink != nullptr) turn_sink = seams.turn_sink;
   parts->core = QUIRE_TRY(Core::create({.cache = parts->cache.get(),
@@ -278,7 +305,9 @@ model::Result<std::unique_ptr<Daemon>> Daemon::create(const Options& options,
                                         .turn_sink = turn_sink,
                                         .keeper = parts->keeper.get(),
                                         .ghosts = parts->ghosts.get(),
-                                        .ledger = parts->ledger.get()}));
+                                        .ledger = parts->ledger.get(),
+                                        .feed = parts->feed.get()}));
+  QUIRE_TRY(open_http(*parts, seams));
   return std::unique_ptr<Daemon>(new Daemon(std::move(parts)));
 }
 
@@ -309,6 +338,9 @@ void Daemon::reload(const Options& fresh) {
     parts_->options.roles = fresh.roles;
     parts_->core->options_changed();
   });
+}
+uint16_t Daemon::http_port() const {
+  return parts_->http == nullptr ? uint16_t{0} : parts_->http->port();
 }
 Core& Daemon::core() { return *parts_->core; }
 cache::Cache& Daemon::cache() { return *parts_->cache; }

@@ -29,6 +29,7 @@ namespace quire::server {
 
 class Core;
 class TurnSink;
+struct HttpLimits;
 
 // What a test puts between the daemon and the machine.
 struct DaemonSeams {
@@ -37,6 +38,7 @@ struct DaemonSeams {
   const model::Clock* clock = nullptr;  // null: the system's. Outlives the daemon
   // Bounds that no flag sets.
   std::function<void(tiering::DemotionOptions&)> adjust_demotion;
+  std::function<void(HttpLimits&)> adjust_http;
   TurnSink* turn_sink = nullptr;  // outlives the daemon
 };
 
@@ -56,6 +58,8 @@ class Daemon {
   // the quota file says now. Any thread.
   void reload(const Options& fresh);
 
+  // Of --http_address, also where any was asked for; 0: there is no HTTP. Any thread.
+  uint16_t http_port() const;
   // For tests and the process's own signals; core thread, or before run().
   Core& core();
   // Core thread, or before run(); so the others here.
@@ -71,6 +75,7 @@ class Daemon {
   static model::Result<void> open_tier(Parts& parts, const DaemonSeams& seams);
   static model::Result<void> restore_rules(Parts& parts);
   static model::Result<void> open_ledger(Parts& parts);
+  static model::Result<void> open_http(Parts& parts, const DaemonSeams& seams);
   std::unique_ptr<Parts> parts_;
 };
 

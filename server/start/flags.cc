@@ -85,6 +85,14 @@ DEFINE_string(reader_uids, "",
               "who sees everything and changes nothing: uid, user name or @group, by commas");
 DEFINE_string(meter_uids, "", "who reads receipts: uid, user name or @group, by commas");
 DEFINE_string(shared_namespaces, "", "namespaces in which tenants share hits: name,name");
+DEFINE_string(http_address, "",
+              "serve /metrics, /healthz, /readyz, /status and a status page there, for example "
+              "127.0.0.1:9470; empty: no HTTP (docs/http.md)");
+DEFINE_string(http_token_file, "",
+              "who may read over HTTP: lines \"reader TOKEN\" and \"admin TOKEN\"; without it only "
+              "loopback addresses are served");
+DEFINE_string(http_price_book, "", "the status page says what hits saved by this price book");
+DEFINE_string(http_price_model, "", "the model of --http_price_book by which it does");
 DEFINE_string(log_level, "info", "debug, info, warning or error");
 DEFINE_bool(rebuild, false, "make the index of --ssd_path anew from its data files, and exit");
 DEFINE_bool(rebuild_dry_run, false, "tell what --rebuild would find, change nothing, and exit");
@@ -177,6 +185,10 @@ model::Result<Options> options_from_flags() {
   options.shared_namespaces = FLAGS_shared_namespaces;
   options.roles.readers = QUIRE_TRY(NamedPeers::parse("reader_uids", FLAGS_reader_uids));
   options.roles.meters = QUIRE_TRY(NamedPeers::parse("meter_uids", FLAGS_meter_uids));
+  options.http_address = FLAGS_http_address;
+  options.http_token_file = FLAGS_http_token_file;
+  options.http_price_book = FLAGS_http_price_book;
+  options.http_price_model = FLAGS_http_price_model;
   options.log_level = FLAGS_log_level;
   return options;
 }

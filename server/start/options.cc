@@ -11,6 +11,7 @@
 #include "cache/ghosts/auto_policy.h"
 #include "model/checkpoint_policy.h"
 #include "model/limits.h"
+#include "server/start/http_address.h"
 #include "tiering/demotion/admission.h"
 
 namespace quire::server {
@@ -158,6 +159,10 @@ model::Result<void> validate(const Options& options) {
     return wrong("default_deadline_ms", "must be in 1..600000");
   }
   QUIRE_TRY(TenantRules::parse(options.tenants));
+  QUIRE_TRY(check_http(options.http_address, options.http_token_file));
+  if (options.http_price_book.empty() != options.http_price_model.empty()) {
+    return wrong("http_price_book", "and --http_price_model are given together or not at all");
+  }
   static constexpr std::string_view kLevels[] = {"debug", "info", "warning", "error"};
   if (std::find(std::begin(kLevels), std::end(kLevels), options.log_level) == std::end(kLevels)) {
     return wrong("log_level", "must be debug, info, warning or error");

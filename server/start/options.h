@@ -64,6 +64,11 @@ struct Options {
   std::string shared_namespaces;  // "name,name": tenants share hits in them
   RoleRules roles;                // who may see all, and who reads receipts
   std::string log_level = "info";
+  // --- HTTP; none when http_address is empty ---
+  std::string http_address;      // server/start/http_address.h
+  std::string http_token_file;   // server/http/http_tokens.h; empty: this machine alone, no tokens
+  std::string http_price_book;   // docs/prices.md; the status page says what hits saved by it
+  std::string http_price_model;  // in that book
 };
 
 // What is said of tiers below RAM where the flags that make them would help.

@@ -24,10 +24,28 @@ void StatusDesk::ask(Connection& connection, uint32_t sequence, StatusFormat for
 bool StatusDesk::step(int64_t now_ns) {
   const bool delivered = deliver_printed();
   // What was begun is finished first, so that its steps are of turns close to each other.
-  if (!whole_) return begin_due(now_ns) || delivered;
-  if (!whole_->status.step()) return true;
-  print(std::move(whole_->document), std::move(whole_->readers));
+  if (!whole_) return begin_fed(now_ns) || begin_due(now_ns) || delivered;
+  if (whole_->status.step()) finish_whole();
+  return true;
+}
+
+void StatusDesk::finish_whole() {
+  if (whole_->document == nullptr) {
+    feed_->filled();
+  } else {
+    print(std::move(whole_->document), std::move(whole_->readers));
+  }
   whole_.reset();
+}
+
+// It goes before connections: as it is served once in a time, it keeps none of them waiting.
+bool StatusDesk::begin_fed(int64_t now_ns) {
+  if (!feed_is_asked() || (fed_ns_ && now_ns - *fed_ns_ < kIntervalNs)) return false;
+  fed_ns_ = now_ns;
+  ++made_count_;
+  MetricTape* tape = &feed_->tape();
+  tape->clear();
+  whole_ = Whole{.document = nullptr, .status = WholeStatus(&sources_, tape), .readers = {}};
   return true;
 }
 

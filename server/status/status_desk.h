@@ -3,7 +3,8 @@
 //
 // Whoever asks is suspended until then. A status, of everything or of one user's own, is made anew
 // at most each kIntervalNs, however many ask: those who asked before it was begun share it, and
-// nobody is told of a time before its question. Threads: core only. Bound: one question a
+// nobody is told of a time before its question. A reader on a thread of its own has its tape filled
+// as often at most, and prints it itself (StatusFeed). Threads: core only. Bound: one question a
 // connection, kMaxPrinted statuses with the printer.
 #pragma once
 
@@ -18,6 +19,7 @@
 #include "model/wire.h"
 #include "server/sessions/connection.h"
 #include "server/status/status.h"
+#include "server/status/status_feed.h"
 #include "server/status/status_printer.h"
 
 namespace quire::server {
@@ -40,12 +42,18 @@ class StatusDesk {
     print(std::move(document), {{&connection, sequence, type, model::StatusFormat::kJson}});
     connection.suspend();
   }
+  // From now on its reader is served too. It outlives the desk.
+  void serve(StatusFeed* feed) { feed_ = feed; }
   // One bounded step. True when it did something; the next one may have more to do.
   bool step(int64_t now_ns);
   // The next step has something to do already.
   bool is_filling() const { return whole_.has_value(); }
   // Somebody waits for the time of a status.
-  bool waits() const { return !waiting_.empty(); }
+  bool waits() const { return !waiting_.empty() || feed_is_asked(); }
+  // The feed's reader wants one that is not begun.
+  bool feed_is_asked() const {
+    return feed_ != nullptr && feed_->is_asked() && !(whole_ && whole_->document == nullptr);
+  }
   // The connection ended.
   void forget(const Connection& connection);
   // Readable when something is printed.
@@ -67,7 +75,7 @@ class StatusDesk {
   };
   // A status of everything that is being filled.
   struct Whole {
-    std::unique_ptr<Document> document;
+    std::unique_ptr<Document> document;  // null: the feed's tape is filled
     WholeStatus status;
     Readers readers;
   };
@@ -77,6 +85,9 @@ class StatusDesk {
       : sources_(std::move(sources)), printer_(std::move(printer)) {}
   // Begins the status that somebody waits for, unless one of its scope is too young.
   bool begin_due(int64_t now_ns);
+  // Likewise, for the feed's reader.
+  bool begin_fed(int64_t now_ns);
+  void finish_whole();
   std::unique_ptr<Document> blank_document();
   Readers take_readers(model::DomainId scope);
   void print(std::unique_ptr<Document> document, Readers readers);
@@ -86,6 +97,8 @@ class StatusDesk {
   StatusSources sources_;
   StatusPrinter printer_;
   std::vector<Waiting> waiting_;                    // in the order in which they asked
+  StatusFeed* feed_ = nullptr;                      // null: nobody reads it
+  std::optional<int64_t> fed_ns_;                   // when its last status was begun
   std::optional<Whole> whole_;                      // at most one at a time
   std::deque<Readers> printing_;                    // of each document with the printer, in order
   std::unordered_map<uint32_t, int64_t> begun_ns_;  // by scope: one a domain, and one

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/json.hpp>
 #include <chrono>
 #include <cstring>
@@ -15,6 +16,8 @@
 
 #include "server/runtime/event_loop.h"
 #include "server/sessions/connection.h"
+#include "server/status/prometheus_text.h"
+#include "server/status/status_json.h"
 #include "tests/server/status_rig.h"
 #include "tests/support/patience.h"
 
@@ -101,6 +104,71 @@ TEST_F(StatusDeskTest, Law06_WhatManyConnectionsOfAUserAskIsMadeOnceInATime) {
   for (size_t peer = 0; peer < peers_.size(); ++peer) {
     EXPECT_TRUE(boost::json::parse(text_of(received(peer))).is_object()) << peer;
   }
+}
+
+class FedDeskTest : public StatusDeskTest {
+ protected:
+  void SetUp() override {
+    StatusDeskTest::SetUp();
+    if (desk_ == nullptr) return;
+    feed_ = StatusFeed::create(&*waker_).value();
+    desk_->serve(feed_.get());
+  }
+
+  model::Result<Waker> waker_ = Waker::create();
+  std::unique_ptr<StatusFeed> feed_;
+};
+
+TEST_F(FedDeskTest, AReaderOnAnotherThreadHasItsTapeFilledAndPrintsItItself) {
+  EXPECT_FALSE(desk_->waits());
+  feed_->ask();
+  EXPECT_FALSE(feed_->is_readers());
+  EXPECT_TRUE(desk_->waits());
+  turns();
+  EXPECT_TRUE(feed_->is_readers());
+  EXPECT_FALSE(desk_->waits());
+  uint64_t count = 0;
+  EXPECT_EQ(::read(feed_->filled_fd(), &count, sizeof(count)), ssize_t{sizeof(count)});
+  EXPECT_EQ(count, 1u);
+  EXPECT_EQ(boost::json::parse(json_of(feed_->tape())).at("scope").as_string(), "all");
+}
+
+TEST_F(FedDeskTest, Law06_AReaderThatAsksWithoutEndIsServedOnceInATime) {
+  feed_->ask();
+  turns();
+  for (int i = 0; i < 10; ++i) {
+    if (feed_->is_readers()) feed_->ask();
+    turns();
+  }
+  EXPECT_EQ(desk_->made_count(), 1u);
+  rig_.clock().advance(std::chrono::nanoseconds(StatusDesk::kIntervalNs));
+  turns();
+  EXPECT_EQ(desk_->made_count(), 2u);
+  EXPECT_TRUE(feed_->is_readers());
+}
+
+TEST_F(FedDeskTest, ItAndConnectionsAreServedSideBySide) {
+  feed_->ask();
+  ask(connect_as(0));
+  turns();
+  EXPECT_TRUE(feed_->is_readers());
+  EXPECT_FALSE(connections_[0]->suspended());
+  EXPECT_EQ(boost::json::parse(json_of(feed_->tape())).at("scope").as_string(), "all");
+  EXPECT_TRUE(boost::json::parse(text_of(received(0))).is_object());
+}
+
+TEST_F(FedDeskTest, WhatIsSaidAnewReplacesWhatWasSaid) {
+  feed_->ask();
+  turns();
+  const auto lines = [this] {
+    const std::string text = prometheus_of(feed_->tape());
+    return std::count(text.begin(), text.end(), '\n');
+  };
+  const auto first = lines();
+  feed_->ask();
+  rig_.clock().advance(std::chrono::nanoseconds(StatusDesk::kIntervalNs));
+  turns();
+  EXPECT_EQ(lines(), first);
 }
 
 TEST_F(StatusDeskTest, OneUserDoesNotKeepAnotherFromItsStatus) {
