@@ -4,11 +4,13 @@
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <memory>
 #include <mutex>
 
 #include "model/clean_text.h"
 #include "model/clock.h"
+#include "server/runtime/log_line.h"
 #include "server/runtime/log_queue.h"
 
 namespace quire::server {
@@ -17,10 +19,16 @@ namespace {
 
 constexpr uint32_t kStopMs = 1000;  // what a stop waits for a reader at the most
 
+std::string_view name_of(spdlog::level::level_enum level) {
+  const spdlog::string_view_t name = spdlog::level::to_string_view(level);
+  return {name.data(), name.size()};
+}
+
 // Formats on the caller's thread, under the sink's lock, and queues.
 class QueueSink final : public spdlog::sinks::base_sink<std::mutex> {
  public:
-  explicit QueueSink(LogQueue* queue) : queue_(queue) {}
+  QueueSink(LogQueue* queue, const std::atomic<LogFormat>* format)
+      : queue_(queue), format_(format) {}
 
  private:
   void sink_it_(const spdlog::details::log_msg& message) override {
@@ -33,13 +41,16 @@ class QueueSink final : public spdlog::sinks::base_sink<std::mutex> {
     queue_line(message.level, message.payload);
   }
   bool queue_line(spdlog::level::level_enum level, spdlog::string_view_t text) {
-    spdlog::memory_buf_t line;
-    formatter_->format(spdlog::details::log_msg("quired", level, text), line);
-    return queue_->push(fmt::to_string(line));
+    const LogMessage message{.time = spdlog::log_clock::now(),
+                             .level = name_of(level),
+                             .text = {text.data(), text.size()}};
+    return queue_->push(
+        log_line(format_->load(std::memory_order_relaxed), message, LogQueue::kMaxLineBytes));
   }
   void flush_() override {}
 
   LogQueue* queue_;
+  const std::atomic<LogFormat>* format_;
   uint64_t told_ = 0;  // of what was dropped; under the sink's lock
 };
 
@@ -48,6 +59,8 @@ struct Log {
   std::mutex mutex;
   LogLimiter limiter;         // under mutex
   LogQueue* queue = nullptr;  // set by start_log, before other threads start
+  // Any thread writes, whoever logs reads: no other memory depends on it, so relaxed.
+  std::atomic<LogFormat> format{LogFormat::kText};
 };
 
 Log& the_log() {
@@ -71,17 +84,20 @@ spdlog::level::level_enum spdlog_level(LogLevel level) {
 
 }  // namespace
 
-void start_log(const std::string& level) {
+void start_log(const std::string& level, const std::string& format) {
   the_log().queue = new LogQueue(STDERR_FILENO);
-  auto logger =
-      std::make_shared<spdlog::logger>("quired", std::make_shared<QueueSink>(the_log().queue));
-  logger->set_pattern("%Y-%m-%dT%H:%M:%S.%e %l %v");
-  spdlog::set_default_logger(std::move(logger));
+  auto sink = std::make_shared<QueueSink>(the_log().queue, &the_log().format);
+  spdlog::set_default_logger(std::make_shared<spdlog::logger>("quired", std::move(sink)));
   set_log_level(level);
+  set_log_format(format);
 }
 
 void set_log_level(const std::string& level) {
   spdlog::default_logger_raw()->set_level(spdlog::level::from_str(level));
+}
+
+void set_log_format(const std::string& format) {
+  the_log().format.store(log_format_of(format), std::memory_order_relaxed);
 }
 
 void stop_log() {
