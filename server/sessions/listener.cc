@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstddef>
 #include <filesystem>
 #include <optional>
 #include <system_error>
@@ -109,6 +110,28 @@ model::Result<void> remove_stale_socket(const std::string& path) {
   return {};
 }
 
+int socket_option(int fd, int option) {
+  int value = -1;
+  socklen_t length = sizeof(value);
+  return ::getsockopt(fd, SOL_SOCKET, option, &value, &length) == 0 ? value : -1;
+}
+
+bool is_listening_unix_socket(int fd) {
+  return socket_option(fd, SO_DOMAIN) == AF_UNIX && socket_option(fd, SO_TYPE) == SOCK_STREAM &&
+         socket_option(fd, SO_ACCEPTCONN) == 1;
+}
+
+// For people; an abstract name begins with "@" as the service manager writes it.
+std::string path_of(int fd) {
+  sockaddr_un address{};
+  socklen_t length = sizeof(address);
+  if (::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &length) != 0) return "";
+  const size_t bytes = length - std::min<size_t>(length, offsetof(sockaddr_un, sun_path));
+  std::string path(address.sun_path, bytes);
+  if (!path.empty() && path[0] == '\0') return "@" + path.substr(1);
+  return path.substr(0, path.find('\0'));
+}
+
 }  // namespace
 
 model::Result<std::unique_ptr<Listener>> Listener::create(const std::string& path, uint32_t mode,
@@ -120,6 +143,24 @@ model::Result<std::unique_ptr<Listener>> Listener::create(const std::string& pat
   listener->lock_ = QUIRE_TRY(lock_path(path));
   QUIRE_TRY(remove_stale_socket(path));
   QUIRE_TRY(listener->bind_and_listen(mode));
+  QUIRE_TRY(loop->add(listener->fd_.get(), EPOLLIN, listener.get()));
+  listener->paused_ = false;
+  return listener;
+}
+
+model::Result<std::unique_ptr<Listener>> Listener::adopt(int fd, EventLoop* loop,
+                                                         std::function<bool(FdGuard)> on_accept) {
+  if (!is_listening_unix_socket(fd)) {
+    return make_error(Errc::kInvalidArgument,
+                      "descriptor " + std::to_string(fd) +
+                          " of the service manager is no listening unix stream socket: the socket "
+                          "unit needs ListenStream=/PATH and Accept=no");
+  }
+  std::unique_ptr<Listener> listener(new Listener(path_of(fd), loop, std::move(on_accept)));
+  listener->fd_ = FdGuard(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
+  if (!listener->fd_.valid()) return errno_error("fcntl of the service manager's socket");
+  // accept() must not wait for a client that has gone again.
+  if (::fcntl(listener->fd_.get(), F_SETFL, O_NONBLOCK) != 0) return errno_error("fcntl");
   QUIRE_TRY(loop->add(listener->fd_.get(), EPOLLIN, listener.get()));
   listener->paused_ = false;
   return listener;
@@ -151,10 +192,11 @@ bool Listener::owns_socket_file() const {
 Listener::~Listener() {
   if (fd_.valid() && !paused_) loop_->remove(fd_.get());
   if (owns_socket_file()) ::unlink(path_.c_str());
+  if (!lock_.valid()) return;  // adopted, or never bound
   // The socket goes before the lock: who gets the lock next finds the path free.
   const auto lock_file = file_at(lock_path_of(path_));
   struct stat locked {};
-  if (lock_.valid() && lock_file && ::fstat(lock_.get(), &locked) == 0 &&
+  if (lock_file && ::fstat(lock_.get(), &locked) == 0 &&
       identity_of(*lock_file) == identity_of(locked)) {
     ::unlink(lock_path_of(path_).c_str());
   }

@@ -4,6 +4,8 @@
 //    gets it. The kernel drops the lock with its process, so a dead daemon's path is free.
 // 2. Only a socket is ever removed: a stale one at the start, and at the stop the very one that
 //    was bound (device and inode), so that neither a user's file nor a successor's socket goes.
+// 3. An adopted socket is a service manager's, who keeps it over restarts: it has no lock here, and
+//    nothing of it is removed.
 // Threads: core only.
 #pragma once
 
@@ -31,11 +33,15 @@ class Listener final : public EventHandler {
   static model::Result<std::unique_ptr<Listener>> create(
       const std::string& path, uint32_t mode, EventLoop* loop,
       std::function<bool(model::FdGuard)> on_accept);
+  // A listening unix stream socket, duplicated; kInvalidArgument: it is something else.
+  static model::Result<std::unique_ptr<Listener>> adopt(
+      int fd, EventLoop* loop, std::function<bool(model::FdGuard)> on_accept);
   ~Listener() override;  // stops listening and removes its socket and lock file
 
   void on_event(uint32_t epoll_events) override;
   // After running out of descriptors, or of memory: try again, now that some were closed.
   void resume();
+  const std::string& path() const { return path_; }
 
  private:
   Listener(std::string path, EventLoop* loop, std::function<bool(model::FdGuard)> on_accept)

@@ -1,6 +1,7 @@
 // Whose path the socket is, and what is never removed.
 #include "server/sessions/listener.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -59,6 +60,12 @@ class ListenerTest : public testing::Test {
     QUIRE_CHECK(::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0);
     QUIRE_CHECK(::listen(fd.get(), 1) == 0);
     return fd;
+  }
+  model::Result<std::unique_ptr<Listener>> adopt(int fd) {
+    return Listener::adopt(fd, loop_.get(), [this](model::FdGuard) {
+      ++accepted_;
+      return true;
+    });
   }
   void expect_refused_as_no_socket() {
     const auto refused = listen();
@@ -200,6 +207,36 @@ TEST_F(ListenerTest, StopLeavesAFileThatTookTheSocketsPlace) {
   std::ofstream(path_) << "a user's own";
   listener->reset();
   EXPECT_TRUE(std::filesystem::is_regular_file(path_));
+}
+
+TEST_F(ListenerTest, AdoptedSocketServesWhoWaitedAndStaysWithItsOwner) {
+  const model::FdGuard manager = foreign_socket();
+  const model::FdGuard early = connected();
+  auto listener = adopt(manager.get());
+  ASSERT_TRUE(listener.ok()) << listener.error().text;
+  EXPECT_EQ((*listener)->path(), path_);
+  loop_->turn(0);
+  EXPECT_EQ(accepted_, 1);
+  EXPECT_EQ(files(), 1u) << "no lock";
+  listener->reset();
+  EXPECT_TRUE(std::filesystem::is_socket(path_)) << "the next daemon gets it";
+  const model::FdGuard between = connected();
+  const auto next = adopt(manager.get());
+  ASSERT_TRUE(next.ok());
+  loop_->turn(0);
+  EXPECT_EQ(accepted_, 2) << "who connected between two daemons is served";
+}
+
+TEST_F(ListenerTest, WhatDoesNotListenIsNotAdopted) {
+  const model::FdGuard idle(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const model::FdGuard datagrams(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  const model::FdGuard file(::open("/dev/null", O_RDWR | O_CLOEXEC));
+  for (const int fd : {idle.get(), datagrams.get(), file.get(), -1}) {
+    const auto refused = adopt(fd);
+    ASSERT_FALSE(refused.ok());
+    EXPECT_EQ(refused.code(), Errc::kInvalidArgument);
+    EXPECT_NE(refused.error().text.find("no listening unix stream socket"), std::string::npos);
+  }
 }
 
 }  // namespace
