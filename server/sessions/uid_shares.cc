@@ -53,6 +53,11 @@ bool UidShares::Use::empty() const {
 UidShares::UidShares(const Amounts& totals, uint32_t percent)
     : totals_(totals), percent_(percent), own_uid_(::geteuid()) {}
 
+void UidShares::set_bounds(uint64_t connections, uint32_t percent) {
+  totals_[index(Shared::kConnections)] = connections;
+  percent_ = percent;
+}
+
 bool UidShares::is_administrator(uint32_t uid) { return uid == 0 || uid == ::geteuid(); }
 
 // All that is there for anyone of this kind of user. Administrators may have the daemon's own

@@ -31,6 +31,9 @@ class UidShares {
   // `totals`: all there is of each; `percent`: of that, what one uid may have.
   UidShares(const Amounts& totals, uint32_t percent);
 
+  // Who has more than the new bounds allow keeps it, and gets no more. Leases of a uid that is here
+  // already keep their bound.
+  void set_bounds(uint64_t connections, uint32_t percent);
   // Root and the daemon's own uid.
   static bool is_administrator(uint32_t uid);
   // kBusy names the bound: the uid's share, or all there is.

@@ -41,6 +41,18 @@ TEST(UidShares, ASixteenthIsKeptForAdministrators) {
   EXPECT_EQ(shares.check(0, Shared::kConnections, 11).code(), Errc::kBusy);
 }
 
+TEST(UidShares, NewBoundsHoldForWhatIsAskedFromThenOn) {
+  UidShares shares(kTotals, 75);
+  shares.take(kUser, Shared::kConnections, 100);
+  shares.set_bounds(80, 50);
+  EXPECT_EQ(shares.largest(kUser, Shared::kConnections), 40u);
+  EXPECT_EQ(shares.check(kUser, Shared::kConnections, 1).code(), Errc::kBusy);
+  EXPECT_EQ(shares.used(Shared::kConnections), 100u) << "nobody is let go";
+  shares.set_bounds(400, 50);
+  EXPECT_TRUE(shares.check(kUser, Shared::kConnections, 100).ok());
+  EXPECT_EQ(shares.check(kUser, Shared::kConnections, 101).code(), Errc::kBusy);
+}
+
 TEST(UidShares, AmountsAreBytesTooAndNeverOverflow) {
   UidShares shares({1, 1, ~uint64_t{0}, 1, 1}, 75);
   shares.take(kUser, Shared::kSessionBytes, 1ull << 62);
