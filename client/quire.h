@@ -529,6 +529,11 @@ class Client {
   // ends with this client's connection. kBusy: two are under way.
   model::Result<model::FdGuard> record_trace(const TraceOptions& options = {});
 
+  // Administrators. Every flag with value and origin, and whether it may be set; the latter sets
+  // one for this life of the daemon. kInvalidArgument names the key, and the nearest one or the
+  // rule.
+  model::Result<std::string> config_json();
+  model::Result<std::string> set_config(std::string_view key, std::string_view value);
   // Why a turn's hit went no further (docs/why.md). Administrators ask about all turns, others
   // about those of their own domain. kNotFound: no such turn is remembered.
   model::Result<std::string> why_json(const WhyOptions& options = {});

@@ -178,6 +178,21 @@ Result<std::string> Client::clear_quota(model::TierId tier, const ScopeOptions& 
   return json_reply(impl_->attachment().call(FrameType::kQuota, model::struct_bytes(request)));
 }
 
+Result<std::string> Client::config_json() {
+  const model::ConfigRequest request;
+  return json_reply(impl_->attachment().call(FrameType::kConfig, model::struct_bytes(request)));
+}
+
+Result<std::string> Client::set_config(std::string_view key, std::string_view value) {
+  model::ConfigRequest request;
+  request.action = static_cast<uint8_t>(model::ConfigAction::kSet);
+  request.key = QUIRE_TRY(model::to_wire_name(key));
+  request.value_bytes = static_cast<uint32_t>(value.size());
+  std::string payload(model::struct_bytes(request));
+  payload += value;
+  return json_reply(impl_->attachment().call(FrameType::kConfig, payload));
+}
+
 Result<model::FdGuard> Client::read_ledger(const model::MeterRequest& request) {
   Frame reply =
       QUIRE_TRY(impl_->attachment().call(FrameType::kMeter, model::struct_bytes(request)));

@@ -78,6 +78,9 @@ inline constexpr std::array kSocketVerbs{
     SocketVerb{FrameType::kTrace, "trace", VerbRole::kAdministrator,
                "Record what is asked for, as hashes; replay such a trace", false, true,
                codecs::kTrace},
+    SocketVerb{FrameType::kConfig, "config", VerbRole::kAdministrator,
+               "Show the daemon's flags, or change one of those that need no restart", false, true,
+               codecs::kConfig},
     // Of turns of the caller's own domain; who reads, and administrators, of all.
     SocketVerb{FrameType::kWhy, "why", VerbRole::kClient,
                "Explain why a turn's hit went no further"},

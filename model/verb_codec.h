@@ -217,6 +217,18 @@ inline constexpr std::array kTraceArguments{
 inline constexpr VerbCodec kTrace{sizeof(TraceRequest), VerbCodec::kNoByte, kTraceActions,
                                   kTraceArguments};
 
+// The value stands behind the struct: the audit log has it as what it was changed to.
+inline constexpr std::array kConfigActions{
+    VerbAction{0, "show", VerbRole::kReader},
+    VerbAction{1, "set", VerbRole::kAdministrator, true},
+};
+inline constexpr std::array kConfigArguments{
+    VerbArgument{"key", ArgumentKind::kName, offsetof(ConfigRequest, key),
+                 only(ConfigAction::kSet)},
+};
+inline constexpr VerbCodec kConfig{sizeof(ConfigRequest), offsetof(ConfigRequest, action),
+                                   kConfigActions, kConfigArguments};
+
 }  // namespace codecs
 
 }  // namespace quire::model

@@ -51,7 +51,8 @@ enum class FrameType : uint16_t {
   kPin = 17,
   kMeter = 18,
   kTrace = 19,  // its reply carries one descriptor, a pipe's: records of model/trace_wire.h
-  // 20 to 22 are others'.
+  kConfig = 20,
+  // 21 and 22 are others'.
   kWhy = 23,       // the replies of this one and the next two are like kStatus's
   kSessions = 24,  // no request
   kTenants = 25,
@@ -313,6 +314,17 @@ struct FlushRequest {
   std::array<uint8_t, 7> reserved{};
 };
 static_assert(sizeof(FlushRequest) == 8);
+
+// The daemon's flags. The new value stands behind the request, value_bytes of it.
+enum class ConfigAction : uint8_t { kShow = 0, kSet = 1 };
+inline constexpr uint32_t kMaxConfigValueBytes = 4096;
+struct ConfigRequest {
+  uint8_t action = 0;  // ConfigAction
+  std::array<uint8_t, 3> reserved{};
+  uint32_t value_bytes = 0;  // of kSet, as the key
+  WireName key{};
+};
+static_assert(sizeof(ConfigRequest) == 8 + sizeof(WireName));
 
 // Namespaces that stay in RAM up to a budget, for a while.
 enum class PinAction : uint8_t { kShow = 0, kSet = 1, kClear = 2, kClearAll = 3 };

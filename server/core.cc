@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "model/clean_text.h"
 #include "server/runtime/log.h"
 #include "server/start/http_address.h"
 
@@ -98,6 +99,7 @@ model::Result<void> Core::wire() {
        .ledger = parts_.ledger,
        .traces = traces_.get(),
        .memory = memory_.get(),
+       .config = config_parts(),
        .daemon_epoch = parts_.daemon_epoch,
        .watch_doorbell = [this](Attachment& attachment) { return watch_doorbell(attachment); },
        .end_attachment =
@@ -105,6 +107,11 @@ model::Result<void> Core::wire() {
              uint32_t budget = CoreTurn::kEndStepsPerTurn;
              turn_->end_attachment(attachment, budget);
            }})));
+  return listen();
+}
+
+// What wakes the core, and at last whom it serves.
+model::Result<void> Core::listen() {
   QUIRE_TRY(loop_.add(parts_.waker->fd(), EPOLLIN | EPOLLET, parts_.waker));
   if (parts_.tiers != nullptr) {
     for (const tiering::TierSet::Member& member : parts_.tiers->members()) {
@@ -115,13 +122,26 @@ model::Result<void> Core::wire() {
                        closers_.sockets_with_descriptors.done_fd(), desk_->done_fd()}) {
     QUIRE_TRY(loop_.add(fd, EPOLLIN | EPOLLET, &wake_only_));
   }
+  const Options& options = *parts_.options;
+  const auto accepts = [this](model::FdGuard fd) { return accept(std::move(fd)); };
   listener_ =
-      QUIRE_TRY(Listener::create(options.socket_path, options.socket_mode, &loop_,
-                                 [this](model::FdGuard fd) { return accept(std::move(fd)); }));
+      QUIRE_TRY(parts_.listen_fd >= 0
+                    ? Listener::adopt(parts_.listen_fd, &loop_, accepts)
+                    : Listener::create(options.socket_path, options.socket_mode, &loop_, accepts));
   return {};
 }
 
-Core::~Core() = default;
+std::optional<ConfigVerbs::Parts> Core::config_parts() {
+  if (parts_.config == nullptr) return std::nullopt;
+  return ConfigVerbs::Parts{
+      .config = parts_.config,
+      .desk = desk_.get(),
+      .call_core = [this](std::function<void()> function) { call(std::move(function)); },
+      .take_over = parts_.take_over};
+}
+
+// The verbs first: a helper of theirs calls the core until it ends.
+Core::~Core() { verbs_.reset(); }
 
 // False: it was refused.
 bool Core::accept(model::FdGuard fd) {
@@ -240,6 +260,10 @@ model::Result<void> Core::watch_doorbell(Attachment& attachment) {
 }
 
 void Core::run() {
+  if (parts_.service != nullptr) {
+    parts_.service->ready();
+    parts_.service->status(service_status());
+  }
   while (!stopping_.load(std::memory_order_relaxed)) {
     note_time();
     if (turn()) continue;
@@ -282,9 +306,11 @@ bool Core::background() {
     listener_->resume();
   }
   collect_closed();
+  tell_service();
   if (storage_) left = storage_->step(now_ns_) || left;
   if (now_ns_ - last_second_ns_ < kSecondNs) return left;
   last_second_ns_ = now_ns_;
+  if (parts_.service != nullptr) parts_.service->status(service_status());
   parts_.supply->tick(now_ns_);
   listener_->resume();  // descriptors also come free with sessions, and in other processes
   // By index: ending one may not invalidate the walk.
@@ -344,6 +370,26 @@ void Core::run_calls() {
   for (const auto& function : calls) function();
 }
 
+void Core::tell_service() {
+  if (parts_.service != nullptr) parts_.service->step(now_ns_);
+}
+
+// A line for `systemctl status`.
+std::string Core::service_status() const {
+  const std::string memory = parts_.supply->status().failure;
+  const bool tiers = parts_.tiers == nullptr || parts_.tiers->is_whole();
+  std::string state = "serving";
+  if (!parts_.missing_tiers.empty()) {
+    state = "degraded (" + parts_.missing_tiers.front().reason + "), serving";
+  } else if (!memory.empty()) {
+    state = "degraded (" + memory + "), serving";
+  } else if (!tiers) {
+    state = "degraded (quirectl status says why), serving";
+  }
+  return model::escape_text(state + " " + std::to_string(connections_.size()) + " clients, " +
+                            std::to_string(turn_->registry().session_count()) + " sessions");
+}
+
 void Core::sleep() {
   background_left_ = background();
   // Announced before the last look: who has news after the look sees that the core sleeps, and
@@ -370,7 +416,8 @@ int Core::sleep_ms() const {
   const bool waits = tier_waits || closing || turn_->segments().retiring_count() > 0 ||
                      dispatcher().has_background() || desk_->waits() ||
                      verbs_->sessions().waits() || !paced_.empty();
-  const int limit_ms = waits ? kWaitingTimeoutMs : kIdleTimeoutMs;
+  int limit_ms = waits ? kWaitingTimeoutMs : kIdleTimeoutMs;
+  if (parts_.service != nullptr) limit_ms = std::min(limit_ms, parts_.service->most_sleep_ms());
   const int64_t deadline_ns = dispatcher().next_deadline_ns();
   if (deadline_ns == kNoDeadline) return limit_ms;
   // Rounded up: a wake-up before the time would find nothing late, and sleep again for 0 ms.
@@ -380,6 +427,7 @@ int Core::sleep_ms() const {
 
 // Lets every client go and waits, bounded, for copies that still read their memory.
 void Core::drain() {
+  if (parts_.service != nullptr) parts_.service->stopping();
   listener_.reset();
   turn_->dispatcher().stopping();
   for (size_t i = 0; i < connections_.size(); ++i) {
@@ -410,6 +458,8 @@ void Core::drain_tiers(int64_t start_ns) {
   if (parts_.tiers == nullptr) return;
   parts_.tiers->hurry();
   while (parts_.clock->now_ns() - start_ns < kDrainNs) {
+    now_ns_ = parts_.clock->now_ns();
+    tell_service();
     if (parts_.tiers->step()) continue;
     if (parts_.tiers->idle()) return;
     loop_.turn(1);
@@ -419,6 +469,8 @@ void Core::drain_tiers(int64_t start_ns) {
 }
 
 void Core::options_changed() {
+  shares_->set_bounds(parts_.options->max_connections, parts_.options->uid_share_percent);
+  turn_->teller().begin();  // of checkpoints, where no rule says something else
   auto tenants = TenantRules::parse(parts_.options->tenants);
   if (tenants.ok()) verbs_->sessions().set_tenants(std::move(tenants).value());
 }

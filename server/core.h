@@ -27,6 +27,7 @@
 #include "server/runtime/event_loop.h"
 #include "server/runtime/off_core_closer.h"
 #include "server/runtime/region_maker.h"
+#include "server/runtime/service_notifier.h"
 #include "server/runtime/trace_recorder.h"
 #include "server/sessions/client_counters.h"
 #include "server/sessions/connection.h"
@@ -50,9 +51,13 @@ struct CoreParts {
   uint64_t daemon_epoch = 0;
   TurnSink* turn_sink = nullptr;  // may be null
   StateKeeper* keeper = nullptr;
-  GhostFeed* ghosts = nullptr;  // likewise
-  Ledger* ledger = nullptr;     // likewise
-  StatusFeed* feed = nullptr;   // likewise
+  GhostFeed* ghosts = nullptr;         // likewise
+  Ledger* ledger = nullptr;            // likewise
+  StatusFeed* feed = nullptr;          // likewise
+  int listen_fd = -1;                  // a service manager's, to be adopted; -1: makes its own
+  ServiceNotifier* service = nullptr;  // null: nobody is told
+  const LiveConfig* config = nullptr;  // null: the daemon has no flags
+  std::function<model::Result<void>(const FreshOptions&)> take_over;  // with config
 };
 
 class Core final : public ConnectionOwner {
@@ -66,6 +71,8 @@ class Core final : public ConnectionOwner {
   void stop();
   // Runs `function` on the core thread between two turns.
   void call(std::function<void()> function);
+
+  const std::string& listening_on() const { return listener_->path(); }  // before run()
 
   // Core thread only.
   void options_changed();  // reads again what it had parsed of them
@@ -102,6 +109,8 @@ class Core final : public ConnectionOwner {
         closers_(std::move(closers)),
         maker_(std::move(maker)) {}
   model::Result<void> wire();
+  model::Result<void> listen();
+  std::optional<ConfigVerbs::Parts> config_parts();
   // A connection charged to its uid. False: refused, and told why where it can be.
   bool accept(model::FdGuard fd);
   model::Result<void> watch_doorbell(Attachment& attachment);
@@ -119,6 +128,9 @@ class Core final : public ConnectionOwner {
   void collect_closed();
   bool background();
   void run_calls();
+  // A sign of life that is due.
+  void tell_service();
+  std::string service_status() const;
   void sleep();
   // Until the next deadline, or the next look at what is watched by time; at most a second.
   int sleep_ms() const;

@@ -6,6 +6,7 @@
 
 #include "allocator/pool.h"
 #include "cache/cache.h"
+#include "server/control/config_verbs.h"
 #include "server/control/kept_state.h"
 #include "server/control/scope_file.h"
 #include "server/control/state_keeper.h"
@@ -16,6 +17,8 @@
 #include "server/metering/ledger_reader.h"
 #include "server/runtime/ghost_feed.h"
 #include "server/runtime/log.h"
+#include "server/runtime/service_notifier.h"
+#include "server/start/live_config.h"
 #include "server/start/machine_check.h"
 #include "server/start/table_caps.h"
 #include "tiering/io/copy_workers.h"
@@ -284,6 +287,7 @@ model::Result<std::unique_ptr<Daemon>> Daemon::create(const Options& options,
       .threads = options.copy_workers, .queue_entries = kMaxCopyJobs, .on_done = [waker] {
         waker->wake();
       }});
+  if (seams.service != nullptr) seams.service->status("starting: what the SSD holds is restored");
   // Before the core, which listens: no client connects until what was durable can be hit.
   QUIRE_TRY(open_tier(*parts, seams));
   QUIRE_TRY(restore_rules(*parts));
@@ -293,20 +297,27 @@ model::Result<std::unique_ptr<Daemon>> Daemon::create(const Options& options,
   if (!options.http_address.empty()) parts->feed = QUIRE_TRY(StatusFeed::create(waker));
   TurnSink* turn_sink = parts->ledger.get();
   if (seams.turn_sink != nullptr) turn_sink = seams.turn_sink;
-  parts->core = QUIRE_TRY(Core::create({.cache = parts->cache.get(),
-                                        .supply = parts->supply.get(),
-                                        .copies = parts->copies.get(),
-                                        .tiers = parts->tiers.get(),
-                                        .missing_tiers = parts->missing_tiers,
-                                        .clock = parts->clock,
-                                        .waker = waker,
-                                        .options = &parts->options,
-                                        .daemon_epoch = daemon_epoch,
-                                        .turn_sink = turn_sink,
-                                        .keeper = parts->keeper.get(),
-                                        .ghosts = parts->ghosts.get(),
-                                        .ledger = parts->ledger.get(),
-                                        .feed = parts->feed.get()}));
+  parts->core =
+      QUIRE_TRY(Core::create({.cache = parts->cache.get(),
+                              .supply = parts->supply.get(),
+                              .copies = parts->copies.get(),
+                              .tiers = parts->tiers.get(),
+                              .missing_tiers = parts->missing_tiers,
+                              .clock = parts->clock,
+                              .waker = waker,
+                              .options = &parts->options,
+                              .daemon_epoch = daemon_epoch,
+                              .turn_sink = turn_sink,
+                              .keeper = parts->keeper.get(),
+                              .ghosts = parts->ghosts.get(),
+                              .ledger = parts->ledger.get(),
+                              .feed = parts->feed.get(),
+                              .listen_fd = seams.listen_fd,
+                              .service = seams.service,
+                              .config = seams.config,
+                              .take_over = [its = parts.get()](const FreshOptions& fresh) {
+                                return take_over(*its, fresh);
+                              }}));
   QUIRE_TRY(open_http(*parts, seams));
   return std::unique_ptr<Daemon>(new Daemon(std::move(parts)));
 }
@@ -321,22 +332,34 @@ Daemon::~Daemon() {
 
 void Daemon::run() { parts_->core->run(); }
 void Daemon::stop() { parts_->core->stop(); }
-void Daemon::reload(const Options& fresh) {
+const std::string& Daemon::listening_on() const { return parts_->core->listening_on(); }
+
+// On the core thread: options are read there without a lock.
+model::Result<void> Daemon::take_over(Parts& parts, const FreshOptions& fresh) {
+  if (fresh.quotas) QUIRE_TRY(parts.cache->rules().set_file_quotas(*fresh.quotas));
+  for (const std::string& key : fresh.keys)
+    find_live_option(key)->copy(fresh.options, parts.options);
+  set_log_level(parts.options.log_level);
+  set_log_format(parts.options.log_format);
+  parts.cache->checkpoint_rules().set_default(
+      QUIRE_TRY(model::parse_checkpoint_policy(parts.options.checkpoints)));
+  parts.core->options_changed();
+  return {};
+}
+
+void Daemon::reload(const Options& fresh, const std::vector<std::string>& keys) {
   // Read here: a file may be slow.
-  model::Result<std::vector<cache::NamedQuota>> quotas = std::vector<cache::NamedQuota>();
-  if (!fresh.quota_file.empty()) quotas = read_quota_file(fresh.quota_file);
-  // On the core thread, between two turns: options are read there without a lock.
-  parts_->core->call([this, fresh, quotas = std::move(quotas)] {
-    auto set = quotas.ok() ? parts_->cache->rules().set_file_quotas(*quotas)
-                           : model::Result<void>(quotas.error());
+  auto quotas = quotas_of(fresh);
+  parts_->core->call([this, fresh, keys, quotas = std::move(quotas)] {
+    model::Result<void> set =
+        quotas.ok() ? take_over(*parts_, {.keys = {}, .options = fresh, .quotas = *quotas})
+                    : model::Result<void>(quotas.error());
     if (!set.ok()) {
       log(LogLevel::kError, "SIGHUP: quotas stay as they are: " + set.error().text);
     }
-    parts_->options.spin_us = fresh.spin_us;
-    parts_->options.max_connections = fresh.max_connections;
-    parts_->options.tenants = fresh.tenants;
-    parts_->options.roles = fresh.roles;
-    parts_->core->options_changed();
+    if (auto taken = take_over(*parts_, {.keys = keys, .options = fresh}); !taken.ok()) {
+      log(LogLevel::kError, "SIGHUP: " + taken.error().text);
+    }
   });
 }
 uint16_t Daemon::http_port() const {

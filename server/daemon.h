@@ -4,6 +4,8 @@
 
 #include <functional>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "model/clock.h"
 #include "model/result.h"
@@ -28,11 +30,19 @@ struct DemotionOptions;
 namespace quire::server {
 
 class Core;
+class ServiceNotifier;
 class TurnSink;
 struct HttpLimits;
+struct FreshOptions;
+struct LiveConfig;
 
-// What a test puts between the daemon and the machine.
+// What stands between the daemon and the machine: what its program has for it, and what a test puts
+// there.
 struct DaemonSeams {
+  ServiceNotifier* service = nullptr;  // who is told how it goes; null: nobody
+  int listen_fd = -1;                  // a listening socket to serve, lent; -1: makes its own
+  const LiveConfig* config = nullptr;  // the flags behind the options; null: there are none
+
   std::function<std::unique_ptr<tiering::IoEngine>(std::unique_ptr<tiering::IoEngine>)> wrap_engine;
   rocksdb::Env* manifest_env = nullptr;
   const model::Clock* clock = nullptr;  // null: the system's. Outlives the daemon
@@ -54,9 +64,11 @@ class Daemon {
   void run();  // until stop()
   // Returns at once; what is fresh goes to the tiers below before run() returns.
   void stop();
-  // Takes over what is safe to change while serving: spin_us, max_connections, tenants, and what
-  // the quota file says now. Any thread.
-  void reload(const Options& fresh);
+  // Takes over these keys of what is safe to change while serving (kLiveOptions), and what the
+  // quota file says now. Any thread.
+  void reload(const Options& fresh, const std::vector<std::string>& keys);
+  // Where clients find it; before run().
+  const std::string& listening_on() const;
 
   // Of --http_address, also where any was asked for; 0: there is no HTTP. Any thread.
   uint16_t http_port() const;
@@ -76,6 +88,7 @@ class Daemon {
   static model::Result<void> restore_rules(Parts& parts);
   static model::Result<void> open_ledger(Parts& parts);
   static model::Result<void> open_http(Parts& parts, const DaemonSeams& seams);
+  static model::Result<void> take_over(Parts& parts, const FreshOptions& fresh);
   std::unique_ptr<Parts> parts_;
 };
 

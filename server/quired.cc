@@ -1,7 +1,7 @@
 // quired: the daemon's main, and what its signals mean.
 //
 //   TERM, INT, QUIT    stop in order: clients are let go, fresh pages go to the SSD
-//                      (the second signal: stop at once)
+//                      (the second signal, or kStopBound: stop at once)
 //   HUP                reads the command line's flag files again; a closed terminal sends it too
 //   USR1, USR2         nothing; they are logged
 //   PIPE, XFSZ, TTOU   ignored: the write that caused them fails instead
@@ -9,16 +9,20 @@
 #include <pthread.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "model/clean_text.h"
 #include "server/daemon.h"
 #include "server/metering/ledger_reader.h"
 #include "server/runtime/log.h"
+#include "server/runtime/service_notifier.h"
 #include "server/start/flags.h"
+#include "server/start/inherited_socket.h"
 #include "server/start/machine_check.h"
 #include "tiering/rebuild/ssd_rebuild.h"
 
@@ -29,6 +33,10 @@ using quire::server::LogLevel;
 
 constexpr int kExitFailed = 1;
 constexpr int kExitUsage = 2;
+// A stop takes no longer, whatever hangs: drains are bounded by 10 s (server/core.cc), the ledger's
+// end by 5 s, and what else waits for a device is given up here. The unit's TimeoutStopSec is
+// above.
+constexpr std::chrono::seconds kStopBound{25};
 
 // Every signal that people, terminals and tools send to a daemon; what ends it when it is not
 // handled must be here.
@@ -61,37 +69,58 @@ std::string list_of(const std::vector<std::string>& names) {
   return text.empty() ? "none" : text;
 }
 
-void reload(quire::server::Daemon& daemon, const quire::server::CommandLine& line) {
-  const auto fresh = quire::server::reload_flags(line);
-  if (!fresh.ok()) {
+// What main() found, and threads share for the daemon's life.
+struct Program {
+  const quire::server::CommandLine* line = nullptr;
+  quire::server::ServiceNotifier* service = nullptr;
+  int listen_fd = -1;
+};
+
+void reload(quire::server::Daemon& daemon, const Program& program) {
+  program.service->reloading();
+  const auto fresh = quire::server::reload_flags(*program.line);
+  if (fresh.ok()) {
+    daemon.reload(fresh->options, fresh->changed);
+    log(LogLevel::kInfo, "SIGHUP: changed: " + list_of(fresh->changed));
+    if (!fresh->need_restart.empty()) {
+      log(LogLevel::kWarning, "SIGHUP: needs a restart: " + list_of(fresh->need_restart));
+    }
+  } else {
     log(LogLevel::kError, "SIGHUP: nothing was changed: " + fresh.error().text);
-    return;
   }
-  quire::server::set_log_level(fresh->options.log_level);
-  daemon.reload(fresh->options);
-  log(LogLevel::kInfo, "SIGHUP: changed: " + list_of(fresh->changed));
-  if (!fresh->need_restart.empty()) {
-    log(LogLevel::kWarning, "SIGHUP: needs a restart: " + list_of(fresh->need_restart));
-  }
+  program.service->ready();
 }
 
-// TERM, INT and QUIT: the first stops in order, the second at once. After the first the daemon may
-// be gone, so nothing else is done.
-void serve_signals(quire::server::Daemon& daemon, const quire::server::CommandLine& line) {
+// After the first of TERM, INT and QUIT, when the daemon may be gone: the second, or the bound,
+// ends the process. Nothing else is done.
+[[noreturn]] void end_in_time() {
+  const auto deadline = std::chrono::steady_clock::now() + kStopBound;
   const sigset_t signals = handled_signals();
-  bool stopping = false;
+  while (true) {
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
+        deadline - std::chrono::steady_clock::now());
+    if (left.count() <= 0) break;
+    const timespec time{.tv_sec = left.count() / 1000, .tv_nsec = left.count() % 1000 * 1'000'000};
+    const int signal = ::sigtimedwait(&signals, nullptr, &time);
+    if (signal == SIGTERM || signal == SIGINT || signal == SIGQUIT) std::_Exit(kExitFailed);
+  }
+  log(LogLevel::kError,
+      "the stop took longer than 25 s and is given up: what is not durable is lost");
+  quire::server::stop_log();
+  std::_Exit(kExitFailed);
+}
+
+void serve_signals(quire::server::Daemon& daemon, const Program& program) {
+  const sigset_t signals = handled_signals();
   while (true) {
     int signal = 0;
     if (sigwait(&signals, &signal) != 0) continue;
-    const bool stops = signal == SIGTERM || signal == SIGINT || signal == SIGQUIT;
-    if (stops && stopping) std::_Exit(kExitFailed);
-    if (stopping) continue;
-    if (stops) {
-      stopping = true;
+    if (signal == SIGTERM || signal == SIGINT || signal == SIGQUIT) {
       log(LogLevel::kInfo, "stopping: signal " + std::to_string(signal));
       daemon.stop();
+      end_in_time();
     } else if (signal == SIGHUP) {
-      reload(daemon, line);
+      reload(daemon, program);
     } else {
       log(LogLevel::kInfo, "signal " + std::to_string(signal) + " means nothing here");
     }
@@ -162,16 +191,23 @@ void log_machine(const quire::server::Options& options) {
   }
 }
 
-int serve(const quire::server::CommandLine& line) {
-  log_machine(line.options);
-  auto daemon = quire::server::Daemon::create(line.options);
+int serve(const Program& program) {
+  const quire::server::Options& options = program.line->options;
+  log_machine(options);
+  const quire::server::LiveConfig config{.rows = quire::server::config_rows,
+                                         .plan = quire::server::plan_config,
+                                         .keep = quire::server::keep_config};
+  auto daemon = quire::server::Daemon::create(
+      options, {.service = program.service, .listen_fd = program.listen_fd, .config = &config});
   if (!daemon.ok()) {
     log(LogLevel::kError, "cannot start: " + daemon.error().text);
+    program.service->say("STATUS=cannot start: " + quire::model::escape_text(daemon.error().text));
     return daemon.code() == quire::model::Errc::kInvalidArgument ? kExitUsage : kExitFailed;
   }
-  log(LogLevel::kInfo, "listening on " + line.options.socket_path +
-                           " ram_bytes=" + std::to_string(line.options.ram_bytes));
-  std::thread(serve_signals, std::ref(**daemon), std::cref(line)).detach();
+  log(LogLevel::kInfo, "listening on " + (*daemon)->listening_on() +
+                           (program.listen_fd < 0 ? "" : " (the service manager's)") +
+                           " ram_bytes=" + std::to_string(options.ram_bytes));
+  std::thread(serve_signals, std::ref(**daemon), program).detach();
   (*daemon)->run();
   log(LogLevel::kInfo, "stopped");
   daemon->reset();
@@ -182,24 +218,34 @@ int serve(const quire::server::CommandLine& line) {
 
 int main(int argc, char** argv) {
   if (!hold_standard_descriptors()) return kExitFailed;
+  // First of all: it takes descriptors by their numbers.
+  const auto inherited = quire::server::take_inherited_socket();
   const auto line = quire::server::parse_command_line(argc, argv);
   if (!line.ok()) {
     std::fprintf(stderr, "quired: %s\n", line.error().text.c_str());
     return kExitUsage;
   }
+  if (line->print_man) std::fputs(quire::server::man_page().c_str(), stdout);
   if (line->print_config) std::fputs(quire::server::describe_config().c_str(), stdout);
   if (line->check_config) return check(line->options);
   if (line->check_machine) return tell_machine(line->options);
-  if (line->print_config) return 0;
+  if (line->print_config || line->print_man) return 0;
 
   if (line->rebuild || line->rebuild_dry_run) return rebuild(*line);
   ignore_write_signals();
   if (!line->export_ledger.empty()) return export_ledger(*line);
+  if (!inherited.ok()) {
+    std::fprintf(stderr, "quired: %s\n", inherited.error().text.c_str());
+    return kExitUsage;
+  }
   // Blocked before any thread starts, so that only the waiting thread sees them.
   const sigset_t signals = handled_signals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  quire::server::start_log(line->options.log_level);
-  const int code = serve(*line);
+  quire::server::ServiceNotifier service(quire::server::ServiceNotifier::take_environment());
+  quire::server::start_log(line->options.log_level, line->options.log_format);
+  const int code = serve({.line = &*line,
+                          .service = &service,
+                          .listen_fd = inherited->has_value() ? (*inherited)->get() : -1});
   quire::server::stop_log();
   return code;
 }

@@ -5,6 +5,7 @@
 #include <ostream>
 #include <string>
 
+#include "client/quirectl/config_command.h"
 #include "client/quirectl/daemon_command.h"
 #include "client/quirectl/doctor/doctor_command.h"
 #include "client/quirectl/exit_codes.h"
@@ -36,6 +37,7 @@ int run_command_line(int argc, const char* const* argv, const char* version, std
   MeterCommandLine meter{.output = &daemon.output};
   MeterOptions ledger;
   TraceCommandLine trace;
+  ConfigCommandLine config;
   WhyCommandLine why;
   DoctorCommandLine doctor{.doctor = {}, .bundle = {}, .version = version};
   ManualCommandLine manual{.shell = {}, .version = version};
@@ -54,6 +56,7 @@ int run_command_line(int argc, const char* const* argv, const char* version, std
       ->envname("QUIRECTL_COLOR");
   add_daemon_commands(app, daemon, out, err);
   add_trace_commands(app, trace, daemon, out, err);
+  add_config_command(app, config, daemon, out, err);
   add_why_command(app, why, daemon, out, err);
   add_layout_commands(app, layout, out, err);
   add_ledger_verbs(add_meter_commands(app, meter, out, err), ledger, daemon, out, err);

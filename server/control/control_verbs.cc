@@ -52,6 +52,7 @@ model::Result<ControlVerbs> ControlVerbs::create(Parts parts) {
                                                     .maker = its.maker,
                                                     .watch_doorbell = its.watch_doorbell,
                                                     .end_attachment = its.end_attachment}));
+  if (its.config) verbs.config_ = QUIRE_TRY(ConfigVerbs::create(*its.config));
   return verbs;
 }
 
@@ -81,6 +82,7 @@ const ControlVerbs::Handler& ControlVerbs::handler_of(FrameType type) {
       Handler{FrameType::kPin, [](auto& v, auto& c) { return v.pins_.pin(c); }},
       Handler{FrameType::kMeter, [](auto& v, auto& c) { return v.meters_.meter(c); }},
       Handler{FrameType::kTrace, [](auto& v, auto& c) { return v.traces_.trace(c); }},
+      Handler{FrameType::kConfig, [](auto& v, auto& c) { return v.config(c); }},
       Handler{FrameType::kWhy, [](auto& v, auto& c) { return v.why_.why(c); }},
       Handler{FrameType::kSessions, [](auto& v, auto& c) { return v.census_.sessions(c); }},
       Handler{FrameType::kTenants, [](auto& v, auto& c) { return v.census_.tenants(c); }},
@@ -116,7 +118,7 @@ model::Result<void> ControlVerbs::on_frame(Connection& connection, const model::
   const auto allowed = model::authorise(*verb, action, call.roles);
   if (!allowed.ok()) audit_denied(peer, *verb, action, payload);
   const auto done = allowed.ok() ? handler_of(type).handle(*this, call) : allowed;
-  if (done.ok() && action != nullptr && action->audited) {
+  if (done.ok() && action != nullptr && action->audited && !change.later) {
     audit_change(peer, *verb, action, payload, change);
   }
   // An acknowledgement has no reply that could carry an error: a wrong one ends the connection.
@@ -227,7 +229,13 @@ model::Result<void> ControlVerbs::status(const VerbCall& call) {
   return {};
 }
 
+model::Result<void> ControlVerbs::config(const VerbCall& call) {
+  if (config_ != nullptr) return config_->config(call);
+  return make_error(Errc::kNotFound, "this daemon was not started from flags");
+}
+
 void ControlVerbs::forget(Connection& connection) {
+  if (config_ != nullptr) config_->forget(connection);
   parts_.desk->forget(connection);
   traces_.forget(connection);
   sessions_->forget(connection);

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,6 +17,7 @@
 #include "cache/cache.h"
 #include "model/clock.h"
 #include "model/wire.h"
+#include "server/control/config_verbs.h"
 #include "server/control/census_verbs.h"
 #include "server/control/content_verbs.h"
 #include "server/control/maintenance_verbs.h"
@@ -58,6 +60,7 @@ class ControlVerbs {
     GhostFeed* ghosts = nullptr;  // null: there are none
     Ledger* ledger = nullptr;     // null: receipts are not kept
     TraceRecorder* traces = nullptr;
+    std::optional<ConfigVerbs::Parts> config;  // none: the daemon has no flags
     const TurnMemory* memory = nullptr;  // null: turns are not remembered
     uint64_t daemon_epoch = 0;
     std::function<model::Result<void>(Attachment&)>
@@ -129,6 +132,8 @@ class ControlVerbs {
   // No reply. Of a segment that is not asked back nothing happens.
   model::Result<void> unmapped_segment(const VerbCall& call);
   model::Result<void> ping(const VerbCall& call);
+  // kNotFound: the daemon has no flags.
+  model::Result<void> config(const VerbCall& call);
   // Answered by the desk, when the document is printed.
   model::Result<void> status(const VerbCall& call);
 
@@ -143,6 +148,7 @@ class ControlVerbs {
   TraceVerbs traces_;
   WhyVerbs why_;
   std::unique_ptr<SessionVerbs> sessions_;
+  std::unique_ptr<ConfigVerbs> config_;  // null: the daemon has no flags
   PeerUids peer_uids_ = PeerUids::read();
 };
 

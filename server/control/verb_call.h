@@ -17,6 +17,7 @@ namespace quire::server {
 struct VerbChange {
   std::string from;  // empty: it does not know
   std::string to;
+  bool later = false;  // whether it is made is not known yet: the verb tells the audit log itself
 };
 
 // Lent to a handler for the call; nothing of it outlives it but the connection, until that ends.
@@ -31,7 +32,10 @@ struct VerbCall {
 
   // What it was, and what it is from now on. Said before the reply.
   void changed(std::string from, std::string to) const {
-    if (change != nullptr) *change = {std::move(from), std::move(to)};
+    if (change != nullptr) *change = {.from = std::move(from), .to = std::move(to)};
+  }
+  void changes_later() const {
+    if (change != nullptr) change->later = true;
   }
   // May end the connection: it is not to be used afterwards, but for ended().
   void reply(std::string_view bytes, std::span<const int> descriptors = {}) const {

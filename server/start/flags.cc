@@ -6,7 +6,8 @@
 #include <charconv>
 #include <limits>
 #include <map>
-#include <optional>
+#include <mutex>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -15,6 +16,7 @@
 #include "model/byte_text.h"
 #include "model/nearest_name.h"
 #include "server/start/flag_file.h"
+#include "server/start/flag_registry.h"
 
 namespace {
 
@@ -94,6 +96,7 @@ DEFINE_string(http_token_file, "",
 DEFINE_string(http_price_book, "", "the status page says what hits saved by this price book");
 DEFINE_string(http_price_model, "", "the model of --http_price_book by which it does");
 DEFINE_string(log_level, "info", "debug, info, warning or error");
+DEFINE_string(log_format, "text", "lines of the log: text, logfmt or json");
 DEFINE_bool(rebuild, false, "make the index of --ssd_path anew from its data files, and exit");
 DEFINE_bool(rebuild_dry_run, false, "tell what --rebuild would find, change nothing, and exit");
 DEFINE_string(export_ledger, "",
@@ -106,6 +109,7 @@ DEFINE_bool(check_machine, false,
             "look at this machine as check_config does, tell what was looked at in lines for "
             "quirectl doctor, and exit");
 DEFINE_bool(print_config, false, "print every flag with its value and origin, and exit");
+DEFINE_bool(print_man, false, "print the manual page, and exit");
 
 namespace quire::server {
 
@@ -190,82 +194,97 @@ model::Result<Options> options_from_flags() {
   options.http_price_book = FLAGS_http_price_book;
   options.http_price_model = FLAGS_http_price_model;
   options.log_level = FLAGS_log_level;
+  options.log_format = FLAGS_log_format;
   return options;
 }
 
-// What a running daemon takes over; everything else shapes memory, files or identities.
-constexpr std::string_view kReloadable[] = {"log_level",  "max_connections", "meter_uids",
-                                            "quota_file", "reader_uids",     "spin_us",
-                                            "tenants"};
+// Held while values of flags are tried, which gflags knows only as changes of all of them.
+std::mutex& flags_mutex() {
+  static std::mutex mutex;
+  return mutex;
+}
 
-std::vector<gflags::CommandLineFlagInfo> own_flags() {
-  std::vector<gflags::CommandLineFlagInfo> flags;
-  gflags::GetAllFlags(&flags);
-  std::erase_if(flags, [](const gflags::CommandLineFlagInfo& flag) {
-    return flag.filename.find("server/start/flags.cc") == std::string::npos;
-  });
-  return flags;
+// Keys that were set while the daemon serves; under flags_mutex().
+std::set<std::string>& set_live() {
+  static std::set<std::string> keys;
+  return keys;
 }
 
 std::map<std::string, std::string> own_values() {
   std::map<std::string, std::string> values;
-  for (const gflags::CommandLineFlagInfo& flag : own_flags()) {
-    values[flag.name] = flag.current_value;
-  }
+  for (const FlagValue& flag : own_flags()) values[flag.name] = flag.value;
   return values;
 }
 
-std::optional<gflags::CommandLineFlagInfo> find_flag(const std::string& text) {
-  gflags::CommandLineFlagInfo flag;
-  const std::string name = flag_name(text);
-  if (gflags::GetCommandLineFlagInfo(name.c_str(), &flag)) return flag;
-  const bool negated = name.starts_with("no") &&
-                       gflags::GetCommandLineFlagInfo(name.c_str() + 2, &flag) &&
-                       flag.type == "bool";
-  return negated ? std::optional(flag) : std::nullopt;
-}
-
-// Words that are no flag: the value of the flag before them, or gflags leaves them over.
-model::Result<void> check_known(const std::vector<FlagLine>& lines) {
-  const std::vector<gflags::CommandLineFlagInfo> own = own_flags();
-  std::vector<std::string_view> names;
-  for (const gflags::CommandLineFlagInfo& flag : own) names.push_back(flag.name);
-  for (const FlagLine& line : lines) {
-    if (line.text == "--") return {};
-    if (!line.text.starts_with('-') || find_flag(line.text)) continue;
-    const std::string name = flag_name(line.text);
-    return make_error(Errc::kInvalidArgument,
-                      line.origin + ": unknown flag --" + name + "; did you mean --" +
-                          std::string(model::nearest_name(name, names)) + "?");
-  }
-  return {};
-}
-
-// As text for gflags, one flag a line.
-std::string joined(const std::vector<FlagLine>& lines) {
-  std::string text;
-  for (size_t i = 0; i < lines.size(); ++i) {
-    text += lines[i].text;
-    const auto flag = find_flag(lines[i].text);
-    const bool value_follows = flag && flag->type != "bool" &&
-                               lines[i].text.find('=') == std::string::npos && i + 1 < lines.size();
-    if (value_follows) text += "=" + lines[++i].text;
-    text += '\n';
-  }
+// Of a key as an operator may write it: --log-level is log_level.
+std::string key_of(std::string text) {
+  text = flag_name(text);
+  std::replace(text.begin(), text.end(), '-', '_');
   return text;
+}
+
+model::Error no_live_key(const std::string& key) {
+  std::vector<std::string_view> names;
+  const std::vector<FlagValue> own = own_flags();
+  for (const FlagValue& flag : own) {
+    if (flag.name == key) {
+      std::string live;
+      for (const LiveOption& option : kLiveOptions) {
+        live += (live.empty() ? "" : ", ") + std::string(option.key);
+      }
+      return make_error(Errc::kInvalidArgument,
+                        key + " needs a restart: change the flag file; live are " + live);
+    }
+    names.push_back(flag.name);
+  }
+  return make_error(Errc::kInvalidArgument, "no key \"" + key + "\"; did you mean " +
+                                                std::string(model::nearest_name(key, names)) + "?");
 }
 
 }  // namespace
 
+std::vector<ConfigRow> config_rows() {
+  const std::lock_guard lock(flags_mutex());
+  std::vector<ConfigRow> rows;
+  for (const FlagValue& flag : own_flags()) {
+    const std::string origin = set_live().contains(flag.name) ? "set"
+                               : flag.is_default              ? "default"
+                                                              : "given";
+    rows.push_back({.key = flag.name, .value = flag.value, .origin = origin});
+  }
+  return rows;
+}
+
+model::Result<ConfigChange> plan_config(const std::string& given, const std::string& value) {
+  const std::lock_guard lock(flags_mutex());
+  const std::string key = key_of(given);
+  if (find_live_option(key) == nullptr) return no_live_key(key);
+  ConfigChange change{.key = key, .from = own_values().at(key), .to = value, .options = {}};
+  const gflags::FlagSaver put_back;
+  if (gflags::SetCommandLineOption(key.c_str(), value.c_str()).empty()) {
+    return make_error(Errc::kInvalidArgument, "--" + key + " cannot be \"" + value + "\"");
+  }
+  change.options = QUIRE_TRY(options_from_flags());
+  QUIRE_TRY(validate(change.options));
+  return change;
+}
+
+void keep_config(const ConfigChange& change) {
+  const std::lock_guard lock(flags_mutex());
+  gflags::SetCommandLineOption(change.key.c_str(), change.to.c_str());
+  set_live().insert(change.key);
+}
+
 model::Result<Reload> reload_flags(const CommandLine& line) {
   const std::vector<FlagLine> lines = QUIRE_TRY(expand_flag_files(line.arguments));
+  const std::lock_guard lock(flags_mutex());
   QUIRE_TRY(check_known(lines));
   const std::map<std::string, std::string> before = own_values();
   std::map<std::string, std::string> after;
   Reload reload;
   {
     const gflags::FlagSaver put_back;
-    for (const gflags::CommandLineFlagInfo& flag : own_flags()) {
+    for (const FlagValue& flag : own_flags()) {
       gflags::SetCommandLineOption(flag.name.c_str(), flag.default_value.c_str());
     }
     if (!gflags::ReadFlagsFromString(joined(lines), "quired", false)) {
@@ -277,11 +296,11 @@ model::Result<Reload> reload_flags(const CommandLine& line) {
   }
   for (const auto& [name, value] : after) {
     if (value == before.at(name)) continue;
-    const bool live =
-        std::find(std::begin(kReloadable), std::end(kReloadable), name) != std::end(kReloadable);
+    const bool live = find_live_option(name) != nullptr;
     (live ? reload.changed : reload.need_restart).push_back(name);
     if (live) gflags::SetCommandLineOption(name.c_str(), value.c_str());
   }
+  set_live().clear();  // what the files say is in force again
   return reload;
 }
 
@@ -302,6 +321,7 @@ model::Result<CommandLine> parse_command_line(int argc, char** argv) {
   line.check_config = FLAGS_check_config;
   line.check_machine = FLAGS_check_machine;
   line.print_config = FLAGS_print_config;
+  line.print_man = FLAGS_print_man;
   line.rebuild = FLAGS_rebuild;
   line.rebuild_dry_run = FLAGS_rebuild_dry_run;
   line.export_ledger = FLAGS_export_ledger;
@@ -312,15 +332,6 @@ model::Result<CommandLine> parse_command_line(int argc, char** argv) {
     return make_error(Errc::kInvalidArgument, "--rebuild needs --ssd_path");
   }
   return line;
-}
-
-std::string describe_config() {
-  std::string text;
-  for (const gflags::CommandLineFlagInfo& flag : own_flags()) {
-    text += "--" + flag.name + "=" + flag.current_value + "  # " +
-            (flag.is_default ? "default" : "given") + "\n";
-  }
-  return text;
 }
 
 }  // namespace quire::server

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "model/result.h"
+#include "server/start/live_config.h"
 #include "server/start/options.h"
 
 namespace quire::server {
@@ -15,6 +16,7 @@ struct CommandLine {
   bool check_config = false;
   bool check_machine = false;
   bool print_config = false;
+  bool print_man = false;
   bool rebuild = false;  // and rebuild_dry_run: offline, instead of serving
   bool rebuild_dry_run = false;
   std::string export_ledger;  // likewise: which part of it; empty: it is not asked for
@@ -32,7 +34,13 @@ struct Reload {
 };
 // Changes nothing when it fails. One thread.
 model::Result<Reload> reload_flags(const CommandLine& line);
-// One line a flag: "--name=value  # origin", origin = default or given.
+// The functions of LiveConfig.
+std::vector<ConfigRow> config_rows();
+model::Result<ConfigChange> plan_config(const std::string& key, const std::string& value);
+void keep_config(const ConfigChange& change);
+// One line a flag: "--name=value  # origin", origin as of a ConfigRow.
 std::string describe_config();
+// quired(8), from the flags' own help.
+std::string man_page();
 
 }  // namespace quire::server

@@ -167,6 +167,11 @@ model::Result<void> validate(const Options& options) {
   if (std::find(std::begin(kLevels), std::end(kLevels), options.log_level) == std::end(kLevels)) {
     return wrong("log_level", "must be debug, info, warning or error");
   }
+  static constexpr std::string_view kFormats[] = {"text", "logfmt", "json"};
+  if (std::find(std::begin(kFormats), std::end(kFormats), options.log_format) ==
+      std::end(kFormats)) {
+    return wrong("log_format", "must be text, logfmt or json");
+  }
   return {};
 }
 

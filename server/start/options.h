@@ -64,6 +64,7 @@ struct Options {
   std::string shared_namespaces;  // "name,name": tenants share hits in them
   RoleRules roles;                // who may see all, and who reads receipts
   std::string log_level = "info";
+  std::string log_format = "text";  // text, logfmt, json
   // --- HTTP; none when http_address is empty ---
   std::string http_address;      // server/start/http_address.h
   std::string http_token_file;   // server/http/http_tokens.h; empty: this machine alone, no tokens

@@ -289,7 +289,8 @@ TEST_F(LedgerWriterTest, TheSizeIsThatOfTheBlocksAlsoAfterAStart) {
       for (; blocks.valid(); blocks.next()) bytes += blocks.value().size();
       return blocks.result();
     };
-    EXPECT_TRUE(writer_->store().read(read_blocks).ok());
+    const tiering::RocksStore& rows = (*writer_).store();
+    EXPECT_TRUE(rows.read(read_blocks).ok());
     return bytes;
   };
   EXPECT_EQ(writer_->block_bytes(), counted());

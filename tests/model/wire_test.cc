@@ -74,6 +74,9 @@ TEST(Wire, FieldsOfTieredLoadsHaveTheirPlaces) {
   EXPECT_EQ(static_cast<uint16_t>(FrameType::kPolicy), 14);
   EXPECT_EQ(static_cast<uint16_t>(FrameType::kPin), 17);
   EXPECT_EQ(static_cast<uint16_t>(FrameType::kTrace), 19);
+  EXPECT_EQ(static_cast<uint16_t>(FrameType::kConfig), 20);
+  EXPECT_EQ(offsetof(ConfigRequest, value_bytes), 4u);
+  EXPECT_EQ(offsetof(ConfigRequest, key), 8u);
   EXPECT_EQ(offsetof(PinRequest, budget_bytes), 8u);
   EXPECT_EQ(offsetof(PinRequest, for_seconds), 16u);
   EXPECT_EQ(offsetof(PinRequest, domain), 24u);

@@ -79,6 +79,10 @@ void TestDaemon::on_core(const std::function<void(server::Daemon&)>& function) {
   done.get_future().wait();
 }
 
+void TestDaemon::post(std::function<void(server::Daemon&)> function) {
+  daemon_->core().call([this, function = std::move(function)] { function(*daemon_); });
+}
+
 bool TestDaemon::eventually(const std::function<bool(server::Daemon&)>& condition) {
   const auto start = std::chrono::steady_clock::now();
   while (std::chrono::steady_clock::now() - start < kPatience) {

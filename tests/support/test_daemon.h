@@ -34,6 +34,8 @@ class TestDaemon {
   void start();
   // Runs on the core thread and waits for it.
   void on_core(const std::function<void(server::Daemon&)>& function);
+  // The same without waiting.
+  void post(std::function<void(server::Daemon&)> function);
   // Waits until the core has noticed; false when it never does.
   bool eventually(const std::function<bool(server::Daemon&)>& condition);
   // Of its cache, now.
