@@ -34,7 +34,7 @@ using quire::server::LogLevel;
 constexpr int kExitFailed = 1;
 constexpr int kExitUsage = 2;
 // A stop takes no longer, whatever hangs: drains are bounded by 10 s (server/core.cc), the ledger's
-// end by 5 s, and what else waits for a device is given up here. The unit's TimeoutStopSec is
+// end by 10 s, and what else waits for a device is given up here. The unit's TimeoutStopSec is
 // above.
 constexpr std::chrono::seconds kStopBound{25};
 

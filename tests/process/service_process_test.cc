@@ -14,10 +14,12 @@
 #include <fstream>
 #include <sstream>
 
+#include "model/layout_toml.h"
 #include "tests/process/client_life.h"
 #include "tests/process/daemon_process.h"
 #include "tests/support/patient_client.h"
 #include "tests/support/service_socket.h"
+#include "tests/support/small_layout.h"
 
 namespace quire::tests::service_process_test {
 
@@ -253,6 +255,24 @@ TEST(Config, LogFormatChangesWhileItServes) {
   EXPECT_GT(json, 0);
   EXPECT_GT(logfmt, 1) << configurable.log();
   configurable.daemon().start();
+}
+
+// The examples that libquire-dev ships: each writes, finds and compares every byte by itself.
+TEST(PackagePrograms, WriteFindAndCompareInCAndCpp) {
+  DaemonProcess daemon;
+  ::setenv("QUIRE_SOCKET", daemon.socket_path().c_str(), 1);
+  for (const model::Layout& layout : {small_hybrid_layout(), small_append_layout()}) {
+    const std::string path = daemon.directory() + "/" + layout.name + ".toml";
+    std::ofstream(path) << model::layout_to_toml(layout);
+    for (const char* program : {"package_c", "package_cc"}) {
+      const Output output = run_program(program, {path});
+      EXPECT_EQ(output.exit_code, 0) << program << ": " << output.text;
+      EXPECT_TRUE(contains(output.text, "bytes came back as they were")) << output.text;
+      const Output again = run_program(program, {path});
+      EXPECT_EQ(again.exit_code, 1) << "what is there already is no new write: " << again.text;
+    }
+  }
+  ::unsetenv("QUIRE_SOCKET");
 }
 
 TEST(Quired, PrintManIsOnePageOfEveryFlag) {
