@@ -119,7 +119,7 @@ grep -- '--log_level=debug  # set' "$tree/packages/flags"
 if as engine quirectl config set log_level info 2>/dev/null; then fail "anyone may set flags"; fi
 zcat "$tree"/usr/share/man/man{8/quired.8,1/quirectl.1}.gz | grep -c '^\.SH' >/dev/null
 stop $service
-grep -E 'audit:|listening|stopped' "$tree/packages/log"
+grep -E 'audit=|listening|stopped' "$tree/packages/log"
 
 say "by socket activation"
 # shellcheck disable=SC2086
