@@ -30,6 +30,7 @@
 #include "cache/serve/prefix_reader.h"
 #include "cache/tree/layout_table.h"
 #include "cache/tree/namespace_table.h"
+#include "cache/tree/presence_listener.h"
 #include "model/metrics.h"
 
 namespace quire::cache {
@@ -110,6 +111,13 @@ class Cache {
   // Objects that are written are told to a lower tier from now on, whose copies are ordered by this
   // policy. Errors of EvictionBoard::open_tier.
   model::Result<void> attach_tier(model::TierId tier, std::string_view policy);
+
+  // Tells which objects are on which tier from now on (cache/tree/presence_listener.h); null:
+  // nobody.
+  void listen(PresenceListener* listener) {
+    names_.listen(listener);
+    store_->presence().listen(listener);
+  }
 
   // Memory of tree, page table and policies.
   uint64_t table_bytes() const;

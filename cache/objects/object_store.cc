@@ -218,6 +218,8 @@ void ObjectStore::quarantine(NodeId top, DepartureCause cause) {
     if (!tree_->node(subtree[i]).is_quarantined()) {
       const bool in_ram = tree_->node(subtree[i]).is_in_ram();
       note_departure(subtree[i], in_ram ? TierId::kRam : Presence::kPlacedTier, {cause}, true);
+      // Before its key may be another object's.
+      presence_.tell_hidden(subtree[i]);
       tree_->hide(subtree[i]);
       ++counters_.quarantined;
     }

@@ -182,6 +182,16 @@ void Presence::count(NodeId id, TierId tier, bool present) {
   if (!was_anywhere) storage_.add(owner, model::kAnyTier, amount);
   if (!is_anywhere(node)) storage_.remove(owner, model::kAnyTier, amount);
   if (tier == TierId::kRam) count_pages(root, plan, present);
+  // A quarantined one was told of when it was hidden.
+  if (listener_ == nullptr || node.is_quarantined()) return;
+  present ? listener_->stored(id, tier) : listener_->removed(id, tier);
+}
+
+void Presence::tell_hidden(NodeId id) const {
+  if (listener_ == nullptr) return;
+  for (const TierId tier : model::kTiers) {
+    if (tree_->node(id).is_in(tier)) listener_->removed(id, tier);
+  }
 }
 
 void Presence::count_pages(const Root& root, const model::PagePlan& plan, bool present) {

@@ -5,7 +5,8 @@
 // for holes (HoleTable), and what is nowhere else is present as long as something depends on it.
 //
 // A copy below RAM costs no memory: its place is in the node while that is not in RAM, else in the
-// link of its last page, behind kLastPageTag. Accounts are charged here. Threads: core only.
+// link of its last page, behind kLastPageTag. Accounts are charged here, and whoever listens is
+// told here. Threads: core only.
 #pragma once
 
 #include <array>
@@ -21,6 +22,7 @@
 #include "cache/objects/work_meter.h"
 #include "cache/tree/namespace_table.h"
 #include "cache/tree/prefix_tree.h"
+#include "cache/tree/presence_listener.h"
 #include "model/ids.h"
 #include "model/metrics.h"
 
@@ -77,6 +79,12 @@ class Presence {
   // Which pages the node has, wherever it is.
   const model::PagePlan& plan_of(model::NodeId node) const;
 
+  // Null: nobody. Outlives the presence, or is taken away before it goes.
+  void listen(PresenceListener* listener) { listener_ = listener; }
+  // The node is about to be hidden: for whoever listens it is on no tier from now on. Precondition:
+  // it is not quarantined yet.
+  void tell_hidden(model::NodeId node) const;
+
   void set_state(model::TierId tier, TierState state) {
     // Who waits for a copy that does not come soon any more has to know.
     if (states_[model::index_of(tier)].writes_soon != state.writes_soon) {
@@ -86,6 +94,7 @@ class Presence {
   }
   // Whether it is in RAM, or can be brought there.
   bool is_reachable(model::NodeId node) const;
+  bool is_readable(model::TierId tier) const { return states_[model::index_of(tier)].readable; }
   // Something may be on a tier only that cannot be read now.
   bool has_unreachable() const;
   // A path that ends here may leave RAM soon: when this node has its copy.
@@ -118,6 +127,7 @@ class Presence {
   allocator::Pool* pool_;
   NamespaceTable* names_;
   WorkMeter* work_;
+  PresenceListener* listener_ = nullptr;
   AccountTable accounts_;
   StorageMeter storage_;  // of what accounts are charged for
   std::array<TierCounts, model::kTierCount> counts_{};

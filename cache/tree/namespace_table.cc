@@ -205,6 +205,7 @@ void NamespaceTable::bury(RootId id) {
   set_idle(root, false);
   leave_live(root, id);
   root.dead = true;
+  if (listener_ != nullptr) listener_->ended(id);
   ++domains_[root.key.domain.value].dead_roots;
   dead_roots_.push_back(id);
 }
@@ -295,6 +296,7 @@ void NamespaceTable::forget(RootId id) {
     set_idle(root, false);
     leave_live(root, id);
   }
+  if (listener_ != nullptr) listener_->ended(id);
   layouts_->release(root.key.layout);
   tenant_ids_.release(root.tenant);
   const auto tenant = tenants_.find(tenant_key(root.key));

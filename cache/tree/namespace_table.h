@@ -29,6 +29,7 @@
 #include "cache/accounts/retention_table.h"
 #include "cache/accounts/tenant_table.h"
 #include "cache/tree/layout_table.h"
+#include "cache/tree/presence_listener.h"
 #include "model/chain_hash.h"
 #include "model/ids.h"
 #include "model/result.h"
@@ -113,6 +114,8 @@ class NamespaceTable {
   void forget(model::RootId id);
   // Of its domain, tenant and namespace; 0 for one that is not known.
   uint64_t present_epoch(const RootKey& key) const;
+  // Hears of roots that end. Null: nobody.
+  void listen(PresenceListener* listener) { listener_ = listener; }
 
   // Held by roots, and by sessions for who pays.
   TenantTable& tenants() { return tenant_ids_; }
@@ -165,6 +168,7 @@ class NamespaceTable {
   model::RootId take_place();
 
   LayoutTable* layouts_;
+  PresenceListener* listener_ = nullptr;
   std::vector<Domain> domains_;
   std::vector<Root> roots_;
   TenantTable tenant_ids_;

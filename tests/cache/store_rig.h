@@ -33,8 +33,9 @@ class StoreRig {
   static constexpr uint64_t kMaxNodes = 1 << 14;
 
   explicit StoreRig(bool checkpoints = false) : StoreRig(rig_layout(checkpoints)) {}
-  explicit StoreRig(const model::Layout& layout)
-      : supply_({.budget_bytes = 4 << 20,
+  // `budget_bytes`: a domain needs a segment of 4 MiB.
+  explicit StoreRig(const model::Layout& layout, uint64_t budget_bytes = 4 << 20)
+      : supply_({.budget_bytes = budget_bytes,
                  .segment_bytes = 4 << 20,
                  .huge_pages = allocator::HugePages::kOff,
                  .population = allocator::Population::kLazy}),

@@ -23,6 +23,24 @@ NodeId Inspector::find_anywhere(model::FillKind kind, const model::Hash256& hash
 
 std::vector<NodeId> Inspector::objects() const { return tree_.objects(); }
 
+std::vector<FoundObject> Inspector::found_objects() const {
+  std::vector<FoundObject> found;
+  const cache::PrefixTree& tree = cache_.store().tree();
+  for (const NodeId id : objects()) {
+    const cache::Node& node = tree.node(id);
+    const cache::Root& root = cache_.names().root(node.root());
+    if (node.is_quarantined() || root.dead) continue;
+    FoundObject& object = found.emplace_back();
+    object.root = root.hash;
+    object.kind = cache::fill_kind(node.kind());
+    object.hash = tree.key(id);
+    for (const model::TierId tier : model::kTiers) {
+      if (node.is_in(tier)) object.tiers |= static_cast<uint8_t>(1u << model::index_of(tier));
+    }
+  }
+  return found;
+}
+
 ObjectState Inspector::object(NodeId node) const { return tree_.object(node); }
 
 std::optional<SsdCopy> Inspector::ssd_copy(NodeId node) const {

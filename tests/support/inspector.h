@@ -48,6 +48,14 @@ struct SsdCopy {
   uint16_t generation = 0;
 };
 
+// An object that can be found, as events name it (model/event_wire.h).
+struct FoundObject {
+  model::Hash256 root;  // chain hash of its root
+  model::FillKind kind = model::FillKind::kSpan;
+  model::Hash256 hash;
+  uint8_t tiers = 0;  // a bit a tier, TierId's value
+};
+
 // One page in RAM.
 struct RamPage {
   model::SegmentId segment;
@@ -68,6 +76,8 @@ class Inspector {
   // Below any root, and quarantined ones too; an invalid id when there is none.
   model::NodeId find_anywhere(model::FillKind kind, const model::Hash256& hash) const;
   std::vector<model::NodeId> objects() const;  // quarantined ones too
+  // Neither quarantined nor of a dead root.
+  std::vector<FoundObject> found_objects() const;
 
   ObjectState object(model::NodeId node) const;
   std::string retention(model::NodeId node) const;  // name of its class

@@ -46,6 +46,11 @@ void Meddler::put_on_ssd(NodeId node, uint32_t slot) {
   cache_.store().gain_copy(node, model::TierId::kSsd, {.slot = slot, .generation = 0});
 }
 
+void Meddler::take_off_ssd(NodeId node) {
+  cache_.store().lose_copy(node, model::TierId::kSsd, cache::Why::kEvicted);
+  cache_.store().given_up().clear();
+}
+
 void Meddler::make_readable(model::TierId tier) {
   cache_.store().presence().set_state(tier, {.readable = true});
 }

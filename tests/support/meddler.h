@@ -42,6 +42,8 @@ class Meddler {
 
   // A durable copy exists from now on; what lies there is nobody's. Precondition: in RAM, no copy.
   void put_on_ssd(model::NodeId node, uint32_t slot);
+  // The copy is given up, and its slot nobody's. Precondition: there is one, and another in RAM.
+  void take_off_ssd(model::NodeId node);
   // What is on this tier only can be brought to RAM from now on, as if there were something that
   // did it.
   void make_readable(model::TierId tier);

@@ -54,6 +54,7 @@ ROOMS = {
     "server/rings": {"server/runtime"},
     "server/sessions": {"server/rings", "server/runtime"},
     "server/metering": {"server/rings", "server/runtime"},
+    "server/events": {"server/runtime"},
     "server/control": {"server/metering", "server/status", "server/sessions", "server/rings",
                        "server/runtime"},
     "server/http": {"server/status", "server/runtime"},

@@ -1,0 +1,134 @@
+#include "server/events/event_cursor.h"
+
+#include <utility>
+
+namespace quire::server {
+
+using model::EventKind;
+using model::EventRecord;
+using model::EventSnapshot;
+
+namespace {
+
+EventRecord record_of_kind(EventKind kind) { return {.kind = static_cast<uint8_t>(kind)}; }
+
+bool is_of_walk(const EventRecord& record) {
+  const auto kind = static_cast<EventKind>(record.kind);
+  return kind == EventKind::kSnapshotBegin || kind == EventKind::kHeld ||
+         kind == EventKind::kSnapshotEnd;
+}
+
+}  // namespace
+
+EventCursor::EventCursor(const EventFeed* feed, EventSeat* seat, const Options& options)
+    : feed_(feed),
+      seat_(seat),
+      snapshot_(options.snapshot),
+      expected_(seat->first_number),
+      position_(seat->first_position) {
+  if (!options.resume) return;
+  const uint64_t wanted = options.resume->sequence + 1;
+  if (options.resume->epoch != seat->epoch || wanted > expected_) {
+    whole_gap_ = true;
+    return;
+  }
+  // From the oldest that there is: what was told already is left out, what is gone is a gap.
+  expected_ = wanted;
+  position_ = feed->ring().oldest();
+  maybe_missed_ = true;
+}
+
+void EventCursor::start(EventSink& sink) {
+  started_ = true;
+  EventRecord first = record_of_kind(EventKind::kStart);
+  first.sequence = expected_;
+  first.count = seat_->epoch;
+  sink.take(first);
+  tell_readable(sink);
+  if (snapshot_ == EventSnapshot::kAtOnce) want_snapshot();
+  // Numbers of another epoch are no numbers of this one.
+  if (!std::exchange(whole_gap_, false)) return;
+  EventRecord gap = record_of_kind(EventKind::kGap);
+  gap.last = expected_ - 1;
+  sink.take(gap);
+  if (snapshot_ == EventSnapshot::kAfterGaps) want_snapshot();
+}
+
+bool EventCursor::step(EventSink& sink) {
+  if (!started_) start(sink);
+  if (feed_->readable_tiers() != readable_told_) tell_readable(sink);
+  // Before the ring is looked at: what has a number below this one is there then.
+  const uint64_t next = seat_->next->load(std::memory_order_acquire);
+  const EventRing::Read read = feed_->ring().read(position_, batch_);
+  if (read.lapped) {
+    maybe_missed_ = true;
+    // The walk's own records have no numbers by which a loss would be seen.
+    if (in_snapshot_) want_snapshot();
+  }
+  for (size_t i = 0; i < read.count; ++i) take(batch_[i], sink);
+  seat_->position.store(position_, std::memory_order_release);
+  if (read.count > 0) return read.count == batch_.size();
+  if (maybe_missed_ && expected_ < next) tell_gap(next, sink);
+  maybe_missed_ = false;
+  return false;
+}
+
+void EventCursor::take(EventRecord record, EventSink& sink) {
+  if (is_of_walk(record)) return take_of_walk(record, sink);
+  if (seat_->uid && *seat_->uid != record.uid) return;
+  const uint64_t number = seat_->uid ? record.last : record.sequence;
+  if (number < expected_) return;  // told in an earlier subscription
+  if (number > expected_) tell_gap(number, sink);
+  expected_ = number + 1;
+  describe_up_to(record.root, sink);
+  record.sequence = number;
+  record.last = 0;
+  sink.take(record);
+}
+
+void EventCursor::take_of_walk(EventRecord record, EventSink& sink) {
+  if (record.target != seat_->number || record.count != walk_) return;
+  const auto kind = static_cast<EventKind>(record.kind);
+  if (kind == EventKind::kHeld) describe_up_to(record.root, sink);
+  if (kind == EventKind::kSnapshotEnd) in_snapshot_ = false;
+  record.sequence = expected_ - 1;
+  record.count = std::exchange(record.last, 0);
+  record.target = 0;
+  sink.take(record);
+}
+
+void EventCursor::describe_up_to(uint32_t root, EventSink& sink) {
+  if (root <= described_) return;
+  for (const NamedRoot& named : feed_->roots().between(described_, root)) {
+    if (seat_->uid && *seat_->uid != named.uid) continue;
+    EventRecord record = record_of_kind(EventKind::kRoot);
+    record.root = named.number;
+    record.uid = named.uid;
+    record.hash = named.hash;
+    sink.take_root(record, named.root);
+  }
+  described_ = root;
+}
+
+void EventCursor::tell_gap(uint64_t next, EventSink& sink) {
+  EventRecord gap = record_of_kind(EventKind::kGap);
+  gap.sequence = expected_;
+  gap.last = next - 1;
+  expected_ = next;
+  sink.take(gap);
+  if (snapshot_ != EventSnapshot::kNever) want_snapshot();
+}
+
+void EventCursor::tell_readable(EventSink& sink) {
+  EventRecord readable = record_of_kind(EventKind::kReadable);
+  readable_told_ = feed_->readable_tiers();
+  readable.tiers = readable_told_;
+  sink.take(readable);
+}
+
+void EventCursor::want_snapshot() {
+  in_snapshot_ = true;
+  seat_->wanted_walk.store(++walk_, std::memory_order_release);
+}
+
+}  // namespace quire::server
