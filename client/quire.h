@@ -37,6 +37,8 @@
 #include <string_view>
 #include <vector>
 
+#include "client/event_stream.h"
+#include "client/operator_requests.h"
 #include "client/segment_observer.h"
 #include "model/checkpoint_policy.h"
 #include "model/fd_guard.h"
@@ -396,56 +398,6 @@ class SessionTicket {
   std::unique_ptr<SessionImpl> opened_;  // at once
 };
 
-// A part of a tier that an operator speaks of.
-struct ScopeOptions {
-  std::string domain;                 // "uid:1000"; empty: all
-  std::optional<std::string> tenant;  // of that domain; none: whoever has no rule of its own
-};
-struct QuotaBytes {
-  uint64_t guaranteed = 0;
-  uint64_t burst = UINT64_MAX;  // UINT64_MAX: no bound
-};
-
-// What leaves a tier at once, or would.
-struct EvictOptions {
-  model::TierId tier = model::TierId::kRam;
-  ScopeOptions scope;                         // a tenant: whose hits it serves
-  std::optional<std::string> namespace_name;  // none: all
-  uint64_t unused_us = 0;                     // not used for so long
-};
-
-// What stays in RAM while anything else can go.
-struct PinOptions {
-  ScopeOptions scope;  // its domain; a tenant: whose hits it serves; none: all of that domain's
-  std::string namespace_name;
-  uint64_t budget_bytes = 0;
-  uint64_t for_seconds = 0;  // 0: until it is cleared
-};
-
-// What is recorded of what clients ask for (Client::record_trace).
-struct TraceOptions {
-  ScopeOptions scope;   // none: all users and tenants
-  uint64_t for_ms = 0;  // 0: until the client is destroyed, or nobody reads any more
-};
-
-// Whose hit is to be explained (Client::why_json): of the turns that fit, the newest.
-struct WhyOptions {
-  model::WhyAction action = model::WhyAction::kLast;
-  uint64_t number = 0;  // of kRequest the request id, of kSession the session
-  uint32_t turn = 0;    // of kSession; 0: its last one
-  ScopeOptions scope;   // a tenant: whose hits; here it needs no domain
-};
-
-// A prompt to be explained as if it were asked for now (Client::why_prompt_json).
-struct WhyPrompt {
-  ScopeOptions scope;  // its domain, empty: the client's own; its tenant, none: a shared namespace
-  std::string namespace_name;
-  uint64_t weights_epoch = 0;
-  std::string salt;
-  model::Layout layout;
-  std::vector<uint32_t> tokens;
-};
-
 class Client {
  public:
   static model::Result<std::unique_ptr<Client>> connect(const ClientOptions& options);
@@ -540,6 +492,16 @@ class Client {
   // The same of a prompt, as things are now. kInvalidArgument: no tokens, or more than a frame has
   // room for hashes of. kPermissionDenied: another user's.
   model::Result<std::string> why_prompt_json(const WhyPrompt& prompt);
+  // What is stored and removed, as it happens, and on request what is held (client/event_stream.h).
+  // It ends with this client's connection. kNotFound: the daemon keeps no events. kBusy: there are
+  // as many subscriptions as it serves. kPermissionDenied: everything is for readers.
+  model::Result<std::unique_ptr<EventStream>> subscribe_events(const EventsOptions& options = {});
+  // How much of a prompt is here. Pins nothing, opens nothing and is no use of it.
+  // kInvalidArgument: no whole unit, or more than 32,766 of them.
+  model::Result<HeldChain> locate(const ChainNames& names, std::span<const uint32_t> tokens);
+  // The same by the engine's own unit hashes (Session::append_unit_hashes).
+  model::Result<HeldChain> locate_hashes(const ChainNames& names,
+                                         std::span<const model::Hash256> leaves);
 
   // After kUnavailable: tries again with back-off until timeout_ms. kBusy when the daemon then has
   // no room for another connection.

@@ -81,6 +81,11 @@ inline constexpr std::array kSocketVerbs{
     SocketVerb{FrameType::kConfig, "config", VerbRole::kAdministrator,
                "Show the daemon's flags, or change one of those that need no restart", false, true,
                codecs::kConfig},
+    SocketVerb{FrameType::kEvents, "events", VerbRole::kClient,
+               "Hear what is stored and removed, as hashes", false, true, codecs::kEvents},
+    // Of whose content it tells depends on who asks, as with status.
+    SocketVerb{FrameType::kLocate, "locate", VerbRole::kClient,
+               "Show how much of a prompt is here, and on which tiers"},
     // Of turns of the caller's own domain; who reads, and administrators, of all.
     SocketVerb{FrameType::kWhy, "why", VerbRole::kClient,
                "Explain why a turn's hit went no further"},

@@ -229,6 +229,13 @@ inline constexpr std::array kConfigArguments{
 inline constexpr VerbCodec kConfig{sizeof(ConfigRequest), offsetof(ConfigRequest, action),
                                    kConfigActions, kConfigArguments};
 
+inline constexpr std::array kEventsActions{
+    VerbAction{0, "own", VerbRole::kClient},
+    VerbAction{1, "all", VerbRole::kReader},
+};
+inline constexpr VerbCodec kEvents{
+    sizeof(EventsRequest), offsetof(EventsRequest, everything), kEventsActions, {}};
+
 }  // namespace codecs
 
 }  // namespace quire::model

@@ -52,7 +52,8 @@ enum class FrameType : uint16_t {
   kMeter = 18,
   kTrace = 19,  // its reply carries one descriptor, a pipe's: records of model/trace_wire.h
   kConfig = 20,
-  // 21 and 22 are others'.
+  kEvents = 21,  // likewise: records of model/event_wire.h
+  kLocate = 22,
   kWhy = 23,       // the replies of this one and the next two are like kStatus's
   kSessions = 24,  // no request
   kTenants = 25,
@@ -392,6 +393,39 @@ struct WhyPromptRequest {
   WireName salt{};
 };
 static_assert(sizeof(WhyPromptRequest) == 64 + 2 * sizeof(WireName));
+
+// What is stored and removed from now on, or from after some event. ReplyStatus and one descriptor;
+// the subscription ends with the connection, or when nobody reads any more.
+struct EventsRequest {
+  uint64_t epoch = 0;           // of `after_sequence`, the daemon's then
+  uint64_t after_sequence = 0;  // of an earlier subscription to the same, the last one that was had
+  uint8_t resume = 0;           // 1: goes on behind that; a gap says what is not known any more
+  uint8_t snapshot = 0;         // EventSnapshot
+  uint8_t everything = 0;       // the action. 1: of every domain; readers. 0: of the client's own
+  std::array<uint8_t, 5> reserved{};
+};
+static_assert(sizeof(EventsRequest) == 24);
+
+// How much of a chain is here. Followed by unit_count chain hashes, from the first unit on.
+struct LocateRequest {
+  Hash256 root;  // model::root_hash()
+  uint32_t unit_count = 0;
+  uint32_t reserved = 0;
+};
+static_assert(sizeof(LocateRequest) == 40);
+inline constexpr size_t kMaxLocateUnits =
+    (kMaxFrameBytes - sizeof(FrameHeader) - sizeof(LocateRequest)) / sizeof(Hash256);
+
+// As LocateResult of a ring (model/ring_frames.h).
+struct LocateReply {
+  ReplyStatus status;
+  uint32_t root_known = 0;  // 0: nothing was ever stored, or asked for, under that root
+  uint32_t span_tokens = 0;
+  uint32_t exact_tokens = 0;
+  uint32_t load_estimate_us = 0;
+  std::array<uint32_t, 4> tier_tokens{};  // by TierId, of span_tokens
+};
+static_assert(sizeof(LocateReply) == 288);
 
 struct SegmentRetiredEvent {
   uint32_t segment = 0;

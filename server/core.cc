@@ -61,6 +61,7 @@ model::Result<void> Core::wire() {
   if (const WhyBytes bytes = why_bytes(options); bytes.turns > 0) {
     memory_ = std::make_unique<TurnMemory>(bytes.turns);
   }
+  QUIRE_TRY(make_events());
   turn_ = QUIRE_TRY(CoreTurn::create(
       {.cache = parts_.cache,
        .copies = parts_.copies,
@@ -100,6 +101,7 @@ model::Result<void> Core::wire() {
        .traces = traces_.get(),
        .memory = memory_.get(),
        .config = config_parts(),
+       .events = events_.get(),
        .daemon_epoch = parts_.daemon_epoch,
        .watch_doorbell = [this](Attachment& attachment) { return watch_doorbell(attachment); },
        .end_attachment =
@@ -138,6 +140,16 @@ std::optional<ConfigVerbs::Parts> Core::config_parts() {
       .desk = desk_.get(),
       .call_core = [this](std::function<void()> function) { call(std::move(function)); },
       .take_over = parts_.take_over};
+}
+
+model::Result<void> Core::make_events() {
+  if (parts_.options->event_bytes == 0) return {};
+  feed_ = QUIRE_TRY(EventFeed::create({.cache = parts_.cache,
+                                       .clock = parts_.clock,
+                                       .daemon_epoch = parts_.daemon_epoch,
+                                       .memory_bytes = parts_.options->event_bytes}));
+  events_ = std::make_unique<EventSender>(feed_.get(), parts_.clock, /*with_thread=*/true);
+  return {};
 }
 
 // The verbs first: a helper of theirs calls the core until it ends.
@@ -299,6 +311,10 @@ bool Core::turn() {
 bool Core::background() {
   bool left = turn_->background(now_ns_);
   traces_->reclaim();
+  if (feed_ != nullptr) {
+    events_->reclaim();
+    left = feed_->step(now_ns_) || left;
+  }
   if (connections_ended_) {
     connections_ended_ = let_ended_go();
     left = connections_ended_ || left;
@@ -415,7 +431,8 @@ int Core::sleep_ms() const {
   const bool closing = closers_.sockets_with_descriptors.open_count() > 0;
   const bool waits = tier_waits || closing || turn_->segments().retiring_count() > 0 ||
                      dispatcher().has_background() || desk_->waits() ||
-                     verbs_->sessions().waits() || !paced_.empty();
+                     verbs_->sessions().waits() || !paced_.empty() ||
+                     (feed_ != nullptr && feed_->is_walking());
   int limit_ms = waits ? kWaitingTimeoutMs : kIdleTimeoutMs;
   if (parts_.service != nullptr) limit_ms = std::min(limit_ms, parts_.service->most_sleep_ms());
   const int64_t deadline_ns = dispatcher().next_deadline_ns();

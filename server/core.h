@@ -22,6 +22,7 @@
 #include "model/socket_verbs.h"
 #include "server/control/control_verbs.h"
 #include "server/core_turn.h"
+#include "server/events/event_sender.h"
 #include "server/metering/storage_feed.h"
 #include "server/rings/request_times.h"
 #include "server/runtime/event_loop.h"
@@ -111,6 +112,7 @@ class Core final : public ConnectionOwner {
   model::Result<void> wire();
   model::Result<void> listen();
   std::optional<ConfigVerbs::Parts> config_parts();
+  model::Result<void> make_events();
   // A connection charged to its uid. False: refused, and told why where it can be.
   bool accept(model::FdGuard fd);
   model::Result<void> watch_doorbell(Attachment& attachment);
@@ -150,6 +152,9 @@ class Core final : public ConnectionOwner {
   WakeOnly wake_only_;
   std::unique_ptr<TraceRecorder> traces_;
   std::unique_ptr<TurnMemory> memory_;  // null: turns are not remembered
+  // Before the turn, whose end changes what is stored. Null: events are off.
+  std::unique_ptr<EventFeed> feed_;
+  std::unique_ptr<EventSender> events_;
   std::unique_ptr<CoreTurn> turn_;
   std::unique_ptr<StatusDesk> desk_;
   std::unique_ptr<ControlVerbs> verbs_;

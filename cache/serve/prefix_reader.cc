@@ -14,13 +14,13 @@ using model::NodeId;
 using model::TierId;
 
 // The one search behind match, positions and locate.
-model::Result<PrefixMatch> PrefixReader::find(const CacheSession& session, const ChainView& chain,
+model::Result<PrefixMatch> PrefixReader::find(model::RootId id, const ChainView& chain,
                                               uint32_t prompt_tokens) const {
   if (prompt_tokens == 0) return make_error(Errc::kInvalidArgument, "prompt_tokens is 0");
-  const Root& root = names_->root(session.root);
+  const Root& root = names_->root(id);
   if (root.dead) return make_error(Errc::kStaleHandle, "the namespace moved to a later epoch");
   const PrefixMatch found =
-      find_prefix(store_->presence(), store_->tree(), session.root, root, chain, prompt_tokens);
+      find_prefix(store_->presence(), store_->tree(), id, root, chain, prompt_tokens);
   store_->work().add(found.steps);
   return found;
 }
@@ -32,21 +32,20 @@ void PrefixReader::set_turn(LeaseHolder& holder, LeaseId lease, uint32_t turn) {
 model::Result<model::PositionsResult> PrefixReader::positions(
     const CacheSession& session, const ChainView& chain, const PositionsQuery& query,
     std::span<model::ResumePosition> out) {
-  const PrefixMatch found = QUIRE_TRY(find(session, chain, query.prompt_tokens));
+  const PrefixMatch found = QUIRE_TRY(find(session.root, chain, query.prompt_tokens));
   const PositionSearch search(*store_, names_->root(session.root), chain, load_time_);
   const FoundPositions all = search.list(found, query, out);
   store_->work().add(all.steps);
   return all.result;
 }
 
-model::Result<model::LocateResult> PrefixReader::locate(const CacheSession& session,
-                                                        const ChainView& chain) {
-  const Root& root = names_->root(session.root);
+model::Result<model::LocateResult> PrefixReader::locate(model::RootId id, const ChainView& chain) {
+  const Root& root = names_->root(id);
   // A token behind the chain, so that all of it may be resumed.
   const uint64_t tokens = uint64_t{chain.count()} * root.layout->layout.unit_tokens + 1;
   const auto prompt_tokens =
       static_cast<uint32_t>(std::min<uint64_t>(tokens, std::numeric_limits<uint32_t>::max()));
-  const PrefixMatch found = QUIRE_TRY(find(session, chain, prompt_tokens));
+  const PrefixMatch found = QUIRE_TRY(find(id, chain, prompt_tokens));
   const PositionSearch search(*store_, root, chain, load_time_);
   const Located located = search.locate(found);
   store_->work().add(located.steps);
@@ -57,7 +56,7 @@ model::Result<model::MatchResult> PrefixReader::match(CacheSession& session, Lea
                                                       const ChainView& chain,
                                                       uint32_t prompt_tokens, uint32_t have_tokens,
                                                       const PrefillCost& cost) {
-  const PrefixMatch found = QUIRE_TRY(find(session, chain, prompt_tokens));
+  const PrefixMatch found = QUIRE_TRY(find(session.root, chain, prompt_tokens));
   const Root& root = names_->root(session.root);
   ++counters_.matches;
   counters_.prompt_tokens += prompt_tokens;

@@ -52,7 +52,7 @@ class PrefixReader {
                                                   const ChainView& chain,
                                                   const PositionsQuery& query,
                                                   std::span<model::ResumePosition> out);
-  model::Result<model::LocateResult> locate(const CacheSession& session, const ChainView& chain);
+  model::Result<model::LocateResult> locate(model::RootId root, const ChainView& chain);
 
   // How long loads from lower tiers take; set by them.
   void set_load_time(LoadTime load_time) { load_time_ = std::move(load_time); }
@@ -64,7 +64,7 @@ class PrefixReader {
   model::MatchResult announce(CacheSession& session, const PrefixMatch& match, const Root& root,
                               Lease& lease);
   void note_checkpoint_hit(CacheSession& session, model::NodeId checkpoint);
-  model::Result<PrefixMatch> find(const CacheSession& session, const ChainView& chain,
+  model::Result<PrefixMatch> find(model::RootId root, const ChainView& chain,
                                   uint32_t prompt_tokens) const;
 
   ObjectStore* store_;

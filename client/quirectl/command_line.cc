@@ -13,6 +13,7 @@
 #include "client/quirectl/manual/manual_command.h"
 #include "client/quirectl/meter/ledger_verbs.h"
 #include "client/quirectl/meter/meter_command.h"
+#include "client/quirectl/routing/routing_command.h"
 #include "client/quirectl/trace/trace_command.h"
 #include "client/quirectl/why/why_command.h"
 
@@ -37,6 +38,7 @@ int run_command_line(int argc, const char* const* argv, const char* version, std
   MeterCommandLine meter{.output = &daemon.output};
   MeterOptions ledger;
   TraceCommandLine trace;
+  RoutingCommandLine routing;
   ConfigCommandLine config;
   WhyCommandLine why;
   DoctorCommandLine doctor{.doctor = {}, .bundle = {}, .version = version};
@@ -56,6 +58,7 @@ int run_command_line(int argc, const char* const* argv, const char* version, std
       ->envname("QUIRECTL_COLOR");
   add_daemon_commands(app, daemon, out, err);
   add_trace_commands(app, trace, daemon, out, err);
+  add_routing_commands(app, routing, daemon, out, err);
   add_config_command(app, config, daemon, out, err);
   add_why_command(app, why, daemon, out, err);
   add_layout_commands(app, layout, out, err);

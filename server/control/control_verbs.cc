@@ -53,6 +53,12 @@ model::Result<ControlVerbs> ControlVerbs::create(Parts parts) {
                                                     .watch_doorbell = its.watch_doorbell,
                                                     .end_attachment = its.end_attachment}));
   if (its.config) verbs.config_ = QUIRE_TRY(ConfigVerbs::create(*its.config));
+  const auto speaks_for = [sessions = verbs.sessions_.get()](uint32_t uid,
+                                                             const std::string& tenant) {
+    return sessions->speaks_for(uid, tenant);
+  };
+  verbs.events_.emplace(
+      EventVerbs::Parts{.cache = its.cache, .sender = its.events, .speaks_for = speaks_for});
   return verbs;
 }
 
@@ -83,6 +89,8 @@ const ControlVerbs::Handler& ControlVerbs::handler_of(FrameType type) {
       Handler{FrameType::kMeter, [](auto& v, auto& c) { return v.meters_.meter(c); }},
       Handler{FrameType::kTrace, [](auto& v, auto& c) { return v.traces_.trace(c); }},
       Handler{FrameType::kConfig, [](auto& v, auto& c) { return v.config(c); }},
+      Handler{FrameType::kEvents, [](auto& v, auto& c) { return v.events_->events(c); }},
+      Handler{FrameType::kLocate, [](auto& v, auto& c) { return v.events_->locate(c); }},
       Handler{FrameType::kWhy, [](auto& v, auto& c) { return v.why_.why(c); }},
       Handler{FrameType::kSessions, [](auto& v, auto& c) { return v.census_.sessions(c); }},
       Handler{FrameType::kTenants, [](auto& v, auto& c) { return v.census_.tenants(c); }},
@@ -238,6 +246,7 @@ void ControlVerbs::forget(Connection& connection) {
   if (config_ != nullptr) config_->forget(connection);
   parts_.desk->forget(connection);
   traces_.forget(connection);
+  events_->forget(connection);
   sessions_->forget(connection);
   for (const uint32_t layout : connection.layouts) {
     parts_.cache->layouts().release(model::LayoutId{layout});

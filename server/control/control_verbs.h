@@ -17,9 +17,10 @@
 #include "cache/cache.h"
 #include "model/clock.h"
 #include "model/wire.h"
-#include "server/control/config_verbs.h"
 #include "server/control/census_verbs.h"
+#include "server/control/config_verbs.h"
 #include "server/control/content_verbs.h"
+#include "server/control/event_verbs.h"
 #include "server/control/maintenance_verbs.h"
 #include "server/control/meter_verbs.h"
 #include "server/control/pin_verbs.h"
@@ -60,8 +61,9 @@ class ControlVerbs {
     GhostFeed* ghosts = nullptr;  // null: there are none
     Ledger* ledger = nullptr;     // null: receipts are not kept
     TraceRecorder* traces = nullptr;
+    EventSender* events = nullptr;             // null: events are off
     std::optional<ConfigVerbs::Parts> config;  // none: the daemon has no flags
-    const TurnMemory* memory = nullptr;  // null: turns are not remembered
+    const TurnMemory* memory = nullptr;        // null: turns are not remembered
     uint64_t daemon_epoch = 0;
     std::function<model::Result<void>(Attachment&)>
         watch_doorbell;  // before its descriptors go out
@@ -149,6 +151,7 @@ class ControlVerbs {
   WhyVerbs why_;
   std::unique_ptr<SessionVerbs> sessions_;
   std::unique_ptr<ConfigVerbs> config_;  // null: the daemon has no flags
+  std::optional<EventVerbs> events_;     // asks sessions_; there once it was created
   PeerUids peer_uids_ = PeerUids::read();
 };
 

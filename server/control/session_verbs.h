@@ -46,6 +46,9 @@ class SessionVerbs {
   // kInvalidArgument when the options' tenant rules are wrong.
   static model::Result<std::unique_ptr<SessionVerbs>> create(Parts parts);
   void set_tenants(TenantRules tenants) { tenants_ = std::move(tenants); }  // for later sessions
+  bool speaks_for(uint32_t uid, const std::string& tenant) const {
+    return tenants_.allows(uid, tenant);
+  }
 
   // OpenSessionReply and the session's descriptors, some turns later; without a session: it is
   // queued. kUnknownLayout, kPermissionDenied (the tenant), kStaleHandle (the epoch), kBusy;

@@ -52,7 +52,7 @@ Completion answer_locate(cache::Cache& cache, Attachment& attachment,
     return reply_to(submission, Errc::kInvalidArgument);
   }
   const auto found =
-      cache.reader().locate(attachment.session().cached, attachment.chain().first(args.unit_count));
+      cache.reader().locate(attachment.session().cached.root, attachment.chain().first(args.unit_count));
   Completion completion = reply_to(submission, found.code());
   if (found.ok()) completion.result.locate = *found;
   return completion;

@@ -76,6 +76,8 @@ DEFINE_string(ledger_bytes, "0",
 DEFINE_uint32(ledger_days, 0, "receipts older than so many days are removed; 0 = none");
 DEFINE_string(ghost_memory, "64MiB",
               "for ghosts, which say what other policies and sizes would hit; 0 = none");
+DEFINE_string(event_memory, "16MiB",
+              "for events of what is stored and removed, until they are read; 0 = none");
 DEFINE_string(why_memory, "4MiB",
               "remembers what turns missed and what was evicted, for quirectl why; 0 = nothing");
 DEFINE_string(ssd_admission, "all", "what may be written: all, interactive, second-use");
@@ -185,6 +187,7 @@ model::Result<Options> options_from_flags() {
       QUIRE_TRY(model::parse_bytes("--session_memory_bytes", FLAGS_session_memory_bytes));
   options.uid_share_percent = FLAGS_uid_share_percent;
   QUIRE_TRY(ssd_options(options));
+  options.event_bytes = QUIRE_TRY(model::parse_bytes("--event_memory", FLAGS_event_memory));
   options.tenants = FLAGS_tenants;
   options.shared_namespaces = FLAGS_shared_namespaces;
   options.roles.readers = QUIRE_TRY(NamedPeers::parse("reader_uids", FLAGS_reader_uids));

@@ -100,6 +100,14 @@ model::Result<void> validate_ssd(const Options& options) {
   return {};
 }
 
+model::Result<void> validate_events(const Options& options) {
+  constexpr uint64_t kFewest = 128 << 10;  // 1,024 events
+  if (options.event_bytes > 0 && options.event_bytes < kFewest) {
+    return wrong("event_memory", "must be 0 or at least 128 KiB");
+  }
+  return {};
+}
+
 }  // namespace
 
 std::string too_large_for_tiers(const std::string& layout, uint64_t bytes, uint64_t held_bytes) {
@@ -142,6 +150,7 @@ model::Result<void> validate(const Options& options) {
   }
   QUIRE_TRY(validate_memory(options));
   QUIRE_TRY(validate_ssd(options));
+  QUIRE_TRY(validate_events(options));
   if (options.copy_workers < 1 || options.copy_workers > 64) {
     return wrong("copy_workers", "must be in 1..64");
   }

@@ -169,7 +169,7 @@ TEST_P(PositionsTest, LocateCountsSpansByTheirTier) {
       ++spans;
       on_ssd += rig_->inspect().in_ram(node) ? 0 : 1;
     }
-    const auto located = rig_->cache().reader().locate(rig_->session(), chain());
+    const auto located = rig_->cache().reader().locate(rig_->session().root, chain());
     ASSERT_TRUE(located.ok());
     EXPECT_EQ(located->span_tokens, spans * kUnitsPerBlock * kUnit);
     EXPECT_EQ(located->tokens[TierId::kSsd], on_ssd * kUnitsPerBlock * kUnit);

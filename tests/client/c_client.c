@@ -207,6 +207,41 @@ static void use_session(quire_client* client, quire_session* session, const quir
   }
 }
 
+/* What a router does: what is held, then what happens; and how much of a prompt is here. */
+static void hear(quire_client* client, const quire_layout* layout) {
+  const quire_events_options options = {.size = sizeof options, .snapshot = QUIRE_SNAPSHOT_AT_ONCE};
+  quire_events* events = NULL;
+  step_done(quire_subscribe_events(client, &options, &events), "events",
+            quire_client_error(client));
+  require(quire_events_fd(events) >= 0, "events", "no descriptor");
+  size_t held = 0;
+  for (int whole = 0; !whole;) {
+    quire_event some[4];
+    size_t count = 0;
+    step_done(quire_poll_events(events, 10000, some, 4, &count), "poll events",
+              quire_events_error(events));
+    require(count > 0, "events", "nothing came");
+    for (size_t i = 0; i < count; ++i) {
+      whole = whole || some[i].kind == QUIRE_EVENT_SNAPSHOT_END;
+      if (some[i].kind != QUIRE_EVENT_HELD) continue;
+      ++held;
+      require(some[i].domain != NULL && strncmp(some[i].domain, "uid:", 4) == 0, "events",
+              "no domain");
+    }
+  }
+  require(held > 0, "events", "nothing is held");
+  quire_events_free(events);
+
+  const uint32_t tokens[65536] = {1};
+  const quire_chain_names names = {
+      .size = sizeof names, .layout = layout, .namespace_name = "nobody's"};
+  int known = 1;
+  quire_locate_result located = {.size = sizeof located};
+  step_done(quire_locate_chain(client, &names, tokens, 65536, &known, &located), "locate chain",
+            quire_client_error(client));
+  require(known == 0 && located.span_tokens == 0, "locate chain", "it knows what was never said");
+}
+
 int main(int argc, char** argv) {
   if (argc != 3) {
     fprintf(stderr, "usage: %s SOCKET LAYOUT_FILE\n", argv[0]);
@@ -229,6 +264,7 @@ int main(int argc, char** argv) {
   quire_text_free(status);
   quire_session* session = open_session(client, layout, NULL);
   use_session(client, session, layout);
+  hear(client, layout);
   step_done(quire_close_session(session), "close", "");
   step_done(quire_client_progress(client), "progress", quire_client_error(client));
   step_done(quire_reconnect(client, 1000), "reconnect", quire_client_error(client));

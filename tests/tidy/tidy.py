@@ -55,8 +55,8 @@ ROOMS = {
     "server/sessions": {"server/rings", "server/runtime"},
     "server/metering": {"server/rings", "server/runtime"},
     "server/events": {"server/runtime"},
-    "server/control": {"server/metering", "server/status", "server/sessions", "server/rings",
-                       "server/runtime"},
+    "server/control": {"server/metering", "server/status", "server/events", "server/sessions",
+                       "server/rings", "server/runtime"},
     "server/http": {"server/status", "server/runtime"},
     "server/status": {"server/metering", "server/sessions", "server/rings", "server/runtime"},
 }
@@ -106,6 +106,7 @@ LIBRARIES = {
               "client/quirectl/manual/command_tree.cc",
               "client/quirectl/manual/manual_command.cc",
               "client/quirectl/why/why_command.cc",
+              "client/quirectl/routing/routing_command.cc",
               "client/engines/reference/demo_main.cc"},
 }
 MAX_FUNCTION = 70

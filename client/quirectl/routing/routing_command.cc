@@ -1,0 +1,89 @@
+#include "client/quirectl/routing/routing_command.h"
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <iostream>
+#include <ostream>
+
+#include "client/quirectl/verb_outcome.h"
+#include "model/socket_verbs.h"
+
+namespace quire::client {
+
+namespace {
+
+// Runs `verb` with the options of a connection and whether the answer is JSON.
+void run_verb(DaemonCommandLine& daemon, std::ostream& err,
+              const std::function<model::Result<int>(const ClientOptions&, bool)>& verb) {
+  if (!settle_output(daemon.output, err)) {
+    daemon.exit_code = kExitUsage;
+    return;
+  }
+  ClientOptions options;
+  options.socket_path = daemon.socket_path;
+  options.client_name = "quirectl";
+  options.connect_timeout_ms = daemon.timeout_ms;
+  options.populate_segments = false;  // it reads no pages
+  const model::Result<int> done = verb(options, daemon.output == "json");
+  daemon.exit_code = done.ok() ? *done : report(done.error(), err);
+}
+
+CLI::App* add_table_verb(CLI::App& app, model::FrameType type) {
+  const model::SocketVerb& verb = *model::find_verb(type);
+  return app.add_subcommand(std::string(verb.name), std::string(verb.help));
+}
+
+void add_tail(CLI::App& app, RoutingCommandLine& line, DaemonCommandLine& daemon, std::ostream& out,
+              std::ostream& err) {
+  CLI::App* events = add_table_verb(app, model::FrameType::kEvents);
+  events->require_subcommand(1);
+  CLI::App* tail = events->add_subcommand("tail", "Print events as they happen; ^C ends it");
+  tail->add_flag("--snapshot", line.tail.snapshot, "first what is held, and again after a gap");
+  tail->add_flag("--until_snapshot", line.tail.until_snapshot, "what is held, and no more");
+  tail->add_flag("--own", line.tail.own, "of the own user alone; administrators hear everybody's");
+  tail->add_flag("--full", line.tail.full, "whole hashes in a table");
+  tail->add_option("--after", line.tail.after, "go on behind this event: EPOCH:SEQUENCE");
+  tail->add_option("--count", line.tail.count, "end after so many events");
+  tail->callback([&] {
+    run_verb(daemon, err, [&](const ClientOptions& options, bool json) {
+      line.tail.json = json;
+      return run_events_tail(options, line.tail, out);
+    });
+  });
+}
+
+void add_locate(CLI::App& app, RoutingCommandLine& line, DaemonCommandLine& daemon,
+                std::ostream& out, std::ostream& err) {
+  CLI::App* locate = add_table_verb(app, model::FrameType::kLocate);
+  LocateOptions& options = line.locate;
+  locate->add_option("--layout", options.layout_path, "the model's layout (.toml)")->required();
+  locate->add_option("--namespace", options.names.namespace_name, "as sessions name it")
+      ->required();
+  locate->add_option("--tenant", options.names.tenant, "whose hits");
+  locate->add_option("--domain", options.names.domain,
+                     "which user's (uid:1000); the own one if not given");
+  locate->add_option("--weights_epoch", options.names.weights_epoch, "0 if not given");
+  locate->add_option("--salt", options.names.salt, "as sessions give it");
+  CLI::Option_group* content = locate->add_option_group("content");
+  content->add_option("--tokens", options.tokens_path,
+                      "file of token ids, or a JSON list of them; - for standard input");
+  content->add_option("--hashes", options.hashes_path,
+                      "file of an engine's unit hashes, in hex; likewise");
+  content->require_option(1);
+  locate->callback([&] {
+    run_verb(daemon, err, [&](const ClientOptions& connection, bool json) {
+      line.locate.json = json;
+      return run_locate(connection, line.locate, std::cin, out);
+    });
+  });
+}
+
+}  // namespace
+
+void add_routing_commands(CLI::App& app, RoutingCommandLine& line, DaemonCommandLine& daemon,
+                          std::ostream& out, std::ostream& err) {
+  add_tail(app, line, daemon, out, err);
+  add_locate(app, line, daemon, out, err);
+}
+
+}  // namespace quire::client
