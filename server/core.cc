@@ -149,6 +149,12 @@ model::Result<void> Core::make_events() {
                                        .daemon_epoch = parts_.daemon_epoch,
                                        .memory_bytes = parts_.options->event_bytes}));
   events_ = std::make_unique<EventSender>(feed_.get(), parts_.clock, /*with_thread=*/true);
+  const Options& options = *parts_.options;
+  if (options.events_zmq.empty()) return {};
+  const bool maps = options.events_zmq_format == "map";
+  zmq_ = QUIRE_TRY(ZmqPublisher::start(
+      feed_.get(), {.events = options.events_zmq, .replay = options.events_zmq_replay},
+      maps ? EnvelopeShape::kMap : EnvelopeShape::kArray));
   return {};
 }
 

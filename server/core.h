@@ -23,6 +23,7 @@
 #include "server/control/control_verbs.h"
 #include "server/core_turn.h"
 #include "server/events/event_sender.h"
+#include "server/events/zmq_publisher.h"
 #include "server/metering/storage_feed.h"
 #include "server/rings/request_times.h"
 #include "server/runtime/event_loop.h"
@@ -155,6 +156,7 @@ class Core final : public ConnectionOwner {
   // Before the turn, whose end changes what is stored. Null: events are off.
   std::unique_ptr<EventFeed> feed_;
   std::unique_ptr<EventSender> events_;
+  std::unique_ptr<ZmqPublisher> zmq_;  // null: not asked for
   std::unique_ptr<CoreTurn> turn_;
   std::unique_ptr<StatusDesk> desk_;
   std::unique_ptr<ControlVerbs> verbs_;

@@ -78,6 +78,10 @@ DEFINE_string(ghost_memory, "64MiB",
               "for ghosts, which say what other policies and sizes would hit; 0 = none");
 DEFINE_string(event_memory, "16MiB",
               "for events of what is stored and removed, until they are read; 0 = none");
+DEFINE_string(events_zmq, "",
+              "publish everybody's events as vLLM does: ipc:///path or tcp://127.0.0.1:port");
+DEFINE_string(events_zmq_replay, "", "and replay the last of them, on request; likewise");
+DEFINE_string(events_zmq_format, "array", "array, or map as newer vLLM has it");
 DEFINE_string(why_memory, "4MiB",
               "remembers what turns missed and what was evicted, for quirectl why; 0 = nothing");
 DEFINE_string(ssd_admission, "all", "what may be written: all, interactive, second-use");
@@ -187,6 +191,9 @@ model::Result<Options> options_from_flags() {
       QUIRE_TRY(model::parse_bytes("--session_memory_bytes", FLAGS_session_memory_bytes));
   options.uid_share_percent = FLAGS_uid_share_percent;
   QUIRE_TRY(ssd_options(options));
+  options.events_zmq = FLAGS_events_zmq;
+  options.events_zmq_replay = FLAGS_events_zmq_replay;
+  options.events_zmq_format = FLAGS_events_zmq_format;
   options.event_bytes = QUIRE_TRY(model::parse_bytes("--event_memory", FLAGS_event_memory));
   options.tenants = FLAGS_tenants;
   options.shared_namespaces = FLAGS_shared_namespaces;

@@ -100,12 +100,31 @@ model::Result<void> validate_ssd(const Options& options) {
   return {};
 }
 
+// Whoever reaches the endpoint hears every user's events.
+model::Result<void> check_endpoint(const char* flag, const std::string& endpoint) {
+  for (const std::string_view prefix : {"ipc:///", "tcp://127.0.0.1:", "tcp://[::1]:"}) {
+    if (endpoint.starts_with(prefix) && endpoint.size() > prefix.size()) return {};
+  }
+  return wrong(flag, "must be ipc:///path, tcp://127.0.0.1:port or tcp://[::1]:port; it is \"" +
+                         endpoint + '"');
+}
+
 model::Result<void> validate_events(const Options& options) {
   constexpr uint64_t kFewest = 128 << 10;  // 1,024 events
   if (options.event_bytes > 0 && options.event_bytes < kFewest) {
     return wrong("event_memory", "must be 0 or at least 128 KiB");
   }
-  return {};
+  if (options.events_zmq_format != "array" && options.events_zmq_format != "map") {
+    return wrong("events_zmq_format", "must be array or map");
+  }
+  if (options.events_zmq.empty()) {
+    if (options.events_zmq_replay.empty()) return {};
+    return wrong("events_zmq_replay", "needs --events_zmq");
+  }
+  if (options.event_bytes == 0) return wrong("events_zmq", "needs --event_memory");
+  QUIRE_TRY(check_endpoint("events_zmq", options.events_zmq));
+  if (options.events_zmq_replay.empty()) return {};
+  return check_endpoint("events_zmq_replay", options.events_zmq_replay);
 }
 
 }  // namespace

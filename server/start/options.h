@@ -55,9 +55,13 @@ struct Options {
   uint64_t ledger_bytes = 0;          // of receipts: the oldest go beyond that; 0: none
   uint32_t ledger_days = 0;           // older receipts are removed; 0: none
   std::string ssd_admission = "all";  // all, interactive, second-use
-  uint64_t ghost_bytes = 64ull << 20;       // memory for what other policies would hit; 0: none
-  uint64_t why_bytes = 4ull << 20;          // remembers turns and departures, for why; 0: nothing
-  uint64_t event_bytes = 16ull << 20;       // events until they are read; 0: none
+  uint64_t ghost_bytes = 64ull << 20;  // memory for what other policies would hit; 0: none
+  uint64_t why_bytes = 4ull << 20;     // remembers turns and departures, for why; 0: nothing
+  uint64_t event_bytes = 16ull << 20;  // events until they are read; 0: none
+  // Endpoints of a ZeroMQ publisher of everybody's events, as vLLM has one; empty: none.
+  std::string events_zmq;
+  std::string events_zmq_replay;
+  std::string events_zmq_format = "array";  // or map
   uint64_t ssd_write_bytes_per_day = 0;     // 0 = no limit
   uint64_t ssd_scrub_bytes_per_second = 0;  // 0 = only when asked for
   uint32_t ssd_hang_ms = 30'000;

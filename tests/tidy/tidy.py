@@ -86,6 +86,7 @@ LIBRARIES = {
                   "tiering/database/rocks_files.cc", "tiering/database/rocks_store.cc",
                   "tiering/database/database_count.cc", "tiering/database/database_scan.cc"},
     r"liburing": {"tiering/io/uring_engine.cc", "tiering/io/uring_setup.cc", "bench/ssd_bench_raw.cc"},
+    r"zmq\.h": {"server/events/zmq_sockets.cc"},
     r"lz4": {"tiering/io/byte_plane_codec.cc"},
     r"isa-l": {"tiering/io/crc_copy.cc", "client/quire_client.cc"},
     r"boost/json": {"model/json/boost_json.cc", "server/status/status_json.cc", "client/quirectl/config_json.cc",
