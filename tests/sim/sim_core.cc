@@ -89,6 +89,7 @@ SimCore::SimCore(const SimParts& parts)
       pool_.get()));
   if (config.has_tier) open_tier();
   open_roots();
+  events_ = std::make_unique<SimEvents>(cache_.get(), parts.clock);
   turn_ = must(server::CoreTurn::create({.cache = cache_.get(),
                                          .copies = &copies_,
                                          .tiers = tiers_.get(),
@@ -260,6 +261,7 @@ void SimCore::turn() {
     let_dying_go();
     supply_->tick(now_ns);
   }
+  events_->turn(turns_);
   if (turns_ % kTurnsBetweenIdle == 0) turn_->arm_idle(now_ns, model::kNsPerMs);
 }
 

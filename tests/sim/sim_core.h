@@ -21,6 +21,7 @@
 #include "server/sessions/uid_shares.h"
 #include "tests/sim/sim_copies.h"
 #include "tests/sim/sim_disk.h"
+#include "tests/sim/sim_events.h"
 #include "tests/sim/sim_world.h"
 #include "tests/support/inspector.h"
 #include "tests/support/manual_clock.h"
@@ -138,6 +139,7 @@ class SimCore {
   bool is_durable(const SimKey& key);
   bool is_in_ram(const SimKey& key);
   void check_invariants();
+  SimEvents& events() { return *events_; }
 
  private:
   void open_tier();
@@ -164,6 +166,7 @@ class SimCore {
   std::vector<cache::CacheSession> roots_;  // one a root, so that none is given up
   std::unique_ptr<server::CoreTurn> turn_;
   std::unique_ptr<server::SessionQueue> queue_;
+  std::unique_ptr<SimEvents> events_;
   std::vector<std::unique_ptr<SimProcess>> dying_;
 };
 

@@ -339,6 +339,11 @@ void Simulation::meddle_with_memory_tier() {
   }
 }
 
+// What a router has heard is what is there.
+void Simulation::judge_events() {
+  if (const std::string wrong = core_->events().judge(); !wrong.empty()) judge_.fail(wrong);
+}
+
 void Simulation::look() {
   const uint64_t turns = core_->turn_count();
   if (turns % kTurnsBetweenLooks == 0) {
@@ -349,6 +354,7 @@ void Simulation::look() {
   if (turns % kTurnsBetweenInvariants == 0) {
     core_->check_invariants();
     sums_.judge_bounds();
+    judge_events();
   }
 }
 
@@ -467,6 +473,7 @@ bool Simulation::finish() {
   while (!clients_.empty()) kill(clients_.size() - 1);
   wait_for_rest();
   core_->check_invariants();
+  judge_events();
   judge_.observe();
   judge_nobody_left();
   if (failure().empty() && late_.one_in(config_.has_tier ? 4 : 2)) {

@@ -51,6 +51,7 @@ class Simulation {
   };
 
   void turn();
+  void judge_events();
   void look();
   void look_for_starving();
   void judge_nobody_left();
