@@ -13,6 +13,7 @@
 #include "bench/admin_bench.h"
 #include "bench/attach_bench.h"
 #include "bench/commit_bench.h"
+#include "bench/events_bench.h"
 #include "bench/index_bench.h"
 #include "bench/meter_bench.h"
 #include "bench/neighbour_bench.h"
@@ -58,6 +59,7 @@ int main(int argc, char** argv) {
       {"attach", quire::bench::run_attach_bench},
       {"attach_ssd", quire::bench::run_tier_match_bench},
       {"commit", quire::bench::run_commit_bench},
+      {"events", quire::bench::run_events_bench},
       {"index", quire::bench::run_index_bench},
       {"meter", [&](bool as_json) { return quire::bench::run_meter_bench(as_json, meter); }},
       {"neighbour",
@@ -71,7 +73,7 @@ int main(int argc, char** argv) {
   if (found == benches.end() || (quick && found->first != "ssd")) {
     std::fputs(
         "usage: quire_bench "
-        "admin|attach|attach_ssd|commit|index|meter|neighbour|replay|ring|sched|ssd|switch|trace "
+        "admin|attach|attach_ssd|commit|events|index|meter|neighbour|replay|ring|sched|ssd|switch|trace "
         "[--json], ssd also --quick, trace also FILE [SESSIONS], neighbour also ATTACK, meter "
         "also --receipts N, replay has its own\n",
         stderr);
