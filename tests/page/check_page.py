@@ -175,7 +175,8 @@ def check_page(daemon, browser, pictures, figures):
     browser.wait_for("document.body && document.body.dataset.ready === 'yes'")
     # Some samples of the history, between which something was asked for.
     browser.wait_for(f"[...document.querySelectorAll('#tokens polygon')].filter(p => p.points.length >= {2 * POINTS}).length === 4", 120)
-    browser.wait_for("document.querySelectorAll('#tenants tbody tr').length === " + str(len(USERS)))
+    browser.wait_for("fetch('/status').then(r => r.json()).then(s => s.tenants_total > 0 && "
+                     "s.tenants_total === document.querySelectorAll('#tenants tbody tr').length)")
     browser.wait_for("!document.getElementById('ghost-card').hidden", 90)
     check(browser.ask("document.getElementById('state').textContent") == "all is well", "the page says that all is well")
     check(browser.ask("/%/.test(document.getElementById('rate').textContent)"), "the page shows a hit rate")
@@ -184,6 +185,10 @@ def check_page(daemon, browser, pictures, figures):
     check(browser.ask("document.querySelectorAll('#ghosts polyline').length") >= 3, "a curve a policy")
     check(browser.ask("document.documentElement.scrollWidth <= innerWidth"), "nothing is cut off")
     browser.photograph(pictures / "status_page_light.png")
+    # The one of docs/.
+    browser.show_as(1120, 760)
+    browser.ask("dispatchEvent(new Event('resize'))")
+    browser.photograph(pictures / "status_page.png", whole=False)
     browser.show_as(1280, 900, "dark")
     browser.ask("dispatchEvent(new Event('resize'))")
     check(browser.ask("getComputedStyle(document.body).backgroundColor") == "rgb(20, 22, 26)", "it is dark where people want it dark")
