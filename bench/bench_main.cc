@@ -73,7 +73,8 @@ int main(int argc, char** argv) {
   if (found == benches.end() || (quick && found->first != "ssd")) {
     std::fputs(
         "usage: quire_bench "
-        "admin|attach|attach_ssd|commit|events|index|meter|neighbour|replay|ring|sched|ssd|switch|trace "
+        "admin|attach|attach_ssd|commit|events|index|meter|neighbour|replay|ring|sched|ssd|switch|"
+        "trace "
         "[--json], ssd also --quick, trace also FILE [SESSIONS], neighbour also ATTACK, meter "
         "also --receipts N, replay has its own\n",
         stderr);

@@ -486,8 +486,8 @@ class Client {
   // rule.
   model::Result<std::string> config_json();
   model::Result<std::string> set_config(std::string_view key, std::string_view value);
-  // Why a turn's hit went no further (docs/why.md). Administrators ask about all turns, others
-  // about those of their own domain. kNotFound: no such turn is remembered.
+  // Why a turn's hit went no further (docs/why.md). Readers and administrators ask about all turns,
+  // others about those of their own domain. kNotFound: no such turn is remembered.
   model::Result<std::string> why_json(const WhyOptions& options = {});
   // The same of a prompt, as things are now. kInvalidArgument: no tokens, or more than a frame has
   // room for hashes of. kPermissionDenied: another user's.

@@ -6,8 +6,8 @@
 // 1. Memory is fixed at creation; a departure costs one bucket, two cache lines, and allocates
 //    nothing.
 // 2. A key has one departure, its last. What left the host is kept before what left one tier only.
-// 3. What is forgotten is known by its time: who finds nothing learns from when on nothing was
-//    missed (forgotten_s).
+// 3. What is forgotten is known by its time: who finds nothing learns since when nothing was
+//    forgotten (forgotten_s).
 // 4. Fingerprints bind the root, so one user's keys say nothing of another's, and are keyed with a
 //    secret: a client that chooses its hashes cannot choose a bucket. Of 2^32 lookups one finds
 //    somebody else's departure in its bucket ten times: a wrong explanation, never a wrong hit.
@@ -54,7 +54,7 @@ class DepartureLog {
   void note_incomplete(uint64_t print, model::GroupIndex missing);
 
   LastDeparture find(uint64_t print) const;
-  // Departures of this print before this time may be forgotten. 0: none is.
+  // Departures of this print up to this second may be forgotten. 0: none is.
   uint32_t forgotten_s(uint64_t print) const;
   // A hint: a find() follows.
   void prefetch(uint64_t print) const { __builtin_prefetch(&bucket_of(print)); }

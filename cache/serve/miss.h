@@ -44,8 +44,8 @@ struct Miss {
   model::GroupMask groups = 0;  // kIncomplete: not written
   LastDeparture left;           // at_s 0: none is known
   uint32_t left_units = 0;      // where what left had its end
-  // Departures before then may be forgotten: what is not known may have been there before. 0: none
-  // is forgotten.
+  // Departures up to this second may be forgotten: what is not known may have been there before. 0:
+  // none is forgotten.
   uint32_t forgotten_s = 0;
 };
 

@@ -1,6 +1,6 @@
 // The daemon's JSON for people (status, verify, scrub): every key on a line, values aligned, nested
-// objects and lists indented under their key, bytes and tokens in units that people read. Shows what is there, so a newer daemon's keys appear
-// by themselves.
+// objects and lists indented under their key, bytes and tokens in units that people read. Shows
+// what is there, so a newer daemon's keys appear by themselves.
 #pragma once
 
 #include <cstdint>

@@ -266,7 +266,8 @@ class MissAnswer {
     sink.flag("departures_forgotten", forgotten_s != 0,
               "What went before known_since may be forgotten");
     if (forgotten_s != 0 && !asker_.sees_all) return;
-    const uint32_t since_s = std::max(forgotten_s, departures->begun_s());
+    // What was forgotten may be of any part of its second.
+    const uint32_t since_s = forgotten_s != 0 ? forgotten_s + 1 : departures->begun_s();
     sink.gauge("known_since", wall_clock_s() - seconds_since_departure(since_s),
                "What went since then is remembered, in seconds of Unix time");
   }

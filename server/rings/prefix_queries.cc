@@ -51,8 +51,8 @@ Completion answer_locate(cache::Cache& cache, Attachment& attachment,
   if (args.unit_count > attachment.shape().max_units) {
     return reply_to(submission, Errc::kInvalidArgument);
   }
-  const auto found =
-      cache.reader().locate(attachment.session().cached.root, attachment.chain().first(args.unit_count));
+  const auto found = cache.reader().locate(attachment.session().cached.root,
+                                           attachment.chain().first(args.unit_count));
   Completion completion = reply_to(submission, found.code());
   if (found.ok()) completion.result.locate = *found;
   return completion;

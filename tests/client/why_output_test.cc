@@ -47,8 +47,8 @@ TEST(WhyOutput, SaysWhatWasAskedFoundAndDelivered) {
 
 TEST(WhyOutput, NeverStoredSaysSinceWhenItWouldBeKnown) {
   EXPECT_EQ(sentence("never_stored", kPlace + R"(,"departures_forgotten":false,"known_since":900)"),
-            "tokens 1,024 to 1,279 were never stored, nor held by this daemon since it started to "
-            "remember at 1970-01-01T00:15:00Z (never_stored)\n");
+            "tokens 1,024 to 1,279 were never stored, as far back as is remembered: since "
+            "1970-01-01T00:15:00Z (never_stored)\n");
   EXPECT_EQ(sentence("never_stored", kPlace + R"(,"departures_forgotten":true,"known_since":900)"),
             "tokens 1,024 to 1,279 were never stored, or went before 1970-01-01T00:15:00Z "
             "(never_stored)\n");
@@ -80,7 +80,7 @@ TEST(WhyOutput, OtherRootsAreNamed) {
   const std::string other =
       R"("other_domain":"uid:7","other_tenant":"b","other_epoch":4,"other_present":true)";
   EXPECT_EQ(sentence("tenant_differs", other),
-            "the same first block is stored for tenant \"b\" of uid:7: hits do not cross tenants "
+            "the same first block is stored for uid:7, tenant \"b\": hits do not cross tenants "
             "(tenant_differs)\n");
   EXPECT_EQ(sentence("other_epoch", other),
             "the same first block is stored for epoch 4: hits do not cross epochs (other_epoch)\n");

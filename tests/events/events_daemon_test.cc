@@ -165,8 +165,8 @@ TEST_F(EventsDaemonTest, StuckSubscriberIsOvertakenAndHealed) {
   const auto stream = subscribe(*router, {.snapshot = EventSnapshot::kAfterGaps});
   EventMap map;
   ASSERT_TRUE(read_until(*stream, map, [&] { return map.next() > 0; }));
-  // More than its pipe of 1 MiB and the ring hold: eight spans come to RAM and to the SSD, and leave
-  // RAM again.
+  // More than its pipe of 1 MiB and the ring hold: eight spans come to RAM and to the SSD, and
+  // leave RAM again.
   for (uint64_t context = 1; context <= 600; ++context) {
     write(context);
     daemon_.on_core([](server::Daemon& daemon) { meddle(daemon).evict(); });

@@ -13,7 +13,7 @@ namespace quire::client {
 struct EventsTailOptions {
   bool json = false;
   bool snapshot = false;        // first what is held, and again after each gap
-  bool own = false;             // of the own domain, also for administrators
+  bool own = false;             // of the own domain, also for readers
   bool full = false;            // whole hashes, in a table
   std::string after;            // "EPOCH:SEQUENCE", as a line said; empty: from now on
   uint64_t count = 0;           // ends after so many events; 0: does not

@@ -40,7 +40,7 @@ void add_tail(CLI::App& app, RoutingCommandLine& line, DaemonCommandLine& daemon
   CLI::App* tail = events->add_subcommand("tail", "Print events as they happen; ^C ends it");
   tail->add_flag("--snapshot", line.tail.snapshot, "first what is held, and again after a gap");
   tail->add_flag("--until_snapshot", line.tail.until_snapshot, "what is held, and no more");
-  tail->add_flag("--own", line.tail.own, "of the own user alone; administrators hear everybody's");
+  tail->add_flag("--own", line.tail.own, "of the own user alone; readers hear everybody's");
   tail->add_flag("--full", line.tail.full, "whole hashes in a table");
   tail->add_option("--after", line.tail.after, "go on behind this event: EPOCH:SEQUENCE");
   tail->add_option("--count", line.tail.count, "end after so many events");

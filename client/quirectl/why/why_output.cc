@@ -18,7 +18,7 @@ using model::Result;
 // "1,024".
 std::string grouped(uint64_t number) {
   std::string digits = std::to_string(number);
-  for (size_t end = digits.size(); end > 3; end -= 3) digits.insert(end - 3, ",");
+  for (size_t end = digits.size(); end > 3; end -= 3) digits.insert(end - 3, 1, ',');
   return digits;
 }
 
@@ -56,8 +56,9 @@ class Facts {
   const json::object& object_;
 };
 
-std::string whose(const std::string& tenant) {
-  return tenant.empty() ? "all tenants (the namespace is shared)" : "tenant \"" + tenant + '"';
+// In a shared namespace hits are no tenant's.
+std::string whose(const std::string& domain, const std::string& tenant) {
+  return domain + (tenant.empty() ? " without a tenant" : ", tenant \"" + tenant + '"');
 }
 
 std::string asked_text(const Facts& turn) {
@@ -69,7 +70,7 @@ std::string asked_text(const Facts& turn) {
     text += "turn " + std::to_string(turn.number("turn")) + " of session " +
             std::to_string(turn.number("session")) + ", ";
   }
-  text += turn.text("domain") + ", " + whose(turn.text("tenant")) + ", namespace \"" +
+  text += whose(turn.text("domain"), turn.text("tenant")) + ", namespace \"" +
           turn.text("namespace") + "\" epoch " + std::to_string(turn.number("epoch")) + ", " +
           turn.time("asked") + "\n";
   return text + "           " + turn.tokens("prompt_tokens") + " tokens of prompt\n";
@@ -137,7 +138,7 @@ std::string never_text(const Facts& facts) {
     return what + " were never stored, or went" + since;
   }
   if (!facts.has("known_since")) return what + " are not stored; what went is not remembered";
-  return what + " were never stored, nor held by this daemon since it started to remember at " +
+  return what + " were never stored, as far back as is remembered: since " +
          second_text(static_cast<int64_t>(facts.number("known_since")) * kSecondUs);
 }
 
@@ -170,7 +171,7 @@ std::string other_text(const std::string& reason, const Facts& facts) {
   const std::string stored = facts.flag("other_present") ? "is stored" : "was stored";
   std::string text = "the same first block " + stored + " for ";
   if (reason == "tenant_differs") {
-    text += whose(facts.text("other_tenant")) + " of " + facts.text("other_domain") +
+    text += whose(facts.text("other_domain"), facts.text("other_tenant")) +
             ": hits do not cross tenants";
   } else if (reason == "salt_differs") {
     text += "another salt: hits do not cross salts";
