@@ -62,7 +62,7 @@ std::string ScopeRules::policy_of(const ScopeName& name) const {
   };
   std::string policy = of(name);
   if (policy.empty()) policy = of({name.tier, name.domain, std::nullopt});
-  if (policy.empty()) policy = board_->default_policy(name.tier);
+  if (policy.empty() && board_->is_open(name.tier)) policy = board_->default_policy(name.tier);
   return policy;
 }
 

@@ -84,7 +84,7 @@ class ScopeRules {
   void forget_domain(model::DomainId domain);
   // In order of tier, domain and tenant.
   const std::map<ScopeName, ScopeRule>& all() const { return rules_; }
-  // What orders it now, or will when its domain comes.
+  // What orders it now, or will when its domain comes. Empty: the tier is not in use.
   std::string policy_of(const ScopeName& name) const;
   // None: no client of this user has been here.
   std::optional<model::DomainId> find_domain(std::string_view name) const;

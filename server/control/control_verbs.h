@@ -61,9 +61,9 @@ class ControlVerbs {
     GhostFeed* ghosts = nullptr;  // null: there are none
     Ledger* ledger = nullptr;     // null: receipts are not kept
     TraceRecorder* traces = nullptr;
-    EventSender* events = nullptr;             // null: events are off
-    std::optional<ConfigVerbs::Parts> config;  // none: the daemon has no flags
     const TurnMemory* memory = nullptr;        // null: turns are not remembered
+    std::optional<ConfigVerbs::Parts> config;  // none: the daemon has no flags
+    EventSender* events = nullptr;             // null: events are off
     uint64_t daemon_epoch = 0;
     std::function<model::Result<void>(Attachment&)>
         watch_doorbell;  // before its descriptors go out

@@ -136,7 +136,8 @@ class MissAnswer {
   std::string_view reason(const Twin& twin) const {
     if (twin.turn != nullptr) {
       if (!same_tenant(*twin.turn)) return "tenant_differs";
-      return twin.turn->epoch != turn_.epoch ? "other_epoch" : "salt_differs";
+      if (twin.turn->epoch != turn_.epoch) return "other_epoch";
+      return twin.turn->layout_digest != turn_.layout_digest ? "layout_differs" : "salt_differs";
     }
     // All was found, and then not all of it came.
     const bool whole = turn_.miss.reason == MissReason::kNothing;

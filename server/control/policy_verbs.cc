@@ -7,7 +7,7 @@
 
 #include "cache/eviction/policy.h"
 #include "model/clean_text.h"
-#include "server/control/pin_verbs.h"
+#include "server/control/kept_state.h"
 #include "server/control/quota_verbs.h"
 
 namespace quire::server {

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "model/clean_text.h"
-#include "server/control/pin_verbs.h"
+#include "server/control/kept_state.h"
 
 namespace quire::server {
 

@@ -136,12 +136,12 @@ Result<void> WhyVerbs::why_prompt(const VerbCall& call, const model::WhyRequest&
   asked.epoch = prompt.request.epoch;
   asked.unit_tokens = prompt.request.unit_tokens;
   asked.root_hash = prompt.root;
+  asked.layout_digest = prompt.request.layout_digest.word(0);
   asked.content = prompt.request.content;
   asked.prompt_tokens = prompt.request.prompt_tokens;
   const cache::NamespaceTable& names = parts_.cache->names();
   if (const auto root = names.find_root(prompt.root)) {
     asked.layout = names.root(*root).key.layout;
-    asked.layout_digest = names.root(*root).layout->digest.word(0);
     asked.unit_tokens = names.root(*root).layout->layout.unit_tokens;
     const cache::Cache::Look look =
         parts_.cache->look(*root, prompt.chain(), prompt.request.prompt_tokens);

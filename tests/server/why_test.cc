@@ -299,6 +299,16 @@ TEST_F(WhyTest, StoredForAnotherSalt) {
   EXPECT_FALSE(has(text, "one")) << "a salt may be a secret: " << text;
 }
 
+TEST_F(WhyTest, StoredInAnotherLayout) {
+  model::Layout theirs_layout = small_append_layout();
+  theirs_layout.groups[0].name = "other";
+  const auto theirs = open(session_options(theirs_layout), 1);
+  ASSERT_TRUE(theirs->match(kTokens).ok());
+  ASSERT_TRUE(commit_context(*theirs, kTokens).ok());
+  const std::string text = why(*open(append(), 1));
+  EXPECT_TRUE(has(text, R"("reason":"layout_differs")")) << text;
+}
+
 TEST_F(WhyTest, NothingMissedAndNothingThatCouldBeHit) {
   write(append(), 1);
   const auto session = open(append(), 1);

@@ -1,5 +1,6 @@
 #include "client/quirectl/doctor/quired_output.h"
 
+#include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>

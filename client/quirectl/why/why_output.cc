@@ -173,6 +173,8 @@ std::string other_text(const std::string& reason, const Facts& facts) {
   if (reason == "tenant_differs") {
     text += whose(facts.text("other_domain"), facts.text("other_tenant")) +
             ": hits do not cross tenants";
+  } else if (reason == "layout_differs") {
+    text += "another layout: hits do not cross layouts";
   } else if (reason == "salt_differs") {
     text += "another salt: hits do not cross salts";
   } else {
