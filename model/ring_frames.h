@@ -37,11 +37,12 @@ enum class Verb : uint16_t {
 };
 inline constexpr uint16_t kVerbCount = static_cast<uint16_t>(Verb::kLocate) + 1;
 
-// Those of error texts, and of figures.
+// Those of error texts, and of figures, where they stand beside those of socket verbs: none is
+// both.
 constexpr std::string_view verb_name(Verb verb) {
   constexpr std::array<std::string_view, kVerbCount> kNames{
       "noop",       "match",     "load",   "release", "begin_fill", "commit",
-      "abort_fill", "supersede", "advise", "resumed", "positions",  "locate"};
+      "abort_fill", "supersede", "advise", "resumed", "positions",  "session_locate"};
   const auto index = static_cast<size_t>(verb);
   return index < kNames.size() ? kNames[index] : "request";
 }

@@ -5,13 +5,17 @@
 
 namespace quire::client {
 
-model::Result<std::unique_ptr<Client>> connect_to_daemon(const DaemonCommandLine& line) {
+ClientOptions connection_options(const DaemonCommandLine& line) {
   ClientOptions options;
   options.socket_path = line.socket_path;
   options.client_name = "quirectl";
   options.connect_timeout_ms = line.timeout_ms;
   options.populate_segments = false;
-  return Client::connect(options);
+  return options;
+}
+
+model::Result<std::unique_ptr<Client>> connect_to_daemon(const DaemonCommandLine& line) {
+  return Client::connect(connection_options(line));
 }
 
 model::Result<std::string> printed(std::string_view output, std::string_view json,

@@ -21,7 +21,8 @@ struct AnswerShape {
   model::Result<std::string> (*table)(std::string_view json) = nullptr;  // null: status_table()
 };
 
-// Reads no pages.
+// Of one that reads no pages.
+ClientOptions connection_options(const DaemonCommandLine& line);
 model::Result<std::unique_ptr<Client>> connect_to_daemon(const DaemonCommandLine& line);
 
 // In the form that was asked for, with its line end.

@@ -22,7 +22,7 @@ constexpr std::string_view kHtml = "text/html; charset=utf-8";
 constexpr std::string_view kExposition = "text/plain; version=0.0.4; charset=utf-8";
 
 // Who may read it, where tokens say who is who.
-enum class Audience : uint8_t { kAnyone, kReader, kAdmin };
+enum class Audience : uint8_t { kAnyone, kMetrics, kReader };
 
 struct Place {
   std::string_view path;
@@ -30,14 +30,14 @@ struct Place {
   Audience audience;
 };
 constexpr std::array kPlaces{
-    Place{"/metrics", HttpPage::kMetrics, Audience::kReader},
+    Place{"/metrics", HttpPage::kMetrics, Audience::kMetrics},
     Place{"/healthz", HttpPage::kHealth, Audience::kAnyone},
     Place{"/readyz", HttpPage::kReady, Audience::kAnyone},
-    Place{"/history", HttpPage::kHistory, Audience::kReader},
-    Place{"/ghosts", HttpPage::kGhosts, Audience::kReader},
-    Place{"/prices", HttpPage::kPrices, Audience::kReader},
-    Place{"/status", HttpPage::kStatus, Audience::kAdmin},
-    Place{"/", HttpPage::kIndex, Audience::kReader},
+    Place{"/history", HttpPage::kHistory, Audience::kMetrics},
+    Place{"/ghosts", HttpPage::kGhosts, Audience::kMetrics},
+    Place{"/prices", HttpPage::kPrices, Audience::kMetrics},
+    Place{"/status", HttpPage::kStatus, Audience::kReader},
+    Place{"/", HttpPage::kIndex, Audience::kMetrics},
 };
 
 const Place* find_place(std::string_view path) {
@@ -107,7 +107,7 @@ HttpSite::HttpSite(HttpSiteParts parts)
 
 std::optional<HttpRole> HttpSite::role_of(const HttpQuery& query) const {
   if (parts_.tokens) return parts_.tokens->role_of(query.authorization);
-  return names_this_machine(query.host) ? std::optional(HttpRole::kAdmin) : std::nullopt;
+  return names_this_machine(query.host) ? std::optional(HttpRole::kReader) : std::nullopt;
 }
 
 HttpSite::Admission HttpSite::admit(const HttpQuery& query) {
@@ -134,9 +134,9 @@ HttpSite::Admission HttpSite::admit(const HttpQuery& query) {
                         "there is /, /metrics, /healthz, /readyz, /status, /history, /ghosts "
                         "and /prices")};
   }
-  if (place->audience == Audience::kAdmin && role != HttpRole::kAdmin) {
+  if (place->audience == Audience::kReader && role != HttpRole::kReader) {
     ++figures_.refused;
-    return {text_answer(403, "this needs the token of an admin")};
+    return {text_answer(403, "this needs the token of a reader")};
   }
   switch (place->page) {
     case HttpPage::kHealth:

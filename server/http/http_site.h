@@ -3,7 +3,7 @@
 //   request --admit()--> an answer at once (refused, unknown, healthz, the page, history)
 //                   \--> a Page that needs a status --a fresh tape--> answer()
 //
-// 1. Without tokens whoever reaches the address is an administrator; then the Host header must name
+// 1. Without tokens whoever reaches the address is a reader; then the Host header must name
 //    this machine, so that no web page makes its reader's browser fetch figures (DNS rebinding).
 // 2. With tokens nothing but /healthz and /readyz is answered without one. Who asks for the page
 //    without one gets it as the body of the refusal: it holds no figure, and asks for the token.

@@ -97,8 +97,8 @@ model::Result<HttpTokens> HttpTokens::parse(std::string_view text, const std::st
     const size_t space = std::min(line.find(' '), line.size());
     const std::string_view role = line.substr(0, space);
     const std::string_view token = line.substr(std::min(space + 1, line.size()));
-    if (role != "reader" && role != "admin") {
-      return wrong("must be \"reader TOKEN\" or \"admin TOKEN\"");
+    if (role != "metrics" && role != "reader") {
+      return wrong("must be \"metrics TOKEN\" or \"reader TOKEN\"");
     }
     if (token.size() < kMinTokenBytes || token.size() > kMaxTokenBytes ||
         !std::all_of(token.begin(), token.end(), is_token_char)) {
@@ -108,7 +108,7 @@ model::Result<HttpTokens> HttpTokens::parse(std::string_view text, const std::st
     }
     if (tokens.tokens_.size() == kMaxTokens) return wrong("at most 64 tokens");
     tokens.tokens_.push_back(
-        {std::string(token), role == "admin" ? HttpRole::kAdmin : HttpRole::kReader});
+        {std::string(token), role == "reader" ? HttpRole::kReader : HttpRole::kMetrics});
   }
   if (!tokens.tokens_.empty()) return tokens;
   return make_error(Errc::kInvalidArgument, "--http_token_file " + path + " has no token");

@@ -1,7 +1,7 @@
 // Who may read over HTTP: the tokens of --http_token_file, one a line with its role.
 //
-//   reader TOKEN     /metrics and /history: what a Prometheus needs
-//   admin TOKEN      everything, /status and its names among it
+//   metrics TOKEN     /metrics and /history: what a Prometheus needs
+//   reader TOKEN      everything, /status and its names among it; HTTP changes nothing
 //
 // Empty lines and those that begin with # say nothing. Threads: any; immutable.
 #pragma once
@@ -17,7 +17,7 @@
 
 namespace quire::server {
 
-enum class HttpRole : uint8_t { kReader, kAdmin };
+enum class HttpRole : uint8_t { kMetrics, kReader };
 
 class HttpTokens {
  public:

@@ -96,9 +96,10 @@ DEFINE_string(shared_namespaces, "", "namespaces in which tenants share hits: na
 DEFINE_string(http_address, "",
               "serve /metrics, /healthz, /readyz, /status and a status page there, for example "
               "127.0.0.1:9470; empty: no HTTP (docs/http.md)");
-DEFINE_string(http_token_file, "",
-              "who may read over HTTP: lines \"reader TOKEN\" and \"admin TOKEN\"; without it only "
-              "loopback addresses are served");
+DEFINE_string(
+    http_token_file, "",
+    "who may read over HTTP: lines \"metrics TOKEN\" and \"reader TOKEN\"; without it only "
+    "loopback addresses are served");
 DEFINE_string(http_price_book, "", "the status page says what hits saved by this price book");
 DEFINE_string(http_price_model, "", "the model of --http_price_book by which it does");
 DEFINE_string(log_level, "info", "debug, info, warning or error");

@@ -17,9 +17,9 @@ namespace {
 
 using model::Errc;
 
+const std::string kMetricsToken = "0123456789abcdef-metrics";
 const std::string kReaderToken = "0123456789abcdef-reader";
-const std::string kAdminToken = "0123456789abcdef-admin";
-const std::string kFile = "# who may read\n\nreader " + kReaderToken + "\nadmin " + kAdminToken;
+const std::string kFile = "# who may read\n\nmetrics " + kMetricsToken + "\nreader " + kReaderToken;
 
 TEST(HttpAddress, IsALiteralAndAPort) {
   const auto four = HttpAddress::parse("127.0.0.1:9470").value();
@@ -53,21 +53,21 @@ TEST(HttpAddress, OthersThanLoopbackNeedTokens) {
 
 TEST(HttpTokens, SayWhoIsWho) {
   const auto tokens = HttpTokens::parse(kFile, "f").value();
+  EXPECT_EQ(tokens.role_of("Bearer " + kMetricsToken), HttpRole::kMetrics);
   EXPECT_EQ(tokens.role_of("Bearer " + kReaderToken), HttpRole::kReader);
-  EXPECT_EQ(tokens.role_of("Bearer " + kAdminToken), HttpRole::kAdmin);
   for (const std::string& wrong :
-       {std::string(), std::string("Bearer "), kReaderToken, "Basic " + kReaderToken,
-        "Bearer " + kReaderToken.substr(1), "Bearer " + kReaderToken + "x",
-        "Bearer " + kReaderToken.substr(0, kReaderToken.size() - 1),
-        "Bearer " + kReaderToken + std::string(1, '\0'), "Bearer " + std::string(5000, 'x')}) {
+       {std::string(), std::string("Bearer "), kMetricsToken, "Basic " + kMetricsToken,
+        "Bearer " + kMetricsToken.substr(1), "Bearer " + kMetricsToken + "x",
+        "Bearer " + kMetricsToken.substr(0, kMetricsToken.size() - 1),
+        "Bearer " + kMetricsToken + std::string(1, '\0'), "Bearer " + std::string(5000, 'x')}) {
     EXPECT_FALSE(tokens.role_of(wrong)) << wrong;
   }
 }
 
 TEST(HttpTokens, LongerThanAnyTokenIsNone) {
   const std::string longest(HttpTokens::kMaxTokenBytes, 't');
-  const auto tokens = HttpTokens::parse("admin " + longest, "f").value();
-  EXPECT_EQ(tokens.role_of("Bearer " + longest), HttpRole::kAdmin);
+  const auto tokens = HttpTokens::parse("reader " + longest, "f").value();
+  EXPECT_EQ(tokens.role_of("Bearer " + longest), HttpRole::kReader);
   EXPECT_FALSE(tokens.role_of("Bearer " + longest + 't')) << "its first bytes are a token";
 }
 

@@ -4,6 +4,9 @@
 
 #include <set>
 #include <string>
+#include <string_view>
+
+#include "model/ring_frames.h"
 
 namespace quire::model::socket_verbs_test {
 namespace {
@@ -18,6 +21,15 @@ TEST(SocketVerbs, EveryFrameOfAClientIsThereOnceAndNoOther) {
     const bool of_client = type >= static_cast<uint32_t>(FrameType::kHello) &&
                            type <= static_cast<uint32_t>(FrameType::kTenants);
     EXPECT_EQ(find_verb(static_cast<FrameType>(type)) != nullptr, of_client) << type;
+  }
+}
+
+// Both are one label of request durations.
+TEST(SocketVerbs, NoneHasTheNameOfARequestOfARing) {
+  std::set<std::string_view> names;
+  for (const SocketVerb& verb : kSocketVerbs) names.insert(verb.name);
+  for (uint16_t verb = 0; verb < kVerbCount; ++verb) {
+    EXPECT_TRUE(names.insert(verb_name(static_cast<Verb>(verb))).second) << verb;
   }
 }
 

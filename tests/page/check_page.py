@@ -30,8 +30,8 @@ POINTS = 9  # of the curves, before pictures are taken
 CONVERSATIONS = 24
 USERS = [20001, 20002, 20003] if os.geteuid() == 0 else [os.geteuid()]
 TURNS = 10
-ADMIN = "admin-0123456789abcdef"
 READER = "reader-0123456789abcdef"
+METRICS = "metrics-0123456789abcdef"
 
 # Larger than RAM after a while, so that the SSD is read and policies differ.
 LAYOUT = """name = "page-check"
@@ -215,7 +215,7 @@ def check_page(daemon, browser, pictures, figures):
 def check_tokens(bin_dir, browser, pictures):
     """A daemon that wants tokens: the page asks for one, and shows what it may."""
     with tempfile.NamedTemporaryFile("w", dir="/var/tmp") as file:
-        file.write(f"admin {ADMIN}\nreader {READER}\n")
+        file.write(f"reader {READER}\nmetrics {METRICS}\n")
         file.flush()
         daemon = Daemon(bin_dir, "--http_token_file=" + file.name)
         try:
@@ -228,10 +228,10 @@ def check_tokens(bin_dir, browser, pictures):
                 browser.ask(f"document.getElementById('token').value = {json.dumps(token)}; document.getElementById('enter').requestSubmit()")
             enter("wrong-0123456789abcdef")
             browser.wait_for("document.getElementById('refusal').textContent !== ''")
-            enter(READER)
+            enter(METRICS)
             browser.wait_for("document.body.dataset.ready === 'yes'")
-            check(browser.ask("document.getElementById('state').textContent") == "reader", "a reader sees curves")
-            enter(ADMIN)
+            check(browser.ask("document.getElementById('state').textContent") == "metrics", "the token of metrics sees curves")
+            enter(READER)
             browser.wait_for("document.getElementById('state').textContent === 'all is well'")
         finally:
             daemon.close()

@@ -447,7 +447,7 @@ TEST_F(SsdProcess, EngineIsNamedInTheFirstLineAndInStatus) {
   start({"--ssd_engine=pread"});
   fill(1);
   EXPECT_TRUE(contains(log(), "ssd tier at " + path() + ": engine=pread ")) << log();
-  const Output table = quirectl({"status"});
+  const Output table = quirectl({"status", "--all"});
   EXPECT_EQ(table.exit_code, 0);
   EXPECT_TRUE(contains(table.text, " pread\n")) << table.text;
   stop();

@@ -144,7 +144,8 @@ TEST(Quirectl, WhyAnswersInWordsAndAsJson) {
   EXPECT_TRUE(contains(words.text, "tokens 0 to 7 were never stored")) << words.text;
   const Output json = run({"--last", "--tenant", "tenant", "-o", "json"});
   EXPECT_EQ(json.exit_code, 0) << json.text;
-  EXPECT_TRUE(contains(json.text, R"({"reason":"never_stored","facts":{)")) << json.text;
+  EXPECT_TRUE(contains(json.text, R"({"schema":"quire.why.v1","reason":"never_stored","facts":{)"))
+      << json.text;
   EXPECT_EQ(run({"--last", "--tenant", "nobody"}).exit_code, kNotFound);
   const std::string stem = daemon.directory() + "/why";
   std::ofstream(stem + ".tokens") << "[1, 2, 3, 4, 5, 6, 7, 8, 9]\n";

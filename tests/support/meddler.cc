@@ -47,7 +47,7 @@ void Meddler::put_on_ssd(NodeId node, uint32_t slot) {
 }
 
 void Meddler::take_off_ssd(NodeId node) {
-  cache_.store().lose_copy(node, model::TierId::kSsd, cache::Why::kEvicted);
+  cache_.store().lose_copy(node, model::TierId::kSsd, {cache::DepartureCause::kPolicy});
   cache_.store().given_up().clear();
 }
 

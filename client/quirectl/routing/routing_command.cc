@@ -5,37 +5,36 @@
 #include <iostream>
 #include <ostream>
 
+#include "client/quirectl/daemon_answer.h"
 #include "client/quirectl/verb_outcome.h"
-#include "model/socket_verbs.h"
+#include "client/quirectl/verb_words.h"
 
 namespace quire::client {
 
 namespace {
 
-// Runs `verb` with the options of a connection and whether the answer is JSON.
-void run_verb(DaemonCommandLine& daemon, std::ostream& err,
-              const std::function<model::Result<int>(const ClientOptions&, bool)>& verb) {
-  if (!settle_output(daemon.output, err)) {
-    daemon.exit_code = kExitUsage;
+using RunRouting =
+    std::function<model::Result<int>(const ClientOptions&, bool json, std::ostream&)>;
+
+// Runs `verb` with the options of a connection. csv is made of the whole answer: a stream has none.
+void run_verb(DaemonCommandLine& daemon, std::ostream& out, std::ostream& err, bool is_stream,
+              const RunRouting& verb) {
+  daemon.exit_code = kExitUsage;
+  if (!settle_output(daemon.output, err)) return;
+  if (is_stream && daemon.output == "csv") {
+    err << "quirectl: events are printed as table or json\n";
     return;
   }
-  ClientOptions options;
-  options.socket_path = daemon.socket_path;
-  options.client_name = "quirectl";
-  options.connect_timeout_ms = daemon.timeout_ms;
-  options.populate_segments = false;  // it reads no pages
-  const model::Result<int> done = verb(options, daemon.output == "json");
-  daemon.exit_code = done.ok() ? *done : report(done.error(), err);
-}
-
-CLI::App* add_table_verb(CLI::App& app, model::FrameType type) {
-  const model::SocketVerb& verb = *model::find_verb(type);
-  return app.add_subcommand(std::string(verb.name), std::string(verb.help));
+  const auto run = [&](bool json, std::ostream& to) {
+    const model::Result<int> done = verb(connection_options(daemon), json, to);
+    return done.ok() ? *done : report(done.error(), err);
+  };
+  daemon.exit_code = run_in_form(daemon.output, out, err, run);
 }
 
 void add_tail(CLI::App& app, RoutingCommandLine& line, DaemonCommandLine& daemon, std::ostream& out,
               std::ostream& err) {
-  CLI::App* events = add_table_verb(app, model::FrameType::kEvents);
+  CLI::App* events = add_verb(app, daemon, model::FrameType::kEvents);
   events->require_subcommand(1);
   CLI::App* tail = events->add_subcommand("tail", "Print events as they happen; ^C ends it");
   tail->add_flag("--snapshot", line.tail.snapshot, "first what is held, and again after a gap");
@@ -45,16 +44,17 @@ void add_tail(CLI::App& app, RoutingCommandLine& line, DaemonCommandLine& daemon
   tail->add_option("--after", line.tail.after, "go on behind this event: EPOCH:SEQUENCE");
   tail->add_option("--count", line.tail.count, "end after so many events");
   tail->callback([&] {
-    run_verb(daemon, err, [&](const ClientOptions& options, bool json) {
-      line.tail.json = json;
-      return run_events_tail(options, line.tail, out);
-    });
+    run_verb(daemon, out, err, /*is_stream=*/true,
+             [&](const ClientOptions& options, bool json, std::ostream& to) {
+               line.tail.json = json;
+               return run_events_tail(options, line.tail, to);
+             });
   });
 }
 
 void add_locate(CLI::App& app, RoutingCommandLine& line, DaemonCommandLine& daemon,
                 std::ostream& out, std::ostream& err) {
-  CLI::App* locate = add_table_verb(app, model::FrameType::kLocate);
+  CLI::App* locate = add_verb(app, daemon, model::FrameType::kLocate);
   LocateOptions& options = line.locate;
   locate->add_option("--layout", options.layout_path, "the model's layout (.toml)")->required();
   locate->add_option("--namespace", options.names.namespace_name, "as sessions name it")
@@ -71,10 +71,11 @@ void add_locate(CLI::App& app, RoutingCommandLine& line, DaemonCommandLine& daem
                       "file of an engine's unit hashes, in hex; likewise");
   content->require_option(1);
   locate->callback([&] {
-    run_verb(daemon, err, [&](const ClientOptions& connection, bool json) {
-      line.locate.json = json;
-      return run_locate(connection, line.locate, std::cin, out);
-    });
+    run_verb(daemon, out, err, /*is_stream=*/false,
+             [&](const ClientOptions& connection, bool json, std::ostream& to) {
+               line.locate.json = json;
+               return run_locate(connection, line.locate, std::cin, to);
+             });
   });
 }
 

@@ -4,6 +4,7 @@
 #include <optional>
 #include <ostream>
 
+#include "client/quirectl/daemon_answer.h"
 #include "client/quirectl/option_types.h"
 #include "client/quirectl/verb_outcome.h"
 #include "client/quirectl/verb_words.h"
@@ -12,14 +13,6 @@
 namespace quire::client {
 
 namespace {
-
-ClientOptions client_options(const DaemonCommandLine& daemon) {
-  ClientOptions options;
-  options.socket_path = daemon.socket_path;
-  options.client_name = "quirectl";
-  options.connect_timeout_ms = daemon.timeout_ms;
-  return options;
-}
 
 int exit_code_or_report(const model::Result<int>& done, std::ostream& err) {
   return done.ok() ? *done : report(done.error(), err);
@@ -41,8 +34,7 @@ void add_record(CLI::App& trace, TraceCommandLine& line, DaemonCommandLine& daem
           "of that user this tenant alone")
       ->needs(domain);
   record->callback([&] {
-    ClientOptions options = client_options(daemon);
-    options.populate_segments = false;  // it reads no pages
+    const ClientOptions options = connection_options(daemon);
     daemon.exit_code = exit_code_or_report(run_trace_record(options, line.record, out, err), err);
   });
 }
@@ -67,9 +59,10 @@ void add_replay(CLI::App& trace, TraceCommandLine& line, DaemonCommandLine& daem
       daemon.exit_code = kExitUsage;
       return;
     }
+    ClientOptions options = connection_options(daemon);
+    options.populate_segments = true;  // it reads what is hit
     daemon.exit_code = run_in_form(daemon.output, out, err, [&](bool json, std::ostream& to) {
-      return exit_code_or_report(
-          run_trace_replay(client_options(daemon), line.replay, json, to, err), err);
+      return exit_code_or_report(run_trace_replay(options, line.replay, json, to, err), err);
     });
   });
 }

@@ -1,18 +1,11 @@
 #include "client/quirectl/why/why_command.h"
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
-#include <cerrno>
-#include <charconv>
-#include <cstring>
-#include <fstream>
 #include <iostream>
-#include <iterator>
-#include <memory>
 #include <string>
-#include <vector>
 
 #include "client/quirectl/daemon_answer.h"
+#include "client/quirectl/prompt_input.h"
 #include "client/quirectl/verb_words.h"
 #include "client/quirectl/why/why_output.h"
 #include "model/layout_toml.h"
@@ -21,42 +14,12 @@ namespace quire::client {
 
 namespace {
 
-// Token ids, apart by spaces, commas or brackets: plain lists, and a JSON array.
-model::Result<std::vector<uint32_t>> read_tokens(std::istream& in, const std::string& path) {
-  std::vector<uint32_t> tokens;
-  std::string text{std::istreambuf_iterator<char>(in), {}};
-  const auto wrong = [&](std::string_view what) {
-    return model::make_error(model::Errc::kInvalidArgument, path + ": " + std::string(what));
-  };
-  const char* at = text.data();
-  const char* end = at + text.size();
-  while (true) {
-    at = std::find_if_not(at, end, [](char c) { return std::strchr(" \t\r\n,[]", c) != nullptr; });
-    if (at == end) break;
-    uint32_t token = 0;
-    const auto read = std::from_chars(at, end, token);
-    if (read.ec != std::errc()) return wrong("holds what is no token id");
-    tokens.push_back(token);
-    at = read.ptr;
-  }
-  if (tokens.empty()) return wrong("holds no token ids");
-  return tokens;
-}
-
 model::Result<std::string> ask_of_prompt(const WhyCommandLine& line, Client& client) {
   WhyPrompt prompt = line.prompt;
   prompt.scope = line.options.scope;
   prompt.layout = QUIRE_TRY(model::load_layout_file(line.layout_path));
-  if (line.tokens_path == "-") {
-    prompt.tokens = QUIRE_TRY(read_tokens(std::cin, "standard input"));
-  } else {
-    std::ifstream file(line.tokens_path);
-    if (!file) {
-      return model::make_error(model::Errc::kIoError,
-                               line.tokens_path + ": " + std::strerror(errno));
-    }
-    prompt.tokens = QUIRE_TRY(read_tokens(file, line.tokens_path));
-  }
+  const std::string text = QUIRE_TRY(read_prompt_text(line.tokens_path, std::cin));
+  prompt.tokens = QUIRE_TRY(parse_tokens(text));
   return client.why_prompt_json(prompt);
 }
 
@@ -113,7 +76,7 @@ void add_why_command(CLI::App& app, WhyCommandLine& line, DaemonCommandLine& dae
   CLI::Option* space =
       why->add_option("--namespace", line.prompt.namespace_name, "its namespace")->needs(tokens);
   tokens->needs(layout)->needs(space);
-  why->add_option("--epoch", line.prompt.weights_epoch, "of the namespace; 0 if none")
+  why->add_option("--weights_epoch", line.prompt.weights_epoch, "of the namespace; 0 if none")
       ->needs(tokens);
   why->add_option("--salt", line.prompt.salt, "its salt, if any")->needs(tokens);
   why->callback([&] {

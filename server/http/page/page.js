@@ -246,7 +246,7 @@ async function refresh() {
     $("ask").hidden = true;
     denied = false;
     put("stamp", "as of " + new Date().toLocaleTimeString());
-    if (!status) { put("state", "reader"); }
+    if (!status) { put("state", "metrics"); }
     draw();
     document.body.dataset.ready = "yes";
   } catch (failure) {
