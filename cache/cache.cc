@@ -139,6 +139,7 @@ Cache::Look Cache::look(model::RootId root, const ChainView& chain, uint32_t pro
   const Root& record = names_.root(root);
   const PrefixMatch found =
       find_prefix(store_->presence(), store_->tree(), root, record, chain, prompt_tokens);
+  store_->work().add(found.steps);
   const uint32_t unit_tokens = record.layout->layout.unit_tokens;
   model::MatchResult result{};
   result.exact_tokens = found.exact_units * unit_tokens;

@@ -7,6 +7,7 @@
 
 #include "model/clean_text.h"
 #include "server/runtime/log.h"
+#include "server/sessions/peer_roles.h"
 #include "server/start/http_address.h"
 
 namespace quire::server {
@@ -109,7 +110,8 @@ model::Result<void> Core::wire() {
              uint32_t budget = CoreTurn::kEndStepsPerTurn;
              turn_->end_attachment(attachment, budget);
            }})));
-  return listen();
+  QUIRE_TRY(listen());
+  return publish_events();
 }
 
 // What wakes the core, and at last whom it serves.
@@ -149,8 +151,14 @@ model::Result<void> Core::make_events() {
                                        .daemon_epoch = parts_.daemon_epoch,
                                        .memory_bytes = parts_.options->event_bytes}));
   events_ = std::make_unique<EventSender>(feed_.get(), parts_.clock, /*with_thread=*/true);
+  return {};
+}
+
+// Once the daemon's own lock is held: its endpoint may be that of one that runs already, and
+// binding takes it away.
+model::Result<void> Core::publish_events() {
   const Options& options = *parts_.options;
-  if (options.events_zmq.empty()) return {};
+  if (feed_ == nullptr || options.events_zmq.empty()) return {};
   const bool maps = options.events_zmq_format == "map";
   zmq_ = QUIRE_TRY(ZmqPublisher::start(
       feed_.get(), {.events = options.events_zmq, .replay = options.events_zmq_replay},
@@ -460,6 +468,7 @@ void Core::drain() {
   }
   const int64_t start = parts_.clock->now_ns();
   while (parts_.copies->in_flight() > 0 && parts_.clock->now_ns() - start < kDrainNs) {
+    note_time();
     turn_->dispatcher().finish_copies();
   }
   // What ended attachments hold goes in steps, and none is destroyed while a copy of its is in
@@ -481,7 +490,7 @@ void Core::drain_tiers(int64_t start_ns) {
   if (parts_.tiers == nullptr) return;
   parts_.tiers->hurry();
   while (parts_.clock->now_ns() - start_ns < kDrainNs) {
-    now_ns_ = parts_.clock->now_ns();
+    note_time();
     tell_service();
     if (parts_.tiers->step()) continue;
     if (parts_.tiers->idle()) return;
@@ -496,6 +505,11 @@ void Core::options_changed() {
   turn_->teller().begin();  // of checkpoints, where no rule says something else
   auto tenants = TenantRules::parse(parts_.options->tenants);
   if (tenants.ok()) verbs_->sessions().set_tenants(std::move(tenants).value());
+  if (events_ == nullptr) return;
+  events_->recheck([this](const void* owner) {
+    const auto& connection = *static_cast<const Connection*>(owner);
+    return roles_of(connection, parts_.options->roles).has(model::VerbRole::kReader);
+  });
 }
 
 void Core::stop() {

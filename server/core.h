@@ -83,6 +83,7 @@ class Core final : public ConnectionOwner {
   const std::vector<std::unique_ptr<Connection>>& connections() const { return connections_; }
   const ClientCounters& counters() const { return counters_; }
   MemoryCheckStatus memory_check() const { return dispatcher().memory_check().status(); }
+  EventSender* events() { return events_.get(); }  // null: they are off
   size_t paused_count() const { return dispatcher().paused_count(); }
   const UidShares& shares() const { return *shares_; }
   uint64_t copied_bytes() const { return dispatcher().copied_bytes(); }
@@ -114,6 +115,7 @@ class Core final : public ConnectionOwner {
   model::Result<void> listen();
   std::optional<ConfigVerbs::Parts> config_parts();
   model::Result<void> make_events();
+  model::Result<void> publish_events();
   // A connection charged to its uid. False: refused, and told why where it can be.
   bool accept(model::FdGuard fd);
   model::Result<void> watch_doorbell(Attachment& attachment);

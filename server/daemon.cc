@@ -357,6 +357,7 @@ void Daemon::reload(const Options& fresh, const std::vector<std::string>& keys) 
     if (!set.ok()) {
       log(LogLevel::kError, "SIGHUP: quotas stay as they are: " + set.error().text);
     }
+    parts_->options.roles = fresh.roles;  // the same names may stand for other numbers now
     if (auto taken = take_over(*parts_, {.keys = keys, .options = fresh}); !taken.ok()) {
       log(LogLevel::kError, "SIGHUP: " + taken.error().text);
     }

@@ -223,7 +223,7 @@ int main(int argc, char** argv) {
   const auto line = quire::server::parse_command_line(argc, argv);
   if (!line.ok()) {
     std::fprintf(stderr, "quired: %s\n", line.error().text.c_str());
-    return kExitUsage;
+    return line.code() == quire::model::Errc::kResourceExhausted ? kExitFailed : kExitUsage;
   }
   if (line->print_man) std::fputs(quire::server::man_page().c_str(), stdout);
   if (line->print_config) std::fputs(quire::server::describe_config().c_str(), stdout);

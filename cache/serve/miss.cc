@@ -138,13 +138,28 @@ class MissFinder {
     return true;
   }
 
+  // One is there, on a tier that cannot be read now.
+  bool finds_unreachable(uint32_t top) {
+    const Presence& presence = parts_.store->presence();
+    if (!presence.has_unreachable()) return false;
+    const uint32_t lowest = std::max(exact_units_, top - std::min(top, kLookedForCheckpoints));
+    for (uint32_t units = top; units > lowest; --units) {
+      const auto node = tree_.find(session_.root, NodeKind::kCheckpoint, chain_.after(units));
+      if (!node || tree_.node(*node).units() != units || presence.is_reachable(*node)) continue;
+      miss_.reason = MissReason::kUnreachable;
+      miss_.to_units = units;
+      return true;
+    }
+    return false;
+  }
+
   void find_checkpoint() {
     miss_.reason = MissReason::kNoCheckpoint;
     miss_.from_units = exact_units_;
     miss_.to_units = result_.limit_tokens / unit_tokens_;
-    if (departures_ == nullptr) return;
     // One may have stood in the block behind the spans, too.
     const uint32_t top = std::min({last_units_, span_units_ + per_block_ - 1, chain_.count()});
+    if (finds_unreachable(top) || departures_ == nullptr) return;
     std::array<uint64_t, kLookedForCheckpoints> prints{};
     uint32_t count = 0;
     for (uint32_t units = top; units > exact_units_ && count < prints.size(); --units) {

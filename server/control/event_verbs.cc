@@ -37,7 +37,8 @@ Result<void> EventVerbs::events(const VerbCall& call) {
   QUIRE_TRY(parts_.sender->subscribe(std::move(subscriber)));
   // What everybody stores, as hashes that could be looked for: who listens to that is written down.
   if (everything) {
-    log(LogLevel::kInfo, "uid=" + std::to_string(uid) + " hears events of every domain");
+    log(LogKind::kEventsHeard, LogLevel::kWarning,
+        "uid=" + std::to_string(uid) + " hears events of every domain");
   }
   // Last: it may end the connection, and with it the subscription.
   reply.send(call, model::struct_bytes(model::ReplyStatus{}));

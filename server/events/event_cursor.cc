@@ -1,5 +1,6 @@
 #include "server/events/event_cursor.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace quire::server {
@@ -81,6 +82,7 @@ void EventCursor::take(EventRecord record, EventSink& sink) {
   if (number > expected_) tell_gap(number, sink);
   expected_ = number + 1;
   describe_up_to(record.root, sink);
+  record.root = told_number(record.root);
   record.sequence = number;
   record.last = 0;
   sink.take(record);
@@ -89,7 +91,10 @@ void EventCursor::take(EventRecord record, EventSink& sink) {
 void EventCursor::take_of_walk(EventRecord record, EventSink& sink) {
   if (record.target != seat_->number || record.count != walk_) return;
   const auto kind = static_cast<EventKind>(record.kind);
-  if (kind == EventKind::kHeld) describe_up_to(record.root, sink);
+  if (kind == EventKind::kHeld) {
+    describe_up_to(record.root, sink);
+    record.root = told_number(record.root);
+  }
   if (kind == EventKind::kSnapshotEnd) in_snapshot_ = false;
   record.sequence = expected_ - 1;
   record.count = std::exchange(record.last, 0);
@@ -99,15 +104,23 @@ void EventCursor::take_of_walk(EventRecord record, EventSink& sink) {
 
 void EventCursor::describe_up_to(uint32_t root, EventSink& sink) {
   if (root <= described_) return;
-  for (const NamedRoot& named : feed_->roots().between(described_, root)) {
-    if (seat_->uid && *seat_->uid != named.uid) continue;
+  for (const NamedRoot& named : feed_->roots().between(described_, root, seat_->uid)) {
+    if (seat_->uid) own_roots_.push_back(named.number);
     EventRecord record = record_of_kind(EventKind::kRoot);
-    record.root = named.number;
+    record.root = told_number(named.number);
     record.uid = named.uid;
     record.hash = named.hash;
     sink.take_root(record, named.root);
   }
   described_ = root;
+  for (; own_roots_.size() > kMostOwnRoots; ++first_own_) own_roots_.pop_front();
+}
+
+uint32_t EventCursor::told_number(uint32_t root) const {
+  if (!seat_->uid || root == 0) return root;
+  const auto found = std::lower_bound(own_roots_.begin(), own_roots_.end(), root);
+  if (found == own_roots_.end() || *found != root) return 0;
+  return first_own_ + static_cast<uint32_t>(found - own_roots_.begin());
 }
 
 void EventCursor::tell_gap(uint64_t next, EventSink& sink) {

@@ -10,6 +10,7 @@
 
 #include <array>
 #include <cstdint>
+#include <deque>
 #include <optional>
 
 #include "model/event_wire.h"
@@ -35,6 +36,7 @@ struct EventResume {
 class EventCursor {
  public:
   static constexpr size_t kRecordsAStep = 256;
+  static constexpr size_t kMostOwnRoots = 65536;  // older ones are known by no number any more
 
   struct Options {
     std::optional<EventResume> resume;  // none: from now on
@@ -54,6 +56,9 @@ class EventCursor {
   void take(model::EventRecord record, EventSink& sink);
   void take_of_walk(model::EventRecord record, EventSink& sink);
   void describe_up_to(uint32_t root, EventSink& sink);
+  // What this reader knows a root by: a user's own stream counts its own roots alone, so that their
+  // numbers say nothing of others.
+  uint32_t told_number(uint32_t root) const;
   // Of numbers up to before `next` nothing is known.
   void tell_gap(uint64_t next, EventSink& sink);
   void want_snapshot();
@@ -67,8 +72,10 @@ class EventCursor {
   bool in_snapshot_ = false;   // from its being wanted to its end
   uint32_t walk_ = 0;          // the one that counts
   uint8_t readable_told_ = 0;
-  uint32_t described_ = 0;  // roots up to this number
-  uint64_t expected_ = 0;   // number of the next event
+  uint32_t described_ = 0;          // roots up to this number
+  std::deque<uint32_t> own_roots_;  // of a user's stream: those described, in order
+  uint32_t first_own_ = 1;          // what the first of them is known by
+  uint64_t expected_ = 0;           // number of the next event
   uint64_t position_ = 0;
   std::array<model::EventRecord, kRecordsAStep> batch_;
 };

@@ -152,6 +152,7 @@ void EventFeed::describe(RootId id, RootFacts& facts) {
   const cache::Root& root = parts_.cache->names().root(id);
   facts = {.listening = listening_span_, .ended = root.dead, .layout = root.layout};
   if (root.dead) return;
+  facts.told = true;
   const model::Layout& layout = root.layout->layout;
   facts.domain = root.key.domain.value;
   facts.uid = *numbers_of(root.key.domain).uid;
@@ -198,7 +199,7 @@ EventRecord EventFeed::record_of(NodeId id, const RootFacts& facts) const {
 void EventFeed::tell(EventKind kind, NodeId node, TierId tier) {
   const RootFacts& facts = facts_of(parts_.cache->store().tree().node(node).root());
   // Nothing of it can be found any more; that its copies go is told where it was known.
-  if (facts.ended && (kind == EventKind::kStored || facts.number == 0)) return;
+  if (facts.ended && (kind == EventKind::kStored || !facts.told)) return;
   EventRecord record = record_of(node, facts);
   record.kind = kind_byte(kind);
   record.tiers = model::tier_bit(tier);

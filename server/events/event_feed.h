@@ -97,6 +97,7 @@ class EventFeed final : public cache::PresenceListener {
     uint32_t uid = 0;
     uint16_t domain = 0;
     bool ended = false;
+    bool told = false;  // it was live when it was described
     const cache::KnownLayout* layout = nullptr;
   };
   struct Numbers {

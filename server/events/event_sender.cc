@@ -79,6 +79,7 @@ Result<void> EventSender::subscribe(EventSubscriber subscriber) {
   }
   place->owner = subscriber.owner;
   place->uid = subscriber.uid;
+  place->everything = !subscriber.domain;
   place->writer.emplace(std::move(subscriber.write_end));
   place->cursor.emplace(feed_, place->seat, subscriber.options);
   place->close_by_ns = 0;
@@ -94,6 +95,15 @@ void EventSender::forget(const void* owner) {
     if (one.owner != owner) continue;
     one.owner = nullptr;
     // Unless the helper found before that nobody reads.
+    Phase sending = Phase::kSending;
+    one.phase.compare_exchange_strong(sending, Phase::kClosing, std::memory_order_acq_rel);
+  }
+}
+
+void EventSender::recheck(const std::function<bool(const void* owner)>& may) {
+  for (Subscription& one : subscriptions_) {
+    if (!one.everything || one.owner == nullptr || may(one.owner)) continue;
+    one.owner = nullptr;
     Phase sending = Phase::kSending;
     one.phase.compare_exchange_strong(sending, Phase::kClosing, std::memory_order_acq_rel);
   }

@@ -19,6 +19,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -58,6 +59,8 @@ class EventSender {
   void forget(const void* owner);
   // Gives seats back whose readers are gone.
   void reclaim();
+  // Ends subscriptions to everybody's events whose owner `may(owner)` not hear them any more.
+  void recheck(const std::function<bool(const void* owner)>& may);
   size_t count() const { return count_; }
 
   // Sends on what waits, as far as the pipes take it.
@@ -70,6 +73,7 @@ class EventSender {
     // Core.
     const void* owner = nullptr;
     uint32_t uid = 0;
+    bool everything = false;
     EventSeat* seat = nullptr;
     // Helper, but for subscribe.
     std::optional<EventCursor> cursor;

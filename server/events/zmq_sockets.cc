@@ -18,8 +18,11 @@ using model::Result;
 namespace {
 
 constexpr std::string_view kTopic = "kv-events";
-// Messages that wait for one who reads slowly, as vLLM's publisher has it.
-constexpr int kHighWaterMark = 100'000;
+// Messages that wait for one who reads slowly: some 20 MB a subscriber. It sees the hole in their
+// numbers, and asks for a replay.
+constexpr int kHighWaterMark = 1'000;
+// Of what comes in: a subscription, or a request for a replay.
+constexpr int64_t kMostReceivedBytes = 4096;
 constexpr size_t kFrameOfIdentity = 256;  // an identity has 255 bytes at most
 
 using SequenceBytes = std::array<char, 8>;
@@ -87,6 +90,7 @@ struct ZmqSockets::Parts {
     const int none = 0;
     zmq_setsockopt(socket, ZMQ_LINGER, &none, sizeof(none));
     zmq_setsockopt(socket, ZMQ_SNDHWM, &kHighWaterMark, sizeof(kHighWaterMark));
+    zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &kMostReceivedBytes, sizeof(kMostReceivedBytes));
     // The file must not be anybody's for a moment.
     const mode_t mask = ::umask(0177);
     const int failed = zmq_bind(socket, endpoint.c_str());

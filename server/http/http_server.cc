@@ -105,6 +105,7 @@ class HttpServer::Loop {
   uint16_t port_ = 0;
   std::list<Waiter*> waiters_;
   SteadyClock::time_point asked_at_;                 // the status under way, or the last one
+  bool noted_ = true;                                // what this thread counts is on the tape
   std::optional<SteadyClock::time_point> shown_at_;  // when that on the tape was asked for
   // Last: what waits in it, with its sockets and timers, goes with it, and uses the above.
   asio::io_context io_{1};
@@ -180,7 +181,7 @@ asio::awaitable<void> HttpServer::Loop::watch_feed(asio::posix::stream_descripto
     const auto [failure, bytes] =
         co_await filled.async_read_some(asio::buffer(&count, sizeof(count)), kValue);
     if (failure) co_return;
-    if (!feed_->is_readers()) continue;
+    if (!feed_->is_readers() || std::exchange(noted_, true)) continue;
     shown_at_ = asked_at_;
     site_.note_filled();
     for (Waiter* waiter : waiters_) waiter->timer.cancel();
@@ -209,6 +210,7 @@ asio::awaitable<bool> HttpServer::Loop::fresh_status() {
     if (feed_->is_readers()) {
       if (shown_at_ && *shown_at_ >= oldest) co_return true;
       asked_at_ = SteadyClock::now();
+      noted_ = false;
       feed_->ask();
     }
     if (SteadyClock::now() >= give_up) co_return false;

@@ -114,8 +114,10 @@ HttpSite::Admission HttpSite::admit(const HttpQuery& query) {
   ++figures_.requests;
   const size_t mark = std::min(query.target.find('?'), query.target.size());
   const Place* place = find_place(query.target.substr(0, mark));
-  const bool open = place != nullptr && place->audience == Audience::kAnyone;
   const std::optional<HttpRole> role = role_of(query);
+  // Without tokens a foreign page in a browser of this machine may know no more than that it lives.
+  const bool open = place != nullptr && place->audience == Audience::kAnyone &&
+                    (parts_.tokens || place->page == HttpPage::kHealth);
   if (!open && !role) {
     ++figures_.refused;
     if (!parts_.tokens) {

@@ -26,9 +26,9 @@ model::Result<void> check_owner(int fd, const std::string& path) {
   if (!S_ISREG(facts.st_mode)) {
     return make_error(Errc::kInvalidArgument, "--http_token_file " + path + " is no file");
   }
-  if ((facts.st_mode & S_IRWXO) != 0) {
+  if ((facts.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
     return make_error(Errc::kPermissionDenied,
-                      "--http_token_file " + path + " is open to every user: chmod o= " + path);
+                      "--http_token_file " + path + " is open to others: chmod go= " + path);
   }
   if (facts.st_uid == 0 || facts.st_uid == ::geteuid()) return {};
   return make_error(Errc::kPermissionDenied, "--http_token_file " + path + " belongs to uid " +

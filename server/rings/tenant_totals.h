@@ -4,9 +4,9 @@
 // tenant that is new.
 #pragma once
 
+#include <deque>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "model/ids.h"
 #include "model/metrics.h"
@@ -41,7 +41,7 @@ class TenantTotals {
     std::string name;
     TenantCounters counters;
   };
-  std::vector<Row> rows_;  // by TenantId
+  std::deque<Row> rows_;  // by TenantId; rows never move, however many there come to be
 };
 
 }  // namespace quire::server

@@ -109,7 +109,11 @@ void log(LogLevel level, const std::string& message) {
 }
 
 void log(LogKind kind, LogLevel level, const std::string& message) {
-  if (!spdlog::default_logger_raw()->should_log(spdlog_level(level))) return;
+  if (!spdlog::default_logger_raw()->should_log(spdlog_level(level))) {
+    // What changed the level is told too, and who does what comes after it.
+    if (kind != LogKind::kAuditChange && kind != LogKind::kAuditDenied) return;
+    level = LogLevel::kError;
+  }
   LogLimiter::Verdict verdict;
   {
     const std::lock_guard lock(the_log().mutex);

@@ -14,10 +14,11 @@ enum class LogKind : uint8_t {
   kClientLeft,
   kClientEnded,
   kSessionFault,
+  kEventsHeard,
   kAuditDenied,
   kAuditChange,  // by administrators alone
 };
-inline constexpr size_t kLogKinds = 6;
+inline constexpr size_t kLogKinds = 7;
 
 class LogLimiter {
  public:

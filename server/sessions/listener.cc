@@ -161,6 +161,8 @@ model::Result<std::unique_ptr<Listener>> Listener::adopt(int fd, EventLoop* loop
   if (!listener->fd_.valid()) return errno_error("fcntl of the service manager's socket");
   // accept() must not wait for a client that has gone again.
   if (::fcntl(listener->fd_.get(), F_SETFL, O_NONBLOCK) != 0) return errno_error("fcntl");
+  // Whoever connects is told which process listened last: this one, not the manager.
+  if (::listen(listener->fd_.get(), kBacklog) != 0) return errno_error("listen");
   QUIRE_TRY(loop->add(listener->fd_.get(), EPOLLIN, listener.get()));
   listener->paused_ = false;
   return listener;

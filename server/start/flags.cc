@@ -198,8 +198,6 @@ model::Result<Options> options_from_flags() {
   options.event_bytes = QUIRE_TRY(model::parse_bytes("--event_memory", FLAGS_event_memory));
   options.tenants = FLAGS_tenants;
   options.shared_namespaces = FLAGS_shared_namespaces;
-  options.roles.readers = QUIRE_TRY(NamedPeers::parse("reader_uids", FLAGS_reader_uids));
-  options.roles.meters = QUIRE_TRY(NamedPeers::parse("meter_uids", FLAGS_meter_uids));
   options.http_address = FLAGS_http_address;
   options.http_token_file = FLAGS_http_token_file;
   options.http_price_book = FLAGS_http_price_book;
@@ -207,6 +205,16 @@ model::Result<Options> options_from_flags() {
   options.log_level = FLAGS_log_level;
   options.log_format = FLAGS_log_format;
   return options;
+}
+
+constexpr const char* kReaderKey = "reader_uids";
+constexpr const char* kMeterKey = "meter_uids";
+
+model::Result<RoleRules> roles_named(const std::string& readers, const std::string& meters) {
+  RoleRules roles;
+  roles.readers = QUIRE_TRY(NamedPeers::parse(kReaderKey, readers));
+  roles.meters = QUIRE_TRY(NamedPeers::parse(kMeterKey, meters));
+  return roles;
 }
 
 // Held while values of flags are tried, which gflags knows only as changes of all of them.
@@ -267,16 +275,23 @@ std::vector<ConfigRow> config_rows() {
 }
 
 model::Result<ConfigChange> plan_config(const std::string& given, const std::string& value) {
-  const std::lock_guard lock(flags_mutex());
   const std::string key = key_of(given);
-  if (find_live_option(key) == nullptr) return no_live_key(key);
-  ConfigChange change{.key = key, .from = own_values().at(key), .to = value, .options = {}};
-  const gflags::FlagSaver put_back;
-  if (gflags::SetCommandLineOption(key.c_str(), value.c_str()).empty()) {
-    return make_error(Errc::kInvalidArgument, "--" + key + " cannot be \"" + value + "\"");
+  ConfigChange change{.key = key, .from = {}, .to = value, .options = {}};
+  {
+    const std::lock_guard lock(flags_mutex());
+    if (find_live_option(key) == nullptr) return no_live_key(key);
+    change.from = own_values().at(key);
+    const gflags::FlagSaver put_back;
+    if (gflags::SetCommandLineOption(key.c_str(), value.c_str()).empty()) {
+      return make_error(Errc::kInvalidArgument, "--" + key + " cannot be \"" + value + "\"");
+    }
+    change.options = QUIRE_TRY(options_from_flags());
+    QUIRE_TRY(validate(change.options));
   }
-  change.options = QUIRE_TRY(options_from_flags());
-  QUIRE_TRY(validate(change.options));
+  // Without the lock, for which the core may wait: who knows users by name may be slow.
+  RoleRules& roles = change.options.roles;
+  if (key == kReaderKey) roles.readers = QUIRE_TRY(NamedPeers::parse(key, value));
+  if (key == kMeterKey) roles.meters = QUIRE_TRY(NamedPeers::parse(key, value));
   return change;
 }
 
@@ -288,12 +303,13 @@ void keep_config(const ConfigChange& change) {
 
 model::Result<Reload> reload_flags(const CommandLine& line) {
   const std::vector<FlagLine> lines = QUIRE_TRY(expand_flag_files(line.arguments));
-  const std::lock_guard lock(flags_mutex());
-  QUIRE_TRY(check_known(lines));
-  const std::map<std::string, std::string> before = own_values();
+  std::map<std::string, std::string> before;
   std::map<std::string, std::string> after;
   Reload reload;
   {
+    const std::lock_guard lock(flags_mutex());
+    QUIRE_TRY(check_known(lines));
+    before = own_values();
     const gflags::FlagSaver put_back;
     for (const FlagValue& flag : own_flags()) {
       gflags::SetCommandLineOption(flag.name.c_str(), flag.default_value.c_str());
@@ -305,6 +321,9 @@ model::Result<Reload> reload_flags(const CommandLine& line) {
     QUIRE_TRY(validate(reload.options));
     after = own_values();
   }
+  // Without the lock, as above; and before anything is taken over.
+  reload.options.roles = QUIRE_TRY(roles_named(after.at(kReaderKey), after.at(kMeterKey)));
+  const std::lock_guard lock(flags_mutex());
   for (const auto& [name, value] : after) {
     if (value == before.at(name)) continue;
     const bool live = find_live_option(name) != nullptr;
@@ -328,6 +347,7 @@ model::Result<CommandLine> parse_command_line(int argc, char** argv) {
                                                   "\"; flags are --name=value");
   }
   line.options = QUIRE_TRY(options_from_flags());
+  line.options.roles = QUIRE_TRY(roles_named(FLAGS_reader_uids, FLAGS_meter_uids));
   QUIRE_TRY(validate(line.options));
   line.check_config = FLAGS_check_config;
   line.check_machine = FLAGS_check_machine;

@@ -17,7 +17,8 @@ struct NamedPeers {
   std::vector<uint32_t> uids;
   std::vector<uint32_t> gids;  // of @group: whoever is in it, by its first group or another
 
-  // Of --FLAG: "1000,prometheus,@operators". kInvalidArgument names what is no user, no group.
+  // Of --FLAG: "1000,prometheus,@operators". kInvalidArgument names what is no user, no group;
+  // kResourceExhausted: who knows them does not answer now.
   static model::Result<NamedPeers> parse(const std::string& flag, const std::string& text);
   bool names_uid(uint32_t uid) const;
   bool names_group(std::span<const uint32_t> gids) const;

@@ -99,8 +99,8 @@ void say_ledger(const Ledger* ledger, MetricSink& sink) {
   sink.gauge_us("durable_us", static_cast<uint64_t>(status.durable_us),
                 "Unix time: all that ended before is on the device");
   sink.gauge("waiting", status.waiting, "Entries that are not durable yet");
-  sink.gauge("block_bytes", status.block_bytes, "Bytes of the ledger's entries; --ledger_bytes");
   sink.counter("lost_receipts", status.lost, "Receipts for which there was no room");
+  sink.gauge("block_bytes", status.block_bytes, "Bytes of the ledger's entries; --ledger_bytes");
   sink.gauge("recovered_turns", status.start.recovered_turns,
              "Turns that the end before this start cut short, and that have receipts");
   sink.gauge_us("unknown_from_us", static_cast<uint64_t>(status.start.unknown_from_us),

@@ -341,6 +341,8 @@ TEST_F(EventFeedTest, Law13_UserHearsItsOwnDomainAndItsNumbersSayNothingOfOthers
   EXPECT_EQ(first.map().roots(), 1u);
   EXPECT_EQ(second.map().roots(), 1u);
   EXPECT_EQ(second.map().tiers().size(), 1u);
+  EXPECT_EQ(second.map().highest_root(), 1u) << "its first, however many others made before";
+  EXPECT_EQ(all.map().highest_root(), 2u);
   for (Reader* reader : {&first, &second, &all}) {
     EXPECT_EQ(reader->map().wrong_numbers(), 0u) << "no hole where somebody else did something";
     EXPECT_EQ(reader->map().gaps(), 0u);

@@ -7,6 +7,7 @@
 #include <set>
 #include <thread>
 
+#include "server/core.h"
 #include "server/events/event_sender.h"
 #include "tests/ssd/scratch_directory.h"
 #include "tests/support/event_map.h"
@@ -199,6 +200,21 @@ TEST_F(EventsDaemonTest, SubscriptionGoesWithItsConnectionAndWithItsReader) {
     ended = streams.front()->poll(100).code() == Errc::kUnavailable;
   }
   EXPECT_TRUE(ended);
+}
+
+// Whoever runs the tests reads everything by its own right: what is asked here is what ends.
+TEST_F(EventsDaemonTest, EverybodysEventsEndWithTheRightToHearThem) {
+  const auto router = daemon_.connect("router");
+  const auto everything = subscribe(*router, {.everything = true});
+  const auto own = subscribe(*router, {});
+  daemon_.on_core(
+      [](server::Daemon& d) { d.core().events()->recheck([](const void*) { return false; }); });
+  bool ended = false;
+  for (const Deadline deadline; !ended && !deadline.over();) {
+    ended = everything->poll(100).code() == Errc::kUnavailable;
+  }
+  EXPECT_TRUE(ended);
+  EXPECT_NE(own->poll(0).code(), Errc::kUnavailable);
 }
 
 TEST_F(EventsDaemonTest, RefusesWhereEventsAreOff) {

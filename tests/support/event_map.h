@@ -86,6 +86,7 @@ class EventMap {
   uint64_t next() const { return next_; }
   uint8_t readable() const { return readable_; }
   size_t roots() const { return roots_.size(); }
+  uint32_t highest_root() const { return roots_.empty() ? 0 : roots_.rbegin()->first; }
   // Numbers with holes that no gap told, and snapshots that counted wrongly.
   uint64_t wrong_numbers() const { return wrong_numbers_; }
 

@@ -4,15 +4,6 @@
 
 namespace quire::tiering {
 
-namespace {
-
-// What a daemon must know to read it.
-uint64_t features_of(const RunRecord& run) {
-  return (run.more.empty() ? 0 : kLargeObjects) | (run.retention.empty() ? 0 : kRetentionClasses);
-}
-
-}  // namespace
-
 void DurableNames::find_new_layouts(std::span<Transfer* const> transfers) {
   layouts_in_batch_.clear();
   const cache::PrefixTree& tree = cache_->store().tree();

@@ -65,6 +65,11 @@ struct RunRecord {
   std::vector<uint16_t> more;        // of one object that fits no region: the others that it takes
 };
 
+// Superblock's incompatible features that a daemon must know to read it.
+inline uint64_t features_of(const RunRecord& run) {
+  return (run.more.empty() ? 0 : kLargeObjects) | (run.retention.empty() ? 0 : kRetentionClasses);
+}
+
 // For tables keyed by hashes that this daemon's own headers named.
 struct HashOfHash256 {
   size_t operator()(const model::Hash256& hash) const { return hash.word(0); }

@@ -126,6 +126,10 @@ Result<RebuildReport> rebuild_manifest(const RebuildOptions& options) {
   QUIRE_TRY(names.remove(kFresh));
   // What a rebuild that was cut short left; without a manifest it is the only source of epochs.
   if (names.exists(kCurrent)) QUIRE_TRY(names.remove(kOld));
+  // Before they are named: what a crash left may hold features that no batch has said.
+  uint64_t features = 0;
+  for (const RunRecord& run : choice.runs()) features |= features_of(run);
+  QUIRE_TRY(directory->add_incompatible(features));
   QUIRE_TRY(write_manifest(names.path(kFresh), options.manifest_env, choice));
   QUIRE_TRY(names.replace());
   return choice.report();

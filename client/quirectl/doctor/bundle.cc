@@ -1,6 +1,7 @@
 #include "client/quirectl/doctor/bundle.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -58,8 +59,10 @@ std::string machine_text() {
 }
 
 Result<void> write_private(const std::string& path, const std::string& bytes) {
-  const model::FdGuard file(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
-  if (!file.valid()) return model::errno_error(path);
+  const model::FdGuard file(
+      ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
+  // One that was there keeps nobody else's rights.
+  if (!file.valid() || ::fchmod(file.get(), 0600) != 0) return model::errno_error(path);
   size_t done = 0;
   while (done < bytes.size()) {
     const ssize_t wrote = ::write(file.get(), bytes.data() + done, bytes.size() - done);
