@@ -19,15 +19,6 @@ struct ChainContent {
   std::span<const Hash256> leaves;
 };
 
-Hash256 root_of(const ChainNames& names, std::string_view domain, std::string_view tenant) {
-  return model::root_hash({.domain = domain,
-                           .tenant = tenant,
-                           .namespace_name = names.namespace_name,
-                           .weights_epoch = names.weights_epoch,
-                           .layout_digest = model::layout_digest(names.layout),
-                           .salt = names.salt});
-}
-
 Result<HeldChain> ask(Attachment& attachment, const Hash256& root, uint32_t unit_tokens,
                       const ChainContent& content) {
   std::vector<Hash256> chain;

@@ -6,8 +6,10 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "model/chain_hash.h"
 #include "model/event_wire.h"
 #include "model/ids.h"
 #include "model/layout.h"
@@ -55,16 +57,6 @@ struct WhyOptions {
   ScopeOptions scope;   // a tenant: whose hits; here it needs no domain
 };
 
-// A prompt to be explained as if it were asked for now (Client::why_prompt_json).
-struct WhyPrompt {
-  ScopeOptions scope;  // its domain, empty: the client's own; its tenant, none: a shared namespace
-  std::string namespace_name;
-  uint64_t weights_epoch = 0;
-  std::string salt;
-  model::Layout layout;
-  std::vector<uint32_t> tokens;
-};
-
 // What is heard of what is stored and removed (Client::subscribe_events).
 struct EventsOptions {
   model::EventSnapshot snapshot = model::EventSnapshot::kNever;
@@ -83,6 +75,23 @@ struct ChainNames {
   std::string namespace_name;
   uint64_t weights_epoch = 0;
   std::string salt;
+};
+
+// Of the tree that these names have, in this domain and for this tenant.
+inline model::Hash256 root_of(const ChainNames& names, std::string_view domain,
+                              std::string_view tenant) {
+  return model::root_hash({.domain = domain,
+                           .tenant = tenant,
+                           .namespace_name = names.namespace_name,
+                           .weights_epoch = names.weights_epoch,
+                           .layout_digest = model::layout_digest(names.layout),
+                           .salt = names.salt});
+}
+
+// A prompt to be explained as if it were asked for now (Client::why_prompt_json).
+struct WhyPrompt {
+  ChainNames names;  // without a tenant: in a shared namespace
+  std::vector<uint32_t> tokens;
 };
 
 // How much of a chain a host holds.

@@ -270,25 +270,22 @@ Result<std::string> Client::why_json(const WhyOptions& options) {
 }
 
 Result<std::string> Client::why_prompt_json(const WhyPrompt& prompt) {
-  const std::string domain =
-      prompt.scope.domain.empty() ? std::string(this->domain()) : prompt.scope.domain;
+  const ChainNames& names = prompt.names;
+  const std::string domain = names.domain.empty() ? std::string(this->domain()) : names.domain;
+  ScopeOptions scope{.domain = domain, .tenant = {}};
+  if (!names.tenant.empty()) scope.tenant = names.tenant;
   model::WhyRequest request;
   request.action = static_cast<uint8_t>(model::WhyAction::kPrompt);
-  QUIRE_TRY(set_scope({domain, prompt.scope.tenant}, request));
-  QUIRE_TRY(model::validate(prompt.layout));
+  QUIRE_TRY(set_scope(scope, request));
+  QUIRE_TRY(model::validate(names.layout));
   model::WhyPromptRequest given;
-  given.layout_digest = model::layout_digest(prompt.layout);
-  const model::Hash256 root = model::root_hash({.domain = domain,
-                                                .tenant = prompt.scope.tenant.value_or(""),
-                                                .namespace_name = prompt.namespace_name,
-                                                .weights_epoch = prompt.weights_epoch,
-                                                .layout_digest = given.layout_digest,
-                                                .salt = prompt.salt});
-  given.unit_tokens = prompt.layout.unit_tokens;
-  given.block_units = prompt.layout.units_per_block();
-  given.epoch = prompt.weights_epoch;
-  given.namespace_name = QUIRE_TRY(model::to_wire_name(prompt.namespace_name));
-  given.salt = QUIRE_TRY(model::to_wire_name(prompt.salt));
+  given.layout_digest = model::layout_digest(names.layout);
+  const model::Hash256 root = root_of(names, domain, names.tenant);
+  given.unit_tokens = names.layout.unit_tokens;
+  given.block_units = names.layout.units_per_block();
+  given.epoch = names.weights_epoch;
+  given.namespace_name = QUIRE_TRY(model::to_wire_name(names.namespace_name));
+  given.salt = QUIRE_TRY(model::to_wire_name(names.salt));
   std::vector<model::Hash256> chain(prompt.tokens.size() / given.unit_tokens);
   TokenChain tokens({root, given.unit_tokens, UINT32_MAX, given.block_units}, chain);
   QUIRE_TRY(tokens.append_tokens(prompt.tokens));

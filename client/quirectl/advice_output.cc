@@ -3,17 +3,16 @@
 #include <algorithm>
 #include <boost/json.hpp>
 #include <cstdio>
-#include <exception>
 #include <string>
 #include <vector>
+
+#include "client/quirectl/whole_document.h"
 
 namespace quire::client {
 
 namespace {
 
 namespace json = boost::json;
-using model::Errc;
-using model::make_error;
 using model::Result;
 
 constexpr std::string_view kNow = "0%";
@@ -55,21 +54,6 @@ AdviceDocument read(const json::object& object) {
                            .error_points = row.at("error_points").to_number<double>()});
   }
   return advice;
-}
-
-template <typename Document>
-Result<Document> parse(std::string_view text, Document (*read_document)(const json::object&)) {
-  boost::system::error_code error;
-  const json::value value = json::parse(text, error);
-  if (error || !value.is_object()) {
-    return make_error(Errc::kMalformedFrame, "the daemon's advice is no JSON object");
-  }
-  try {
-    return read_document(value.get_object());
-  } catch (const std::exception& wrong) {
-    return make_error(Errc::kMalformedFrame,
-                      std::string("the daemon's advice is not whole: ") + wrong.what());
-  }
 }
 
 std::string format(const char* pattern, double value) {
@@ -124,7 +108,7 @@ constexpr double kMiB = 1 << 20;
 }  // namespace
 
 Result<std::string> checkpoint_advice_table(std::string_view text) {
-  const CheckpointDocument advice = QUIRE_TRY(parse<CheckpointDocument>(text, read_checkpoints));
+  const CheckpointDocument advice = QUIRE_TRY(read_whole(text, "advice", read_checkpoints));
   std::string out = "checkpoints, last " + advice.window + ": " +
                     format("%.0f", advice.prompt_tokens) + " prompt tokens, resumed " +
                     format("%.1f", advice.percent) + " %, " +
@@ -142,7 +126,7 @@ Result<std::string> checkpoint_advice_table(std::string_view text) {
 }
 
 Result<std::string> advice_table(std::string_view text) {
-  const AdviceDocument advice = QUIRE_TRY(parse<AdviceDocument>(text, read));
+  const AdviceDocument advice = QUIRE_TRY(read_whole(text, "advice", read));
   std::string out = advice.tier + ", last " + advice.window + ": " +
                     format("%.0f", advice.prompt_tokens) + " prompt tokens, hit " +
                     format("%.1f", advice.hit_percent) + " %, ceiling " +
@@ -173,7 +157,7 @@ Result<std::string> advice_table(std::string_view text) {
 }
 
 Result<AdviceFigures> advice_figures(std::string_view text) {
-  const AdviceDocument advice = QUIRE_TRY(parse<AdviceDocument>(text, read));
+  const AdviceDocument advice = QUIRE_TRY(read_whole(text, "advice", read));
   AdviceFigures figures{.window = advice.window,
                         .prompt_tokens = advice.prompt_tokens,
                         .hit_percent = advice.hit_percent,
@@ -186,7 +170,7 @@ Result<AdviceFigures> advice_figures(std::string_view text) {
 }
 
 Result<AdvisedPolicy> advised_policy(std::string_view text) {
-  const AdviceDocument advice = QUIRE_TRY(parse<AdviceDocument>(text, read));
+  const AdviceDocument advice = QUIRE_TRY(read_whole(text, "advice", read));
   const AdviceRow* best = nullptr;
   for (const AdviceRow& row : advice.rows) {
     if (row.size != kNow) continue;

@@ -20,7 +20,8 @@ using model::Result;
 Result<std::string> config_text(std::string_view json) {
   boost::json::error_code error;
   const boost::json::value document = boost::json::parse(json, error);
-  const auto* flags = error ? nullptr : document.as_object().if_contains("flags");
+  const boost::json::object* object = error ? nullptr : document.if_object();
+  const auto* flags = object == nullptr ? nullptr : object->if_contains("flags");
   if (flags == nullptr || !flags->is_array()) {
     return model::make_error(Errc::kCorrupt, "the daemon's answer lists no flags");
   }

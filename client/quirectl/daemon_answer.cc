@@ -5,11 +5,11 @@
 
 namespace quire::client {
 
-ClientOptions connection_options(const DaemonCommandLine& line) {
+ClientOptions connection_options(const std::string& socket_path, uint32_t timeout_ms) {
   ClientOptions options;
-  options.socket_path = line.socket_path;
+  options.socket_path = socket_path;
   options.client_name = "quirectl";
-  options.connect_timeout_ms = line.timeout_ms;
+  options.connect_timeout_ms = timeout_ms;
   options.populate_segments = false;
   return options;
 }

@@ -21,8 +21,11 @@ struct AnswerShape {
   model::Result<std::string> (*table)(std::string_view json) = nullptr;  // null: status_table()
 };
 
-// Of one that reads no pages.
-ClientOptions connection_options(const DaemonCommandLine& line);
+// Of one that reads no pages. An empty path: the library's default.
+ClientOptions connection_options(const std::string& socket_path, uint32_t timeout_ms);
+inline ClientOptions connection_options(const DaemonCommandLine& line) {
+  return connection_options(line.socket_path, line.timeout_ms);
+}
 model::Result<std::unique_ptr<Client>> connect_to_daemon(const DaemonCommandLine& line);
 
 // In the form that was asked for, with its line end.

@@ -1,13 +1,10 @@
 // The verbs by which readers see who uses the daemon: `sessions` and `tenants`.
 //
-// Both look at all there are and show kMaxMetricRows of them: the sessions that were active last,
-// the tenants that hold most. One look of a reader's is a pass over all sessions, which no client
-// can cause. Threads: core only.
+// What they say is gathered by server/status/census.h, in bounded steps. Threads: core only.
 #pragma once
 
 #include "cache/cache.h"
 #include "model/clock.h"
-#include "model/metrics.h"
 #include "model/result.h"
 #include "server/control/verb_call.h"
 #include "server/sessions/session_registry.h"
@@ -30,9 +27,6 @@ class CensusVerbs {
   model::Result<void> tenants(const VerbCall& call);
 
  private:
-  void describe_sessions(model::MetricSink& sink) const;
-  void describe_tenants(model::MetricSink& sink) const;
-
   Parts parts_;
 };
 

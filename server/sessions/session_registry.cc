@@ -91,6 +91,7 @@ model::Result<Attachment*> SessionRegistry::open(ClientProcess& client,
       std::min(cache_->layouts().find(placed.layout)->layer_count, model::kProgressLayers));
   sessions_.emplace(placed.id.value, std::move(session));
   by_token_.emplace(token_key(placed.token), &placed);
+  ++by_payer_[placed.cached.payer.value];
   auto kept = cache_->set_retention(placed.cached, identity.billing.retention);
   auto attached = kept.ok() ? attach(client, placed, shape) : std::move(kept).error();
   if (!attached.ok()) maybe_close(placed);
@@ -173,6 +174,8 @@ void SessionRegistry::finish(Attachment& attachment) {
 void SessionRegistry::maybe_close(Session& session) {
   if (session.member_count > 0 || session.draining_count > 0) return;
   dispatcher_->end_session(session);
+  const auto paid = by_payer_.find(session.cached.payer.value);
+  if (--paid->second == 0) by_payer_.erase(paid);
   cache_->close_session(session.cached);
   Remains remains;
   remains.descriptors[0] = session.progress.take_fd();

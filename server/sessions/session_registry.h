@@ -64,6 +64,16 @@ class SessionRegistry {
   void for_each_session(Visit&& visit) const {
     for (const auto& [id, session] : sessions_) visit(*session);
   }
+  // Null: it is not open any more.
+  const Session* find(uint64_t session) const {
+    const auto found = sessions_.find(session);
+    return found == sessions_.end() ? nullptr : found->second.get();
+  }
+  // Open sessions of this payer; counted as they come and go, for a look at all is no turn's work.
+  uint64_t sessions_paid_by(model::TenantId payer) const {
+    const auto found = by_payer_.find(payer.value);
+    return found == by_payer_.end() ? 0 : found->second;
+  }
 
  private:
   // kInvalidArgument: the shape. kBusy: the connection, or its uid's shares.
@@ -87,6 +97,7 @@ class SessionRegistry {
   uint64_t next_attachment_ = 1;
   std::unordered_map<uint64_t, std::unique_ptr<Session>> sessions_;
   std::unordered_map<std::string, Session*> by_token_;
+  std::unordered_map<uint32_t, uint64_t> by_payer_;  // how many, by tenant
   std::unordered_map<Attachment*, std::unique_ptr<Attachment>> owned_;
   std::vector<Attachment*> order_;     // alive, in no order; each knows its place
   std::vector<Attachment*> draining_;  // ended, with copies in flight, leases or fills

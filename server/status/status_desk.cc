@@ -24,8 +24,26 @@ void StatusDesk::ask(Connection& connection, uint32_t sequence, StatusFormat for
 bool StatusDesk::step(int64_t now_ns) {
   const bool delivered = deliver_printed();
   // What was begun is finished first, so that its steps are of turns close to each other.
-  if (!whole_) return begin_fed(now_ns) || begin_due(now_ns) || delivered;
+  if (!whole_) return begin_fed(now_ns) || begin_due(now_ns) || step_pass() || delivered;
   if (whole_->status.step()) finish_whole();
+  return true;
+}
+
+void StatusDesk::answer_after(Connection& connection, model::FrameType type, uint32_t sequence,
+                              std::unique_ptr<StatusPass> pass) {
+  passes_.push_back(
+      {.pass = std::move(pass), .readers = {{&connection, sequence, type, StatusFormat::kJson}}});
+  connection.suspend();
+}
+
+bool StatusDesk::step_pass() {
+  if (passes_.empty() || printing_.size() >= kMaxPrinted) return false;
+  Passing& first = passes_.front();
+  if (!first.pass->step()) return true;
+  std::unique_ptr<Document> document = blank_document();
+  first.pass->say(document->tape);
+  print(std::move(document), std::move(first.readers));
+  passes_.pop_front();
   return true;
 }
 
@@ -131,6 +149,9 @@ void StatusDesk::forget(const Connection& connection) {
   std::erase_if(waiting_, [&](const Waiting& one) { return is_its(one.reader); });
   // Documents without readers are finished all the same: printing_ has one entry for each.
   if (whole_) std::erase_if(whole_->readers, is_its);
+  std::erase_if(passes_, [&](const Passing& one) {
+    return std::all_of(one.readers.begin(), one.readers.end(), is_its);
+  });
   for (Readers& readers : printing_) std::erase_if(readers, is_its);
 }
 

@@ -24,6 +24,14 @@
 
 namespace quire::server {
 
+// An answer that looks at more than one turn of the core may: step() until it is true, then say().
+class StatusPass {
+ public:
+  virtual ~StatusPass() = default;
+  virtual bool step() = 0;
+  virtual void say(model::MetricSink& sink) const = 0;
+};
+
 class StatusDesk {
  public:
   static constexpr int64_t kIntervalNs = 10'000'000;
@@ -42,12 +50,17 @@ class StatusDesk {
     print(std::move(document), {{&connection, sequence, type, model::StatusFormat::kJson}});
     connection.suspend();
   }
+  // The same of what takes several steps; one of those that wait goes on at a time.
+  void answer_after(Connection& connection, model::FrameType type, uint32_t sequence,
+                    std::unique_ptr<StatusPass> pass);
   // From now on its reader is served too. It outlives the desk.
   void serve(StatusFeed* feed) { feed_ = feed; }
   // One bounded step. True when it did something; the next one may have more to do.
   bool step(int64_t now_ns);
   // The next step has something to do already.
-  bool is_filling() const { return whole_.has_value(); }
+  bool is_filling() const {
+    return whole_.has_value() || (!passes_.empty() && printing_.size() < kMaxPrinted);
+  }
   // Somebody waits for the time of a status.
   bool waits() const { return !waiting_.empty() || feed_is_asked(); }
   // The feed's reader wants one that is not begun.
@@ -79,6 +92,10 @@ class StatusDesk {
     WholeStatus status;
     Readers readers;
   };
+  struct Passing {
+    std::unique_ptr<StatusPass> pass;
+    Readers readers;  // one
+  };
   static constexpr model::DomainId kEverything{cache::kMaxDomains};
 
   StatusDesk(StatusSources sources, StatusPrinter printer)
@@ -88,6 +105,8 @@ class StatusDesk {
   // Likewise, for the feed's reader.
   bool begin_fed(int64_t now_ns);
   void finish_whole();
+  // A step of the first pass that waits. False: none does, or the printer has as much as it may.
+  bool step_pass();
   std::unique_ptr<Document> blank_document();
   Readers take_readers(model::DomainId scope);
   void print(std::unique_ptr<Document> document, Readers readers);
@@ -100,6 +119,7 @@ class StatusDesk {
   StatusFeed* feed_ = nullptr;                      // null: nobody reads it
   std::optional<int64_t> fed_ns_;                   // when its last status was begun
   std::optional<Whole> whole_;                      // at most one at a time
+  std::deque<Passing> passes_;                      // in the order in which they were asked for
   std::deque<Readers> printing_;                    // of each document with the printer, in order
   std::unordered_map<uint32_t, int64_t> begun_ns_;  // by scope: one a domain, and one
   std::unique_ptr<Document> spare_;  // the last one that came back: its memory serves the next

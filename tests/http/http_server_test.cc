@@ -210,6 +210,9 @@ TEST_F(Http, HostsThatAreNotThisMachineAreRefused) {
     const HttpReply reply = get("/status", "Host: " + std::string(host) + "\r\n");
     EXPECT_EQ(reply.status, 421u) << host;
     EXPECT_EQ(reply.body.find("schema"), std::string::npos);
+    const std::string header = "Host: " + std::string(host) + "\r\n";
+    EXPECT_EQ(get("/readyz", header).status, 421u) << "its reasons name paths";
+    EXPECT_EQ(get("/healthz", header).status, 200u);
   }
   for (const char* host : {"localhost", "localhost:9470", "127.0.0.1:9470", "[::1]", "[::1]:80"}) {
     EXPECT_EQ(get("/status", "Host: " + std::string(host) + "\r\n").status, 200u) << host;

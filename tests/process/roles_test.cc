@@ -203,6 +203,25 @@ TEST_F(Roles, ChangesStandInTheLogWhateverStrangersAreRefused) {
   daemon_->start();
 }
 
+// Nobody hides what is done by asking for a quiet log first.
+TEST_F(Roles, AQuietLogStillTellsWhoChangedAndWhoWasRefused) {
+  EXPECT_EQ(daemon_->stop(), 0);
+  daemon_ = std::make_unique<DaemonProcess>(
+      DaemonProcess::Options{.flags = {"--log_level=error"}, .log_path = log_path_});
+  {
+    const Disguise disguise(kClient);
+    const auto client = client::Client::connect({.socket_path = daemon_->socket_path()});
+    ASSERT_TRUE(client.ok());
+    EXPECT_EQ((*client)->evict(0).code(), Errc::kPermissionDenied);
+  }
+  EXPECT_TRUE(daemon_->connect()->set_policy(model::TierId::kRam, "arc").ok());
+  EXPECT_EQ(daemon_->stop(), 0);
+  const std::string lines = log_lines();
+  EXPECT_TRUE(contains(lines, "audit=denied uid=" + std::to_string(kClient))) << lines;
+  EXPECT_TRUE(contains(lines, "audit=change uid=0 ")) << lines;
+  daemon_->start();
+}
+
 TEST(RoleFlags, AreReadAgainAtSighup) {
   if (::geteuid() != 0) GTEST_SKIP() << "needs root, to be asked by another uid";
   const std::string path = testing::TempDir() + "quired-roles-flags-" + std::to_string(::getpid());

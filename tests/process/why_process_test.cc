@@ -42,9 +42,10 @@ void ask(Client& client, uint64_t request, const std::string& tenant) {
 }
 
 client::WhyPrompt owners_prompt() {
-  return {.scope = {.domain = "uid:0", .tenant = "tenant"},
-          .namespace_name = "model",
-          .layout = small_hybrid_layout(),
+  return {.names = {.layout = small_hybrid_layout(),
+                    .domain = "uid:0",
+                    .tenant = "tenant",
+                    .namespace_name = "model"},
           .tokens = context_tokens(kPromptTokens, kContext)};
 }
 
@@ -58,17 +59,17 @@ void check_prompts(const std::string& socket_path, Client& client, ChildChecks& 
   request.domain = model::to_wire_name("uid:" + std::to_string(kStranger)).value();
   request.tenant = model::to_wire_name("tenant").value();
   model::WhyPromptRequest given;
-  given.layout_digest = model::layout_digest(prompt.layout);
+  given.layout_digest = model::layout_digest(prompt.names.layout);
   given.namespace_name = model::to_wire_name("model").value();
   const model::Hash256 owners_root = model::root_hash({.domain = "uid:0",
                                                        .tenant = "tenant",
                                                        .namespace_name = "model",
                                                        .layout_digest = given.layout_digest});
   std::vector<model::Hash256> chain;
-  model::extend_chain(owners_root, prompt.tokens, prompt.layout.unit_tokens, chain);
+  model::extend_chain(owners_root, prompt.tokens, prompt.names.layout.unit_tokens, chain);
   given.prompt_tokens = kPromptTokens;
-  given.unit_tokens = prompt.layout.unit_tokens;
-  given.block_units = prompt.layout.units_per_block();
+  given.unit_tokens = prompt.names.layout.unit_tokens;
+  given.block_units = prompt.names.layout.units_per_block();
   given.unit_count = static_cast<uint32_t>(chain.size());
   std::string payload(model::struct_bytes(request));
   payload += model::struct_bytes(given);

@@ -16,6 +16,7 @@
 
 #include "server/runtime/event_loop.h"
 #include "server/sessions/connection.h"
+#include "server/status/census.h"
 #include "server/status/prometheus_text.h"
 #include "server/status/status_json.h"
 #include "tests/server/status_rig.h"
@@ -169,6 +170,57 @@ TEST_F(FedDeskTest, WhatIsSaidAnewReplacesWhatWasSaid) {
   rig_.clock().advance(std::chrono::nanoseconds(StatusDesk::kIntervalNs));
   turns();
   EXPECT_EQ(lines(), first);
+}
+
+// Looks at nothing, so many times.
+class CountedPass final : public StatusPass {
+ public:
+  CountedPass(int steps, int* taken) : steps_(steps), taken_(taken) {}
+  bool step() override { return ++*taken_ >= steps_; }
+  void say(model::MetricSink& sink) const override { sink.gauge("steps", 1, "Of a test"); }
+
+ private:
+  const int steps_;
+  int* taken_;
+};
+
+TEST_F(StatusDeskTest, APassGoesInStepsAndEndsWithItsReader) {
+  Connection& first = connect_as(0);
+  Connection& second = connect_as(0);
+  int of_first = 0;
+  int of_second = 0;
+  desk_->answer_after(first, FrameType::kSessions, 1, std::make_unique<CountedPass>(3, &of_first));
+  desk_->answer_after(second, FrameType::kSessions, 2,
+                      std::make_unique<CountedPass>(3, &of_second));
+  EXPECT_TRUE(desk_->is_filling());
+  EXPECT_TRUE(desk_->step(rig_.clock().now_ns()));
+  EXPECT_EQ(of_first + of_second, 1) << "one step a turn, of one of them";
+  desk_->forget(first);
+  turns();
+  EXPECT_EQ(of_first, 1);
+  EXPECT_EQ(of_second, 3);
+  EXPECT_EQ(text_of(received(1)), R"({"steps":1})");
+  EXPECT_FALSE(desk_->is_filling());
+}
+
+TEST_F(StatusDeskTest, Law06_ManyTenantsAreLookedAtInTurns) {
+  constexpr uint32_t kTenants = 3 * TenantCensus::kLooksPerStep;
+  Connection& reader = connect_as(0);
+  for (uint32_t i = 0; i < kTenants; ++i) {
+    rig_.cache().names().tenants().hold(reader.domain, "tenant" + std::to_string(i));
+  }
+  desk_->answer_after(reader, FrameType::kTenants, 1,
+                      std::make_unique<TenantCensus>(&rig_.cache(), rig_.sources().registry));
+  int steps = 0;
+  while (desk_->is_filling()) {
+    EXPECT_TRUE(desk_->step(rig_.clock().now_ns()));
+    ++steps;
+  }
+  EXPECT_EQ(steps, 3);
+  turns();
+  const auto answer = boost::json::parse(text_of(received(0)));
+  EXPECT_EQ(answer.at("tenants_total").to_number<uint32_t>(), kTenants);
+  EXPECT_EQ(answer.at("tenants").as_array().size(), model::kMaxMetricRows) << "the rest is counted";
 }
 
 TEST_F(StatusDeskTest, OneUserDoesNotKeepAnotherFromItsStatus) {

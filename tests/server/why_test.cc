@@ -356,9 +356,7 @@ TEST_F(WhyTest, RefusesWhatMakesNoSense) {
 
 client::WhyPrompt prompt_of(const model::Layout& layout, const std::string& tenant,
                             uint64_t context) {
-  return {.scope = {.domain = "", .tenant = tenant},
-          .namespace_name = "model",
-          .layout = layout,
+  return {.names = {.layout = layout, .tenant = tenant, .namespace_name = "model"},
           .tokens = context_tokens(kTokens, context)};
 }
 

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "tests/ssd/ssd_rig.h"
+#include "tiering/disk/superblocks.h"
 #include "tiering/rebuild/ssd_rebuild.h"
 
 namespace quire::tests::ssd_retention_test {
@@ -79,6 +80,24 @@ TEST_F(SsdRetentionTest, AClassThatComesLaterIsNoneOfThoseFound) {
   EXPECT_EQ(held(), written);
   rig_.daemon().restart();
   EXPECT_EQ(held(), written);
+}
+
+// What a crash left may name a class before any batch has said so.
+TEST_F(SsdRetentionTest, Law14_ARebuildSaysThatItNamesClasses) {
+  write("5m", kTokens);
+  rig_.daemon().stop();
+  for (const char* name : tiering::Superblocks::kNames) {
+    const std::string path = rig_.ssd_path() + "/" + name;
+    tiering::Superblock block;
+    std::ifstream(path, std::ios::binary).read(reinterpret_cast<char*>(&block), sizeof(block));
+    block.incompatible = 0;
+    tiering::seal(block);
+    std::ofstream(path, std::ios::binary)
+        .write(reinterpret_cast<const char*>(&block), sizeof(block));
+  }
+  ASSERT_EQ(features(), 0u);
+  ASSERT_TRUE(tiering::rebuild_manifest({.directory = {.path = rig_.ssd_path()}}).ok());
+  EXPECT_EQ(features(), tiering::kRetentionClasses);
 }
 
 TEST_F(SsdRetentionTest, ARebuildFindsThemInTheHeaders) {

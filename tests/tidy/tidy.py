@@ -90,6 +90,7 @@ LIBRARIES = {
     r"lz4": {"tiering/io/byte_plane_codec.cc"},
     r"isa-l": {"tiering/io/crc_copy.cc", "client/quire_client.cc"},
     r"boost/json": {"model/json/boost_json.cc", "server/status/status_json.cc", "client/quirectl/config_json.cc",
+                     "client/quirectl/whole_document.h",
                     "client/quirectl/status_output.cc", "client/quirectl/advice_output.cc",
                     "client/quirectl/answer_output.cc", "client/quirectl/doctor/redaction.cc",
                     "client/quirectl/status/status_facts.cc",

@@ -12,6 +12,7 @@
 #include "client/quirectl/meter/meter_bill.h"
 #include "client/quirectl/meter/meter_verify.h"
 #include "client/quirectl/meter/stamp.h"
+#include "client/quirectl/status/status_facts.h"
 
 namespace quire::client {
 
@@ -38,10 +39,8 @@ Result<void> wait_for_receipts(const std::string& socket_path) {
   const auto start = std::chrono::steady_clock::now();
   while (std::chrono::steady_clock::now() - start < kDurableTimeout) {
     const std::string status = QUIRE_TRY(client->status_json());
-    if (status.find("\"sessions\":0") != std::string::npos &&
-        status.find("\"waiting\":0,\"lost_receipts\":0") != std::string::npos) {
-      return {};
-    }
+    const DaemonFacts facts = QUIRE_TRY(read_status(status));
+    if (facts.sessions == 0 && facts.ledger.waiting == 0 && facts.ledger.lost == 0) return {};
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }
   return make_error(Errc::kDeadlineExceeded, "receipts do not become durable");

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "client/quire.h"
+#include "client/quirectl/daemon_answer.h"
 #include "client/quirectl/quired_program.h"
 
 namespace quire::client {
@@ -33,12 +34,8 @@ struct Opened {
 };
 
 Result<Opened> open_daemon(const LedgerPlace& place, const model::MeterRequest& request) {
-  ClientOptions options;
-  options.socket_path = place.socket_path;
-  options.client_name = "quirectl";
-  options.connect_timeout_ms = place.timeout_ms;
-  options.populate_segments = false;  // an operator reads no pages
-  const auto client = QUIRE_TRY(Client::connect(options));
+  const auto client =
+      QUIRE_TRY(Client::connect(connection_options(place.socket_path, place.timeout_ms)));
   // The pipe outlives the connection.
   return Opened{QUIRE_TRY(client->read_ledger(request)), 0};
 }

@@ -16,8 +16,9 @@ namespace {
 
 model::Result<std::string> ask_of_prompt(const WhyCommandLine& line, Client& client) {
   WhyPrompt prompt = line.prompt;
-  prompt.scope = line.options.scope;
-  prompt.layout = QUIRE_TRY(model::load_layout_file(line.layout_path));
+  prompt.names.domain = line.options.scope.domain;
+  prompt.names.tenant = line.options.scope.tenant.value_or("");
+  prompt.names.layout = QUIRE_TRY(model::load_layout_file(line.layout_path));
   const std::string text = QUIRE_TRY(read_prompt_text(line.tokens_path, std::cin));
   prompt.tokens = QUIRE_TRY(parse_tokens(text));
   return client.why_prompt_json(prompt);
@@ -74,11 +75,12 @@ void add_why_command(CLI::App& app, WhyCommandLine& line, DaemonCommandLine& dae
   CLI::Option* layout =
       why->add_option("--layout", line.layout_path, "its layout (.toml)")->needs(tokens);
   CLI::Option* space =
-      why->add_option("--namespace", line.prompt.namespace_name, "its namespace")->needs(tokens);
+      why->add_option("--namespace", line.prompt.names.namespace_name, "its namespace")
+          ->needs(tokens);
   tokens->needs(layout)->needs(space);
-  why->add_option("--weights_epoch", line.prompt.weights_epoch, "of the namespace; 0 if none")
+  why->add_option("--weights_epoch", line.prompt.names.weights_epoch, "of the namespace; 0 if none")
       ->needs(tokens);
-  why->add_option("--salt", line.prompt.salt, "its salt, if any")->needs(tokens);
+  why->add_option("--salt", line.prompt.names.salt, "its salt, if any")->needs(tokens);
   why->callback([&] {
     daemon.exit_code =
         settle_output(daemon.output, err) ? run_why(line, daemon, out, err) : kExitUsage;

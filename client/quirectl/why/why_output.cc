@@ -2,17 +2,15 @@
 
 #include <boost/json.hpp>
 #include <cstdint>
-#include <exception>
 
 #include "client/quirectl/meter/stamp.h"
+#include "client/quirectl/whole_document.h"
 
 namespace quire::client {
 
 namespace {
 
 namespace json = boost::json;
-using model::Errc;
-using model::make_error;
 using model::Result;
 
 // "1,024".
@@ -231,17 +229,7 @@ std::string told(const json::object& answer) {
 }  // namespace
 
 Result<std::string> why_text(std::string_view text) {
-  boost::system::error_code error;
-  const json::value value = json::parse(text, error);
-  if (error || !value.is_object()) {
-    return make_error(Errc::kMalformedFrame, "the daemon's explanation is no JSON object");
-  }
-  try {
-    return told(value.get_object());
-  } catch (const std::exception& wrong) {
-    return make_error(Errc::kMalformedFrame,
-                      std::string("the daemon's explanation is not whole: ") + wrong.what());
-  }
+  return read_whole(text, "explanation", told);
 }
 
 }  // namespace quire::client
