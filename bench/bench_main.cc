@@ -13,6 +13,7 @@
 #include "bench/admin_bench.h"
 #include "bench/attach_bench.h"
 #include "bench/commit_bench.h"
+#include "bench/engine_bench.h"
 #include "bench/events_bench.h"
 #include "bench/index_bench.h"
 #include "bench/meter_bench.h"
@@ -59,6 +60,7 @@ int main(int argc, char** argv) {
       {"attach", quire::bench::run_attach_bench},
       {"attach_ssd", quire::bench::run_tier_match_bench},
       {"commit", quire::bench::run_commit_bench},
+      {"engine", quire::bench::run_engine_bench},
       {"events", quire::bench::run_events_bench},
       {"index", quire::bench::run_index_bench},
       {"meter", [&](bool as_json) { return quire::bench::run_meter_bench(as_json, meter); }},
@@ -73,7 +75,8 @@ int main(int argc, char** argv) {
   if (found == benches.end() || (quick && found->first != "ssd")) {
     std::fputs(
         "usage: quire_bench "
-        "admin|attach|attach_ssd|commit|events|index|meter|neighbour|replay|ring|sched|ssd|switch|"
+        "admin|attach|attach_ssd|commit|engine|events|index|meter|neighbour|replay|ring|sched|ssd|"
+        "switch|"
         "trace "
         "[--json], ssd also --quick, trace also FILE [SESSIONS], neighbour also ATTACK, meter "
         "also --receipts N, replay has its own\n",

@@ -252,6 +252,19 @@ void Attachment::release_segments(std::span<const uint32_t> segments) {
   if (auto wire = wire_.try_lock()) acknowledge_unmapped(**wire);
 }
 
+Result<StagingArea*> Attachment::staging(uint64_t needed, uint64_t wanted) {
+  if (StagingArea* area = memory_.lock()->find_staging(needed)) return area;
+  const model::MakeStagingRequest request{std::max(needed, wanted)};
+  const Frame frame = QUIRE_TRY(call(FrameType::kMakeStaging, model::struct_bytes(request)));
+  const auto reply = QUIRE_TRY(model::read_struct<model::MakeStagingReply>(frame.payload));
+  if (reply.staging == 0 || frame.descriptors.empty()) {
+    return make_error(Errc::kMalformedFrame, "a staging reply without its memory");
+  }
+  auto area =
+      QUIRE_TRY(StagingArea::adopt(reply.staging, request.bytes, frame.descriptors.front()));
+  return memory_.lock()->add_staging(std::move(area));
+}
+
 void Attachment::watch_session(uint64_t session) {
   wire_.lock()->sessions.push_back({session, model::Error{Errc::kOk, {}}});
 }

@@ -18,6 +18,7 @@
 #include <string_view>
 #include <vector>
 
+#include "client/client_memory.h"
 #include "client/fork_guard.h"
 #include "client/frame_socket.h"
 #include "client/guarded.h"
@@ -64,6 +65,11 @@ class Attachment {
   void release_segments(std::span<const uint32_t> segments);
   uint64_t mapped_bytes() { return segments_.mapped_bytes(); }
 
+  // An area of at least `needed` bytes; where there is none, a new one of `wanted`. Stays for the
+  // attachment's life.
+  model::Result<StagingArea*> staging(uint64_t needed, uint64_t wanted);
+  Guarded<ClientMemory>& memory() { return memory_; }
+
   // Keeps the reason should the daemon end this session.
   void watch_session(uint64_t session);
   void forget_session(uint64_t session);
@@ -104,6 +110,7 @@ class Attachment {
   uint64_t epoch_ = 0;                   // these two: written by hello() only
   std::string domain_;
   SegmentMap segments_;
+  Guarded<ClientMemory> memory_;
   Guarded<Wire> wire_;
 };
 

@@ -42,18 +42,26 @@ uint32_t unit_count(const SessionOptions& options) {
   return std::max<uint32_t>(1, options.max_tokens / options.layout.unit_tokens);
 }
 
-constexpr uint64_t kLeastStagingBytes = 16ull << 20;  // small layouts: many objects at once
+constexpr uint64_t kLeastStagingBytes = 32ull << 20;  // small layouts: many objects at once
 
-Result<uint64_t> staging_bytes(const SessionOptions& options) {
+// What a session needs at least; kInvalidArgument: more than an area can have.
+Result<uint64_t> needed_staging(const SessionOptions& options) {
   if (options.staging_bytes != 0) return options.staging_bytes;
   const uint64_t needed = model::staging_bytes_for(options.layout);
-  if (needed <= model::kMaxStagingBytes) return std::max(needed, kLeastStagingBytes);
-  return make_error(
-      Errc::kInvalidArgument,
-      "layout '" + options.layout.name + "' needs " + std::to_string(needed) +
-          " bytes of staging for one span and one checkpoint; a session has at most " +
-          std::to_string(model::kMaxStagingBytes) +
-          ": set staging_bytes to what the groups of this process need");
+  if (needed <= model::kMaxStagingBytes) return needed;
+  return make_error(Errc::kInvalidArgument,
+                    "layout '" + options.layout.name + "' needs " + std::to_string(needed) +
+                        " bytes of staging for one span and one checkpoint; an area has at most " +
+                        std::to_string(model::kMaxStagingBytes) +
+                        ": set staging_bytes to what the groups of this process need");
+}
+
+// Of an area that has to be made: for two of the largest objects, as far as nothing else is said.
+uint64_t wanted_staging(const ClientOptions& client, const SessionOptions& options,
+                        uint64_t needed) {
+  if (client.staging_bytes != 0) return client.staging_bytes;
+  if (options.staging_bytes != 0) return options.staging_bytes;
+  return std::clamp(2 * needed, kLeastStagingBytes, model::kMaxStagingBytes);
 }
 
 // The error says which of a session's names it is.
@@ -69,7 +77,6 @@ Result<model::OpenSessionRequest> open_request(const SessionOptions& options, ui
   request.ring_entries = options.ring_entries;
   request.max_units = unit_count(options);
   request.max_load_pages = options.max_load_pages;
-  request.staging_bytes = QUIRE_TRY(staging_bytes(options));
   request.weights_epoch = options.weights_epoch;
   request.conversation = options.conversation;
   request.load_class = static_cast<uint8_t>(options.load_class);
@@ -144,12 +151,12 @@ Result<void> ClientImpl::attach_within(uint32_t timeout_ms) {
 }
 
 Result<uint32_t> ClientImpl::register_layout(const model::Layout& layout) {
+  for (const auto& [known, id] : layouts_) {
+    if (known == layout) return id;
+  }
   // Here too: the text says which field is wrong without a round trip.
   QUIRE_TRY(model::validate(layout));
   const model::Hash256 digest = model::layout_digest(layout);
-  for (const auto& [known, id] : layouts_) {
-    if (known == digest) return id;
-  }
   const std::vector<std::byte> encoded = model::encode(layout);
   const std::string_view payload(reinterpret_cast<const char*>(encoded.data()), encoded.size());
   const Frame frame = QUIRE_TRY(attachment_->call(FrameType::kRegisterLayout, payload));
@@ -158,16 +165,18 @@ Result<uint32_t> ClientImpl::register_layout(const model::Layout& layout) {
   if (reply.digest != digest) {
     return make_error(Errc::kCorrupt, "the daemon registered a different layout");
   }
-  if (layouts_.size() < kMaxKnownLayouts) layouts_.emplace_back(digest, reply.layout);
+  if (layouts_.size() < kMaxKnownLayouts) layouts_.emplace_back(layout, reply.layout);
   return reply.layout;
 }
 
 Result<std::unique_ptr<SessionOpener>> ClientImpl::session_opener(const SessionOptions& options) {
   QUIRE_TRY(reconnect(options_.daemon_wait_ms));
   const uint32_t layout = QUIRE_TRY(register_layout(options.layout));
-  const model::OpenSessionRequest request = QUIRE_TRY(open_request(options, layout));
+  model::OpenSessionRequest request = QUIRE_TRY(open_request(options, layout));
+  StagingArea* staging = QUIRE_TRY(staging_for(options));
+  request.staging = staging->id();
   return std::make_unique<SessionOpener>(
-      SessionOpener::Target{attachment_, options_, options, layout}, request);
+      SessionOpener::Target{attachment_, staging, options_, options, layout}, request);
 }
 
 Result<std::unique_ptr<SessionImpl>> ClientImpl::open_session(const SessionOptions& options) {
@@ -183,9 +192,19 @@ Result<std::unique_ptr<SessionImpl>> ClientImpl::join_session(const SessionToken
   request.token = token;
   request.ring_entries = options.ring_entries;
   request.max_load_pages = options.max_load_pages;
-  request.staging_bytes = QUIRE_TRY(staging_bytes(options));
+  StagingArea* staging = QUIRE_TRY(staging_for(options));
+  request.staging = staging->id();
+  auto lane = attachment_->memory().lock()->take_lane(
+      {options.ring_entries, unit_count(options), options.max_load_pages});
+  request.lane = lane ? lane->lane() : 0;
   Frame frame = QUIRE_TRY(attachment_->call(FrameType::kJoinSession, model::struct_bytes(request)));
-  return start_session({attachment_, options_, options, layout}, std::move(frame));
+  return start_session({attachment_, staging, options_, options, layout}, std::move(frame),
+                       std::move(lane));
+}
+
+Result<StagingArea*> ClientImpl::staging_for(const SessionOptions& options) {
+  const uint64_t needed = QUIRE_TRY(needed_staging(options));
+  return attachment_->staging(needed, wanted_staging(options_, options, needed));
 }
 
 }  // namespace quire::client

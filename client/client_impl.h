@@ -36,13 +36,15 @@ class ClientImpl {
 
  private:
   model::Result<void> attach();
+  // What its fills are written to; made by the first session.
+  model::Result<StagingArea*> staging_for(const SessionOptions& options);
   // Once at least; again, with back-off, while that may help and timeout_ms have not passed.
   model::Result<void> attach_within(uint32_t timeout_ms);
 
   const ClientOptions options_;
   const model::FdGuard news_;  // epoll over the present socket: stays the same across reconnects
   std::shared_ptr<Attachment> attachment_;
-  std::vector<std::pair<model::Hash256, uint32_t>> layouts_;  // ids the present daemon gave
+  std::vector<std::pair<model::Layout, uint32_t>> layouts_;  // ids the present daemon gave
 };
 
 }  // namespace quire::client

@@ -1,5 +1,6 @@
-// A value that can be reached only under its lock. In this folder two things are shared by threads:
-// the socket and the segment table of an attachment; who takes both takes the socket first.
+// A value that can be reached only under its lock. In this folder threads share what an attachment
+// has: its socket, its segment table, its memory, its staging areas' runs. Who takes two takes the
+// socket first, and of the others none within another.
 #pragma once
 
 #include <mutex>

@@ -1,17 +1,16 @@
 // Fills that a session began and neither committed nor aborted yet, with their part of the staging
 // area. A commit or abort names its fill by id and place (the daemon may grant one fill twice, for
-// different groups); one that is not here was ended before.
+// different groups); one that is not here was ended before. Bound: the staging area's runs.
 // Threads: the session's.
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "client/request_table.h"
 
 namespace quire::client {
-
-inline constexpr size_t kMaxOpenFills = 1024;  // the staging area is full long before
 
 struct OpenFill {
   uint64_t fill = 0;
@@ -22,8 +21,6 @@ struct OpenFill {
 
 class OpenFills {
  public:
-  OpenFills() { fills_.reserve(kMaxOpenFills); }
-  // Precondition: fewer than kMaxOpenFills, as the staging area's runs are.
   void add(const OpenFill& fill) { fills_.push_back(fill); }
   // Valid until the next add or remove.
   OpenFill* find(uint64_t fill, uint64_t staging_offset) {
@@ -36,6 +33,8 @@ class OpenFills {
     fill = fills_.back();
     fills_.pop_back();
   }
+  std::span<OpenFill> all() { return fills_; }
+  void clear() { fills_.clear(); }
 
  private:
   std::vector<OpenFill> fills_;

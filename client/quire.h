@@ -62,6 +62,9 @@ struct ClientOptions {
   // there or has no room for a connection. 0: not at all.
   uint32_t daemon_wait_ms = 0;
   SegmentObserver* observer = nullptr;  // outlives the client and its sessions
+  // Of the memory that fills are written to, which the client's sessions share and the first one
+  // makes. 0: for two of the largest objects of that session, at least 32 MiB. At most 2 GiB.
+  uint64_t staging_bytes = 0;
 };
 
 struct SessionOptions {
@@ -78,8 +81,9 @@ struct SessionOptions {
   uint32_t ring_entries = 256;
   uint32_t max_tokens = 1 << 20;  // longest context of this session
   uint32_t max_load_pages = 8192;
-  // 0: what one span and one checkpoint of the layout need at once, all groups, at least 16 MiB.
-  // A rank that commits the groups of its own shard alone needs less. At most 2 GiB.
+  // Of staging that the session must be able to use; where the client's has less, it gets a further
+  // area. 0: what one span and one checkpoint of the layout need at once, all groups. A rank that
+  // commits the groups of its own shard alone needs less. At most 2 GiB.
   uint64_t staging_bytes = 0;
   // RAM that the session's fills and loads may count on, whatever others of its user do: what its
   // fills hold, its loads bring and its leases pin is taken from it. It is had whole or not at all.
@@ -356,7 +360,9 @@ class Session {
   // closed. From the first call on the daemon writes a wake-up per batch of completions.
   int fd() const;
 
-  // Memory that fills are written to, for registration with a device. Empty when closed.
+  // Memory that fills are written to, for registration with a device: the same for all sessions of
+  // a client, but for one that needed a larger area. Stays mapped until the last of them is gone.
+  // Empty when closed.
   std::span<std::byte> staging() const;
   // Of all processes of the session; zeros once it is closed.
   Progress progress() const;

@@ -59,6 +59,7 @@ ClientOptions to_client_options(const quire_client_options& given) {
   options.spin_us = value_or(given.spin_us, options.spin_us);
   options.populate_segments = given.lazy_segments == 0;
   options.daemon_wait_ms = given.daemon_wait_ms;
+  options.staging_bytes = given.staging_bytes;
   return options;
 }
 

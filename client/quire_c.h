@@ -202,6 +202,7 @@ typedef struct quire_client_options {
   uint32_t daemon_wait_ms;
   uint32_t reserved;
   const quire_segment_observer* observer; /* copied; NULL: none */
+  uint64_t staging_bytes; /* of all its sessions; 0: two of the largest objects, 32 MiB or more */
 } quire_client_options;
 QUIRE_API void quire_client_options_init(quire_client_options* options);
 
@@ -229,7 +230,7 @@ typedef struct quire_session_options {
   const char* salt;
   uint64_t weights_epoch;
   uint64_t conversation;
-  uint64_t staging_bytes; /* 0: one span and one checkpoint of the layout, at least 16 MiB */
+  uint64_t staging_bytes; /* that it needs; 0: one span and one checkpoint of the layout */
   uint32_t ring_entries;
   uint32_t max_tokens;
   uint32_t max_load_pages;
@@ -571,7 +572,8 @@ QUIRE_API quire_status quire_pages_so_far(quire_session* session, uint64_t reque
 /* Readable when quire_poll() may have something; -1 when there is none. */
 QUIRE_API int quire_session_fd(quire_session* session);
 
-/* Memory that fills are written to, for registration with a device. */
+/* Memory that fills are written to, for registration with a device: the same for all sessions of a
+ * client, but for one that needed a larger area. */
 QUIRE_API void quire_session_staging(const quire_session* session, void** data, uint64_t* bytes);
 
 typedef struct quire_progress {

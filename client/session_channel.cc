@@ -2,14 +2,15 @@
 
 #include <poll.h>
 #include <sys/epoll.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
+#include <new>
 #include <string>
 #include <utility>
+
+#include "client/shared_memory.h"
 
 namespace quire::client {
 
@@ -32,9 +33,7 @@ Result<void> check_numbers(const OpenSessionReply& reply) {
                          reply.ring_entries >= model::kMinRingEntries &&
                          reply.ring_entries <= model::kMaxRingEntries;
   const bool areas_fit = reply.max_units >= 1 && reply.max_units <= model::kMaxUnits &&
-                         reply.max_load_pages >= 1 &&
-                         reply.max_load_pages <= model::kMaxLoadPages && reply.staging_bytes >= 1 &&
-                         reply.staging_bytes <= model::kMaxStagingBytes;
+                         reply.max_load_pages >= 1 && reply.max_load_pages <= model::kMaxLoadPages;
   if (!ring_fits || !areas_fit) return malformed("a session reply with sizes out of range");
   // Both sides compute the places; where they differ every index would be misread.
   const auto control = model::control_geometry(reply.ring_entries, reply.max_units);
@@ -43,25 +42,6 @@ Result<void> check_numbers(const OpenSessionReply& reply) {
     return malformed("the daemon lays a session's memory out differently");
   }
   return {};
-}
-
-// A mapping beyond the file's end would kill this process with SIGBUS at the first touch.
-Result<Mapping> map_checked(const FdGuard& fd, uint64_t bytes, bool writable) {
-  struct stat status {};
-  if (::fstat(fd.get(), &status) != 0) return model::errno_error("fstat of session memory");
-  if (static_cast<uint64_t>(status.st_size) < bytes) {
-    return make_error(Errc::kCorrupt, "session memory is smaller than announced");
-  }
-  return Mapping::map_shared(fd.get(), bytes, writable);
-}
-
-// The daemon leaves this to us: it would keep its other clients waiting.
-Result<void> allocate(const Mapping& area) {
-  constexpr uint64_t kHugePage = 2ull << 20;
-  if (area.bytes() >= kHugePage) ::madvise(area.data(), area.bytes(), MADV_HUGEPAGE);
-  if (::madvise(area.data(), area.bytes(), MADV_POPULATE_WRITE) == 0) return {};
-  if (errno == EINVAL) return {};  // a kernel that cannot: page by page, when first written
-  return make_error(Errc::kResourceExhausted, "no memory for what a session writes");
 }
 
 size_t place(SessionDescriptor which) { return static_cast<size_t>(which); }
@@ -76,11 +56,26 @@ Result<SessionChannel> SessionChannel::open(const OpenSessionReply& reply,
     return malformed("a session reply without its descriptors");
   }
   SessionChannel channel;
+  channel.lane_ = reply.lane;
+  channel.shape_ = {reply.ring_entries, reply.max_units, reply.max_load_pages};
   QUIRE_TRY(channel.map_areas(reply, descriptors));
   channel.doorbell_ = std::move(descriptors[place(SessionDescriptor::kDoorbell)]);
   channel.wakeup_ = std::move(descriptors[place(SessionDescriptor::kWakeup)]);
-  channel.place_rings(reply);
+  channel.place_rings();
   return channel;
+}
+
+Result<SessionChannel> SessionChannel::reopen(SessionChannel kept, const OpenSessionReply& reply,
+                                              std::vector<FdGuard> descriptors) {
+  QUIRE_TRY(check_numbers(reply));
+  const Shape shape{reply.ring_entries, reply.max_units, reply.max_load_pages};
+  if (reply.lane != kept.lane_ || shape != kept.shape_) {
+    return malformed("a session reply with another lane than the one that was asked for");
+  }
+  if (reply.lane_state == static_cast<uint32_t>(model::SessionLane::kKnownWhole)) return kept;
+  if (descriptors.empty()) return malformed("a session reply without its progress");
+  kept.progress_ = QUIRE_TRY(map_checked(descriptors.front(), model::kProgressBytes, false));
+  return kept;
 }
 
 Result<void> SessionChannel::map_areas(const OpenSessionReply& reply,
@@ -89,35 +84,41 @@ Result<void> SessionChannel::map_areas(const OpenSessionReply& reply,
     return descriptors[place(which)];
   };
   control_ = QUIRE_TRY(map_checked(at(SessionDescriptor::kControl), reply.control_bytes, true));
-  staging_ = QUIRE_TRY(map_checked(at(SessionDescriptor::kStaging), reply.staging_bytes, true));
   // Before the first use: shortage is an error here, and a SIGBUS later.
-  QUIRE_TRY(allocate(control_));
-  QUIRE_TRY(allocate(staging_));
+  QUIRE_TRY(allocate_shared(control_));
   reply_ = QUIRE_TRY(map_checked(at(SessionDescriptor::kReply), reply.reply_bytes, false));
   progress_ =
       QUIRE_TRY(map_checked(at(SessionDescriptor::kProgress), model::kProgressBytes, false));
   return {};
 }
 
-void SessionChannel::place_rings(const OpenSessionReply& numbers) {
-  const auto control_areas = model::control_geometry(numbers.ring_entries, numbers.max_units);
-  const auto reply_areas = model::reply_geometry(numbers.ring_entries, numbers.max_load_pages);
+// The daemon sets its words back when it keeps the lane, and reads none of these until it is told
+// of the next session.
+void SessionChannel::rest() {
+  new (control_.data()) model::ControlHeader;
+  in_flight_ = 0;
+  armed_ = false;
+  place_rings();
+}
+
+void SessionChannel::place_rings() {
+  const auto control_areas = model::control_geometry(shape_.ring_entries, shape_.max_units);
+  const auto reply_areas = model::reply_geometry(shape_.ring_entries, shape_.max_load_pages);
   std::byte* ours = control_.data();
   const std::byte* theirs = reply_.data();
-  ring_entries_ = numbers.ring_entries;
   // Each index is read where its writer has it: the daemon's words lie in memory mapped read-only.
   submissions_ = {&control().submission_tail, &reply().submission_head,
                   reinterpret_cast<model::Submission*>(ours + control_areas.submissions_offset),
-                  ring_entries_};
+                  shape_.ring_entries};
   completions_ = {
       &control().completion_head, &reply().completion_tail,
       reinterpret_cast<const model::Completion*>(theirs + reply_areas.completions_offset),
-      ring_entries_};
+      shape_.ring_entries};
   hashes_ = {reinterpret_cast<model::Hash256*>(ours + control_areas.hashes_offset),
-             numbers.max_units};
+             shape_.max_units};
   descriptors_ = {
       reinterpret_cast<const model::PageDescriptor*>(theirs + reply_areas.descriptors_offset),
-      numbers.max_load_pages};
+      shape_.max_load_pages};
 }
 
 model::ControlHeader& SessionChannel::control() const {
@@ -140,7 +141,7 @@ Result<void> SessionChannel::put(const model::Submission& submission) {
   const std::optional<uint32_t> writable = submissions_.writable();
   if (!writable) return malformed("the daemon's submission index is impossible");
   // The second bound keeps a place free for each completion: the daemon never waits for one.
-  if (*writable == 0 || in_flight_ == ring_entries_) {
+  if (*writable == 0 || in_flight_ == shape_.ring_entries) {
     return make_error(Errc::kBusy, "the ring is full: take completions first");
   }
   submissions_.put(submission);

@@ -1,5 +1,6 @@
-// A session's shared memory and its two rings, seen from the client: producer of submissions,
-// consumer of completions.
+// A session's lane (model/session_shm.h) seen from the client: its memory and two rings, producer
+// of submissions, consumer of completions. It outlives its session where the daemon keeps it too,
+// and then serves another of the same sizes.
 //
 // 1. In-flight requests (put and not yet taken) never exceed ring_entries, so every completion has
 //    room and the daemon never waits for this client.
@@ -32,6 +33,22 @@ class SessionChannel {
   // kCorrupt when a memfd is smaller than the numbers say. Takes the descriptors it needs.
   static model::Result<SessionChannel> open(const model::OpenSessionReply& reply,
                                             std::vector<model::FdGuard> descriptors);
+  // For the session of a reply that names this lane. kMalformedFrame: it is another.
+  static model::Result<SessionChannel> reopen(SessionChannel kept,
+                                              const model::OpenSessionReply& reply,
+                                              std::vector<model::FdGuard> descriptors);
+  // The session ended, and nothing of it will be asked any more.
+  void rest();
+
+  // The sizes that the daemon gave.
+  struct Shape {
+    uint32_t ring_entries = 0;
+    uint32_t max_units = 0;
+    uint32_t max_load_pages = 0;
+    bool operator==(const Shape&) const = default;
+  };
+  const Shape& shape() const { return shape_; }
+  uint64_t lane() const { return lane_; }
 
   // kBusy when ring_entries requests are in flight. Not visible before flush().
   model::Result<void> put(const model::Submission& submission);
@@ -65,9 +82,6 @@ class SessionChannel {
   std::span<const model::PageRun> runs(uint64_t first, uint64_t count) const {
     return {reinterpret_cast<const model::PageRun*>(descriptors_.data()) + first, count};
   }
-  std::byte* staging() const { return staging_.data(); }
-  uint64_t staging_bytes() const { return staging_.bytes(); }
-  uint32_t ring_entries() const { return ring_entries_; }
   const model::ProgressHeader& progress() const;
   // Descriptors ready of the load in flight in `slot` (1..kLoadProgressSlots); the daemon's word.
   uint32_t load_ready(uint8_t slot) const;
@@ -76,12 +90,13 @@ class SessionChannel {
   SessionChannel() = default;
   model::Result<void> map_areas(const model::OpenSessionReply& reply,
                                 std::span<const model::FdGuard> descriptors);
-  void place_rings(const model::OpenSessionReply& reply);
+  void place_rings();
   model::ControlHeader& control() const;
   const model::ReplyHeader& reply() const;
 
+  uint64_t lane_ = 0;
+  Shape shape_;
   model::Mapping control_;
-  model::Mapping staging_;
   model::Mapping reply_;
   model::Mapping progress_;
   model::FdGuard doorbell_;
@@ -90,7 +105,6 @@ class SessionChannel {
   model::RingConsumer<model::Completion> completions_;
   std::span<model::Hash256> hashes_;
   std::span<const model::PageDescriptor> descriptors_;
-  uint32_t ring_entries_ = 0;
   uint32_t in_flight_ = 0;
   bool armed_ = false;
 };

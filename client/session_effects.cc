@@ -150,8 +150,19 @@ void SessionImpl::drop_lease(HeldLease& lease) {
 }
 
 void SessionImpl::free_staging(AreaRun& run) {
-  if (run.length > 0) staging_.free(run.offset, run.length);
+  if (run.length > 0) staging_->free(run.offset, run.length);
   run = {};
+}
+
+// What the daemon still copies for an ended session becomes of nothing, so others may write there.
+void SessionImpl::free_all_staging() {
+  for (OpenFill& fill : fills_.all()) free_staging(fill.run);
+  fills_.clear();
+  for (Request& request : requests_.slots()) {
+    const bool begins =
+        request.verb == Verb::kBeginFill && request.state == RequestState::kInFlight;
+    if (begins) free_staging(request.run);
+  }
 }
 
 void SessionImpl::free_descriptors_of(Request& request) {

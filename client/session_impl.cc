@@ -42,8 +42,12 @@ TokenChain::Options chain_options(const model::OpenSessionReply& reply,
 Result<std::unique_ptr<SessionImpl>> SessionImpl::create(OpenedSession opened,
                                                          const ClientOptions& client_options,
                                                          const SessionOptions& options) {
+  const bool is_new =
+      opened.reply.lane_state == static_cast<uint32_t>(model::SessionLane::kNew) || !opened.kept;
   SessionChannel channel =
-      QUIRE_TRY(SessionChannel::open(opened.reply, std::move(opened.descriptors)));
+      QUIRE_TRY(is_new ? SessionChannel::open(opened.reply, std::move(opened.descriptors))
+                       : SessionChannel::reopen(std::move(*opened.kept), opened.reply,
+                                                std::move(opened.descriptors)));
   return std::make_unique<SessionImpl>(std::move(opened), std::move(channel), client_options,
                                        options);
 }
@@ -59,7 +63,7 @@ SessionImpl::SessionImpl(OpenedSession opened, SessionChannel channel,
       tokens_(chain_options(reply_, options), channel_->hashes()),
       plans_(layout_),
       page_reader_(*attachment_, layout_),
-      staging_(channel_->staging_bytes(), model::kStagingAlignment, kMaxOpenFills),
+      staging_(opened.staging),
       descriptors_(reply_.max_load_pages, 1, 2 * reply_.ring_entries),
       // In flight at most ring_entries; as many again may wait to be taken.
       requests_(2 * reply_.ring_entries) {
@@ -297,7 +301,7 @@ int SessionImpl::fd() {
 
 std::span<std::byte> SessionImpl::staging() const {
   if (!channel_) return {};
-  return {channel_->staging(), channel_->staging_bytes()};
+  return {staging_->data(), staging_->bytes()};
 }
 
 Progress SessionImpl::progress() const {
@@ -345,16 +349,25 @@ Result<void> SessionImpl::close() {
   // Page views end here. The daemon frees leases with the session, so no release is sent.
   while (!leases_.all().empty()) drop_lease(*leases_.all().back());
   ready_fd_.reset();
-  // Unmapped first, so that the daemon's close of the memory is the last one, and frees it.
-  channel_.reset();
   attachment_->forget_session(reply_.session);
-  if (!open_there) return {};
-  const model::CloseSessionRequest request{reply_.session};
+  SessionChannel channel = std::move(*channel_);
+  channel_.reset();
+  if (!open_there) {
+    free_all_staging();
+    return {};
+  }
+  const model::CloseSessionRequest request{.session = reply_.session, .keep_lane = 1};
   const Result<Frame> closed =
       attachment_->call(model::FrameType::kCloseSession, model::struct_bytes(request));
   // The daemon may have ended it, or have gone, in this very moment: closed all the same.
   const bool gone = closed.code() == Errc::kNotFound || closed.code() == Errc::kUnavailable;
-  if (!closed.ok() && !gone) return closed.error();
+  // It may still copy for a session that it was not heard to end.
+  if (closed.ok() || gone) free_all_staging();
+  if (!closed.ok()) return gone ? Result<void>() : Result<void>(closed.error());
+  const auto reply = QUIRE_TRY(model::read_struct<model::CloseSessionReply>(closed->payload));
+  if (reply.lane_kept == 0) return {};
+  channel.rest();
+  attachment_->memory().lock()->keep_lane(std::move(channel));
   return {};
 }
 

@@ -37,8 +37,10 @@ inline model::Error invalid(std::string text) {
 // What the daemon answered to open_session or join_session.
 struct OpenedSession {
   std::shared_ptr<Attachment> attachment;
+  StagingArea* staging = nullptr;  // the attachment's
   model::OpenSessionReply reply;
   std::vector<model::FdGuard> descriptors;
+  std::optional<SessionChannel> kept;  // the lane that was offered for it
 };
 
 class SessionImpl {
@@ -46,7 +48,7 @@ class SessionImpl {
   static model::Result<std::unique_ptr<SessionImpl>> create(OpenedSession opened,
                                                             const ClientOptions& client_options,
                                                             const SessionOptions& options);
-  // For create(). `opened` without its descriptors.
+  // For create(). `opened` without its descriptors and lane.
   SessionImpl(OpenedSession opened, SessionChannel channel, const ClientOptions& client_options,
               const SessionOptions& options);
   ~SessionImpl();
@@ -163,6 +165,8 @@ class SessionImpl {
   void drop_lease(HeldLease& lease);
   void drop_untaken(HeldLease& lease);
   void free_staging(AreaRun& run);
+  // Of a session that is over.
+  void free_all_staging();
   void free_descriptors(AreaRun& run);
   void free_descriptors_of(Request& request);  // of a load or positions
 
@@ -175,7 +179,7 @@ class SessionImpl {
   TokenChain tokens_;
   PlanCache plans_;
   PageReader page_reader_;
-  IntervalAllocator staging_;      // bytes
+  StagingArea* const staging_;     // the attachment's
   IntervalAllocator descriptors_;  // entries
   RequestTable requests_;
   HeldLeases leases_;

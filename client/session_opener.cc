@@ -21,12 +21,14 @@ constexpr std::chrono::milliseconds kLongestAskNap{16};
 
 }  // namespace
 
-Result<std::unique_ptr<SessionImpl>> start_session(const SessionOpener::Target& target,
-                                                   Frame frame) {
+Result<std::unique_ptr<SessionImpl>> start_session(const SessionOpener::Target& target, Frame frame,
+                                                   std::optional<SessionChannel> kept) {
   OpenedSession opened;
   opened.attachment = target.attachment;
+  opened.staging = target.staging;
   opened.reply = QUIRE_TRY(model::read_struct<model::OpenSessionReply>(frame.payload));
   opened.descriptors = std::move(frame.descriptors);
+  opened.kept = std::move(kept);
   // Noted before `opened` is moved from: a session that cannot be mapped is closed in the daemon.
   const model::CloseSessionRequest undo{opened.reply.session};
   Result<std::unique_ptr<SessionImpl>> session =
@@ -42,6 +44,11 @@ Result<std::unique_ptr<SessionImpl>> start_session(const SessionOpener::Target& 
 
 Result<std::unique_ptr<SessionImpl>> SessionOpener::ask_once() {
   if (over_) return make_error(Errc::kClosed, "this session was opened, or refused, before");
+  // Whatever becomes of the call, it is in nobody else's hands: one that the daemon did not take is
+  // only unmapped.
+  auto kept = target_.attachment->memory().lock()->take_lane(
+      {request_.ring_entries, request_.max_units, request_.max_load_pages});
+  request_.lane = kept ? kept->lane() : 0;
   Result<Frame> frame =
       target_.attachment->call(FrameType::kOpenSession, model::struct_bytes(request_));
   if (!frame.ok()) {
@@ -55,11 +62,12 @@ Result<std::unique_ptr<SessionImpl>> SessionOpener::ask_once() {
   if (reply.session == 0 && reply.ticket != 0) {
     reply_ = reply;
     request_.ticket = reply.ticket;
+    if (kept) target_.attachment->memory().lock()->keep_lane(std::move(*kept));
     return std::unique_ptr<SessionImpl>();
   }
   over_ = true;
   request_.ticket = 0;  // it was used
-  return start_session(target_, std::move(*frame));
+  return start_session(target_, std::move(*frame), std::move(kept));
 }
 
 // Other threads of the client use the connection between two asks.

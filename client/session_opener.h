@@ -20,6 +20,7 @@ class SessionOpener {
  public:
   struct Target {
     std::shared_ptr<Attachment> attachment;
+    StagingArea* staging = nullptr;  // the attachment's
     ClientOptions client;
     SessionOptions session;
     uint32_t layout = 0;  // registered with this attachment
@@ -50,8 +51,10 @@ class SessionOpener {
   bool over_ = false;
 };
 
-// From the reply to open or join. What cannot be used is closed in the daemon.
+// From the reply to open or join, which may say that it goes on with `kept`. What cannot be used is
+// closed in the daemon.
 model::Result<std::unique_ptr<SessionImpl>> start_session(const SessionOpener::Target& target,
-                                                          Frame frame);
+                                                          Frame frame,
+                                                          std::optional<SessionChannel> kept);
 
 }  // namespace quire::client

@@ -107,13 +107,13 @@ Result<RequestId> SessionImpl::submit_begin_fill(FillKind kind, uint32_t end_tok
   // The daemon plans the same pages in the same order: page i lies at plan.pages[i].staging_offset.
   const uint64_t bytes = plans_.plan(kind, end_tokens, options.groups).staging_bytes;
   if (bytes == 0) return invalid("begin_fill: the object has no pages in these groups");
-  if (bytes > staging_.capacity()) {
+  if (bytes > staging_->bytes()) {
     return invalid("begin_fill: " + std::to_string(bytes) + " bytes exceed the session's " +
-                   std::to_string(staging_.capacity()) +
+                   std::to_string(staging_->bytes()) +
                    " of staging: open it with more staging_bytes (0: what the layout needs)");
   }
   // The place is chosen here and the daemon checks bounds only: "busy" takes no round trip.
-  const std::optional<uint64_t> offset = staging_.allocate(bytes);
+  const std::optional<uint64_t> offset = staging_->allocate(bytes);
   if (!offset) return make_error(Errc::kBusy, "begin_fill: staging is full of uncommitted fills");
   AreaRun run{*offset, bytes};
   Result<Request*> request = add_request(Verb::kBeginFill);
@@ -205,7 +205,7 @@ Result<Fill> SessionImpl::take_fill(RequestId id, const Completion& completion) 
   fill.groups = request->groups;
   if (!fill.duplicate) {
     fill.staging_offset = request->run.offset;
-    fill.staging = channel_->staging() + request->run.offset;
+    fill.staging = staging_->data() + request->run.offset;
     fill.plan = plans_.plan(request->kind, request->end_tokens, request->groups);
   }
   requests_.remove(*request);

@@ -1,4 +1,5 @@
-// Layout of a session's shared memory. Each memfd has one writing side (one writer per word):
+// Layout of the memory that a client and the daemon share. Each memfd has one writing side (one
+// writer per word):
 //
 //  control (client writes)            reply (daemon writes; clients map it read-only)
 //  +---------------------------+      +---------------------------+
@@ -6,8 +7,11 @@
 //  | Submission[ring_entries]  |      | Completion[ring_entries]  |
 //  | Hash256[max_units]        |      | PageDescriptor[max_load]  |
 //  +---------------------------+      +---------------------------+
-//  staging (client writes): bytes to be committed, managed by the client
 //  progress (daemon writes): ProgressHeader, one per session, shared by its members
+//
+// The first two and the doorbells are a lane: the memory of one process for one session at a time.
+// What is committed comes from a staging area (client writes), which the sessions of a process
+// share; which part of it is whose is the process's own business.
 //
 // Offsets are computed from the sizes in the session reply on both sides; none is stored in shared
 // memory. hash arena entry i = chain hash after i + 1 units.

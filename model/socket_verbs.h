@@ -93,6 +93,8 @@ inline constexpr std::array kSocketVerbs{
                "Show the sessions: whose, of what, and what each asked for last"},
     SocketVerb{FrameType::kTenants, "tenants", VerbRole::kReader,
                "Show the tenants: what each holds of which tier"},
+    SocketVerb{FrameType::kMakeStaging, "make_staging", VerbRole::kClient,
+               "Receive memory that sessions commit from"},
 };
 
 // Null for what no client may send.

@@ -24,9 +24,11 @@ namespace quire::model {
 
 inline constexpr uint32_t kFrameMagic = 0x52495551;  // "QUIR"
 // 2: completions of 128 bytes, turns, tokens for four tiers. 3: sessions say what they are billed
-// by. There is no talk between versions: a daemon and its clients are of one release, and who is
-// not is refused with a text that says so, in a frame of its own version, so that it can be read.
-inline constexpr uint16_t kProtocolVersion = 3;
+// by. 4: a client writes into memory of its own, which its sessions share, and the memory of a
+// session that ended serves the next. There is no talk between versions: a daemon and its clients
+// are of one release, and who is not is refused with a text that says so, in a frame of its own
+// version, so that it can be read.
+inline constexpr uint16_t kProtocolVersion = 4;
 // What the refusal says: which side is older, and what to do.
 std::string version_refusal(uint16_t peer_version);
 
@@ -57,6 +59,7 @@ enum class FrameType : uint16_t {
   kWhy = 23,       // the replies of this one and the next two are like kStatus's
   kSessions = 24,  // no request
   kTenants = 25,
+  kMakeStaging = 26,
   // Events, daemon -> client.
   kSegmentRetired = 64,
   kSessionEnded = 65,
@@ -122,10 +125,10 @@ static_assert(sizeof(RegisterLayoutReply) == 296);
 
 struct OpenSessionRequest {
   uint32_t layout = 0;
-  uint32_t ring_entries = 256;           // power of two, 8..4096
-  uint32_t max_units = 8192;             // hash arena entries, 1..kMaxUnits
-  uint32_t max_load_pages = 8192;        // descriptor area entries, 1..1M
-  uint64_t staging_bytes = 16ull << 20;  // client-writable; at least one object
+  uint32_t ring_entries = 256;     // power of two, 8..4096
+  uint32_t max_units = 8192;       // hash arena entries, 1..kMaxUnits
+  uint32_t max_load_pages = 8192;  // descriptor area entries, 1..1M
+  uint64_t staging = 0;            // area of this connection that it commits from; 0: it does not
   uint64_t weights_epoch = 0;
   uint64_t conversation = 0;     // sessions with the same non-zero value supersede each other
   uint8_t load_class = 0;        // LoadClass (model/ring_frames.h); kInvalidArgument for others
@@ -143,7 +146,8 @@ struct OpenSessionRequest {
   uint64_t ticket = 0;             // of the queued reply to this request before; 0: it is new
   uint32_t admission_wait_ms = 0;  // it may be queued for so long; 0: it is not
   uint32_t reserved32 = 0;
-  std::array<uint64_t, 5> room{};  // 0: for what is asked of a session later
+  uint64_t lane = 0;               // that the process kept, of these sizes; 0: none
+  std::array<uint64_t, 4> room{};  // 0: for what is asked of a session later
   // What prices depend on and pages do not; each stands in the receipts of the session's turns.
   WireName model{};         // as prices are listed; empty: the namespace's name
   WireName service_tier{};  // "batch"; empty: the standard one
@@ -151,18 +155,23 @@ struct OpenSessionRequest {
 };
 static_assert(sizeof(OpenSessionRequest) == 496);
 
-// Carries 6 descriptors in the order of SessionDescriptor; none where the session is queued.
+// Carries the descriptors of a new lane, in the order of SessionDescriptor; of a lane that the
+// process knows (SessionLane::kKnown) that of the session's progress alone, or none where it knows
+// that too (kKnownWhole), or where the session is queued.
 enum class SessionDescriptor : uint8_t {
   kControl = 0,   // memfd, client-writable: ControlHeader, submissions, hash arena
-  kStaging = 1,   // memfd, client-writable: bytes to be committed
-  kReply = 2,     // memfd, read-only: ReplyHeader, completions, page descriptors
-  kProgress = 3,  // memfd, read-only, shared by all members: ProgressHeader
-  kDoorbell = 4,  // eventfd: client writes 1 when the daemon sleeps
-  kWakeup = 5,    // epoll descriptor, readable after completions arrived while the client slept.
+  kReply = 1,     // memfd, read-only: ReplyHeader, completions, page descriptors
+  kProgress = 2,  // memfd, read-only, shared by all members: ProgressHeader
+  kDoorbell = 3,  // eventfd: client writes 1 when the daemon sleeps
+  kWakeup = 4,    // epoll descriptor, readable after completions arrived while the client slept.
                   // An epoll over a private eventfd: a client that held the eventfd itself could
                   // fill its counter and make the daemon's write block (law 6).
 };
-inline constexpr size_t kSessionDescriptorCount = 6;
+inline constexpr size_t kSessionDescriptorCount = 5;
+
+// What a process has of a session's lane: its rings, and the memory for hashes and descriptors. It
+// may serve one session of that process after the other.
+enum class SessionLane : uint32_t { kNew = 0, kKnown = 1, kKnownWhole = 2 };
 
 struct OpenSessionReply {
   ReplyStatus status;
@@ -173,7 +182,7 @@ struct OpenSessionReply {
   uint32_t max_units = 0;
   uint32_t max_load_pages = 0;
   uint32_t layout = 0;
-  uint64_t staging_bytes = 0;
+  uint64_t lane = 0;  // its number, in the connection
   uint64_t control_bytes = 0;
   uint64_t reply_bytes = 0;
   // Of a queued one, and nothing else but the status: how it is asked for again, its place in the
@@ -182,7 +191,8 @@ struct OpenSessionReply {
   uint32_t position = 0;
   uint32_t estimate_known = 0;
   uint64_t estimate_ms = 0;
-  std::array<uint64_t, 1> room{};
+  uint32_t lane_state = 0;  // SessionLane
+  uint32_t reserved32 = 0;
 };
 static_assert(sizeof(OpenSessionReply) == 384);
 
@@ -190,14 +200,36 @@ struct JoinSessionRequest {
   std::array<uint8_t, 16> token{};
   uint32_t ring_entries = 256;
   uint32_t max_load_pages = 8192;
-  uint64_t staging_bytes = 16ull << 20;
-  std::array<uint64_t, 4> room{};
+  uint64_t staging = 0;  // as in OpenSessionRequest; so the next
+  uint64_t lane = 0;
+  std::array<uint64_t, 3> room{};
 };
 static_assert(sizeof(JoinSessionRequest) == 64);
 
 struct CloseSessionRequest {
   uint64_t session = 0;
+  uint32_t keep_lane = 0;  // 1: the process keeps it mapped, for a session that it opens later
+  uint32_t reserved = 0;
 };
+static_assert(sizeof(CloseSessionRequest) == 16);
+
+struct CloseSessionReply {
+  ReplyStatus status;
+  uint32_t lane_kept = 0;  // 1: the daemon kept it too
+  uint32_t reserved = 0;
+};
+static_assert(sizeof(CloseSessionReply) == 264);
+
+// Memory of a connection that its sessions commit from, until the connection ends.
+struct MakeStagingRequest {
+  uint64_t bytes = 0;  // 1..kMaxStagingBytes
+};
+// Carries one descriptor: a memfd, client-writable, of at least so many bytes.
+struct MakeStagingReply {
+  ReplyStatus status;
+  uint64_t staging = 0;  // its number, in the connection; never 0
+};
+static_assert(sizeof(MakeStagingReply) == 264);
 
 // Of a status. An empty payload asks for JSON.
 enum class StatusFormat : uint8_t { kJson = 0, kPrometheus = 1 };

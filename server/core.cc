@@ -63,21 +63,23 @@ model::Result<void> Core::wire() {
     memory_ = std::make_unique<TurnMemory>(bytes.turns);
   }
   QUIRE_TRY(make_events());
-  turn_ = QUIRE_TRY(CoreTurn::create(
-      {.cache = parts_.cache,
-       .copies = parts_.copies,
-       .tiers = parts_.tiers,
-       .clock = parts_.clock,
-       .dispatcher = {.verify_hits = options.verify_hits,
-                      .default_deadline_ms = options.default_deadline_ms,
-                      .turn_sink = parts_.turn_sink,
-                      .ghosts = parts_.ghosts,
-                      .traces = traces_.get(),
-                      .memory = memory_.get()},
-       .registry = {.shares = shares_.get(), .closer = &closers_.sessions},
-       .counters = &counters_,
-       .disposer = disposer_.get(),
-       .unwatch = [this](Attachment& attachment) { loop_.remove(attachment.doorbell_fd()); }}));
+  turn_ = QUIRE_TRY(
+      CoreTurn::create({.cache = parts_.cache,
+                        .copies = parts_.copies,
+                        .tiers = parts_.tiers,
+                        .clock = parts_.clock,
+                        .dispatcher = {.verify_hits = options.verify_hits,
+                                       .default_deadline_ms = options.default_deadline_ms,
+                                       .turn_sink = parts_.turn_sink,
+                                       .ghosts = parts_.ghosts,
+                                       .traces = traces_.get(),
+                                       .memory = memory_.get()},
+                        .registry = {.shares = shares_.get(), .closer = &closers_.sessions},
+                        .counters = &counters_,
+                        .disposer = disposer_.get(),
+                        .unwatch = [this](Attachment& attachment) {
+                          loop_.remove(attachment.lane().doorbell_fd());
+                        }}));
   if (parts_.ledger != nullptr) {
     storage_.emplace(
         StorageFeed::Parts{.cache = parts_.cache, .clock = parts_.clock, .ledger = parts_.ledger});
@@ -282,7 +284,7 @@ void Core::on_end(Connection& connection, const Error& reason) {
 
 model::Result<void> Core::watch_doorbell(Attachment& attachment) {
   turn_->watch(attachment);
-  return loop_.add(attachment.doorbell_fd(), EPOLLIN | EPOLLET, &attachment);
+  return loop_.add(attachment.lane().doorbell_fd(), EPOLLIN | EPOLLET, &attachment);
 }
 
 void Core::run() {
@@ -357,6 +359,7 @@ bool Core::let_ended_go() {
     if (!connection->ended()) return false;
     turn_->end_attachments(*connection, budget);
     if (!connection->attachments.empty()) return false;
+    turn_->registry().forget(*connection);
     Connection::ClosedSocket socket = connection->take_socket();
     // The last close of what a stranger sent may take as long as he likes: it waits in a line of
     // its own.

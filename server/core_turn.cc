@@ -116,7 +116,7 @@ bool CoreTurn::arm_idle(int64_t now_ns, int64_t spin_ns) {
     // Its client may sleep until it is answered, so nobody would ring for it.
     if (attachment.pending.ready_verbs != 0) return false;
     if (now_ns - attachment.last_active_ns < spin_ns) return false;
-    if (!attachment.arm()) {
+    if (!attachment.lane().arm()) {
       attachment.last_active_ns = now_ns;
       return false;
     }

@@ -238,6 +238,22 @@ Linked ObjectWriter::copied(FillId id, std::span<const uint8_t> page_indexes,
   return settle(fill);
 }
 
+Linked ObjectWriter::copied_in_vain(FillId id) {
+  Fill& fill = fills_->at(id);
+  QUIRE_CHECK(fill.copies_in_flight > 0);
+  --fill.copies_in_flight;
+  const Linked done{
+      .fill = id, .outcome = FillOutcome::kAborted, .kind = fill.kind, .end_units = fill.end_units};
+  if (fill.state == FillState::kEnded) {
+    free_if_done(fill);
+    return done;
+  }
+  ++counters_.aborted;
+  note_incomplete(fill);
+  end(fill);
+  return done;
+}
+
 // Links or drops a sealed object, or lets it wait for the fill of its parent span.
 Linked ObjectWriter::settle(Fill& fill) {
   Linked done{.fill = fills_->id_of(fill), .kind = fill.kind, .end_units = fill.end_units};

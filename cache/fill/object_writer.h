@@ -104,6 +104,9 @@ class ObjectWriter {
   // One call for each successful take(), with the same pages. What became of the object.
   Linked copied(model::FillId fill, std::span<const uint8_t> page_indexes,
                 std::span<const uint32_t> checksums);
+  // The same when the holder ended while the bytes were read: it may have written others over them,
+  // and the fill vanishes as end_holder() would have it.
+  Linked copied_in_vain(model::FillId fill);
   // Ends up to `budget` of those whose wait is over: appends one entry to `linked` for each.
   // Returns how many it looked at; has_settling() while some are left.
   uint32_t settle_waiting(uint32_t budget, std::vector<Linked>& linked);

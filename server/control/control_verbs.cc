@@ -94,6 +94,8 @@ const ControlVerbs::Handler& ControlVerbs::handler_of(FrameType type) {
       Handler{FrameType::kWhy, [](auto& v, auto& c) { return v.why_.why(c); }},
       Handler{FrameType::kSessions, [](auto& v, auto& c) { return v.census_.sessions(c); }},
       Handler{FrameType::kTenants, [](auto& v, auto& c) { return v.census_.tenants(c); }},
+      Handler{FrameType::kMakeStaging,
+              [](auto& v, auto& c) { return v.sessions_->make_staging(c); }},
   };
   static_assert(std::equal(kHandlers.begin(), kHandlers.end(), model::kSocketVerbs.begin(),
                            model::kSocketVerbs.end(),

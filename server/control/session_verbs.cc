@@ -125,12 +125,13 @@ model::Result<void> SessionVerbs::open_now(const VerbCall& call,
                                            const SessionIdentity& identity,
                                            AdmissionAnswer admitted) {
   Connection& connection = call.connection;
-  const AttachmentShape shape{.ring_entries = request.ring_entries,
-                              .max_units = request.max_units,
-                              .max_load_pages = request.max_load_pages,
-                              .staging_bytes = request.staging_bytes};
+  const AttachWith with{.shape = {.ring_entries = request.ring_entries,
+                                  .max_units = request.max_units,
+                                  .max_load_pages = request.max_load_pages},
+                        .staging = request.staging,
+                        .lane = request.lane};
   const bool reserves = admitted.reservation.valid();
-  auto opened = parts_.registry->open(connection, identity, shape, std::move(admitted.reservation));
+  auto opened = parts_.registry->open(connection, identity, with, std::move(admitted.reservation));
   if (!opened.ok()) {
     // Others of the domain may have been refused what it was promised.
     if (reserves) parts_.cache->store().pool().events().raise(connection.domain);
@@ -140,8 +141,7 @@ model::Result<void> SessionVerbs::open_now(const VerbCall& call,
   session.batch_class = request.load_class == static_cast<uint8_t>(model::LoadClass::kBatch);
   session.tail_tokens = request.tail_tokens;
   parts_.teller->tell((*opened)->session());
-  make_memory(connection, **opened, FrameType::kOpenSession, call.sequence);
-  return {};
+  return make_memory(connection, **opened, FrameType::kOpenSession, call.sequence);
 }
 
 void SessionVerbs::look_at_queue() {
@@ -154,18 +154,21 @@ void SessionVerbs::look_at_queue() {
 model::Result<void> SessionVerbs::join_session(const VerbCall& call) {
   const auto request = QUIRE_TRY(read_struct<model::JoinSessionRequest>(call.payload));
   Attachment* attachment = QUIRE_TRY(parts_.registry->join(call.connection, request));
-  make_memory(call.connection, *attachment, FrameType::kJoinSession, call.sequence);
-  return {};
+  return make_memory(call.connection, *attachment, FrameType::kJoinSession, call.sequence);
 }
 
-// The client hears of the session once all that the daemon writes in it is there.
-void SessionVerbs::make_memory(Connection& connection, Attachment& attachment, FrameType type,
-                               uint32_t sequence) {
+// The client hears of the session once all that the daemon writes in it is there: of a lane that it
+// kept, at once.
+model::Result<void> SessionVerbs::make_memory(Connection& connection, Attachment& attachment,
+                                              FrameType type, uint32_t sequence) {
+  Lane& lane = attachment.lane();
+  if (lane.is_known()) return reply_with_session(connection, sequence, type, attachment);
   openings_[attachment.id] = {&connection, &attachment, type, sequence};
   // Its later frames wait for this answer: one opening a connection, so the table is bounded.
   connection.suspend();
-  parts_.maker->make(attachment.take_unallocated(), attachment.unallocated_bytes(),
-                     connection.peer().uid, attachment.id);
+  parts_.maker->make(lane.take_unallocated(), lane.unallocated_bytes(), connection.peer().uid,
+                     attachment.id);
+  return {};
 }
 
 size_t SessionVerbs::finish_openings() {
@@ -203,7 +206,8 @@ model::Result<void> SessionVerbs::reply_with_session(Connection& connection, uin
     return watched;
   }
   const Session& session = attachment.session();
-  const AttachmentShape& shape = attachment.shape();
+  Lane& lane = attachment.lane();
+  const LaneShape& shape = lane.shape();
   model::OpenSessionReply reply;
   reply.session = attachment.id;
   reply.token = session.token;
@@ -212,12 +216,24 @@ model::Result<void> SessionVerbs::reply_with_session(Connection& connection, uin
   reply.max_units = shape.max_units;
   reply.max_load_pages = shape.max_load_pages;
   reply.layout = session.layout.value;
-  reply.staging_bytes = shape.staging_bytes;
   reply.control_bytes = model::control_geometry(shape.ring_entries, shape.max_units).bytes;
   reply.reply_bytes = model::reply_geometry(shape.ring_entries, shape.max_load_pages).bytes;
-  connection.send(type, true, sequence, struct_bytes(reply), attachment.client_descriptors());
+  reply.lane = lane.id();
+  const int progress = session.progress.client_fd();
+  const auto all = lane.client_descriptors(progress);
+  std::span<const int> descriptors = all;
+  auto state = model::SessionLane::kNew;
+  if (attachment.progress_known) {
+    state = model::SessionLane::kKnownWhole;
+    descriptors = {};
+  } else if (lane.is_known()) {
+    state = model::SessionLane::kKnown;
+    descriptors = {&progress, 1};
+  }
+  reply.lane_state = static_cast<uint32_t>(state);
+  connection.send(type, true, sequence, struct_bytes(reply), descriptors);
   // Sending may end the connection, and the attachment with it.
-  if (!connection.ended()) attachment.close_client_descriptors();
+  if (!connection.ended()) lane.close_client_descriptors();
   return {};
 }
 
@@ -233,8 +249,27 @@ model::Result<void> SessionVerbs::close_session(const VerbCall& call) {
   // The word of its last process counts.
   Session& session = (*found)->session();
   session.closed_by_client = session.member_count == 1;
+  const uint64_t lane = (*found)->lane().id();
+  (*found)->keeps_lane = request.keep_lane != 0;
   parts_.end_attachment(**found);
-  call.reply(struct_bytes(model::ReplyStatus{}));
+  const auto& spare = call.connection.spare_lanes;
+  model::CloseSessionReply reply;
+  reply.lane_kept = std::any_of(spare.begin(), spare.end(),
+                                [lane](const auto& kept) { return kept->id() == lane; });
+  call.reply(struct_bytes(reply));
+  return {};
+}
+
+model::Result<void> SessionVerbs::make_staging(const VerbCall& call) {
+  const auto request = QUIRE_TRY(read_struct<model::MakeStagingRequest>(call.payload));
+  Connection& connection = call.connection;
+  StagingArea* area = QUIRE_TRY(parts_.registry->areas().make(connection, request.bytes));
+  model::MakeStagingReply reply;
+  reply.staging = area->id;
+  const int descriptor = area->region.client_fd();
+  connection.send(call.type, true, call.sequence, struct_bytes(reply), {&descriptor, 1});
+  // Sending may end the connection; its areas go later.
+  area->region.close_fd();
   return {};
 }
 

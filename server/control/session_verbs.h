@@ -58,6 +58,8 @@ class SessionVerbs {
   model::Result<void> join_session(const VerbCall& call);
   // kNotFound: not an attachment of this connection.
   model::Result<void> close_session(const VerbCall& call);
+  // Errors of StagingAreas::make.
+  model::Result<void> make_staging(const VerbCall& call);
 
   // Replies to those whose session's memory has been made, and grants what those who wait to be
   // admitted can have by now. Returns how many were replied to.
@@ -89,9 +91,9 @@ class SessionVerbs {
   model::Result<void> open_now(const VerbCall& call, const model::OpenSessionRequest& request,
                                const SessionIdentity& identity, AdmissionAnswer admitted);
   void look_at_queue();
-  // The reply follows in finish_opening(), some turns later.
-  void make_memory(Connection& connection, Attachment& attachment, model::FrameType type,
-                   uint32_t sequence);
+  // The reply follows in finish_opening(), some turns later, where there is memory to be made.
+  model::Result<void> make_memory(Connection& connection, Attachment& attachment,
+                                  model::FrameType type, uint32_t sequence);
   void finish_opening(uint64_t attachment, bool made);
   // Sends the session with its descriptors. It may end the connection.
   model::Result<void> reply_with_session(Connection& connection, uint32_t sequence,

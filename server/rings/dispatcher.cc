@@ -68,12 +68,12 @@ Dispatcher::Served Dispatcher::serve(Attachment& attachment, uint32_t& steps_lef
   bool worked = run_ready(attachment, steps_left);
   for (uint32_t served = 0; served < kSubmissionsPerTurn && steps_left > 0; ++served) {
     if (requests_.table().is_full()) break;  // a ring that is not taken from holds nobody else up
-    const Attachment::Next next = attachment.next();
-    if (next == Attachment::Next::kNone) break;
+    const Lane::Next next = attachment.lane().next();
+    if (next == Lane::Next::kNone) break;
     // Nothing more is taken from a client that writes impossible indexes, and its session ends (law
     // 11).
-    if (next == Attachment::Next::kScribbled) return Served::kScribbled;
-    const Submission submission = attachment.take();
+    if (next == Lane::Next::kScribbled) return Served::kScribbled;
+    const Submission submission = attachment.lane().take();
     ++counters_.submissions;
     worked = true;
     const bool known = submission.flags == 0 && submission.verb < model::kVerbCount;
@@ -88,7 +88,7 @@ Dispatcher::Served Dispatcher::serve(Attachment& attachment, uint32_t& steps_lef
   }
   // A fill that went on here may have answered other processes that share it.
   requests_.publish();
-  attachment.publish();
+  attachment.lane().publish();
   return worked ? Served::kSome : Served::kNothing;
 }
 
@@ -119,7 +119,7 @@ void Dispatcher::keep(Attachment& attachment, const Submission& submission, cons
       // The fill waits in the memory queue already; nobody waits for it any more.
       cache_->writer().leave(wait.fill, attachment.holder_tag());
     }
-    attachment.complete(reply_to(submission, Errc::kBusy));
+    attachment.lane().complete(reply_to(submission, Errc::kBusy));
     return;
   }
   requests_.add(attachment, request, wait);
@@ -218,7 +218,7 @@ std::optional<Wait> Dispatcher::handle(Attachment& attachment, const Submission&
                                        PendingId id, uint32_t steps_left) {
   switch (static_cast<Verb>(submission.verb)) {
     case Verb::kNoop:
-      attachment.complete(reply_to(submission));
+      attachment.lane().complete(reply_to(submission));
       return std::nullopt;
     case Verb::kMatch:
       match(attachment, submission);
@@ -244,10 +244,10 @@ std::optional<Wait> Dispatcher::handle(Attachment& attachment, const Submission&
       resumed(attachment, submission);
       return std::nullopt;
     case Verb::kPositions:
-      attachment.complete(answer_positions(*cache_, attachment, submission));
+      attachment.lane().complete(answer_positions(*cache_, attachment, submission));
       return std::nullopt;
     case Verb::kLocate:
-      attachment.complete(answer_locate(*cache_, attachment, submission));
+      attachment.lane().complete(answer_locate(*cache_, attachment, submission));
       return std::nullopt;
   }
   QUIRE_CHECK(false);  // serve() looked
@@ -256,11 +256,11 @@ std::optional<Wait> Dispatcher::handle(Attachment& attachment, const Submission&
 void Dispatcher::match(Attachment& attachment, const Submission& submission) {
   const model::MatchArgs& args = submission.args.match;
   // The submission is the client's word. The hashes that it names have to lie in its own area.
-  if (args.unit_count > attachment.shape().max_units) {
-    attachment.complete(reply_to(submission, Errc::kInvalidArgument));
+  if (args.unit_count > attachment.lane().shape().max_units) {
+    attachment.lane().complete(reply_to(submission, Errc::kInvalidArgument));
     return;
   }
-  const cache::ChainView chain = attachment.chain().first(args.unit_count);
+  const cache::ChainView chain = attachment.lane().chain().first(args.unit_count);
   const cache::PrefillCost cost{args.prefill_us_per_ktoken, args.prefill_us_per_ktoken_per_mtoken};
   cache::CacheSession& session = attachment.session().cached;
   auto matched = cache_->reader().match(session, attachment.leases, chain, args.prompt_tokens,
@@ -277,35 +277,35 @@ void Dispatcher::match(Attachment& attachment, const Submission& submission) {
   } else if (matched.code() == Errc::kStaleHandle) {
     turns_.refused_as_stale(attachment, args);
   }
-  attachment.complete(completion);
+  attachment.lane().complete(completion);
 }
 
 void Dispatcher::resumed(Attachment& attachment, const Submission& submission) {
   const auto turn = turns_.resumed(attachment.session(), submission.args.resumed);
   Completion completion = reply_to(submission, turn.code());
   if (turn.ok()) completion.result.resumed = *turn;
-  attachment.complete(completion);
+  attachment.lane().complete(completion);
 }
 
 void Dispatcher::supersede(Attachment& attachment, const Submission& submission) {
   Completion completion = reply_to(submission);
   completion.result.supersede.dropped =
-      cache_->writer().turn_ends().supersede(attachment.session().cached, attachment.chain(),
+      cache_->writer().turn_ends().supersede(attachment.session().cached, attachment.lane().chain(),
                                              submission.args.supersede.end_units)
           ? 1
           : 0;
-  attachment.complete(completion);
+  attachment.lane().complete(completion);
 }
 
 void Dispatcher::advise(Attachment& attachment, const Submission& submission) {
   const model::AdviseArgs& args = submission.args.advise;
   const bool known = args.advice <= static_cast<uint8_t>(model::Advice::kDoneWith);
-  if (!known || args.end_units > attachment.shape().max_units) {
-    attachment.complete(reply_to(submission, Errc::kInvalidArgument));
+  if (!known || args.end_units > attachment.lane().shape().max_units) {
+    attachment.lane().complete(reply_to(submission, Errc::kInvalidArgument));
     return;
   }
-  advisor_.take(attachment.session().cached, attachment.chain(), args);
-  attachment.complete(reply_to(submission));
+  advisor_.take(attachment.session().cached, attachment.lane().chain(), args);
+  attachment.lane().complete(reply_to(submission));
 }
 
 bool Dispatcher::background(int64_t now_ns) {

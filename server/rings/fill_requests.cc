@@ -42,11 +42,11 @@ Errc outcome_code(FillOutcome outcome) {
 std::optional<Wait> FillRequests::begin(Attachment& attachment, const Submission& submission) {
   const auto begun =
       parts_.cache->writer().begin(attachment.session().cached, attachment.holder_tag(),
-                                   attachment.chain(), submission.args.begin_fill);
+                                   attachment.lane().chain(), submission.args.begin_fill);
   if (begun.ok() && begun->kind == BeginOutcome::Kind::kPending) {
     return Wait{WaitsFor::kMemory, begun->fill};
   }
-  attachment.complete(begun_reply(attachment.session(), submission, begun));
+  attachment.lane().complete(begun_reply(attachment.session(), submission, begun));
   return std::nullopt;
 }
 
@@ -81,7 +81,7 @@ Completion FillRequests::begun_reply(Session& session, const Submission& submiss
   return completion;
 }
 
-// Where bytes are copied: from the session's staging area to pool slots, by a copy worker, with
+// Where bytes are copied: from the process's staging area to pool slots, by a copy worker, with
 // CRC32C in the same pass. `id`: its record, if it waited. Continues in finish_commit().
 std::optional<Wait> FillRequests::commit(Attachment& attachment, const Submission& submission,
                                          PendingId id) {
@@ -90,12 +90,13 @@ std::optional<Wait> FillRequests::commit(Attachment& attachment, const Submissio
   if (job == nullptr) return Wait{WaitsFor::kCopyJob, {}};
   std::array<cache::PageCopy, cache::kMaxPagesPerObject> copies;
   const model::CommitArgs& args = submission.args.commit;
+  const StagingArea* staging = attachment.staging();
   const auto taken =
       parts_.cache->writer().take(attachment.session().cached, attachment.holder_tag(), args,
-                                  attachment.shape().staging_bytes, copies);
+                                  staging == nullptr ? 0 : staging->bytes, copies);
   if (!taken.ok()) {
     parts_.jobs->give_back(job);
-    attachment.complete(reply_to(submission, taken.code()));
+    attachment.lane().complete(reply_to(submission, taken.code()));
     return std::nullopt;
   }
   id = parts_.requests->go_under_way(attachment, submission, id, WaitsFor::kCopy);
@@ -106,7 +107,7 @@ std::optional<Wait> FillRequests::commit(Attachment& attachment, const Submissio
   job->page_count = static_cast<uint32_t>(*taken);
   for (size_t i = 0; i < *taken; ++i) {
     job->page_indexes[i] = copies[i].page_index;
-    job->pages[i] = {.source = attachment.staging() + copies[i].staging_offset,
+    job->pages[i] = {.source = staging->data() + copies[i].staging_offset,
                      .target = copies[i].target,
                      .bytes = copies[i].bytes};
     counters_.copied_bytes += copies[i].bytes;
@@ -122,15 +123,19 @@ std::optional<Wait> FillRequests::commit(Attachment& attachment, const Submissio
 void FillRequests::abort(Attachment& attachment, const Submission& submission) {
   const auto aborted = parts_.cache->writer().abort(attachment.session().cached,
                                                     model::FillId{submission.args.abort_fill.fill});
-  attachment.complete(reply_to(submission, aborted.code()));
+  attachment.lane().complete(reply_to(submission, aborted.code()));
 }
 
 void FillRequests::finish_commit(CopyJob* job) {
   std::array<uint32_t, cache::kMaxPagesPerObject> checksums;
   for (uint32_t i = 0; i < job->page_count; ++i) checksums[i] = job->pages[i].crc32c;
+  cache::ObjectWriter& writer = parts_.cache->writer();
+  // The staging area is the process's, which may use it for something else once the session ended.
   const Linked done =
-      parts_.cache->writer().copied(job->fill, std::span(job->page_indexes.data(), job->page_count),
-                                    std::span(checksums.data(), job->page_count));
+      job->attachment->ended
+          ? writer.copied_in_vain(job->fill)
+          : writer.copied(job->fill, std::span(job->page_indexes.data(), job->page_count),
+                          std::span(checksums.data(), job->page_count));
   // The worker has let go of the staging area: an attachment that ended may go from here on.
   --job->attachment->copies_in_flight;
   // kParent has a deadline, a copy has none: from here on the commit can be late.

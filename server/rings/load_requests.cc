@@ -29,13 +29,13 @@ std::optional<Wait> LoadRequests::load(Attachment& attachment, const Submission&
   if (!attachment.loading.is_under_way()) {
     const Errc refused = begin(attachment, submission);
     if (refused != Errc::kOk) {
-      attachment.complete(reply_to(submission, refused));
+      attachment.lane().complete(reply_to(submission, refused));
       return std::nullopt;
     }
   }
   const model::LoadArgs& args = submission.args.load;
   const auto out =
-      attachment.descriptors().subspan(args.descriptor_index, args.descriptor_capacity);
+      attachment.lane().descriptors().subspan(args.descriptor_index, args.descriptor_capacity);
   cache::PrefixLoader& loader = parts_.cache->loader();
   if (!loader.step_load(attachment.leases, attachment.loading, out, steps_left)) {
     return Wait{WaitsFor::kTurn, {}};
@@ -46,7 +46,7 @@ std::optional<Wait> LoadRequests::load(Attachment& attachment, const Submission&
 
 Errc LoadRequests::begin(Attachment& attachment, const Submission& submission) {
   const model::LoadArgs& args = submission.args.load;
-  const uint32_t limit = attachment.shape().max_load_pages;
+  const uint32_t limit = attachment.lane().shape().max_load_pages;
   // Compared so that the sum of two client words cannot wrap.
   if (args.descriptor_index > limit || args.descriptor_capacity > limit - args.descriptor_index) {
     return Errc::kInvalidArgument;
@@ -59,7 +59,7 @@ Errc LoadRequests::begin(Attachment& attachment, const Submission& submission) {
   // Runs that grow cannot be read while they do.
   const bool in_runs = args.form == static_cast<uint8_t>(model::LoadForm::kRuns);
   if (in_runs && args.progress_slot != 0) return Errc::kInvalidArgument;
-  if (args.progress_slot != 0) attachment.publish_load_ready(args.progress_slot, 0);
+  if (args.progress_slot != 0) attachment.lane().publish_load_ready(args.progress_slot, 0);
   return parts_.cache->loader()
       .begin_load(attachment.leases, args, args.descriptor_capacity, parts_.verify_hits,
                   attachment.loading)
@@ -85,7 +85,7 @@ void LoadRequests::finish(Attachment& attachment, const Submission& submission, 
     return;
   }
   if (attachment.loading.slots.empty() || load.code != Errc::kOk) {
-    attachment.complete(
+    attachment.lane().complete(
         counted(attachment.session(), facts, reply_to(submission, load.code), load.result));
     return;
   }
@@ -148,8 +148,8 @@ void LoadRequests::publish_progress(PendingId id) {
   parts_.cache->loader().describe_blocks(
       load, last_ready, {waiting.blocks_ready, ready - waiting.blocks_ready}, waiting.out);
   waiting.blocks_ready = ready;
-  parts_.requests->table().request(id).attachment->publish_load_ready(waiting.progress_slot,
-                                                                      ready * load.pages_per_span);
+  parts_.requests->table().request(id).attachment->lane().publish_load_ready(
+      waiting.progress_slot, ready * load.pages_per_span);
 }
 
 void LoadRequests::begin_delivery(PendingId id, Errc code) {
@@ -157,7 +157,7 @@ void LoadRequests::begin_delivery(PendingId id, Errc code) {
   Attachment& attachment = *parts_.requests->table().request(id).attachment;
   // The delivery writes the area anew, and may deliver less than was ready: the count must not
   // cover it meanwhile.
-  if (waiting.progress_slot != 0) attachment.publish_load_ready(waiting.progress_slot, 0);
+  if (waiting.progress_slot != 0) attachment.lane().publish_load_ready(waiting.progress_slot, 0);
   waiting.code = code;
   waiting.delivery = std::make_unique<cache::Delivery>();
   parts_.cache->loader().begin_delivery(attachment.leases, waiting.load, waiting.out.size(),
@@ -264,7 +264,7 @@ std::optional<Wait> LoadRequests::release(Attachment& attachment, const Submissi
   const model::LeaseId lease{submission.args.release.lease};
   const auto gone = parts_.cache->loader().release_part(attachment.leases, lease, steps_left);
   if (gone.ok() && !*gone) return Wait{WaitsFor::kTurn, {}};
-  attachment.complete(reply_to(submission, gone.code()));
+  attachment.lane().complete(reply_to(submission, gone.code()));
   return std::nullopt;
 }
 

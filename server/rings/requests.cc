@@ -56,7 +56,7 @@ void Requests::wake(PendingId id) {
 }
 
 void Requests::publish() {
-  for (Attachment* attachment : touched_) attachment->publish();
+  for (Attachment* attachment : touched_) attachment->lane().publish();
   touched_.clear();
 }
 

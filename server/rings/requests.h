@@ -39,7 +39,7 @@ class Requests {
 
   // Outside of its own turn: published with publish().
   void complete(Attachment& attachment, const model::Completion& completion) {
-    attachment.complete(completion);
+    attachment.lane().complete(completion);
     touched_.push_back(&attachment);
   }
   // One wake-up a client for all that was completed since.

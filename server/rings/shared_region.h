@@ -1,4 +1,4 @@
-// Small memfds of a session: control, staging, reply, progress.
+// Memfds that a client and the daemon share: of lanes, of sessions' progress, of staging areas.
 //
 // Sealed against shrinking and growing before anyone else sees them, so that the daemon can never
 // be killed by a client's truncate. Those that clients only read are also sealed against every
@@ -29,6 +29,7 @@ class SharedRegion {
   // The daemon's own mapping, writable, for the region's life.
   std::byte* data() const { return mapping_.data(); }
   uint64_t bytes() const { return mapping_.bytes(); }
+  bool valid() const { return mapping_.valid(); }
   int client_fd() const { return fd_.get(); }  // what is passed to the client
   // Once every client has its descriptor.
   void close_fd() { fd_.reset(); }

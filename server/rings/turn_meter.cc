@@ -106,7 +106,7 @@ void TurnMeter::matched(Attachment& attachment, const model::MatchArgs& args,
     turn.exact_tokens = result.exact_tokens;
     turn.span_tokens = result.span_tokens;
     turn.announced = result.tokens;
-    turn.miss = cache_->explain(session.cached, attachment.chain().first(args.unit_count),
+    turn.miss = cache_->explain(session.cached, attachment.lane().chain().first(args.unit_count),
                                 args.prompt_tokens, result);
   }
   if (ghosts_ != nullptr) tell_match(attachment, args, result);
@@ -151,7 +151,7 @@ RememberedTurn& TurnMeter::remember(Attachment& attachment, const model::MatchAr
   turn.root_hash = root.hash;
   turn.prompt_tokens = args.prompt_tokens;
   if (args.unit_count < layout.units_per_block) return turn;
-  turn.first_block = attachment.chain().after(layout.units_per_block);
+  turn.first_block = attachment.lane().chain().after(layout.units_per_block);
   turn.content = args.content;
   return turn;
 }
@@ -262,7 +262,7 @@ void TurnMeter::tell_match(Attachment& attachment, const model::MatchArgs& args,
   const uint32_t below = result.exact_tokens - result.tokens[model::TierId::kRam];
   const uint32_t in_ram = result.span_tokens - std::min(result.span_tokens, below);
   ghosts_->matched({.owner = &attachment,
-                    .chain = attachment.chain().first(args.unit_count),
+                    .chain = attachment.lane().chain().first(args.unit_count),
                     .units_per_block = layout.units_per_block,
                     .shape = shape_of(layout),
                     .prompt_tokens = args.prompt_tokens,
@@ -278,7 +278,7 @@ void TurnMeter::trace_match(Attachment& attachment, const model::MatchArgs& args
   const cache::KnownLayout& layout = *cache_->layouts().find(session.layout);
   traces_->matched({.turn = trace_turn(session),
                     .conversation = session.cached.owner_tag,
-                    .chain = attachment.chain().first(args.unit_count),
+                    .chain = attachment.lane().chain().first(args.unit_count),
                     .units_per_block = layout.units_per_block,
                     .block_tokens = layout.layout.block_tokens,
                     .prompt_tokens = args.prompt_tokens,

@@ -19,10 +19,17 @@ namespace {
 constexpr uint32_t kEndedPerStep = 1024;
 constexpr uint32_t kStepsOfAnEnd = 64;  // whatever the session held: its records, its descriptors
 
-// Progress of a session, both doorbells of an attachment; what is sent to the client closes soon.
-constexpr uint64_t kDescriptorsOfASession = 1;
-constexpr uint64_t kDescriptorsOfAnAttachment = 2;
+// Progress of a session, both doorbells of a lane; what is sent to the client closes soon.
+constexpr uint32_t kDescriptorsOfAProgress = 1;
+constexpr uint32_t kDescriptorsOfALane = 2;
 constexpr uint64_t kDescriptorsWhileOpening = 8;
+
+std::vector<std::unique_ptr<Lane>>::iterator find_lane(ClientProcess& client,
+                                                       const AttachWith& with) {
+  return std::find_if(client.spare_lanes.begin(), client.spare_lanes.end(), [&](const auto& lane) {
+    return lane->id() == with.lane && lane->shape() == with.shape;
+  });
+}
 
 std::string token_key(const std::array<uint8_t, 16>& token) {
   return {reinterpret_cast<const char*>(token.data()), token.size()};
@@ -30,15 +37,19 @@ std::string token_key(const std::array<uint8_t, 16>& token) {
 
 }  // namespace
 
-model::Result<void> SessionRegistry::check_bounds(const ClientProcess& client,
-                                                  const AttachmentShape& shape) const {
-  QUIRE_TRY(shape.check());
+model::Result<void> SessionRegistry::check_bounds(ClientProcess& client, const AttachWith& with) {
+  QUIRE_TRY(with.shape.check());
   if (client.attachments.size() >= options_.max_sessions_per_connection) {
     return make_error(Errc::kBusy, "too many sessions on one connection; close some");
   }
+  if (find_lane(client, with) != client.spare_lanes.end()) return {};  // charged already
   const uint32_t uid = client.uid();
-  QUIRE_TRY(options_.shares->check(uid, Shared::kDescriptors, kDescriptorsWhileOpening));
-  return options_.shares->check(uid, Shared::kSessionBytes, shape.total_bytes());
+  auto fits = options_.shares->check(uid, Shared::kDescriptors, kDescriptorsWhileOpening);
+  if (fits.ok())
+    fits = options_.shares->check(uid, Shared::kSessionBytes, with.shape.total_bytes());
+  // What it keeps for sessions of other shapes must not stand in its own way for ever.
+  if (!fits.ok()) close_spare_lanes(client);
+  return fits;
 }
 
 // Turns of one conversation share a tag, so that they supersede each other's checkpoints.
@@ -65,36 +76,30 @@ model::Result<std::unique_ptr<Session>> SessionRegistry::make_session(
       static_cast<ssize_t>(session->token.size())) {
     return errno_error("getrandom");
   }
-  session->progress =
-      QUIRE_TRY(SharedRegion::create(model::kProgressBytes, ClientAccess::kReadOnly));
-  new (session->progress.data()) model::ProgressHeader{};
   return session;
 }
 
 model::Result<Attachment*> SessionRegistry::open(ClientProcess& client,
                                                  const SessionIdentity& identity,
-                                                 const AttachmentShape& shape,
+                                                 const AttachWith& with,
                                                  cache::Reservation reservation) {
-  QUIRE_TRY(check_bounds(client, shape));
+  QUIRE_TRY(check_bounds(client, with));
   const uint32_t uid = client.uid();
   QUIRE_TRY(options_.shares->check(uid, Shared::kSessions, 1));
-  auto session = QUIRE_TRY(make_session(client, identity, shape.max_units));
+  auto session = QUIRE_TRY(make_session(client, identity, with.shape.max_units));
   // From here on the root is held: what fails later goes through maybe_close().
   QUIRE_TRY(cache_->open_session(identity.root, owner_tag(identity, session->id), session->cached));
   cache_->set_payer(session->cached, identity.billing.payer);
   cache_->set_reservation(session->cached, std::move(reservation));
   options_.shares->take(uid, Shared::kSessions, 1);
-  options_.shares->take(uid, Shared::kDescriptors, kDescriptorsOfASession);
   Session& placed = *session;
   placed.turn = TurnMeter::first_turn(*cache_->layouts().find(placed.layout));
-  placed.progress_header().layer_count.store(
-      std::min(cache_->layouts().find(placed.layout)->layer_count, model::kProgressLayers));
   sessions_.emplace(placed.id.value, std::move(session));
   by_token_.emplace(token_key(placed.token), &placed);
   ++by_payer_[placed.cached.payer.value];
   auto kept = cache_->set_retention(placed.cached, identity.billing.retention);
-  auto attached = kept.ok() ? attach(client, placed, shape) : std::move(kept).error();
-  if (!attached.ok()) maybe_close(placed);
+  auto attached = kept.ok() ? attach(client, placed, with) : std::move(kept).error();
+  if (!attached.ok()) maybe_close(placed, nullptr);
   return attached;
 }
 
@@ -107,26 +112,34 @@ model::Result<Attachment*> SessionRegistry::join(ClientProcess& client,
     return make_error(Errc::kNotFound, "no session with this token");
   }
   Session& session = *found->second;
-  const AttachmentShape shape{.ring_entries = request.ring_entries,
-                              .max_units = session.max_units,
-                              .max_load_pages = request.max_load_pages,
-                              .staging_bytes = request.staging_bytes};
-  QUIRE_TRY(check_bounds(client, shape));
-  return attach(client, session, shape);
+  const AttachWith with{.shape = {.ring_entries = request.ring_entries,
+                                  .max_units = session.max_units,
+                                  .max_load_pages = request.max_load_pages},
+                        .staging = request.staging,
+                        .lane = request.lane};
+  QUIRE_TRY(check_bounds(client, with));
+  return attach(client, session, with);
 }
 
 model::Result<Attachment*> SessionRegistry::attach(ClientProcess& client, Session& session,
-                                                   const AttachmentShape& shape) {
-  auto attachment = QUIRE_TRY(Attachment::create(&session, &client, shape));
+                                                   const AttachWith& with) {
+  StagingArea* staging = QUIRE_TRY(areas_.find(client, with.staging));
+  auto lane = QUIRE_TRY(take_lane(client, with));
+  const auto known = give_progress(session, *lane);
+  if (!known.ok()) {
+    close_lane(std::move(lane));
+    return known.error();
+  }
+  auto attachment = std::make_unique<Attachment>(&session, &client, std::move(lane), staging);
   Attachment* placed = attachment.get();
   placed->id = next_attachment_++;
+  placed->progress_known = *known;
   owned_.emplace(placed, std::move(attachment));
   // Each knows its place, so that an end among thousands costs no search.
   placed->place = order_.size();
   order_.push_back(placed);
   client.attachments.push_back(placed);
-  options_.shares->take(session.uid, Shared::kSessionBytes, shape.total_bytes());
-  options_.shares->take(session.uid, Shared::kDescriptors, kDescriptorsOfAnAttachment);
+  areas_.join(staging);
   placed->leases.share = options_.shares->holders(session.uid);
   placed->leases.reservation = session.cached.reservation.ref();
   ++session.member_count;
@@ -135,12 +148,47 @@ model::Result<Attachment*> SessionRegistry::attach(ClientProcess& client, Sessio
   return placed;
 }
 
+model::Result<std::unique_ptr<Lane>> SessionRegistry::take_lane(ClientProcess& client,
+                                                                const AttachWith& with) {
+  if (const auto spare = find_lane(client, with); spare != client.spare_lanes.end()) {
+    std::unique_ptr<Lane> lane = std::move(*spare);
+    client.spare_lanes.erase(spare);
+    spare_bytes_ -= lane->shape().total_bytes();
+    return lane;
+  }
+  auto lane = QUIRE_TRY(Lane::create(next_lane_++, client.uid(), with.shape));
+  options_.shares->take(lane->uid(), Shared::kSessionBytes, with.shape.total_bytes());
+  options_.shares->take(lane->uid(), Shared::kDescriptors, kDescriptorsOfALane);
+  return lane;
+}
+
+model::Result<bool> SessionRegistry::give_progress(Session& session, Lane& lane) {
+  if (session.progress.valid()) {
+    // It was opened by another process; this one maps that progress over its own.
+    close_progress(lane.progress, lane.uid());
+    return false;
+  }
+  const bool known = lane.progress.valid();
+  if (known) {
+    session.progress = std::move(lane.progress);
+  } else {
+    session.progress =
+        QUIRE_TRY(SharedRegion::create(model::kProgressBytes, ClientAccess::kReadOnly));
+    options_.shares->take(lane.uid(), Shared::kDescriptors, kDescriptorsOfAProgress);
+  }
+  session.progress_lane = lane.id();
+  auto* header = new (session.progress.data()) model::ProgressHeader{};
+  header->layer_count.store(
+      std::min(cache_->layouts().find(session.layout)->layer_count, model::kProgressLayers));
+  return known;
+}
+
 void SessionRegistry::end(Attachment& attachment, uint32_t& budget) {
   budget -= std::min(budget, kStepsOfAnEnd);
   Session& session = attachment.session();
   // First: nothing completes to it from here on, and its pending requests go.
   dispatcher_->end(attachment);
-  attachment.mark_closed();
+  attachment.lane().mark_closed();
   --session.member_count;
   // Other ranks see that one is gone, and need not wait for its groups.
   session.progress_header().members.store(session.member_count, std::memory_order_release);
@@ -152,6 +200,7 @@ void SessionRegistry::end(Attachment& attachment, uint32_t& budget) {
   siblings.erase(std::find(siblings.rbegin(), siblings.rend(), &attachment).base() - 1);
   // Copy workers may still read its staging, or leases are many: it drains in sweep().
   if (!dispatcher_->step_end(attachment, budget)) {
+    attachment.keeps_lane = false;
     ++session.draining_count;
     draining_.push_back(&attachment);
     return;
@@ -161,27 +210,61 @@ void SessionRegistry::end(Attachment& attachment, uint32_t& budget) {
 
 void SessionRegistry::finish(Attachment& attachment) {
   Session& session = attachment.session();
-  // The charge travels with the memory: it is given back when the close is done, not when it was
-  // asked for.
-  options_.closer->close(attachment.take_remains(),
-                         {.uid = session.uid,
-                          .descriptors = kDescriptorsOfAnAttachment,
-                          .session_bytes = attachment.shape().total_bytes()});
+  // Of what drains the client may be gone; what keeps its lane does not drain.
+  ClientProcess* keeper = attachment.keeps_lane ? &attachment.client() : nullptr;
+  if (keeper != nullptr && keeper->spare_lanes.size() >= kMaxSpareLanes) keeper = nullptr;
+  areas_.leave(attachment.staging());
+  std::unique_ptr<Lane> lane = attachment.take_lane();
   owned_.erase(&attachment);
-  maybe_close(session);
+  maybe_close(session, lane.get());
+  if (keeper == nullptr) return close_lane(std::move(lane));
+  lane->reset();
+  spare_bytes_ += lane->shape().total_bytes();
+  keeper->spare_lanes.push_back(std::move(lane));
 }
 
-void SessionRegistry::maybe_close(Session& session) {
+// The charge travels with the memory: it is given back when the close is done, not when it was
+// asked for.
+void SessionRegistry::close_lane(std::unique_ptr<Lane> lane) {
+  const Charge charge{
+      .uid = lane->uid(),
+      .descriptors = kDescriptorsOfALane + (lane->progress.valid() ? kDescriptorsOfAProgress : 0),
+      .session_bytes = lane->shape().total_bytes()};
+  options_.closer->close(lane->take_remains(), charge);
+}
+
+void SessionRegistry::close_spare_lanes(ClientProcess& client) {
+  for (std::unique_ptr<Lane>& lane : client.spare_lanes) {
+    spare_bytes_ -= lane->shape().total_bytes();
+    close_lane(std::move(lane));
+  }
+  client.spare_lanes.clear();
+}
+
+void SessionRegistry::forget(ClientProcess& client) {
+  close_spare_lanes(client);
+  areas_.forget(client);
+}
+
+void SessionRegistry::close_progress(SharedRegion& progress, uint32_t uid) {
+  if (!progress.valid()) return;
+  Remains remains;
+  remains.descriptors[0] = progress.take_fd();
+  remains.mappings[0] = progress.take_mapping();
+  options_.closer->close(std::move(remains), {.uid = uid, .descriptors = kDescriptorsOfAProgress});
+}
+
+void SessionRegistry::maybe_close(Session& session, Lane* lane) {
   if (session.member_count > 0 || session.draining_count > 0) return;
   dispatcher_->end_session(session);
   const auto paid = by_payer_.find(session.cached.payer.value);
   if (--paid->second == 0) by_payer_.erase(paid);
   cache_->close_session(session.cached);
-  Remains remains;
-  remains.descriptors[0] = session.progress.take_fd();
-  remains.mappings[0] = session.progress.take_mapping();
-  options_.closer->close(std::move(remains),
-                         {.uid = session.uid, .descriptors = kDescriptorsOfASession});
+  if (lane != nullptr && lane->id() == session.progress_lane) {
+    lane->progress = std::move(session.progress);
+  } else {
+    close_progress(session.progress, session.uid);
+  }
   options_.shares->give_back(session.uid, Shared::kSessions, 1);
   by_token_.erase(token_key(session.token));
   sessions_.erase(session.id.value);

@@ -14,6 +14,7 @@
 #include "server/rings/dispatcher.h"
 #include "server/rings/session.h"
 #include "server/runtime/off_core_closer.h"
+#include "server/sessions/staging_areas.h"
 #include "server/sessions/uid_shares.h"
 
 namespace quire::server {
@@ -31,21 +32,38 @@ struct SessionIdentity {
   SessionBilling billing;
 };
 
+// What a process attaches with.
+struct AttachWith {
+  LaneShape shape;
+  uint64_t staging = 0;  // number of one of its areas; 0: it commits nothing
+  uint64_t lane = 0;     // that it kept; 0, or one that the daemon did not keep: a new one is made
+};
+
 class SessionRegistry {
  public:
-  SessionRegistry(cache::Cache* cache, Dispatcher* dispatcher, const RegistryOptions& options)
-      : cache_(cache), dispatcher_(dispatcher), options_(options) {}
+  // Lanes that a client may keep for later sessions, whatever their shapes.
+  static constexpr size_t kMaxSpareLanes = 64;
 
-  // kBusy at a bound, kInvalidArgument for a shape, errors of Cache::open_session. The identity's
-  // payer pays; the reservation is of it, and goes with the session.
+  SessionRegistry(cache::Cache* cache, Dispatcher* dispatcher, const RegistryOptions& options)
+      : cache_(cache),
+        dispatcher_(dispatcher),
+        options_(options),
+        areas_(options.shares, options.closer) {}
+
+  StagingAreas& areas() { return areas_; }
+  // kBusy at a bound, kInvalidArgument for a shape, kNotFound for a staging area, errors of
+  // Cache::open_session. The identity's payer pays; the reservation is of it, and goes with the
+  // session.
   model::Result<Attachment*> open(ClientProcess& client, const SessionIdentity& identity,
-                                  const AttachmentShape& shape,
-                                  cache::Reservation reservation = {});
+                                  const AttachWith& with, cache::Reservation reservation = {});
   // kNotFound: no such token in this domain (the answer for another domain's token is the same).
   model::Result<Attachment*> join(ClientProcess& client, const model::JoinSessionRequest& request);
   // Law 5. The attachment may be destroyed by the call. Lowers `budget` by the steps that it did;
-  // what is beyond it follows in sweep().
+  // what is beyond it follows in sweep(). Its lane is among the client's spare ones afterwards, or
+  // on its way to be closed.
   void end(Attachment& attachment, uint32_t& budget);
+  // The client is gone, and its attachments are: what it kept goes too.
+  void forget(ClientProcess& client);
   // One step of freeing what ended attachments held; destroys those of which nothing is left. True
   // when the next step has something to do already.
   bool sweep();
@@ -53,6 +71,8 @@ class SessionRegistry {
   // Alive, in no order; changes with every open and end.
   const std::vector<Attachment*>& attachments() const { return order_; }
   uint64_t shared_bytes() const { return options_.shares->used(Shared::kSessionBytes); }
+  // Of these, what clients keep for sessions that they have not opened yet, or commit from.
+  uint64_t kept_bytes() const { return spare_bytes_ + areas_.bytes(); }
   // Open sessions, those that only drain included.
   size_t session_count() const { return sessions_.size(); }
   // Attachments that ended and still hold leases, fills or memory under copy.
@@ -77,24 +97,36 @@ class SessionRegistry {
 
  private:
   // kInvalidArgument: the shape. kBusy: the connection, or its uid's shares.
-  model::Result<void> check_bounds(const ClientProcess& client, const AttachmentShape& shape) const;
+  model::Result<void> check_bounds(ClientProcess& client, const AttachWith& with);
   model::Result<std::unique_ptr<Session>> make_session(const ClientProcess& client,
                                                        const SessionIdentity& identity,
                                                        uint32_t max_units);
   model::Result<Attachment*> attach(ClientProcess& client, Session& session,
-                                    const AttachmentShape& shape);
-  // Nothing of it is left but memory and descriptors, which are closed off the core.
+                                    const AttachWith& with);
+  model::Result<std::unique_ptr<Lane>> take_lane(ClientProcess& client, const AttachWith& with);
+  // Where the session has none yet: the lane's, or a new one. Whether the lane's process has what
+  // the session has then.
+  model::Result<bool> give_progress(Session& session, Lane& lane);
+  void close_lane(std::unique_ptr<Lane> lane);
+  void close_spare_lanes(ClientProcess& client);
+  // Nothing of it is left but memory and descriptors, which are kept or closed off the core.
   void finish(Attachment& attachment);
-  // Ends the session, unless an attachment is left or drains.
-  void maybe_close(Session& session);
+  // Ends the session, unless an attachment is left or drains. Its progress goes back to `lane`,
+  // where it came with that one.
+  void maybe_close(Session& session, Lane* lane);
+  // None where there is none.
+  void close_progress(SharedRegion& progress, uint32_t uid);
   // Never 0.
   uint32_t owner_tag(const SessionIdentity& identity, model::SessionId id) const;
 
   cache::Cache* cache_;
   Dispatcher* dispatcher_;
   RegistryOptions options_;
+  StagingAreas areas_;
   uint64_t next_session_ = 1;
   uint64_t next_attachment_ = 1;
+  uint64_t next_lane_ = 1;
+  uint64_t spare_bytes_ = 0;  // of spare lanes
   std::unordered_map<uint64_t, std::unique_ptr<Session>> sessions_;
   std::unordered_map<std::string, Session*> by_token_;
   std::unordered_map<uint32_t, uint64_t> by_payer_;  // how many, by tenant

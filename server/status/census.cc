@@ -55,7 +55,7 @@ void SessionCensus::add_up(Attachment& attachment) {
   if (known == row_of_.end()) return;
   Row& row = rows_[known->second];
   row.leases += attachment.leases.lease_count;
-  row.shared_bytes += attachment.shape().total_bytes();
+  row.shared_bytes += attachment.lane().shape().total_bytes();
 }
 
 // The latest first, and of those of one time the oldest session.
@@ -86,7 +86,7 @@ void SessionCensus::say(model::MetricSink& sink) const {
     sink.gauge("idle_ms", static_cast<uint64_t>(idle_ns / kNsPerIdleMs), "Since its last request");
     say_turn(*session, sink);
     sink.gauge("leases", facts.leases, "What its processes keep from leaving");
-    sink.gauge("shared_bytes", facts.shared_bytes, "Rings and staging");
+    sink.gauge("shared_bytes", facts.shared_bytes, "Rings, hashes and page descriptors");
   }
 }
 

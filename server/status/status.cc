@@ -64,6 +64,8 @@ void say_memory(const StatusSources& sources, MetricSink& sink) {
   sink.gauge("table_bytes", sources.cache->table_bytes(), "Tables of the cache");
   sink.gauge("session_shared_bytes", sources.registry->shared_bytes(),
              "Memory that sessions share with their clients");
+  sink.gauge("session_kept_bytes", sources.registry->kept_bytes(),
+             "Of these, what clients commit from, or keep for their next sessions");
 }
 
 // Its size stands under "memory", for that is shared out to domains; here is what it holds.

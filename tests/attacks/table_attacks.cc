@@ -55,7 +55,6 @@ model::OpenSessionRequest small_session(uint32_t layout) {
   request.ring_entries = 8;
   request.max_units = 64;
   request.max_load_pages = 64;
-  request.staging_bytes = 1 << 16;
   return request;
 }
 
@@ -94,7 +93,6 @@ void open_the_largest_sessions(AttackGround& ground) {
     request.ring_entries = model::kMaxRingEntries;
     request.max_units = model::kMaxUnits - 1;
     request.max_load_pages = model::kMaxLoadPages;
-    request.staging_bytes = model::kMaxStagingBytes;
   });
 }
 

@@ -116,6 +116,19 @@ TEST_F(ObjectWriterTest, FillBegunAnewServesThoseThatWaited) {
   EXPECT_EQ(linked_[0].outcome, FillOutcome::kVisible);
 }
 
+// Who ended while its bytes were copied may have written others there meanwhile.
+TEST_F(ObjectWriterTest, Law05_WhatIsCopiedForAHolderThatEndedVanishes) {
+  const model::FillId fill = begin(1);
+  std::array<PageCopy, kMaxPagesPerObject> copies;
+  model::CommitArgs args{};
+  args.fill = fill.value;
+  ASSERT_TRUE(writer().take(rig_.session(), kHolder, args, 4096, copies).ok());
+  EXPECT_EQ(writer().copied_in_vain(fill).outcome, FillOutcome::kAborted);
+  EXPECT_EQ(rig_.cache().fill_count(), 0u);
+  EXPECT_EQ(rig_.slot_count(), 0u);
+  EXPECT_EQ(commit(begin(1)).outcome, FillOutcome::kVisible);
+}
+
 TEST_F(ObjectWriterTest, WaitEndsAtItsDeadlineWithoutItsParent) {
   const model::FillId first = begin(1);
   const model::FillId second = begin(2);

@@ -287,10 +287,50 @@ TEST_F(ClientSession, DefaultStagingHoldsASpanAndACheckpointOfEachShippedLayout)
 }
 
 TEST_F(ClientSession, DefaultStagingOfASmallLayoutHoldsManyObjects) {
+  connect();
   SessionOptions options = session_options();
   options.staging_bytes = 0;
   ASSERT_TRUE(client_->open_session(options).ok());
-  EXPECT_EQ(daemon_->last_open().staging_bytes, 16u << 20);
+  EXPECT_EQ(daemon_->staging_bytes().back(), 32u << 20);
+}
+
+TEST_F(ClientSession, SessionsOfAClientShareItsStaging) {
+  const auto other = client_->open_session(session_options());
+  ASSERT_TRUE(other.ok());
+  EXPECT_EQ((*other)->staging().data(), session_->staging().data());
+  EXPECT_EQ(daemon_->staging_bytes(), std::vector<uint64_t>{64 << 10});
+  ASSERT_TRUE((*other)->append_tokens(std::vector<uint32_t>(64, 3)).ok());
+  const auto mine = session_->begin_fill(FillKind::kSpan, 32);
+  const auto its = (*other)->begin_fill(FillKind::kSpan, 32);
+  ASSERT_TRUE(mine.ok() && its.ok());
+  EXPECT_NE(mine->staging, its->staging);
+}
+
+TEST_F(ClientSession, ASessionThatNeedsMoreGetsAFurtherArea) {
+  SessionOptions options = session_options();
+  options.staging_bytes = 1 << 20;
+  const auto large = client_->open_session(options);
+  ASSERT_TRUE(large.ok());
+  EXPECT_EQ((*large)->staging().size(), 1u << 20);
+  EXPECT_NE((*large)->staging().data(), session_->staging().data());
+  // Who needs less goes on with the small one.
+  EXPECT_EQ((*client_->open_session(session_options()))->staging().data(),
+            session_->staging().data());
+}
+
+TEST_F(ClientSession, ACloseGivesBackWhatItsFillsHeld) {
+  const auto fill_up = [](Session& session) {
+    uint32_t count = 0;
+    while (count < 32 && session.begin_fill(FillKind::kSpan, 32 * (count + 1)).ok()) ++count;
+    return count;
+  };
+  const uint32_t room = fill_up(*session_);
+  ASSERT_LT(room, 32u) << "the area has room for more than the context";
+  const auto other = client_->open_session(session_options());
+  ASSERT_TRUE((*other)->append_tokens(std::vector<uint32_t>(1024, 3)).ok());
+  EXPECT_EQ((*other)->begin_fill(FillKind::kSpan, 32).code(), Errc::kBusy);
+  ASSERT_TRUE(session_->close().ok());
+  EXPECT_EQ(fill_up(**other), room);
 }
 
 // What no session can stage is refused when it is opened, not at the first checkpoint.
@@ -311,6 +351,7 @@ TEST_F(ClientSession, ALayoutBeyondTheLargestStagingIsRefusedAtOpen) {
 }
 
 TEST_F(ClientSession, AFillBeyondTheStagingSaysWhatToDo) {
+  connect();
   SessionOptions options = session_options();
   options.staging_bytes = 4096;
   const auto session = client_->open_session(options);

@@ -185,10 +185,17 @@ void FakeDaemon::handle(Peer& peer, const Frame& frame) {
     }
     case FrameType::kOpenSession:
       return open_session(peer, frame);
+    case FrameType::kMakeStaging: {
+      const auto request = model::read_struct<model::MakeStagingRequest>(frame.payload).value();
+      peer.staging.emplace_back(request.bytes);
+      staging_bytes_.push_back(request.bytes);
+      return reply(peer, frame, bytes_of(model::MakeStagingReply{ok(), peer.staging.size()}),
+                   {peer.staging.back().fd.get()});
+    }
     case FrameType::kCloseSession: {
       const auto request = model::read_struct<model::CloseSessionRequest>(frame.payload).value();
       peer.sessions.erase(request.session);
-      return reply(peer, frame, bytes_of(ok()));
+      return reply(peer, frame, bytes_of(model::CloseSessionReply{ok()}));
     }
     case FrameType::kMapSegment:
       return map_segment(peer, frame);
@@ -239,10 +246,11 @@ void FakeDaemon::open_session(Peer& peer, const Frame& frame) {
   answer.max_units = request.max_units;
   answer.max_load_pages = request.max_load_pages;
   answer.layout = request.layout;
-  answer.staging_bytes = request.staging_bytes;
+  answer.lane = answer.session;
   answer.control_bytes = model::control_geometry(answer.ring_entries, answer.max_units).bytes;
   answer.reply_bytes = model::reply_geometry(answer.ring_entries, answer.max_load_pages).bytes;
-  auto session = std::make_unique<FakeSession>(answer, layouts_.at(request.layout), store_);
+  auto session = std::make_unique<FakeSession>(answer, layouts_.at(request.layout), store_,
+                                               peer.staging.at(request.staging - 1).memory.data());
   reply(peer, frame, bytes_of(answer), session->descriptors());
   peer.sessions.emplace(answer.session, std::move(session));
 }
@@ -341,6 +349,11 @@ void FakeDaemon::scribble_completion_indexes() {
   for (Peer& peer : peers_) {
     for (auto& [id, session] : peer.sessions) session->scribble_completion_index();
   }
+}
+
+std::vector<uint64_t> FakeDaemon::staging_bytes() {
+  std::lock_guard lock(mutex_);
+  return staging_bytes_;
 }
 
 model::OpenSessionRequest FakeDaemon::last_open() {

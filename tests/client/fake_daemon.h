@@ -53,6 +53,7 @@ class FakeDaemon {
 
   std::vector<uint32_t> acknowledged();
   model::OpenSessionRequest last_open();
+  std::vector<uint64_t> staging_bytes();  // of the areas that clients asked for, in order
   model::MatchArgs last_match();
   model::LoadArgs last_load();
   model::ResumedArgs last_resumed();
@@ -66,6 +67,7 @@ class FakeDaemon {
   struct Peer {
     explicit Peer(model::FdGuard fd) : socket(std::move(fd)) {}
     FrameSocket socket;
+    std::vector<FakeStaging> staging;
     std::map<uint64_t, std::unique_ptr<FakeSession>> sessions;
     std::vector<Frame> held;
     bool gone = false;
@@ -96,6 +98,7 @@ class FakeDaemon {
   std::list<Peer> peers_;
   std::vector<model::Layout> layouts_;
   std::vector<uint32_t> acknowledged_;
+  std::vector<uint64_t> staging_bytes_;
   model::FrameHeader last_header_;
   std::string last_payload_;
   uint64_t next_session_ = 1;

@@ -59,12 +59,13 @@ model::PageDescriptor FakeStore::put(const std::byte* data, uint64_t bytes, uint
   return page;
 }
 
+FakeStaging::FakeStaging(uint64_t bytes) : fd(make_memfd(bytes)), memory(map(fd, bytes)) {}
+
 FakeSession::FakeSession(const model::OpenSessionReply& numbers, model::Layout layout,
-                         FakeStore& store)
-    : layout_(std::move(layout)), store_(store) {
-  const uint64_t bytes[] = {numbers.control_bytes, numbers.staging_bytes, numbers.reply_bytes,
-                            model::kProgressBytes};
-  Mapping* const mappings[] = {&control_, &staging_, &reply_, &progress_};
+                         FakeStore& store, std::byte* staging)
+    : layout_(std::move(layout)), store_(store), staging_(staging) {
+  const uint64_t bytes[] = {numbers.control_bytes, numbers.reply_bytes, model::kProgressBytes};
+  Mapping* const mappings[] = {&control_, &reply_, &progress_};
   for (size_t i = 0; i < memfds_.size(); ++i) {
     memfds_[i] = make_memfd(bytes[i]);
     *mappings[i] = map(memfds_[i], bytes[i]);
@@ -89,8 +90,8 @@ FakeSession::FakeSession(const model::OpenSessionReply& numbers, model::Layout l
 }
 
 std::vector<int> FakeSession::descriptors() const {
-  return {memfds_[0].get(), memfds_[1].get(), memfds_[2].get(),
-          memfds_[3].get(), doorbell_.get(),  wakeup_epoll_.get()};
+  return {memfds_[0].get(), memfds_[1].get(), memfds_[2].get(), doorbell_.get(),
+          wakeup_epoll_.get()};
 }
 
 bool FakeSession::serve() {
@@ -343,8 +344,8 @@ Errc FakeSession::commit(const model::CommitArgs& args, model::CommitResult& res
   const uint32_t end_tokens = fill->second.end_units * layout_.unit_tokens;
   std::vector<model::PageDescriptor> pages;
   for (const auto& page : model::plan_pages(layout_, kind, end_tokens, args.groups).pages) {
-    pages.push_back(store_.put(staging_.data() + args.staging_offset + page.staging_offset,
-                               page.bytes, page.group));
+    pages.push_back(
+        store_.put(staging_ + args.staging_offset + page.staging_offset, page.bytes, page.group));
   }
   store_.objects[{kind, end_tokens}] = std::move(pages);
   fills_.erase(fill);

@@ -54,9 +54,18 @@ struct FakeStore {
   model::PageDescriptor put(const std::byte* data, uint64_t bytes, uint16_t group);
 };
 
+struct FakeStaging {
+  model::FdGuard fd;
+  model::Mapping memory;
+
+  explicit FakeStaging(uint64_t bytes);
+};
+
 class FakeSession {
  public:
-  FakeSession(const model::OpenSessionReply& numbers, model::Layout layout, FakeStore& store);
+  // `staging`: what its client commits from.
+  FakeSession(const model::OpenSessionReply& numbers, model::Layout layout, FakeStore& store,
+              std::byte* staging);
 
   // In the order of SessionDescriptor; still owned here.
   std::vector<int> descriptors() const;
@@ -100,8 +109,9 @@ class FakeSession {
 
   model::Layout layout_;
   FakeStore& store_;
-  std::array<model::FdGuard, 4> memfds_;
-  model::Mapping control_, staging_, reply_, progress_;
+  std::byte* staging_;
+  std::array<model::FdGuard, 3> memfds_;
+  model::Mapping control_, reply_, progress_;
   model::FdGuard doorbell_, wakeup_event_, wakeup_epoll_;
   model::RingConsumer<model::Submission> submissions_;
   model::RingProducer<model::Completion> completions_;

@@ -273,7 +273,7 @@ TEST_F(QuireC, StagingFollowsTheLayoutByDefault) {
   options.max_tokens = 4096;
   EXPECT_EQ(options.staging_bytes, 0u);
   ASSERT_EQ(quire_open_session(handle_, &options, &session_handle_), QUIRE_OK);
-  EXPECT_EQ(daemon_->last_open().staging_bytes, 16u << 20);
+  EXPECT_EQ(daemon_->staging_bytes().back(), 32u << 20);
 }
 
 // What a session asks of the daemon for its conversation; a caller built before the field was there
@@ -500,7 +500,7 @@ TEST_F(QuireC, AnObserverHearsOfSegmentsUntilTheLastHandleIsGone) {
   uint64_t bytes = 0;
   quire_session_staging(outlives, &staging, &bytes);
   EXPECT_NE(staging, nullptr);
-  EXPECT_EQ(bytes, 16u << 20);
+  EXPECT_EQ(bytes, 32u << 20);
   EXPECT_EQ(quire_close_session(outlives), QUIRE_OK);
   EXPECT_EQ(live, 0);
 }

@@ -11,6 +11,7 @@
 #include <atomic>
 #include <thread>
 
+#include "client/client_staging.h"
 #include "tests/client/client_fixture.h"
 #include "tests/client/fake_session.h"
 #include "tests/support/patience.h"
@@ -29,7 +30,6 @@ model::OpenSessionReply numbers(uint32_t ring_entries) {
   reply.ring_entries = ring_entries;
   reply.max_units = 64;
   reply.max_load_pages = 64;
-  reply.staging_bytes = 1 << 16;
   reply.control_bytes = model::control_geometry(ring_entries, 64).bytes;
   reply.reply_bytes = model::reply_geometry(ring_entries, 64).bytes;
   return reply;
@@ -44,7 +44,7 @@ std::vector<FdGuard> duplicates(const FakeSession& session) {
 class SessionChannelTest : public testing::Test {
  protected:
   SessionChannelTest()
-      : peer_(numbers(8), test_layout(), store_),
+      : peer_(numbers(8), test_layout(), store_, nullptr),
         channel_(SessionChannel::open(numbers(8), duplicates(peer_)).value()) {}
 
   void put(uint64_t user_data) {
@@ -62,11 +62,54 @@ class SessionChannelTest : public testing::Test {
   SessionChannel channel_;
 };
 
-TEST_F(SessionChannelTest, AllocatesItsStaging) {
-  struct stat staging {};
-  const int fd = peer_.descriptors()[static_cast<size_t>(model::SessionDescriptor::kStaging)];
-  ASSERT_EQ(::fstat(fd, &staging), 0);
-  EXPECT_GE(static_cast<uint64_t>(staging.st_blocks) * 512, numbers(8).staging_bytes);
+// A session that ended, and one that comes later.
+TEST_F(SessionChannelTest, RestLeavesNothingOfTheSession) {
+  for (uint64_t i = 0; i < 5; ++i) put(i);
+  channel_.flush();
+  channel_.rest();
+  FakeSession next(numbers(8), test_layout(), store_, nullptr);
+  EXPECT_EQ(channel_.in_flight(), 0u);
+  for (uint64_t i = 0; i < 8; ++i) put(i);
+  EXPECT_EQ(channel_.put({}).code(), Errc::kBusy);
+}
+
+TEST_F(SessionChannelTest, ReopensTheLaneThatTheReplyNames) {
+  model::OpenSessionReply reply = numbers(8);
+  reply.lane_state = static_cast<uint32_t>(model::SessionLane::kKnownWhole);
+  channel_.rest();
+  const auto again = SessionChannel::reopen(std::move(channel_), reply, {});
+  ASSERT_TRUE(again.ok()) << again.error().text;
+  EXPECT_EQ(again->shape().ring_entries, 8u);
+}
+
+TEST_F(SessionChannelTest, ReopensNoOtherLane) {
+  for (const int which : {0, 1}) {
+    model::OpenSessionReply reply = numbers(which == 0 ? 8 : 16);
+    reply.lane = which == 0 ? 7 : 0;
+    reply.lane_state = static_cast<uint32_t>(model::SessionLane::kKnownWhole);
+    SessionChannel kept = SessionChannel::open(numbers(8), duplicates(peer_)).value();
+    EXPECT_EQ(SessionChannel::reopen(std::move(kept), reply, {}).code(), Errc::kMalformedFrame);
+  }
+}
+
+TEST_F(SessionChannelTest, ReopensNotWithoutTheProgressThatIsAnnounced) {
+  model::OpenSessionReply reply = numbers(8);
+  reply.lane_state = static_cast<uint32_t>(model::SessionLane::kKnown);
+  EXPECT_EQ(SessionChannel::reopen(std::move(channel_), reply, {}).code(), Errc::kMalformedFrame);
+}
+
+TEST_F(SessionChannelTest, AStagingAreaIsAllocatedWhenItIsAdopted) {
+  FakeStaging memory(1 << 16);
+  const auto area = StagingArea::adopt(1, 1 << 16, memory.fd);
+  ASSERT_TRUE(area.ok()) << area.error().text;
+  struct stat status {};
+  ASSERT_EQ(::fstat(memory.fd.get(), &status), 0);
+  EXPECT_GE(static_cast<uint64_t>(status.st_blocks) * 512, 1u << 16);
+}
+
+TEST_F(SessionChannelTest, AStagingAreaThatIsTooSmallIsRefused) {
+  FakeStaging memory(1 << 12);
+  EXPECT_EQ(StagingArea::adopt(1, 1 << 16, memory.fd).code(), Errc::kCorrupt);
 }
 
 TEST_F(SessionChannelTest, NothingIsVisibleBeforeFlush) {

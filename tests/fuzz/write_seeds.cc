@@ -124,10 +124,12 @@ void write_frames(SeedWriter& seeds) {
   open.ring_entries = 8;
   open.max_units = 64;
   open.max_load_pages = 64;
-  open.staging_bytes = 1 << 20;
+  open.staging = 1;
+  const model::MakeStagingRequest staging{1 << 20};
   open.namespace_name = *model::to_wire_name("model");
   const std::string session =
       frame(FrameType::kRegisterLayout, bytes_of(encoded.data(), encoded.size())) +
+      frame(FrameType::kMakeStaging, bytes_of(&staging, sizeof(staging))) +
       frame(FrameType::kOpenSession, bytes_of(&open, sizeof(open)));
   const model::CloseSessionRequest close{.session = 1};
   seeds.write("frames_fuzz", session + frame(FrameType::kPing, {}));

@@ -89,7 +89,7 @@ TEST(SocketVerbs, WhatEnginesNeedIsForEveryClient) {
   for (const FrameType type :
        {FrameType::kRegisterLayout, FrameType::kOpenSession, FrameType::kJoinSession,
         FrameType::kCloseSession, FrameType::kMapSegment, FrameType::kUnmappedSegment,
-        FrameType::kPing, FrameType::kStatus}) {
+        FrameType::kPing, FrameType::kStatus, FrameType::kMakeStaging}) {
     EXPECT_EQ(find_verb(type)->role, VerbRole::kClient);
     EXPECT_TRUE(authorise(*find_verb(type), nullptr, {}).ok());
   }

@@ -140,7 +140,7 @@ void HostileClient::disturb_staging(RawSession& session) {
     std::memcpy(session.staging() + random(kStagingBytes / 8) * 8, &value, 8);
   }
   // Holes are its own to make: the daemon must read zeroes, not stumble.
-  const int fd = session.fd(SessionDescriptor::kStaging);
+  const int fd = session.staging_fd();
   ::fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, kStagingBytes);
   ::madvise(session.staging(), kStagingBytes, MADV_REMOVE);
 }

@@ -58,7 +58,7 @@ int attack_descriptors(const std::string& socket_path, bool foreign) {
     check_cannot_write(segment.get(), kSegmentBytes, foreign, checks);
   }
   check_cannot_resize(session.fd(SessionDescriptor::kControl), reply.control_bytes, checks);
-  check_cannot_resize(session.fd(SessionDescriptor::kStaging), reply.staging_bytes, checks);
+  check_cannot_resize(session.staging_fd(), session.staging_bytes(), checks);
   session.submit_noop(7);
   checks.expect(session.wait_completion().user_data == 7, "the session lives, nothing was done");
   checks.expect(hits_bit_exactly(*stored), "what it stored is there");

@@ -123,7 +123,7 @@ TEST(Laws, Law06_StagingIsAllocatedByItsClient) {
   TestDaemon daemon;
   RawClient raw(daemon.socket_path());
   const RawSession session = raw.open_session(small_append_layout());
-  EXPECT_EQ(allocated_bytes(session.fd(model::SessionDescriptor::kStaging)), 0u);
+  EXPECT_EQ(allocated_bytes(session.staging_fd()), 0u);
   EXPECT_GT(allocated_bytes(session.fd(model::SessionDescriptor::kReply)), 0u);
 }
 

@@ -32,16 +32,20 @@ inline model::Layout dispatcher_layout() {
 // One attached process: what its client library would write and read.
 class RigClient {
  public:
-  static constexpr AttachmentShape kShape{
-      .ring_entries = 16, .max_units = 64, .max_load_pages = 64, .staging_bytes = kRigPageBytes};
+  static constexpr LaneShape kShape{.ring_entries = 16, .max_units = 64, .max_load_pages = 64};
 
   RigClient(Session* session, uint64_t context)
-      : attachment_(Attachment::create(session, nullptr, kShape).value()) {
-    const auto fds = attachment_->client_descriptors();
+      : staging_{.bytes = kRigPageBytes,
+                 .region = SharedRegion::create(kRigPageBytes, ClientAccess::kReadWrite,
+                                                Allocation::kByClient)
+                               .value()},
+        attachment_(std::make_unique<Attachment>(session, nullptr,
+                                                 Lane::create(1, 0, kShape).value(), &staging_)) {
+    const auto fds = attachment_->lane().client_descriptors(-1);
     const auto at = model::control_geometry(kShape.ring_entries, kShape.max_units);
     const auto reply_at = model::reply_geometry(kShape.ring_entries, kShape.max_load_pages);
     control_ = model::Mapping::map_shared(fds[0], at.bytes, true).value();
-    reply_ = model::Mapping::map_shared(fds[2], reply_at.bytes, false).value();
+    reply_ = model::Mapping::map_shared(fds[1], reply_at.bytes, false).value();
     auto& header = *reinterpret_cast<model::ControlHeader*>(control_.data());
     auto& reply = *reinterpret_cast<model::ReplyHeader*>(reply_.data());
     submissions_ = {&header.submission_tail, &reply.submission_head,
@@ -93,6 +97,7 @@ class RigClient {
   }
 
  private:
+  StagingArea staging_;
   std::unique_ptr<Attachment> attachment_;
   model::Mapping control_;
   model::Mapping reply_;

@@ -218,5 +218,26 @@ TEST_F(DispatcherWaiting, CommitWhoseParentAnotherSessionBroughtIsGoodAtItsDeadl
   rig.end(brings);
 }
 
+// Its staging area is its process's, which may write there for another session at once.
+TEST(DispatcherCopies, Law05_WhatIsUnderWayWhenASessionEndsBecomesOfNothing) {
+  DispatcherRig rig;
+  RigClient& client = rig.attach(rig.open(), 5);
+  client.begin(1);
+  client.commit(rig.answer(client).result.begin_fill.fill);
+  uint32_t steps = 1024;
+  rig.dispatcher().serve(client.attachment(), steps);
+  ASSERT_EQ(client.attachment().copies_in_flight, 1u);
+  client.attachment().active_list = nullptr;
+  rig.dispatcher().end(client.attachment());
+  rig.dispatcher().finish_copies();
+  EXPECT_FALSE(rig.inspect()
+                   .find(model::FillKind::kSpan, tests::numbered_hash(uint64_t{5} << 32 | 1))
+                   .has_value());
+  uint32_t budget = 64;
+  EXPECT_TRUE(rig.dispatcher().step_end(client.attachment(), budget));
+  EXPECT_EQ(rig.cache().fill_count(), 0u);
+  EXPECT_EQ(rig.slots(), 0u);
+}
+
 }  // namespace
 }  // namespace quire::server::dispatcher_waiting_test

@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "model/check.h"
+#include "model/page_plan.h"
+#include "tests/sim/sim_shape.h"
 
 namespace quire::tests {
 
@@ -180,6 +182,12 @@ std::unique_ptr<SimProcess> SimCore::connect(uint32_t domain) {
   auto process = std::make_unique<SimProcess>(kSimFirstUid + domain);
   process->domain = domains_[domain];
   cache_->names().hold_domain(process->domain);
+  for (const model::Layout& layout : parts_.world->layouts) {
+    process->area_bytes = std::max(process->area_bytes, model::staging_bytes_for(layout));
+  }
+  const auto made =
+      turn_->registry().areas().make(*process, kSimStagingAreas * process->area_bytes);
+  QUIRE_CHECK(made.ok());
   ++process_count_;
   return process;
 }
@@ -200,6 +208,7 @@ void SimCore::let_dying_go() {
     uint32_t budget = server::CoreTurn::kEndStepsPerTurn;
     turn_->end_attachments(*process, budget);
     if (!process->attachments.empty()) return false;
+    turn_->registry().forget(*process);
     --process_count_;
     return true;
   });
@@ -207,12 +216,12 @@ void SimCore::let_dying_go() {
 
 Attachment* SimCore::watched(model::Result<Attachment*> attached) {
   if (!attached.ok()) return nullptr;
-  (void)(*attached)->take_unallocated();  // memory files need none to be written to
+  (void)(*attached)->lane().take_unallocated();  // memory files need none to be written to
   turn_->watch(**attached);
   return *attached;
 }
 
-SimCore::Opened SimCore::open(SimProcess& process, const server::AttachmentShape& shape,
+SimCore::Opened SimCore::open(SimProcess& process, const server::LaneShape& shape,
                               const Asked& asked) {
   const cache::Root& known = cache_->names().root(roots_[asked.root].root);
   server::AdmissionAnswer answer;
@@ -230,7 +239,7 @@ SimCore::Opened SimCore::open(SimProcess& process, const server::AttachmentShape
       {.domain = process.domain,
        .root = known.key,
        .billing = {.payer = known.key.tenant, .conversation = asked.conversation}},
-      shape, std::move(answer.reservation)));
+      {.shape = shape, .staging = kSimStaging}, std::move(answer.reservation)));
   if (attachment == nullptr) return {.code = model::Errc::kInternal};
   attachment->session().cached.tail_tokens = parts_.random->one_in(2) ? 0 : 8;
   attachment->session().cached.batch_class = parts_.random->one_in(4);
@@ -238,11 +247,11 @@ SimCore::Opened SimCore::open(SimProcess& process, const server::AttachmentShape
 }
 
 Attachment* SimCore::join(SimProcess& process, const std::array<uint8_t, 16>& token,
-                          const server::AttachmentShape& shape) {
+                          const server::LaneShape& shape) {
   const model::JoinSessionRequest request{.token = token,
                                           .ring_entries = shape.ring_entries,
                                           .max_load_pages = shape.max_load_pages,
-                                          .staging_bytes = shape.staging_bytes};
+                                          .staging = kSimStaging};
   return watched(turn_->registry().join(process, request));
 }
 

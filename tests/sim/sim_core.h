@@ -71,6 +71,8 @@ class SimProcess final : public server::ClientProcess {
   bool has_ended = false;
   std::vector<uint32_t> retired;  // segments that it was asked to unmap
   std::vector<uint64_t> faulty;   // sessions that were ended for what stood in their rings
+  uint32_t busy_staging = 0;      // bit i: area i, of kSimStagingAreas of area_bytes each
+  uint64_t area_bytes = 0;
 
  private:
   uint32_t uid_;
@@ -113,9 +115,9 @@ class SimCore {
     uint32_t wait_ms = 0;
     cache::TicketId ticket = 0;
   };
-  Opened open(SimProcess& process, const server::AttachmentShape& shape, const Asked& asked);
+  Opened open(SimProcess& process, const server::LaneShape& shape, const Asked& asked);
   server::Attachment* join(SimProcess& process, const std::array<uint8_t, 16>& token,
-                           const server::AttachmentShape& shape);
+                           const server::LaneShape& shape);
   void close(server::Attachment& attachment);
 
   cache::Cache& cache() { return *cache_; }

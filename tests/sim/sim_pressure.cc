@@ -29,8 +29,7 @@ constexpr uint32_t kTurnsOfASwitch = 200;
 SimPressure::SimPressure(SimStage* stage, uint32_t root)
     : stage_(stage), root_(root), process_(stage->core->connect(stage->world->roots[root].domain)) {
   domain_ = process_->domain;
-  attachment_ =
-      stage->core->open(*process_, SimSession::shape(layout()), {.root = root}).attachment;
+  attachment_ = stage->core->open(*process_, SimSession::shape(), {.root = root}).attachment;
   QUIRE_CHECK(attachment_ != nullptr);
   ring_.emplace(*attachment_);
   for (const model::PlannedPage& page :

@@ -24,15 +24,17 @@ model::Mapping mapped(int fd, uint64_t bytes, bool writable) {
 }  // namespace
 
 SimRing::SimRing(server::Attachment& attachment)
-    : attachment_(&attachment), shape_(attachment.shape()) {
-  const auto descriptors = attachment.client_descriptors();
+    : attachment_(&attachment), shape_(attachment.lane().shape()) {
+  const auto descriptors =
+      attachment.lane().client_descriptors(attachment.session().progress.client_fd());
   const auto fd = [&](SessionDescriptor which) { return descriptors[static_cast<size_t>(which)]; };
   control_ = mapped(fd(SessionDescriptor::kControl),
                     model::control_geometry(shape_.ring_entries, shape_.max_units).bytes, true);
-  staging_ = mapped(fd(SessionDescriptor::kStaging), shape_.staging_bytes, true);
+  const server::StagingArea& area = *attachment.staging();
+  staging_ = mapped(area.region.client_fd(), area.bytes, true);
   reply_ = mapped(fd(SessionDescriptor::kReply),
                   model::reply_geometry(shape_.ring_entries, shape_.max_load_pages).bytes, false);
-  attachment.close_client_descriptors();
+  attachment.lane().close_client_descriptors();
 }
 
 model::ControlHeader& SimRing::control() const {

@@ -41,11 +41,11 @@ class SimRing {
   void scribble();
 
   void set_hashes(std::span<const model::Hash256> chain);
-  std::span<std::byte> staging() { return {staging_.data(), shape_.staging_bytes}; }
+  std::span<std::byte> staging() { return {staging_.data(), staging_.bytes()}; }
   const model::PageDescriptor* descriptors() const;
   const model::ResumePosition* positions(uint32_t index) const;
   uint32_t load_ready(uint8_t slot) const;
-  const server::AttachmentShape& shape() const { return shape_; }
+  const server::LaneShape& shape() const { return shape_; }
 
  private:
   model::ControlHeader& control() const;
@@ -53,7 +53,7 @@ class SimRing {
   const model::Completion& completion_at(uint32_t number) const;
 
   server::Attachment* attachment_;  // in place of the doorbell
-  server::AttachmentShape shape_;
+  server::LaneShape shape_;
   model::Mapping control_;
   model::Mapping staging_;
   model::Mapping reply_;

@@ -21,15 +21,15 @@ constexpr size_t kMaxFills = 3;
 
 }  // namespace
 
-server::AttachmentShape SimSession::shape(const model::Layout& layout) {
+server::LaneShape SimSession::shape() {
   return {.ring_entries = kSimRingEntries,
           .max_units = kSimMaxUnits,
-          .max_load_pages = kSimAreas * kSimAreaPages,
-          .staging_bytes = kSimAreas * model::staging_bytes_for(layout)};
+          .max_load_pages = kSimAreas * kSimAreaPages};
 }
 
 SimSession::SimSession(SimStage* stage, server::Attachment& attachment, Identity identity)
     : stage_(stage),
+      process_(&static_cast<SimProcess&>(attachment.client())),
       attachment_(&attachment),
       ring_(attachment),
       identity_(std::move(identity)),
@@ -138,6 +138,11 @@ SimSession::Fill* SimSession::find_fill(uint64_t id) {
   return found == fills_.end() ? nullptr : &*found;
 }
 
+void SimSession::give_staging_back() {
+  process_->busy_staging &= ~my_staging_;
+  my_staging_ = 0;
+}
+
 std::optional<uint32_t> SimSession::take_area(uint32_t& busy, uint32_t count) {
   for (uint32_t area = 0; area < count; ++area) {
     if ((busy >> area & 1) != 0) continue;
@@ -227,13 +232,14 @@ void SimSession::write_staging(const Fill& fill, uint64_t offset) {
 void SimSession::send_commit() {
   Fill& fill = fills_[random().below(static_cast<uint32_t>(fills_.size()))];
   if (fill.committing) return;
-  const auto area = take_area(busy_staging_, kSimAreas);
+  const auto area = take_area(process_->busy_staging, kSimStagingAreas);
   if (!area) return;
+  my_staging_ |= 1u << *area;
   fill.committing = true;
   Submission submission{};
   model::CommitArgs& args = submission.args.commit;
   args.fill = fill.id;
-  args.staging_offset = *area * model::staging_bytes_for(layout());
+  args.staging_offset = *area * process_->area_bytes;
   args.groups = random().one_in(2) ? identity_.groups : 0;
   write_staging(fill, args.staging_offset);
   send(Verb::kCommit, submission, fill.id, *area);

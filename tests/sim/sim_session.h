@@ -25,7 +25,7 @@ namespace quire::tests {
 
 class SimSession {
  public:
-  static server::AttachmentShape shape(const model::Layout& layout);
+  static server::LaneShape shape();
 
   // `groups`: those it writes, 0 = all. `chain`: shared with the others of the session.
   struct Identity {
@@ -52,6 +52,8 @@ class SimSession {
   // It ends, whether the daemon knows it yet or not: nothing stays for its sake, and it asks
   // nothing more.
   void let_go();
+  // The daemon ended it: other sessions of its process may write where it did.
+  void give_staging_back();
   // What it is told from now on it does not see: its turns cannot be compared.
   void count_no_more() { count_.forget(); }
   // Nothing more comes, or is to come.
@@ -149,6 +151,7 @@ class SimSession {
   std::optional<uint32_t> take_area(uint32_t& busy, uint32_t count);
 
   SimStage* stage_;
+  SimProcess* process_;
   server::Attachment* attachment_;  // of a session that is not closed
   SimRing ring_;
   Identity identity_;
@@ -161,9 +164,9 @@ class SimSession {
   std::vector<Lease> leases_;
   std::vector<Fill> fills_;
   std::optional<SimJudge::Place> tip_;  // what the session keeps present; none: not known
-  uint32_t tip_floor_ = 0;     // a tip that is not known may be so deep; shallower ones stay none
-  uint64_t paused_at_ = 0;     // request of the last pause: it let the tip of earlier ones go
-  uint32_t busy_staging_ = 0;  // bit i: area i
+  uint32_t tip_floor_ = 0;   // a tip that is not known may be so deep; shallower ones stay none
+  uint64_t paused_at_ = 0;   // request of the last pause: it let the tip of earlier ones go
+  uint32_t my_staging_ = 0;  // of the process's areas; bit i: area i
   uint32_t busy_descriptors_ = 0;
 };
 

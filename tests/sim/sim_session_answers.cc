@@ -257,7 +257,8 @@ void SimSession::answer_begin(const Request& request, const Completion& completi
 }
 
 void SimSession::answer_commit(const Request& request, const Completion& completion) {
-  busy_staging_ &= ~(1u << request.area);
+  process_->busy_staging &= ~(my_staging_ & 1u << request.area);
+  my_staging_ &= ~(1u << request.area);
   const Errc code = code_of(completion);
   const Fill* fill = find_fill(request.thing);
   if (fill == nullptr) return judge().fail("the simulator forgot a fill");

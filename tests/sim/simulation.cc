@@ -122,7 +122,7 @@ void Simulation::ask_again(Client& client) {
 void Simulation::ask(Client& client, const SimCore::Asked& asked) {
   const uint32_t root = asked.root;
   const model::Layout& layout = world_.layout_of(root);
-  const SimCore::Opened opened = core_->open(*client.process, SimSession::shape(layout), asked);
+  const SimCore::Opened opened = core_->open(*client.process, SimSession::shape(), asked);
   if (opened.ticket != 0) {
     client.queued.push_back(asked);
     client.queued.back().ticket = opened.ticket;
@@ -156,8 +156,8 @@ void Simulation::join_session(Client& client) {
       *other.sessions[random_.below(static_cast<uint32_t>(other.sessions.size()))];
   if (session.is_closed()) return;
   SimSession::Identity identity = session.identity();
-  server::Attachment* attachment = core_->join(*client.process, identity.token,
-                                               SimSession::shape(world_.layout_of(identity.root)));
+  server::Attachment* attachment =
+      core_->join(*client.process, identity.token, SimSession::shape());
   // Law 13: a token is good in its own domain only.
   if (other.domain != client.domain) {
     if (attachment != nullptr) judge_.fail("a session of another domain was joined");
@@ -177,6 +177,7 @@ void Simulation::close_session(Client& client) {
   if (session.is_closed()) return;
   session.let_go();
   core_->close(*session.attachment());
+  session.give_staging_back();
   if (!session.is_closed()) judge_.fail("a closed session does not know it");
 }
 
@@ -186,6 +187,7 @@ void Simulation::drop_closed(Client& client) {
   std::erase_if(client.sessions, [](const auto& session) {
     if (!session->is_closed()) return false;
     session->let_go();  // whoever ended it
+    session->give_staging_back();
     return true;
   });
 }

@@ -105,16 +105,17 @@ Errc send_descriptors(const std::string& socket_path, int count) {
   return read_error(fd.get());
 }
 
-RawSession::RawSession(std::vector<FdGuard> descriptors, const model::OpenSessionReply& reply)
-    : descriptors_(std::move(descriptors)), reply_(reply) {
-  const auto map = [&](model::SessionDescriptor which, uint64_t bytes, bool writable) {
-    auto mapping = model::Mapping::map_shared(fd(which), bytes, writable);
+RawSession::RawSession(std::vector<FdGuard> descriptors, const model::OpenSessionReply& reply,
+                       FdGuard staging, uint64_t staging_bytes)
+    : descriptors_(std::move(descriptors)), reply_(reply), staging_fd_(std::move(staging)) {
+  const auto map = [](int memfd, uint64_t bytes, bool writable) {
+    auto mapping = model::Mapping::map_shared(memfd, bytes, writable);
     QUIRE_CHECK(mapping.ok());
     return std::move(mapping).value();
   };
-  control_ = map(model::SessionDescriptor::kControl, reply.control_bytes, true);
-  staging_ = map(model::SessionDescriptor::kStaging, reply.staging_bytes, true);
-  replies_ = map(model::SessionDescriptor::kReply, reply.reply_bytes, false);
+  control_ = map(fd(model::SessionDescriptor::kControl), reply.control_bytes, true);
+  if (staging_fd_.valid()) staging_ = map(staging_fd_.get(), staging_bytes, true);
+  replies_ = map(fd(model::SessionDescriptor::kReply), reply.reply_bytes, false);
 }
 
 void RawSession::ring() {
@@ -217,14 +218,19 @@ RawSession RawClient::open_session(const model::Layout& layout, const RawShape& 
   request.ring_entries = shape.ring_entries;
   request.max_units = shape.max_units;
   request.max_load_pages = shape.max_load_pages;
-  request.staging_bytes = shape.staging_bytes;
+  send(model::FrameType::kMakeStaging,
+       model::struct_bytes(model::MakeStagingRequest{shape.staging_bytes}));
+  std::vector<FdGuard> staging;
+  const auto made = model::read_struct<model::MakeStagingReply>(receive(&staging));
+  QUIRE_CHECK(made.ok() && made->status.code == 0 && staging.size() == 1);
+  request.staging = made->staging;
   request.namespace_name = *model::to_wire_name("raw");
   send(model::FrameType::kOpenSession, model::struct_bytes(request));
   std::vector<FdGuard> descriptors;
   const auto reply = model::read_struct<model::OpenSessionReply>(receive(&descriptors));
   QUIRE_CHECK(reply.ok() && reply->status.code == 0);
   QUIRE_CHECK(descriptors.size() == model::kSessionDescriptorCount);
-  return RawSession(std::move(descriptors), *reply);
+  return RawSession(std::move(descriptors), *reply, std::move(staging[0]), shape.staging_bytes);
 }
 
 }  // namespace quire::tests

@@ -35,7 +35,9 @@ struct RawShape {
 
 class RawSession {
  public:
-  RawSession(std::vector<model::FdGuard> descriptors, const model::OpenSessionReply& reply);
+  // `staging`: none, where nothing is committed.
+  RawSession(std::vector<model::FdGuard> descriptors, const model::OpenSessionReply& reply,
+             model::FdGuard staging, uint64_t staging_bytes);
 
   int fd(model::SessionDescriptor which) const {
     return descriptors_[static_cast<size_t>(which)].get();
@@ -52,6 +54,8 @@ class RawSession {
   // The chain hash after `units` units, as the client claims it.
   void set_hash(uint32_t units, const model::Hash256& hash);
   std::byte* staging() { return staging_.data(); }
+  uint64_t staging_bytes() const { return staging_.bytes(); }
+  int staging_fd() const { return staging_fd_.get(); }
   const model::OpenSessionReply& reply() const { return reply_; }
 
  private:
@@ -59,6 +63,7 @@ class RawSession {
 
   std::vector<model::FdGuard> descriptors_;
   model::OpenSessionReply reply_;
+  model::FdGuard staging_fd_;
   model::Mapping control_;
   model::Mapping staging_;
   model::Mapping replies_;
@@ -70,7 +75,7 @@ class RawClient {
  public:
   explicit RawClient(const std::string& socket_path);
 
-  // Registers the layout and opens a session.
+  // Registers the layout and opens a session, with a staging area of its own.
   RawSession open_session(const model::Layout& layout, const RawShape& shape = {});
   void send(model::FrameType type, std::string_view payload);
   // Payload of the next frame; descriptors are appended.
