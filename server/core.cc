@@ -547,6 +547,7 @@ StatusSources Core::status_sources() const {
           .session_memory = &closers_.sessions,
           .maker = &maker_,
           .ledger = parts_.ledger,
+          .events = feed_.get(),
           .options = parts_.options,
           .daemon_epoch = parts_.daemon_epoch,
           .started_us = wall_clock_us()};

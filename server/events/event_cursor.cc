@@ -19,6 +19,11 @@ bool is_of_walk(const EventRecord& record) {
          kind == EventKind::kSnapshotEnd;
 }
 
+// Words of the seat of which this reader is the only writer.
+void add_to(std::atomic<uint64_t>& word, uint64_t more) {
+  word.store(word.load(std::memory_order_relaxed) + more, std::memory_order_relaxed);
+}
+
 }  // namespace
 
 EventCursor::EventCursor(const EventFeed* feed, EventSeat* seat, const Options& options)
@@ -44,14 +49,14 @@ void EventCursor::start(EventSink& sink) {
   EventRecord first = record_of_kind(EventKind::kStart);
   first.sequence = expected_;
   first.count = seat_->epoch;
-  sink.take(first);
+  send(first, sink);
   tell_readable(sink);
   if (snapshot_ == EventSnapshot::kAtOnce) want_snapshot();
   // Numbers of another epoch are no numbers of this one.
   if (!std::exchange(whole_gap_, false)) return;
   EventRecord gap = record_of_kind(EventKind::kGap);
   gap.last = expected_ - 1;
-  sink.take(gap);
+  send(gap, sink);
   if (snapshot_ == EventSnapshot::kAfterGaps) want_snapshot();
 }
 
@@ -85,7 +90,7 @@ void EventCursor::take(EventRecord record, EventSink& sink) {
   record.root = told_number(record.root);
   record.sequence = number;
   record.last = 0;
-  sink.take(record);
+  send(record, sink);
 }
 
 void EventCursor::take_of_walk(EventRecord record, EventSink& sink) {
@@ -99,7 +104,7 @@ void EventCursor::take_of_walk(EventRecord record, EventSink& sink) {
   record.sequence = expected_ - 1;
   record.count = std::exchange(record.last, 0);
   record.target = 0;
-  sink.take(record);
+  send(record, sink);
 }
 
 void EventCursor::describe_up_to(uint32_t root, EventSink& sink) {
@@ -111,6 +116,7 @@ void EventCursor::describe_up_to(uint32_t root, EventSink& sink) {
     record.uid = named.uid;
     record.hash = named.hash;
     sink.take_root(record, named.root);
+    add_to(seat_->sent_count, 1);
   }
   described_ = root;
   for (; own_roots_.size() > kMostOwnRoots; ++first_own_) own_roots_.pop_front();
@@ -128,7 +134,7 @@ void EventCursor::tell_gap(uint64_t next, EventSink& sink) {
   gap.sequence = expected_;
   gap.last = next - 1;
   expected_ = next;
-  sink.take(gap);
+  send(gap, sink);
   if (snapshot_ != EventSnapshot::kNever) want_snapshot();
 }
 
@@ -136,7 +142,17 @@ void EventCursor::tell_readable(EventSink& sink) {
   EventRecord readable = record_of_kind(EventKind::kReadable);
   readable_told_ = feed_->readable_tiers();
   readable.tiers = readable_told_;
-  sink.take(readable);
+  send(readable, sink);
+}
+
+void EventCursor::send(const EventRecord& record, EventSink& sink) {
+  add_to(seat_->sent_count, 1);
+  if (static_cast<EventKind>(record.kind) == EventKind::kGap) {
+    add_to(seat_->gap_count, 1);
+    // A gap of everything has no first number: how much it is nobody knows.
+    if (record.sequence != 0) add_to(seat_->missed_count, record.last + 1 - record.sequence);
+  }
+  sink.take(record);
 }
 
 void EventCursor::want_snapshot() {

@@ -62,6 +62,7 @@ class EventCursor {
   // Of numbers up to before `next` nothing is known.
   void tell_gap(uint64_t next, EventSink& sink);
   void want_snapshot();
+  void send(const model::EventRecord& record, EventSink& sink);
 
   const EventFeed* feed_;
   EventSeat* seat_;

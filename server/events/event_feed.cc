@@ -95,12 +95,16 @@ EventSeat* EventFeed::sit(std::optional<DomainId> domain) {
   free->epoch = parts_.daemon_epoch;
   free->position.store(free->first_position, std::memory_order_relaxed);
   free->wanted_walk.store(0, std::memory_order_relaxed);
+  free->sent_count.store(0, std::memory_order_relaxed);
+  free->gap_count.store(0, std::memory_order_relaxed);
+  free->missed_count.store(0, std::memory_order_relaxed);
   free->walk = 0;
   free->walk_ended = true;
   return &*free;
 }
 
 void EventFeed::leave(EventSeat& seat) {
+  add_figures(left_, seat);
   seat.number = 0;
   --seat_count_;
   idle_since_ns_ = parts_.clock->now_ns();
@@ -282,6 +286,49 @@ bool EventFeed::walk(EventSeat& seat) {
     seat.walk_ended = true;
   }
   return !seat.walk_ended && seat.next_node > first;
+}
+
+void EventFeed::add_figures(EventCounters& to, const EventSeat& seat) {
+  to.sent += seat.sent_count.load(std::memory_order_relaxed);
+  to.gaps += seat.gap_count.load(std::memory_order_relaxed);
+  to.missed += seat.missed_count.load(std::memory_order_relaxed);
+}
+
+void EventFeed::describe(model::MetricSink& sink) const {
+  EventCounters had = left_;
+  const uint64_t oldest = ring_->oldest();
+  uint64_t furthest = 0;
+  for (const EventSeat& seat : seats_) {
+    if (seat.number == 0) continue;
+    add_figures(had, seat);
+    const uint64_t position =
+        std::max(seat.position.load(std::memory_order_acquire), oldest);  // behind it is a gap
+    const uint64_t head = ring_->head();
+    furthest = std::max(furthest, head - std::min(position, head));
+  }
+  sink.flag("listening", listening_, "Events are numbered: somebody listens, or did lately");
+  sink.gauge("subscribers", seat_count_, "Who listens now, the ZeroMQ publisher among them");
+  sink.counter("told", told_, "Events that were numbered: stored, removed, cleared");
+  model::describe(sink, had);
+  sink.gauge("ring_records", ring_->capacity(), "That the ring has place for: --event_memory");
+  sink.gauge("ring_used_records", ring_->head() - oldest, "In the ring, for whoever comes back");
+  sink.gauge("furthest_behind_records", furthest,
+             "That the slowest subscriber has not read; at ring_records it has a gap");
+}
+
+void EventFeed::describe_own(uint32_t uid, model::MetricSink& sink) const {
+  EventCounters had;
+  uint64_t count = 0;
+  for (const EventSeat& seat : seats_) {
+    if (seat.number == 0 || seat.uid != uid) continue;
+    ++count;
+    add_figures(had, seat);
+  }
+  // What ended is not counted on: gauges.
+  sink.gauge("subscribers", count, "Subscriptions of this user that are under way");
+  sink.gauge("sent_records", had.sent, "Records handed to them: events, snapshots, gaps");
+  sink.gauge("gaps", had.gaps, "Times that one of them was told of a gap");
+  sink.gauge("missed_events", had.missed, "Events that lay in gaps");
 }
 
 }  // namespace quire::server

@@ -27,6 +27,7 @@
 #include "cache/cache.h"
 #include "model/clock.h"
 #include "model/event_wire.h"
+#include "model/metrics.h"
 #include "model/result.h"
 #include "server/events/event_ring.h"
 #include "server/events/event_roots.h"
@@ -44,11 +45,22 @@ struct EventSeat {
   // The reader's: stored with release, so that the core sees how far it is.
   std::atomic<uint64_t> position{0};
   std::atomic<uint32_t> wanted_walk{0};  // raised: a snapshot is wanted, and the one before is not
+  // For status, of no order with anything.
+  std::atomic<uint64_t> sent_count{0};    // records that it handed on
+  std::atomic<uint64_t> gap_count{0};     // that it told
+  std::atomic<uint64_t> missed_count{0};  // events of its own that it told as gaps
   // The core's.
   uint32_t walk = 0;  // the last one that began
   bool walk_ended = true;
   uint32_t next_node = 0;  // of it
   uint64_t held_count = 0;
+};
+
+// Of what readers had.
+struct EventCounters {
+  model::Counter sent{"sent_records", "Records handed to who listens: events, snapshots, gaps"};
+  model::Counter gaps{"gaps", "Times that one who listens was told of a gap"};
+  model::Counter missed{"missed_events", "Events that lay in gaps: written over before being read"};
 };
 
 class EventFeed final : public cache::PresenceListener {
@@ -84,10 +96,13 @@ class EventFeed final : public cache::PresenceListener {
   const EventRoots& roots() const { return roots_; }
   // A bit a tier; stored by the core, of no order with events.
   uint8_t readable_tiers() const { return readable_tiers_.load(std::memory_order_relaxed); }
-  // For status and tests.
   bool is_listening() const { return listening_; }
   size_t seat_count() const { return seat_count_; }
   uint64_t event_count() const { return told_; }
+  // Of everything, for administrators.
+  void describe(model::MetricSink& sink) const;
+  // Of a user's own subscriptions that are under way; nothing that others' events change (law 13).
+  void describe_own(uint32_t uid, model::MetricSink& sink) const;
 
  private:
   // What events say of a root, as long as it is the same one.
@@ -118,6 +133,7 @@ class EventFeed final : public cache::PresenceListener {
   bool walk(EventSeat& seat);
   void push_of_walk(const EventSeat& seat, model::EventRecord record);
   void note_readable();
+  static void add_figures(EventCounters& to, const EventSeat& seat);
 
   const Parts parts_;
   std::unique_ptr<EventRing> ring_;
@@ -130,6 +146,7 @@ class EventFeed final : public cache::PresenceListener {
   uint32_t listening_span_ = 0;
   int64_t idle_since_ns_ = 0;
   uint64_t told_ = 0;
+  EventCounters left_;  // of readers that are gone
   std::atomic<uint64_t> next_of_all_{1};
   std::array<Numbers, cache::kMaxDomains> numbers_;
   std::vector<RootFacts> facts_;  // by root

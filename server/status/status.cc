@@ -1,6 +1,7 @@
 #include "server/status/status.h"
 
 #include "model/socket_verbs.h"
+#include "server/events/event_feed.h"
 #include "server/metering/ledger.h"
 #include "server/rings/dispatcher.h"
 #include "server/runtime/log.h"
@@ -311,6 +312,10 @@ void WholeStatus::say_end() {
     model::describe(*sink_, sources_->dispatcher->recent_hits());
   }
   say_ledger(sources_->ledger, *sink_);
+  if (sources_->events != nullptr) {
+    const auto section = sink_->section("events");
+    sources_->events->describe(*sink_);
+  }
   say_off_core(*sources_, *sink_);
   const auto section = sink_->section("log");
   model::describe(*sink_, log_counters());
@@ -325,8 +330,13 @@ void say_own_status(const StatusSources& sources, model::DomainId domain, uint32
     const auto list = sink.list({.key = "domains", .prefix = "domain"});
     say_domain(sources, domain, sink);
   }
-  const auto list = sink.list({.key = "uids", .prefix = "uid"});
-  sources.shares->describe(sink, uid);
+  {
+    const auto list = sink.list({.key = "uids", .prefix = "uid"});
+    sources.shares->describe(sink, uid);
+  }
+  if (sources.events == nullptr) return;
+  const auto section = sink.section("events");
+  sources.events->describe_own(uid, sink);
 }
 
 }  // namespace quire::server

@@ -21,6 +21,7 @@
 namespace quire::server {
 
 class Dispatcher;
+class EventFeed;
 class Ledger;
 class OffCoreCloser;
 class RegionMaker;
@@ -53,7 +54,8 @@ struct StatusSources {
   const OffCoreCloser* sockets_with_descriptors = nullptr;
   const OffCoreCloser* session_memory = nullptr;
   const RegionMaker* maker = nullptr;
-  const Ledger* ledger = nullptr;  // null: receipts are not kept
+  const Ledger* ledger = nullptr;     // null: receipts are not kept
+  const EventFeed* events = nullptr;  // null: none are told
   const Options* options = nullptr;
   uint64_t daemon_epoch = 0;
   int64_t started_us = 0;  // Unix time

@@ -7,6 +7,7 @@
 #include <optional>
 #include <random>
 #include <set>
+#include <string>
 #include <vector>
 
 #include "server/events/event_cursor.h"
@@ -42,6 +43,25 @@ class MapSink final : public EventSink {
   EventMap map;
   EventRecord last;
   model::EventRoot last_root;
+};
+
+// What a part says of itself in whole numbers.
+class FigureSink final : public model::MetricSink {
+ public:
+  void metric(const model::Metric& metric) override {
+    figures[std::string(metric.key())] = metric.whole();
+  }
+  void text(const char*, std::string_view) override {}
+  void state(const char*, std::string_view, const char*) override {}
+  void summary(const model::MetricSummary&, std::span<const int64_t>) override {}
+  void histogram(const model::MetricSummary&, const model::TimeHistogram&) override {}
+  std::map<std::string, uint64_t> figures;
+
+ protected:
+  void enter_section(const char*) override {}
+  void enter_list(const model::MetricList&) override {}
+  void enter_row(std::span<const model::MetricLabel>) override {}
+  void leave() override {}
 };
 
 // One who hears.
@@ -353,6 +373,41 @@ TEST_F(EventFeedTest, Law13_UserHearsItsOwnDomainAndItsNumbersSayNothingOfOthers
   EXPECT_EQ(second.map().next(), second.seat().next->load());
   EXPECT_EQ(second.map().gaps(), 0u);
   rig_.cache().close_session(session);
+}
+
+TEST_F(EventFeedTest, StatusSaysWhatReadersHadMissedAndHowFarTheyAreBehind) {
+  make(kSmallRing);
+  const auto told = [&](const std::string& name) {
+    FigureSink sink;
+    feed_->describe(sink);
+    return sink.figures.at(name);
+  };
+  EXPECT_EQ(told("listening"), 0u);
+  EXPECT_EQ(told("subscribers"), 0u);
+  EXPECT_EQ(told("ring_records"), 1024u);
+  {
+    Reader reader(*feed_, {});
+    reader.read_all();
+    const uint64_t before = told("sent_records");
+    const auto chain = rig_.add_chain(3, 1);
+    EXPECT_EQ(told("subscribers"), 1u);
+    EXPECT_EQ(told("furthest_behind_records"), 3u);
+    EXPECT_EQ(told("ring_used_records"), 3u);
+    reader.read_all();
+    EXPECT_EQ(told("furthest_behind_records"), 0u);
+    EXPECT_EQ(told("sent_records") - before, 4u) << "three events, and what their root is";
+    for (int i = 0; i < 1000; ++i) {
+      rig_.meddle().put_on_ssd(chain[2], 1);
+      ASSERT_TRUE(rig_.meddle().evict_from_ssd());
+    }
+    EXPECT_EQ(told("furthest_behind_records"), 1024u) << "the ring's length: it has a gap";
+    reader.read_all();
+    EXPECT_EQ(reader.map().missed(), 2000u - 1024);
+  }
+  EXPECT_EQ(told("subscribers"), 0u);
+  EXPECT_EQ(told("told"), 2003u);
+  EXPECT_EQ(told("gaps"), 1u) << "it stays when the reader is gone";
+  EXPECT_EQ(told("missed_events"), 2000u - 1024);
 }
 
 TEST_F(EventFeedTest, SaysWhichTiersCanBeRead) {

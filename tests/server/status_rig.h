@@ -7,6 +7,7 @@
 
 #include "cache/cache.h"
 #include "model/check.h"
+#include "server/events/event_feed.h"
 #include "server/rings/copy_jobs.h"
 #include "server/rings/dispatcher.h"
 #include "server/runtime/off_core_closer.h"
@@ -36,7 +37,9 @@ class StatusRig {
         sockets_(OffCoreCloser::create().value()),
         maker_(RegionMaker::create().value()),
         registry_(cache_.get(), dispatcher_.get(), {.shares = &shares_, .closer = &sockets_}),
-        segments_(cache_.get(), [](const std::byte*) {}) {}
+        segments_(cache_.get(), [](const std::byte*) {}),
+        events_(EventFeed::create({.cache = cache_.get(), .clock = &clock_, .daemon_epoch = 42})
+                    .value()) {}
 
   // Outlived by the rig.
   StatusSources sources() {
@@ -54,11 +57,13 @@ class StatusRig {
             .sockets_with_descriptors = &sockets_,
             .session_memory = &sockets_,
             .maker = &maker_,
+            .events = events_.get(),
             .options = &options_,
             .daemon_epoch = 42};
   }
   cache::Cache& cache() { return *cache_; }
   UidShares& shares() { return shares_; }
+  EventFeed& events() { return *events_; }
   ClientCounters& clients() { return clients_; }
   tests::ManualClock& clock() { return clock_; }
 
@@ -91,6 +96,7 @@ class StatusRig {
   RegionMaker maker_;
   SessionRegistry registry_;
   SegmentShare segments_;
+  std::unique_ptr<EventFeed> events_;
 };
 
 }  // namespace quire::server

@@ -72,12 +72,12 @@ TEST_F(Status, HasTheSectionsThatPeopleAndScriptsRead) {
   const json::value status = whole_json();
   std::vector<std::string> keys;
   for (const auto& [key, value] : status.as_object()) keys.emplace_back(key);
-  EXPECT_EQ(keys,
-            (std::vector<std::string>{
-                "schema",   "scope",      "state", "daemon_epoch",  "started_us", "build",
-                "clients",  "memory",     "tiers", "domains",       "cache",      "groups_total",
-                "groups",   "uids_total", "uids",  "tenants_total", "tenants",    "sessions",
-                "requests", "verbs",      "turns", "ledger",        "off_core",   "log"}));
+  EXPECT_EQ(keys, (std::vector<std::string>{
+                      "schema",        "scope",        "state",    "daemon_epoch", "started_us",
+                      "build",         "clients",      "memory",   "tiers",        "domains",
+                      "cache",         "groups_total", "groups",   "uids_total",   "uids",
+                      "tenants_total", "tenants",      "sessions", "requests",     "verbs",
+                      "turns",         "ledger",       "events",   "off_core",     "log"}));
   EXPECT_EQ(status.at("schema").as_string(), "quire.status.v1");
   EXPECT_EQ(status.at("scope").as_string(), "all");
   EXPECT_EQ(status.at("state").as_string(), "ok");
@@ -146,12 +146,32 @@ TEST_F(Status, Law13_OwnStatusSaysNothingOfOthers) {
   ASSERT_TRUE(rig_.cache().add_domain("uid:20002").ok());
   rig_.shares().take(20002, Shared::kSessions, 5);
   ++rig_.clients().connections_accepted;
+  ASSERT_NE(rig_.events().sit(std::nullopt), nullptr);
+  rig_.events().ended({});
   EXPECT_EQ(told(), before);
   const json::value status = json::parse(before);
   EXPECT_EQ(status.at("scope").as_string(), "own");
   EXPECT_EQ(status.at_pointer("/domains/0/domain").as_string(), "uid:20001");
   EXPECT_EQ(status.at_pointer("/uids/0/uid").to_number<uint64_t>(), 20001u);
   EXPECT_EQ(status.at_pointer("/uids/0/sessions").to_number<uint64_t>(), 2u);
+}
+
+TEST_F(Status, EventsOfOwnSubscriptionsAreTheUsersAndAllAreAnAdministrators) {
+  const model::DomainId own = *rig_.cache().add_domain("uid:20001");
+  EventSeat* seat = rig_.events().sit(own);
+  ASSERT_NE(rig_.events().sit(std::nullopt), nullptr);
+  seat->sent_count = 12;
+  seat->missed_count = 3;
+  MetricTape tape;
+  say_own_status(rig_.sources(), own, 20001, tape);
+  const json::value told = json::parse(json_of(tape));
+  EXPECT_EQ(told.at_pointer("/events/subscribers").to_number<uint64_t>(), 1u);
+  EXPECT_EQ(told.at_pointer("/events/sent_records").to_number<uint64_t>(), 12u);
+  EXPECT_EQ(told.at("events").as_object().count("furthest_behind_records"), 0u)
+      << "how much of the ring others fill is theirs";
+  const json::value whole = whole_json();
+  EXPECT_EQ(whole.at_pointer("/events/subscribers").to_number<uint64_t>(), 2u);
+  EXPECT_EQ(whole.at_pointer("/events/missed_events").to_number<uint64_t>(), 3u);
 }
 
 // What a scraper would refuse: two families of one name, a sample twice, a malformed name.
@@ -185,6 +205,7 @@ TEST_F(Status, PrometheusTextIsWellFormed) {
   }
   EXPECT_GT(families.size(), 60u);
   EXPECT_TRUE(samples.contains("quire_cache_committed_bytes_total"));
+  EXPECT_TRUE(samples.contains("quire_events_missed_events_total"));
   EXPECT_TRUE(samples.contains("quire_uid_connections{uid=\"20001\"}"));
   EXPECT_TRUE(samples.contains("quire_tier_spans{tier=\"ram\"}"));
 }

@@ -58,7 +58,8 @@ ROOMS = {
     "server/control": {"server/metering", "server/status", "server/events", "server/sessions",
                        "server/rings", "server/runtime"},
     "server/http": {"server/status", "server/runtime"},
-    "server/status": {"server/metering", "server/sessions", "server/rings", "server/runtime"},
+    "server/status": {"server/metering", "server/events", "server/sessions", "server/rings",
+                      "server/runtime"},
 }
 LEAVES = {"server/start/options.h", "server/start/http_address.h", "server/start/live_config.h", "tiering/tier.h",
           "tiering/job_table.h"}
