@@ -45,6 +45,8 @@ CommandOption read_option(const CLI::Option& option) {
                            "layout", "quired", "head"}) {
     if (!type.empty() && name.ends_with(part)) read.file = true;
   }
+  // Lists of them come in files; numbers of them are typed.
+  if (read.value == "TEXT" && (name == "--tokens" || name == "--hashes")) read.file = true;
   return read;
 }
 
@@ -63,6 +65,13 @@ Command read_command(const CLI::App& app, const std::string& path) {
   }
   for (const CLI::App* inner : app.get_subcommands([](const CLI::App*) { return true; })) {
     const std::string& name = inner->get_name();
+    // A group of options, which has no word of its own.
+    if (name.empty()) {
+      for (const CLI::Option* option : inner->get_options()) {
+        command.options.push_back(read_option(*option));
+      }
+      continue;
+    }
     command.commands.push_back(read_command(*inner, path.empty() ? name : path + " " + name));
   }
   return command;

@@ -80,32 +80,115 @@ _quirectl_files() { compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f --
 // Walks the words before the one at the cursor: which command they name, and whether the last one
 // is an option that waits for its value. The program's options are taken behind every verb.
 constexpr std::string_view kBashFunction = R"(_quirectl() {
-  local cur="${COMP_WORDS[COMP_CWORD]}" path='' words='' files='' option='' i word
+  local cur="${COMP_WORDS[COMP_CWORD]}" at='' words='' files='' option='' i word
   COMPREPLY=()
   for ((i = 1; i < COMP_CWORD; i++)); do
     word="${COMP_WORDS[i]}"
     if [[ -n $option ]]; then
       option=''
     elif [[ $word == -* ]]; then
-      if _quirectl_takes_value "$path:$word" || _quirectl_takes_value ":$word"; then
+      if _quirectl_takes_value "$at:$word" || _quirectl_takes_value ":$word"; then
         option="$word"
       fi
     else
-      _quirectl_command "$path:$word"
+      _quirectl_command "$at:$word"
     fi
   done
   if [[ -n $option ]]; then
-    _quirectl_takes_value "$path:$option" && { _quirectl_value "$path:$option"; return; }
+    _quirectl_takes_value "$at:$option" && { _quirectl_value "$at:$option"; return; }
     _quirectl_value ":$option"
     return
   fi
-  _quirectl_behind "$path"
+  _quirectl_behind "$at"
   if [[ $cur == -* ]]; then words="$words $_quirectl_everywhere"; fi
   _quirectl_words "$words"
   if [[ -n $files && ${#COMPREPLY[@]} -eq 0 ]]; then _quirectl_files; fi
 }
 complete -F _quirectl quirectl
 )";
+// The same walk in zsh, which shows options where the word begins with a dash.
+constexpr std::string_view kZshFunction = R"(_quirectl() {
+  local at='' files='' option='' word
+  local -a commands options plain
+  for word in "${(@Q)words[2,CURRENT-1]}"; do
+    if [[ -n $option ]]; then
+      option=''
+    elif [[ $word == -* ]]; then
+      if _quirectl_takes_value "$at:$word" || _quirectl_takes_value ":$word"; then
+        option="$word"
+      fi
+    else
+      _quirectl_command "$at:$word"
+    fi
+  done
+  if [[ -n $option ]]; then
+    _quirectl_takes_value "$at:$option" && { _quirectl_value "$at:$option"; return; }
+    _quirectl_value ":$option"
+    return
+  fi
+  _quirectl_behind "$at"
+  [[ -n $at ]] && options+=("${(@)_quirectl_everywhere}")
+  local ret=1
+  (( $#commands )) && _describe -t commands command commands && ret=0
+  (( $#plain )) && compadd -a plain && ret=0
+  [[ -n $files && $PREFIX != -* ]] && _files && ret=0
+  _describe -o -t options option options && ret=0
+  return ret
+}
+if [[ $funcstack[1] == _quirectl ]]; then
+  _quirectl "$@"
+else
+  compdef _quirectl quirectl
+fi
+)";
+// And in fish: true where these words name the command that is asked of.
+constexpr std::string_view kFishFunction = R"(function __quirectl_at
+  set -l at ''
+  set -l option ''
+  set -l tokens (commandline -opc)
+  set -e tokens[1]
+  for word in $tokens
+    if test -n "$option"
+      set option ''
+    else if string match -q -- '-*' $word
+      if __quirectl_takes_value "$at:$word"; or __quirectl_takes_value ":$word"
+        set option $word
+      end
+    else
+      set at (__quirectl_command "$at:$word"; or echo $at)
+    end
+  end
+  test "$at" = "$argv[1]"
+end
+)";
+
+// "COMMAND:OPTION" of each of its options that takes a value.
+std::vector<std::string> keys_of_values(const Command& command) {
+  std::vector<std::string> keys;
+  for (const CommandOption& option : command.options) {
+    if (option.positional || option.value.empty()) continue;
+    for (const std::string& name : option.names) keys.push_back(command.path + ":" + name);
+  }
+  return keys;
+}
+
+// What bash and zsh read alike: which options take values, and which command a word leads to.
+std::string tables(const Command& program) {
+  std::string commands;
+  std::string takes_value;
+  for_each_command(program, [&](const Command& command) {
+    for (const Command& inner : command.commands) {
+      commands += "    " + shell_quoted(command.path + ":" + inner.name) +
+                  ") at=" + shell_quoted(inner.path) + " ;;\n";
+    }
+    for (const std::string& key : keys_of_values(command)) {
+      takes_value += "    " + shell_quoted(key) + ") return 0 ;;\n";
+    }
+  });
+  return "_quirectl_takes_value() {\n  case \"$1\" in\n" + takes_value +
+         "  esac\n  return 1\n}\n_quirectl_command() {\n  case \"$1\" in\n" + commands +
+         "  esac\n}\n";
+}
 
 std::string escaped_for_zsh(const std::string& text) {
   std::string escaped;
@@ -116,115 +199,127 @@ std::string escaped_for_zsh(const std::string& text) {
   return escaped;
 }
 
-// All words of its path were seen.
-std::string fish_condition(const Command& command) {
-  std::string condition;
-  std::string rest = command.path;
-  while (!rest.empty()) {
-    const size_t end = std::min(rest.find(' '), rest.size());
-    condition += (condition.empty() ? "" : "; and ") + std::string("__fish_seen_subcommand_from ") +
-                 rest.substr(0, end);
-    rest.erase(0, std::min(end + 1, rest.size()));
+// " 'WORD:HELP'", as _describe takes it.
+std::string zsh_described(const std::string& word, const std::string& help) {
+  return ' ' + shell_quoted(escaped_for_zsh(word) + ":" + escaped_for_zsh(help));
+}
+
+std::string zsh_options(const Command& command) {
+  std::string text;
+  for (const CommandOption& option : command.options) {
+    if (option.positional) continue;
+    for (const std::string& name : option.names) text += zsh_described(name, option.help);
   }
-  return condition;
+  return text;
+}
+
+// A case for each option that takes a value: what it may be.
+std::string zsh_values(const Command& command) {
+  std::string text;
+  for (const CommandOption& option : command.options) {
+    if (option.positional || option.value.empty()) continue;
+    std::string reply = option.file ? "_files" : "_message " + shell_quoted(option.value);
+    if (!option.words.empty()) {
+      reply = "compadd --";
+      for (const std::string& word : option.words) reply += ' ' + shell_quoted(word);
+    }
+    for (const std::string& name : option.names) {
+      text += "    " + shell_quoted(command.path + ":" + name) + ") " + reply + " ;;\n";
+    }
+  }
+  return text;
+}
+
+// In single quotes of fish, where a backslash escapes within them.
+std::string fish_quoted(const std::string& text) {
+  std::string quoted = "'";
+  for (const char letter : text) {
+    if (letter == '\'' || letter == '\\') quoted += '\\';
+    quoted += letter;
+  }
+  return quoted + "'";
 }
 
 std::string fish_option(const std::string& start, const CommandOption& option) {
   const std::string words =
-      option.words.empty() ? std::string() : " -a " + shell_quoted(spaced(option.words));
-  if (option.positional) return words.empty() ? words : start + words + '\n';
+      option.words.empty() ? std::string() : " -a " + fish_quoted(spaced(option.words));
+  if (option.positional) {
+    if (!words.empty()) return start + words + '\n';
+    return option.file ? start + " -F\n" : std::string();
+  }
   std::string line = start;
   for (const std::string& name : option.names) {
     line += name.starts_with("--") ? " -l " + name.substr(2) : " -s " + name.substr(1);
   }
   if (!option.value.empty()) line += option.file ? " -r -F" : " -x";
-  return line + words + " -d " + shell_quoted(option.help) + '\n';
+  return line + words + " -d " + fish_quoted(option.help) + '\n';
 }
 
 }  // namespace
 
 std::string bash_completion(const Command& program) {
-  std::string commands;
   std::string values;
   std::string words;
-  std::string takes_value;
   for_each_command(program, [&](const Command& command) {
-    for (const Command& inner : command.commands) {
-      commands += "    " + shell_quoted(command.path + ":" + inner.name) +
-                  ") path=" + shell_quoted(inner.path) + " ;;\n";
-    }
     values += value_cases(command, command.path);
     words += "    " + shell_quoted(command.path) +
              ") words=" + shell_quoted(spaced(words_behind(command))) +
              (takes_file(command) ? "; files=1" : "") + " ;;\n";
-    for (const CommandOption& option : command.options) {
-      if (option.positional || option.value.empty()) continue;
-      for (const std::string& name : option.names) {
-        takes_value += "    " + shell_quoted(command.path + ":" + name) + ") return 0 ;;\n";
-      }
-    }
   });
   return "# bash completion of quirectl; made by `quirectl completion bash`\n" +
-         std::string(kBashHelpers) + "_quirectl_takes_value() {\n  case \"$1\" in\n" + takes_value +
-         "  esac\n  return 1\n}\n_quirectl_value() {\n  case \"$1\" in\n" + values +
-         "  esac\n  return 1\n}\n_quirectl_command() {\n  case \"$1\" in\n" + commands +
-         "  esac\n}\n_quirectl_behind() {\n  case \"$1\" in\n" + words +
+         std::string(kBashHelpers) + tables(program) + "_quirectl_value() {\n  case \"$1\" in\n" +
+         values + "  esac\n  return 1\n}\n_quirectl_behind() {\n  case \"$1\" in\n" + words +
          "  esac\n}\n_quirectl_everywhere=" + shell_quoted(spaced(names_of(program))) + "\n" +
          std::string(kBashFunction);
 }
 
 std::string zsh_completion(const Command& program) {
-  std::string paths;
-  std::string described;
-  std::string plain;
+  std::string values;
+  std::string behind;
   for_each_command(program, [&](const Command& command) {
-    const std::string at = "    " + shell_quoted(command.path) + ") ";
-    std::string inner_words;
-    for (const Command& inner : command.commands) {
-      paths += "      " + shell_quoted(command.path + ":" + inner.name) +
-               ") at=" + shell_quoted(inner.path) + " ;;\n";
-      inner_words +=
-          ' ' + shell_quoted(escaped_for_zsh(inner.name) + ":" + escaped_for_zsh(inner.help));
+    values += zsh_values(command);
+    std::string commands;
+    std::string plain;
+    for (const Command& inner : command.commands) commands += zsh_described(inner.name, inner.help);
+    for (const CommandOption& option : command.options) {
+      if (!option.positional) continue;
+      for (const std::string& word : option.words) plain += ' ' + shell_quoted(word);
     }
-    if (!inner_words.empty()) described += at + "described=(" + inner_words + " ) ;;\n";
-    std::string quoted;
-    for (const std::string& word : words_behind(command)) quoted += ' ' + shell_quoted(word);
-    plain += at + "plain=(" + quoted + " ) ;;\n";
+    behind += "    " + shell_quoted(command.path) + ") commands=(" + commands + " ) plain=(" +
+              plain + " ) options=(" + zsh_options(command) +
+              zsh_described("--help", "Print this command's help") + " )" +
+              (takes_file(command) ? " files=1" : "") + " ;;\n";
   });
   return "#compdef quirectl\n"
-         "# zsh completion of quirectl; made by `quirectl completion zsh`\n"
-         "_quirectl() {\n  local at='' word\n  local -a described plain\n"
-         "  for word in \"${(@)words[2,CURRENT-1]}\"; do\n    case \"$at:$word\" in\n" +
-         paths + "    esac\n  done\n  case \"$at\" in\n" + described +
-         "  esac\n  case \"$at\" in\n" + plain +
-         "  esac\n  (( ${#described} )) && _describe command described\n"
-         "  compadd -a plain\n  _files\n}\n"
-         "if [[ $funcstack[1] == _quirectl ]]; then\n  _quirectl \"$@\"\nelse\n"
-         "  compdef _quirectl quirectl\nfi\n";
+         "# zsh completion of quirectl; made by `quirectl completion zsh`\n" +
+         tables(program) + "_quirectl_value() {\n  case \"$1\" in\n" + values +
+         "  esac\n}\n_quirectl_behind() {\n  case \"$1\" in\n" + behind +
+         "  esac\n}\n_quirectl_everywhere=(" + zsh_options(program) + " )\n" +
+         std::string(kZshFunction);
 }
 
 std::string fish_completion(const Command& program) {
-  std::string text =
-      "# fish completion of quirectl; made by `quirectl completion fish`\n"
-      "complete -c quirectl -f\n";
+  std::string paths;
+  std::string takes_value;
+  std::string lines;
   for_each_command(program, [&](const Command& command) {
-    const std::string seen = fish_condition(command);
-    std::string before = seen;
-    if (!command.commands.empty()) {
-      std::vector<std::string> names;
-      for (const Command& inner : command.commands) names.push_back(inner.name);
-      before += (before.empty() ? "" : "; and ") + std::string("not __fish_seen_subcommand_from ") +
-                spaced(names);
-    }
+    // The program's own options are taken everywhere.
+    const std::string here =
+        "complete -c quirectl -n " + fish_quoted("__quirectl_at " + fish_quoted(command.path));
     for (const Command& inner : command.commands) {
-      text += "complete -c quirectl -n " + shell_quoted(before) + " -a " + inner.name + " -d " +
-              shell_quoted(inner.help) + '\n';
+      paths += "    case " + fish_quoted(command.path + ":" + inner.name) + "\n      echo " +
+               fish_quoted(inner.path) + '\n';
+      lines += here + " -a " + inner.name + " -d " + fish_quoted(inner.help) + '\n';
     }
-    const std::string start =
-        "complete -c quirectl" + (seen.empty() ? std::string() : " -n " + shell_quoted(seen));
-    for (const CommandOption& option : command.options) text += fish_option(start, option);
+    const std::string start = command.path.empty() ? "complete -c quirectl" : here;
+    for (const CommandOption& option : command.options) lines += fish_option(start, option);
+    for (const std::string& key : keys_of_values(command)) takes_value += ' ' + fish_quoted(key);
   });
-  return text;
+  return "# fish completion of quirectl; made by `quirectl completion fish`\n"
+         "function __quirectl_takes_value\n  contains -- $argv[1]" +
+         takes_value + "\nend\nfunction __quirectl_command\n  switch $argv[1]\n" + paths +
+         "    case '*'\n      return 1\n  end\nend\n" + std::string(kFishFunction) +
+         "complete -c quirectl -f\ncomplete -c quirectl -l help -d 'Print help'\n" + lines;
 }
 
 }  // namespace quire::client
