@@ -68,6 +68,15 @@ install(FILES ${PACKAGE_FILES}/quired.8.gz DESTINATION share/man/man8 COMPONENT 
 install(CODE "execute_process(COMMAND ${PACKAGE_SOURCES}/man_pages.sh ${CMAKE_RUNTIME_OUTPUT_DIRECTORY}
               ${PACKAGE_FILES} COMMAND_ERROR_IS_FATAL ANY)" COMPONENT quirectl)
 install(FILES ${PACKAGE_FILES}/quirectl.1.gz DESTINATION share/man/man1 COMPONENT quirectl)
+# So are completions, each where its shell looks for it.
+install(CODE "execute_process(COMMAND ${PACKAGE_SOURCES}/completions.sh ${CMAKE_RUNTIME_OUTPUT_DIRECTORY}
+              ${PACKAGE_FILES}/completions COMMAND_ERROR_IS_FATAL ANY)" COMPONENT quirectl)
+install(FILES ${PACKAGE_FILES}/completions/quirectl
+        DESTINATION share/bash-completion/completions COMPONENT quirectl)
+install(FILES ${PACKAGE_FILES}/completions/_quirectl
+        DESTINATION share/zsh/vendor-completions COMPONENT quirectl)
+install(FILES ${PACKAGE_FILES}/completions/quirectl.fish
+        DESTINATION share/fish/vendor_completions.d COMPONENT quirectl)
 configure_file(${PACKAGE_SOURCES}/changelog ${PACKAGE_FILES}/changelog @ONLY)
 execute_process(COMMAND gzip -9nf ${PACKAGE_FILES}/changelog COMMAND_ERROR_IS_FATAL ANY)
 set(CPACK_COMPONENTS_ALL quired libquire1 libquire-dev quirectl)
@@ -120,10 +129,10 @@ set(CPACK_DEBIAN_QUIRED_PACKAGE_CONTROL_EXTRA
     ${PACKAGE_FILES}/quired/postinst ${PACKAGE_FILES}/quired/prerm ${PACKAGE_FILES}/quired/postrm
     ${PACKAGE_FILES}/quired/conffiles)
 set(CPACK_DEBIAN_LIBQUIRE1_PACKAGE_CONTROL_EXTRA ${PACKAGE_FILES}/libquire1/triggers
-    ${PACKAGE_FILES}/libquire1/shlibs)
+    ${PACKAGE_FILES}/libquire1/shlibs ${PACKAGE_FILES}/libquire1/symbols)
 # cpack takes them by the names that dpkg knows.
 foreach(extra quired/postinst quired/prerm quired/postrm quired/conffiles libquire1/triggers
-              libquire1/shlibs)
+              libquire1/shlibs libquire1/symbols)
   string(REPLACE "/" "." source ${extra})
   configure_file(${PACKAGE_SOURCES}/${source} ${PACKAGE_FILES}/${extra} COPYONLY)
 endforeach()

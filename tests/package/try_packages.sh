@@ -16,7 +16,7 @@ packages=$(readlink -f "$1")
 ours="quired libquire1 libquire-dev quirectl"
 tree=$(mktemp -d /var/tmp/quire-package-XXXXXX)
 chmod 0755 "$tree"  # users of the tree go through it
-trap 'umount "$tree/proc" 2>/dev/null || true; rm -rf --one-file-system "$tree"' EXIT
+trap 'umount "$tree/proc" "$tree/dev/pts" 2>/dev/null || true; rm -rf --one-file-system "$tree"' EXIT
 
 say() { echo "== $*"; }
 fail() { echo "try_packages.sh: $*" >&2; exit 1; }
@@ -37,16 +37,19 @@ debootstrap --variant=minbase --cache-dir="$packages/debs" bookworm "$tree" >"$t
   { tail -5 "$tree.log" >&2; rm -f "$tree.log"; fail "debootstrap failed: can Debian's mirror be reached?"; }
 rm -f "$tree.log"
 mount -t proc proc "$tree/proc"
+mount -t devpts -o newinstance,ptmxmode=0666 devpts "$tree/dev/pts"  # shells are tried at a terminal
+ln -sf pts/ptmx "$tree/dev/ptmx"
 mkdir "$tree/packages"
 cp "$packages"/*.deb "$tree/packages"
 for package in $ours; do mv "$tree"/packages/"${package}"_*.deb "$tree/packages/$package.deb"; done
 
-say "what the packages depend on, and compilers"
+say "what the packages depend on, compilers, and shells"
 inside apt-get -qq update
 needed=$(inside apt-get install -s --no-install-recommends /packages/{quired,libquire1,libquire-dev,quirectl}.deb |
   awk '/^Inst/ {print $2}' | grep -vxE 'quired|libquire1|libquire-dev|quirectl' || true)
 # shellcheck disable=SC2086
-inside apt-get -qq install -y --no-install-recommends $needed gcc g++ cmake make pkg-config >/dev/null 2>&1
+inside apt-get -qq install -y --no-install-recommends $needed gcc g++ cmake make pkg-config \
+  bash-completion zsh fish >/dev/null 2>&1
 for user in engine outsider; do inside useradd --no-create-home "$user"; done
 left_behind >"$tree/packages/before"
 
@@ -55,12 +58,23 @@ say "install"
 inside apt-get -qq install -y --no-install-recommends /packages/{quired,libquire1,libquire-dev,quirectl}.deb \
   >"$tree/packages/log" 2>&1 || { cat "$tree/packages/log" >&2; fail "the packages do not install"; }
 grep '^Setting up' "$tree/packages/log"
+# What dpkg-shlibdeps reads for those who build against it.
+inside dpkg-query --control-show libquire1 symbols | grep -c '@QUIRE_1 ' >/dev/null || fail "libquire1 has no symbols file"
 inside usermod -aG quire engine
 inside systemd-analyze verify --man=no quired.service quired.socket
 inside systemd-analyze security --offline=true --no-pager quired.service >"$tree/packages/log"
 tail -1 "$tree/packages/log"
 inside sed -i -e 's/^--ram_bytes=.*/--ram_bytes=512MiB/' -e 's/^--segment_bytes=.*/--segment_bytes=64MiB/' \
   -e 's/^--huge_pages=.*/--huge_pages=off/' /etc/quire/quired.flags
+
+say "completion, found by each shell itself"
+cp "$(dirname "$0")/../client/zsh_offers.zsh" "$tree/packages"
+offered() { [[ $2 == "$3" ]] || fail "$1 offers '$2' behind 'quirectl policy a', not '$3'"; }
+# shellcheck disable=SC2016
+offered bash "$(inside bash -c '. /usr/share/bash-completion/bash_completion; _completion_loader quirectl
+  COMP_WORDS=(quirectl policy a) COMP_CWORD=2; _quirectl; echo "${COMPREPLY[@]}"')" advise
+offered zsh "$(inside zsh -f /packages/zsh_offers.zsh installed /tmp 'quirectl policy a')" advise
+offered fish "$(inside env HOME=/tmp fish -c 'complete -C "quirectl policy a"' | cut -f1)" advise
 
 say "programs against the installed headers alone"
 inside install -d -o engine -g engine /tmp/engine
