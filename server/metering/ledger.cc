@@ -17,11 +17,9 @@ using model::Errc;
 using model::make_error;
 using model::Result;
 using std::chrono::milliseconds;
-using std::chrono::steady_clock;
 
 namespace {
 
-constexpr std::chrono::minutes kUpkeepEvery{1};
 constexpr off_t kRoomToOpen = 20 << 20;
 // The thread is woken before the queue is full; else it looks by itself.
 constexpr uint32_t kWakeAt = Ledger::kQueueItems / 2;
@@ -44,11 +42,12 @@ Result<std::unique_ptr<Ledger>> Ledger::open(const LedgerOptions& options) {
   const Result<void> opened = ledger->try_open();
   if (!opened.ok() && keeps_from_starting(opened.code())) return std::move(opened).error();
   ledger->failed_ = !opened.ok();
-  ledger->failed_at_ = steady_clock::now();
+  ledger->failed_ns_ = ledger->clock_->now_ns();
   ledger->publish(opened);
+  if (!options.with_thread) return ledger;
   QUIRE_TRY(ledger->thread_.start(
       {.name = "quire-ledger", .niceness = std::nullopt},
-      [made = ledger.get()](const std::stop_token& stop) { return made->step(stop); }));
+      [made = ledger.get()](const std::stop_token& stop) { return made->run_once(stop); }));
   return ledger;
 }
 
@@ -187,13 +186,9 @@ Result<void> Ledger::check_place() const {
   return model::errno_error("room for " + probe);
 }
 
-int64_t Ledger::steady_us() const {
-  return opened_us_ +
-         std::chrono::duration_cast<std::chrono::microseconds>(steady_clock::now() - opened_at_)
-             .count();
-}
+int64_t Ledger::steady_us() const { return opened_us_ + (clock_->now_ns() - opened_ns_) / 1000; }
 
-milliseconds Ledger::step(const std::stop_token& stop) {
+milliseconds Ledger::run_once(const std::stop_token& stop) {
   const Result<void> written = write(stop.stop_requested());
   publish(written);
   if (stop.stop_requested()) return model::HelperThread::kUntilWoken;
@@ -203,35 +198,36 @@ milliseconds Ledger::step(const std::stop_token& stop) {
   return exports == LedgerExport::State::kWaits ? milliseconds(1) : kLook;
 }
 
-// An error: nothing is written until it was tried again, kRetry later.
+// An error: nothing is written until it was tried again, kRetryNs later.
 Result<void> Ledger::write(bool stopping) {
-  const auto now = steady_clock::now();
+  const int64_t now_ns = clock_->now_ns();
   if (failed_) {
-    if (now - failed_at_ < kRetry && !stopping) return make_error(Errc::kIoError, status_.reason);
-    failed_at_ = now;
+    if (now_ns - failed_ns_ < kRetryNs && !stopping)
+      return make_error(Errc::kIoError, status_.reason);
+    failed_ns_ = now_ns;
     if (writer_ != nullptr) QUIRE_TRY(check_place());
     QUIRE_TRY(writer_ == nullptr ? try_open() : writer_->resume());
     failed_ = false;
   }
-  Result<void> result = stopping ? finish() : commit(now);
+  Result<void> result = stopping ? finish() : commit(now_ns);
   if (!result.ok()) {
     failed_ = true;
-    failed_at_ = now;
+    failed_ns_ = now_ns;
   }
   return result;
 }
 
-Result<void> Ledger::commit(steady_clock::time_point now) {
+Result<void> Ledger::commit(int64_t now_ns) {
   while (writer_->has_room() && queue_.pop(&taken_)) writer_->take(taken_);
-  // In groups: who ends within kCommitEvery is synced together.
-  if (!writer_->has_room() || now - committed_at_ >= kCommitEvery) {
+  // In groups: who ends within kCommitEveryNs is synced together.
+  if (!writer_->has_room() || now_ns - committed_ns_ >= kCommitEveryNs) {
     QUIRE_TRY(writer_->commit(wall_us()));
-    committed_at_ = now;
+    committed_ns_ = now_ns;
   }
-  if (now - kept_up_at_ < kUpkeepEvery) return {};
+  if (now_ns - kept_up_ns_ < kUpkeepEveryNs) return {};
   const Result<bool> more = writer_->upkeep(wall_us(), steady_us());
   if (more.ok() && *more) return {};
-  kept_up_at_ = now;
+  kept_up_ns_ = now_ns;
   // Sums and old blocks are no reason to keep no receipts.
   if (!more.ok()) log(LogLevel::kWarning, "the ledger's upkeep: " + more.error().text);
   return {};

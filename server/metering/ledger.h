@@ -9,12 +9,12 @@
 //    itself, every kLook.
 // 2. A device that takes no writes stops the ledger and nothing else (law 9): receipts wait in the
 //    queue, and when that is full they are counted and lost; an entry of the chain says how many,
-//    when and of how many tokens. It is tried again every kRetry.
+//    when and of how many tokens. It is tried again every kRetryNs.
 // 3. Who ends turns faster than the device takes them pays with its own receipts: while the queue
 // is
 //    more than half full a domain has at most a quarter of it.
 //
-// Threads: core, but for step(), which is the thread's. Bounds: kQueueItems, kMaxExports.
+// Threads: core, but for run_once(), which is the thread's. Bounds: kQueueItems, kMaxExports.
 #pragma once
 
 #include <array>
@@ -26,6 +26,7 @@
 #include <vector>
 
 #include "cache/tree/namespace_table.h"
+#include "model/clock.h"
 #include "model/fd_guard.h"
 #include "model/helper_thread.h"
 #include "model/metrics.h"
@@ -44,6 +45,8 @@ int64_t wall_clock_us();
 struct LedgerOptions {
   LedgerWriterOptions writer;
   int64_t (*wall_us)() = wall_clock_us;
+  const model::Clock* clock = nullptr;  // outlives the ledger; null: CLOCK_MONOTONIC
+  bool with_thread = true;              // else whoever opened it calls run_once()
 };
 
 struct LedgerStatus {
@@ -64,8 +67,9 @@ class Ledger final : public TurnSink {
   static constexpr uint32_t kQueueItems = 8192;  // some 5 MiB
   static constexpr size_t kMaxExports = 4;
   static constexpr std::chrono::milliseconds kLook{25};
-  static constexpr std::chrono::milliseconds kCommitEvery{100};
-  static constexpr std::chrono::seconds kRetry{5};
+  static constexpr int64_t kCommitEveryNs = 100 * model::kNsPerMs;
+  static constexpr int64_t kRetryNs = 5'000 * model::kNsPerMs;
+  static constexpr int64_t kUpkeepEveryNs = 60'000 * model::kNsPerMs;
   static constexpr std::chrono::seconds kEndWithin{10};
 
   // A device that fails, or what is there being damaged, keeps nobody from serving (law 9): it is
@@ -90,9 +94,18 @@ class Ledger final : public TurnSink {
   // kBusy: kMaxExports are being served.
   model::Result<void> send(const LedgerQuery& query, model::FdGuard pipe);
 
+  // What the thread does between two waits; how long it waits then. A group of receipts is begun
+  // here: kCommitEveryNs and a kLook after the oldest of them at most, where the device takes
+  // writes.
+  std::chrono::milliseconds run_once(const std::stop_token& stop = {});
+
  private:
   explicit Ledger(const LedgerOptions& options)
-      : options_(options), opened_us_(options.wall_us()), queue_(kQueueItems) {}
+      : options_(options),
+        clock_(options.clock != nullptr ? options.clock : &system_clock_),
+        opened_us_(options.wall_us()),
+        opened_ns_(clock_->now_ns()),
+        queue_(kQueueItems) {}
 
   // --- core ---
   void push(const LedgerItem& item);
@@ -103,11 +116,10 @@ class Ledger final : public TurnSink {
   bool tell_lost();
 
   // --- thread ---
-  std::chrono::milliseconds step(const std::stop_token& stop);
   model::Result<void> try_open();
   model::Result<void> check_place() const;
   model::Result<void> write(bool stopping);
-  model::Result<void> commit(std::chrono::steady_clock::time_point now);
+  model::Result<void> commit(int64_t now_ns);
   model::Result<void> finish();
   // As the wall clock stood at the start, and what has passed since: one that leaps makes nothing
   // older.
@@ -116,9 +128,11 @@ class Ledger final : public TurnSink {
   LedgerExport::State serve(LedgerExport& one);
   void publish(const model::Result<void>& result);
 
+  const model::SystemClock system_clock_;
   const LedgerOptions options_;
+  const model::Clock* const clock_;
   const int64_t opened_us_;
-  const std::chrono::steady_clock::time_point opened_at_ = std::chrono::steady_clock::now();
+  const int64_t opened_ns_;
   tiering::SpscQueue<LedgerItem> queue_;
   // Core.
   model::LostRecord lost_;  // not told yet; none: no receipts
@@ -132,9 +146,9 @@ class Ledger final : public TurnSink {
   // Thread.
   std::unique_ptr<LedgerWriter> writer_;  // null: it could not be opened yet
   std::vector<std::unique_ptr<LedgerExport>> exports_;
-  std::chrono::steady_clock::time_point committed_at_{};
-  std::chrono::steady_clock::time_point failed_at_{};
-  std::chrono::steady_clock::time_point kept_up_at_{};
+  int64_t committed_ns_ = opened_ns_ - kCommitEveryNs;
+  int64_t failed_ns_ = 0;
+  int64_t kept_up_ns_ = opened_ns_ - kUpkeepEveryNs;
   bool failed_ = false;
   LedgerItem taken_;
   // Both, for a copy or a swap.

@@ -7,11 +7,14 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <optional>
+#include <random>
 #include <thread>
 
 #include "server/metering/ledger.h"
 #include "server/metering/ledger_reader.h"
 #include "tests/support/ledger_reading.h"
+#include "tests/support/manual_clock.h"
 #include "tests/support/patience.h"
 
 namespace quire::tests::ledger_queue_test {
@@ -163,6 +166,41 @@ TEST_F(LedgerQueue, WhatWaitsAtTheEndIsWritten) {
   const ReadLedger read = read_ledger(path());
   EXPECT_EQ(read.receipts.size(), 5000u);
   EXPECT_EQ(read.stops.size(), 1u);
+}
+
+// Law 12: at most the last second of receipts is not durable. Turns end at any time, one by one and
+// many at once; the thread waits exactly as long as it says, and a device takes what it is given.
+TEST_F(LedgerQueue, Law12_AGroupBeginsWithinASecondOfItsOldestReceipt) {
+  mend();
+  ManualClock clock;
+  server::LedgerOptions options;
+  options.writer.database = server::ledger_database(path());
+  options.clock = &clock;
+  options.with_thread = false;
+  const auto ledger = Ledger::open(options).value();
+  std::mt19937 random(11);
+  uint64_t request = 0;
+  std::optional<int64_t> oldest_ns;
+  int64_t longest_ns = 0;
+  const int64_t end_ns = clock.now_ns() + 90'000 * model::kNsPerMs;  // upkeep is due meanwhile
+  while (clock.now_ns() < end_ns) {
+    const auto wait = ledger->run_once();
+    ASSERT_LT(wait, std::chrono::seconds(1));
+    if (oldest_ns) longest_ns = std::max(longest_ns, clock.now_ns() - *oldest_ns);
+    if (ledger->status().waiting == 0) oldest_ns.reset();
+    // Turns end at some time while it waits.
+    const auto before = wait * static_cast<int64_t>(random() % 100) / 100;
+    clock.advance(before);
+    for (uint32_t ended = random() % 4 == 0 ? random() % 64 : 0; ended > 0; --ended) {
+      ledger->on_turn(turn(++request));
+      if (!oldest_ns) oldest_ns = clock.now_ns();
+    }
+    clock.advance(wait - before);
+  }
+  EXPECT_GT(request, 1000u);
+  EXPECT_GT(longest_ns, 0) << "they wait for each other";
+  EXPECT_LE(longest_ns, 1'000 * model::kNsPerMs);
+  EXPECT_EQ(read_ledger(path()).faults, std::vector<std::string>());
 }
 
 TEST_F(LedgerQueue, ASecondOneOfADirectoryIsRefused) {

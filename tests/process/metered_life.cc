@@ -132,22 +132,26 @@ std::map<uint64_t, MeteredTurn> read_metered_log(const std::string& log_path) {
   std::map<uint64_t, MeteredTurn> turns;
   std::ifstream file(log_path, std::ios::binary);
   LogEntry entry;
+  int64_t asked_us = 0;
   while (file.read(reinterpret_cast<char*>(&entry), sizeof(entry))) {
     MeteredTurn& turn = turns[entry.request];
     const auto value = static_cast<uint32_t>(entry.value);
     switch (entry.what) {
       case LogEntry::What::kAsked:
         turn.prompt_tokens = value;
+        asked_us = entry.wall_us;
         break;
       case LogEntry::What::kMatched:
         turn.exact_tokens = value;
         turn.matched_us = entry.wall_us;
+        turn.asked_us = asked_us;
         break;
       case LogEntry::What::kSaying:
         turn.output_tokens = value;
         break;
       case LogEntry::What::kClosed:
         turn.closed_us = entry.wall_us;
+        turn.asked_us = asked_us;  // the next one's match
         break;
     }
   }

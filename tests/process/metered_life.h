@@ -21,6 +21,9 @@ struct MeteredTurn {
   std::optional<uint32_t> output_tokens;  // it was about to say so, and where it resumed
   int64_t matched_us = 0;                 // wall clock, once the match was answered
   int64_t closed_us = 0;                  // once something was answered that ended the turn; 0: not
+  // Before it asked what was answered last of it: the daemon did that between this and what is
+  // above, however late the client came to write it down.
+  int64_t asked_us = 0;
 };
 
 struct MeteredLife {
