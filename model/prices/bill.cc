@@ -65,7 +65,7 @@ Result<BillMaker> BillMaker::create(const PriceBook& book, const BillOptions& op
   return maker;
 }
 
-Result<void> BillMaker::add(const Billable& request) {
+Result<void> BillMaker::add(const Billable& request, std::vector<BillLine>* charges) {
   const uint32_t group = QUIRE_TRY(find_group(request, request.instant_us));
   Unpriced first_reason = Unpriced::kNot;
   bool priced = false;
@@ -76,6 +76,10 @@ Result<void> BillMaker::add(const Billable& request) {
     if (reason == Unpriced::kNot) {
       QUIRE_TRY(add_charge(group, charge, request));
       QUIRE_TRY(add_extras(group));
+      if (charges != nullptr) {
+        QUIRE_TRY(list_charges(charge, *charges));
+        QUIRE_TRY(list_extras(*charges));
+      }
       priced = true;
     } else if (first_reason == Unpriced::kNot) {
       first_reason = reason;
@@ -84,10 +88,12 @@ Result<void> BillMaker::add(const Billable& request) {
   return priced ? Result<void>() : add_unpriced(request.model, first_reason);
 }
 
-Result<void> BillMaker::add(const StoredBillable& stored) {
+Result<void> BillMaker::add(const StoredBillable& stored, std::vector<BillLine>* charges) {
   const uint32_t group = QUIRE_TRY(find_group(stored, stored.begin_us));
   for (const size_t currency : currencies_) {
-    if (pricer_.extras_of(stored, currency) == Unpriced::kNot) QUIRE_TRY(add_extras(group));
+    if (pricer_.extras_of(stored, currency) != Unpriced::kNot) continue;
+    QUIRE_TRY(add_extras(group));
+    if (charges != nullptr) QUIRE_TRY(list_extras(*charges));
   }
   return {};
 }

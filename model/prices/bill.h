@@ -57,6 +57,7 @@ struct BillLine {
   Decimal price;         // as the book has it, times the tier's factor
   std::string price_of;  // "1M tokens"
   Sum amount;
+  std::optional<TokenKind> token_kind;  // none: an item, or storage
 };
 
 struct BillTotal {
@@ -96,9 +97,11 @@ class BillMaker {
 
   // kResourceExhausted: more groups than options allow. kInvalidArgument: a sum does not fit. A
   // request that the book has no price for is no error: the bill lists it.
-  model::Result<void> add(const Billable& request);
+  // `charges`: what it adds to the bill, a line of its own each, with no group; none where there is
+  // no price. Null: nobody asks.
+  model::Result<void> add(const Billable& request, std::vector<BillLine>* charges = nullptr);
   // Storage that the book has no price for is free.
-  model::Result<void> add(const StoredBillable& stored);
+  model::Result<void> add(const StoredBillable& stored, std::vector<BillLine>* charges = nullptr);
   // kInvalidArgument: an amount does not fit.
   model::Result<Bill> bill() const;
 
@@ -139,6 +142,8 @@ class BillMaker {
   int64_t day_of(int64_t instant_us);
   model::Result<void> add_charge(uint32_t group, const Charge& charge, const Billable& request);
   model::Result<void> add_extras(uint32_t group);
+  model::Result<void> list_charges(const Charge& charge, std::vector<BillLine>& charges) const;
+  model::Result<void> list_extras(std::vector<BillLine>& charges) const;
   model::Result<void> add_unpriced(std::string_view model, Unpriced reason);
 
   Pricer pricer_;

@@ -20,6 +20,36 @@ Result<void> add_amount(Sum& sum, const Result<Sum>& amount) {
   return {};
 }
 
+Result<BillLine> token_line(const Pricer& pricer, const PriceCell& cell, TokenKind kind,
+                            uint64_t tokens) {
+  const Decimal price = cell.prices[static_cast<size_t>(kind)];
+  BillLine line{.group = {}, .currency = cell.entry->currency};
+  line.kind = token_kind_name(kind);
+  if (kind == TokenKind::kWrite) line.kind += " " + cell.rates->writes[cell.ttl].ttl;
+  line.rule = pricer.rule_text(cell);
+  line.book_line = cell.rates->line;
+  line.quantity = tokens;
+  line.unit = "tokens";
+  line.price = QUIRE_TRY(price.times(kMillionTokens));
+  line.price_of = "1M tokens";
+  line.amount = QUIRE_TRY(Sum::product(price, tokens));
+  line.token_kind = kind;
+  return line;
+}
+
+Result<BillLine> extra_line(const Pricer& pricer, const PriceExtra& extra, UInt128 quantity) {
+  BillLine line{.group = {}, .currency = pricer.currencies()[extra.currency]};
+  line.kind = extra.name;
+  line.rule = pricer.rule_text(extra);
+  line.book_line = extra.valid.line;
+  line.quantity = quantity;
+  line.unit = extra.unit;
+  line.price = extra.book_price;
+  line.price_of = extra.book_price_of;
+  line.amount = QUIRE_TRY(Sum::product(extra.price, quantity, extra.divisor));
+  return line;
+}
+
 }  // namespace
 
 Result<Decimal> BillTotal::saved() const {
@@ -81,7 +111,10 @@ class BillMaker::Writer {
   Result<void> add_cell(const BillGroup& group, const PriceCell& cell, const CellSums& sums) {
     for (size_t i = 0; i < kTokenKinds; ++i) {
       if (sums.tokens[i] > 0) {
-        QUIRE_TRY(add_tokens(group, cell, static_cast<TokenKind>(i), sums.tokens[i]));
+        BillLine line =
+            QUIRE_TRY(token_line(pricer_, cell, static_cast<TokenKind>(i), sums.tokens[i]));
+        line.group = group;
+        QUIRE_TRY(add_line(std::move(line), i));
       }
     }
     BillTotal& total = total_of(group, cell.entry->currency);
@@ -93,32 +126,9 @@ class BillMaker::Writer {
     return add_amount(total.all_miss, Sum::product(price(TokenKind::kOutput), output_tokens));
   }
 
-  Result<void> add_tokens(const BillGroup& group, const PriceCell& cell, TokenKind kind,
-                          uint64_t tokens) {
-    const Decimal price = cell.prices[static_cast<size_t>(kind)];
-    BillLine line{.group = group, .currency = cell.entry->currency};
-    line.kind = token_kind_name(kind);
-    if (kind == TokenKind::kWrite) line.kind += " " + cell.rates->writes[cell.ttl].ttl;
-    line.rule = pricer_.rule_text(cell);
-    line.book_line = cell.rates->line;
-    line.quantity = tokens;
-    line.unit = "tokens";
-    line.price = QUIRE_TRY(price.times(kMillionTokens));
-    line.price_of = "1M tokens";
-    line.amount = QUIRE_TRY(Sum::product(price, tokens));
-    return add_line(std::move(line), static_cast<size_t>(kind));
-  }
-
   Result<void> add_extra(const BillGroup& group, const PriceExtra& extra, UInt128 quantity) {
-    BillLine line{.group = group, .currency = pricer_.currencies()[extra.currency]};
-    line.kind = extra.name;
-    line.rule = pricer_.rule_text(extra);
-    line.book_line = extra.valid.line;
-    line.quantity = quantity;
-    line.unit = extra.unit;
-    line.price = extra.book_price;
-    line.price_of = extra.book_price_of;
-    line.amount = QUIRE_TRY(Sum::product(extra.price, quantity, extra.divisor));
+    BillLine line = QUIRE_TRY(extra_line(pricer_, extra, quantity));
+    line.group = group;
     if (!extra.storage) {
       QUIRE_TRY(add_amount(total_of(group, line.currency).all_miss, line.amount));
     }
@@ -146,6 +156,23 @@ class BillMaker::Writer {
   std::map<LineKey, BillLine> lines_;
   std::map<std::pair<BillGroup, std::string>, BillTotal> subtotals_;
 };
+
+Result<void> BillMaker::list_charges(const Charge& charge, std::vector<BillLine>& charges) const {
+  const PriceCell& cell = pricer_.cell(charge.cell);
+  for (size_t i = 0; i < kTokenKinds; ++i) {
+    if (charge.tokens[i] == 0) continue;
+    charges.push_back(
+        QUIRE_TRY(token_line(pricer_, cell, static_cast<TokenKind>(i), charge.tokens[i])));
+  }
+  return {};
+}
+
+Result<void> BillMaker::list_extras(std::vector<BillLine>& charges) const {
+  for (const ExtraCharge& charge : pricer_.extras()) {
+    charges.push_back(QUIRE_TRY(extra_line(pricer_, pricer_.extra(charge.extra), charge.quantity)));
+  }
+  return {};
+}
 
 Result<Bill> BillMaker::bill() const { return Writer(*this).write(); }
 

@@ -48,7 +48,7 @@ Result<void> ReceiptBill::add(const model::LedgerBlock& block) {
   for (const model::LedgerEntry& entry : block.entries()) {
     if (entry.type == EntryType::kReceipt) {
       const auto record = QUIRE_TRY(model::read_record<ReceiptRecord>(entry, entry.type));
-      QUIRE_TRY(add_receipt(record, block.texts_of(record)));
+      QUIRE_TRY(add_receipt(entry.position, record, block.texts_of(record)));
     } else if (entry.type == EntryType::kStorage) {
       const auto record = QUIRE_TRY(model::read_record<StorageRecord>(entry, entry.type));
       QUIRE_TRY(add_storage(record, block.text(record.tenant), block.text(record.retention)));
@@ -57,12 +57,14 @@ Result<void> ReceiptBill::add(const model::LedgerBlock& block) {
   return {};
 }
 
-Result<void> ReceiptBill::add_receipt(const ReceiptRecord& record, const ReceiptTexts& texts) {
+Result<void> ReceiptBill::add_receipt(const model::LedgerPosition& position,
+                                      const ReceiptRecord& record, const ReceiptTexts& texts) {
   // Written before a first request: none, and priced where writing is.
   if (record.turn == 0 && text_of(texts, ReceiptText::kRetention).empty()) return {};
-  if (record.request_id == 0) return bill_receipt(record, texts);
+  if (record.request_id == 0) return bill_receipt(position, record, texts);
   if (!held_.empty()) drop_held(record, texts);
-  return was_cut_short(record) ? hold(record, texts) : bill_receipt(record, texts);
+  return was_cut_short(record) ? hold(position, record, texts)
+                               : bill_receipt(position, record, texts);
 }
 
 void ReceiptBill::drop_held(const ReceiptRecord& record, const ReceiptTexts& texts) {
@@ -84,8 +86,9 @@ void ReceiptBill::drop_held(const ReceiptRecord& record, const ReceiptTexts& tex
   }
 }
 
-Result<void> ReceiptBill::hold(const ReceiptRecord& record, const ReceiptTexts& texts) {
-  Held held{.record = record, .number = next_number_++};
+Result<void> ReceiptBill::hold(const model::LedgerPosition& position, const ReceiptRecord& record,
+                               const ReceiptTexts& texts) {
+  Held held{.position = position, .record = record, .number = next_number_++};
   for (size_t i = 0; i < texts.size(); ++i) held.texts[i] = texts[i];
   held_order_.emplace_back(record.request_id, held.number);
   held_.emplace(record.request_id, std::move(held));
@@ -105,32 +108,38 @@ Result<void> ReceiptBill::bill_oldest() {
   return {};
 }
 
-Result<void> ReceiptBill::bill_receipt(const ReceiptRecord& record, const ReceiptTexts& texts) {
+Result<void> ReceiptBill::bill_receipt(const model::LedgerPosition& position,
+                                       const ReceiptRecord& record, const ReceiptTexts& texts) {
   const std::string_view payer = text_of(texts, ReceiptText::kPayer);
   if (!is_wanted(record.opened_us, payer)) return {};
   const std::string_view model = text_of(texts, ReceiptText::kModel);
   const std::string_view space = text_of(texts, ReceiptText::kNamespace);
   ++counts_.receipts;
-  return maker_.add({.instant_us = record.opened_us,
-                     .model = model.empty() ? space : model,
-                     .tenant = payer,
-                     .namespace_name = space,
-                     .service_tier = text_of(texts, ReceiptText::kServiceTier),
-                     .retention = text_of(texts, ReceiptText::kRetention),
-                     .prompt_tokens = record.prompt_tokens,
-                     .hit_tokens = record.hit_tokens,
-                     .replayed_tokens = record.replayed_tokens,
-                     .missed_tokens = record.missed_tokens,
-                     .written_tokens = record.written_tokens,
-                     .output_tokens = record.output_tokens,
-                     .explicit_hit = (record.flags & model::kReceiptExplicit) != 0});
+  const Billable request{.instant_us = record.opened_us,
+                         .model = model.empty() ? space : model,
+                         .tenant = payer,
+                         .namespace_name = space,
+                         .service_tier = text_of(texts, ReceiptText::kServiceTier),
+                         .retention = text_of(texts, ReceiptText::kRetention),
+                         .prompt_tokens = record.prompt_tokens,
+                         .hit_tokens = record.hit_tokens,
+                         .replayed_tokens = record.replayed_tokens,
+                         .missed_tokens = record.missed_tokens,
+                         .written_tokens = record.written_tokens,
+                         .output_tokens = record.output_tokens,
+                         .explicit_hit = (record.flags & model::kReceiptExplicit) != 0};
+  if (options_.listener == nullptr) return maker_.add(request);
+  charges_.clear();
+  QUIRE_TRY(maker_.add(request, &charges_));
+  options_.listener->receipt({position, record, texts, charges_});
+  return {};
 }
 
 Result<void> ReceiptBill::bill_held(const Held& held) {
   ReceiptTexts texts;
   for (size_t i = 0; i < texts.size(); ++i) texts[i] = held.texts[i];
   const uint64_t before = counts_.receipts;
-  QUIRE_TRY(bill_receipt(held.record, texts));
+  QUIRE_TRY(bill_receipt(held.position, held.record, texts));
   counts_.cut_short += counts_.receipts - before;
   return {};
 }
@@ -142,7 +151,7 @@ Result<void> ReceiptBill::add_storage(const StorageRecord& record, std::string_v
   HourOfStorage& sums = hours_[{record.uid, name, std::string(retention)}];
   // An hour that comes again, the clock being set back, is of the one that is open.
   if (record.from_us / kStorageHourUs > sums.hour) {
-    QUIRE_TRY(close_hour(name, sums));
+    QUIRE_TRY(close_hour({record.uid, name, std::string(retention)}, sums));
     sums.hour = record.from_us / kStorageHourUs;
   }
   sums.token_us += wide(record.token_us);
@@ -152,24 +161,27 @@ Result<void> ReceiptBill::add_storage(const StorageRecord& record, std::string_v
   return {};
 }
 
-Result<void> ReceiptBill::close_hour(const std::string& tenant, HourOfStorage& hour) {
+Result<void> ReceiptBill::close_hour(const StorageOwner& owner, HourOfStorage& hour) {
   const StoredBillable stored{.begin_us = hour.hour * kStorageHourUs,
                               .end_us = (hour.hour + 1) * kStorageHourUs,
-                              .tenant = tenant,
+                              .tenant = owner.tenant,
                               .token_seconds = take_seconds(hour.token_us),
                               .byte_seconds = take_seconds(hour.byte_us),
                               .most_tokens = hour.most_tokens,
                               .most_bytes = hour.most_bytes};
   hour.most_tokens = hour.most_bytes = 0;
   if (stored.token_seconds == 0 && stored.byte_seconds == 0 && stored.most_bytes == 0) return {};
-  return maker_.add(stored);
+  if (options_.listener == nullptr) return maker_.add(stored);
+  charges_.clear();
+  QUIRE_TRY(maker_.add(stored, &charges_));
+  if (charges_.empty()) return {};
+  options_.listener->storage({owner.uid, owner.retention, stored, charges_});
+  return {};
 }
 
 Result<Bill> ReceiptBill::finish() {
-  for (const auto& [request, held] : held_) QUIRE_TRY(bill_held(held));
-  held_.clear();
-  held_order_.clear();
-  for (auto& [owner, hour] : hours_) QUIRE_TRY(close_hour(owner.tenant, hour));
+  while (!held_order_.empty()) QUIRE_TRY(bill_oldest());
+  for (auto& [owner, hour] : hours_) QUIRE_TRY(close_hour(owner, hour));
   hours_.clear();
   return maker_.bill();
 }

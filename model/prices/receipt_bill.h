@@ -20,10 +20,12 @@
 #include <limits>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <utility>
+#include <vector>
 
 #include "model/prices/bill.h"
 #include "model/receipts/ledger_block.h"
@@ -31,12 +33,37 @@
 
 namespace quire::prices {
 
+// A request as it is billed, with what it is charged: no charges where the book has no price.
+struct BilledReceipt {
+  model::LedgerPosition position;
+  const model::ReceiptRecord& record;
+  const model::ReceiptTexts& texts;
+  std::span<const BillLine> charges;
+};
+
+// Storage of an hour.
+struct BilledStorage {
+  uint32_t uid = 0;
+  std::string_view retention;
+  const StoredBillable& stored;
+  std::span<const BillLine> charges;  // at least one
+};
+
+// Hears of charges one by one, all lent for the call. Their amounts add up to the bill's.
+class BilledListener {
+ public:
+  virtual ~BilledListener() = default;
+  virtual void receipt(const BilledReceipt& receipt) = 0;
+  virtual void storage(const BilledStorage& storage) = 0;
+};
+
 struct ReceiptBillOptions {
   BillOptions bill;
   // Requests that began in [from_us, to_us), wall clock.
   int64_t from_us = std::numeric_limits<int64_t>::min();
   int64_t to_us = std::numeric_limits<int64_t>::max();
-  std::optional<std::string> tenant;  // who pays; none: everybody
+  std::optional<std::string> tenant;   // who pays; none: everybody
+  BilledListener* listener = nullptr;  // outlives the bill; null: nobody asks
 };
 
 struct ReceiptBillCounts {
@@ -62,6 +89,7 @@ class ReceiptBill {
  private:
   // A turn that was cut short.
   struct Held {
+    model::LedgerPosition position;
     model::ReceiptRecord record;
     std::array<std::string, model::kReceiptTexts> texts;
     uint64_t number = 0;  // in the order in which they came
@@ -87,22 +115,26 @@ class ReceiptBill {
     return instant_us >= options_.from_us && instant_us < options_.to_us &&
            (!options_.tenant || *options_.tenant == payer);
   }
-  model::Result<void> add_receipt(const model::ReceiptRecord& record,
+  model::Result<void> add_receipt(const model::LedgerPosition& position,
+                                  const model::ReceiptRecord& record,
                                   const model::ReceiptTexts& texts);
-  model::Result<void> bill_receipt(const model::ReceiptRecord& record,
+  model::Result<void> bill_receipt(const model::LedgerPosition& position,
+                                   const model::ReceiptRecord& record,
                                    const model::ReceiptTexts& texts);
   // Of the same request, if there is one: it was tried again.
   void drop_held(const model::ReceiptRecord& record, const model::ReceiptTexts& texts);
-  model::Result<void> hold(const model::ReceiptRecord& record, const model::ReceiptTexts& texts);
+  model::Result<void> hold(const model::LedgerPosition& position,
+                           const model::ReceiptRecord& record, const model::ReceiptTexts& texts);
   model::Result<void> bill_oldest();
   model::Result<void> bill_held(const Held& held);
   model::Result<void> add_storage(const model::StorageRecord& record, std::string_view tenant,
                                   std::string_view retention);
-  model::Result<void> close_hour(const std::string& tenant, HourOfStorage& hour);
+  model::Result<void> close_hour(const StorageOwner& owner, HourOfStorage& hour);
 
   BillMaker maker_;
   ReceiptBillOptions options_;
   ReceiptBillCounts counts_;
+  std::vector<BillLine> charges_;                 // of what is being billed
   std::unordered_multimap<uint64_t, Held> held_;  // by request id
   // (request id, number) of each, oldest first; some are gone.
   std::deque<std::pair<uint64_t, uint64_t>> held_order_;

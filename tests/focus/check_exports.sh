@@ -48,13 +48,52 @@ kill -TERM "$daemon"
 wait "$daemon"
 daemon=
 
-export_as() { "$bin/quirectl" meter export --ledger "$work/ledger" --quired "$bin/quired" --format "$1" --out "$2"; }
+# A price of every kind that has a row of its own.
+cat >"$work/book.toml" <<'BOOK'
+vendor = "trial"
+[[price]]
+model = "trace-replay"
+currency = "USD"
+from = 2020-01-01T00:00:00Z
+hit = "0.003625"
+miss = "0.435001"
+output = "0.870003"
+[[storage]]
+currency = "USD"
+from = 2020-01-01T00:00:00Z
+price = "0.017"
+per = "million_token_hours"
+charged = "lived"
+[[storage]]
+currency = "USD"
+from = 2020-01-01T00:00:00Z
+price = "1.25"
+per = "tib_hours"
+charged = "hourly_maximum"
+BOOK
+
+meter() { "$bin/quirectl" meter "$1" --ledger "$work/ledger" --quired "$bin/quired" "${@:2}"; }
+export_as() { meter export --format "$1" --out "$2" "${@:3}"; }
 export_as focus "$work/focus.csv"
+export_as focus "$work/costs.csv" --book "$work/book.toml"
 export_as cloudevents "$work/events.jsonl"
 [[ $(grep -c '"dev.quire.receipt.v1"' "$work/events.jsonl") == 80 ]] || {
   echo "80 requests were made, and the export has other receipts than theirs" >&2
   exit 1
 }
 grep -q 'dev.quire.storage.v1' "$work/events.jsonl" || { echo "no storage in the export" >&2; exit 1; }
-"$here/check_focus.sh" "$work/focus.csv"
+# The file with costs says what the bill says.
+meter bill -o json --book "$work/book.toml" >"$work/bill.json"
+python3 - "$work/costs.csv" "$work/bill.json" <<'SUM'
+import csv, decimal, json, sys
+decimal.getcontext().prec = 60
+rows = list(csv.DictReader(open(sys.argv[1], encoding="utf-8")))
+billed = sum(decimal.Decimal(row["BilledCost"]) for row in rows)
+total = json.load(open(sys.argv[2], encoding="utf-8"))["bill"]["totals"][0]
+digits = decimal.Decimal(1).scaleb(-len(total["amount"].split(".")[1]))
+if billed.quantize(digits, decimal.ROUND_HALF_EVEN) != decimal.Decimal(total["amount"]) or billed == 0:
+    sys.exit(f"rows add up to {billed}, the bill says {total['amount_exact']}")
+print(f"{len(rows)} charges add up to {billed}: the bill's {total['amount']} {total['currency']}")
+SUM
+"$here/check_focus.sh" "$work/focus.csv" "$work/costs.csv"
 "$here/check_events.sh" "$here/cloudevents.schema.json" "$work/events.jsonl"

@@ -9,6 +9,7 @@
 #include <regex>
 #include <set>
 
+#include "tests/meter/focus_file.h"
 #include "tests/meter/meter_rig.h"
 
 namespace quire::client::focus_rows_test {
@@ -17,30 +18,6 @@ using namespace quire::tests;
 
 namespace {
 
-using FocusRow = std::map<std::string, std::string>;
-
-std::vector<std::string> cells_of(const std::string& line) {
-  std::vector<std::string> cells(1);
-  bool quoted = false;
-  for (size_t i = 0; i < line.size(); ++i) {
-    if (quoted && line[i] == '"' && i + 1 < line.size() && line[i + 1] == '"') {
-      cells.back() += line[++i];
-    } else if (line[i] == '"') {
-      quoted = !quoted;
-    } else if (line[i] == ',' && !quoted) {
-      cells.emplace_back();
-    } else {
-      cells.back() += line[i];
-    }
-  }
-  return cells;
-}
-
-struct FocusFile {
-  std::vector<std::string> columns;
-  std::vector<FocusRow> rows;
-};
-
 FocusFile exported(FocusOptions options = {}, ReceiptView receipt = full_view()) {
   std::string text;
   FocusRows writer(text, std::move(options));
@@ -48,19 +25,7 @@ FocusFile exported(FocusOptions options = {}, ReceiptView receipt = full_view())
   writer.receipt(receipt);
   writer.storage(full_storage());
   writer.lost(full_lost());
-  FocusFile file;
-  for (const std::string& line : lines_of(text)) {
-    const auto cells = cells_of(line);
-    if (file.columns.empty()) {
-      file.columns = cells;
-      continue;
-    }
-    EXPECT_EQ(cells.size(), file.columns.size()) << line;
-    FocusRow row;
-    for (size_t i = 0; i < cells.size(); ++i) row[file.columns[i]] = cells[i];
-    file.rows.push_back(row);
-  }
-  return file;
+  return parse_focus(text);
 }
 
 bool is_custom(const std::string& column) { return column.starts_with("x_"); }
@@ -94,6 +59,7 @@ const std::set<std::string> kMayBeNull{"BillingAccountName",
                                        "SubAccountId",
                                        "SubAccountName",
                                        "SubAccountType",
+                                       "x_PriceRule",
                                        "x_RequestId",
                                        "x_SessionId",
                                        "x_Turn",
@@ -190,22 +156,24 @@ TEST(FocusRows, WithoutPricesCostsAreZeroAndUnitPricesNull) {
   }
 }
 
-TEST(FocusRows, PricesStandWhereTheyAreKnown) {
-  FocusOptions options{.provider = "Acme", .currency = "CNY"};
-  options.prices = [](const ReceiptView&, std::string_view meter) -> std::optional<FocusCost> {
-    if (meter != "hit_tokens") return std::nullopt;
-    return FocusCost{"0.5", "0.25", "371.0", "185.5", "185.5", "185.4"};
-  };
-  for (const FocusRow& row : exported(std::move(options)).rows) {
-    const bool priced = row.at("SkuMeter") == "hit tokens";
-    EXPECT_EQ(row.at("ListUnitPrice"), priced ? "0.5" : "");
-    EXPECT_EQ(row.at("ContractedUnitPrice"), priced ? "0.25" : "");
-    EXPECT_EQ(row.at("ListCost"), priced ? "371.0" : "0.0");
-    EXPECT_EQ(row.at("ContractedCost"), priced ? "185.5" : "0.0");
-    EXPECT_EQ(row.at("EffectiveCost"), priced ? "185.5" : "0.0");
-    EXPECT_EQ(row.at("BilledCost"), priced ? "185.4" : "0.0");
-    EXPECT_EQ(row.at("BillingCurrency") + row.at("ProviderName"), "CNYAcme");
+TEST(FocusRows, ACostStandsInItsColumns) {
+  std::string text;
+  FocusRows writer(text, {.provider = "Acme", .currency = "USD"});
+  writer.header();
+  FocusCharge charge = FocusRows::charge_of(full_view());
+  charge.meter = "hit_tokens";
+  charge.quantity = "742.0";
+  charge.cost = FocusCost{"CNY", "0.5", "1000000 Tokens", "0.000742", "0.000371", "a rule"};
+  writer.append(charge);
+  const FocusRow row = parse_focus(text).rows.front();
+  EXPECT_EQ(row.at("ListUnitPrice") + " " + row.at("ContractedUnitPrice"), "0.5 0.5");
+  for (const char* cost : {"BilledCost", "ContractedCost", "EffectiveCost", "ListCost"}) {
+    EXPECT_EQ(row.at(cost), "0.000371") << cost;
   }
+  EXPECT_EQ(row.at("PricingQuantity") + " " + row.at("PricingUnit"), "0.000742 1000000 Tokens");
+  EXPECT_EQ(row.at("ConsumedQuantity") + " " + row.at("ConsumedUnit"), "742.0 Tokens");
+  EXPECT_EQ(row.at("BillingCurrency") + row.at("ProviderName"), "CNYAcme");
+  EXPECT_EQ(row.at("x_PriceRule"), "a rule");
 }
 
 TEST(FocusRows, TheNamelessTenantIsNoSubAccount) {

@@ -12,26 +12,6 @@ namespace quire::client {
 
 using model::ReceiptText;
 
-// What a row says; texts lent.
-struct FocusRows::Charge {
-  model::LedgerPosition position;
-  int64_t from_us = 0;
-  int64_t to_us = 0;
-  uint32_t uid = 0;
-  std::string_view payer;
-  std::string_view sku;    // what is used: a model, or a tier that holds
-  std::string_view meter;  // "hit_tokens"
-  std::string_view unit;
-  std::string quantity;  // a decimal with its point, which says that the column is of decimals
-  std::string_view service_tier;
-  std::string_view retention;
-  std::string_view namespace_name;
-  std::string request_id;
-  std::string session;
-  std::string turn;
-  std::optional<FocusCost> cost;
-};
-
 namespace {
 
 constexpr const char* kNoCost = "0.0";
@@ -58,8 +38,7 @@ std::string id_text(uint64_t id) { return id == 0 ? std::string() : std::to_stri
 
 // What a price depends on but for its amount, its currency and its time: MODEL/METER/TIER, and the
 // retention of what was written.
-template <typename Charge>
-std::string price_id(const Charge& charge) {
+std::string price_id(const FocusCharge& charge) {
   std::string id(charge.sku);
   id.append("/").append(charge.meter).append("/");
   id.append(charge.service_tier.empty() ? "standard" : charge.service_tier);
@@ -78,15 +57,15 @@ std::string price_details(std::string_view service_tier, std::string_view retent
 }
 
 // The columns of a charge, by `column(name, value)`; empty is null.
-template <typename Charge, typename Column>
-void for_each_column(const Charge& charge, const FocusOptions& options, Column column) {
+template <typename Column>
+void for_each_column(const FocusCharge& charge, const FocusOptions& options, Column column) {
   const FocusCost& cost = charge.cost ? *charge.cost : FocusCost();
-  const auto amount = [](const std::string& given) { return given.empty() ? kNoCost : given; };
+  const std::string amount = charge.cost ? cost.amount : kNoCost;
   const MonthBounds month = month_of(charge.from_us);
-  column("BilledCost", amount(cost.billed_cost));
+  column("BilledCost", amount);
   column("BillingAccountId", "uid:" + std::to_string(charge.uid));
   column("BillingAccountName", std::string());
-  column("BillingCurrency", options.currency);
+  column("BillingCurrency", charge.cost ? cost.currency : options.currency);
   column("BillingPeriodEnd", second_text(month.end_us));
   column("BillingPeriodStart", second_text(month.begin_us));
   column("ChargeCategory", std::string("Usage"));
@@ -100,17 +79,17 @@ void for_each_column(const Charge& charge, const FocusOptions& options, Column c
   column("CommitmentDiscountStatus", std::string());
   column("ConsumedQuantity", charge.quantity);
   column("ConsumedUnit", std::string(charge.unit));
-  column("ContractedCost", amount(cost.contracted_cost));
-  column("ContractedUnitPrice", cost.contracted_unit_price);
-  column("EffectiveCost", amount(cost.effective_cost));
+  column("ContractedCost", amount);
+  column("ContractedUnitPrice", cost.unit_price);
+  column("EffectiveCost", amount);
   column("HostProviderName", options.provider);
   column("InvoiceId", std::string());
   column("InvoiceIssuerName", options.provider);
-  column("ListCost", amount(cost.list_cost));
-  column("ListUnitPrice", cost.list_unit_price);
+  column("ListCost", amount);
+  column("ListUnitPrice", cost.unit_price);
   column("PricingCategory", std::string("Standard"));
-  column("PricingQuantity", charge.quantity);
-  column("PricingUnit", std::string(charge.unit));
+  column("PricingQuantity", charge.cost ? cost.pricing_quantity : charge.quantity);
+  column("PricingUnit", charge.cost ? cost.pricing_unit : std::string(charge.unit));
   column("ProviderName", options.provider);
   column("PublisherName", options.provider);
   column("ServiceCategory", std::string("AI and Machine Learning"));
@@ -124,7 +103,8 @@ void for_each_column(const Charge& charge, const FocusOptions& options, Column c
   column("SubAccountId", std::string(charge.payer));
   column("SubAccountName", std::string(charge.payer));
   column("SubAccountType", std::string(charge.payer.empty() ? "" : "Tenant"));
-  column("x_ReceiptId", to_text(charge.position));
+  column("x_PriceRule", cost.rule);
+  column("x_ReceiptId", charge.position ? to_text(*charge.position) : std::string());
   column("x_RequestId", charge.request_id);
   column("x_SessionId", charge.session);
   column("x_Turn", charge.turn);
@@ -134,12 +114,12 @@ void for_each_column(const Charge& charge, const FocusOptions& options, Column c
 }  // namespace
 
 void FocusRows::header() {
-  for_each_column(Charge(), options_,
+  for_each_column(FocusCharge(), options_,
                   [&](std::string_view name, const std::string&) { rows_.append(name) += ','; });
   rows_.back() = '\n';
 }
 
-void FocusRows::append(const Charge& charge) {
+void FocusRows::append(const FocusCharge& charge) {
   for_each_column(charge, options_, [&](std::string_view, const std::string& value) {
     append_csv_text(rows_, value);
     rows_ += ',';
@@ -147,20 +127,25 @@ void FocusRows::append(const Charge& charge) {
   rows_.back() = '\n';
 }
 
+FocusCharge FocusRows::charge_of(const ReceiptView& receipt) {
+  const model::ReceiptRecord& record = receipt.record;
+  return {.position = receipt.position,
+          .from_us = record.opened_us,
+          .to_us = record.closed_us,
+          .uid = record.uid,
+          .payer = receipt.text(ReceiptText::kPayer),
+          .sku = receipt.model_name(),
+          .unit = "Tokens",
+          .service_tier = receipt.text(ReceiptText::kServiceTier),
+          .namespace_name = receipt.text(ReceiptText::kNamespace),
+          .request_id = id_text(record.request_id),
+          .session = std::to_string(record.session),
+          .turn = std::to_string(record.turn)};
+}
+
 void FocusRows::receipt(const ReceiptView& receipt) {
   const model::ReceiptRecord& record = receipt.record;
-  Charge charge{.position = receipt.position,
-                .from_us = record.opened_us,
-                .to_us = record.closed_us,
-                .uid = record.uid,
-                .payer = receipt.text(ReceiptText::kPayer),
-                .sku = receipt.model_name(),
-                .unit = "Tokens",
-                .service_tier = receipt.text(ReceiptText::kServiceTier),
-                .namespace_name = receipt.text(ReceiptText::kNamespace),
-                .request_id = id_text(record.request_id),
-                .session = std::to_string(record.session),
-                .turn = std::to_string(record.turn)};
+  FocusCharge charge = charge_of(receipt);
   for (const FocusMeter& meter : kFocusMeters) {
     const uint32_t tokens = record.*meter.tokens;
     if (tokens == 0) continue;
@@ -169,20 +154,19 @@ void FocusRows::receipt(const ReceiptView& receipt) {
     // How long it is kept is a matter of what is written alone.
     charge.retention =
         meter.name == "written_tokens" ? receipt.text(ReceiptText::kRetention) : std::string_view();
-    charge.cost = options_.prices ? options_.prices(receipt, meter.name) : std::nullopt;
     append(charge);
   }
 }
 
 void FocusRows::storage(const StorageView& storage) {
   const model::StorageRecord& record = storage.record;
-  Charge charge{.position = storage.position,
-                .from_us = record.from_us,
-                .to_us = record.to_us,
-                .uid = record.uid,
-                .payer = storage.tenant,
-                .sku = storage_tier(record),
-                .retention = storage.retention};
+  FocusCharge charge{.position = storage.position,
+                     .from_us = record.from_us,
+                     .to_us = record.to_us,
+                     .uid = record.uid,
+                     .payer = storage.tenant,
+                     .sku = storage_tier(record),
+                     .retention = storage.retention};
   const auto add = [&](std::string_view meter, std::string_view unit,
                        const model::WideCount& count_us) {
     if (count_us.low == 0 && count_us.high == 0) return;

@@ -126,12 +126,16 @@ void add_export(const LedgerVerbs& verbs) {
                    "cloudevents: URI reference of this ledger; quire/HOSTNAME unless it is given");
   verb->add_option("--provider", options.provider, "focus: who provides the service")
       ->capture_default_str();
-  verb->add_option("--currency", options.currency, "focus: of the bill, by ISO 4217")
-      ->capture_default_str();
+  verb->add_option("--currency", options.currency,
+                   "focus: of the bill, by ISO 4217; USD, or the only one of --book");
+  CLI::Option* book = verb->add_option(
+      "--book", options.book,
+      "focus: what `meter bill` charges by this price book, a row a charge; without, usage alone");
+  book->excludes(after);
   CLI::Option* raw = verb->add_option(
       "--raw", options.raw, "the ledger's stream itself into this file, whole, for --file");
   for (CLI::Option* other :
-       {format, after, tenant, out, verb->get_option("--from"), verb->get_option("--to")}) {
+       {format, after, tenant, out, book, verb->get_option("--from"), verb->get_option("--to")}) {
     raw->excludes(other);
   }
 }

@@ -38,11 +38,6 @@ Result<prices::BillOptions> split_of(const MeterOptions& options) {
   return bill;
 }
 
-int exit_code_of(const LedgerBill& made) {
-  if (made.faults > 0) return kExitDegraded;
-  return made.bill.unpriced.empty() ? kExitOk : kExitFailed;
-}
-
 std::string plural(uint64_t count, const char* what) {
   return std::to_string(count) + " " + what + (count == 1 ? "" : "s");
 }
@@ -122,13 +117,19 @@ Result<int> whatif(const MeterOptions& options, std::ostream& out, std::ostream&
 
 }  // namespace
 
+int exit_code_of(const LedgerBill& made) {
+  if (made.faults > 0) return kExitDegraded;
+  return made.bill.unpriced.empty() ? kExitOk : kExitFailed;
+}
+
 Result<LedgerBill> bill_ledger(const MeterOptions& options, const std::string& book_path,
-                               std::ostream& err) {
+                               std::ostream& err, prices::BilledListener* listener) {
   const MeterWindow window = QUIRE_TRY(window_of(options));
   const prices::PriceBook book = QUIRE_TRY(prices::PriceBook::load(book_path));
   prices::ReceiptBillOptions wanted{
       .bill = QUIRE_TRY(split_of(options)), .from_us = window.from_us, .to_us = window.to_us};
   if (options.of_tenant) wanted.tenant = options.tenant;
+  wanted.listener = listener;
   prices::ReceiptBill made = QUIRE_TRY(prices::ReceiptBill::create(book, wanted));
   LedgerWalk walk(nullptr, [&](const WalkFault& fault) { print_fault(fault, err); });
   // A request ends after it began, and its receipt is written then.

@@ -16,9 +16,13 @@ struct LedgerBill {
 };
 
 // The bill by `book_path` of what `from`, `to` and `tenant` leave. Faults of the ledger are told on
-// `err`. kInvalidArgument: the book is none, or the options name nothing that exists.
+// `err`, charges to `listener`. kInvalidArgument: the book is none, or the options name nothing
+// that exists.
 model::Result<LedgerBill> bill_ledger(const MeterOptions& options, const std::string& book_path,
-                                      std::ostream& err);
+                                      std::ostream& err,
+                                      prices::BilledListener* listener = nullptr);
+// kExitOk, or what keeps the bill from being whole.
+int exit_code_of(const LedgerBill& made);
 
 // Prints it. kExitFailed: something has no price; kExitDegraded: the ledger is not whole, and so
 // the bill may not be.

@@ -14,8 +14,10 @@
 #include "client/quirectl/daemon_command.h"
 #include "client/quirectl/meter/csv_rows.h"
 #include "client/quirectl/meter/event_rows.h"
+#include "client/quirectl/meter/focus_bill.h"
 #include "client/quirectl/meter/focus_rows.h"
 #include "client/quirectl/meter/json_rows.h"
+#include "client/quirectl/meter/meter_bill.h"
 
 namespace quire::client {
 
@@ -43,7 +45,8 @@ std::unique_ptr<RowWriter> writer_of(const MeterOptions& options, std::string& r
   }
   if (options.format == "focus") {
     return std::make_unique<FocusRows>(
-        rows, FocusOptions{.provider = options.provider, .currency = options.currency});
+        rows, FocusOptions{.provider = options.provider,
+                           .currency = options.currency.empty() ? "USD" : options.currency});
   }
   if (options.format == "jsonl") return std::make_unique<JsonRows>(rows);
   return nullptr;
@@ -147,6 +150,38 @@ Result<int> export_rows(const MeterOptions& options, std::ostream& out, std::ost
   return kExitDegraded;
 }
 
+// FOCUS has one currency a row, and sums of several say nothing.
+Result<std::string> currency_of(const MeterOptions& options) {
+  if (!options.currency.empty()) return options.currency;
+  const prices::PriceBook book = QUIRE_TRY(prices::PriceBook::load(options.book));
+  const std::vector<std::string> all = book.currencies();
+  if (all.size() == 1) return all.front();
+  std::string names;
+  for (const std::string& one : all) names += (names.empty() ? "" : ", ") + one;
+  return make_error(Errc::kInvalidArgument,
+                    options.book + " has prices in " + names + ": choose one by --currency");
+}
+
+// What is billed of a turn that was cut short depends on what follows it, so this reads the ledger
+// to its end, as the bill does, whatever the time that is asked for.
+Result<int> export_bill(const MeterOptions& options, std::ostream& out, std::ostream& err) {
+  if (options.format != "focus") {
+    return make_error(Errc::kInvalidArgument, "--book is for --format focus, which has costs");
+  }
+  MeterOptions wanted = options;
+  wanted.bill_currency = QUIRE_TRY(currency_of(options));
+  FocusBill rows({.provider = options.provider, .currency = wanted.bill_currency}, out);
+  if (!options.no_header) rows.header();
+  const LedgerBill made = QUIRE_TRY(bill_ledger(wanted, options.book, err, &rows));
+  rows.flush();
+  if (!out) return make_error(Errc::kIoError, "the export cannot be written");
+  for (const prices::UnpricedLine& line : made.bill.unpriced) {
+    err << "quirectl: " << line.requests << " requests of " << line.model
+        << " have no cost: " << prices::unpriced_text(line.reason) << '\n';
+  }
+  return exit_code_of(made);
+}
+
 Result<int> export_raw(const MeterOptions& options, std::ostream& out) {
   std::string frames;
   const auto on_block = [&](std::string_view block) -> Result<bool> {
@@ -161,6 +196,10 @@ Result<int> export_raw(const MeterOptions& options, std::ostream& out) {
   return kExitOk;
 }
 
+Result<int> export_as_asked(const MeterOptions& options, std::ostream& out, std::ostream& err) {
+  return options.book.empty() ? export_rows(options, out, err) : export_bill(options, out, err);
+}
+
 // The file is there whole, or as it was before: rows go into one beside it first. What is no file
 // (/dev/stdout) is written at once.
 Result<int> export_to(const std::string& path, const MeterOptions& options, std::ostream& err) {
@@ -171,7 +210,7 @@ Result<int> export_to(const std::string& path, const MeterOptions& options, std:
   std::ofstream file(part, std::ios::binary | std::ios::trunc);
   if (!file) return model::errno_error("cannot write " + part);
   const auto code =
-      options.raw.empty() ? export_rows(options, file, err) : export_raw(options, file);
+      options.raw.empty() ? export_as_asked(options, file, err) : export_raw(options, file);
   file.close();
   if (is_device)
     return code.ok() && !file ? make_error(Errc::kIoError, "cannot write " + path) : code;
@@ -187,7 +226,8 @@ Result<int> export_to(const std::string& path, const MeterOptions& options, std:
 
 int run_meter_export(const MeterOptions& options, std::ostream& out, std::ostream& err) {
   const std::string& path = options.raw.empty() ? options.out : options.raw;
-  const auto code = path.empty() ? export_rows(options, out, err) : export_to(path, options, err);
+  const auto code =
+      path.empty() ? export_as_asked(options, out, err) : export_to(path, options, err);
   return code.ok() ? *code : meter_failure(code.error(), err);
 }
 

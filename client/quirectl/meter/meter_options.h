@@ -30,9 +30,9 @@ struct MeterOptions {
   bool no_header = false;
   std::string source;  // of CloudEvents
   std::string provider = "Quire";
-  std::string currency = "USD";
-  std::string head;  // of verify
-  // Of bill and whatif.
+  std::string currency;  // of FOCUS
+  std::string head;      // of verify
+  // Of bill and whatif, and `book` of an export of FOCUS.
   std::string book;
   std::string with_book;
   std::vector<std::string> split;  // model, namespace, day, tenant
