@@ -9,8 +9,8 @@
 #include <optional>
 #include <vector>
 
-#include "client/session_channel.h"
 #include "client/client_staging.h"
+#include "client/session_channel.h"
 
 namespace quire::client {
 

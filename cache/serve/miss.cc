@@ -46,7 +46,7 @@ class MissFinder {
       case MatchLimit::kEndOfPrompt:
       case MatchLimit::kGroup:
       case MatchLimit::kDeadline:
-        miss_.reason = exact_units_ == 0 ? MissReason::kTooShort : MissReason::kNothing;
+        find_behind_all();
         break;
     }
     return miss_;
@@ -55,6 +55,19 @@ class MissFinder {
  private:
   uint64_t print_of(NodeKind kind, const Hash256& key) const {
     return departures_->print_of(root_.hash, kind, key);
+  }
+
+  // Spans were found as far as the prompt has whole ones.
+  void find_behind_all() {
+    if (exact_units_ > 0) {
+      miss_.reason = MissReason::kNothing;
+    } else if (last_units_ == 0) {
+      miss_.reason = MissReason::kTooShort;
+    } else {
+      // A prompt below a block, which a checkpoint in it could resume.
+      find_checkpoint();
+      miss_.to_units = last_units_;
+    }
   }
 
   // The block behind the spans.

@@ -22,8 +22,8 @@
 namespace quire::cache {
 
 enum class MissReason : uint8_t {
-  kNothing = 0,   // all of the prompt that can be resumed was found
-  kTooShort,      // it has no position that can be resumed
+  kNothing = 0,  // all of the prompt that can be resumed was found
+  kTooShort,  // it has no position that can be resumed: no block, or no unit where checkpoints are
   kNeverStored,   // nothing is known of it
   kLeft,          // it was there: `left` says why it went
   kDiverged,      // others went on otherwise behind the hit

@@ -6,6 +6,7 @@
 #include "model/clean_text.h"
 #include "server/control/audit.h"
 #include "server/control/scope_file.h"
+#include "server/runtime/log.h"
 
 namespace quire::server {
 
@@ -29,12 +30,20 @@ Result<Quotas> quotas_of(const Options& options) {
   return read_quota_file(options.quota_file);
 }
 
-Result<std::unique_ptr<ConfigVerbs>> ConfigVerbs::create(Parts parts) {
-  std::unique_ptr<ConfigVerbs> verbs(new ConfigVerbs(std::move(parts)));
-  QUIRE_TRY(
-      verbs->helper_.start({.name = "quire-config"},
-                           [own = verbs.get()](const std::stop_token&) { return own->step(); }));
+Result<ConfigVerbs::Owner> ConfigVerbs::create(Parts parts) {
+  Owner verbs(new ConfigVerbs(std::move(parts)));
+  QUIRE_TRY(verbs->helper_.start(
+      {.name = "quire-config"},
+      [own = verbs.get()](const std::stop_token& stop) { return own->step(stop); }));
   return verbs;
+}
+
+void ConfigVerbs::Ender::operator()(ConfigVerbs* verbs) const {
+  if (verbs->helper_.stop_within(kEndWithin)) {
+    delete verbs;
+  } else {
+    log(LogLevel::kError, "a file that config set names does not answer; the change is given up");
+  }
 }
 
 Result<void> ConfigVerbs::config(const VerbCall& call) {
@@ -81,7 +90,7 @@ Result<void> ConfigVerbs::set(const VerbCall& call, const ConfigRequest& request
 }
 
 // One change. It is tried here because the file that a value names may lie on a disk that hangs.
-std::chrono::milliseconds ConfigVerbs::step() {
+std::chrono::milliseconds ConfigVerbs::step(const std::stop_token& stop) {
   Task task;
   {
     const std::lock_guard lock(mutex_);
@@ -89,7 +98,7 @@ std::chrono::milliseconds ConfigVerbs::step() {
     task = std::move(tasks_.front());
     tasks_.pop_front();
   }
-  Result<ConfigChange> planned = parts_.config->plan(task.key, task.value);
+  Result<ConfigChange> planned = config_.plan(task.key, task.value);
   std::optional<Quotas> quotas;
   if (planned.ok() && planned->key == kQuotaKey) {
     Result<Quotas> read = quotas_of(planned->options);
@@ -99,6 +108,8 @@ std::chrono::milliseconds ConfigVerbs::step() {
       planned = read.error();
     }
   }
+  // The core may be gone by then.
+  if (stop.stop_requested()) return HelperThread::kUntilWoken;
   parts_.call_core([this, asker = task.asker, planned = std::move(planned),
                     quotas = std::move(quotas)] { finish(*asker, planned, quotas); });
   return HelperThread::kAtOnce;
@@ -124,7 +135,7 @@ Result<void> ConfigVerbs::put(const Asker& asker, const ConfigChange& change,
                               std::optional<Quotas> quotas) {
   QUIRE_TRY(parts_.take_over(
       {.keys = {change.key}, .options = change.options, .quotas = std::move(quotas)}));
-  parts_.config->keep(change);
+  config_.keep(change);
   const model::SocketVerb& verb = *model::find_verb(asker.type);
   audit_change(asker.peer, verb, model::find_action(verb.codec, asker.request), asker.request,
                {.from = change.from, .to = change.to});
@@ -133,7 +144,7 @@ Result<void> ConfigVerbs::put(const Asker& asker, const ConfigChange& change,
 
 void ConfigVerbs::describe(model::MetricSink& sink) const {
   const auto list = sink.list({.key = "flags", .prefix = "flag"});
-  for (const ConfigRow& row : parts_.config->rows()) {
+  for (const ConfigRow& row : config_.rows()) {
     const auto entry = sink.row({.name = "key", .text = row.key});
     sink.text("value", row.value);
     sink.text("origin", row.origin);

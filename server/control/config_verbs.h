@@ -4,8 +4,9 @@
 //   core: <--call, between two turns-- finish: taken over, kept in the flags, logged, answered
 //
 // A change holds until the daemon ends or reads its flag files again. Who asked waits suspended;
-// what he asked for is done even if he left. Threads: core, but for step(), which is the helper's.
-// Bound: kMaxWaiting changes.
+// what he asked for is done even if he left. A disk that hangs does not hold up the daemon's end:
+// the helper is then left behind, and calls nobody any more. Threads: core, but for step(), which
+// is the helper's. Bound: kMaxWaiting changes.
 #pragma once
 
 #include <chrono>
@@ -43,6 +44,7 @@ model::Result<std::vector<cache::NamedQuota>> quotas_of(const Options& options);
 class ConfigVerbs {
  public:
   static constexpr size_t kMaxWaiting = 16;
+  static constexpr std::chrono::seconds kEndWithin{2};
 
   struct Parts {
     const LiveConfig* config = nullptr;
@@ -52,8 +54,13 @@ class ConfigVerbs {
     // On the core. Nothing is taken over when it fails.
     std::function<model::Result<void>(const FreshOptions&)> take_over;
   };
+  // Waits for what is under way, kEndWithin at most.
+  struct Ender {
+    void operator()(ConfigVerbs* verbs) const;
+  };
+  using Owner = std::unique_ptr<ConfigVerbs, Ender>;
   // kResourceExhausted: no thread.
-  static model::Result<std::unique_ptr<ConfigVerbs>> create(Parts parts);
+  static model::Result<Owner> create(Parts parts);
 
   // kInvalidArgument: no such action or key, a value that it cannot take. kBusy: too many wait.
   model::Result<void> config(const VerbCall& call);
@@ -74,7 +81,7 @@ class ConfigVerbs {
     std::string value;
   };
 
-  explicit ConfigVerbs(Parts parts) : parts_(std::move(parts)) {}
+  explicit ConfigVerbs(Parts parts) : parts_(std::move(parts)), config_(*parts_.config) {}
   model::Result<void> set(const VerbCall& call, const model::ConfigRequest& request);
   void describe(model::MetricSink& sink) const;
   // On the core: the outcome of a change that was tried.
@@ -82,9 +89,10 @@ class ConfigVerbs {
               std::optional<std::vector<cache::NamedQuota>> quotas);
   model::Result<void> put(const Asker& asker, const ConfigChange& change,
                           std::optional<std::vector<cache::NamedQuota>> quotas);
-  std::chrono::milliseconds step();
+  std::chrono::milliseconds step(const std::stop_token& stop);
 
   Parts parts_;
+  const LiveConfig config_;                     // a copy: the helper may outlive the daemon
   std::vector<std::shared_ptr<Asker>> askers_;  // whose changes are under way
   std::mutex mutex_;
   std::deque<Task> tasks_;  // under mutex_

@@ -150,8 +150,8 @@ class ControlVerbs {
   TraceVerbs traces_;
   WhyVerbs why_;
   std::unique_ptr<SessionVerbs> sessions_;
-  std::unique_ptr<ConfigVerbs> config_;  // null: the daemon has no flags
-  std::optional<EventVerbs> events_;     // asks sessions_; there once it was created
+  ConfigVerbs::Owner config_;         // null: the daemon has no flags
+  std::optional<EventVerbs> events_;  // asks sessions_; there once it was created
   PeerUids peer_uids_ = PeerUids::read();
 };
 

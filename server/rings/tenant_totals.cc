@@ -25,13 +25,16 @@ void TenantCounters::add(const TenantCounters& others) {
 void TenantTotals::add(model::TenantId tenant, const TurnRecord& record) {
   if (tenant.value >= rows_.size()) rows_.resize(tenant.value + 1);
   Row& row = rows_[tenant.value];
-  if (row.domain != record.domain || row.name != record.payer) {
-    row = {.domain = record.domain, .name = std::string(record.payer), .counters = {}};
+  if (row.domain.empty() || row.uid != record.uid || row.name != record.payer) {
+    row = {.uid = record.uid,
+           .domain = "uid:" + std::to_string(record.uid),
+           .name = std::string(record.payer),
+           .counters = {}};
   }
   row.counters.add(record);
 }
 
-const TenantCounters* TenantTotals::find(model::TenantId tenant, model::DomainId domain,
+const TenantCounters* TenantTotals::find(model::TenantId tenant, std::string_view domain,
                                          std::string_view name) const {
   if (tenant.value >= rows_.size()) return nullptr;
   const Row& row = rows_[tenant.value];

@@ -31,13 +31,14 @@ class TenantTotals {
  public:
   // Precondition: `tenant` is held; it is the record's payer.
   void add(model::TenantId tenant, const TurnRecord& record);
-  // Null: no turn of it has ended.
-  const TenantCounters* find(model::TenantId tenant, model::DomainId domain,
+  // Null: no turn of it has ended. `domain`: by name, for its number may be another user's by now.
+  const TenantCounters* find(model::TenantId tenant, std::string_view domain,
                              std::string_view name) const;
 
  private:
   struct Row {
-    model::DomainId domain;
+    uint32_t uid = 0;
+    std::string domain;  // empty: nobody's
     std::string name;
     TenantCounters counters;
   };

@@ -19,7 +19,8 @@ bool TopTenants::step() {
     const TenantId id{next_};
     if (!tenants.in_use(id)) continue;
     ++count_;
-    const TenantCounters* counters = totals_->find(id, tenants.domain_of(id), tenants.name_of(id));
+    const TenantCounters* counters =
+        totals_->find(id, cache_->names().domain_name(tenants.domain_of(id)), tenants.name_of(id));
     places_.push_back({counters == nullptr ? 0 : uint64_t{counters->prompt_tokens}, next_});
   }
   drop_all_but(kRows);
@@ -57,7 +58,7 @@ TopTenants::Row TopTenants::row_of(TenantId id) const {
           .tenant = tenants.name_of(id),
           .ram_bytes = accounts.of(id, TierId::kRam).used_bytes,
           .ssd_bytes = accounts.of(id, TierId::kSsd).used_bytes};
-  const TenantCounters* counters = totals_->find(id, domain, row.tenant);
+  const TenantCounters* counters = totals_->find(id, row.domain, row.tenant);
   if (counters != nullptr) row.counters = *counters;
   return row;
 }

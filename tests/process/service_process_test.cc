@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -179,6 +180,28 @@ TEST(Config, HangUpPutsBackWhatTheFilesSay) {
   ::kill(configurable.daemon().pid(), SIGHUP);
   EXPECT_TRUE(configurable.log_comes_to_have("SIGHUP: changed: spin_us"));
   EXPECT_TRUE(contains(configurable.config({"show"}).text, "--spin_us=100  # given, live\n"));
+}
+
+// The file that a value names may lie where nobody answers; receipts and copies are written all the
+// same, which a stop that is given up after its bound would not do.
+TEST(Config, AStopDoesNotWaitForAFileThatHangs) {
+  const std::string pipe = own_path("config-pipe");
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  ConfigurableDaemon configurable({}, "config-hang");
+  TestProcess asker = TestProcess::exec(
+      {program_path("quirectl"), "--socket=" + configurable.daemon().socket_path(), "config", "set",
+       "quota_file", pipe},
+      {});
+  // Opened for writing without a wait: somebody opens it for reading, and stays there.
+  model::FdGuard writer;
+  EXPECT_TRUE(eventually([&] {
+    writer = model::FdGuard(::open(pipe.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC));
+    return writer.valid();
+  }));
+  EXPECT_EQ(configurable.daemon().stop(), 0);
+  EXPECT_TRUE(contains(configurable.log(), "the change is given up"));
+  EXPECT_NE(asker.wait(), 0);
+  std::filesystem::remove(pipe);
 }
 
 TEST(Config, WrongKeysAndValuesAreNamedAndChangeNothing) {

@@ -323,6 +323,16 @@ TEST_F(WhyTest, NothingMissedAndNothingThatCouldBeHit) {
   EXPECT_TRUE(has(tiny, R"("reason":"too_short")")) << tiny;
 }
 
+// A checkpoint can lie within the first block, so that block's end is not what it was too short
+// for.
+TEST_F(WhyTest, PromptBelowABlockLacksACheckpointWhereThereAreSome) {
+  const std::string none = why(*open(hybrid(), 1), 6);
+  EXPECT_TRUE(has(none, R"("reason":"no_checkpoint")")) << none;
+  EXPECT_TRUE(has(none, R"("from_token":0,"to_token":4)")) << none;
+  const std::string tiny = why(*open(hybrid(), 1), 4);
+  EXPECT_TRUE(has(tiny, R"("reason":"too_short")")) << tiny;
+}
+
 TEST_F(WhyTest, TurnsAreFoundBySessionTurnTenantAndAge) {
   const auto session = open(append(), 1);
   for (const uint64_t request : {11, 12}) ASSERT_TRUE(session->match(kTokens, 0, {}, request).ok());
