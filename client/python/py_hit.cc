@@ -6,8 +6,8 @@
 namespace quire::client {
 
 PyHit::~PyHit() {
-  if (session_.closed() || !held_) return session_.forget(this);
   session_.forget(this);
+  if (session_.closed() || !held_) return;
   // A load of it may be in flight, and a segment observer may be who drops it: later, then.
   if (!session_.usable() || end_lease().status == QUIRE_BUSY) session_.release_later(result_.lease);
 }

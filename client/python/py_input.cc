@@ -83,7 +83,10 @@ void TokenList::copy(nb::handle sequence) {
 }
 
 HashList::HashList(nb::handle object) {
-  if (PyObject_CheckBuffer(object.ptr()) == 0) return copy(object);
+  if (PyObject_CheckBuffer(object.ptr()) == 0) {
+    copy(object);
+    return;
+  }
   borrowed_ = std::make_unique<BorrowedBuffer>(object, "hashes");
   const Py_buffer& view = borrowed_->view();
   if (view.len % QUIRE_HASH_BYTES != 0) {
