@@ -20,8 +20,7 @@ std::string usage_text(const quire_turn_usage& usage, std::string_view shape,
   const char* kept = retention.has_value() ? retention->c_str() : nullptr;
   std::string text(512, '\0');
   size_t length = 0;
-  quire_status status =
-      quire_usage_json(&usage, value, kept, text.data(), text.size(), &length);
+  quire_status status = quire_usage_json(&usage, value, kept, text.data(), text.size(), &length);
   if (status == QUIRE_RESOURCE_EXHAUSTED) {
     text.resize(length + 1);
     status = quire_usage_json(&usage, value, kept, text.data(), text.size(), &length);
@@ -82,8 +81,7 @@ void bind_answers(nb::module_& m) {
       .def_ro("checkpoint_tokens", &quire_progress::checkpoint_tokens)
       .def_ro("members", &quire_progress::members);
   nb::class_<quire_checkpoint_policy>(m, "CheckpointPolicy", "What the operator asks for now.")
-      .def_prop_ro("word",
-                   [](const quire_checkpoint_policy& p) { return kPolicies.word(p.word); })
+      .def_prop_ro("word", [](const quire_checkpoint_policy& p) { return kPolicies.word(p.word); })
       .def_ro("every_tokens", &quire_checkpoint_policy::every_tokens);
   nb::class_<quire_commit_result>(m, "CommitResult", "What became of a committed fill.")
       .def_prop_ro("visible", [](const quire_commit_result& r) { return r.visible != 0; })
@@ -96,8 +94,8 @@ void bind_answers(nb::module_& m) {
       .def_ro("missed_tokens", &quire_turn_usage::missed_tokens)
       .def_ro("output_tokens", &quire_turn_usage::output_tokens)
       .def_ro("written_tokens", &quire_turn_usage::written_tokens)
-      .def("json", &usage_text, nb::arg("shape") = "openai", nb::arg("retention").none() = nb::none(),
-           "The usage object of an API of this shape.");
+      .def("json", &usage_text, nb::arg("shape") = "openai",
+           nb::arg("retention").none() = nb::none(), "The usage object of an API of this shape.");
 }
 
 }  // namespace quire::client

@@ -72,13 +72,11 @@ nb::object capsule_of(std::unique_ptr<Managed> managed, nb::object owned) {
   managed->context = owned.ptr();
   managed->deleter = delete_managed<Managed>;
   // A capsule that was consumed has another name, and is its consumer's.
-  PyObject* capsule =
-      PyCapsule_New(managed.get(), kCapsuleName<Managed>, [](PyObject* unused) {
-        if (PyCapsule_IsValid(unused, kCapsuleName<Managed>) == 0) return;
-        auto* left =
-            static_cast<Managed*>(PyCapsule_GetPointer(unused, kCapsuleName<Managed>));
-        left->deleter(left);
-      });
+  PyObject* capsule = PyCapsule_New(managed.get(), kCapsuleName<Managed>, [](PyObject* unused) {
+    if (PyCapsule_IsValid(unused, kCapsuleName<Managed>) == 0) return;
+    auto* left = static_cast<Managed*>(PyCapsule_GetPointer(unused, kCapsuleName<Managed>));
+    left->deleter(left);
+  });
   if (capsule == nullptr) nb::raise_python_error();
   owned.release();
   managed.release();

@@ -10,8 +10,8 @@
 
 namespace quire::client {
 
-// Whose memory buffers point into: a hit or a fill. Counts them, and is told when the last one went.
-// Everything with the GIL.
+// Whose memory buffers point into: a hit or a fill. Counts them, and is told when the last one
+// went. Everything with the GIL.
 class Exporter {
  public:
   Exporter() = default;
@@ -88,13 +88,16 @@ int fill_view(const Exportable& from, Py_buffer* view, int flags) noexcept;
 nb::object dlpack_capsule(const Exportable& from, const nb::kwargs& options);
 nb::tuple dlpack_device();
 
-// Type slots of a class whose `exportable()` says what a buffer of it is.
+// Type slots of a class whose `exportable()` says what a buffer of it is. The Export's end
+// releases, so bf_releasebuffer has nothing to do; but without one NumPy keeps the page and not its
+// buffer.
 template <typename T>
 PyType_Slot* buffer_slots() {
   static PyType_Slot slots[] = {
       {Py_bf_getbuffer, reinterpret_cast<void*>(+[](PyObject* self, Py_buffer* view, int flags) {
          return fill_view(nb::inst_ptr<T>(self)->exportable(), view, flags);
        })},
+      {Py_bf_releasebuffer, reinterpret_cast<void*>(+[](PyObject*, Py_buffer*) {})},
       {0, nullptr}};
   return slots;
 }

@@ -167,9 +167,8 @@ nb::object status(PyClient& self) {
 nb::object open_session(PyClient& self, nb::object layout, const nb::kwargs& options) {
   const SessionArguments arguments(layout, options);
   quire_session* session = nullptr;
-  self.waiting([&](quire_client* raw) {
-    return quire_open_session(raw, &arguments.raw(), &session);
-  });
+  self.waiting(
+      [&](quire_client* raw) { return quire_open_session(raw, &arguments.raw(), &session); });
   return nb::cast(new PySession(session, std::move(layout), self.observer()),
                   nb::rv_policy::take_ownership);
 }
@@ -177,9 +176,8 @@ nb::object open_session(PyClient& self, nb::object layout, const nb::kwargs& opt
 nb::object request_session(PyClient& self, nb::object layout, const nb::kwargs& options) {
   const SessionArguments arguments(layout, options);
   quire_ticket* ticket = nullptr;
-  self.waiting([&](quire_client* raw) {
-    return quire_request_session(raw, &arguments.raw(), &ticket);
-  });
+  self.waiting(
+      [&](quire_client* raw) { return quire_request_session(raw, &arguments.raw(), &ticket); });
   return nb::cast(new PyTicket(ticket, std::move(layout), self.observer()),
                   nb::rv_policy::take_ownership);
 }
@@ -229,8 +227,8 @@ void bind_sessions(nb::class_<PyClient>& client) {
       .def("join_session", &join_session, nb::arg("token"), nb::arg("layout"), nb::arg("options"),
            "This process in another process's session.")
       .def("locate", &locate, nb::arg("layout"), nb::arg("tokens"), nb::kw_only(),
-           nb::arg("domain").none() = nb::none(), nb::arg("tenant") = "",
-           nb::arg("namespace") = "", nb::arg("salt") = "", nb::arg("weights_epoch") = 0,
+           nb::arg("domain").none() = nb::none(), nb::arg("tenant") = "", nb::arg("namespace") = "",
+           nb::arg("salt") = "", nb::arg("weights_epoch") = 0,
            "How much of a prompt is in the store, without a session.");
 }
 
@@ -256,9 +254,9 @@ void bind_ticket(nb::module_& m) {
       .def_ro("nbytes", &quire_segment::bytes);
 }
 
-void connect(PyClient* self, const std::optional<std::string>& socket_path,
-             const std::string& name, uint32_t connect_timeout_ms, uint32_t call_timeout_ms,
-             uint32_t spin_us, uint32_t daemon_wait_ms, bool lazy_segments, uint64_t staging_bytes,
+void connect(PyClient* self, const std::optional<std::string>& socket_path, const std::string& name,
+             uint32_t connect_timeout_ms, uint32_t call_timeout_ms, uint32_t spin_us,
+             uint32_t daemon_wait_ms, bool lazy_segments, uint64_t staging_bytes,
              nb::object observer) {
   const ConnectWords words{.connect_timeout_ms = connect_timeout_ms,
                            .call_timeout_ms = call_timeout_ms,

@@ -12,7 +12,8 @@ PyObject* buffer_in_use = nullptr;
 std::string_view advice(quire_status status) {
   switch (status) {
     case QUIRE_UNAVAILABLE:
-      return "compute without the cache; Client.reconnect() attaches to a new daemon";
+      return "is quired running? Compute without the cache meanwhile; Client.reconnect() attaches "
+             "to a new daemon";
     case QUIRE_STALE_HANDLE:
       return "open the session again";
     case QUIRE_FORKED:

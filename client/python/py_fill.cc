@@ -24,13 +24,14 @@ void PyFill::require_committable() const {
   if (!open()) raise_error(QUIRE_CLOSED, closed_text());
   if (export_count() == 0) return;
   raise_buffer_in_use(
-      "buffers of this fill's pages still exist: drop arrays, tensors and memoryviews of them, then "
+      "buffers of this fill's pages still exist: drop arrays, tensors and memoryviews of them, "
+      "then "
       "call again");
 }
 
 void PyFill::settle(quire_status status) {
-  const bool stays = status == QUIRE_BUSY || status == QUIRE_DEADLINE_EXCEEDED ||
-                     status == QUIRE_INVALID_ARGUMENT;
+  const bool stays =
+      status == QUIRE_BUSY || status == QUIRE_DEADLINE_EXCEEDED || status == QUIRE_INVALID_ARGUMENT;
   state_ = stays ? State::kWriting : State::kEnded;
 }
 
@@ -44,8 +45,8 @@ quire_commit_result PyFill::commit() {
   }
   require_committable();
   state_ = State::kCommitting;
-  const Outcome outcome = session_.try_waiting(
-      [&](quire_session* raw) { return quire_commit(raw, &fill_, &result); });
+  const Outcome outcome =
+      session_.try_waiting([&](quire_session* raw) { return quire_commit(raw, &fill_, &result); });
   settle(outcome.status);
   check(outcome);
   return result;
@@ -103,9 +104,9 @@ void write(const PyFillPage& page, nb::handle data, uint64_t offset) {
   const BorrowedBuffer from(data, "data");
   const auto bytes = static_cast<uint64_t>(from.view().len);
   if (offset > page.page.bytes || bytes > page.page.bytes - offset) {
-    raise_error(QUIRE_INVALID_ARGUMENT,
-                std::to_string(bytes) + " bytes at " + std::to_string(offset) +
-                    " do not fit into a page of " + std::to_string(page.page.bytes));
+    raise_error(QUIRE_INVALID_ARGUMENT, std::to_string(bytes) + " bytes at " +
+                                            std::to_string(offset) + " do not fit into a page of " +
+                                            std::to_string(page.page.bytes));
   }
   // Keeps the fill from being committed while the GIL is given up.
   const nb::object held = make_export(page.exportable());
@@ -114,8 +115,7 @@ void write(const PyFillPage& page, nb::handle data, uint64_t offset) {
 }
 
 void bind_fill_page(nb::module_& m) {
-  nb::class_<PyFillPage>(m, "FillPage", nb::is_final(),
-                         nb::type_slots(buffer_slots<PyFillPage>()),
+  nb::class_<PyFillPage>(m, "FillPage", nb::is_final(), nb::type_slots(buffer_slots<PyFillPage>()),
                          "A page to be written: a writable buffer of staging memory.")
       .def("__dlpack__",
            [](const PyFillPage& self, const nb::kwargs& options) {

@@ -17,7 +17,8 @@ unsigned forks_so_far() { return forks.load(std::memory_order_relaxed); }
 void CallGate::require_usable() const {
   if (forked()) raise_error(QUIRE_FORKED, "this process is a fork of the one that connected");
   if (holder_.load(std::memory_order_relaxed) == std::this_thread::get_id()) {
-    raise_error(QUIRE_BUSY, "a segment observer must not call Quire: note what it needs and return");
+    raise_error(QUIRE_BUSY,
+                "a segment observer must not call Quire: note what it needs and return");
   }
 }
 

@@ -33,7 +33,8 @@ Outcome PyHit::end_lease() {
   // Off first: without the GIL another thread may look.
   held_ = false;
   const uint64_t lease = result_.lease;
-  Outcome outcome = session_.try_waiting([lease](quire_session* raw) { return quire_release(raw, lease); });
+  Outcome outcome =
+      session_.try_waiting([lease](quire_session* raw) { return quire_release(raw, lease); });
   if (outcome.status == QUIRE_BUSY) held_ = true;
   return outcome;
 }
@@ -102,9 +103,8 @@ nb::object load_runs(nb::handle_t<PyHit> self, uint64_t groups, uint32_t first_b
       load_options(groups, first_block, block_count, checkpoint, layer_major, deadline_ms);
   auto loaded = sized<quire_runs>();
   const uint64_t lease = hit.lease();
-  hit.session().waiting([&](quire_session* raw) {
-    return quire_load_runs(raw, lease, &options, max_runs, &loaded);
-  });
+  hit.session().waiting(
+      [&](quire_session* raw) { return quire_load_runs(raw, lease, &options, max_runs, &loaded); });
   return nb::cast(new PyRuns{nb::borrow(self), &hit, loaded}, nb::rv_policy::take_ownership);
 }
 
@@ -145,9 +145,8 @@ void bind_hit(nb::module_& m) {
            "Ends the lease. BufferInUseError while buffers of its pages exist: it ends with the "
            "last of them then.")
       .def("load", &load, nb::kw_only(), nb::arg("groups") = 0, nb::arg("first_block") = 0,
-           nb::arg("block_count") = 0, nb::arg("checkpoint") = true,
-           nb::arg("layer_major") = false, nb::arg("deadline_ms") = 0,
-           "Pages of the hit, brought to RAM where they are below it.")
+           nb::arg("block_count") = 0, nb::arg("checkpoint") = true, nb::arg("layer_major") = false,
+           nb::arg("deadline_ms") = 0, "Pages of the hit, brought to RAM where they are below it.")
       .def("load_runs", &load_runs, nb::kw_only(), nb::arg("groups") = 0,
            nb::arg("first_block") = 0, nb::arg("block_count") = 0, nb::arg("checkpoint") = true,
            nb::arg("layer_major") = false, nb::arg("deadline_ms") = 0, nb::arg("max_runs") = 0,

@@ -65,8 +65,9 @@ void TokenList::borrow(nb::handle object) {
 
 void TokenList::copy(nb::handle sequence) {
   const nb::object list =
-      as_list(sequence, "tokens: a buffer of uint32 or a sequence of ints is needed; of a tensor "
-                        "give tensor.to(torch.uint32).numpy()");
+      as_list(sequence,
+              "tokens: a buffer of uint32 or a sequence of ints is needed; of a tensor "
+              "give tensor.to(torch.uint32).numpy()");
   const Py_ssize_t count = PyList_Size(list.ptr());
   copied_.reserve(static_cast<size_t>(count));
   // A list's length is asked again: __index__ of what it holds may change it.

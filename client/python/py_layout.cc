@@ -75,8 +75,9 @@ Plan plan_of(const PyLayout& layout, std::string_view kind, uint32_t end_tokens,
       quire_plan_pages(layout.raw(), value, end_tokens, groups, plan.pages.data(),
                        plan.pages.size(), &plan.count, &plan.staging_bytes);
   if (status != QUIRE_OK) {
-    raise_error(status, "no such object: a span ends at multiples of block_tokens, a checkpoint of "
-                        "unit_tokens, and groups are the layout's");
+    raise_error(status,
+                "no such object: a span ends at multiples of block_tokens, a checkpoint of "
+                "unit_tokens, and groups are the layout's");
   }
   return plan;
 }
@@ -159,10 +160,11 @@ void bind_layout(nb::module_& m) {
       .def_static(
           "from_groups",
           [](nb::handle groups, uint32_t unit_tokens, uint32_t block_tokens, nb::str name) {
-            const nb::object toml = nb::module_::import_("quire._layout")
-                                        .attr("layout_toml")(groups, nb::arg("unit_tokens") = unit_tokens,
-                                                             nb::arg("block_tokens") = block_tokens,
-                                                             nb::arg("name") = name);
+            const nb::object toml =
+                nb::module_::import_("quire._layout")
+                    .attr("layout_toml")(groups, nb::arg("unit_tokens") = unit_tokens,
+                                         nb::arg("block_tokens") = block_tokens,
+                                         nb::arg("name") = name);
             return parse(nb::cast<std::string>(toml));
           },
           nb::arg("groups"), nb::kw_only(), nb::arg("unit_tokens"), nb::arg("block_tokens"),
@@ -178,7 +180,9 @@ void bind_layout(nb::module_& m) {
                    [](const PyLayout& self) { return quire_layout_checkpoint_groups(self.raw()); })
       .def(
           "unit_floor",
-          [](const PyLayout& self, uint32_t tokens) { return quire_unit_floor(self.raw(), tokens); },
+          [](const PyLayout& self, uint32_t tokens) {
+            return quire_unit_floor(self.raw(), tokens);
+          },
           nb::arg("tokens"))
       .def(
           "block_floor",
@@ -198,8 +202,8 @@ void bind_layout(nb::module_& m) {
             return quire_has_tail(self.raw(), tokens) != 0;
           },
           nb::arg("tokens"), "Whether a checkpoint there cuts a block and holds tail pages.")
-      .def("plan_pages", &plan_pages, nb::arg("kind"), nb::arg("end_tokens"),
-           nb::arg("groups") = 0, "The pages of an object, in the order of Fill.pages.")
+      .def("plan_pages", &plan_pages, nb::arg("kind"), nb::arg("end_tokens"), nb::arg("groups") = 0,
+           "The pages of an object, in the order of Fill.pages.")
       .def(
           "staging_bytes",
           [](const PyLayout& self, std::string_view kind, uint32_t end_tokens, uint64_t groups) {

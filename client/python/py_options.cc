@@ -72,8 +72,8 @@ SessionArguments::SessionArguments(nb::handle layout, const nb::kwargs& given) {
 
 bool SessionArguments::take_text(std::string_view name, nb::handle value) {
   const std::pair<std::string_view, std::string*> texts[] = {
-      {"tenant", &tenant_},     {"namespace", &namespace_},       {"salt", &salt_},
-      {"model", &model_},       {"service_tier", &service_tier_}, {"retention", &retention_}};
+      {"tenant", &tenant_}, {"namespace", &namespace_},       {"salt", &salt_},
+      {"model", &model_},   {"service_tier", &service_tier_}, {"retention", &retention_}};
   for (const auto& [known, text] : texts) {
     if (known != name) continue;
     *text = cast_option<std::string>(name, value, "a str is needed");

@@ -48,9 +48,10 @@ nb::object iterate(nb::handle self) { return nb::steal(PySeqIter_New(self.ptr())
 
 template <typename T>
 void bind_exports(nb::class_<T>& type) {
-  type.def("__dlpack__", [](const T& self, const nb::kwargs& options) {
-        return dlpack_capsule(self.exportable(), options);
-      })
+  type.def("__dlpack__",
+           [](const T& self, const nb::kwargs& options) {
+             return dlpack_capsule(self.exportable(), options);
+           })
       .def("__dlpack_device__", [](const T&) { return dlpack_device(); });
 }
 

@@ -155,9 +155,8 @@ void bind_session_queries(SessionClass& session) {
       .def(
           "layer_ready_tokens",
           [](PySession& self, uint32_t layer) {
-            return word<uint32_t>(self, [layer](quire_session* raw) {
-              return quire_layer_ready_tokens(raw, layer);
-            });
+            return word<uint32_t>(
+                self, [layer](quire_session* raw) { return quire_layer_ready_tokens(raw, layer); });
           },
           nb::arg("layer"))
       .def(

@@ -108,8 +108,7 @@ bool supersede(PySession& self, uint32_t end_tokens) {
 
 void advise(PySession& self, std::string_view advice, uint32_t end_tokens, uint32_t pause_ms) {
   const auto value = static_cast<quire_advice>(kAdvices.value(advice));
-  self.waiting(
-      [&](quire_session* raw) { return quire_advise(raw, value, end_tokens, pause_ms); });
+  self.waiting([&](quire_session* raw) { return quire_advise(raw, value, end_tokens, pause_ms); });
 }
 
 void append_tokens(PySession& self, nb::handle tokens, nb::handle keys) {

@@ -172,9 +172,8 @@ nb::list poll(nb::handle_t<PySession> self, size_t max_completions) {
   std::vector<quire_completion> polled(std::min(max_completions, kMostAtOnce),
                                        sized<quire_completion>());
   size_t count = 0;
-  session.at_once([&](quire_session* raw) {
-    return quire_poll(raw, polled.data(), polled.size(), &count);
-  });
+  session.at_once(
+      [&](quire_session* raw) { return quire_poll(raw, polled.data(), polled.size(), &count); });
   nb::list completions;
   for (size_t i = 0; i < count; ++i) {
     settle_commit(session, polled[i]);
@@ -261,8 +260,7 @@ nb::object take_fill(PyCompletion& self) {
   const FillPlace place{static_cast<quire_fill_kind>(found->second.first), found->second.second};
   self.session->fills().erase(found);
   auto fill = sized<quire_fill>();
-  self.session->at_once(
-      [&](quire_session* raw) { return quire_take_fill(raw, &self.raw, &fill); });
+  self.session->at_once([&](quire_session* raw) { return quire_take_fill(raw, &self.raw, &fill); });
   return nb::cast(new PyFill(self.owner, *self.session, fill, place),
                   nb::rv_policy::take_ownership);
 }
@@ -287,8 +285,8 @@ void bind_load_submissions(SessionClass& session) {
            "Queues Hit.load.")
       .def("submit_load_runs", &submit_load_runs, nb::arg("hit"), nb::kw_only(),
            nb::arg("groups") = 0, nb::arg("first_block") = 0, nb::arg("block_count") = 0,
-           nb::arg("checkpoint") = true, nb::arg("layer_major") = false,
-           nb::arg("deadline_ms") = 0, nb::arg("max_runs") = 0, "Queues Hit.load_runs.")
+           nb::arg("checkpoint") = true, nb::arg("layer_major") = false, nb::arg("deadline_ms") = 0,
+           nb::arg("max_runs") = 0, "Queues Hit.load_runs.")
       .def("pages_so_far", &pages_so_far, nb::arg("request"),
            "What a load submitted with `progress` delivered so far.");
 }
@@ -314,10 +312,8 @@ void bind_session_submissions(SessionClass& session) {
       .def("submit_positions", &submit_positions, nb::arg("prompt_tokens").none() = nb::none(),
            nb::kw_only(), nb::arg("have_tokens") = 0, nb::arg("every_block") = false,
            nb::arg("max_positions") = 256, "Queues positions.")
-      .def("submit_locate", &submit_locate, nb::arg("tokens").none() = nb::none(),
-           "Queues locate.")
-      .def("submit_noop",
-           [](PySession& self) { return submit(self, quire_submit_noop); })
+      .def("submit_locate", &submit_locate, nb::arg("tokens").none() = nb::none(), "Queues locate.")
+      .def("submit_noop", [](PySession& self) { return submit(self, quire_submit_noop); })
       .def(
           "flush",
           [](PySession& self) {
