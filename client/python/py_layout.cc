@@ -147,37 +147,10 @@ nb::list wanted_list(const quire_wanted_checkpoint* wanted, size_t count) {
   return list;
 }
 
-void bind_layout(nb::module_& m) {
-  nb::class_<quire_planned_page>(m, "PlannedPage", "A page of an object, and where it is staged.")
-      .def_ro("group", &quire_planned_page::group)
-      .def_prop_ro("tail", [](const quire_planned_page& page) { return page.tail != 0; })
-      .def_ro("nbytes", &quire_planned_page::bytes)
-      .def_ro("staging_offset", &quire_planned_page::staging_offset);
-  nb::class_<PyLayout>(m, "Layout", nb::is_final(),
-                       "What a model's pages look like: groups, bytes, layers, checkpoint rules.")
-      .def_static("parse", &parse, nb::arg("toml"), "From TOML as in configs/models.")
-      .def_static("load", &load, nb::arg("path"), "From a TOML file.")
-      .def_static(
-          "from_groups",
-          [](nb::handle groups, uint32_t unit_tokens, uint32_t block_tokens, nb::str name) {
-            const nb::object toml =
-                nb::module_::import_("quire._layout")
-                    .attr("layout_toml")(groups, nb::arg("unit_tokens") = unit_tokens,
-                                         nb::arg("block_tokens") = block_tokens,
-                                         nb::arg("name") = name);
-            return parse(nb::cast<std::string>(toml));
-          },
-          nb::arg("groups"), nb::kw_only(), nb::arg("unit_tokens"), nb::arg("block_tokens"),
-          nb::arg("name") = "python", "From quire.Group objects.")
-      .def_prop_ro("unit_tokens",
-                   [](const PyLayout& self) { return quire_layout_unit_tokens(self.raw()); })
-      .def_prop_ro("block_tokens",
-                   [](const PyLayout& self) { return quire_layout_block_tokens(self.raw()); })
-      .def_prop_ro("groups", &groups)
-      .def_prop_ro("append_groups",
-                   [](const PyLayout& self) { return quire_layout_append_groups(self.raw()); })
-      .def_prop_ro("checkpoint_groups",
-                   [](const PyLayout& self) { return quire_layout_checkpoint_groups(self.raw()); })
+namespace {
+
+void bind_boundaries(nb::class_<PyLayout>& layout) {
+  layout
       .def(
           "unit_floor",
           [](const PyLayout& self, uint32_t tokens) {
@@ -201,7 +174,44 @@ void bind_layout(nb::module_& m) {
           [](const PyLayout& self, uint32_t tokens) {
             return quire_has_tail(self.raw(), tokens) != 0;
           },
-          nb::arg("tokens"), "Whether a checkpoint there cuts a block and holds tail pages.")
+          nb::arg("tokens"), "Whether a checkpoint there cuts a block and holds tail pages.");
+}
+
+}  // namespace
+
+void bind_layout(nb::module_& m) {
+  nb::class_<quire_planned_page>(m, "PlannedPage", "A page of an object, and where it is staged.")
+      .def_ro("group", &quire_planned_page::group)
+      .def_prop_ro("tail", [](const quire_planned_page& page) { return page.tail != 0; })
+      .def_ro("nbytes", &quire_planned_page::bytes)
+      .def_ro("staging_offset", &quire_planned_page::staging_offset);
+  nb::class_<PyLayout> layout(
+      m, "Layout", nb::is_final(),
+      "What a model's pages look like: groups, bytes, layers, checkpoint rules.");
+  bind_boundaries(layout);
+  layout.def_static("parse", &parse, nb::arg("toml"), "From TOML as in configs/models.")
+      .def_static("load", &load, nb::arg("path"), "From a TOML file.")
+      .def_static(
+          "from_groups",
+          [](nb::handle groups, uint32_t unit_tokens, uint32_t block_tokens, nb::str name) {
+            const nb::object toml =
+                nb::module_::import_("quire._layout")
+                    .attr("layout_toml")(groups, nb::arg("unit_tokens") = unit_tokens,
+                                         nb::arg("block_tokens") = block_tokens,
+                                         nb::arg("name") = name);
+            return parse(nb::cast<std::string>(toml));
+          },
+          nb::arg("groups"), nb::kw_only(), nb::arg("unit_tokens"), nb::arg("block_tokens"),
+          nb::arg("name") = "python", "From quire.Group objects.")
+      .def_prop_ro("unit_tokens",
+                   [](const PyLayout& self) { return quire_layout_unit_tokens(self.raw()); })
+      .def_prop_ro("block_tokens",
+                   [](const PyLayout& self) { return quire_layout_block_tokens(self.raw()); })
+      .def_prop_ro("groups", &groups)
+      .def_prop_ro("append_groups",
+                   [](const PyLayout& self) { return quire_layout_append_groups(self.raw()); })
+      .def_prop_ro("checkpoint_groups",
+                   [](const PyLayout& self) { return quire_layout_checkpoint_groups(self.raw()); })
       .def("plan_pages", &plan_pages, nb::arg("kind"), nb::arg("end_tokens"), nb::arg("groups") = 0,
            "The pages of an object, in the order of Fill.pages.")
       .def(
