@@ -22,6 +22,7 @@ namespace {
 void tell(void* context, const char* method, const quire_segment* segment) {
   if (Py_IsInitialized() == 0) return;
   const nb::gil_scoped_acquire gil;
+  const ObserverScope scope;
   try {
     nb::handle(static_cast<PyObject*>(context)).attr(method)(nb::cast(*segment));
   } catch (nb::python_error& error) {
@@ -220,13 +221,13 @@ nb::object locate(PyClient& self, nb::object layout, nb::handle tokens,
 
 void bind_sessions(nb::class_<PyClient>& client) {
   client
-      .def("open_session", &open_session, nb::arg("layout"), nb::arg("options"),
+      .def("open_session", &open_session, nb::arg("layout").none(), nb::arg("options"),
            "A session of one prompt; the stub has the options.")
-      .def("request_session", &request_session, nb::arg("layout"), nb::arg("options"),
+      .def("request_session", &request_session, nb::arg("layout").none(), nb::arg("options"),
            "open_session without waiting for its reservation.")
-      .def("join_session", &join_session, nb::arg("token"), nb::arg("layout"), nb::arg("options"),
-           "This process in another process's session.")
-      .def("locate", &locate, nb::arg("layout"), nb::arg("tokens"), nb::kw_only(),
+      .def("join_session", &join_session, nb::arg("token"), nb::arg("layout").none(),
+           nb::arg("options"), "This process in another process's session.")
+      .def("locate", &locate, nb::arg("layout").none(), nb::arg("tokens").none(), nb::kw_only(),
            nb::arg("domain").none() = nb::none(), nb::arg("tenant") = "", nb::arg("namespace") = "",
            nb::arg("salt") = "", nb::arg("weights_epoch") = 0,
            "How much of a prompt is in the store, without a session.");

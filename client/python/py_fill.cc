@@ -122,7 +122,7 @@ void bind_fill_page(nb::module_& m) {
              return dlpack_capsule(self.exportable(), options);
            })
       .def("__dlpack_device__", [](const PyFillPage&) { return dlpack_device(); })
-      .def("write", &write, nb::arg("data"), nb::arg("offset") = 0,
+      .def("write", &write, nb::arg("data").none(), nb::arg("offset") = 0,
            "Copies a contiguous buffer of any type to `offset`.")
       .def_prop_ro("group", [](const PyFillPage& self) { return self.page.group; })
       .def_prop_ro("tail", [](const PyFillPage& self) { return self.page.tail != 0; })

@@ -40,7 +40,7 @@ Outcome PyHit::end_lease() {
 }
 
 void PyHit::release() {
-  if (!held_ || session_.closed()) return;
+  if (!held_ || !session_.open()) return;
   if (export_count() > 0) {
     release_wanted_ = true;
     require_no_buffers();

@@ -225,8 +225,8 @@ void bind_layout(nb::module_& m) {
            nb::kw_only(), nb::arg("branch_tokens") = 0, nb::arg("tail_tokens").none() = 256,
            nb::arg("policy") = "default", nb::arg("every_tokens") = 0,
            "(tokens, reason) of the checkpoints wanted in (from_tokens, end_tokens].")
-      .def("chain_hashes", &chain_hashes, nb::arg("previous"), nb::arg("tokens"), nb::kw_only(),
-           nb::arg("first_token") = 0, nb::arg("keys") = nb::make_tuple(),
+      .def("chain_hashes", &chain_hashes, nb::arg("previous"), nb::arg("tokens").none(),
+           nb::kw_only(), nb::arg("first_token") = 0, nb::arg("keys") = nb::make_tuple(),
            "Chain hashes of whole units, 32 bytes each.");
 }
 

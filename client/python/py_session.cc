@@ -130,10 +130,11 @@ void append_unit_hashes(PySession& self, nb::handle hashes) {
 
 void bind_calls(SessionClass& session) {
   session
-      .def("append_tokens", &append_tokens, nb::arg("tokens"), nb::arg("keys") = nb::make_tuple(),
+      .def("append_tokens", &append_tokens, nb::arg("tokens").none(),
+           nb::arg("keys") = nb::make_tuple(),
            "Appends token ids: a one-dimensional buffer of uint32, or a sequence of ints.\n\n"
            "keys: (bytes, first token, count) of what else pages depend on.")
-      .def("append_unit_hashes", &append_unit_hashes, nb::arg("hashes"),
+      .def("append_unit_hashes", &append_unit_hashes, nb::arg("hashes").none(),
            "Appends the engine's own hashes, one a unit, 32 bytes each (bytes objects: 16 to 32).")
       .def("match", &match, nb::arg("prompt_tokens").none() = nb::none(), nb::kw_only(),
            nb::arg("have_tokens") = 0, nb::arg("prefill_us_per_ktoken") = 0,

@@ -279,11 +279,11 @@ PyPositions take_positions(PyCompletion& self) {
 
 void bind_load_submissions(SessionClass& session) {
   session
-      .def("submit_load", &submit_load, nb::arg("hit"), nb::kw_only(), nb::arg("groups") = 0,
+      .def("submit_load", &submit_load, nb::arg("hit").none(), nb::kw_only(), nb::arg("groups") = 0,
            nb::arg("first_block") = 0, nb::arg("block_count") = 0, nb::arg("checkpoint") = true,
            nb::arg("layer_major") = false, nb::arg("deadline_ms") = 0, nb::arg("progress") = false,
            "Queues Hit.load.")
-      .def("submit_load_runs", &submit_load_runs, nb::arg("hit"), nb::kw_only(),
+      .def("submit_load_runs", &submit_load_runs, nb::arg("hit").none(), nb::kw_only(),
            nb::arg("groups") = 0, nb::arg("first_block") = 0, nb::arg("block_count") = 0,
            nb::arg("checkpoint") = true, nb::arg("layer_major") = false, nb::arg("deadline_ms") = 0,
            nb::arg("max_runs") = 0, "Queues Hit.load_runs.")
@@ -300,12 +300,12 @@ void bind_session_submissions(SessionClass& session) {
            nb::kw_only(), nb::arg("have_tokens") = 0, nb::arg("prefill_us_per_ktoken") = 0,
            nb::arg("prefill_us_per_ktoken_per_mtoken") = 0, nb::arg("request_id") = 0,
            "Queues a match; its request number.")
-      .def("submit_release", &submit_release, nb::arg("hit"),
+      .def("submit_release", &submit_release, nb::arg("hit").none(),
            "Queues Hit.release: released from here on.")
       .def("submit_begin_fill", &submit_begin_fill, nb::arg("kind"), nb::arg("end_tokens"),
            nb::kw_only(), nb::arg("groups") = 0, nb::arg("reason") = "turn_end",
            nb::arg("unless_begun") = false, "Queues begin_fill.")
-      .def("submit_commit", &submit_commit, nb::arg("fill"), "Queues Fill.commit.")
+      .def("submit_commit", &submit_commit, nb::arg("fill").none(), "Queues Fill.commit.")
       .def("submit_resumed", &submit_resumed, nb::arg("how"), nb::arg("resumed_tokens"),
            nb::kw_only(), nb::arg("replayed_tokens") = 0, nb::arg("output_tokens") = 0,
            nb::arg("request_id") = 0, "Queues resumed.")

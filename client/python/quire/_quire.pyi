@@ -59,7 +59,7 @@ class Layout:
         groups: Iterable[Group], *, unit_tokens: int, block_tokens: int, name: str = "python"
     ) -> Layout:
         """From :class:`quire.Group` objects. ``block_tokens`` is a multiple of ``unit_tokens``.
-        InvalidLayoutError names the group and the rule broken."""
+        InvalidLayoutError, or InvalidArgumentError, names the group and the rule broken."""
     @property
     def unit_tokens(self) -> int:
         """Tokens between two resume points."""
@@ -83,7 +83,7 @@ class Layout:
         """Whether a checkpoint there cuts a block and so holds tail pages of the append groups."""
     def plan_pages(self, kind: FillKind, end_tokens: int, groups: int = 0) -> list[PlannedPage]:
         """The pages of an object that ends at ``end_tokens``, in the order of ``Fill.pages`` and of
-        a load's pages. InvalidArgumentError where no such object may end."""
+        a load's pages."""
     def staging_bytes(self, kind: FillKind, end_tokens: int, groups: int = 0) -> int:
         """Staging memory that such an object takes while it is written."""
     def wanted_checkpoints(
