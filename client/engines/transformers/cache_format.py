@@ -222,9 +222,10 @@ class CacheFormat:
 
     @property
     def digest(self) -> str:
-        """Of all that the bytes of pages mean, as dtypes: part of the identity of what is stored."""
+        """32 characters, of all that the bytes of pages mean, as dtypes: for a session's salt, so that
+        equal layouts of other dtypes do not meet."""
         text = json.dumps([self.unit_tokens, *(asdict(part) for part in self.parts)], sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()
+        return hashlib.sha256(text.encode()).hexdigest()[:32]
 
     def _placed(self) -> tuple[tuple[Place, ...], list[quire.Group]]:
         windows = sorted({part.window_tokens for part in self.parts if part.kind == "window"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -261,10 +262,9 @@ class Store:
         self._client = client
         self._model = model
         self._chunk_tokens = chunk_tokens
-        salt = session_options.pop("salt", "")
-        self._options = {**session_options, "namespace": namespace}
-        # Equal layouts may hold other dtypes: they must not meet.
-        self._options["salt"] = f"{self.format.digest[:32]}/{salt}"
+        # Hashed: a name of a session has a bounded length, and somebody's salt has none.
+        salt = hashlib.sha256(f"{self.format.digest}/{session_options.pop('salt', '')}".encode())
+        self._options = {**session_options, "namespace": namespace, "salt": salt.hexdigest()[:32]}
 
     def session(self, input_ids: torch.Tensor) -> quire.Session:
         """A session of this prompt, of shape (tokens,) or (1, tokens)."""
