@@ -88,6 +88,16 @@ bool knows_versions(const nb::kwargs& options) {
   return nb::cast<int>(options["max_version"][0]) >= 1;
 }
 
+// Whether a consumer that asks so can make sense of the block.
+bool suits(const Block& block, int flags) {
+  const auto asks = [flags](int order) { return (flags & order) == order; };
+  // Rows of bytes lie in C's order; one row, or one dimension, lies in both.
+  if (asks(PyBUF_F_CONTIGUOUS) && !block.flat && block.rows > 1) return false;
+  const bool needs_order =
+      !asks(PyBUF_STRIDES) || asks(PyBUF_C_CONTIGUOUS) || asks(PyBUF_ANY_CONTIGUOUS);
+  return block.contiguous() || !needs_order;
+}
+
 int refuse_view(Py_buffer* view, const char* text) {
   view->obj = nullptr;
   PyErr_SetString(PyExc_BufferError, text);
@@ -128,8 +138,8 @@ int fill_view(const Exportable& from, Py_buffer* view, int flags) noexcept {
     if ((flags & PyBUF_WRITABLE) != 0 && !block.writable) {
       return refuse_view(view, "a page of the store is read-only: copy it to change it");
     }
-    if ((flags & PyBUF_STRIDES) != PyBUF_STRIDES && !block.contiguous()) {
-      return refuse_view(view, "the pages of this run do not lie back to back: ask with strides");
+    if (!suits(block, flags)) {
+      return refuse_view(view, "the pages of this run do not lie in that order: ask with strides");
     }
     nb::object owned = make_export(from);
     Export& made = nb::cast<Export&>(owned);

@@ -8,8 +8,13 @@ namespace quire::client {
 PyHit::~PyHit() {
   session_.forget(this);
   if (session_.closed() || !held_) return;
+  end_or_leave();
+}
+
+void PyHit::end_or_leave() {
   // A load of it may be in flight, and a segment observer may be who drops it: later, then.
   if (!session_.usable() || end_lease().status == QUIRE_BUSY) session_.release_later(result_.lease);
+  held_ = false;
 }
 
 std::string_view PyHit::closed_text() const {
@@ -63,7 +68,7 @@ void PyHit::release_quietly() {
 }
 
 void PyHit::exports_over() {
-  if (release_wanted_ && held_ && session_.open() && session_.usable()) end_lease();
+  if (release_wanted_ && held_ && session_.open()) end_or_leave();
   session_.exports_over();
 }
 

@@ -36,6 +36,8 @@ class PyHit final : public Exporter {
   void first_export() override { session_.first_export(); }
   void exports_over() override;
   Outcome end_lease();
+  // Where nobody can be told of a failure: now, or when the session is polled.
+  void end_or_leave();
 
   nb::object owner_;  // the session's object
   PySession& session_;

@@ -12,7 +12,9 @@ namespace {
 // 'I' and 'L' of four bytes in this machine's order; "<I" is the same on the machines there are.
 bool holds_uint32(const Py_buffer& view) {
   const std::string_view format = view.format == nullptr ? "B" : view.format;
-  const std::string_view letters = format.substr(format.find_first_not_of("@=<"));
+  const std::string_view order = "@=<";
+  const bool has_order = !format.empty() && order.find(format.front()) != std::string_view::npos;
+  const std::string_view letters = format.substr(has_order ? 1 : 0);
   return view.itemsize == 4 && (letters == "I" || letters == "L");
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import threading
+import zlib
 
 from collections.abc import Callable, Iterator
 
@@ -139,6 +140,30 @@ def test_a_run_is_rows_of_pages(stored: quire.Session) -> None:
                 assert row.tobytes() == page_bytes("span", end, 0, PAGE_BYTES)
             del rows, row
         assert np.array_equal(np.from_dlpack(run), np.asarray(run))
+
+
+def test_rows_that_lie_apart_are_given_with_strides_only(
+    client: quire.Client, namespace: str
+) -> None:
+    odd = quire.Group("kv", "append", 5000, ((0, 0, 5000),))
+    layout = quire.Layout.from_groups([odd], unit_tokens=32, block_tokens=32)
+    with client.open_session(layout, namespace=namespace) as session:
+        session.append_tokens(prompt(65))
+        for end in (32, 64):
+            with session.begin_fill("span", end) as fill:
+                fill.pages[0].write(page_bytes("span", end, 0, 5000))
+                fill.commit()
+        with session.match() as hit:
+            (run,) = hit.load_runs()
+            assert run.page_count == 2 and run.stride > 5000
+            both = page_bytes("span", 32, 0, 5000) + page_bytes("span", 64, 0, 5000)
+            assert np.asarray(run).tobytes() == memoryview(run).tobytes() == bytes(run) == both
+            with pytest.raises((BufferError, ValueError), match="contiguous"):
+                np.frombuffer(run, np.uint8)
+            with pytest.raises(quire.InvalidArgumentError, match="contiguous"):
+                session.append_unit_hashes(run)
+            with pytest.raises(BufferError, match="strides"):
+                zlib.crc32(run)
 
 
 def test_fill_pages_are_written_in_place(session: quire.Session) -> None:

@@ -28,6 +28,8 @@ TOKENS = {
     "too large": ([2**32], "item 0"),
     "no numbers": ([1, "2"], "item 1"),
     "a set": ({1, 2}, "sequence of ints"),
+    "no format": (np.zeros(0, "V4"), "uint32"),
+    "other bytes' order": (np.arange(32, dtype=">u4"), "uint32"),
     "nothing": (None, "sequence of ints"),
     "a number": (5, "sequence of ints"),
 }

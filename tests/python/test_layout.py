@@ -45,6 +45,11 @@ def test_a_wrong_group_is_named(change: dict, text: str) -> None:
         quire.Layout.from_groups([quire.Group(**{**fields, **change})], unit_tokens=16, block_tokens=16)
 
 
+def test_groups_are_groups() -> None:
+    with pytest.raises(quire.InvalidArgumentError, match="quire.Group, not dict"):
+        quire.Layout.from_groups([{"name": "kv"}], unit_tokens=16, block_tokens=16)
+
+
 def test_a_file_that_is_not_there_is_named() -> None:
     with pytest.raises(quire.Error, match="nowhere.toml"):
         quire.Layout.load("/nowhere.toml")

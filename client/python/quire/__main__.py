@@ -7,9 +7,13 @@ import hashlib
 import subprocess
 import sys
 import time
+from typing import TYPE_CHECKING
 
 import quire
 from quire.daemon import Daemon
+
+if TYPE_CHECKING:
+    from quire._quire import FillKind
 
 UNIT = 64
 BLOCK = 256
@@ -32,7 +36,7 @@ def _page(kind: str, end_tokens: int, nbytes: int) -> bytes:
 
 
 def _store(session: quire.Session, tokens: int) -> None:
-    ends = [("span", end) for end in range(BLOCK, tokens + 1, BLOCK)]
+    ends: list[tuple[FillKind, int]] = [("span", end) for end in range(BLOCK, tokens + 1, BLOCK)]
     for kind, end in [*ends, ("checkpoint", session.layout.last_resume_point(tokens))]:
         with session.begin_fill(kind, end) as fill:
             for page in fill.pages:

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from ._errors import InvalidArgumentError
+
 
 @dataclass(frozen=True)
 class Group:
@@ -66,5 +68,7 @@ def layout_toml(
         f"block_tokens = {int(block_tokens)}",
     ]
     for group in groups:
+        if not isinstance(group, Group):
+            raise InvalidArgumentError(f"groups: each is a quire.Group, not {type(group).__name__}")
         lines += ["", *_group_lines(group)]
     return "\n".join(lines) + "\n"

@@ -11,9 +11,10 @@ Import these names from ``quire``. Rules that hold everywhere:
 * Buffers (of pages, runs and fills) and the lease or fill they belong to: see :class:`Hit`.
 """
 
-from collections.abc import Buffer, Iterable, Iterator, Sequence
-from types import TracebackType
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal, Protocol, final
+
+from typing_extensions import Buffer
 
 from ._layout import Group
 
@@ -134,7 +135,7 @@ class Client:
         daemon_wait_ms: how long connecting and opening wait for a daemon that is not there. 0: they
             raise UnavailableError at once, so that an engine computes instead of waiting.
         staging_bytes: memory that fills are written to, shared by the client's sessions. 0: enough
-            for one span and one checkpoint of the layout, at least 16 MiB.
+            for two of the largest objects of the first session, at least 32 MiB.
         """
     def __enter__(self) -> Client: ...
     def __exit__(self, *exc: object) -> None: ...

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ._errors import DeadlineExceededError, Error
 from ._quire import (
@@ -29,6 +29,9 @@ from ._quire import (
     Runs,
 )
 from ._quire import Session as NativeSession
+
+if TYPE_CHECKING:
+    from ._quire import FillKind, How
 
 T = TypeVar("T")
 # How often what no descriptor tells is asked for.
@@ -85,7 +88,7 @@ class Session:
         """As ``quire.Hit.release``."""
         await self._run(self.native.submit_release(hit), Completion.check)
 
-    async def begin_fill(self, kind: str, end_tokens: int, **options: Any) -> Fill:
+    async def begin_fill(self, kind: FillKind, end_tokens: int, **options: Any) -> Fill:
         """As ``quire.Session.begin_fill``."""
         request = self.native.submit_begin_fill(kind, end_tokens, **options)
         return await self._run(request, Completion.take_fill)
@@ -94,7 +97,7 @@ class Session:
         """As ``quire.Fill.commit``."""
         return await self._run(self.native.submit_commit(fill), Completion.take_commit)
 
-    async def resumed(self, how: str, resumed_tokens: int, **options: Any) -> None:
+    async def resumed(self, how: How, resumed_tokens: int, **options: Any) -> None:
         """As ``quire.Session.resumed``, which answers with the usage too."""
         request = self.native.submit_resumed(how, resumed_tokens, **options)
         await self._run(request, Completion.check)
