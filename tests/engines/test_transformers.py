@@ -137,7 +137,9 @@ def test_off_a_unit_only_the_growing_tensors_are_saved(client: quire.Client) -> 
     with client.open_session(known.layout, namespace="off a unit", salt=known.digest) as session:
         session.append_tokens(prompt[0].tolist())
         saved = save(session, cache, known)
-    assert (saved.span_tokens, saved.exact_tokens) == (640, 0)
+        with session.match() as hit:
+            found = (hit.span_tokens, hit.exact_tokens)
+    assert (saved.span_tokens, saved.exact_tokens) == found == (640, 0)
 
 
 def test_dtypes_do_not_meet(client: quire.Client) -> None:
