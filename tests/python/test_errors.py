@@ -257,6 +257,7 @@ def test_a_daemon_that_died_is_told_and_a_new_one_found(
     for call in (session.match, lambda: hit.load()):
         with pytest.raises((quire.StaleHandleError, quire.UnavailableError)):
             call()
+    assert bytes(view) == content
     view.release()
     hit.release()
     session.close()
