@@ -98,6 +98,11 @@ bool suits(const Block& block, int flags) {
   return block.contiguous() || !needs_order;
 }
 
+[[noreturn]] void refuse_capsule(const char* text) {
+  PyErr_SetString(PyExc_BufferError, text);
+  nb::raise_python_error();
+}
+
 int refuse_view(Py_buffer* view, const char* text) {
   view->obj = nullptr;
   PyErr_SetString(PyExc_BufferError, text);
@@ -167,10 +172,16 @@ int fill_view(const Exportable& from, Py_buffer* view, int flags) noexcept {
 nb::object dlpack_capsule(const Exportable& from, const nb::kwargs& options) {
   const bool versioned = knows_versions(options);
   if (!versioned && !from.block.writable) {
-    PyErr_SetString(PyExc_BufferError,
-                    "a page is read-only, and this consumer knows DLPack before 1.0 only, which "
-                    "cannot say so: go through a memoryview or NumPy");
-    nb::raise_python_error();
+    refuse_capsule(
+        "a page is read-only, and this consumer knows DLPack before 1.0 only, which cannot say so: "
+        "go through a memoryview or NumPy");
+  }
+  if (options.contains("copy") && options["copy"].is(nb::bool_(true))) {
+    refuse_capsule("pages are lent, never copied: take the tensor, and copy that");
+  }
+  if (options.contains("dl_device") && !options["dl_device"].is_none() &&
+      !options["dl_device"].equal(dlpack_device())) {
+    refuse_capsule("pages lie in CPU memory: take the tensor, and move that");
   }
   nb::object owned = make_export(from);
   Export& made = nb::cast<Export&>(owned);

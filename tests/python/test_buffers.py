@@ -120,6 +120,15 @@ def test_pages_are_read_only(stored: quire.Session) -> None:
             page.__dlpack__()  # before 1.0 nobody could be told
 
 
+@pytest.mark.parametrize("wish", [{"copy": True}, {"dl_device": (2, 0)}])
+def test_a_capsule_is_no_copy_and_on_no_other_device(stored: quire.Session, wish: dict) -> None:
+    with stored.match() as hit:
+        page = first_page(hit)
+        with pytest.raises(BufferError, match="take the tensor"):
+            page.__dlpack__(max_version=(1, 0), **wish)
+        page.__dlpack__(max_version=(1, 0), copy=False, dl_device=page.__dlpack_device__())
+
+
 def test_a_capsule_that_nobody_takes_is_a_view(stored: quire.Session, leases: Callable[[], int]) -> None:
     hit = stored.match()
     capsule = first_page(hit).__dlpack__(max_version=(1, 0))
