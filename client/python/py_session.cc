@@ -3,8 +3,6 @@
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string_view.h>
 
-#include <array>
-
 #include "client/python/py_answers.h"
 #include "client/python/py_fill.h"
 #include "client/python/py_hit.h"

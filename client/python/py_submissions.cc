@@ -2,7 +2,6 @@
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string_view.h>
 
-#include <array>
 #include <optional>
 #include <vector>
 
@@ -158,8 +157,10 @@ uint64_t submit_locate(PySession& self, std::optional<uint32_t> tokens) {
   });
 }
 
-// A fill knows what became of its commit, whether or not somebody takes it.
-void settle_commit(PySession& session, const quire_completion& completion) {
+// A fill knows what became of its commit, whether or not somebody takes it; and of a fill that was
+// refused nothing is left to take.
+void settle(PySession& session, const quire_completion& completion) {
+  if (completion.status != QUIRE_OK) session.fills().erase(completion.request);
   const auto found = session.commits().find(completion.request);
   if (found == session.commits().end()) return;
   found->second->settle(completion.status);
@@ -176,7 +177,7 @@ nb::list poll(nb::handle_t<PySession> self, size_t max_completions) {
       [&](quire_session* raw) { return quire_poll(raw, polled.data(), polled.size(), &count); });
   nb::list completions;
   for (size_t i = 0; i < count; ++i) {
-    settle_commit(session, polled[i]);
+    settle(session, polled[i]);
     completions.append(nb::cast(new PyCompletion{nb::borrow(self), &session, polled[i]},
                                 nb::rv_policy::take_ownership));
   }

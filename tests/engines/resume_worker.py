@@ -12,7 +12,7 @@ from typing import Any
 import quire
 import torch
 from quire.transformers import CacheFormat, Store
-from tiny_models import CONFIGS, make_model, make_prompt
+from tiny_models import make_model, make_prompt
 from transformers.cache_utils import DynamicCache
 
 PROMPT_TOKENS = 1500
