@@ -1,0 +1,74 @@
+"""A client that comes and goes with its daemon: an engine never waits for Quire.
+
+After a failure to connect, or to open, no further try is made for a while that doubles from
+`FIRST_PAUSE_S` to `LAST_PAUSE_S`; until then the daemon counts as gone, and everything is a miss.
+Threads: one.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any, Callable
+
+import quire
+
+log = logging.getLogger("vllm.quire")
+
+FIRST_PAUSE_S = 0.25
+LAST_PAUSE_S = 10.0
+
+
+class Link:
+    def __init__(self, connect: Callable[[], Any], clock: Callable[[], float] = time.monotonic):
+        self._connect = connect
+        self._clock = clock
+        self._client: Any = None
+        self._pause = 0.0
+        self._next_try = 0.0
+
+    def client(self) -> Any:
+        """None while the daemon counts as gone."""
+        if self._clock() < self._next_try:
+            return None
+        if self._client is None:
+            try:
+                self._client = self._connect()
+            except quire.Error as error:
+                self.failed(error)
+        return self._client
+
+    def failed(self, error: Exception) -> None:
+        """Of connecting or opening; of a session that ended its daemon is not to blame."""
+        if self._pause == 0.0:
+            log.warning("Quire cannot be reached, prompts are computed: %s", error)
+        self._pause = min(LAST_PAUSE_S, max(FIRST_PAUSE_S, self._pause * 2))
+        self._next_try = self._clock() + self._pause
+
+    def worked(self) -> None:
+        if self._pause:
+            log.warning("Quire can be reached again")
+        self._pause = 0.0
+
+    @property
+    def down(self) -> bool:
+        return self._pause > 0.0
+
+    def close(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            try:
+                client.close()
+            except quire.Error as error:
+                log.debug("closing the client: %s", error)
+
+
+def connect_options(extra: dict[str, Any], name: str, staging_bytes: int = 0) -> dict[str, Any]:
+    """Of `quire.Client`, from kv_connector_extra_config."""
+    return {
+        "socket_path": extra.get("socket"),
+        "name": name,
+        "connect_timeout_ms": int(extra.get("connect_timeout_ms", 250)),
+        "call_timeout_ms": int(extra.get("call_timeout_ms", 1000)),
+        "staging_bytes": staging_bytes,
+    }
