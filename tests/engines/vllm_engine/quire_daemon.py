@@ -1,0 +1,97 @@
+"""A real quired for a test: started, asked, killed, started again."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def binary(name: str) -> Path:
+    """From $QUIRE_BIN, the release build, or the installed package."""
+    places = [Path(os.environ["QUIRE_BIN"])] if "QUIRE_BIN" in os.environ else []
+    places.append(ROOT / "build" / "release" / "bin")
+    for place in places:
+        if (place / name).exists():
+            return place / name
+    raise FileNotFoundError(f"{name} is in none of {places}; build it: ./dev build release")
+
+
+class Daemon:
+    def __init__(self, folder: Path, *flags: str):
+        self.folder = folder
+        self.flags = flags
+        self.socket = str(folder / "quired.sock")
+        self.process: subprocess.Popen | None = None
+
+    def start(self) -> "Daemon":
+        with open(self.folder / "quired.log", "ab") as log:
+            self.process = subprocess.Popen(
+                [
+                    str(binary("quired")),
+                    f"--socket={self.socket}",
+                    "--ram_bytes=1GiB",
+                    *self.flags,
+                ],
+                stdout=log,
+                stderr=log,
+            )
+        give_up = time.monotonic() + 30
+        while time.monotonic() < give_up:
+            if self.process.poll() is not None:
+                raise RuntimeError((self.folder / "quired.log").read_text())
+            if os.path.exists(self.socket) and self.control("status", check=False).returncode == 0:
+                return self
+            time.sleep(0.02)
+        raise RuntimeError("quired does not answer")
+
+    def control(self, *words: str, check: bool = True) -> subprocess.CompletedProcess:
+        return subprocess.run(
+            [str(binary("quirectl")), "--socket", self.socket, *words],
+            capture_output=True,
+            text=True,
+            check=check,
+            timeout=60,
+        )
+
+    def status(self) -> dict:
+        return json.loads(self.control("status", "-o", "json").stdout)
+
+    def figures(self) -> dict[str, int]:
+        """What the daemon itself counted: the gate of hit attribution."""
+        status = self.status()
+        tenants = status["tenants"]
+        return {
+            "delivered": sum(
+                t["delivered_ram_tokens"] + t["delivered_ssd_tokens"] for t in tenants
+            ),
+            "delivered_ssd": sum(t["delivered_ssd_tokens"] for t in tenants),
+            "turn_hits": sum(t["hit_tokens"] for t in tenants),
+            "turns": sum(t["turns"] for t in tenants),
+            "spans": status["cache"]["committed_spans"],
+            "checkpoints": status["cache"]["committed_checkpoints"],
+            "leases": status["cache"]["leases"],
+            "sessions": status["clients"]["sessions"],
+        }
+
+    def kill(self) -> None:
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+
+
+def grown(before: dict[str, int], after: dict[str, int]) -> dict[str, int]:
+    return {name: after[name] - before[name] for name in after}
