@@ -78,10 +78,12 @@ class QuireConnector(KVConnectorBase_V1, SupportsHMA):
         if layer is not None:
             raise UnsupportedModel(f"the cache of {layer} does not lie where KVCacheConfig says")
         geometry = self._geometry
+        link = self._link(self._staging_bytes(geometry))
+        link.client()  # connected before the first request comes
         self._worker = worker_half.WorkerHalf(
             geometry,
             quire.Layout.parse(geometry.toml()),
-            self._link(self._staging_bytes(geometry)),
+            link,
             CachePages(geometry, raw, self._kv_cache_config.num_blocks),
             _tensor_rank(),
             worker_half.Options(
@@ -155,6 +157,7 @@ class QuireConnector(KVConnectorBase_V1, SupportsHMA):
         if geometries:
             self._geometry = geometries[0]
             self._scheduler = None
+            self._half().warm_up()
 
     def _half(self) -> scheduler_half.SchedulerHalf:
         if self._scheduler is None:

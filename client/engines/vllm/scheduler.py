@@ -101,6 +101,18 @@ class SchedulerHalf:
         self._matched: dict[str, int] = {}
         self._failures_heard: set[str] = set()
 
+    def warm_up(self) -> None:
+        """Connects and makes the layout known, so that no request has to wait for it."""
+        client = self._link.client()
+        if client is None:
+            return
+        try:
+            options = dict(namespace=self._namespace, tenant=self.options.tenant)
+            client.open_session(self._layout, ring_entries=64, **options).close()
+        except quire.Error as error:
+            self._blame_daemon(error)
+            log.warning("Quire: %s", error)
+
     # --- a request comes ---------------------------------------------------------------------
 
     def matched_tokens(self, request: Any, computed_tokens: int) -> tuple[int | None, bool]:

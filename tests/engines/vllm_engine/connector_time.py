@@ -7,8 +7,8 @@
     load_of_memcpy   a bare copy of the same bytes, over a worker's load of them from its first call
                      to the last byte in vLLM's blocks
 
-Medians; `cpu` is the time that this thread itself ran, which other load on the machine changes less.
-vLLM's own objects are stood in for. A unit stands for 128 tokens, as on a CPU.
+Medians; `cpu` is the time that this thread itself ran, which other load on the machine changes
+less. vLLM's own objects are stood in for. A unit stands for 128 tokens, as on a CPU.
 """
 
 from __future__ import annotations

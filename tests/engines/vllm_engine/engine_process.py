@@ -36,7 +36,6 @@ def main() -> None:
     if task.get("connector") is not None:
         options["kv_transfer_config"] = {
             "kv_connector": "QuireConnector",
-            "kv_connector_module_path": "quire.vllm",
             "kv_role": "kv_both",
             "kv_load_failure_policy": "recompute",
             "kv_connector_extra_config": task["connector"],

@@ -9,18 +9,7 @@ import subprocess
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[3]
-
-
-def binary(name: str) -> Path:
-    """From $QUIRE_BIN, the release build, or the installed package."""
-    places = [Path(os.environ["QUIRE_BIN"])] if "QUIRE_BIN" in os.environ else []
-    places.append(ROOT / "build" / "release" / "bin")
-    for place in places:
-        if (place / name).exists():
-            return place / name
-    raise FileNotFoundError(f"{name} is in none of {places}; build it: ./dev build release")
-
+from quire._programs import program
 
 class Daemon:
     def __init__(self, folder: Path, *flags: str):
@@ -33,7 +22,7 @@ class Daemon:
         with open(self.folder / "quired.log", "ab") as log:
             self.process = subprocess.Popen(
                 [
-                    str(binary("quired")),
+                    program("quired"),
                     f"--socket={self.socket}",
                     "--ram_bytes=1GiB",
                     *self.flags,
@@ -52,7 +41,7 @@ class Daemon:
 
     def control(self, *words: str, check: bool = True) -> subprocess.CompletedProcess:
         return subprocess.run(
-            [str(binary("quirectl")), "--socket", self.socket, *words],
+            [program("quirectl"), "--socket", self.socket, *words],
             capture_output=True,
             text=True,
             check=check,

@@ -261,6 +261,7 @@ def test_preempted_request_is_loaded_again(engine, daemon):
 
 def test_no_daemon_is_a_miss_at_once(engine, tmp_path):
     made = engine(config([(full(), 2)]), socket=str(tmp_path / "none"))
+    made.scheduler.warm_up()
     began = time.monotonic()
     for number in range(50):
         request = ask(f"r{number}")
