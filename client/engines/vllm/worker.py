@@ -238,7 +238,7 @@ class WorkerHalf:
 
     def _release(self, work: Work) -> None:
         hit, work.hit = work.hit, None
-        if hit is not None and hit.lease:
+        if hit is not None and hit.lease and work.session is not None:
             work.session.submit_release(hit)
             work.session.flush()
 
@@ -260,6 +260,8 @@ class WorkerHalf:
             self._release(work)
         except quire.Error as error:
             log.debug("releasing a lease: %s", error)
+        if load.synchronous:
+            self._lose(work, why)  # what this request computes from here on may be wrong
 
     # --- saves -------------------------------------------------------------------------------
 

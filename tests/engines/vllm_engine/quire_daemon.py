@@ -11,6 +11,7 @@ from pathlib import Path
 
 from quire._programs import program
 
+
 class Daemon:
     def __init__(self, folder: Path, *flags: str):
         self.folder = folder
@@ -84,3 +85,19 @@ class Daemon:
 
 def grown(before: dict[str, int], after: dict[str, int]) -> dict[str, int]:
     return {name: after[name] - before[name] for name in after}
+
+
+def spoil(daemon: Daemon, disk: Path) -> None:
+    """Everything out of RAM, and a bit of each page on the device turned."""
+    daemon.control("flush")
+    daemon.control("evict", "ram", "--yes")
+    for path in disk.rglob("*"):
+        if path.is_file() and path.stat().st_size >= 1 << 20 and "data" in str(path):
+            with open(path, "r+b") as file:
+                size = path.stat().st_size
+                for at in range(4096, size, 65536):
+                    file.seek(at)
+                    byte = file.read(1)
+                    file.seek(at)
+                    file.write(bytes([byte[0] ^ 0x10]))
+                os.fsync(file.fileno())

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from engine_run import answer, cached, first_token_ms, run_engine, start_engine, tokens
-from quire_daemon import Daemon, grown
+from quire_daemon import Daemon, grown, spoil
 from vllm_models import prompt, write_model
 
 pytestmark = pytest.mark.timeout(1500)  # some starts of vLLM each
@@ -198,22 +198,6 @@ def test_load_failure_is_computed(name, load, models, tmp_path, control_of):
         assert answer(seen, 2) == answer(control, HIT)
     finally:
         daemon.stop()
-
-
-def spoil(daemon: Daemon, disk: Path) -> None:
-    """Everything out of RAM, and a bit of each page on the device turned."""
-    daemon.control("flush")
-    daemon.control("evict", "ram", "--yes")
-    for path in disk.rglob("*"):
-        if path.is_file() and path.stat().st_size >= 1 << 20 and "data" in str(path):
-            with open(path, "r+b") as file:
-                size = path.stat().st_size
-                for at in range(4096, size, 65536):
-                    file.seek(at)
-                    byte = file.read(1)
-                    file.seek(at)
-                    file.write(bytes([byte[0] ^ 0x10]))
-                os.fsync(file.fileno())
 
 
 def reached(engine, pause: str) -> None:

@@ -1,12 +1,13 @@
 """Scheduler's and workers' halves against a real daemon: no model, each rule by itself."""
 
+import signal
 import time
 
 import pytest
 from fake_engine import FakeEngine
 from fake_vllm import BLOCK, Blocks, Request, chunked, config, full, state, window
 
-from quire_daemon import Daemon, grown
+from quire_daemon import Daemon, grown, spoil
 
 LENGTH = 10 * BLOCK + 5
 WHOLE = 10 * BLOCK
@@ -366,8 +367,6 @@ def test_saves_that_take_too_long_are_given_up(engine, daemon):
 
 
 def test_hung_daemon_costs_a_bounded_time(engine, daemon):
-    import signal
-
     cache = config([(full(), 2)])
     made = engine(cache, match_give_up_ms=50)
     made.ask(ask("first"))
@@ -382,8 +381,6 @@ def test_hung_daemon_costs_a_bounded_time(engine, daemon):
 
 
 def test_unreadable_pages_are_computed_and_saved_again(engine, tmp_path):
-    from test_vllm_engine import spoil
-
     folder = tmp_path / "ssd"
     folder.mkdir()
     daemon = Daemon(folder, f"--ssd_path={folder}/disk", "--ssd_bytes=256MiB").start()
