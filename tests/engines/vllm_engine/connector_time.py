@@ -3,9 +3,9 @@
     python connector_time.py SOCKET
 
     scheduler_us     all that the engine core does for a request that hits, up to its StepMeta:
-                     session, hashes, match, load planned; close_us: the request's end
+                     session (open_us), hashes, match, load planned (rest_us); close_us: its end
     load_of_memcpy   a bare copy of the same bytes, over a worker's load of them from its first call
-                     to the last byte in vLLM's blocks
+                     (join_us: it joins the session) to the last byte in vLLM's blocks
 
 Medians; `cpu` is the time that this thread itself ran, which other load on the machine changes
 less. vLLM's own objects are stood in for. A unit stands for 128 tokens, as on a CPU.
@@ -81,7 +81,7 @@ def open_time(engine: FakeEngine) -> dict:
 
 def scheduler_time(engine: FakeEngine, tokens: int) -> dict:
     store(engine, tokens)
-    begins, ends, found = [], [], 0
+    opens, begins, ends, found = [], [], [], 0
     for number in range(ROUNDS):
         request = request_of(f"r{number}", tokens)
         tables = {request.request_id: ([1 + i for i in range(len(request.prompt) // BLOCK + 1)],)}
@@ -93,21 +93,25 @@ def scheduler_time(engine: FakeEngine, tokens: int) -> dict:
             scheduler.after_alloc(request, Blocks(tables[request.request_id]), found)
             scheduler.build_meta(step({}, tables))
 
+        opens.append(timed(lambda: scheduler._turn(request)))
         begins.append(timed(begin))
         ends.append(timed(lambda: scheduler.finished(request, ())))
         scheduler.build_meta(step({}, {}))
     return {
         "tokens": tokens,
         "hit_tokens": found // BLOCK * UNIT,
-        "scheduler_us": median(begins),
-        "scheduler_cpu_us": median(begins, 1),
+        "scheduler_us": round(median(opens) + median(begins), 1),
+        "open_us": median(opens),
+        "open_cpu_us": median(opens, 1),
+        "rest_us": median(begins),
+        "rest_cpu_us": median(begins, 1),
         "close_us": median(ends),
     }
 
 
 def load_time(engine: FakeEngine, tokens: int) -> dict:
     store(engine, tokens)
-    loads, copies, size = [], [], 0
+    joins, loads, copies, size = [], [], [], 0
     for number in range(ROUNDS // 3):
         request = request_of(f"l{number}", tokens)
         found, _ = engine.ask(request)
@@ -117,6 +121,7 @@ def load_time(engine: FakeEngine, tokens: int) -> dict:
         meta = engine.scheduler.build_meta(step({}, engine.tables))
         worker = engine.workers[0]
         before = worker.counts.loaded_bytes
+        joins.append(timed(lambda: worker._work(meta.jobs[0])))
         loads.append(timed(lambda: worker.start_loads(meta)))
         worker.take_received()
         size = worker.counts.loaded_bytes - before
@@ -128,9 +133,10 @@ def load_time(engine: FakeEngine, tokens: int) -> dict:
     return {
         "tokens": tokens,
         "bytes": size,
+        "join_us": median(joins),
         "load_us": median(loads),
         "copy_us": median(copies),
-        "load_of_memcpy": round(median(copies) / median(loads), 3),
+        "load_of_memcpy": round(median(copies) / (median(joins) + median(loads)), 3),
     }
 
 
