@@ -51,12 +51,6 @@ struct ConnectWords {
   uint64_t staging_bytes = 0;
 };
 
-// Where this libquire's staging memory belongs to a client.
-template <typename Options>
-void set_staging(Options& options, uint64_t staging_bytes) {
-  if constexpr (requires { options.staging_bytes; }) options.staging_bytes = staging_bytes;
-}
-
 class PyClient {
  public:
   PyClient(const std::optional<std::string>& socket_path, const std::string& name,
@@ -71,7 +65,7 @@ class PyClient {
     options.spin_us = words.spin_us;
     options.daemon_wait_ms = words.daemon_wait_ms;
     options.lazy_segments = words.lazy_segments ? 1 : 0;
-    set_staging(options, words.staging_bytes);
+    options.staging_bytes = words.staging_bytes;
     const quire_segment_observer told = observer_of(observer_);
     if (!observer_.is_none()) options.observer = &told;
     std::array<char, 512> text{};
