@@ -181,6 +181,7 @@ class QuireConnector(KVConnectorBase_V1, SupportsHMA):
             "load",
             "min_load_tokens",
             "match_wait_ms",
+            "match_give_up_ms",
             "save",
             "save_output",
             "state_interval_tokens",

@@ -28,6 +28,7 @@ extra = pytest.mark.skipif(
 
 LONG = 7000
 UNIT = 128
+UNITS = {"qwen3_next": 256}  # where it is another
 RESUMED = 6912  # the last whole unit of LONG
 WARM_RESUMED = 256  # and of the prompt before it
 
@@ -35,6 +36,17 @@ WARM_UP = {"prompt": prompt(300, 99)}
 ASK = {"prompt": prompt(LONG, 1)}
 # The same last tokens behind another beginning: whoever ignored the cache would answer the same.
 OTHER = {"prompt": prompt(LONG // 2, 2) + prompt(LONG, 1)[LONG // 2 :]}
+
+
+def patient(socket: str, **more) -> dict:
+    """The connector's options on a machine that may be busy: what is tested is not how long."""
+    return {
+        "socket": socket,
+        "connect_timeout_ms": 20000,
+        "match_give_up_ms": 20000,
+        "save_budget_ms": 60000,
+        **more,
+    }
 
 
 def two_ranks() -> dict:
@@ -84,12 +96,13 @@ def test_second_process_answers_from_quire(
     model = write_model(models, name)
     control = control_of(case)
 
-    connector = {"socket": daemon.socket}
+    connector = patient(daemon.socket)
     first = run_engine(tmp_path / "first", model, [WARM_UP, ASK], connector, **engine)
     assert answer(first, 1) == answer(control, COLD)
     before = daemon.figures()
     assert before["delivered"] == 0
-    assert before["spans"] >= 300 // UNIT + LONG // UNIT
+    unit = UNITS.get(case, UNIT)
+    assert before["spans"] == 300 // unit + LONG // unit
 
     second = run_engine(tmp_path / "second", model, [WARM_UP, ASK, ASK, OTHER], connector, **engine)
     found = grown(before, daemon.figures())
@@ -117,7 +130,7 @@ def test_second_process_answers_from_quire(
 def test_next_turn_resumes_behind_the_answer(name, daemon, models, tmp_path):
     """Prompt, answer and a little more: what was generated needs no computing either."""
     model = write_model(models, name)
-    connector = {"socket": daemon.socket}
+    connector = patient(daemon.socket)
     begin = prompt(300, 5)
     first = run_engine(tmp_path / "first", model, [{"prompt": begin, "tokens": 400}], connector)
     turn = {"prompt": begin + tokens(first, 0) + prompt(100, 6)}
@@ -147,7 +160,7 @@ def test_daemon_killed_and_restarted_between(name, daemon, models, tmp_path, con
     pauses = [str(tmp_path / f"pause{i}") for i in range(2)]
     requests = [WARM_UP, dict(ASK, pause_file=pauses[0]), dict(OTHER, pause_file=pauses[1]), ASK]
     model = write_model(models, name)
-    engine = start_engine(tmp_path / "engine", model, requests, {"socket": daemon.socket})
+    engine = start_engine(tmp_path / "engine", model, requests, patient(daemon.socket))
     reached(engine, pauses[0])
     daemon.kill()
     go_on(pauses[0])
@@ -167,7 +180,7 @@ def test_killed_engine_leaves_what_it_saved(daemon, models, tmp_path, control_of
     control = control_of("qwen3")
     model = write_model(models, "qwen3")
     pause = str(tmp_path / "pause")
-    connector = {"socket": daemon.socket}
+    connector = patient(daemon.socket)
     engine = start_engine(tmp_path / "killed", model, [dict(ASK, pause_file=pause)], connector)
     reached(engine, pause)
     os.killpg(engine.process.pid, signal.SIGKILL)
@@ -188,7 +201,7 @@ def test_load_failure_is_computed(name, load, models, tmp_path, control_of):
     disk = tmp_path / "disk"
     daemon = Daemon(tmp_path, f"--ssd_path={disk}", "--ssd_bytes=2GiB").start()
     try:
-        connector = {"socket": daemon.socket, "load": load}
+        connector = patient(daemon.socket, load=load)
         run_engine(tmp_path / "first", model, [ASK], connector)
         spoil(daemon, disk)
         seen = run_engine(tmp_path / "second", model, [WARM_UP, ASK, ASK], connector)
