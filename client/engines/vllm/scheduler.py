@@ -22,6 +22,7 @@ from typing import Any
 
 import quire
 
+from .block_plan import NULL_BLOCK, checkpoint_blocks, load_blocks, span_blocks
 from .identity import request_salt, turn_number
 from .layout import Geometry
 from .link import Link
@@ -29,8 +30,6 @@ from .messages import BlockIds, LoadJob, RequestJob, SaveJob, StepMeta, WorkerMe
 from .stats import SchedulerCounts
 
 log = logging.getLogger("vllm.quire")
-
-_NULL_BLOCK = 0
 
 
 @dataclass
@@ -245,28 +244,12 @@ class SchedulerHalf:
         start = end - external_tokens
         ids = blocks.get_block_ids()
         asynchronous = self._is_asynchronous(turn)
-        turn.load = LoadJob(start, end, self._load_blocks(ids, start, end), not asynchronous)
+        targets = load_blocks(self.geometry, ids, start, end)
+        turn.load = LoadJob(start, end, targets, synchronous=not asynchronous)
         turn.loading = asynchronous
         self._to_load.append(request.request_id)
         self.counts.loads += 1
         self.counts.hit_tokens += external_tokens
-
-    def _load_blocks(self, ids: tuple[list[int], ...], start: int, end: int) -> BlockIds:
-        blocks: BlockIds = {}
-        for group in self.geometry.groups:
-            for part in group.parts:
-                table = ids[part.vllm_group]
-                last = end // part.block_tokens
-                if group.kind == "append":
-                    blocks[part.vllm_group] = table[start // part.block_tokens : last]
-                else:
-                    # What the engine holds itself is left alone: others may be reading it.
-                    held = start // part.block_tokens
-                    blocks[part.vllm_group] = [
-                        table[i] if held <= i < len(table) else _NULL_BLOCK
-                        for i in range(last - part.blocks, last)
-                    ]
-        return blocks
 
     def hit_sources(self, request: Any, tokens: int) -> dict[str, int]:
         """host, disk, p2p: of the last tokens of the hit the slow tiers' first."""
@@ -358,7 +341,7 @@ class SchedulerHalf:
         if ids is None:
             return []
         saves = [
-            SaveJob(at, self._span_blocks(ids, at))
+            SaveJob(at, span_blocks(self.geometry, ids, at))
             for at in range(turn.saved_tokens + unit, end + 1, unit)
         ]
         self.counts.spans += len(saves)
@@ -372,43 +355,12 @@ class SchedulerHalf:
         else:
             points = {at: {} for at in turn.wanted if before < at <= end}
         for at, states in sorted(points.items()):
-            blocks = self._checkpoint_blocks(ids, at, states)
+            blocks = checkpoint_blocks(self.geometry, ids, at, states)
             if blocks is not None:
                 saves.append(SaveJob(at, blocks, turn.wanted.get(at, "interval")))
                 turn.checkpoint_tokens = at
                 self.counts.checkpoints += 1
         return saves
-
-    def _span_blocks(self, ids: tuple[list[int], ...], end: int) -> BlockIds:
-        blocks: BlockIds = {}
-        for group in self.geometry.groups:
-            if group.kind == "append":
-                for part in group.parts:
-                    last = end // part.block_tokens
-                    blocks[part.vllm_group] = ids[part.vllm_group][last - part.blocks : last]
-        return blocks
-
-    def _checkpoint_blocks(
-        self, ids: tuple[list[int], ...], end: int, states: BlockIds
-    ) -> BlockIds | None:
-        """None: the engine does not hold all of it any more."""
-        blocks: BlockIds = {}
-        for group in self.geometry.groups:
-            for part in group.parts:
-                if group.kind == "window":
-                    table = ids[part.vllm_group]
-                    last = end // part.block_tokens
-                    places = range(last - part.blocks, last)
-                    found = [table[i] if 0 <= i < len(table) else _NULL_BLOCK for i in places]
-                    needed = found[part.first_needed(end) - places.start :]
-                    if _NULL_BLOCK in needed:
-                        return None
-                    blocks[part.vllm_group] = found
-                elif group.kind == "state":
-                    if part.vllm_group not in states:
-                        return None
-                    blocks[part.vllm_group] = states[part.vllm_group]
-        return blocks
 
     def _ask_wanted(self, turn: Turn) -> None:
         """As the operator's word is now; what lies before the resume point is over."""
@@ -427,7 +379,7 @@ class SchedulerHalf:
         unit = self.geometry.unit_tokens
         by_place: dict[int, BlockIds] = {}
         for group, block, at in offers:
-            if block != _NULL_BLOCK and at % unit == 0 and at <= end:
+            if block != NULL_BLOCK and at % unit == 0 and at <= end:
                 by_place.setdefault(at, {})[group] = [block]
         last = (turn.request.num_prompt_tokens - 1) // unit * unit
         taken: dict[int, BlockIds] = {}
@@ -554,7 +506,7 @@ class SchedulerHalf:
         self._append_hashes(turn)
         end = min(end, turn.units * unit)
         saves = [
-            SaveJob(at, self._span_blocks(ids, at))
+            SaveJob(at, span_blocks(self.geometry, ids, at))
             for at in range(turn.saved_tokens + unit, end + 1, unit)
         ]
         turn.saved_tokens = max(turn.saved_tokens, end)
@@ -562,7 +514,7 @@ class SchedulerHalf:
             wanted = turn.session.wanted_checkpoints(turn.checkpoint_tokens, request.num_tokens, 0)
             for at, reason in wanted:
                 if turn.checkpoint_tokens < at <= end:
-                    blocks = self._checkpoint_blocks(ids, at, {})
+                    blocks = checkpoint_blocks(self.geometry, ids, at, {})
                     if blocks is not None:
                         saves.append(SaveJob(at, blocks, reason))
         return saves
