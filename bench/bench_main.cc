@@ -12,6 +12,7 @@
 
 #include "bench/admin_bench.h"
 #include "bench/attach_bench.h"
+#include "bench/attach_busy.h"
 #include "bench/commit_bench.h"
 #include "bench/engine_bench.h"
 #include "bench/events_bench.h"
@@ -33,6 +34,7 @@ int main(int argc, char** argv) {
   }
   bool json = false;
   bool quick = false;
+  bool busy = false;
   bool wrong = argc < 2;
   quire::bench::TraceBenchOptions trace;
   quire::bench::MeterBenchOptions meter;
@@ -43,6 +45,8 @@ int main(int argc, char** argv) {
       json = true;
     } else if (std::strcmp(argv[i], "--quick") == 0) {
       quick = true;
+    } else if (std::strcmp(argv[1], "attach") == 0 && std::strcmp(argv[i], "--busy") == 0) {
+      busy = true;
     } else if (std::strcmp(argv[1], "trace") == 0 && argv[i][0] != '-') {
       (trace.path.empty() ? trace.path : sessions) = argv[i];
     } else if (std::strcmp(argv[1], "meter") == 0 && std::strcmp(argv[i], "--receipts") == 0 &&
@@ -57,7 +61,7 @@ int main(int argc, char** argv) {
   trace.sessions = static_cast<uint32_t>(std::strtoul(sessions.c_str(), nullptr, 10));
   const std::map<std::string, std::function<int(bool)>> benches = {
       {"admin", quire::bench::run_admin_bench},
-      {"attach", quire::bench::run_attach_bench},
+      {"attach", busy ? quire::bench::run_attach_busy_bench : quire::bench::run_attach_bench},
       {"attach_ssd", quire::bench::run_tier_match_bench},
       {"commit", quire::bench::run_commit_bench},
       {"engine", quire::bench::run_engine_bench},
@@ -78,7 +82,8 @@ int main(int argc, char** argv) {
         "admin|attach|attach_ssd|commit|engine|events|index|meter|neighbour|replay|ring|sched|ssd|"
         "switch|"
         "trace "
-        "[--json], ssd also --quick, trace also FILE [SESSIONS], neighbour also ATTACK, meter "
+        "[--json], attach also --busy, ssd also --quick, trace also FILE [SESSIONS], neighbour "
+        "also ATTACK, meter "
         "also --receipts N, replay has its own\n",
         stderr);
     return 2;
