@@ -197,8 +197,12 @@ Result<std::unique_ptr<SessionImpl>> ClientImpl::join_session(const SessionToken
   auto lane = attachment_->memory().lock()->take_lane(
       {options.ring_entries, unit_count(options), options.max_load_pages});
   request.lane = lane ? lane->lane() : 0;
-  Frame frame = QUIRE_TRY(attachment_->call(FrameType::kJoinSession, model::struct_bytes(request)));
-  return start_session({attachment_, staging, options_, options, layout}, std::move(frame),
+  Result<Frame> frame = attachment_->call(FrameType::kJoinSession, model::struct_bytes(request));
+  if (!frame.ok()) {
+    give_lane_back(*attachment_, std::move(lane), frame.code());
+    return std::move(frame).error();
+  }
+  return start_session({attachment_, staging, options_, options, layout}, std::move(*frame),
                        std::move(lane));
 }
 

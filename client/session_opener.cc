@@ -42,16 +42,21 @@ Result<std::unique_ptr<SessionImpl>> start_session(const SessionOpener::Target& 
   return session;
 }
 
+void give_lane_back(Attachment& attachment, std::optional<SessionChannel> lane, Errc refused_with) {
+  // The daemon may give it to the session that it opens too late.
+  if (!lane || refused_with == Errc::kDeadlineExceeded || !attachment.alive()) return;
+  attachment.memory().lock()->keep_lane(std::move(*lane));
+}
+
 Result<std::unique_ptr<SessionImpl>> SessionOpener::ask_once() {
   if (over_) return make_error(Errc::kClosed, "this session was opened, or refused, before");
-  // Whatever becomes of the call, it is in nobody else's hands: one that the daemon did not take is
-  // only unmapped.
   auto kept = target_.attachment->memory().lock()->take_lane(
       {request_.ring_entries, request_.max_units, request_.max_load_pages});
   request_.lane = kept ? kept->lane() : 0;
   Result<Frame> frame =
       target_.attachment->call(FrameType::kOpenSession, model::struct_bytes(request_));
   if (!frame.ok()) {
+    give_lane_back(*target_.attachment, std::move(kept), frame.code());
     // The daemon may not have heard of it in time, or answer later: it leaves the queue.
     give_up();
     over_ = true;

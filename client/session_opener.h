@@ -51,6 +51,10 @@ class SessionOpener {
   bool over_ = false;
 };
 
+// Of a lane that was offered for a session and not taken.
+void give_lane_back(Attachment& attachment, std::optional<SessionChannel> lane,
+                    model::Errc refused_with);
+
 // From the reply to open or join, which may say that it goes on with `kept`. What cannot be used is
 // closed in the daemon.
 model::Result<std::unique_ptr<SessionImpl>> start_session(const SessionOpener::Target& target,

@@ -31,6 +31,10 @@ std::vector<std::unique_ptr<Lane>>::iterator find_lane(ClientProcess& client,
   });
 }
 
+uint32_t descriptors_of(const Lane& lane) {
+  return kDescriptorsOfALane + (lane.progress.valid() ? kDescriptorsOfAProgress : 0);
+}
+
 std::string token_key(const std::array<uint8_t, 16>& token) {
   return {reinterpret_cast<const char*>(token.data()), token.size()};
 }
@@ -154,6 +158,7 @@ model::Result<std::unique_ptr<Lane>> SessionRegistry::take_lane(ClientProcess& c
     std::unique_ptr<Lane> lane = std::move(*spare);
     client.spare_lanes.erase(spare);
     spare_bytes_ -= lane->shape().total_bytes();
+    spare_descriptors_ -= descriptors_of(*lane);
     return lane;
   }
   auto lane = QUIRE_TRY(Lane::create(next_lane_++, client.uid(), with.shape));
@@ -212,7 +217,7 @@ void SessionRegistry::finish(Attachment& attachment) {
   Session& session = attachment.session();
   // Of what drains the client may be gone; what keeps its lane does not drain.
   ClientProcess* keeper = attachment.keeps_lane ? &attachment.client() : nullptr;
-  if (keeper != nullptr && keeper->spare_lanes.size() >= kMaxSpareLanes) keeper = nullptr;
+  if (keeper != nullptr && !may_keep(*keeper)) keeper = nullptr;
   areas_.leave(attachment.staging());
   std::unique_ptr<Lane> lane = attachment.take_lane();
   owned_.erase(&attachment);
@@ -220,22 +225,30 @@ void SessionRegistry::finish(Attachment& attachment) {
   if (keeper == nullptr) return close_lane(std::move(lane));
   lane->reset();
   spare_bytes_ += lane->shape().total_bytes();
+  spare_descriptors_ += descriptors_of(*lane);
   keeper->spare_lanes.push_back(std::move(lane));
+}
+
+// Nobody who has no session yet may wait for what others only keep.
+bool SessionRegistry::may_keep(const ClientProcess& client) const {
+  return client.spare_lanes.size() < kMaxSpareLanes &&
+         !options_.shares->is_scarce(Shared::kDescriptors) &&
+         !options_.shares->is_scarce(Shared::kSessionBytes);
 }
 
 // The charge travels with the memory: it is given back when the close is done, not when it was
 // asked for.
 void SessionRegistry::close_lane(std::unique_ptr<Lane> lane) {
-  const Charge charge{
-      .uid = lane->uid(),
-      .descriptors = kDescriptorsOfALane + (lane->progress.valid() ? kDescriptorsOfAProgress : 0),
-      .session_bytes = lane->shape().total_bytes()};
+  const Charge charge{.uid = lane->uid(),
+                      .descriptors = descriptors_of(*lane),
+                      .session_bytes = lane->shape().total_bytes()};
   options_.closer->close(lane->take_remains(), charge);
 }
 
 void SessionRegistry::close_spare_lanes(ClientProcess& client) {
   for (std::unique_ptr<Lane>& lane : client.spare_lanes) {
     spare_bytes_ -= lane->shape().total_bytes();
+    spare_descriptors_ -= descriptors_of(*lane);
     close_lane(std::move(lane));
   }
   client.spare_lanes.clear();

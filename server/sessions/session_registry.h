@@ -41,7 +41,8 @@ struct AttachWith {
 
 class SessionRegistry {
  public:
-  // Lanes that a client may keep for later sessions, whatever their shapes.
+  // Lanes that a client may keep for later sessions, whatever their shapes; none while descriptors
+  // or session memory are scarce.
   static constexpr size_t kMaxSpareLanes = 64;
 
   SessionRegistry(cache::Cache* cache, Dispatcher* dispatcher, const RegistryOptions& options)
@@ -73,6 +74,7 @@ class SessionRegistry {
   uint64_t shared_bytes() const { return options_.shares->used(Shared::kSessionBytes); }
   // Of these, what clients keep for sessions that they have not opened yet, or commit from.
   uint64_t kept_bytes() const { return spare_bytes_ + areas_.bytes(); }
+  uint64_t kept_descriptors() const { return spare_descriptors_; }
   // Open sessions, those that only drain included.
   size_t session_count() const { return sessions_.size(); }
   // Attachments that ended and still hold leases, fills or memory under copy.
@@ -109,6 +111,7 @@ class SessionRegistry {
   model::Result<bool> give_progress(Session& session, Lane& lane);
   void close_lane(std::unique_ptr<Lane> lane);
   void close_spare_lanes(ClientProcess& client);
+  bool may_keep(const ClientProcess& client) const;
   // Nothing of it is left but memory and descriptors, which are kept or closed off the core.
   void finish(Attachment& attachment);
   // Ends the session, unless an attachment is left or drains. Its progress goes back to `lane`,
@@ -127,6 +130,7 @@ class SessionRegistry {
   uint64_t next_attachment_ = 1;
   uint64_t next_lane_ = 1;
   uint64_t spare_bytes_ = 0;  // of spare lanes
+  uint64_t spare_descriptors_ = 0;
   std::unordered_map<uint64_t, std::unique_ptr<Session>> sessions_;
   std::unordered_map<std::string, Session*> by_token_;
   std::unordered_map<uint32_t, uint64_t> by_payer_;  // how many, by tenant

@@ -48,6 +48,8 @@ class UidShares {
   // Null: it holds nothing.
   const Use* find(uint32_t uid) const;
   uint64_t used(Shared what) const { return used_[static_cast<size_t>(what)]; }
+  // More than half of it is in use.
+  bool is_scarce(Shared what) const { return used(what) > totals_[static_cast<size_t>(what)] / 2; }
   uint64_t largest(uint32_t uid, Shared what) const;  // what this uid may hold at most
   size_t uid_count() const { return uses_.size(); }
   // A row: what the uid holds, and what it may.

@@ -67,6 +67,8 @@ void say_memory(const StatusSources& sources, MetricSink& sink) {
              "Memory that sessions share with their clients");
   sink.gauge("session_kept_bytes", sources.registry->kept_bytes(),
              "Of these, what clients commit from, or keep for their next sessions");
+  sink.gauge("session_kept_descriptors", sources.registry->kept_descriptors(),
+             "Descriptors of what clients keep for their next sessions");
 }
 
 // Its size stands under "memory", for that is shared out to domains; here is what it holds.

@@ -19,7 +19,7 @@ TEST(SocketVerbs, EveryFrameOfAClientIsThereOnceAndNoOther) {
   }
   for (uint32_t type = 0; type <= 0xffff; ++type) {
     const bool of_client = type >= static_cast<uint32_t>(FrameType::kHello) &&
-                           type <= static_cast<uint32_t>(FrameType::kTenants);
+                           type <= static_cast<uint32_t>(FrameType::kMakeStaging);
     EXPECT_EQ(find_verb(static_cast<FrameType>(type)) != nullptr, of_client) << type;
   }
 }

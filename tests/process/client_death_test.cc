@@ -50,9 +50,8 @@ class ClientDeath : public testing::Test {
   bool is_back(const DaemonStatus& now) const {
     return now.leases == baseline_.leases && now.fills == 0 && now.draining == 0 &&
            now.sessions == baseline_.sessions && now.attachments == baseline_.attachments &&
-           now.connected == baseline_.connected &&
-           now.session_shared_bytes == baseline_.session_shared_bytes &&
-           now.open_files == baseline_.open_files;
+           now.connected == baseline_.connected && now.bytes_in_use() == baseline_.bytes_in_use() &&
+           now.files_in_use() == baseline_.files_in_use();
   }
 
   void expect_freed() {
@@ -66,8 +65,8 @@ class ClientDeath : public testing::Test {
     EXPECT_EQ(now.fills, 0u);
     EXPECT_EQ(now.sessions, baseline_.sessions);
     EXPECT_EQ(now.connected, baseline_.connected);
-    EXPECT_EQ(now.session_shared_bytes, baseline_.session_shared_bytes);
-    EXPECT_EQ(now.open_files, baseline_.open_files);
+    EXPECT_EQ(now.bytes_in_use(), baseline_.bytes_in_use());
+    EXPECT_EQ(now.files_in_use(), baseline_.files_in_use());
   }
 
   // Pages are those of visible objects and no others. The baseline moves on.

@@ -39,6 +39,8 @@ DaemonStatus parse_status(const std::string& text) {
   parsed.draining = number(clients, "draining");
   parsed.sessions_ended_by_fault = number(clients, "sessions_ended_by_fault");
   parsed.session_shared_bytes = number(status.at("memory"), "session_shared_bytes");
+  parsed.kept_bytes = number(status.at("memory"), "session_kept_bytes");
+  parsed.kept_files = number(status.at("memory"), "session_kept_descriptors");
   parsed.leases = number(cache, "leases");
   parsed.fills = number(cache, "fills");
   parsed.spans = number(cache, "spans");

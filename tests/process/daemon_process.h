@@ -21,6 +21,8 @@ struct DaemonStatus {
   uint64_t draining = 0;
   uint64_t sessions_ended_by_fault = 0;
   uint64_t session_shared_bytes = 0;
+  uint64_t kept_bytes = 0;  // of these, by clients that are there, for their next sessions
+  uint64_t kept_files = 0;
   uint64_t leases = 0;
   uint64_t fills = 0;
   uint64_t spans = 0;
@@ -30,6 +32,9 @@ struct DaemonStatus {
   uint64_t open_files = 0;
   uint64_t resident_bytes = 0;
   uint64_t private_bytes = 0;  // of these, what it shares with nobody: not segments, nor sessions
+
+  uint64_t bytes_in_use() const { return session_shared_bytes - kept_bytes; }
+  uint64_t files_in_use() const { return open_files - kept_files; }
 };
 
 // For who counts or limits descriptors: UBSan looks at an object of a type that is new to it

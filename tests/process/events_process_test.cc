@@ -164,7 +164,7 @@ TEST_F(EventsProcess, Law13_UserHearsItsOwnDomainAlone) {
 }
 
 TEST_F(EventsProcess, KilledAndStoppedSubscribersCostNobodyAnything) {
-  const auto files_before = daemon_.status().open_files;
+  const auto files_before = daemon_.status().files_in_use();
   const auto tail = [&] {
     return TestProcess::exec({program_path("quirectl"), "--socket=" + daemon_.socket_path(),
                               "events", "tail", "--snapshot"},
@@ -181,7 +181,7 @@ TEST_F(EventsProcess, KilledAndStoppedSubscribersCostNobodyAnything) {
   stopped.signal(SIGKILL);
   EXPECT_EQ(stopped.wait(), -SIGKILL);
   EXPECT_TRUE(daemon_.eventually(
-      [&](const DaemonStatus& status) { return status.open_files <= files_before; }));
+      [&](const DaemonStatus& status) { return status.files_in_use() <= files_before; }));
 }
 
 }  // namespace

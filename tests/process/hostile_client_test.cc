@@ -96,8 +96,8 @@ TEST_P(HostileClientTest, Law06Law11_NeighbourSeesNothingWrong) {
   EXPECT_GT(daemon.status().sessions_ended_by_fault, 0u);
   EXPECT_TRUE(daemon.eventually([&](const DaemonStatus& now) {
     return now.sessions == before.sessions && now.leases == 0 && now.fills == 0 &&
-           now.session_shared_bytes == before.session_shared_bytes &&
-           now.open_files == before.open_files && now.pages == now.group_pages;
+           now.bytes_in_use() == before.bytes_in_use() &&
+           now.files_in_use() == before.files_in_use() && now.pages == now.group_pages;
   })) << "nothing of it is left";
 }
 

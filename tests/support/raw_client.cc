@@ -218,19 +218,28 @@ RawSession RawClient::open_session(const model::Layout& layout, const RawShape& 
   request.ring_entries = shape.ring_entries;
   request.max_units = shape.max_units;
   request.max_load_pages = shape.max_load_pages;
-  send(model::FrameType::kMakeStaging,
-       model::struct_bytes(model::MakeStagingRequest{shape.staging_bytes}));
-  std::vector<FdGuard> staging;
-  const auto made = model::read_struct<model::MakeStagingReply>(receive(&staging));
-  QUIRE_CHECK(made.ok() && made->status.code == 0 && staging.size() == 1);
-  request.staging = made->staging;
+  const Staging& staging = staging_of(shape.staging_bytes);
+  request.staging = staging.id;
   request.namespace_name = *model::to_wire_name("raw");
   send(model::FrameType::kOpenSession, model::struct_bytes(request));
   std::vector<FdGuard> descriptors;
   const auto reply = model::read_struct<model::OpenSessionReply>(receive(&descriptors));
   QUIRE_CHECK(reply.ok() && reply->status.code == 0);
   QUIRE_CHECK(descriptors.size() == model::kSessionDescriptorCount);
-  return RawSession(std::move(descriptors), *reply, std::move(staging[0]), shape.staging_bytes);
+  FdGuard memory(::fcntl(staging.fd.get(), F_DUPFD_CLOEXEC, 0));
+  return RawSession(std::move(descriptors), *reply, std::move(memory), shape.staging_bytes);
+}
+
+const RawClient::Staging& RawClient::staging_of(uint64_t bytes) {
+  for (const Staging& made : staging_) {
+    if (made.bytes == bytes) return made;
+  }
+  send(model::FrameType::kMakeStaging, model::struct_bytes(model::MakeStagingRequest{bytes}));
+  std::vector<FdGuard> memory;
+  const auto reply = model::read_struct<model::MakeStagingReply>(receive(&memory));
+  QUIRE_CHECK(reply.ok() && reply->status.code == 0 && memory.size() == 1);
+  staging_.push_back({reply->staging, bytes, std::move(memory[0])});
+  return staging_.back();
 }
 
 }  // namespace quire::tests

@@ -75,7 +75,7 @@ class RawClient {
  public:
   explicit RawClient(const std::string& socket_path);
 
-  // Registers the layout and opens a session, with a staging area of its own.
+  // Registers the layout and opens a session; those with equal staging_bytes share an area.
   RawSession open_session(const model::Layout& layout, const RawShape& shape = {});
   void send(model::FrameType type, std::string_view payload);
   // Payload of the next frame; descriptors are appended.
@@ -83,7 +83,15 @@ class RawClient {
   int fd() const { return fd_.get(); }
 
  private:
+  struct Staging {
+    uint64_t id = 0;
+    uint64_t bytes = 0;
+    model::FdGuard fd;
+  };
+  const Staging& staging_of(uint64_t bytes);
+
   model::FdGuard fd_;
+  std::vector<Staging> staging_;
 };
 
 }  // namespace quire::tests
