@@ -1,10 +1,8 @@
 #include "client/attachment.h"
 
 #include <algorithm>
-#include <optional>
+#include <chrono>
 #include <utility>
-
-#include "client/deadline.h"
 
 namespace quire::client {
 
@@ -125,8 +123,7 @@ Result<Frame> Attachment::call_locked(Wire& wire, FrameType type, std::string_vi
   if (sent.code() == Errc::kFrameTooLarge) return std::move(sent).error();
   // A daemon that hung up already may have said why: read on.
   while (true) {
-    Result<std::optional<Frame>> received =
-        wire.socket.receive(sent.ok() ? deadline : Deadline::now());
+    Result<std::optional<Frame>> received = receive(wire, sent.ok() ? deadline : Deadline::now());
     if (!received.ok()) return fail(wire, std::move(received).error());
     if (!sent.ok() && !received->has_value()) return fail(wire, std::move(sent).error());
     if (!received->has_value()) {
@@ -142,6 +139,15 @@ Result<Frame> Attachment::call_locked(Wire& wire, FrameType type, std::string_vi
     if (const auto why = last_word(frame)) return fail(wire, *why);
     dispatch(wire, frame);
   }
+}
+
+Result<std::optional<Frame>> Attachment::receive(Wire& wire, Deadline deadline) {
+  const auto end = std::chrono::steady_clock::now() + std::chrono::microseconds(options_.spin_us);
+  do {
+    Result<std::optional<Frame>> received = wire.socket.receive(Deadline::now());
+    if (!received.ok() || received->has_value() || deadline.passed()) return received;
+  } while (std::chrono::steady_clock::now() < end);
+  return wire.socket.receive(deadline);
 }
 
 Result<Frame> Attachment::accept_reply(Wire& wire, FrameType type, Frame frame) {

@@ -13,12 +13,14 @@
 
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "client/client_memory.h"
+#include "client/deadline.h"
 #include "client/fork_guard.h"
 #include "client/frame_socket.h"
 #include "client/guarded.h"
@@ -32,6 +34,7 @@ struct AttachOptions {
   std::string socket_path;
   std::string client_name;
   uint32_t verb_timeout_ms = 5000;  // connecting, and each call
+  uint32_t spin_us = 0;             // look for an answer this long before sleeping
   bool populate_segments = true;
   SegmentObserver* observer = nullptr;  // may be null
 };
@@ -93,6 +96,8 @@ class Attachment {
   };
 
   model::Result<Frame> call_locked(Wire& wire, model::FrameType type, std::string_view payload);
+  // The next frame, as FrameSocket::receive(). A wake-up takes as long as some short calls do.
+  model::Result<std::optional<Frame>> receive(Wire& wire, Deadline deadline);
   model::Result<Frame> accept_reply(Wire& wire, model::FrameType type, Frame frame);
   model::Result<void> adopt_segment(const model::SegmentInfo& info, const model::FdGuard& fd);
   model::Result<void> adopt_hello(const Frame& reply);

@@ -111,6 +111,7 @@ Result<void> ClientImpl::attach() {
   options.socket_path = socket_path(options_);
   options.client_name = options_.client_name;
   options.verb_timeout_ms = options_.connect_timeout_ms;
+  options.spin_us = options_.spin_us;
   options.populate_segments = options_.populate_segments;
   options.observer = options_.observer;
   // The old one stays in its place until the new one stands.

@@ -60,7 +60,7 @@ std::string AttackField::left_behind() {
   compare("sessions", now.sessions, baseline_.sessions);
   compare("attachments", now.attachments, baseline_.attachments);
   compare("draining", now.draining, 0);
-  compare("session_shared_bytes", now.session_shared_bytes, baseline_.session_shared_bytes);
+  compare("session bytes in use", now.bytes_in_use(), baseline_.bytes_in_use());
   compare("leases", now.leases, baseline_.leases);
   compare("fills", now.fills, baseline_.fills);
   compare("slots beyond visible pages", now.pages, now.group_pages);
