@@ -372,7 +372,9 @@ class Session {
   // costs it nothing and cannot delay it.
   model::Result<void> wait_for_tokens(uint32_t tokens, uint32_t timeout_ms);
 
-  // Ends the session in the daemon: leases, fills and pins of this process go.
+  // Ends the session in the daemon: leases, fills and pins of this process go, and what it was
+  // still committing. Nothing may be written through its fills from here on: their staging may be
+  // another session's.
   model::Result<void> close();
 
  private:

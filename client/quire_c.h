@@ -256,7 +256,8 @@ QUIRE_API quire_status quire_join_session(quire_client* client,
                                           const uint8_t token[QUIRE_TOKEN_BYTES],
                                           const quire_session_options* options,
                                           quire_session** session);
-/* Ends the session and frees the handle, whatever it returns. */
+/* Ends the session, with what it was still committing, and frees the handle, whatever it returns.
+ * Its fills' memory may be another session's from here on. */
 QUIRE_API quire_status quire_close_session(quire_session* session);
 QUIRE_API const char* quire_session_error(const quire_session* session);
 QUIRE_API uint64_t quire_session_id(const quire_session* session);
