@@ -25,6 +25,7 @@ struct ScopeOptions {
 struct QuotaBytes {
   uint64_t guaranteed = 0;
   uint64_t burst = UINT64_MAX;  // UINT64_MAX: no bound
+  uint64_t weight = 1;  // 1..1,000: its part where several tenants read from the tier at once
 };
 
 // What leaves a tier at once, or would.

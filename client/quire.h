@@ -464,8 +464,8 @@ class Client {
   // What each word would have cost in bytes and brought in tokens. kUnavailable: as advice_json().
   model::Result<std::string> checkpoint_advice_json(model::AdviceWindow window);
   // Readers; changes, administrators. What users and tenants may hold of a tier. kInvalidArgument:
-  // no domain, a burst below the guarantee, more guaranteed than the tier has. Clearing leaves what
-  // a file says.
+  // no domain, a burst below the guarantee, a weight out of range, more guaranteed than the tier
+  // has. Clearing leaves what a file says.
   model::Result<std::string> quota_json();
   model::Result<std::string> set_quota(model::TierId tier, const ScopeOptions& scope,
                                        const QuotaBytes& quota);

@@ -166,6 +166,7 @@ Result<std::string> Client::set_quota(model::TierId tier, const ScopeOptions& sc
   request.tier = static_cast<uint8_t>(tier);
   request.guaranteed_bytes = quota.guaranteed;
   request.burst_bytes = quota.burst;
+  request.weight = quota.weight;
   QUIRE_TRY(set_scope(scope, request));
   return json_reply(impl_->attachment().call(FrameType::kQuota, model::struct_bytes(request)));
 }

@@ -167,6 +167,8 @@ inline constexpr std::array kQuotaArguments{
                  offsetof(QuotaRequest, guaranteed_bytes), only(QuotaAction::kSet)},
     VerbArgument{"burst_bytes", ArgumentKind::kNumber, offsetof(QuotaRequest, burst_bytes),
                  only(QuotaAction::kSet)},
+    VerbArgument{"weight", ArgumentKind::kNumber, offsetof(QuotaRequest, weight),
+                 only(QuotaAction::kSet)},
 };
 inline constexpr VerbCodec kQuota{sizeof(QuotaRequest), offsetof(QuotaRequest, action),
                                   kQuotaActions, kQuotaArguments};

@@ -326,19 +326,21 @@ struct PolicyRequest {
 };
 static_assert(sizeof(PolicyRequest) == 8 + 3 * sizeof(WireName));
 
-// What users and tenants are guaranteed of a tier, and the most that they may hold.
+// What users and tenants are guaranteed of a tier, the most that they may hold, and their part of
+// what its device delivers.
 enum class QuotaAction : uint8_t { kShow = 0, kSet = 1, kClear = 2 };
 struct QuotaRequest {
   uint8_t action = 0;     // QuotaAction
   uint8_t tier = 0;       // TierId, but of kShow
   uint8_t of_tenant = 0;  // 1 = `tenant` counts
   std::array<uint8_t, 5> reserved{};
-  uint64_t guaranteed_bytes = 0;      // of kSet, as burst_bytes
+  uint64_t guaranteed_bytes = 0;      // of kSet, as the next two
   uint64_t burst_bytes = UINT64_MAX;  // UINT64_MAX: no bound
+  uint64_t weight = 1;                // of reads from the tier
   WireName domain{};
   WireName tenant{};
 };
-static_assert(sizeof(QuotaRequest) == 24 + 2 * sizeof(WireName));
+static_assert(sizeof(QuotaRequest) == 32 + 2 * sizeof(WireName));
 
 // What is in RAM only is written to the tiers below it; goes on in the daemon's steps.
 enum class FlushAction : uint8_t { kShow = 0, kStart = 1 };

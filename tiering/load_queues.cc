@@ -1,5 +1,7 @@
 #include "tiering/load_queues.h"
 
+#include <algorithm>
+
 #include "model/check.h"
 
 namespace quire::tiering {
@@ -30,6 +32,10 @@ void LoadQueues::stop_waiting(Tenant& tenant, LoadRecord& load) {
 void LoadQueues::note_reserved(LoadRecord& load) {
   Tenant& tenant = tenants_.at(load.tenant.value);
   stop_waiting(tenant, load);
+  if (is_empty(tenant.reading)) {
+    tenant.share = std::max(tenant.share, level_);
+    shares_.emplace(tenant.share, load.tenant.value);
+  }
   LoadList& list = list_of(tenant.reading, load);
   load.place = list.insert(list.end(), &load);
   load.stand = Stand::kReading;
@@ -37,8 +43,13 @@ void LoadQueues::note_reserved(LoadRecord& load) {
 }
 
 void LoadQueues::note_issued(LoadRecord& load) {
-  list_of(tenants_.at(load.tenant.value).reading, load).erase(load.place);
+  stop_reading(load.tenant.value, tenants_.at(load.tenant.value), load);
+}
+
+void LoadQueues::stop_reading(uint32_t id, Tenant& tenant, LoadRecord& load) {
+  list_of(tenant.reading, load).erase(load.place);
   load.stand = Stand::kNowhere;
+  if (is_empty(tenant.reading)) shares_.erase({tenant.share, id});
 }
 
 void LoadQueues::remove(LoadRecord& load) {
@@ -46,7 +57,7 @@ void LoadQueues::remove(LoadRecord& load) {
   if (load.stand == Stand::kWaiting) {
     stop_waiting(tenant->second, load);
   } else {
-    if (load.stand == Stand::kReading) note_issued(load);
+    if (load.stand == Stand::kReading) stop_reading(load.tenant.value, tenant->second, load);
     --domain(load.domain).reserved;
   }
   if (--tenant->second.loads == 0) tenants_.erase(tenant);
@@ -118,6 +129,7 @@ void LoadQueues::check_invariants() const {
       }
     }
     QUIRE_CHECK(standing <= tenant.loads);
+    QUIRE_CHECK(shares_.contains({tenant.share, id}) == !is_empty(tenant.reading));
   }
   for (const auto& [id, of] : domains_) {
     const auto found = waiting.find(id);

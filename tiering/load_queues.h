@@ -9,7 +9,11 @@
 //    waits: then it is its turn. So a batch load with n others before it starts after at most
 //    (n + 1) * kMaxOvertakes interactive loads of its tenant, and the one that was being served
 //    when it came. What is read goes by the same rule, turn by turn.
-// 3. A choice costs O(log tenants), whatever number of loads there is.
+// 3. Who reads next is the tenant that had least of its share: bytes over its weight (stride
+//    scheduling, Waldspurger 1995). So tenants that always have something to read get bytes in
+//    proportion to their weights, but for one piece each. Who had nothing to read saves nothing
+//    up, and what it leaves goes to the others: nobody starves.
+// 4. A choice costs O(log tenants), whatever number of loads there is.
 // Threads: core only. Lifetime: loads stay where they are while they stand here.
 #pragma once
 
@@ -17,6 +21,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <set>
+#include <utility>
+#include <vector>
 
 #include "model/ids.h"
 #include "tiering/load_record.h"
@@ -51,6 +58,7 @@ class LoadQueues {
     LoadRecord* served = nullptr;  // of those that wait
     uint32_t overtakes = 0;        // of the first batch load that waits
     uint32_t turns = 0;            // of reading
+    uint64_t share = 0;            // what it read, in kShareUnits over its weight
   };
 
   // Behind those of its tenant and class. It holds nothing yet.
@@ -66,6 +74,17 @@ class LoadQueues {
   // Whether somebody would use what the load gave back: another tenant of its domain, or of its
   // own tenant one that goes before it.
   bool has_rival(const LoadRecord& load) const;
+
+  // Offers reads piece by piece, `pieces` at most: offer(tenant), to the one that had least of its
+  // share, says how many bytes it took and what the tenant's weight is; 0 bytes: it is not asked
+  // again in this round. It may note_issued() loads of that tenant. True: more might have been
+  // taken.
+  struct Taken {
+    uint64_t bytes = 0;
+    uint32_t weight = 1;
+  };
+  template <typename Offer>
+  bool read_by_share(uint32_t pieces, Offer&& offer);
 
   // The tenant whose turn it is, one after the other; null: no load stands anywhere.
   Tenant* next_tenant();
@@ -92,12 +111,45 @@ class LoadQueues {
   static LoadList& list_of(ByClass& lists, const LoadRecord& load) {
     return lists[load.is_batch() ? 1 : 0];
   }
+  // A share is counted in pages by a 1,024th: 2^64 of them are 2^66 bytes at a weight of 1.
+  static constexpr uint64_t kShareBytes = 4096;
+  static constexpr uint64_t kShareUnits = 1024;
   void stop_waiting(Tenant& tenant, LoadRecord& load);
+  void stop_reading(uint32_t id, Tenant& tenant, LoadRecord& load);
 
   std::map<uint32_t, Tenant> tenants_;  // by id; one without loads is erased
   std::map<uint16_t, Domain> domains_;  // likewise
   uint32_t last_tenant_ = 0;            // whose turn it was
+  // Tenants with something to read, by (share, id): those not asked in vain in this round.
+  std::set<std::pair<uint64_t, uint32_t>> shares_;
+  std::vector<uint32_t> sated_;  // the others
+  uint64_t level_ = 0;           // the share of who read last: who comes anew begins there
 };
+
+template <typename Offer>
+bool LoadQueues::read_by_share(uint32_t pieces, Offer&& offer) {
+  for (; pieces > 0 && !shares_.empty(); --pieces) {
+    const auto [share, id] = *shares_.begin();
+    Tenant& tenant = tenants_.at(id);
+    const Taken taken = offer(tenant);
+    if (taken.bytes > 0) {
+      level_ = share;
+      const uint64_t parts = (taken.bytes + kShareBytes - 1) / kShareBytes;
+      tenant.share = share + parts * kShareUnits / taken.weight;
+    }
+    // It may have nothing left to read, and be out of the order by now.
+    if (shares_.erase({share, id}) == 0) continue;
+    if (taken.bytes > 0) {
+      shares_.emplace(tenant.share, id);
+    } else {
+      sated_.push_back(id);
+    }
+  }
+  const bool more = !shares_.empty();
+  for (const uint32_t id : sated_) shares_.emplace(tenants_.at(id).share, id);
+  sated_.clear();
+  return more;
+}
 
 template <typename Visit>
 void LoadQueues::for_each_to_read(Tenant& tenant, Visit&& visit) {

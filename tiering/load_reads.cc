@@ -36,11 +36,13 @@ bool LoadReads::moves_for(model::DomainId domain) const {
                      [&](const Tier* tier) { return tier != nullptr && tier->moves_for(domain); });
 }
 
-void LoadReads::note_issued(LoadRecord& load, std::span<const ReadObject> objects,
-                            uint32_t job_number) {
+// How many bytes that is.
+uint64_t LoadReads::note_issued(LoadRecord& load, model::TierId tier,
+                                std::span<const ReadObject> objects, uint32_t job_number) {
   ObjectStore& store = cache_->store();
   ReadJob& job = jobs_[job_number];
   job.load = load.tag;
+  job.is_batch = load.is_batch();
   job.left = static_cast<uint32_t>(objects.size());
   for (size_t i = 0; i < objects.size(); ++i) {
     const NodeId node = objects[i].node;
@@ -52,12 +54,16 @@ void LoadReads::note_issued(LoadRecord& load, std::span<const ReadObject> object
   }
   load.issued += objects.size();
   load.bytes_under_way += job.bytes;
+  under_way(tier, job.is_batch) += job.bytes;
+  return job.bytes;
 }
 
-// Offers its tier the nodes from load.issued on that need reading. Returns how many it took.
-uint32_t LoadReads::issue_run(LoadRecord& load) {
+// Offers its tier the nodes from load.issued on that need reading.
+LoadReads::Issued LoadReads::issue_run(LoadRecord& load) {
   std::array<ReadObject, kMaxJobObjects> run;
   Tier* tier = source_of(load.nodes[load.issued].node());
+  const uint64_t most = load.is_batch() ? kTierBatchBytes : kTierBytes;
+  if (under_way(tier->id(), load.is_batch()) >= most) return {.refused = true};
   size_t count = 0;
   while (count < run.size() && load.issued + count < load.nodes.size()) {
     const size_t index = load.issued + count;
@@ -76,13 +82,12 @@ uint32_t LoadReads::issue_run(LoadRecord& load) {
   }
   if (!taken.ok() || *taken == 0) {
     jobs_.give_back(job);
-    return 0;
+    return {.refused = true};
   }
-  note_issued(load, objects.first(*taken), job);
-  return *taken;
+  return {.bytes = note_issued(load, tier->id(), objects.first(*taken), job)};
 }
 
-bool LoadReads::issue(LoadRecord& load) {
+LoadReads::Issued LoadReads::issue(LoadRecord& load) {
   while (load.issued < load.nodes.size() && load.bytes_under_way < kLoadBytes) {
     const NodeId node = load.nodes[load.issued].node();
     if (load.slots_of(load.issued).empty() || !memory_->needs_slots(node) ||
@@ -92,9 +97,9 @@ bool LoadReads::issue(LoadRecord& load) {
       ++load.issued;
       continue;
     }
-    if (issue_run(load) == 0) return false;
+    return issue_run(load);
   }
-  return true;
+  return {};
 }
 
 void LoadReads::finish_object(model::TierId tier, ReadJob& job, uint32_t index, Errc code) {
@@ -129,7 +134,10 @@ LoadReads::Ended LoadReads::take(Tier& tier, const TierEvent& event) {
   }
   job.left -= event.count;
   Ended ended{.job = job.left == 0, .load = job.load, .bytes = job.bytes};
-  if (ended.job) jobs_.give_back(event.job);
+  if (ended.job) {
+    under_way(tier.id(), job.is_batch) -= job.bytes;
+    jobs_.give_back(event.job);
+  }
   return ended;
 }
 

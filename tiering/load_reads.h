@@ -3,8 +3,9 @@
 //
 // A node that another load already brings is not read twice. What a load does not need any more
 // when it ends is still read to its end: its job has pins and slots of its own, so a tier's memory
-// is never given away early. Threads: core only. Bound: a load has kLoadBytes under way, a tier its
-// records. Lifetime: cache and tiers outlive it.
+// is never given away early. Threads: core only. Bounds: a load has kLoadBytes under way, a tier
+// its records, and kTierBytes or kTierBatchBytes of loads of a class. Lifetime: cache and tiers
+// outlive it.
 #pragma once
 
 #include <array>
@@ -47,8 +48,12 @@ class LoadReads {
   // A tier has something of this domain on its way.
   bool moves_for(model::DomainId domain) const;
 
-  // Offers tiers what the load has slots for. False: its tier takes no more now.
-  bool issue(LoadRecord& load);
+  // Offers a tier the next run of what the load has slots for.
+  struct Issued {
+    uint64_t bytes = 0;    // that it took
+    bool refused = false;  // it takes no more now
+  };
+  Issued issue(LoadRecord& load);
   // An event of a tier. When a job is over with it: the load that it was for, by tag, and how much
   // that brought; the load may have ended.
   struct Ended {
@@ -70,6 +75,7 @@ class LoadReads {
   // What a tier reads, also after its load ended.
   struct ReadJob {
     uint64_t load = 0;  // tag
+    bool is_batch = false;
     uint64_t bytes = 0;
     uint32_t left = 0;  // objects without an event
     std::array<cache::Pin, kMaxJobObjects> nodes;
@@ -77,14 +83,19 @@ class LoadReads {
     std::array<uint32_t, kMaxJobObjects> slot_ends{};
   };
 
-  uint32_t issue_run(LoadRecord& load);
-  void note_issued(LoadRecord& load, std::span<const ReadObject> objects, uint32_t job_number);
+  Issued issue_run(LoadRecord& load);
+  uint64_t note_issued(LoadRecord& load, model::TierId tier, std::span<const ReadObject> objects,
+                       uint32_t job_number);
+  uint64_t& under_way(model::TierId tier, bool is_batch) {
+    return under_way_[model::index_of(tier)][is_batch ? 1 : 0];
+  }
   void finish_object(model::TierId tier, ReadJob& job, uint32_t index, model::Errc code);
 
   cache::Cache* cache_;
   LoadMemory* memory_;
   std::array<Tier*, model::kTierCount> tiers_{};  // null: there is none
   JobTable<ReadJob> jobs_;
+  std::array<std::array<uint64_t, 2>, model::kTierCount> under_way_{};  // bytes; batch ones second
   // With its key, since an id may be used again.
   std::unordered_map<uint32_t, model::Hash256> unreadable_;
   std::array<LoadCounters, model::kTierCount> counters_;

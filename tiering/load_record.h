@@ -19,6 +19,10 @@ namespace quire::tiering {
 // Under way for one load: more than a tier has in flight, so that its device is never idle, and
 // little enough that a load which comes later does not wait for all of this one.
 inline constexpr uint64_t kLoadBytes = 64 << 20;
+// Under way from one tier for all loads of a class. What is more waits above the tier, where it
+// goes by weight; a batch load's bytes may stay at a device for long.
+inline constexpr uint64_t kTierBytes = kLoadBytes;
+inline constexpr uint64_t kTierBatchBytes = 16 << 20;
 
 struct LoadRecord;
 using LoadList = std::list<LoadRecord*>;

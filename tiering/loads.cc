@@ -15,7 +15,8 @@ namespace {
 constexpr uint32_t kNodesPerStep = 64;    // reserved, of all domains: with evictions, some 300 us
 constexpr uint32_t kLetGoPerStep = 1024;  // unpinned: some 50 us
 constexpr size_t kTenantsPerStep = 64;    // served: each has its turn, whatever others have
-constexpr uint32_t kReadsPerTenant = 16;  // loads of one that are offered to tiers in its turn
+constexpr uint32_t kReadsPerTenant = 16;  // loads of one that are looked at for a piece to read
+constexpr uint32_t kPiecesPerStep = 256;  // offered to tiers
 
 }  // namespace
 
@@ -115,9 +116,8 @@ bool Loads::serve_tenants() {
       const size_t spent = std::max(before, load->reserved) - std::min(before, load->reserved);
       left -= std::min(left, static_cast<uint32_t>(spent));
     }
-    read_for(tenant);
   }
-  // Where all were served another one is first in the next step: a tier takes from who asks first.
+  // Where all were served another one is first in the next step.
   if (served == queues_.tenant_count()) queues_.next_tenant();
   return started;
 }
@@ -159,18 +159,30 @@ bool Loads::may_get_room(const LoadRecord& load) const {
   return domain.leaving > 0 || domain.reserved > 0 || reads_.moves_for(load.domain);
 }
 
-void Loads::read_for(LoadQueues::Tenant& tenant) {
+// True: there is more that tiers might take.
+bool Loads::read_in_shares() {
+  return queues_.read_by_share(kPiecesPerStep,
+                               [this](LoadQueues::Tenant& tenant) { return read_for(tenant); });
+}
+
+// The next piece of the first of its loads that has one.
+LoadQueues::Taken Loads::read_for(LoadQueues::Tenant& tenant) {
+  LoadQueues::Taken taken;
   uint32_t offered = 0;
   queues_.for_each_to_read(tenant, [&](LoadRecord& load) {
-    const bool more = reads_.issue(load);
+    const LoadReads::Issued issued = reads_.issue(load);
+    if (issued.bytes > 0) {
+      taken = {.bytes = issued.bytes, .weight = cache_->quotas().weight(load.from, load.tenant)};
+    }
     if (load.failure != Errc::kOk) looks_.touch(load);
     if (load.issued == load.nodes.size()) {
       queues_.note_issued(load);
       // Perhaps nothing of it had to be read.
       looks_.touch(load);
     }
-    return more && ++offered < kReadsPerTenant;
+    return taken.bytes == 0 && !issued.refused && ++offered < kReadsPerTenant;
   });
+  return taken;
 }
 
 void Loads::take(Tier& tier, const TierEvent& event) {
@@ -258,6 +270,7 @@ bool Loads::step(int64_t now_ns) {
   bool worked = let_go();
   if (loads_.empty()) return worked;
   worked = serve_tenants() || worked;
+  worked = read_in_shares() || worked;
   worked = looks_.step(now_ns, [&](LoadRecord& load) { return look_at(load, now_ns); }) || worked;
   if (worked) let_go();
   return worked;

@@ -3,13 +3,13 @@
 //   queued --all RAM it needs is reserved--> running --every node in RAM--> finished
 //      \------------ deadline, failure, cancelled ------------\-----------> finished
 //
-// Who is served next: LoadQueues; a tenant waits only for itself. What a load holds: LoadMemory.
-// What is asked of the tiers: LoadReads. In a domain, whose memory its tenants share, one load at a
-// time reserves, and none starts before it has all it needs: so two loads can never hold half of
-// each other's memory. Who finds no room gives back what it has while another one tries. What a
-// tenant can never hold is refused at once, and what finds no room while nothing that goes on would
-// make some, soon. Reads start with the head of the prefix, each from the fastest tier that has the
-// node. Every node of a load is pinned for as long as the load lives.
+// Who is served next, and who reads next: LoadQueues; a tenant waits only for itself. What a load
+// holds: LoadMemory. What is asked of the tiers: LoadReads. In a domain, whose memory its tenants
+// share, one load at a time reserves, and none starts before it has all it needs: so two loads can
+// never hold half of each other's memory. Who finds no room gives back what it has while another
+// one tries. What a tenant can never hold is refused at once, and what finds no room while nothing
+// that goes on would make some, soon. Reads start with the head of the prefix, each from the
+// fastest tier that has the node. Every node of a load is pinned for as long as the load lives.
 // Threads: core only. Bounds: loads and nodes of a domain and in all; tenants served, loads looked
 // at, nodes reserved, and pins let go, in one step: a step costs the same however many loads wait.
 #pragma once
@@ -93,7 +93,8 @@ class Loads {
   bool reserve_for(LoadRecord& load, uint32_t nodes);
   bool may_get_room(const LoadRecord& load) const;
   void give_way(LoadRecord& load, uint32_t nodes);
-  void read_for(LoadQueues::Tenant& tenant);
+  bool read_in_shares();
+  LoadQueues::Taken read_for(LoadQueues::Tenant& tenant);
   // True: it ended.
   bool look_at(LoadRecord& load, int64_t now_ns);
   // nullopt: goes on.

@@ -79,6 +79,11 @@ Owner QuotaTable::owner_of(TierId tier, TenantId tenant) const {
   return find(tier, domain) != nullptr ? domain : Owner{};
 }
 
+uint32_t QuotaTable::weight(TierId tier, TenantId tenant) const {
+  const Row* row = find(tier, owner_of(tier, tenant));
+  return row == nullptr ? 1 : row->quota.weight;
+}
+
 // Of those owners of the domain that are told apart from its rest.
 uint64_t QuotaTable::named_bytes(TierId tier, DomainId domain) const {
   uint64_t bytes = 0;

@@ -23,9 +23,12 @@
 
 namespace quire::cache {
 
+inline constexpr uint32_t kMaxWeight = 1000;
+
 struct Quota {
   uint64_t guaranteed_bytes = 0;
   uint64_t burst_bytes = UINT64_MAX;
+  uint32_t weight = 1;  // 1..kMaxWeight: of each of its tenants, where several read from the tier
 
   friend bool operator==(const Quota&, const Quota&) = default;
 };
@@ -45,6 +48,10 @@ class QuotaTable {
   const Quota& of(model::TierId tier, Owner owner) const;
   // The narrowest that is open for what the tenant brings. Precondition: held.
   Owner owner_of(model::TierId tier, model::TenantId tenant) const;
+
+  // Of what the tier's device delivers the tenant has a part in proportion to it. Precondition:
+  // held.
+  uint32_t weight(model::TierId tier, model::TenantId tenant) const;
 
   // Used and reserved, less what more closely named owners have.
   uint64_t held_bytes(model::TierId tier, Owner owner) const;

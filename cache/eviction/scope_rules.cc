@@ -258,6 +258,10 @@ Result<void> ScopeRules::check_quota(const ScopeName& name, const Quota& quota) 
     return make_error(Errc::kInvalidArgument,
                       "the burst of " + text_of(name) + " is below its guarantee");
   }
+  if (quota.weight == 0 || quota.weight > kMaxWeight) {
+    return make_error(Errc::kInvalidArgument, "the weight of " + text_of(name) + " must be 1 to " +
+                                                  std::to_string(kMaxWeight));
+  }
   return {};
 }
 

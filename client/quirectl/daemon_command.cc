@@ -121,7 +121,8 @@ Result<std::string> wait_for_quotas(Client& client, std::string text) {
 }
 
 Result<std::string> change_quota(Client& client, const DaemonCommandLine& line) {
-  const QuotaBytes quota{.guaranteed = line.guaranteed_bytes, .burst = line.burst_bytes};
+  const QuotaBytes quota{
+      .guaranteed = line.guaranteed_bytes, .burst = line.burst_bytes, .weight = line.weight};
   return wait_for_quotas(client, QUIRE_TRY(client.set_quota(tier_of(line), scope_of(line), quota)));
 }
 
@@ -324,6 +325,8 @@ void add_quota(CLI::App& app, DaemonCommandLine& line, std::ostream& out, std::o
       ->transform(CLI::AsSizeValue(false));
   set->add_option("--burst", line.burst_bytes, "the most that it may hold; default: no bound")
       ->transform(CLI::AsSizeValue(false));
+  set->add_option("--weight", line.weight,
+                  "1 to 1000: each tenant's part where several read from the tier; default 1");
   run_when_parsed(*set, line, out, err, run_quota);
   CLI::App* clear = add_action(*quota, "clear", "as the quota file says, or none",
                                FrameType::kQuota, as_byte(QuotaAction::kClear));

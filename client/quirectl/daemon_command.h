@@ -49,8 +49,9 @@ struct DaemonCommandLine {
   std::string price_currency;
   uint64_t guaranteed_bytes = 0;
   uint64_t burst_bytes = UINT64_MAX;  // no bound
-  uint64_t budget_bytes = 0;          // of what is pinned; 0: only show
-  uint64_t for_seconds = 0;           // 0: until it is unpinned
+  uint64_t weight = 1;
+  uint64_t budget_bytes = 0;  // of what is pinned; 0: only show
+  uint64_t for_seconds = 0;   // 0: until it is unpinned
   bool unpin_all = false;
   std::string namespace_name;  // of what is evicted, or pinned
   bool of_namespace = false;   // it was given, maybe empty

@@ -1,5 +1,6 @@
 #include "server/control/quota_verbs.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <string>
@@ -18,13 +19,15 @@ using model::Result;
 
 namespace {
 
-// "1048576..none": guaranteed and burst of the rule that names exactly this; "none" without one.
+// "1048576..none": guaranteed and burst of the rule that names exactly this, " weight 4" behind
+// them where it is not 1; "none" without a rule.
 std::string quota_text(const cache::ScopeRules& rules, const ScopeName& name) {
   const auto rule = rules.all().find(name);
   const auto quota = rule == rules.all().end() ? std::nullopt : rule->second.quota();
   if (!quota) return "none";
   return std::to_string(quota->guaranteed_bytes) + ".." +
-         (quota->burst_bytes == UINT64_MAX ? "none" : std::to_string(quota->burst_bytes));
+         (quota->burst_bytes == UINT64_MAX ? "none" : std::to_string(quota->burst_bytes)) +
+         (quota->weight == Quota{}.weight ? "" : " weight " + std::to_string(quota->weight));
 }
 
 }  // namespace
@@ -90,7 +93,9 @@ Result<void> QuotaVerbs::change(const VerbCall& call, const model::QuotaRequest&
   cache::ScopeRules& rules = parts_.cache->rules();
   std::optional<Quota> quota;
   if (static_cast<QuotaAction>(request.action) == QuotaAction::kSet) {
-    quota = {.guaranteed_bytes = request.guaranteed_bytes, .burst_bytes = request.burst_bytes};
+    quota = {.guaranteed_bytes = request.guaranteed_bytes,
+             .burst_bytes = request.burst_bytes,
+             .weight = static_cast<uint32_t>(std::min<uint64_t>(request.weight, UINT32_MAX))};
   }
   std::string before = quota_text(rules, name);
   QUIRE_TRY(rules.set_quota(name, quota));
@@ -119,6 +124,7 @@ void QuotaVerbs::describe(model::MetricSink& sink) const {
     if (quota->burst_bytes != UINT64_MAX) {
       sink.gauge("burst_bytes", quota->burst_bytes, "The most that it may hold");
     }
+    sink.gauge("weight", quota->weight, "Its part where several read from the tier at once");
     sink.text("set_by", rule.set_quota ? "quirectl" : "quota_file");
   }
 }

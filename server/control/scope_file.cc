@@ -28,8 +28,8 @@ namespace {
 
 constexpr size_t kMaxFileBytes = 1 << 20;
 constexpr std::array<std::string_view, 4> kKeys{"quota", "policy", "checkpoints", "pin"};
-constexpr std::array<std::string_view, 5> kQuotaKeys{"tier", "domain", "tenant", "guaranteed",
-                                                     "burst"};
+constexpr std::array<std::string_view, 6> kQuotaKeys{"tier",       "domain", "tenant",
+                                                     "guaranteed", "burst",  "weight"};
 constexpr std::array<std::string_view, 4> kPolicyKeys{"tier", "domain", "tenant", "name"};
 constexpr std::array<std::string_view, 5> kPinKeys{"domain", "tenant", "namespace", "budget",
                                                    "until_unix_s"};
@@ -88,6 +88,10 @@ Result<NamedQuota> read_quota(const TomlTable& table) {
   quota.quota.guaranteed_bytes = QUIRE_TRY(read_bytes(table, "guaranteed", 0));
   quota.quota.burst_bytes =
       QUIRE_TRY(read_bytes(table, "burst", std::numeric_limits<uint64_t>::max()));
+  if (table.has("weight")) {
+    quota.quota.weight =
+        static_cast<uint32_t>(QUIRE_TRY(table.number("weight", cache::kMaxWeight)));
+  }
   return quota;
 }
 
@@ -120,6 +124,7 @@ void write_quota(const ScopeName& name, const Quota& quota, std::string& text) {
   text += "\n[[quota]]\n";
   write_scope(name, text);
   text += "guaranteed = \"" + std::to_string(quota.guaranteed_bytes) + "\"\n";
+  if (quota.weight != Quota{}.weight) text += "weight = " + std::to_string(quota.weight) + '\n';
   if (quota.burst_bytes == std::numeric_limits<uint64_t>::max()) return;
   text += "burst = \"" + std::to_string(quota.burst_bytes) + "\"\n";
 }

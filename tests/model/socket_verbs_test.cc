@@ -125,7 +125,7 @@ TEST(SocketVerbs, ArgumentsAreLogfmtWhateverWasSent) {
   const std::string_view payload = struct_bytes(request);
   EXPECT_EQ(arguments_text(verb.codec, find_action(verb.codec, payload), payload),
             " tier=9 domain=" + std::string(64, 'x') +
-                R"( tenant="a \"b\" c=d" guaranteed_bytes=5 burst_bytes=none)");
+                R"( tenant="a \"b\" c=d" guaranteed_bytes=5 burst_bytes=none weight=1)");
   EXPECT_EQ(arguments_text(verb.codec, find_action(verb.codec, payload), payload.substr(0, 4)),
             " tier=9")
       << "of what did not come whole, what did";

@@ -82,7 +82,7 @@ TEST(Wire, FieldsOfTieredLoadsHaveTheirPlaces) {
   EXPECT_EQ(offsetof(PinRequest, domain), 24u);
   EXPECT_EQ(static_cast<uint16_t>(FrameType::kQuota), 15);
   EXPECT_EQ(offsetof(QuotaRequest, guaranteed_bytes), 8u);
-  EXPECT_EQ(offsetof(QuotaRequest, domain), 24u);
+  EXPECT_EQ(offsetof(QuotaRequest, domain), 32u);
   EXPECT_EQ(offsetof(PolicyRequest, domain), 8u);
 }
 

@@ -103,6 +103,8 @@ TEST_F(Quotas, WhatMakesNoSenseIsRefused) {
   EXPECT_EQ(code(scope("t"), {.guaranteed = 2, .burst = 1}), Errc::kInvalidArgument);
   EXPECT_EQ(code(scope("t"), {.guaranteed = 60 * kPage}), Errc::kInvalidArgument)
       << "more than nine tenths of the RAM";
+  EXPECT_EQ(code(scope("t"), {.weight = 0}), Errc::kInvalidArgument);
+  EXPECT_EQ(code(scope("t"), {.weight = 1001}), Errc::kInvalidArgument);
   EXPECT_EQ(code(scope("a\nb"), {}), Errc::kInvalidArgument);
   EXPECT_EQ(client_->quota_json().value().find("guaranteed"), std::string::npos);
 }

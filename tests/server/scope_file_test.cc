@@ -76,7 +76,7 @@ TEST(ScopeFile, WhatCommandsSetComesBack) {
   std::map<ScopeName, ScopeRule> rules;
   rules[{TierId::kRam, "", std::nullopt}].policy = "sieve";
   rules[{TierId::kSsd, "uid:7", "say \"hi\""}] = {
-      .policy = "arc", .set_quota = Quota{5, 50}, .file_quota = Quota{1, 2}};
+      .policy = "arc", .set_quota = Quota{5, 50, 7}, .file_quota = Quota{1, 2}};
   rules[{TierId::kSsd, "uid:8", std::nullopt}].file_quota = Quota{3, 4};
   cache::CheckpointRules::Rules checkpoints;
   checkpoints[{}] = {model::CheckpointWord::kNone};
@@ -89,7 +89,7 @@ TEST(ScopeFile, WhatCommandsSetComesBack) {
   EXPECT_EQ(read->scopes.at({TierId::kRam, "", std::nullopt}).policy, "sieve");
   const ScopeRule& tenant = read->scopes.at({TierId::kSsd, "uid:7", "say \"hi\""});
   EXPECT_EQ(tenant.policy, "arc");
-  EXPECT_EQ(tenant.set_quota, (Quota{5, 50}));
+  EXPECT_EQ(tenant.set_quota, (Quota{5, 50, 7}));
   EXPECT_FALSE(tenant.file_quota.has_value());
   EXPECT_EQ(read->checkpoints, checkpoints);
   std::filesystem::remove(path);

@@ -286,7 +286,8 @@ void Simulation::change_rules() {
     case 1: {
       const uint64_t guaranteed = segment * random_.below(8) / 8;
       const uint64_t burst = random_.one_in(2) ? UINT64_MAX : guaranteed + segment / 4;
-      (void)rules.set_quota(name, cache::Quota{guaranteed, burst});
+      const uint32_t weight = 1 + guaranteed % 7;
+      (void)rules.set_quota(name, cache::Quota{guaranteed, burst, weight});
       return;
     }
     default:

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <deque>
+#include <map>
+#include <optional>
 #include <random>
 #include <vector>
 
@@ -140,6 +142,78 @@ TEST_F(LoadQueuesTest, WhatIsReadIsInteractiveFirstButNotForEver) {
     batch_first += order.front() == &batch ? 1 : 0;
   }
   EXPECT_EQ(batch_first, 2u);
+}
+
+// Bytes that each tenant's reads got, of as many pieces as were offered.
+class ReadShares : public LoadQueuesTest {
+ protected:
+  static constexpr uint64_t kPiece = 1 << 20;
+
+  LoadRecord& add_reading(uint32_t tenant) {
+    LoadRecord& load = add(tenant);
+    queues_.note_reserved(load);
+    return load;
+  }
+  // Offers pieces to whoever reads; of a tenant that `refuses` nothing is taken.
+  std::map<uint32_t, uint64_t> read(uint32_t pieces, const std::map<uint32_t, uint32_t>& weights,
+                                    std::optional<uint32_t> refuses = std::nullopt) {
+    std::map<uint32_t, uint64_t> bytes;
+    more_ = queues_.read_by_share(pieces, [&](LoadQueues::Tenant& tenant) {
+      uint32_t id = 0;
+      queues_.for_each_to_read(tenant, [&](const LoadRecord& load) {
+        id = load.tenant.value;
+        return false;
+      });
+      if (refuses == id) return LoadQueues::Taken{};
+      bytes[id] += kPiece;
+      return LoadQueues::Taken{kPiece, weights.at(id)};
+    });
+    return bytes;
+  }
+
+  bool more_ = false;
+};
+
+TEST_F(ReadShares, BytesGoByWeight) {
+  for (const uint32_t tenant : {1u, 2u, 3u}) add_reading(tenant);
+  const auto bytes = read(700, {{1, 1}, {2, 2}, {3, 4}});
+  EXPECT_NEAR(bytes.at(1) / kPiece, 100, 1);
+  EXPECT_NEAR(bytes.at(2) / kPiece, 200, 1);
+  EXPECT_NEAR(bytes.at(3) / kPiece, 400, 1);
+}
+
+// However many loads it has.
+TEST_F(ReadShares, ATenantWithManyLoadsGetsNoMore) {
+  for (uint32_t i = 0; i < 50; ++i) add_reading(1);
+  add_reading(2);
+  const auto bytes = read(100, {{1, 1}, {2, 1}});
+  EXPECT_EQ(bytes.at(1), bytes.at(2));
+}
+
+TEST_F(ReadShares, WhoHadNothingToReadSavesNothingUp) {
+  add_reading(1);
+  read(1000, {{1, 1}});
+  add_reading(2);
+  const auto bytes = read(100, {{1, 1}, {2, 1}});
+  EXPECT_NEAR(bytes.at(1) / kPiece, 50, 1);
+}
+
+TEST_F(ReadShares, WhatOneDoesNotTakeTheOthersGet) {
+  for (const uint32_t tenant : {1u, 2u}) add_reading(tenant);
+  const std::map<uint32_t, uint32_t> weights{{1, 1000}, {2, 1}};
+  const auto bytes = read(100, weights, /*refuses=*/1);
+  EXPECT_EQ(bytes.at(2), 99 * kPiece) << "it was asked once in vain";
+  EXPECT_TRUE(more_);
+  EXPECT_GE(read(1001, weights).at(1), 1000 * kPiece) << "and again in the next round";
+}
+
+TEST_F(ReadShares, WhoHasNothingToReadIsNotAsked) {
+  LoadRecord& issued = add_reading(1);
+  LoadRecord& ended = add_reading(2);
+  queues_.note_issued(issued);
+  queues_.remove(ended);
+  EXPECT_TRUE(read(10, {{1, 1}, {2, 1}}).empty());
+  EXPECT_FALSE(more_);
 }
 
 // Any order of arrivals, ends and turns: each batch load within its bound, nothing lost.

@@ -288,6 +288,47 @@ TEST(Loads, TenantsReadInTurnWhereTheTierIsBusy) {
   EXPECT_LE(of_second, 5);
 }
 
+TEST(Loads, TenantsReadByWeight) {
+  TierRig rig({.tier = {.max_jobs = 1, .job_objects = 1}, .tenants = 2, .page_bytes = 4096});
+  const std::vector<NodeId> light = rig.add_below(40, 1, 0);
+  const std::vector<NodeId> heavy = rig.add_below(40, 1000, 1);
+  ASSERT_TRUE(rig.cache()
+                  .rules()
+                  .set_quota({model::TierId::kSsd, "uid:0", "tenant-1"}, cache::Quota{.weight = 3})
+                  .ok());
+  ASSERT_TRUE(rig.loads().start(request(1, light)).ok());
+  ASSERT_TRUE(rig.loads().start(request(2, heavy)).ok());
+  EXPECT_EQ(rig.end_of(1), Errc::kOk);
+  EXPECT_EQ(rig.end_of(2), Errc::kOk);
+  const std::vector<NodeId> order = read_order(rig);
+  ASSERT_EQ(order.size(), 80u);
+  // While both have something to read.
+  const auto of_heavy = std::count_if(order.begin(), order.begin() + 40, [&](NodeId node) {
+    return std::find(heavy.begin(), heavy.end(), node) != heavy.end();
+  });
+  EXPECT_NEAR(static_cast<double>(of_heavy), 30, 3);
+}
+
+// What is more waits above the tier: what one tenant asked for first would stand before all of
+// another's.
+TEST(Loads, ATierHasSoMuchUnderWayAtMost) {
+  constexpr uint64_t kPage = 1 << 20;
+  constexpr uint32_t kObjects = 14;
+  TierRig rig({.tier = {.job_objects = 1}, .page_bytes = kPage, .segments = 7});
+  std::vector<std::vector<NodeId>> chains;
+  for (uint64_t i = 0; i < 2; ++i) chains.push_back(rig.add_below(kObjects, 1 + i * 100));
+  rig.tier().hold(true);
+  for (uint64_t i = 0; i < 2; ++i) {
+    ASSERT_TRUE(rig.loads().start(request(i, chains[i], LoadClass::kBatch)).ok());
+  }
+  ASSERT_TRUE(rig.until([&] { return rig.tier().job_count() >= kObjects; }));
+  rig.step(1000);
+  EXPECT_EQ(rig.tier().job_count(), tiering::kTierBatchBytes / kPage);
+  rig.tier().hold(false);
+  for (uint64_t i = 0; i < 2; ++i) EXPECT_EQ(rig.end_of(i), Errc::kOk);
+  EXPECT_TRUE(rig.is_clean());
+}
+
 TEST(Loads, WhatCannotBeReadIsAMissWithItsCode) {
   struct Case {
     TierFault fault;

@@ -30,6 +30,7 @@ struct RigChoice {
   uint16_t domains = 1;
   uint16_t tenants = 1;  // of each domain; "domain" below is domain * tenants + tenant then
   uint64_t page_bytes = 256 << 10;
+  uint32_t segments = 1;  // of each domain's share
 };
 
 class RigOverTier {
@@ -41,7 +42,7 @@ class RigOverTier {
   using MakeTier =
       std::function<std::unique_ptr<tiering::Tier>(cache::Cache*, const model::Clock*)>;
   RigOverTier(const RigChoice& choice, const MakeTier& make_tier)
-      : supply_({.budget_bytes = kSegmentBytes * choice.domains,
+      : supply_({.budget_bytes = kSegmentBytes * choice.domains * choice.segments,
                  .segment_bytes = kSegmentBytes,
                  .huge_pages = allocator::HugePages::kOff,
                  .population = allocator::Population::kLazy}),
@@ -64,7 +65,7 @@ class RigOverTier {
       }
     }
     tiering::DemotionOptions demotion = choice.demotion;
-    demotion.ram_bytes = kSegmentBytes * choice.domains;
+    demotion.ram_bytes = kSegmentBytes * choice.domains * choice.segments;
     set_->add(make_tier(cache_.get(), &clock), demotion);
   }
   RigOverTier(const RigOverTier&) = delete;
@@ -189,6 +190,7 @@ struct TierChoice {
   uint16_t domains = 1;
   uint16_t tenants = 1;
   uint64_t page_bytes = RigOverTier::kPageBytes;
+  uint32_t segments = 1;
 };
 
 class TierRig : public RigOverTier {
@@ -197,7 +199,8 @@ class TierRig : public RigOverTier {
       : RigOverTier({.demotion = choice.demotion,
                      .domains = choice.domains,
                      .tenants = choice.tenants,
-                     .page_bytes = choice.page_bytes},
+                     .page_bytes = choice.page_bytes,
+                     .segments = choice.segments},
                     [&](cache::Cache* cache, const model::Clock*) {
                       return std::make_unique<MemoryTier>(cache, choice.tier);
                     }) {}
