@@ -127,6 +127,7 @@ void Pool::free(SlotId slot) {
   chunk.used_slots &= static_cast<uint16_t>(~(1u << slot.value % kSlotsPerChunk));
   count_slot(chunk, false);
   PageEntry& entry = pages_[slot.value];
+  if (entry.state() != PageState::kSealed) ++given_up_count_;
   // The generation stays: with the next use it is another, so an old descriptor is told from the
   // new page.
   entry = PageEntry{0, 0, 0, entry.state_generation};

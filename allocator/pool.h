@@ -118,6 +118,8 @@ class Pool {
 
   // All zero for a domain that never had a segment.
   DomainUsage usage(model::DomainId domain) const;
+  // Slots that came back before they were sealed, so far: what holds a segment is gone.
+  uint64_t given_up_count() const { return given_up_count_; }
   uint32_t domain_count() const;
   // Present segments of a domain, ascending id.
   std::vector<SegmentView> segments(model::DomainId domain) const;
@@ -192,6 +194,7 @@ class Pool {
   std::unordered_map<uint64_t, ClassId> class_by_size_;
   std::vector<Domain> domains_;
   MemoryEvents events_;
+  uint64_t given_up_count_ = 0;
   uint32_t next_segment_id_ = 0;
   uint32_t retiring_count_ = 0;  // retired, and not yet known to be gone
 };

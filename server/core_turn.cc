@@ -94,12 +94,24 @@ bool CoreTurn::background(int64_t now_ns) {
     left = parts_.cache->store().dead_roots().reclaim(kReclaimStepsPerTurn);
   }
   parts_.cache->pins().expire(now_ns);
-  left = parts_.cache->board().step(kSwitchedEntriesPerTurn) || left;
+  left = step_board() || left;
   PolicyDisposer::Policies retired = parts_.cache->board().take_retired();
   if (parts_.disposer != nullptr) parts_.disposer->give(std::move(retired));
   left = teller_->step() || left;
   left = parts_.cache->sweep().step(cache::ContentSweep::kStepsPerTurn) || left;
   if (registry_->draining_count() > 0) left = registry_->sweep() || left;
+  return left;
+}
+
+// True: entries move still.
+bool CoreTurn::step_board() {
+  cache::EvictionBoard& board = parts_.cache->board();
+  const bool settling = board.is_settling(model::TierId::kRam);
+  const bool left = board.step(kSwitchedEntriesPerTurn);
+  // Who found nothing of its own to give may find it now.
+  if (settling && !board.is_settling(model::TierId::kRam)) {
+    parts_.cache->store().pool().events().raise_all();
+  }
   return left;
 }
 

@@ -86,6 +86,7 @@ class CoreTurn {
   explicit CoreTurn(const CoreTurnParts& parts) : parts_(parts) {}
   // Each polled ring once, as far as its domain's steps of this turn reach.
   bool serve_active(int64_t now_ns);
+  bool step_board();
   void end_faulty(Attachment& attachment);
 
   CoreTurnParts parts_;

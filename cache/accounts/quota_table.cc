@@ -42,6 +42,7 @@ void QuotaTable::open(TierId tier, Owner owner) {
   QUIRE_CHECK(find(tier, owner) == nullptr);
   Tier& of_tier = tiers_[model::index_of(tier)];
   turn_.clear();  // its rows may move
+  ++version_;
   if (!owner.domain.valid()) {
     of_tier.rest = Row{.owner = owner};
     return;
@@ -56,6 +57,7 @@ void QuotaTable::close(TierId tier, Owner owner) {
   const Row* row = find(tier, owner);
   QUIRE_CHECK(row != nullptr && owner.domain.valid());
   turn_.clear();
+  ++version_;
   std::erase_if(tiers_[model::index_of(tier)].domains[owner.domain.value],
                 [&](const Row& one) { return one.owner == owner; });
 }
@@ -64,6 +66,7 @@ void QuotaTable::set(TierId tier, Owner owner, Quota quota) {
   Row* row = find(tier, owner);
   QUIRE_CHECK(row != nullptr);
   row->quota = quota;
+  ++version_;
 }
 
 const Quota& QuotaTable::of(TierId tier, Owner owner) const {

@@ -53,6 +53,8 @@ class QuotaTable {
   // held.
   uint32_t weight(model::TierId tier, model::TenantId tenant) const;
 
+  // Grows with each change of owners and their quotas.
+  uint64_t version() const { return version_; }
   // Used and reserved, less what more closely named owners have.
   uint64_t held_bytes(model::TierId tier, Owner owner) const;
   // So much more would take it above its burst.
@@ -104,6 +106,7 @@ class QuotaTable {
   const AccountTable* accounts_;
   const TenantTable* tenants_;
   std::array<Tier, model::kTierCount> tiers_;
+  uint64_t version_ = 0;
   std::vector<Row*> turn_;  // rows of the last turn
   std::vector<Owner> order_;
 };

@@ -73,6 +73,9 @@ class EvictionBoard final : public CandidateListener {
   NamespacePins& pins() { return pins_; }
   const NamespacePins& pins() const { return pins_; }
   bool moves_pins() const;
+  // Some owner's entries on the tier are with another owner still: choose() does not find all that
+  // an owner has. Ends with the steps.
+  bool is_settling(model::TierId tier) const { return is_open(tier) && of(tier)->is_settling(); }
   // So that times of use are times where uses come slower than microseconds.
   void set_now(int64_t now_us) { clock_.advance_to(now_us); }
 

@@ -32,6 +32,8 @@ class Evictor {
   uint64_t evict(uint64_t count);
   // A copy below RAM, for this tenant; none: for nobody. False: none may go.
   bool evict_copy(model::TierId tier, model::TenantId asker);
+  // Some owner has more that may go than is found now, while scopes change.
+  bool may_find_more(model::TierId tier) const { return board_->is_settling(tier); }
   // This one. Precondition: it may leave the tier (Presence::may_leave).
   void evict_node(model::TierId tier, model::NodeId node, DepartureCause cause);
   // Who would leave RAM next, withdrawn: offered again with its next unpin. None: nobody.

@@ -36,12 +36,17 @@ Room RamRoom::allocate(const SlotRequest& request, SlotId& slot) {
   return reserve(request, slot);
 }
 
+// Nothing was found to go. What moves between owners is found in a later turn.
+Room RamRoom::none_now() const {
+  return evictor_->may_find_more(TierId::kRam) ? Room::kPending : Room::kNone;
+}
+
 // kHave: below its burst with this slot.
 Room RamRoom::stay_below_burst(const SlotRequest& request, uint32_t& evicted) {
   const Owner owner = quotas_->owner_of(TierId::kRam, request.tenant);
   while (quotas_->exceeds(TierId::kRam, owner, store_->pool().page_bytes(request.size_class))) {
     if (evicted == kMaxEvictionsPerAllocation) return Room::kPending;
-    if (!evictor_->evict_own(TierId::kRam, request.tenant)) return Room::kNone;
+    if (!evictor_->evict_own(TierId::kRam, request.tenant)) return none_now();
     ++evicted;
   }
   return Room::kHave;
@@ -86,7 +91,7 @@ Room RamRoom::reserve(const SlotRequest& request, SlotId& slot) {
     const bool asked = taker_.ask(domain);
     if (asked && taker_.is_coming(domain)) return Room::kPending;
     if (may_evict && evictor_->evict_pinned(request.tenant)) continue;
-    return asked ? Room::kPending : Room::kNone;
+    return asked ? Room::kPending : none_now();
   }
 }
 

@@ -22,8 +22,8 @@
 
 namespace quire::cache {
 
-// kPending: memory is on its way (a segment is being made, or taken from another domain), or more
-// has to be evicted than one call may.
+// kPending: memory is on its way (a segment is being made, or taken from another domain), more has
+// to be evicted than one call may, or what may go is moving from one owner to another.
 enum class Room : uint8_t { kHave, kPending, kNone };
 
 // What a slot is for.
@@ -66,6 +66,7 @@ class RamRoom {
 
  private:
   allocator::Pool::Growth grow(model::DomainId domain);
+  Room none_now() const;
   Room stay_below_burst(const SlotRequest& request, uint32_t& evicted);
   // With this slot, what others reserved can still be had. kLater: more has to be evicted first.
   enum class Promises : uint8_t { kKept, kLater, kBroken };

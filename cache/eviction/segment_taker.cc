@@ -23,6 +23,8 @@ namespace {
 constexpr uint32_t kNodesPerStep = 256;
 // Segments of a donor that are weighed: their order by bytes in use is a good guess.
 constexpr size_t kCandidates = 8;
+// One after the other that come to nothing while something changes.
+constexpr uint32_t kVainJobs = 4;
 
 }  // namespace
 
@@ -91,6 +93,7 @@ bool SegmentTaker::can_spare(DomainId domain, const Shares& shares) const {
 void SegmentTaker::note_session(DomainId domain, bool opened) {
   if (sessions_.size() <= domain.value) sessions_.resize(domain.value + size_t{1});
   sessions_[domain.value] += opened ? 1 : ~uint32_t{0};
+  if (sessions_[domain.value] == 0) ++changes_;
 }
 
 // Of the whole budget, whether it is held already or not.
@@ -109,6 +112,18 @@ uint64_t SegmentTaker::reach_bytes(DomainId domain) const {
          store_->pool().supply().segment_bytes();
 }
 
+SegmentTaker::Refusal& SegmentTaker::refusal_of(DomainId asker) {
+  if (refusals_.size() <= asker.value) refusals_.resize(asker.value + size_t{1});
+  return refusals_[asker.value];
+}
+
+// Grows with all that may let a donor give that could not: what may leave, pages that are not
+// written any more, who is in use, shares. Never 0.
+uint64_t SegmentTaker::situation() const {
+  return 1 + store_->counters().offers + store_->pool().given_up_count() + changes_ +
+         quotas_->version();
+}
+
 bool SegmentTaker::ask(DomainId asker) {
   const bool claimed = claims_of(asker, true) > 0;
   // One segment at a time. A late claim comes some day too: who has one is told to wait, not
@@ -116,9 +131,8 @@ bool SegmentTaker::ask(DomainId asker) {
   if (claims_of(asker, false) > 0) return true;
   // One job at a time. Its end raises the events of all, so who is entitled asks again then.
   if (is_busy()) return claimed || job_.asker == asker || is_entitled(asker);
-  // Every donor refused, and nothing may leave since that could not then: weighing would end alike.
-  const bool refused =
-      asker.value < refused_at_.size() && refused_at_[asker.value] == store_->counters().offers + 1;
+  // Every donor refused, and it would end alike.
+  const bool refused = refusal_of(asker).at == situation();
   if (refused || !is_entitled(asker)) return claimed;
   return start(asker) || claimed;
 }
@@ -140,6 +154,7 @@ void SegmentTaker::note_late(DomainId asker) {
 }
 
 void SegmentTaker::note_grown(DomainId domain) {
+  ++changes_;
   const auto claim = std::find_if(claims_.begin(), claims_.end(),
                                   [&](const Claim& one) { return one.asker == domain; });
   if (claim == claims_.end()) return;
@@ -155,6 +170,7 @@ void SegmentTaker::settle() {
     const uint64_t share = share_of(asker, shares_with(asker));
     const bool wanted = held(asker) < std::max<uint64_t>(share, 1);
     if (wanted && store_->pool().grow(asker) != Pool::Growth::kGrew) return;
+    if (wanted) ++changes_;
     claims_.pop_front();
     store_->pool().events().raise_all();
   }
@@ -165,6 +181,7 @@ std::vector<RetiredFrom> SegmentTaker::take_retired() { return std::exchange(ret
 bool SegmentTaker::start(DomainId asker) {
   job_ = Job{};
   job_.asker = asker;
+  job_.begun_at = situation();
   return next_donor();
 }
 
@@ -355,6 +372,8 @@ void SegmentTaker::finish_emptying() {
     store_->pool().set_aside(job_.donor, job_.segment, false);
     return give_up_donor();
   }
+  ++changes_;
+  refusal_of(job_.asker) = {};
   retired_.push_back({job_.donor, job_.asker, std::move(*retired)});
   // Behind those that are not late: a client that does not unmap must not hold up other claims.
   const auto first_late =
@@ -367,9 +386,13 @@ void SegmentTaker::finish_emptying() {
 void SegmentTaker::give_up_donor() {
   if (next_donor()) return;
   const DomainId asker = job_.asker;
+  const uint64_t begun_at = job_.begun_at;
   job_ = Job{};
-  if (refused_at_.size() <= asker.value) refused_at_.resize(asker.value + size_t{1});
-  refused_at_[asker.value] = store_->counters().offers + 1;
+  // What changed while it looked may have changed behind it. Where something always does it is told
+  // so all the same.
+  Refusal& refusal = refusal_of(asker);
+  const bool looks_again = situation() != begun_at && ++refusal.vain_jobs < kVainJobs;
+  if (!looks_again) refusal = {.at = situation()};
   store_->pool().events().raise_all();  // who asked learns it, and the next one may ask
 }
 

@@ -83,6 +83,7 @@ class SegmentTaker {
   struct Job {
     Phase phase = Phase::kNone;
     model::DomainId asker;
+    uint64_t begun_at = 0;  // situation(): what changes while it looks may change its end
     model::DomainId donor;
     std::vector<model::DomainId> tried;        // donors that could give nothing
     std::vector<model::SegmentId> candidates;  // emptiest last
@@ -93,6 +94,11 @@ class SegmentTaker {
     std::unordered_set<uint32_t> seen;  // weighing: would go
     model::SegmentId best;
     size_t best_cost = 0;
+  };
+
+  struct Refusal {
+    uint64_t at = 0;  // situation() when no donor could give
+    uint32_t vain_jobs = 0;
   };
 
   Shares shares_with(model::DomainId asker) const;
@@ -121,6 +127,8 @@ class SegmentTaker {
   bool lies_here(model::NodeId node) const;
   void finish_emptying();
   void give_up_donor();
+  uint64_t situation() const;
+  Refusal& refusal_of(model::DomainId asker);
 
   ObjectStore* store_;
   const QuotaTable* quotas_;
@@ -128,8 +136,8 @@ class SegmentTaker {
   std::deque<Claim> claims_;  // in the order in which they are served; late ones last
   std::vector<RetiredFrom> retired_;
   std::vector<uint32_t> sessions_;  // by domain: how many are open
-  std::vector<uint64_t>
-      refused_at_;  // by asker: StoreCounters::offers + 1 when no donor could give
+  uint64_t changes_ = 0;            // of who holds how many segments, and of who is in use
+  std::vector<Refusal> refusals_;   // by asker
 };
 
 }  // namespace quire::cache

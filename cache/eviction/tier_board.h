@@ -83,6 +83,8 @@ class TierBoard {
   model::NodeId choose(Owner owner);
   // The same of what is pinned, whose last use is the longest ago.
   model::NodeId choose_pinned(Owner owner);
+  // Some owner's entries are with another owner still, whom scopes that changed had before.
+  bool is_settling() const { return scopes_.any_settling(); }
   // Entries move still to where pins that were set or ended want them.
   bool moves_pins() const { return pinned_.is_moving(); }
   bool admits(model::NodeId parent, const model::Hash256& key);

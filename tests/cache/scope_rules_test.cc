@@ -111,6 +111,23 @@ TEST_F(ScopeRulesTest, WhoIsAtItsBurstGivesItsOwn) {
   EXPECT_GT(rig_.inspect().counters().evictions, 0u);
 }
 
+// What it has stands with the user's rest until it was moved: that is no reason to refuse it.
+TEST_F(ScopeRulesTest, WhoIsToldApartWaitsForWhatIsItsOwn) {
+  fill("a", 60);
+  ASSERT_TRUE(rules().set_quota(of(kRam, "a"), Quota{.burst_bytes = 50 * 4096}).ok());
+  const Root& where = root("a");
+  const cache::SlotRequest request{
+      .size_class = where.classes[0], .tenant = where.tenant, .after = {}, .reservation = {}};
+  model::SlotId slot;
+  EXPECT_EQ(rig_.cache().room().reserve(request, slot), Room::kPending);
+  EXPECT_TRUE(rig_.cache().board().step(1));
+  EXPECT_EQ(rig_.cache().room().reserve(request, slot), Room::kPending);
+  settle();
+  ASSERT_EQ(rig_.cache().room().reserve(request, slot), Room::kHave);
+  rig_.store().pool().free(slot);
+  EXPECT_EQ(held("a"), 49u * 4096);
+}
+
 TEST_F(ScopeRulesTest, BurstAndGuaranteeOfOthersNarrowWhatATenantCanReach) {
   const uint64_t all = rig_.cache().room().reach_bytes(root("b").tenant);
   ASSERT_TRUE(rules().set_quota(of(kRam, "a"), Quota{.burst_bytes = 1 << 20}).ok());

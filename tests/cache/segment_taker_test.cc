@@ -248,6 +248,54 @@ TEST(SegmentTaker, NothingIsEvictedWhereSomethingIsPinned) {
   domains.unpin_all(first);
 }
 
+// Nothing may leave more than before; but no page of the segment is being written any more.
+TEST(SegmentTaker, FillThatIsGivenUpLetsItsSegmentGo) {
+  Domains domains(4);
+  User& first = domains.add_user();
+  User& second = domains.add_user();
+  const Root& root = domains.root(first);
+  std::vector<model::SlotId> written;
+  for (int segment = 0; segment < 4; ++segment) {
+    model::SlotId slot;
+    do {  // a segment is made by another thread
+      domains.turn();
+    } while (domains.cache().room().reserve(
+                 {.size_class = root.classes[0], .tenant = root.tenant, .after = {}}, slot) !=
+             Room::kHave);
+    written.push_back(slot);
+    for (uint32_t i = 1; i < kSpansOfSegment; ++i) ASSERT_EQ(domains.add(first), Room::kHave);
+  }
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(domains.add(second), Room::kNone);
+  allocator::Pool& pool = domains.cache().store().pool();
+  pool.free(written[2]);
+  EXPECT_EQ(domains.add(second), Room::kHave);
+  for (const int i : {0, 1, 3}) pool.free(written[i]);
+}
+
+TEST(SegmentTaker, WhatIsUnpinnedBehindTheLookIsLookedForAgain) {
+  constexpr int kSegments = 4;
+  Domains domains(kSegments);
+  User& first = domains.add_user();
+  User& second = domains.add_user();
+  domains.fill(first, kSegments);
+  for (uint32_t i = 7; i < kSegments * kSpansOfSegment; i += kSpansOfSegment) {
+    domains.meddle().pin(first.spans[i]);
+  }
+  const auto ask = [&] { return domains.try_add(second, domains.root(second).node); };
+  ASSERT_EQ(ask(), Room::kPending);
+  int turns = 0;
+  for (; domains.taker().is_busy(); ++turns) domains.turn();
+  ASSERT_EQ(domains.add(second), Room::kNone);
+  domains.meddle().pin(first.spans[0]);
+  domains.meddle().unpin(first.spans[0]);  // so that it is worth another look
+  ASSERT_EQ(ask(), Room::kPending);
+  for (int i = 1; i < turns; ++i) domains.turn();  // the pin of each segment was seen
+  domains.unpin_all(first);
+  domains.turn();
+  ASSERT_FALSE(domains.taker().is_busy()) << "it came to nothing";
+  EXPECT_EQ(domains.add(second), Room::kHave);
+}
+
 TEST(SegmentTaker, NobodyIsBroughtBelowItsShare) {
   Domains domains(9);
   User& first = domains.add_user();

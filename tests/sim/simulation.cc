@@ -134,7 +134,8 @@ void Simulation::ask(Client& client, const SimCore::Asked& asked) {
                               // Nobody asked for the ticket for long.
                               (asked.ticket != 0 && opened.code == model::Errc::kNotFound);
   if (opened.attachment == nullptr && asked.reserve_bytes > 0 && may_be_refused) return;
-  if (opened.attachment == nullptr) return judge_.fail("a session is refused");
+  if (opened.attachment == nullptr)
+    return judge_.fail("a session is refused: " + std::string(model::errc_name(opened.code)));
   if (asked.reserve_bytes > 0) ++judge_.coverage().admitted;
   const bool is_sharded = layout.groups.back().shard_count > 1;
   client.sessions.push_back(std::make_unique<SimSession>(

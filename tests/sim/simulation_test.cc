@@ -16,7 +16,7 @@ namespace {
 constexpr uint64_t kSteps = 2000;
 
 // Failed once, each for a defect that is mended. They come first.
-constexpr std::array<uint64_t, 2> kRegressionSeeds{368, 854};
+constexpr std::array<uint64_t, 5> kRegressionSeeds{368, 854, 3496, 3722, 6121};
 
 // QUIRE_SIM_SEEDS and QUIRE_SIM_STEPS lengthen the run; QUIRE_SIM_SEED repeats one.
 uint64_t from_environment(const char* name, uint64_t fallback) {
