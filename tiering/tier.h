@@ -31,6 +31,7 @@
 #include "model/result.h"
 #include "model/ring_frames.h"
 #include "model/session_shm.h"
+#include "tiering/chain_search.h"
 #include "tiering/io/load_estimator.h"
 
 namespace quire::tiering {
@@ -137,6 +138,7 @@ struct TierEvent {
     kWritten,
     kLost,     // the copy of `node`, which is in RAM, was given up: it may be written again
     kRoomier,  // what did not fit may fit now
+    kFound,    // a question of this job is answered: ChainSearch::take_found
   };
   Kind kind = Kind::kRead;
   model::Errc code = model::Errc::kOk;
@@ -216,6 +218,8 @@ class Tier {
   virtual uint64_t largest_object_bytes() const = 0;
   virtual void describe(model::MetricSink& sink, TierSection section) const = 0;
   virtual Upkeep* upkeep() { return nullptr; }  // null: it needs none
+  // Null: all that it holds is in the tree.
+  virtual ChainSearch* search() { return nullptr; }
 
  private:
   friend class WriteRoom;

@@ -254,6 +254,7 @@ void Demotion::take(const TierEvent& event, int64_t now_ns) {
       if (writes_through()) queue_.sweep_soon();
       return;
     case TierEvent::Kind::kRead:
+    case TierEvent::Kind::kFound:
       return;
     case TierEvent::Kind::kWritten:
       break;
