@@ -29,6 +29,7 @@ model::Result<std::unique_ptr<Cache>> Cache::create(const CacheOptions& options,
       std::make_unique<ScopeRules>(&cache.names_, cache.quotas_.get(), cache.board_.get());
   QUIRE_TRY(cache.rules_->open_tier(model::TierId::kRam));
   cache.evictor_ = std::make_unique<Evictor>(store, cache.board_.get(), cache.quotas_.get());
+  cache.node_room_ = std::make_unique<NodeRoom>(store, cache.evictor_.get());
   cache.reservations_ =
       std::make_unique<Reservations>(&store->presence().accounts(), cache.quotas_.get());
   cache.room_ =
@@ -201,6 +202,7 @@ void Cache::describe(model::MetricSink& sink) const {
   sink.gauge("layouts", layouts_.size(), "Page layouts known");
   sink.gauge("roots", names_.root_count(), "Roots of prefix trees");
   sink.counter("roots_given_up", names_.given_up_count(), "Roots that made way for others");
+  sink.metric(node_room_->forgotten());
   model::describe(sink, writer_->link_counters());
   model::describe(sink, writer_->counters());
   model::describe(sink, reader_->counters());

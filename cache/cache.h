@@ -18,6 +18,7 @@
 #include "cache/content/content_sweep.h"
 #include "cache/eviction/eviction_board.h"
 #include "cache/eviction/evictor.h"
+#include "cache/eviction/node_room.h"
 #include "cache/eviction/ram_room.h"
 #include "cache/eviction/scope_rules.h"
 #include "cache/fill/checkpoint_rules.h"
@@ -64,6 +65,7 @@ class Cache {
   const NamespacePins& pins() const { return std::as_const(*board_).pins(); }
   Evictor& evictor() { return *evictor_; }
   const Evictor& evictor() const { return *evictor_; }
+  NodeRoom& node_room() { return *node_room_; }
   RamRoom& room() { return *room_; }
   ContentSweep& sweep() { return *sweep_; }
   DepartureLog* departures() { return departures_.get(); }  // null: nothing is remembered
@@ -143,6 +145,7 @@ class Cache {
   std::unique_ptr<ScopeRules> rules_;
   CheckpointRules checkpoint_rules_;
   std::unique_ptr<Evictor> evictor_;
+  std::unique_ptr<NodeRoom> node_room_;
   std::unique_ptr<RamRoom> room_;
   std::unique_ptr<ContentSweep> sweep_;
   // They hold pins and slots: a daemon that ends under its clients gives these back first.

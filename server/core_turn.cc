@@ -16,6 +16,7 @@ namespace {
 // Of the cache's work for one domain: 50 to 120 us, in which others wait.
 constexpr uint32_t kStepsPerTurn = 1024;
 constexpr uint32_t kReclaimStepsPerTurn = 256;     // for dead roots, in the background
+constexpr uint32_t kForgottenPerTurn = 256;        // nodes, where the table gets full: some 50 us
 constexpr uint32_t kSwitchedEntriesPerTurn = 128;  // of a switch of eviction policies: some 15 us
 
 }  // namespace
@@ -40,10 +41,12 @@ CoreTurn::Work CoreTurn::step(int64_t now_ns) {
   // Before new work is taken: finished copies free jobs and memory that it may need.
   work.clients = dispatcher_->finish_copies() > 0;
   work.device = step_tiers();
+  // Before new work is taken, which may need places for its nodes.
+  work.background = parts_.cache->node_room().step(kForgottenPerTurn);
   // After the tier: what it brought in this step is delivered in this turn.
   work.clients = dispatcher_->finish_loads() > 0 || work.clients;
   work.clients = serve_active(now_ns) || work.clients;
-  work.background = dispatcher_->background(now_ns);
+  work.background = dispatcher_->background(now_ns) || work.background;
   if (parts_.cache->room().taker().is_busy()) {
     parts_.cache->room().taker().step();
     work.clients = true;

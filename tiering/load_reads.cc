@@ -1,6 +1,7 @@
 #include "tiering/load_reads.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace quire::tiering {
 
@@ -14,24 +15,24 @@ namespace {
 // What the device could not read is remembered for so many objects; others count as corrupt.
 constexpr size_t kMaxUnreadable = 1 << 16;
 
-}  // namespace
-
-Tier* LoadReads::first_readable() const {
-  const auto found = std::find_if(tiers_.begin(), tiers_.end(), [](const Tier* tier) {
-    return tier != nullptr && may_read(tier->mode());
-  });
-  return found == tiers_.end() ? nullptr : *found;
+constexpr uint8_t bit(model::TierId tier) {
+  return static_cast<uint8_t>(1u << model::index_of(tier));
 }
 
-Tier* LoadReads::source_of(NodeId node) const {
+}  // namespace
+
+Tier* LoadReads::source_of(NodeId node, uint8_t but) const {
   const cache::Node& link = cache_->store().tree().node(node);
   const auto found = std::find_if(tiers_.begin(), tiers_.end(), [&](const Tier* tier) {
-    return tier != nullptr && link.is_in(tier->id()) && may_read(tier->mode());
+    return tier != nullptr && link.is_in(tier->id()) && (but & bit(tier->id())) == 0 &&
+           may_read(tier->mode());
   });
   return found == tiers_.end() ? nullptr : *found;
 }
 
 bool LoadReads::moves_for(model::DomainId domain) const {
+  // A moment between two tiers; whose it is is not asked.
+  if (!again_.empty()) return true;
   return std::any_of(tiers_.begin(), tiers_.end(),
                      [&](const Tier* tier) { return tier != nullptr && tier->moves_for(domain); });
 }
@@ -42,7 +43,8 @@ uint64_t LoadReads::note_issued(LoadRecord& load, model::TierId tier,
   ObjectStore& store = cache_->store();
   ReadJob& job = jobs_[job_number];
   job.load = load.tag;
-  job.is_batch = load.is_batch();
+  job.load_class = load.load_class;
+  job.order = load.order;
   job.left = static_cast<uint32_t>(objects.size());
   for (size_t i = 0; i < objects.size(); ++i) {
     const NodeId node = objects[i].node;
@@ -54,7 +56,7 @@ uint64_t LoadReads::note_issued(LoadRecord& load, model::TierId tier,
   }
   load.issued += objects.size();
   load.bytes_under_way += job.bytes;
-  under_way(tier, job.is_batch) += job.bytes;
+  under_way(tier, job.load_class) += job.bytes;
   return job.bytes;
 }
 
@@ -63,7 +65,7 @@ LoadReads::Issued LoadReads::issue_run(LoadRecord& load) {
   std::array<ReadObject, kMaxJobObjects> run;
   Tier* tier = source_of(load.nodes[load.issued].node());
   const uint64_t most = load.is_batch() ? kTierBatchBytes : kTierBytes;
-  if (under_way(tier->id(), load.is_batch()) >= most) return {.refused = true};
+  if (under_way(tier->id(), load.load_class) >= most) return {.refused = true};
   size_t count = 0;
   while (count < run.size() && load.issued + count < load.nodes.size()) {
     const size_t index = load.issued + count;
@@ -102,29 +104,102 @@ LoadReads::Issued LoadReads::issue(LoadRecord& load) {
   return {};
 }
 
+std::span<const SlotId> LoadReads::slots_of(const ReadJob& job, uint32_t index) {
+  const uint32_t begin = index == 0 ? 0 : job.slot_ends[index - 1];
+  return std::span<const SlotId>(job.slots).subspan(begin, job.slot_ends[index] - begin);
+}
+
 void LoadReads::finish_object(model::TierId tier, ReadJob& job, uint32_t index, Errc code) {
   ObjectStore& store = cache_->store();
   const NodeId node = job.nodes[index].node();
-  const uint32_t begin = index == 0 ? 0 : job.slot_ends[index - 1];
-  const std::span<const SlotId> slots =
-      std::span<const SlotId>(job.slots).subspan(begin, job.slot_ends[index] - begin);
-  store.tree().marks().set_moving(node, false);
   if (code == Errc::kOk) {
-    store.make_resident(node, slots);
-  } else {
-    for (const SlotId slot : slots) store.pool().free(slot);
-    const bool corrupt = code == Errc::kCorrupt;
-    ++(corrupt ? counters(tier).corrupt : counters(tier).read_failures);
-    if (!corrupt && unreadable_.size() < kMaxUnreadable) {
-      unreadable_[node.value] = store.tree().key(node);
-    }
-    // Out of the index before anyone is answered, or the next match would promise it again.
-    if (!store.tree().node(node).is_quarantined()) {
-      store.quarantine(
-          node, corrupt ? cache::DepartureCause::kDamaged : cache::DepartureCause::kUnreadable);
-    }
+    store.tree().marks().set_moving(node, false);
+    store.make_resident(node, slots_of(job, index));
+    job.nodes[index].reset();
+    return;
+  }
+  const bool corrupt = code == Errc::kCorrupt;
+  ++(corrupt ? counters(tier).corrupt : counters(tier).read_failures);
+  const uint8_t tried = job.tried | bit(tier);
+  // Nobody is to wait for what was hidden meanwhile.
+  if (!store.tree().node(node).is_quarantined() && source_of(node, tried) != nullptr) {
+    ++counters(tier).passed_on;
+    return pass_on(tier, job, index, tried, corrupt);
+  }
+  give_up(job, index, corrupt);
+}
+
+// No tier delivered it.
+void LoadReads::give_up(ReadJob& job, uint32_t index, bool corrupt) {
+  ObjectStore& store = cache_->store();
+  const NodeId node = job.nodes[index].node();
+  store.tree().marks().set_moving(node, false);
+  for (const SlotId slot : slots_of(job, index)) store.pool().free(slot);
+  if (!corrupt && unreadable_.size() < kMaxUnreadable) {
+    unreadable_[node.value] = store.tree().key(node);
+  }
+  // Out of the index before anyone is answered, or the next match would promise it again.
+  if (!store.tree().node(node).is_quarantined()) {
+    store.quarantine(
+        node, corrupt ? cache::DepartureCause::kDamaged : cache::DepartureCause::kUnreadable);
   }
   job.nodes[index].reset();
+}
+
+// Its bytes count as under way, for its load and its slots, until its last tier answered.
+void LoadReads::pass_on(model::TierId tier, ReadJob& job, uint32_t index, uint8_t tried,
+                        bool corrupt) {
+  const std::span<const SlotId> slots = slots_of(job, index);
+  Again again{
+      .job = {.load = job.load,
+              .load_class = job.load_class,
+              .order = job.order,
+              .tried = tried,
+              .bytes = object_bytes(cache_->store().presence().plan_of(job.nodes[index].node())),
+              .left = 1,
+              .nodes = {},
+              .slots = {slots.begin(), slots.end()}},
+      .corrupt = corrupt};
+  again.job.nodes[0] = std::move(job.nodes[index]);
+  again.job.slot_ends[0] = static_cast<uint32_t>(slots.size());
+  job.bytes -= again.job.bytes;
+  under_way(tier, job.load_class) -= again.job.bytes;
+  again_.push_back(std::move(again));
+}
+
+// False: its tier takes no more now.
+bool LoadReads::begin_again(Again& again) {
+  const NodeId node = again.job.nodes[0].node();
+  Tier* tier = source_of(node, again.job.tried);
+  if (tier == nullptr) {
+    // It went off since, or the node was hidden; its load sees to itself.
+    give_up(again.job, 0, again.corrupt);
+    return true;
+  }
+  const ReadObject object{node, slots_of(again.job, 0)};
+  const uint32_t number = jobs_.take();
+  const auto taken = tier->read({.job = number,
+                                 .load_class = again.job.load_class,
+                                 .order = again.job.order,
+                                 .objects = {&object, 1}});
+  if (taken.ok() && *taken == 1) {
+    under_way(tier->id(), again.job.load_class) += again.job.bytes;
+    jobs_[number] = std::move(again.job);
+    return true;
+  }
+  jobs_.give_back(number);
+  if (taken.ok()) return false;
+  give_up(again.job, 0, again.corrupt);
+  return true;
+}
+
+bool LoadReads::step() {
+  bool worked = false;
+  while (!again_.empty() && begin_again(again_.front())) {
+    again_.pop_front();
+    worked = true;
+  }
+  return worked;
 }
 
 LoadReads::Ended LoadReads::take(Tier& tier, const TierEvent& event) {
@@ -135,7 +210,7 @@ LoadReads::Ended LoadReads::take(Tier& tier, const TierEvent& event) {
   job.left -= event.count;
   Ended ended{.job = job.left == 0, .load = job.load, .bytes = job.bytes};
   if (ended.job) {
-    under_way(tier.id(), job.is_batch) -= job.bytes;
+    under_way(tier.id(), job.load_class) -= job.bytes;
     jobs_.give_back(event.job);
   }
   return ended;

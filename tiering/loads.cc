@@ -26,9 +26,26 @@ Loads::~Loads() {
   }
 }
 
-uint64_t Loads::estimate_us(uint64_t bytes) const {
-  Tier* tier = reads_.first_readable();
-  return tier == nullptr ? 0 : tier->estimator().estimate_us(bytes, backlog_.bytes_before(bytes));
+uint64_t Loads::estimate_us(const cache::TierBytes& bytes) const {
+  uint64_t sum = 0;
+  for (const model::TierId id : model::kTiers) {
+    Tier* tier = reads_.tier(id);
+    if (bytes[id] == 0 || tier == nullptr || !may_read(tier->mode())) continue;
+    const uint64_t before = backlogs_[model::index_of(id)].bytes_before(bytes[id]);
+    sum += tier->estimator().estimate_us(bytes[id], before);
+  }
+  return sum;
+}
+
+// What no tier can read now is counted for none.
+cache::TierBytes Loads::bytes_of(std::span<const NodeId> nodes) const {
+  cache::TierBytes bytes;
+  for (const NodeId node : nodes) {
+    const Tier* tier = reads_.source_of(node);
+    if (tier == nullptr) continue;
+    bytes[tier->id()] += object_bytes(cache_->store().presence().plan_of(node));
+  }
+  return bytes;
 }
 
 model::Result<void> Loads::check_bounds(const LoadRequest& request, model::DomainId domain) const {
@@ -80,9 +97,9 @@ model::Result<void> Loads::start(const LoadRequest& request) {
   auto made = make_record(request);
   LoadRecord& load = *made;
   load.from = tier->id();
-  load.estimated_us = estimate_us(bytes);
-  backlog_.add(load);
-  backlog_.set_bytes_left(load, bytes);
+  load.estimated_us = estimate_us(bytes_of(request.nodes));
+  backlog_of(load).add(load);
+  backlog_of(load).set_bytes_left(load, bytes);
   LoadQueues::Domain& shared = queues_.domain(load.domain);
   ++shared.loads;
   shared.nodes += load.nodes.size();
@@ -194,7 +211,7 @@ void Loads::take(Tier& tier, const TierEvent& event) {
   if (found == loads_.end()) return;
   LoadRecord& load = *found->second;
   load.bytes_under_way -= ended.bytes;
-  backlog_.set_bytes_left(load, load.bytes_left - std::min(load.bytes_left, ended.bytes));
+  backlog_of(load).set_bytes_left(load, load.bytes_left - std::min(load.bytes_left, ended.bytes));
   looks_.touch(load);
 }
 
@@ -230,7 +247,7 @@ bool Loads::look_at(LoadRecord& load, int64_t now_ns) {
 
 // From here on nobody is told of it.
 void Loads::leave(LoadRecord& load) {
-  backlog_.remove(load);
+  backlog_of(load).remove(load);
   queues_.remove(load);
   memory_.end_use(load);
   looks_.remove(load);
@@ -268,6 +285,10 @@ void Loads::cancel(uint64_t tag) {
 
 bool Loads::step(int64_t now_ns) {
   bool worked = let_go();
+  if (reads_.step()) {
+    looks_.touch_all();
+    worked = true;
+  }
   if (loads_.empty()) return worked;
   worked = serve_tenants() || worked;
   worked = read_in_shares() || worked;

@@ -14,6 +14,7 @@
 // at, nodes reserved, and pins let go, in one step: a step costs the same however many loads wait.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -80,12 +81,15 @@ class Loads {
   void take(Tier& tier, const TierEvent& event);
 
   size_t count() const { return loads_.size(); }
-  bool idle() const { return loads_.empty() && leaving_.empty(); }
-  uint64_t estimate_us(uint64_t bytes) const;
+  bool idle() const { return loads_.empty() && leaving_.empty() && reads_.idle(); }
+  // One tier's part after the other's: an upper bound, for they read at the same time.
+  uint64_t estimate_us(const cache::TierBytes& bytes) const;
   const LoadCounters& counters(model::TierId tier) const { return reads_.counters(tier); }
   void check_invariants() const;
 
  private:
+  LoadBacklog& backlog_of(const LoadRecord& load) { return backlogs_[model::index_of(load.from)]; }
+  cache::TierBytes bytes_of(std::span<const model::NodeId> nodes) const;
   model::Result<void> check_bounds(const LoadRequest& request, model::DomainId domain) const;
   std::unique_ptr<LoadRecord> make_record(const LoadRequest& request) const;
   bool serve_tenants();
@@ -110,7 +114,7 @@ class Loads {
   LoadQueues queues_;
   std::unordered_map<uint64_t, std::unique_ptr<LoadRecord>> loads_;  // by tag
   LoadLooks looks_;
-  LoadBacklog backlog_;
+  std::array<LoadBacklog, model::kTierCount> backlogs_;  // of loads by where they begin
   LeavingLoads leaving_{&memory_, &queues_};
   std::vector<FinishedLoad> finished_;
   std::vector<uint64_t> advanced_;

@@ -12,11 +12,12 @@ using model::MetricSink;
 
 TierSet::TierSet(cache::Cache* cache, const model::Clock* clock)
     : cache_(cache), clock_(clock), loads_(cache, clock) {
-  cache_->reader().set_load_time([this](uint64_t bytes) { return loads_.estimate_us(bytes); });
+  cache_->reader().set_load_time(
+      [this](const cache::TierBytes& bytes) { return loads_.estimate_us(bytes); });
 }
 
 TierSet::~TierSet() {
-  cache_->reader().set_load_time([](uint64_t) { return uint64_t{0}; });
+  cache_->reader().set_load_time([](const cache::TierBytes&) { return uint64_t{0}; });
   for (const Member& member : members_) {
     cache_->store().presence().set_state(member.tier->id(), {});
   }
@@ -57,7 +58,8 @@ void TierSet::route(Member& member, int64_t now_ns) {
 }
 
 void TierSet::step_tier(Member& member, bool quiet, int64_t now_ns) {
-  // Only copies on this tier have a place to give back.
+  // Only copies on this tier have a place to give back: those of the hint tier are forgotten here
+  // and stay where they are.
   if (member.tier->id() == cache::Presence::kPlacedTier) {
     std::vector<cache::GivenUpCopy>& given_up = cache_->store().given_up();
     member.tier->erase(given_up);
@@ -192,7 +194,7 @@ void TierSet::describe(const Member& member, MetricSink& sink) const {
   tier.describe(sink, TierSection::kItself);
   const cache::Presence& presence = cache_->store().presence();
   model::describe(sink, presence.counts(tier.id()));
-  sink.gauge("only_here", presence.count_below_ram(), "Objects without pages in RAM");
+  sink.gauge("only_here", presence.count_fastest(tier.id()), "Objects that no faster tier has");
   sink.gauge("queued", demotion.queued(), "Candidates for demotion");
   sink.gauge("loads", loads_.count(), "Loads under way");
   {

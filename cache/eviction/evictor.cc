@@ -31,8 +31,8 @@ void Evictor::evict_node(TierId tier, NodeId node, DepartureCause cause) {
   // Asked only where somebody remembers it.
   if (store_->departures() != nullptr) why.policy = board_->policy_of(node, tier);
   if (tier != TierId::kRam) {
-    ++evicted_copies_;
-    if (link.is_in_ram()) return store_->lose_copy(node, tier, why);
+    if (tier == Presence::kPlacedTier) ++evicted_copies_;
+    if (link.has_copy_besides(tier)) return store_->lose_copy(node, tier, why);
   } else if (link.has_copy_below(TierId::kRam)) {
     return store_->leave_ram(node, why);
   }

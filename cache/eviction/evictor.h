@@ -30,7 +30,8 @@ class Evictor {
   bool evict_own(model::TierId tier, model::TenantId asker);
   // Over all domains; returns how many went. 0 = everything that may go.
   uint64_t evict(uint64_t count);
-  // A copy below RAM, for this tenant; none: for nobody. False: none may go.
+  // A copy below RAM, for this tenant; none: for nobody. False: none may go. Of the hint tier it is
+  // a node that is on no other one, which is forgotten here.
   bool evict_copy(model::TierId tier, model::TenantId asker);
   // Some owner has more that may go than is found now, while scopes change.
   bool may_find_more(model::TierId tier) const { return board_->is_settling(tier); }
@@ -39,7 +40,7 @@ class Evictor {
   // Who would leave RAM next, withdrawn: offered again with its next unpin. None: nobody.
   model::NodeId take_ram_victim(model::DomainId domain);
   model::NodeId take_pinned_victim(model::DomainId domain);
-  // Copies that evict_copy() gave up.
+  // Copies on the device that evict_copy() gave up.
   const model::Counter& evicted_copies() const { return evicted_copies_; }
 
  private:

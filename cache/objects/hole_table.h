@@ -1,9 +1,10 @@
-// Where paths are not in RAM although something below is: by root and depth.
+// Where paths are not on a tier although something below is: by root and depth.
 //
 // A copy leaves RAM from the end of a path on, so a path is in RAM up to some depth and below it
 // from there on; but for holes: spans out of RAM with a child in it. An engine that still holds a
 // prefix commits behind one, and a segment that is taken leaves some. Between two holes the rule
-// holds, so whoever knows their depths finds what is in RAM by binary search.
+// holds, so whoever knows their depths finds what is in RAM by binary search. So on SSD, where a
+// span that a check gave up is a hole until it is written again.
 //
 // A place for each depth of a root that has holes, not for each hole: a map of what is rare.
 // Threads: core only.

@@ -77,6 +77,24 @@ std::optional<NodeId> ObjectStore::restore(const NewObject& object, TierId tier,
   return node;
 }
 
+// What a tier shared with others said it has. A transfer tells of the node's copies itself.
+std::optional<NodeId> ObjectStore::join(const NewObject& object, bool& is_new) {
+  constexpr TierId kTier = Presence::kHintTier;
+  const model::RootId root = tree_->node(object.parent).root();
+  std::optional<NodeId> node = tree_->find(root, object.kind, object.key);
+  is_new = !node;
+  if (is_new) {
+    node = add_node(object);
+    if (!node) return std::nullopt;
+  } else if (tree_->node(*node).is_in(kTier) || tree_->node(*node).is_moving()) {
+    return node;
+  }
+  presence_.set_copy(*node, kTier, {});
+  listener_->added(*node, kTier);
+  offer(*node);
+  return node;
+}
+
 void ObjectStore::offer_restored() {
   for (uint32_t i = 0; i < tree_->end_of_nodes(); ++i) {
     if (tree_->node(NodeId{i}).is_object()) offer(NodeId{i});
@@ -121,7 +139,13 @@ void ObjectStore::lose_copy(NodeId node, TierId tier, const Departure& why) {
   listener_->left(node, tier, is_eviction(why.cause) ? Why::kEvicted : Why::kDropped,
                   heir_of(node));
   presence_.clear_copy(node, tier);
+  offer_hint(node);
   offer(tree_->parent(node));
+}
+
+// A node that is on the hint tier only may be forgotten, which it could not be with another copy.
+void ObjectStore::offer_hint(NodeId node) {
+  if (tree_->node(node).is_in(Presence::kHintTier)) offer(node);
 }
 
 void ObjectStore::make_resident(NodeId node, std::span<const SlotId> slots) {
@@ -137,6 +161,7 @@ void ObjectStore::leave_ram(NodeId node, const Departure& why) {
   listener_->left(node, TierId::kRam, Why::kEvicted, heir_of(node));
   presence_.clear_pages(node);
   ++counters_.left_ram;
+  offer_hint(node);
   offer(tree_->parent(node));
 }
 
@@ -163,7 +188,7 @@ void ObjectStore::remove(NodeId id, const Departure& departure) {
   count_drop(node.kind(), departure.cause);
   // What was quarantined left when it was hidden; its key may have been another node's since.
   if (!node.is_quarantined()) {
-    note_departure(id, node.is_in_ram() ? TierId::kRam : Presence::kPlacedTier, departure, true);
+    note_departure(id, node.fastest_tier(), departure, true);
   }
   give_up(id);  // before its pages go: the last of them knows where the copy lies
   // Only what made room is remembered by a history: it may come back, and its return teaches the
@@ -216,8 +241,7 @@ void ObjectStore::quarantine(NodeId top, DepartureCause cause) {
   std::vector<NodeId> subtree{top};
   for (size_t i = 0; i < subtree.size(); ++i) {
     if (!tree_->node(subtree[i]).is_quarantined()) {
-      const bool in_ram = tree_->node(subtree[i]).is_in_ram();
-      note_departure(subtree[i], in_ram ? TierId::kRam : Presence::kPlacedTier, {cause}, true);
+      note_departure(subtree[i], tree_->node(subtree[i]).fastest_tier(), {cause}, true);
       // Before its key may be another object's.
       presence_.tell_hidden(subtree[i]);
       tree_->hide(subtree[i]);

@@ -108,6 +108,10 @@ class ObjectStore {
   // At start: a node whose pages are on a lower tier only. nullopt: no place for a node.
   std::optional<model::NodeId> restore(const NewObject& object, model::TierId tier,
                                        CopyPlace place);
+  // The hint tier has the object: from now on it is known here, as a node that is on that tier only
+  // where `is_new`. Precondition: its parent is a span or root that is there, where it belongs.
+  // nullopt: no place for a node.
+  std::optional<model::NodeId> join(const NewObject& object, bool& is_new);
   // After the last restore(): tells what may go.
   void offer_restored();
   // A durable copy exists. Precondition: in RAM, without a copy on this tier.
@@ -146,6 +150,7 @@ class ObjectStore {
   std::optional<model::NodeId> add_node(const NewObject& object);
   void note_fresh(const FreshNode& fresh);
   void offer(model::NodeId node);  // tells what may leave
+  void offer_hint(model::NodeId node);
   void tell_waiting(model::RootId root);
   void give_up(model::NodeId node);
   model::NodeId heir_of(model::NodeId node) const;

@@ -14,22 +14,13 @@ using model::NodeId;
 using model::SlotId;
 using model::TierId;
 
-namespace {
-
-bool is_anywhere(const Node& node) { return node.is_in_ram() || node.has_copy_below(TierId::kRam); }
-
-bool is_below_ram(const Node& node) {
-  return !node.is_in_ram() && node.has_copy_below(TierId::kRam);
-}
-
-}  // namespace
-
 // What check_invariants() counts anew.
 struct Presence::Tally {
   std::array<TierCounts, model::kTierCount> counts{};
-  std::map<std::pair<uint32_t, size_t>, uint64_t> bytes;    // by tenant and tier
-  std::map<std::pair<uint32_t, uint32_t>, uint64_t> holes;  // by root and depth
-  uint64_t below_ram = 0;
+  std::map<std::pair<uint32_t, size_t>, uint64_t> bytes;  // by tenant and tier
+  // By root and depth, of each tier that keeps them.
+  std::array<std::map<std::pair<uint32_t, uint32_t>, uint64_t>, model::kTierCount - 1> holes;
+  std::array<uint64_t, model::kTierCount> fastest{};
 };
 
 // Walks the pages of one object. This walk is what a copy costs instead of four bytes in every
@@ -117,12 +108,14 @@ bool Presence::has_unreachable() const {
 }
 
 // RAM's state is readable from the start and nobody changes it, so RAM needs no case of its own.
-bool Presence::is_reachable(NodeId id) const {
+bool Presence::is_reachable(NodeId id) const { return source_of(id).has_value(); }
+
+std::optional<TierId> Presence::source_of(NodeId id) const {
   const Node& node = tree_->node(id);
   for (const TierId tier : model::kTiers) {
-    if (node.is_in(tier) && states_[model::index_of(tier)].readable) return true;
+    if (node.is_in(tier) && is_readable(tier)) return tier;
   }
-  return false;
+  return std::nullopt;
 }
 
 bool Presence::gets_copy_soon(NodeId id) const {
@@ -132,37 +125,38 @@ bool Presence::gets_copy_soon(NodeId id) const {
                      [](const TierState& state) { return state.writes_soon; });
 }
 
-bool Presence::is_hole(NodeId id) const {
+bool Presence::is_hole(NodeId id, TierId tier) const {
   const Node& node = tree_->node(id);
-  return node.is_span() && !node.is_in_ram() && node.has_child_in(TierId::kRam);
+  return node.is_span() && !node.is_in(tier) && node.has_child_in(tier);
 }
 
-// With RAM's bit the node may become a hole, or its parent; or stop being one.
+// With the tier's bit the node may become a hole of it, or its parent; or stop being one.
 void Presence::set_bit(NodeId id, TierId tier, bool present) {
   const Node& node = tree_->node(id);
   const NodeId parent = tree_->parent(id);
   // Both nodes are taken out of the table before the bit moves and put back as they stand
   // afterwards, so no case has to be told apart.
   const auto move_holes = [&](bool there) {
+    HoleTable& holes = holes_[model::index_of(tier)];
     for (const NodeId each : {id, parent}) {
-      if (!is_hole(each)) continue;
-      there ? holes_.add(node.root(), tree_->node(each).units())
-            : holes_.remove(node.root(), tree_->node(each).units());
+      if (!is_hole(each, tier)) continue;
+      there ? holes.add(node.root(), tree_->node(each).units())
+            : holes.remove(node.root(), tree_->node(each).units());
     }
   };
-  if (tier == TierId::kRam) move_holes(false);
+  if (tier != kHintTier) move_holes(false);
   tree_->marks().set_copy(id, tier, present);
-  if (tier == TierId::kRam) move_holes(true);
+  if (tier != kHintTier) move_holes(true);
 }
 
 // The bit, and all that is counted by it.
 void Presence::count(NodeId id, TierId tier, bool present) {
   const Node& node = tree_->node(id);
   // Counted out before the bit moves and in again after it, as holes are.
-  below_ram_ -= is_below_ram(node) ? 1 : 0;
-  const bool was_anywhere = is_anywhere(node);
+  const bool was_anywhere = node.has_copy();
+  if (was_anywhere) --fastest_[model::index_of(node.fastest_tier())];
   set_bit(id, tier, present);
-  below_ram_ += is_below_ram(node) ? 1 : 0;
+  if (node.has_copy()) ++fastest_[model::index_of(node.fastest_tier())];
   const Root& root = names_->root(node.root());
   const model::PagePlan& plan = plan_of(id);
   TierCounts& counts = counts_[model::index_of(tier)];
@@ -180,7 +174,7 @@ void Presence::count(NodeId id, TierId tier, bool present) {
     storage_.remove(owner, model::index_of(tier), amount);
   }
   if (!was_anywhere) storage_.add(owner, model::kAnyTier, amount);
-  if (!is_anywhere(node)) storage_.remove(owner, model::kAnyTier, amount);
+  if (!node.has_copy()) storage_.remove(owner, model::kAnyTier, amount);
   if (tier == TierId::kRam) count_pages(root, plan, present);
   // A quarantined one was told of when it was hidden.
   if (listener_ == nullptr || node.is_quarantined()) return;
@@ -217,6 +211,8 @@ bool Presence::may_leave(NodeId id, TierId tier) const {
   const bool in_ram = tier == TierId::kRam;
   // Who pins a node's presence does not care where it is, as long as it is durable somewhere.
   if (in_ram ? node.is_pinned(PinKind::kResidency) : node.is_pinned()) return false;
+  // A hint costs nothing while its node is there for another copy's sake.
+  if (tier == kHintTier) return !node.has_copy_besides(tier) && may_drop(id);
   // From a tier below RAM a copy in RAM counts too: who evicts there keeps the node.
   const bool elsewhere = node.has_copy_below(tier) || (!in_ram && node.is_in_ram());
   return elsewhere || may_drop(id);
@@ -236,13 +232,16 @@ void Presence::check_node(NodeId id, Tally& tally) const {
     }
   }
   if (!node.is_object()) return;
-  QUIRE_CHECK(node.is_in_ram() || node.has_copy_below(TierId::kRam));
+  QUIRE_CHECK(node.has_copy());
   for (SlotId slot = first_page(id); slot.valid(); slot = next_page(slot)) {
     QUIRE_CHECK(pool_->page(slot).owner == id.value + 1);
     QUIRE_CHECK(pool_->page(slot).state() == PageState::kSealed);
   }
-  tally.below_ram += is_below_ram(node) ? 1 : 0;
-  if (is_hole(id)) ++tally.holes[{node.root().value, node.units()}];
+  ++tally.fastest[model::index_of(node.fastest_tier())];
+  for (const TierId tier : {TierId::kRam, kPlacedTier}) {
+    if (!is_hole(id, tier)) continue;
+    ++tally.holes[model::index_of(tier)][{node.root().value, node.units()}];
+  }
   for (const TierId tier : model::kTiers) {
     if (!node.is_in(tier)) continue;
     TierCounts& counts = tally.counts[model::index_of(tier)];
@@ -255,10 +254,12 @@ void Presence::check_node(NodeId id, Tally& tally) const {
 void Presence::check_invariants() const {
   Tally tally;
   for (uint32_t i = 0; i < tree_->end_of_nodes(); ++i) check_node(NodeId{i}, tally);
-  QUIRE_CHECK(below_ram_ == tally.below_ram);
-  QUIRE_CHECK(holes_.depth_count() == tally.holes.size());
-  for (const auto& [depth, count] : tally.holes) {
-    QUIRE_CHECK(holes_.count(model::RootId{depth.first}, depth.second) == count);
+  QUIRE_CHECK(fastest_ == tally.fastest);
+  for (size_t tier = 0; tier < holes_.size(); ++tier) {
+    QUIRE_CHECK(holes_[tier].depth_count() == tally.holes[tier].size());
+    for (const auto& [depth, count] : tally.holes[tier]) {
+      QUIRE_CHECK(holes_[tier].count(model::RootId{depth.first}, depth.second) == count);
+    }
   }
   for (const TierId tier : model::kTiers) {
     const TierCounts& counted = tally.counts[model::index_of(tier)];

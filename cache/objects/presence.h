@@ -3,6 +3,9 @@
 // The rule of every tier: a copy may leave it when the node is not pinned there, has no child on
 // that tier, and is on another tier or a leaf. So what a tier holds of a path is prefix-closed, but
 // for holes (HoleTable), and what is nowhere else is present as long as something depends on it.
+// kHintTier is shared with other daemons: a copy there, which counts as durable, is what this one
+// knows of it, and takes no room but the node's. So it leaves with its node alone, once that is on
+// no other tier (may_leave), and leaving erases nothing there.
 //
 // A copy below RAM costs no memory: its place is in the node while that is not in RAM, else in the
 // link of its last page, behind kLastPageTag. Accounts are charged here, and whoever listens is
@@ -43,6 +46,8 @@ class Presence {
  public:
   // The tier whose copies have a place: a node has room for one.
   static constexpr model::TierId kPlacedTier{1};
+  // The tier whose copies are named by key and may be gone when they are read.
+  static constexpr model::TierId kHintTier{2};
 
   Presence(PrefixTree* tree, allocator::Pool* pool, NamespaceTable* names, WorkMeter* work)
       : tree_(tree),
@@ -99,12 +104,16 @@ class Presence {
   bool has_unreachable() const;
   // A path that ends here may leave RAM soon: when this node has its copy.
   bool gets_copy_soon(model::NodeId node) const;
-  // Out of RAM, but something below it is in RAM.
-  bool is_hole(model::NodeId node) const;
-  // Their depths. The root's own node is none.
-  const HoleTable& holes() const { return holes_; }
+  // The fastest tier that has it and can be read; nullopt: none.
+  std::optional<model::TierId> source_of(model::NodeId node) const;
+  // A span that is not on this tier, with a child that is.
+  bool is_hole(model::NodeId node, model::TierId tier) const;
+  // Their depths; of the hint tier nobody asks. The root's own node is none.
+  const HoleTable& holes(model::TierId tier) const { return holes_[model::index_of(tier)]; }
+  // Objects that no faster tier has.
+  uint64_t count_fastest(model::TierId tier) const { return fastest_[model::index_of(tier)]; }
   // Objects with nothing in RAM.
-  uint64_t count_below_ram() const { return below_ram_; }
+  uint64_t count_below_ram() const { return count_fastest(kPlacedTier) + count_fastest(kHintTier); }
 
   // Objects with a copy there; one on two tiers counts twice.
   const TierCounts& counts(model::TierId tier) const { return counts_[model::index_of(tier)]; }
@@ -132,8 +141,8 @@ class Presence {
   StorageMeter storage_;  // of what accounts are charged for
   std::array<TierCounts, model::kTierCount> counts_{};
   std::array<TierState, model::kTierCount> states_{{{.readable = true}}};
-  uint64_t below_ram_ = 0;
-  HoleTable holes_;
+  std::array<uint64_t, model::kTierCount> fastest_{};
+  std::array<HoleTable, model::kTierCount - 1> holes_;
   std::vector<std::array<uint64_t, model::kMaxGroups>> pages_by_layout_;
 };
 

@@ -1,12 +1,14 @@
-// How much of a path lies below RAM, without walking it: what a match says of tiers and load times.
+// How much of a path lies below RAM, and from which tier it would come, without walking it: what a
+// match says of tiers and load times.
 //
 // Between two holes (cache/objects/hole_table.h) a path is in RAM up to some depth and below it
 // from there on, so binary search finds that depth: some twelve probes for a million tokens. A
 // probe looks first where the span lies if its path was placed in one go, and believes nothing but
-// the key. Roots with holes at many depths, and paths of a few spans, are walked. Pure: reads the
-// tree, pins nothing.
+// the key. The same holds of the SSD, which is asked where the path may go on below it. Roots with
+// holes at many depths, and paths of a few spans, are walked. Pure: reads the tree, pins nothing.
 #pragma once
 
+#include <array>
 #include <cstdint>
 
 #include "cache/objects/object_store.h"
@@ -20,7 +22,10 @@ namespace quire::cache {
 struct BelowRam {
   uint32_t blocks = 0;
   uint32_t wanted_blocks = 0;  // of these, the ones behind what the engine holds
-  uint32_t steps = 0;          // nodes looked at and probes: what it cost
+  // Of both, what no readable tier has but Presence::kHintTier.
+  uint32_t hint_blocks = 0;
+  uint32_t wanted_hint_blocks = 0;
+  uint32_t steps = 0;  // nodes looked at and probes: what it cost
 };
 
 class BelowSearch {
@@ -37,10 +42,25 @@ class BelowSearch {
   static constexpr uint32_t kFewBlocks = 8;    // are walked
   static constexpr uint32_t kManyDepths = 32;  // of holes: the path is walked
 
-  bool search(model::NodeId end);
-  bool search_part(uint32_t lower, model::NodeId last);
+  // Positions (from, to] of the path that a tier does not have.
+  struct Gap {
+    uint32_t from_units = 0;
+    uint32_t to_units = 0;
+  };
+  struct Gaps {
+    model::TierId tier = model::TierId::kRam;
+    std::array<Gap, kManyDepths + 1> list;
+    uint32_t count = 0;
+  };
+
+  bool search_all(model::NodeId end);
+  bool search(model::NodeId end, Gaps& gaps);
+  bool search_part(uint32_t lower, model::NodeId last, Gaps& gaps);
   void walk(model::NodeId end);
-  void add(uint32_t from_units, uint32_t to_units);
+  void add(const Gap& gap);
+  void add_hint(const Gap& gap);
+  uint32_t blocks_of(const Gap& gap) const;
+  uint32_t wanted_of(const Gap& gap) const;
   model::NodeId guess(uint32_t units) const;
   model::NodeId span_at(uint32_t units);
 

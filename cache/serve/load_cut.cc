@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <limits>
 
-#include "cache/serve/below_search.h"
 #include "cache/serve/checkpoint_search.h"
 
 namespace quire::cache {
@@ -14,21 +13,40 @@ uint32_t clamp_us(uint64_t us) {
   return static_cast<uint32_t>(std::min<uint64_t>(us, std::numeric_limits<uint32_t>::max()));
 }
 
+model::TierTokens tokens_below(const BelowRam& below, uint32_t block_tokens) {
+  model::TierTokens tokens{};
+  tokens[Presence::kPlacedTier] = (below.blocks - below.hint_blocks) * block_tokens;
+  tokens[Presence::kHintTier] = below.hint_blocks * block_tokens;
+  return tokens;
+}
+
 MissingBytes::MissingBytes(const ObjectStore& store, const Root& root, uint32_t have_tokens)
     : store_(store),
       root_node_(root.node),
       have_units_(have_tokens / root.layout->layout.unit_tokens) {}
 
-uint64_t MissingBytes::of_span(NodeId node) const {
-  if (node == root_node_ || store_.tree().node(node).units() <= have_units_) return 0;
+TierBytes MissingBytes::of_span(NodeId node) const {
+  if (node == root_node_ || store_.tree().node(node).units() <= have_units_) return {};
   return of(node);
 }
 
-uint64_t MissingBytes::of_checkpoint(NodeId node) const { return node.valid() ? of(node) : 0; }
+TierBytes MissingBytes::of_checkpoint(NodeId node) const {
+  return node.valid() ? of(node) : TierBytes();
+}
 
-uint64_t MissingBytes::of(NodeId node) const {
-  if (store_.tree().node(node).is_in_ram()) return 0;
-  return store_.presence().plan_of(node).page_bytes;
+TierBytes MissingBytes::of_path(const BelowRam& below, uint64_t span_bytes) const {
+  TierBytes bytes;
+  bytes[Presence::kPlacedTier] = (below.wanted_blocks - below.wanted_hint_blocks) * span_bytes;
+  bytes[Presence::kHintTier] = below.wanted_hint_blocks * span_bytes;
+  return bytes;
+}
+
+TierBytes MissingBytes::of(NodeId node) const {
+  TierBytes bytes;
+  const auto source = store_.presence().source_of(node);
+  if (!source || *source == model::TierId::kRam) return bytes;
+  bytes[*source] = store_.presence().plan_of(node).page_bytes;
+  return bytes;
 }
 
 double prefill_us(const PrefillCost& cost, uint32_t from, uint32_t to) {
@@ -52,15 +70,15 @@ HitTiers weigh_hit(const ObjectStore& store, const Root& root, const PrefixMatch
   const BelowRam below =
       BelowSearch(store, root, chain).count(match.exact_node, have_tokens / unit_tokens);
   tiers.steps = below.steps;
-  tiers.below_tokens = below.blocks * root.layout->layout.block_tokens;
-  uint64_t span_bytes = below.wanted_blocks * root.layout->span_plan.page_bytes;
+  tiers.below_tokens = tokens_below(below, root.layout->layout.block_tokens);
+  TierBytes span_bytes = missing.of_path(below, root.layout->span_plan.page_bytes);
   tiers.below_bytes = span_bytes + missing.of_checkpoint(match.checkpoint_node);
   tiers.load_us = clamp_us(load_time(tiers.below_bytes));
   // Where nothing has to be loaded the deepest position wins: every other one only computes more.
-  if (!cost.known() || tiers.below_bytes == 0) return tiers;
+  if (!cost.known() || tiers.below_bytes.sum() == 0) return tiers;
 
   double best = tiers.load_us + prefill_us(cost, tiers.cut_tokens, prompt_tokens);
-  const auto consider = [&](uint32_t tokens, uint64_t bytes) {
+  const auto consider = [&](uint32_t tokens, const TierBytes& bytes) {
     const double total =
         static_cast<double>(load_time(bytes)) + prefill_us(cost, tokens, prompt_tokens);
     if (total >= best) return;
@@ -75,11 +93,11 @@ HitTiers weigh_hit(const ObjectStore& store, const Root& root, const PrefixMatch
     bool is_free = false;
     if (!root.layout->needs_checkpoint) {
       consider(units * unit_tokens, span_bytes);
-      is_free = span_bytes == 0;
+      is_free = span_bytes.sum() == 0;
     } else if (const NodeId found = checkpoints.below(node, last_units); found.valid()) {
-      const uint64_t bytes = span_bytes + missing.of_checkpoint(found);
+      const TierBytes bytes = span_bytes + missing.of_checkpoint(found);
       consider(tree.node(found).units() * unit_tokens, bytes);
-      is_free = bytes == 0;
+      is_free = bytes.sum() == 0;
     }
     if (is_free || node == root.node) break;
     // BelowSearch counted all missing spans at once; going up takes each off again. Both look at
@@ -87,7 +105,7 @@ HitTiers weigh_hit(const ObjectStore& store, const Root& root, const PrefixMatch
     span_bytes -= missing.of_span(node);
     last_units = units;
   }
-  consider(0, 0);
+  consider(0, {});
   tiers.steps += checkpoints.steps();
   return tiers;
 }

@@ -7,13 +7,18 @@
 // them, and 0. Pure: reads the tree, pins nothing.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
+#include <numeric>
 
 #include "cache/objects/object_store.h"
+#include "cache/serve/below_search.h"
 #include "cache/serve/match.h"
 #include "cache/tree/chain_view.h"
 #include "cache/tree/namespace_table.h"
+#include "model/ids.h"
+#include "model/ring_frames.h"
 
 namespace quire::cache {
 
@@ -26,21 +31,47 @@ struct PrefillCost {
 // Microseconds to compute tokens [from, to).
 double prefill_us(const PrefillCost& cost, uint32_t from, uint32_t to);
 
+// What each tier below RAM has to deliver.
+class TierBytes {
+ public:
+  uint64_t& operator[](model::TierId tier) { return of_[model::index_of(tier)]; }
+  uint64_t operator[](model::TierId tier) const { return of_[model::index_of(tier)]; }
+  uint64_t sum() const { return std::accumulate(of_.begin(), of_.end(), uint64_t{0}); }
+  TierBytes operator+(const TierBytes& other) const {
+    TierBytes both = *this;
+    for (size_t i = 0; i < of_.size(); ++i) both.of_[i] += other.of_[i];
+    return both;
+  }
+  TierBytes& operator-=(const TierBytes& other) {
+    for (size_t i = 0; i < of_.size(); ++i) of_[i] -= other.of_[i];
+    return *this;
+  }
+
+ private:
+  std::array<uint64_t, model::kTierCount> of_{};
+};
+
 // Microseconds until so many bytes are brought to RAM.
-using LoadTime = std::function<uint64_t(uint64_t bytes)>;
+using LoadTime = std::function<uint64_t(const TierBytes& bytes)>;
 
 uint32_t clamp_us(uint64_t us);
 
-// What lower tiers have to deliver of nodes; 0 for those in RAM.
+// Tokens of a path that are below RAM, by tier.
+model::TierTokens tokens_below(const BelowRam& below, uint32_t block_tokens);
+
+// What lower tiers have to deliver of nodes, each from the fastest one that can; 0 for those in
+// RAM.
 class MissingBytes {
  public:
   // `have_tokens`: what the engine holds already is not loaded.
   MissingBytes(const ObjectStore& store, const Root& root, uint32_t have_tokens);
-  uint64_t of_span(model::NodeId node) const;
-  uint64_t of_checkpoint(model::NodeId node) const;  // an invalid one: 0
+  TierBytes of_span(model::NodeId node) const;
+  TierBytes of_checkpoint(model::NodeId node) const;  // an invalid one: 0
+  // Of a path, which was counted.
+  TierBytes of_path(const BelowRam& below, uint64_t span_bytes) const;
 
  private:
-  uint64_t of(model::NodeId node) const;
+  TierBytes of(model::NodeId node) const;
 
   const ObjectStore& store_;
   const model::NodeId root_node_;
@@ -48,8 +79,8 @@ class MissingBytes {
 };
 
 struct HitTiers {
-  uint32_t below_tokens = 0;  // of the hit, not in RAM
-  uint64_t below_bytes = 0;   // to be loaded for all of it, the checkpoint included
+  model::TierTokens below_tokens{};  // of the hit, by the tier that would deliver them; RAM: 0
+  TierBytes below_bytes;             // to be loaded for all of it, the checkpoint included
   uint32_t load_us = 0;
   uint32_t cut_tokens = 0;  // best resume position; the hit's own without a cost curve
   uint32_t steps = 0;       // nodes looked at: what it cost

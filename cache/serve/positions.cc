@@ -1,8 +1,7 @@
 #include "cache/serve/positions.h"
 
 #include <algorithm>
-
-#include "cache/serve/below_search.h"
+#include <optional>
 
 namespace quire::cache {
 
@@ -10,6 +9,16 @@ using model::NodeId;
 using model::ResumedHow;
 using model::ResumePosition;
 using model::TierId;
+
+namespace {
+
+// By tier, what is not below RAM being in it.
+void set_tokens(model::TierTokens& tokens, const model::TierTokens& below, uint32_t all) {
+  tokens = below;
+  tokens[TierId::kRam] = all - below[TierId::kSsd] - below[TierId::kCluster];
+}
+
+}  // namespace
 
 // One walk from the deepest span towards the root, writing what can be resumed on its way.
 class PositionSearch::Lister {
@@ -81,19 +90,18 @@ class PositionSearch::Lister {
     position = {};
     position.tokens = span_tokens;
     position.how = static_cast<uint8_t>(how);
-    uint32_t below = left_.below_tokens;
+    model::TierTokens below = left_.below_tokens;
     if (checkpoint.valid()) {
       position.tokens = tree_.node(checkpoint).units() * unit_tokens;
       // Behind the last block end: its tail pages are the checkpoint's.
-      if (!tree_.node(checkpoint).is_in_ram()) below += position.tokens - span_tokens;
+      if (const auto tier = below_ram(checkpoint)) below[*tier] += position.tokens - span_tokens;
     }
     if (how == ResumedHow::kSpan) {
       position.replay_tokens = std::min(layout_.replay_tokens, span_tokens);
       position.replay_exact = layout_.replay_exact ? 1 : 0;
     }
-    position.tier_tokens[Presence::kPlacedTier] = below;
-    position.tier_tokens[TierId::kRam] = position.tokens - below;
-    const uint64_t bytes = left_.missing_bytes + missing_.of_checkpoint(checkpoint);
+    set_tokens(position.tier_tokens, below, position.tokens);
+    const TierBytes bytes = left_.missing_bytes + missing_.of_checkpoint(checkpoint);
     position.load_estimate_us = clamp_us(search_.load_time_(bytes));
     return true;
   }
@@ -101,7 +109,15 @@ class PositionSearch::Lister {
   void leave(NodeId node) {
     if (!search_.reads_below()) return;
     left_.missing_bytes -= missing_.of_span(node);
-    if (!tree_.node(node).is_in_ram()) left_.below_tokens -= layout_.layout.block_tokens;
+    if (const auto tier = below_ram(node)) {
+      left_.below_tokens[*tier] -= layout_.layout.block_tokens;
+    }
+  }
+
+  // The tier that would deliver it; nullopt: it is in RAM.
+  std::optional<TierId> below_ram(NodeId node) const {
+    const auto source = search_.store_.presence().source_of(node);
+    return source == TierId::kRam ? std::nullopt : source;
   }
 
   const PositionSearch& search_;
@@ -122,8 +138,9 @@ PositionSearch::Weight PositionSearch::weigh(NodeId end, uint32_t have_tokens) c
   const model::Layout& layout = root_.layout->layout;
   const BelowRam below =
       BelowSearch(store_, root_, chain_).count(end, have_tokens / layout.unit_tokens);
-  return {.below_tokens = below.blocks * layout.block_tokens,
-          .missing_bytes = below.wanted_blocks * root_.layout->span_plan.page_bytes,
+  return {.below_tokens = tokens_below(below, layout.block_tokens),
+          .missing_bytes = MissingBytes(store_, root_, have_tokens)
+                               .of_path(below, root_.layout->span_plan.page_bytes),
           .steps = below.steps};
 }
 
@@ -140,9 +157,8 @@ Located PositionSearch::locate(const PrefixMatch& match) const {
   located.steps = weight.steps;
   located.result.span_tokens = match.span_units * unit_tokens;
   located.result.exact_tokens = match.exact_units * unit_tokens;
-  located.result.tokens[Presence::kPlacedTier] = weight.below_tokens;
-  located.result.tokens[TierId::kRam] = located.result.span_tokens - weight.below_tokens;
-  const uint64_t bytes = weight.missing_bytes + missing.of_checkpoint(match.checkpoint_node);
+  set_tokens(located.result.tokens, weight.below_tokens, located.result.span_tokens);
+  const TierBytes bytes = weight.missing_bytes + missing.of_checkpoint(match.checkpoint_node);
   located.result.load_estimate_us = clamp_us(load_time_(bytes));
   return located;
 }

@@ -54,8 +54,8 @@ class PositionSearch {
  private:
   // Of the path to a span, this one included.
   struct Weight {
-    uint32_t below_tokens = 0;
-    uint64_t missing_bytes = 0;
+    model::TierTokens below_tokens{};
+    TierBytes missing_bytes;
     uint32_t steps = 0;
   };
   class Lister;

@@ -82,12 +82,13 @@ model::Result<model::MatchResult> PrefixReader::match(CacheSession& session, Lea
     const HitTiers tiers =
         weigh_hit(*store_, root, found, chain, prompt_tokens, have_tokens, cost, load_time_);
     store_->work().add(tiers.steps);
-    const uint32_t below = std::min(tiers.below_tokens, result.exact_tokens);
-    result.tokens[TierId::kSsd] = below;
-    result.tokens[TierId::kRam] = result.exact_tokens - below;
+    result.tokens = tiers.below_tokens;
+    result.tokens[TierId::kRam] = result.exact_tokens - tiers.below_tokens[TierId::kSsd] -
+                                  tiers.below_tokens[TierId::kCluster];
     result.load_estimate_us = tiers.load_us;
     result.cut_tokens = tiers.cut_tokens;
-    counters_.below_hit_tokens += below;
+    counters_.ssd_hit_tokens += result.tokens[TierId::kSsd];
+    counters_.cluster_hit_tokens += result.tokens[TierId::kCluster];
   }
   return result;
 }

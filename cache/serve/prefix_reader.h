@@ -23,8 +23,9 @@ struct ReaderCounters {
   model::Counter matches{"matches", "Prompts matched"};
   model::Counter prompt_tokens{"prompt_tokens", "Tokens of the prompts matched"};
   model::Counter hit_tokens{"hit_tokens", "Tokens announced as exact hits"};
-  model::Counter below_hit_tokens{"ssd_hit_tokens",
-                                  "Of these, tokens that were on a lower tier only"};
+  model::Counter ssd_hit_tokens{"ssd_hit_tokens", "Of these, tokens that came first from SSD"};
+  model::Counter cluster_hit_tokens{"cluster_hit_tokens",
+                                    "Of these, tokens that were on the cluster only"};
   model::Counter no_checkpoint_matches{
       "no_checkpoint_matches", "Hits shorter than their spans allowed, for want of a checkpoint"};
   model::Counter no_checkpoint_tokens{"no_checkpoint_tokens", "Tokens by which these were shorter"};
@@ -71,7 +72,7 @@ class PrefixReader {
   EvictionBoard* board_;
   NamespaceTable* names_;
   LeaseTable* leases_;
-  LoadTime load_time_ = [](uint64_t) { return uint64_t{0}; };
+  LoadTime load_time_ = [](const TierBytes&) { return uint64_t{0}; };
   ReaderCounters counters_;
 };
 

@@ -5,6 +5,7 @@
 // number. So "is there any" is always answered from the node itself.
 #pragma once
 
+#include <bit>
 #include <cstdint>
 
 #include "model/ids.h"
@@ -61,6 +62,15 @@ class Node {
   bool is_in_ram() const { return is_in(model::TierId::kRam); }
   bool has_copy_below(model::TierId tier) const {
     return (copies_ >> (model::index_of(tier) + 1)) != 0;
+  }
+  // On some tier: an object always is.
+  bool has_copy() const { return copies_ != 0; }
+  bool has_copy_besides(model::TierId tier) const {
+    return (copies_ & ~(1u << model::index_of(tier))) != 0;
+  }
+  // Of the tiers that have it. Precondition: has_copy().
+  model::TierId fastest_tier() const {
+    return static_cast<model::TierId>(std::countr_zero(copies_));
   }
   bool has_child_in(model::TierId tier) const;
   // By anybody, of either kind.

@@ -41,6 +41,7 @@ class NodeRuns {
   bool in_use(model::NodeId id) const;
   uint64_t max_id_count() const { return (runs_.max_count() - kListHeads) * kRunIds; }
   uint64_t used_count() const { return used_count_; }
+  uint64_t free_count() const { return max_ids_ - used_count_; }
   uint32_t end_of_ids() const { return run_count_ * kRunIds; }  // ids ever used are below
   uint64_t resident_bytes() const { return runs_.held_bytes(run_count_ + kListHeads); }
   void check_invariants() const;

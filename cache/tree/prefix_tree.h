@@ -71,6 +71,7 @@ class PrefixTree {
   const NodeMarks& marks() const { return marks_; }
 
   uint64_t node_count() const { return runs_.used_count(); }    // roots included
+  uint64_t free_count() const { return runs_.free_count(); }    // nodes that find a place
   uint32_t end_of_nodes() const { return runs_.end_of_ids(); }  // ids in use are below; for sweeps
   const ChainIndex& index() const { return index_; }            // for status
   uint64_t resident_bytes() const;                              // arrays and index

@@ -293,6 +293,8 @@ class MissAnswer {
     if (turn_.sequence == kNoTurn) return;
     sink.gauge("hit_ram_tokens", turn_.announced[model::TierId::kRam], "Of these, in RAM");
     sink.gauge("hit_ssd_tokens", turn_.announced[model::TierId::kSsd], "Of these, on SSD");
+    sink.gauge("hit_cluster_tokens", turn_.announced[model::TierId::kCluster],
+               "Of these, on the cluster");
     uint64_t delivered = 0;
     for (const uint32_t tokens : turn_.delivered.of) delivered += tokens;
     sink.gauge("delivered_tokens", delivered, "Tokens that loads brought");

@@ -108,7 +108,11 @@ void Advisor::pause(cache::CacheSession& session, const Place& place,
   // loss.
   const cache::Root& root = cache_->names().root(session.root);
   const uint64_t blocks = args.end_units / root.layout->units_per_block;
-  const uint64_t bytes = blocks * root.layout->span_plan.staging_bytes;
+  const cache::Presence& presence = cache_->store().presence();
+  const bool on_ssd = presence.is_readable(cache::Presence::kPlacedTier);
+  cache::TierBytes bytes;  // from the fastest tier that it can be on by then
+  bytes[on_ssd ? cache::Presence::kPlacedTier : cache::Presence::kHintTier] =
+      blocks * root.layout->span_plan.staging_bytes;
   const auto load_us = static_cast<int64_t>(tiers_->loads().estimate_us(bytes));
   remember({.root = session.root,
             .domain = root.key.domain,

@@ -9,6 +9,7 @@ void TenantCounters::add(const TurnRecord& record) {
   missed_tokens += record.missed_tokens;
   ram_tokens += record.delivered[model::TierId::kRam];
   ssd_tokens += record.delivered[model::TierId::kSsd];
+  cluster_tokens += record.delivered[model::TierId::kCluster];
   for (const WrittenObjects& objects : record.written) written_bytes += objects.bytes;
 }
 
@@ -19,6 +20,7 @@ void TenantCounters::add(const TenantCounters& others) {
   missed_tokens += others.missed_tokens;
   ram_tokens += others.ram_tokens;
   ssd_tokens += others.ssd_tokens;
+  cluster_tokens += others.cluster_tokens;
   written_bytes += others.written_bytes;
 }
 

@@ -21,6 +21,8 @@ struct TenantCounters {
   model::Counter missed_tokens{"missed_tokens", "Of these, tokens that were computed"};
   model::Counter ram_tokens{"delivered_ram_tokens", "Tokens delivered that were in RAM"};
   model::Counter ssd_tokens{"delivered_ssd_tokens", "Tokens delivered that were read from SSD"};
+  model::Counter cluster_tokens{"delivered_cluster_tokens",
+                                "Tokens delivered that were read from the cluster"};
   model::Counter written_bytes{"written_bytes", "Bytes of objects that they wrote"};
 
   void add(const TurnRecord& record);

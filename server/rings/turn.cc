@@ -14,15 +14,11 @@ model::Error refused(const char* why) {
   return model::make_error(Errc::kInvalidArgument, std::string("resumed: ") + why);
 }
 
-// Blocks of a range that are in one of sorted, disjoint runs.
-uint64_t overlap(const BlockRange& range, std::span<const BlockRange> runs) {
-  uint64_t count = 0;
-  for (const BlockRange& run : runs) {
-    const uint32_t first = std::max(run.first, range.first);
-    const uint32_t end = std::min(run.end, range.end);
-    if (first < end) count += end - first;
-  }
-  return count;
+// Blocks that both have.
+uint64_t overlap(const BlockRange& one, const BlockRange& other) {
+  const uint32_t first = std::max(one.first, other.first);
+  const uint32_t end = std::min(one.end, other.end);
+  return first < end ? end - first : 0;
 }
 
 uint32_t clamp_tokens(uint64_t tokens) {
@@ -66,15 +62,27 @@ void Turn::ask(const LoadFacts& facts) {
   }
 }
 
+template <typename Count>
+void Turn::by_tier(const LoadFacts& facts, const BlockRange& range, Count&& count) {
+  std::array<uint64_t, model::kTierCount> blocks{};
+  uint64_t in_ram = range.end - range.first;
+  for (const TierBlocks& part : facts.below) {
+    const uint64_t both = overlap(range, part.blocks);
+    blocks[index_of(part.tier)] += both;
+    in_ram -= both;
+  }
+  blocks[index_of(TierId::kRam)] += in_ram;
+  for (const TierId tier : model::kTiers) count(tier, blocks[index_of(tier)]);
+}
+
 // Every load counts here, also one that brings again what another rank has: bytes moved.
 void Turn::count_bytes(const LoadFacts& facts, const model::LoadResult& result) {
   const BlockRange head{facts.asked.first, facts.asked.first + result.block_count};
-  const uint64_t on_ssd = overlap(head, facts.from_ssd);
-  record_.moved_bytes[index_of(TierId::kSsd)] += on_ssd * facts.block_bytes;
-  record_.moved_bytes[index_of(TierId::kRam)] += (result.block_count - on_ssd) * facts.block_bytes;
+  by_tier(facts, head, [&](TierId tier, uint64_t blocks) {
+    record_.moved_bytes[index_of(tier)] += blocks * facts.block_bytes;
+  });
   if (result.checkpoint_count == 0) return;
-  const TierId tier = facts.checkpoint_from_ssd ? TierId::kSsd : TierId::kRam;
-  record_.moved_bytes[index_of(tier)] += facts.checkpoint_bytes;
+  record_.moved_bytes[index_of(facts.checkpoint_tier)] += facts.checkpoint_bytes;
 }
 
 void Turn::deliver(const LoadFacts& facts, const model::LoadResult& result, bool late) {
@@ -83,17 +91,16 @@ void Turn::deliver(const LoadFacts& facts, const model::LoadResult& result, bool
   const BlockRange head{facts.asked.first, facts.asked.first + result.block_count};
   // Only what no rank was delivered before: a token is counted once a turn.
   delivered_.add(head, [&](const BlockRange& fresh) {
-    const uint64_t blocks = fresh.end - fresh.first;
-    const uint64_t on_ssd = overlap(fresh, facts.from_ssd);
-    record_.delivered[TierId::kSsd] += clamp_tokens(on_ssd * shape_.block_tokens);
-    record_.delivered[TierId::kRam] += clamp_tokens((blocks - on_ssd) * shape_.block_tokens);
+    by_tier(facts, fresh, [&](TierId tier, uint64_t blocks) {
+      record_.delivered[tier] += clamp_tokens(blocks * shape_.block_tokens);
+    });
   });
   if (result.checkpoint_count == 0) return;
   delivered_checkpoint_ = std::max(delivered_checkpoint_, facts.checkpoint_tokens);
   // Tokens behind the last block end come with the checkpoint's tail pages.
   if (facts.tail_tokens <= delivered_tail_tokens_) return;
-  const TierId tier = facts.checkpoint_from_ssd ? TierId::kSsd : TierId::kRam;
-  record_.delivered[tier] += clamp_tokens(facts.tail_tokens - delivered_tail_tokens_);
+  record_.delivered[facts.checkpoint_tier] +=
+      clamp_tokens(facts.tail_tokens - delivered_tail_tokens_);
   delivered_tail_tokens_ = facts.tail_tokens;
 }
 

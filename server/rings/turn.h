@@ -93,13 +93,19 @@ class TurnSink {
   virtual void on_told() {}
 };
 
+// Blocks that a tier below RAM has to deliver.
+struct TierBlocks {
+  BlockRange blocks;
+  model::TierId tier = model::TierId::kSsd;
+};
+
 // What a load was asked for, kept until it is delivered.
 struct LoadFacts {
   uint32_t turn = 0;  // that of its lease
   BlockRange asked;
-  std::vector<BlockRange> from_ssd;  // of these: were not in RAM; sorted, disjoint
-  bool checkpoint = false;           // asked for, and not in RAM
-  bool checkpoint_from_ssd = false;
+  std::vector<TierBlocks> below;  // of these: were not in RAM; sorted, disjoint
+  bool checkpoint = false;        // asked for
+  model::TierId checkpoint_tier = model::TierId::kRam;
   uint32_t checkpoint_tokens = 0;  // where it lies
   uint32_t tail_tokens = 0;        // of these, behind the last block end
   uint64_t block_bytes = 0;        // of one block's pages, in the groups asked for
@@ -140,6 +146,9 @@ class Turn {
  private:
   uint32_t implied_resume() const;
   void count_bytes(const LoadFacts& facts, const model::LoadResult& result);
+  // Calls count(tier, blocks) for each tier that delivers some of these.
+  template <typename Count>
+  static void by_tier(const LoadFacts& facts, const BlockRange& range, Count&& count);
 
   TurnShape shape_;
   TurnRecord record_;

@@ -77,6 +77,7 @@ void TurnTotals::add(const TurnRecord& record) {
   announced_tokens += record.announced_tokens;
   delivered_ram_tokens += record.delivered.of[model::index_of(model::TierId::kRam)];
   delivered_ssd_tokens += record.delivered.of[model::index_of(model::TierId::kSsd)];
+  delivered_cluster_tokens += record.delivered.of[model::index_of(model::TierId::kCluster)];
   undelivered_tokens += record.undelivered_tokens;
   output_tokens += record.output_tokens;
   for (const WrittenObjects& written : record.written) written_bytes += written.bytes;
@@ -188,15 +189,20 @@ LoadFacts TurnMeter::begun(Session& session, const cache::PendingLoad& loading) 
   }
   facts.block_bytes = bytes_of(layout.span_plan, load.groups);
   for (const NodeId node : loading.missing) {
+    // What none can read now is not delivered either.
+    const auto source = cache_->store().presence().source_of(node);
+    const model::TierId tier = source.value_or(model::TierId::kSsd);
     if (node == load.checkpoint) {
-      facts.checkpoint_from_ssd = true;
+      facts.checkpoint_tier = tier;
       continue;
     }
     const uint32_t end = tree.node(node).units() / layout.units_per_block;
-    if (!facts.from_ssd.empty() && facts.from_ssd.back().end == end - 1) {
-      facts.from_ssd.back().end = end;
+    const bool goes_on = !facts.below.empty() && facts.below.back().tier == tier &&
+                         facts.below.back().blocks.end == end - 1;
+    if (goes_on) {
+      facts.below.back().blocks.end = end;
     } else {
-      facts.from_ssd.push_back({end - 1, end});
+      facts.below.push_back({{end - 1, end}, tier});
     }
   }
   // Else the load's turn is closed and its record written.

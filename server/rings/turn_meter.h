@@ -34,6 +34,8 @@ struct TurnTotals {
   model::Counter delivered_ram_tokens{"delivered_ram_tokens", "Tokens delivered that were in RAM"};
   model::Counter delivered_ssd_tokens{"delivered_ssd_tokens",
                                       "Tokens delivered that were read from SSD"};
+  model::Counter delivered_cluster_tokens{"delivered_cluster_tokens",
+                                          "Tokens delivered that were read from the cluster"};
   model::Counter undelivered_tokens{"undelivered_tokens", "Tokens promised and not delivered"};
   model::Counter output_tokens{"output_tokens", "Tokens of their answers"};
   model::Counter written_bytes{"written_bytes", "Bytes of objects that they wrote"};

@@ -53,6 +53,34 @@ class BelowSearchTest : public testing::Test {
     force ? rig_.store().leave_ram(node, {DepartureCause::kPolicy})
           : static_cast<void>(rig_.meddle().leave_ram(node));
   }
+  void put_on_cluster(size_t index) {
+    bool is_new = false;
+    const NodeId parent = spans_[spans_[index].parent].node;
+    ASSERT_TRUE(rig_.store().join({.parent = parent,
+                                   .kind = NodeKind::kSpan,
+                                   .key = StoreRig::key(spans_[index].number),
+                                   .units = rig_.units(spans_[index].node)},
+                                  is_new));
+    ASSERT_FALSE(is_new);
+  }
+  void copy_in_order() {
+    const PrefixTree& tree = rig_.store().tree();
+    for (size_t i = 1; i < spans_.size(); ++i) {
+      const Node& above = tree.node(spans_[spans_[i].parent].node);
+      const Node& node = tree.node(spans_[i].node);
+      const bool in_order = above.is_root() || above.is_in(model::TierId::kSsd);
+      if (!in_order || !node.is_in_ram() || node.is_in(model::TierId::kSsd)) continue;
+      rig_.meddle().put_on_ssd(spans_[i].node, ++slots_);
+    }
+  }
+  void leave_ssd_if_copied(size_t index) {
+    constexpr model::TierId kSsd = model::TierId::kSsd;
+    const NodeId node = spans_[index].node;
+    const bool elsewhere = rig_.store().tree().node(node).has_copy_besides(kSsd);
+    if (elsewhere && rig_.store().presence().may_leave(node, kSsd))
+      rig_.meddle().take_off_ssd(node);
+  }
+  void leave_ram_if_copied(size_t index) { (void)rig_.meddle().leave_ram(spans_[index].node); }
   void come_back(size_t index) {
     const NodeId node = spans_[index].node;
     if (rig_.inspect().in_ram(node)) return;
@@ -79,7 +107,12 @@ class BelowSearchTest : public testing::Test {
     for (; index != 0; index = spans_[index].parent) {
       if (rig_.inspect().in_ram(spans_[index].node)) continue;
       ++all.blocks;
-      all.wanted_blocks += rig_.units(spans_[index].node) > have_units ? 1 : 0;
+      const uint32_t wanted = rig_.units(spans_[index].node) > have_units ? 1 : 0;
+      all.wanted_blocks += wanted;
+      const Node& node = rig_.store().tree().node(spans_[index].node);
+      if (node.is_in(model::TierId::kSsd)) continue;
+      ++all.hint_blocks;
+      all.wanted_hint_blocks += wanted;
     }
     return all;
   }
@@ -88,10 +121,13 @@ class BelowSearchTest : public testing::Test {
     const BelowRam walked = walk(index, have_units);
     ASSERT_EQ(searched.blocks, walked.blocks) << "to span " << index;
     ASSERT_EQ(searched.wanted_blocks, walked.wanted_blocks) << "have " << have_units;
+    if (!rig_.store().presence().is_readable(model::TierId::kSsd)) return;
+    ASSERT_EQ(searched.hint_blocks, walked.hint_blocks) << "to span " << index;
+    ASSERT_EQ(searched.wanted_hint_blocks, walked.wanted_hint_blocks) << "have " << have_units;
   }
   size_t random_span(std::mt19937& random) { return 1 + random() % (spans_.size() - 1); }
 
-  StoreRig rig_;
+  StoreRig rig_ = StoreRig::with_cluster();
   std::vector<Span> spans_;
   uint64_t numbers_ = 0;
   uint32_t slots_ = 0;
@@ -133,6 +169,62 @@ TEST_F(BelowSearchTest, AgreesWithAWalkOnTreesThatGrowLeaveAndComeBack) {
   EXPECT_GT(spans_.size(), 200u);
 }
 
+// The SSD holds the heads of some paths, the cluster any part of them.
+TEST_F(BelowSearchTest, TellsWhatOnlyTheClusterHas) {
+  rig_.meddle().make_readable(model::TierId::kSsd);
+  rig_.meddle().make_readable(model::TierId::kCluster);
+  uint64_t told = 0;
+  for (uint32_t seed = 1; seed <= 6; ++seed) {
+    std::mt19937 random(seed);
+    for (int step = 0; step < 400; ++step) {
+      const size_t any = spans_.size() == 1 ? 0 : random_span(random);
+      switch (random() % 6) {
+        case 0:
+        case 1:
+          if (rig_.slot_count() < 900) add_below(random() % 8 == 0 ? any : spans_.size() - 1);
+          break;
+        case 2:  // everything of a path is found on the cluster
+          for (size_t i = any; i != 0; i = spans_[i].parent) put_on_cluster(i);
+          break;
+        case 3:  // as far as its parent has one, the SSD gets a copy
+          copy_in_order();
+          break;
+        case 4:
+          for (size_t i = spans_.size() - 1; i > any; --i) leave_ram_if_copied(i);
+          for (size_t i = spans_.size() - 1; i > any; --i) leave_ssd_if_copied(i);
+          break;
+        default:
+          if (any != 0) come_back(any);
+      }
+      if (spans_.size() == 1) continue;
+      const size_t end = random() % 2 == 0 ? spans_.size() - 1 : random_span(random);
+      const uint32_t units = rig_.units(spans_[end].node);
+      ASSERT_NO_FATAL_FAILURE(expect_as_walked(end, random() % (units + 1)));
+      told += search(end).hint_blocks;
+      if (step % 40 == 0) rig_.cache().check_invariants();
+    }
+  }
+  EXPECT_GT(told, 1000u);
+}
+
+// What the SSD has is read from the cluster while it is off.
+TEST_F(BelowSearchTest, CountsForTheClusterWhatTheSsdCannotDeliver) {
+  rig_.meddle().make_readable(model::TierId::kSsd);
+  rig_.meddle().make_readable(model::TierId::kCluster);
+  const size_t first = add_chain(40);
+  for (size_t i = first; i < first + 40; ++i) put_on_cluster(i);
+  for (size_t i = first; i < first + 30; ++i) {
+    rig_.meddle().put_on_ssd(spans_[i].node, ++slots_);
+  }
+  for (size_t i = first + 39; i >= first + 10; --i) rig_.meddle().leave_ram(spans_[i].node);
+  EXPECT_EQ(search(first + 39).blocks, 30u);
+  EXPECT_EQ(search(first + 39).hint_blocks, 10u);
+  rig_.store().presence().set_state(model::TierId::kSsd, {});
+  EXPECT_EQ(search(first + 39).blocks, 30u);
+  EXPECT_EQ(search(first + 39).hint_blocks, 30u);
+  EXPECT_EQ(search(first + 39, 35 * kBlockUnits).wanted_hint_blocks, 5u);
+}
+
 // What the whole is for: ten times the path, a few probes more.
 TEST_F(BelowSearchTest, CostsTheLogarithmOfThePath) {
   const size_t first = add_chain(800);
@@ -147,9 +239,9 @@ TEST_F(BelowSearchTest, CostsTheLogarithmOfThePath) {
 TEST_F(BelowSearchTest, FindsHolesInTheMiddleOfAPath) {
   const size_t first = add_chain(100);
   for (size_t i = spans_.size() - 1; i >= first + 20; --i) leave_ram(i);
-  EXPECT_TRUE(rig_.store().presence().holes().empty());
+  EXPECT_TRUE(rig_.store().presence().holes(model::TierId::kRam).empty());
   const size_t behind = add_below(spans_.size() - 1);
-  EXPECT_EQ(rig_.store().presence().holes().depth_count(), 1u);
+  EXPECT_EQ(rig_.store().presence().holes(model::TierId::kRam).depth_count(), 1u);
   EXPECT_EQ(search(behind).blocks, 80u);
   EXPECT_LE(search(behind).steps, 32u);
   come_back(behind - 1);
@@ -162,7 +254,7 @@ TEST_F(BelowSearchTest, FindsHolesInTheMiddleOfAPath) {
 TEST_F(BelowSearchTest, WalksWhereThereAreHolesAtManyDepths) {
   const size_t first = add_chain(300);
   for (size_t i = first; i < first + 300; i += 2) leave_ram(i, true);
-  EXPECT_EQ(rig_.store().presence().holes().depth_count(), 150u);
+  EXPECT_EQ(rig_.store().presence().holes(model::TierId::kRam).depth_count(), 150u);
   const BelowRam below = search(spans_.size() - 1);
   EXPECT_EQ(below.blocks, 150u);
   EXPECT_GE(below.steps, 300u);

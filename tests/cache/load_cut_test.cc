@@ -43,8 +43,8 @@ class LoadCut : public testing::Test {
   HitTiers weigh(const PrefillCost& cost, double us_per_page, uint32_t have_tokens = 0) {
     return weigh_hit(
         rig_.store(), rig_.root(), match(), chain(), kPrompt, have_tokens, cost,
-        [=](uint64_t bytes) {
-          return static_cast<uint64_t>(us_per_page * static_cast<double>(bytes) / 4096);
+        [=](const TierBytes& bytes) {
+          return static_cast<uint64_t>(us_per_page * static_cast<double>(bytes.sum()) / 4096);
         });
   }
   // The same by trying every block end.
@@ -70,15 +70,15 @@ class LoadCut : public testing::Test {
 TEST_F(LoadCut, TellsWhatEachTierHolds) {
   build(4);
   const HitTiers tiers = weigh({}, 10);
-  EXPECT_EQ(tiers.below_tokens, 6u * 8);
-  EXPECT_EQ(tiers.below_bytes, 6u * 4096);
+  EXPECT_EQ(tiers.below_tokens[model::TierId::kSsd], 6u * 8);
+  EXPECT_EQ(tiers.below_bytes[model::TierId::kSsd], 6u * 4096);
   EXPECT_EQ(tiers.load_us, 60u);
   EXPECT_EQ(tiers.cut_tokens, kBlocks * 8) << "no curve, no cut";
 }
 
 TEST_F(LoadCut, WhatTheEngineHoldsIsNotLoaded) {
   build(4);
-  EXPECT_EQ(weigh({}, 10, 6 * 8).below_bytes, 4u * 4096);
+  EXPECT_EQ(weigh({}, 10, 6 * 8).below_bytes.sum(), 4u * 4096);
 }
 
 TEST_F(LoadCut, CutsWhereComputingIsCheaperThanLoading) {

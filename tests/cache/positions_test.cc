@@ -29,7 +29,7 @@ class PositionsTest : public testing::TestWithParam<bool> {
     random_.seed(seed);
     rig_ = std::make_unique<StoreRig>(GetParam());
     set_readable(true);
-    rig_->cache().reader().set_load_time([](uint64_t bytes) { return bytes; });
+    rig_->cache().reader().set_load_time([](const TierBytes& bytes) { return bytes.sum(); });
     const uint32_t blocks = random_() % 12;
     hashes_.clear();
     for (uint32_t u = 1; u <= kUnitsPerBlock * 14; ++u) hashes_.push_back(StoreRig::key(u));

@@ -33,14 +33,20 @@ class StoreRig {
   static constexpr uint64_t kMaxNodes = 1 << 14;
 
   explicit StoreRig(bool checkpoints = false) : StoreRig(rig_layout(checkpoints)) {}
+  // With a tier below the SSD that is shared with others.
+  static StoreRig with_cluster(uint64_t max_nodes = kMaxNodes) {
+    return StoreRig(rig_layout(false), 4 << 20, max_nodes, true);
+  }
   // `budget_bytes`: a domain needs a segment of 4 MiB.
-  explicit StoreRig(const model::Layout& layout, uint64_t budget_bytes = 4 << 20)
+  explicit StoreRig(const model::Layout& layout, uint64_t budget_bytes = 4 << 20,
+                    uint64_t max_nodes = kMaxNodes, bool cluster = false)
       : supply_({.budget_bytes = budget_bytes,
                  .segment_bytes = 4 << 20,
                  .huge_pages = allocator::HugePages::kOff,
                  .population = allocator::Population::kLazy}),
         pool_(allocator::Pool::create(&supply_, 1 << 16).value()),
-        cache_(tests::make_cache(*pool_, {.max_nodes = kMaxNodes, .ssd = true})),
+        cache_(
+            tests::make_cache(*pool_, {.max_nodes = max_nodes, .ssd = true, .cluster = cluster})),
         maker_(*cache_) {
     RootKey key;
     key.domain = *cache_->add_domain("uid:1");

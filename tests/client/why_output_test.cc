@@ -12,7 +12,7 @@ using model::Errc;
 const std::string kTurn =
     R"("turn":{"request_id":7,"session":3,"turn":2,"conversation":0,"domain":"uid:1000",)"
     R"("tenant":"acme","namespace":"v4","epoch":1,"asked_at":1000,"asked_seconds_ago":5,)"
-    R"("prompt_tokens":4096,"hit_tokens":1024,"hit_ram_tokens":768,"hit_ssd_tokens":256,)"
+    R"("prompt_tokens":4096,"hit_tokens":1024,"hit_ram_tokens":768,"hit_ssd_tokens":192,"hit_cluster_tokens":64,)"
     R"("span_tokens":2048,"delivered_tokens":512,"undelivered_tokens":512,"late":true,"open":true})";
 
 std::string told(const std::string& reason, const std::string& facts) {
@@ -38,7 +38,8 @@ TEST(WhyOutput, SaysWhatWasAskedFoundAndDelivered) {
       "asked      request 7, turn 2 of session 3, uid:1000, tenant \"acme\", namespace \"v4\" "
       "epoch 1, 1970-01-01T00:16:40Z, 5 s ago\n"
       "           4,096 tokens of prompt\n"
-      "found      1,024 tokens to resume from (768 in RAM, 256 on SSD); 2,048 tokens are "
+      "found      1,024 tokens to resume from (768 in RAM, 192 on SSD, 64 on the cluster); 2,048 "
+      "tokens are "
       "stored\n"
       "delivered  512 tokens; 512 were asked for and did not come; the turn goes on\n"
       "why        tokens 1,024 to 1,279 were evicted from ram by policy lru at "

@@ -30,11 +30,11 @@ class TurnTest : public testing::Test {
     result.tokens[TierId::kRam] = exact;
     turn_.announce(args, result);
   }
-  static LoadFacts facts(uint32_t first, uint32_t end, std::vector<BlockRange> from_ssd = {}) {
+  static LoadFacts facts(uint32_t first, uint32_t end, std::vector<TierBlocks> below = {}) {
     LoadFacts facts;
     facts.turn = 1;
     facts.asked = {first, end};
-    facts.from_ssd = std::move(from_ssd);
+    facts.below = std::move(below);
     return facts;
   }
   void load(const LoadFacts& facts, uint32_t blocks, uint32_t checkpoint_pages = 0) {
@@ -63,7 +63,7 @@ class TurnTest : public testing::Test {
 TEST_F(TurnTest, TokensAreCountedAtDeliveryByTheirTier) {
   open(100, 80, 80);
   EXPECT_EQ(turn_.close().delivered[TierId::kRam], 0u) << "announced is not delivered";
-  load(facts(0, 10, {{6, 10}}), 10);
+  load(facts(0, 10, {{{6, 10}}}), 10);
   const TurnRecord record = turn_.close();
   EXPECT_EQ(record.announced_tokens, 80u);
   EXPECT_EQ(record.delivered[TierId::kRam], 48u);
@@ -75,7 +75,7 @@ TEST_F(TurnTest, TokensAreCountedAtDeliveryByTheirTier) {
 
 TEST_F(TurnTest, EachTokenOnceWhicheverRankLoadsIt) {
   open(100, 80, 80);
-  load(facts(0, 10, {{0, 10}}), 10);
+  load(facts(0, 10, {{{0, 10}}}), 10);
   load(facts(0, 10), 10);  // by now in RAM: another rank's groups of the same blocks
   const TurnRecord record = turn_.close();
   EXPECT_EQ(record.delivered[TierId::kSsd], 80u);
@@ -84,7 +84,7 @@ TEST_F(TurnTest, EachTokenOnceWhicheverRankLoadsIt) {
 
 TEST_F(TurnTest, WhatWasAskedAndDidNotComeIsUndelivered) {
   open(100, 80, 80);
-  load(facts(0, 10, {{0, 10}}), 4);
+  load(facts(0, 10, {{{0, 10}}}), 4);
   TurnRecord record = turn_.close();
   EXPECT_EQ(record.undelivered_tokens, 48u);
   EXPECT_EQ(record.hit_tokens, 32u) << "the usable head";
@@ -120,7 +120,7 @@ TEST_F(TurnTest, WithCheckpointsAHitEndsAtOneThatCame) {
   load(asked, 10);
   EXPECT_EQ(turn_.close().hit_tokens, 0u);
   EXPECT_EQ(turn_.close().undelivered_tokens, 4u);
-  asked.checkpoint_from_ssd = true;
+  asked.checkpoint_tier = TierId::kSsd;
   load(asked, 10, 2);
   const TurnRecord record = turn_.close();
   EXPECT_EQ(record.hit_tokens, 84u);
@@ -206,7 +206,7 @@ TEST_F(TurnTest, Law12_HitReplayedAndMissedAreThePrompt) {
           break;
         case 1: {
           LoadFacts asked = facts(first, end);
-          if (end > first) asked.from_ssd = {{first, first + (end - first) / 2}};
+          if (end > first) asked.below = {{{first, first + (end - first) / 2}}};
           asked.checkpoint = random() % 2 == 0;
           asked.tail_tokens = random() % kBlock;
           asked.checkpoint_tokens = end * kBlock + asked.tail_tokens;

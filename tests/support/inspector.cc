@@ -82,7 +82,7 @@ CacheCounters Inspector::counters() const {
           .ram_checkpoints = ram.checkpoints,
           .ssd_spans = ssd.spans,
           .ssd_checkpoints = ssd.checkpoints,
-          .ssd_only = presence.count_below_ram(),
+          .ssd_only = presence.count_fastest(model::TierId::kSsd),
           .evicted_spans = counters.evicted_spans,
           .evicted_checkpoints = counters.evicted_checkpoints,
           .left_ram = counters.left_ram,

@@ -107,6 +107,7 @@ bool MemoryTier::make_room(std::span<const NodeId> nodes) {
   const model::TenantId tenant =
       cache_->names().root(store.tree().node(nodes.front()).root()).tenant;
   while (bytes_of(nodes.front()) > room_left()) {
+    if (is_cluster()) return false;  // what the cache forgets takes its room still
     if (!cache_->evictor().evict_copy(id(), tenant)) return false;
     erase(store.given_up());
     store.given_up().clear();
@@ -168,6 +169,37 @@ void MemoryTier::drop(uint32_t slot) {
   if (found == objects_.end()) return;
   bytes_ -= found->second.bytes;
   objects_.erase(found);
+  std::erase_if(slots_, [&](const auto& one) { return one.second == slot; });
+}
+
+void MemoryTier::wipe() {
+  objects_.clear();
+  slots_.clear();
+  bytes_ = 0;
+}
+
+void MemoryTier::remove(NodeId node) {
+  if (const auto slot = slot_of(node)) drop(*slot);
+}
+
+MemoryTier::Name MemoryTier::name_of(const model::Hash256& root, cache::NodeKind kind,
+                                     const model::Hash256& key) {
+  return {root.bytes, kind, key.bytes};
+}
+
+MemoryTier::Name MemoryTier::name_of(NodeId node) const {
+  const cache::PrefixTree& tree = cache_->store().tree();
+  const cache::Node& link = tree.node(node);
+  return name_of(cache_->names().root(link.root()).hash, link.kind(), tree.key(node));
+}
+
+std::optional<uint32_t> MemoryTier::slot_of(NodeId node) const {
+  if (!is_cluster()) {
+    const std::optional<SsdCopy> copy = Inspector(*cache_).ssd_copy(node);
+    return copy ? std::optional(copy->slot) : std::nullopt;
+  }
+  const auto found = slots_.find(name_of(node));
+  return found == slots_.end() ? std::nullopt : std::optional(found->second);
 }
 
 void MemoryTier::erase(std::span<const cache::GivenUpCopy> copies) {
@@ -182,6 +214,11 @@ Errc MemoryTier::keep(NodeId node, uint32_t slot) {
       return Errc::kCorrupt;
     }
     stored.pages.push_back({{page.bytes.begin(), page.bytes.end()}, page.crc32c});
+  }
+  // Who writes an object again writes what is there already.
+  if (is_cluster()) {
+    remove(node);
+    slots_.emplace(name_of(node), slot);
   }
   bytes_ += stored.bytes;
   objects_.emplace(slot, std::move(stored));
@@ -216,8 +253,8 @@ void MemoryTier::end_write(const Job& job) {
 }
 
 Errc MemoryTier::bring(const JobObject& object) {
-  const std::optional<SsdCopy> copy = Inspector(*cache_).ssd_copy(object.node);
-  const auto found = copy ? objects_.find(copy->slot) : objects_.end();
+  const std::optional<uint32_t> slot = slot_of(object.node);
+  const auto found = slot ? objects_.find(*slot) : objects_.end();
   if (!may_read(mode_) || found == objects_.end()) return Errc::kIoError;
   if (read_faults_.hits()) {
     if (read_faults_.fault == TierFault::kFail) return Errc::kIoError;
@@ -261,7 +298,64 @@ bool MemoryTier::step(const tiering::StepHints& hints) {
   std::stable_sort(ended.begin(), ended.end(),
                    [](const Job& a, const Job& b) { return a.due_step < b.due_step; });
   for (const Job& job : ended) job.write ? end_write(job) : end_read(job);
-  return !ended.empty();
+  return end_searches() || !ended.empty();
+}
+
+model::Result<void> MemoryTier::ask(const tiering::ChainQuestion& question) {
+  if (!may_read(mode_)) return model::make_error(Errc::kIoError, "a test said so");
+  if (searches_.size() >= options_.max_jobs) {
+    return model::make_error(Errc::kResourceExhausted, "too many questions");
+  }
+  ++questions_;
+  const cache::Root& root = cache_->names().root(question.root);
+  std::uniform_int_distribution<uint64_t> steps(options_.least_steps, options_.most_steps);
+  searches_.push_back({.job = question.job,
+                       .due_step = step_ + steps(random_),
+                       .root = root.hash,
+                       .known_units = question.known_units,
+                       .block_units = root.layout->units_per_block,
+                       .chain = {}});
+  for (uint32_t units = 1; units <= question.chain.count(); ++units) {
+    searches_.back().chain.push_back(question.chain.after(units));
+  }
+  return {};
+}
+
+tiering::FoundChain MemoryTier::take_found(uint32_t job) {
+  tiering::FoundChain found = std::move(found_.at(job));
+  found_.erase(job);
+  return found;
+}
+
+tiering::FoundChain MemoryTier::look(const Search& search) const {
+  tiering::FoundChain found{.objects = {}, .round_trips = 1};
+  if (!may_read(mode_)) return found;
+  const auto look_at = [&](cache::NodeKind kind, uint32_t units) {
+    const model::Hash256& key = search.chain[units - 1];
+    if (!slots_.contains(name_of(search.root, kind, key))) return false;
+    found.objects.push_back({.kind = kind, .key = key, .units = units});
+    return true;
+  };
+  uint32_t end = search.known_units;
+  while (end + search.block_units <= search.chain.size() &&
+         look_at(cache::NodeKind::kSpan, end + search.block_units)) {
+    end += search.block_units;
+  }
+  const size_t last = std::min<size_t>(end + search.block_units - 1, search.chain.size());
+  for (uint32_t units = 1; units <= last; ++units) look_at(cache::NodeKind::kCheckpoint, units);
+  return found;
+}
+
+bool MemoryTier::end_searches() {
+  const auto due = std::stable_partition(searches_.begin(), searches_.end(),
+                                         [&](const auto& one) { return one.due_step > step_; });
+  const bool any = due != searches_.end();
+  for (auto one = due; one != searches_.end(); ++one) {
+    found_.emplace(one->job, look(*one));
+    events_.push_back({.kind = TierEvent::Kind::kFound, .job = one->job});
+  }
+  searches_.erase(due, searches_.end());
+  return any;
 }
 
 bool MemoryTier::moves_for(model::DomainId domain) const {

@@ -5,15 +5,23 @@
 // many steps after they began as its seed says, out of order where that differs. A fault names the
 // n-th object that is written or read, counted from add_fault(). It has a capacity, and gives up
 // its least useful copies when that is reached.
+//
+// As kCluster it is a store that others write to as well: objects are found by root, kind and key,
+// stay when the cache forgets them, and are searched along a chain (ChainSearch). A search ends
+// after as many steps as a job, and finds what is there then.
 // Threads: core only. Lifetime: cache and clock outlive it; what it holds goes with it.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
+#include <map>
+#include <optional>
 #include <random>
 #include <span>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <unordered_map>
 #include <vector>
 
@@ -24,6 +32,7 @@
 namespace quire::tests {
 
 struct MemoryTierOptions {
+  model::TierId id = model::TierId::kSsd;  // or kCluster
   uint64_t seed = 1;
   uint32_t least_steps = 1;  // from the beginning of a job to its end
   uint32_t most_steps = 1;
@@ -46,7 +55,7 @@ struct TierCall {
   std::vector<model::NodeId> nodes;
 };
 
-class MemoryTier final : public tiering::Tier {
+class MemoryTier final : public tiering::Tier, public tiering::ChainSearch {
  public:
   explicit MemoryTier(cache::Cache* cache, const MemoryTierOptions& options = {});
 
@@ -61,6 +70,12 @@ class MemoryTier final : public tiering::Tier {
   void grow(uint64_t capacity_bytes);
   // As an operator's check that found the copy of a node bad.
   void lose(model::NodeId node);
+  // All that it holds is gone, and nobody is told.
+  void wipe();
+  // Of a cluster: the object is not there any more.
+  void remove(model::NodeId node);
+  uint64_t questions() const { return questions_; }
+  size_t question_count() const { return searches_.size(); }  // under way
   const std::vector<TierCall>& calls() const { return calls_; }
   size_t job_count() const { return jobs_.size(); }
   size_t object_count() const { return objects_.size(); }
@@ -71,7 +86,7 @@ class MemoryTier final : public tiering::Tier {
   const tiering::StepHints& last_hints() const { return hints_; }
 
   // --- tiering::Tier ---
-  model::TierId id() const override { return model::TierId::kSsd; }
+  model::TierId id() const override { return options_.id; }
   std::string_view name() const override { return "memory"; }
   tiering::TierMode mode() const override { return mode_; }
   tiering::TierState state() const override;
@@ -84,18 +99,33 @@ class MemoryTier final : public tiering::Tier {
   bool step(const tiering::StepHints& hints) override;
   std::vector<tiering::TierEvent>& events() override { return events_; }
   bool submit() override { return false; }
-  bool idle() const override { return jobs_.empty() && events_.empty(); }
+  bool idle() const override { return jobs_.empty() && searches_.empty() && events_.empty(); }
   bool moves_for(model::DomainId domain) const override;
   int wake_fd() const override { return wake_.get(); }
   void forget_segment(const std::byte*) override {}
   tiering::LoadEstimator& estimator() override { return estimator_; }
   uint64_t largest_object_bytes() const override { return options_.largest_object_bytes; }
   void describe(model::MetricSink& sink, tiering::TierSection section) const override;
+  tiering::ChainSearch* search() override { return is_cluster() ? this : nullptr; }
+
+  // --- tiering::ChainSearch ---
+  model::Result<void> ask(const tiering::ChainQuestion& question) override;
+  tiering::FoundChain take_found(uint32_t job) override;
 
  private:
   struct StoredPage {
     std::vector<std::byte> bytes;
     uint32_t crc32c = 0;
+  };
+  // Of an object that is named by key: its root's hash, its kind, its key.
+  using Name = std::tuple<std::array<uint8_t, 32>, cache::NodeKind, std::array<uint8_t, 32>>;
+  struct Search {
+    uint32_t job = 0;
+    uint64_t due_step = 0;
+    model::Hash256 root;
+    uint32_t known_units = 0;
+    uint32_t block_units = 1;
+    std::vector<model::Hash256> chain;
   };
   struct Stored {
     model::Hash256 key;
@@ -121,6 +151,13 @@ class MemoryTier final : public tiering::Tier {
     bool hits();
   };
 
+  bool is_cluster() const { return options_.id == model::TierId::kCluster; }
+  static Name name_of(const model::Hash256& root, cache::NodeKind kind, const model::Hash256& key);
+  Name name_of(model::NodeId node) const;
+  // Where it keeps what the node has here; nullopt: it does not.
+  std::optional<uint32_t> slot_of(model::NodeId node) const;
+  tiering::FoundChain look(const Search& search) const;
+  bool end_searches();
   void give_back_room() override;
   uint64_t bytes_of(model::NodeId node) const;
   uint64_t room_left() const;
@@ -144,6 +181,10 @@ class MemoryTier final : public tiering::Tier {
   uint64_t step_ = 0;
   uint32_t next_slot_ = 0;
   std::unordered_map<uint32_t, Stored> objects_;  // by slot
+  std::map<Name, uint32_t> slots_;                // of a cluster
+  std::vector<Search> searches_;
+  std::unordered_map<uint32_t, tiering::FoundChain> found_;  // by job, until it is taken
+  uint64_t questions_ = 0;
   uint64_t bytes_ = 0;
   uint64_t room_bytes_ = 0;   // of the room that is given out; 0: none is
   uint64_t write_bytes_ = 0;  // of writes under way

@@ -19,6 +19,9 @@ std::unique_ptr<cache::Cache> make_cache(allocator::Pool& pool, const CacheChoic
   if (choice.ssd) {
     QUIRE_CHECK(made->attach_tier(model::TierId::kSsd, "lru").ok());
   }
+  if (choice.cluster) {
+    QUIRE_CHECK(made->attach_tier(model::TierId::kCluster, "lru").ok());
+  }
   return made;
 }
 

@@ -17,6 +17,7 @@ struct CacheChoice {
   uint64_t max_nodes = 1 << 14;
   uint64_t seed = 0;
   bool ssd = false;  // copies on an SSD may be told of; a tier is not there
+  bool cluster = false;
 };
 // LRU in RAM and, if asked for, by runs on SSD.
 std::unique_ptr<cache::Cache> make_cache(allocator::Pool& pool, const CacheChoice& choice = {});

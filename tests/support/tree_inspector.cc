@@ -43,6 +43,7 @@ ObjectState TreeInspector::object(NodeId id) const {
                   marks.pins(id, cache::PinKind::kResidency),
           .in_ram = node.is_in_ram(),
           .on_ssd = node.is_in(model::TierId::kSsd),
+          .on_cluster = node.is_in(model::TierId::kCluster),
           .moving = node.is_moving(),
           .quarantined = node.is_quarantined(),
           .may_have_checkpoints = node.has_checkpoints()};

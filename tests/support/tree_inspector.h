@@ -21,6 +21,7 @@ struct ObjectState {
   uint32_t pins = 0;                  // leases, session tips, transfers
   bool in_ram = false;                // its pages are in RAM
   bool on_ssd = false;                // a durable copy is on the SSD
+  bool on_cluster = false;            // it is known that a copy is on the cluster
   bool moving = false;                // a transfer to or from the SSD is under way
   bool quarantined = false;           // never found again; goes with its last pin
   bool may_have_checkpoints = false;  // a checkpoint was added below; may be gone

@@ -475,15 +475,17 @@ TEST_F(ReservedLoads, OthersAreRefusedWhatItMayStillNeed) {
 }
 
 TEST(Loads, EstimatesGrowWithWhatIsUnderWay) {
+  cache::TierBytes bytes;
+  bytes[model::TierId::kSsd] = 1 << 20;
   TierRig rig;
   const std::vector<NodeId> chain = rig.add_below(kRam / 2, 1);
-  const uint64_t alone = rig.loads().estimate_us(1 << 20);
+  const uint64_t alone = rig.loads().estimate_us(bytes);
   rig.tier().hold(true);
   ASSERT_TRUE(rig.loads().start(request(1, chain)).ok());
-  EXPECT_GT(rig.loads().estimate_us(1 << 20), alone);
+  EXPECT_GT(rig.loads().estimate_us(bytes), alone);
   rig.tier().hold(false);
   EXPECT_EQ(rig.end_of(1), Errc::kOk);
-  EXPECT_EQ(rig.loads().estimate_us(1 << 20), alone);
+  EXPECT_EQ(rig.loads().estimate_us(bytes), alone);
 }
 
 }  // namespace

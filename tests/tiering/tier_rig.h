@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <unordered_map>
@@ -31,6 +32,7 @@ struct RigChoice {
   uint16_t tenants = 1;  // of each domain; "domain" below is domain * tenants + tenant then
   uint64_t page_bytes = 256 << 10;
   uint32_t segments = 1;  // of each domain's share
+  bool cluster = false;  // a second tier may be added, below the first
 };
 
 class RigOverTier {
@@ -47,7 +49,7 @@ class RigOverTier {
                  .huge_pages = allocator::HugePages::kOff,
                  .population = allocator::Population::kLazy}),
         pool_(allocator::Pool::create(&supply_, 1 << 12).value()),
-        cache_(make_cache(*pool_, {.max_nodes = 1 << 14, .ssd = true})),
+        cache_(make_cache(*pool_, {.max_nodes = 1 << 14, .ssd = true, .cluster = choice.cluster})),
         maker_(*cache_),
         sessions_(size_t{choice.domains} * choice.tenants),
         set_(std::make_unique<tiering::TierSet>(cache_.get(), &clock)) {
@@ -64,9 +66,9 @@ class RigOverTier {
         QUIRE_CHECK(cache_->open_session(key, 1, sessions_[d * choice.tenants + t]).ok());
       }
     }
-    tiering::DemotionOptions demotion = choice.demotion;
-    demotion.ram_bytes = kSegmentBytes * choice.domains * choice.segments;
-    set_->add(make_tier(cache_.get(), &clock), demotion);
+    demotion_ = choice.demotion;
+    demotion_.ram_bytes = kSegmentBytes * choice.domains * choice.segments;
+    add_tier(make_tier(cache_.get(), &clock));
   }
   RigOverTier(const RigOverTier&) = delete;
   RigOverTier& operator=(const RigOverTier&) = delete;
@@ -78,6 +80,7 @@ class RigOverTier {
 
   ManualClock clock;
 
+  void add_tier(std::unique_ptr<tiering::Tier> tier) { set_->add(std::move(tier), demotion_); }
   cache::Cache& cache() { return *cache_; }
   tiering::TierSet& set() { return *set_; }
   tiering::Loads& loads() { return set_->loads(); }
@@ -181,6 +184,7 @@ class RigOverTier {
   ObjectMaker maker_;
   std::vector<cache::CacheSession> sessions_;
   std::unique_ptr<tiering::TierSet> set_;
+  tiering::DemotionOptions demotion_;
   std::unordered_map<uint32_t, uint64_t> numbers_;  // of nodes, for their bytes
 };
 
@@ -191,6 +195,8 @@ struct TierChoice {
   uint16_t tenants = 1;
   uint64_t page_bytes = RigOverTier::kPageBytes;
   uint32_t segments = 1;
+  // A cluster beside the tier.
+  std::optional<MemoryTierOptions> cluster;
 };
 
 class TierRig : public RigOverTier {
@@ -200,12 +206,20 @@ class TierRig : public RigOverTier {
                      .domains = choice.domains,
                      .tenants = choice.tenants,
                      .page_bytes = choice.page_bytes,
-                     .segments = choice.segments},
+                     .segments = choice.segments,
+                     .cluster = choice.cluster.has_value()},
                     [&](cache::Cache* cache, const model::Clock*) {
                       return std::make_unique<MemoryTier>(cache, choice.tier);
-                    }) {}
+                    }) {
+    if (!choice.cluster) return;
+    MemoryTierOptions options = *choice.cluster;
+    options.id = model::TierId::kCluster;
+    add_tier(std::make_unique<MemoryTier>(&cache(), options));
+  }
 
   MemoryTier& tier() { return static_cast<MemoryTier&>(*set().members().front().tier); }
+  // Precondition: chosen.
+  MemoryTier& cluster() { return static_cast<MemoryTier&>(*set().members().back().tier); }
 };
 
 }  // namespace quire::tests

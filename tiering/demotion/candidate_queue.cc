@@ -13,11 +13,15 @@ constexpr uint32_t kSweptPerStep = 1024;  // nodes looked at: some microseconds 
 
 }  // namespace
 
-bool wants_copy(cache::Cache& cache, model::TierId tier, model::NodeId node) {
+bool lacks_copy(cache::Cache& cache, model::TierId tier, model::NodeId node) {
   const cache::Node& link = cache.store().tree().node(node);
   if (!link.is_object()) return false;
-  return link.is_in_ram() && !link.is_in(tier) && !link.is_moving() && !link.is_quarantined() &&
-         !link.is_superseded() && !cache.names().root(link.root()).dead;
+  return link.is_in_ram() && !link.is_in(tier) && !link.is_quarantined() && !link.is_superseded() &&
+         !cache.names().root(link.root()).dead;
+}
+
+bool wants_copy(cache::Cache& cache, model::TierId tier, model::NodeId node) {
+  return lacks_copy(cache, tier, node) && !cache.store().tree().node(node).is_moving();
 }
 
 bool CandidateQueue::add(const Candidate& candidate) {

@@ -25,8 +25,9 @@ struct Candidate {
   int64_t since_ns = 0;
 };
 
-// The node is an object in RAM that somebody may still hit, has no copy on the tier, and is not on
-// its way.
+// The node is an object in RAM that somebody may still hit, and has no copy on the tier; and is not
+// on its way, to whatever tier.
+bool lacks_copy(cache::Cache& cache, model::TierId tier, model::NodeId node);
 bool wants_copy(cache::Cache& cache, model::TierId tier, model::NodeId node);
 
 class CandidateQueue {

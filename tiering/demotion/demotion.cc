@@ -44,11 +44,15 @@ bool Demotion::step(int64_t now_ns) {
   const bool due = queue_.is_due(now_ns, delay_ns());
   if (!due && writes_through()) return sweeps;
   runs_.clear();
+  waiting_.clear();
   if (due) gather_queue();
   const bool left_ram = gather_shortage(now_ns);
-  const bool started = start_runs(now_ns);
+  const uint64_t before = counters_.started;
+  const bool passed = start_runs(now_ns);
+  const bool started = waiting_.empty() ? passed : counters_.started > before;
   // What keeps runs from starting changes at the pace of the device, not of the core's turns.
-  if (!started && !runs_.empty()) retry_at_ns_ = now_ns + kRetryNs;
+  if (!started && !(runs_.empty() && waiting_.empty())) retry_at_ns_ = now_ns + kRetryNs;
+  for (auto one = waiting_.rbegin(); one != waiting_.rend(); ++one) queue_.add_first(*one);
   return started || left_ram || sweeps;
 }
 
@@ -123,8 +127,17 @@ bool Demotion::gather_shortage(int64_t now_ns) {
   return left;
 }
 
+// Another tier has it under way: what becomes of that is not known yet.
+bool Demotion::is_anothers(NodeId node) const {
+  return parts_.cache->store().tree().node(node).is_moving() && !jobs_.contains(node);
+}
+
 // Nothing where the tier could not hold the whole path: its end is found by all before it.
 void Demotion::add_candidate(const Candidate& candidate) {
+  if (lacks_copy(*parts_.cache, parts_.tier->id(), candidate.node) && is_anothers(candidate.node)) {
+    waiting_.push_back(candidate);
+    return;
+  }
   if (!wants_copy(*parts_.cache, parts_.tier->id(), candidate.node) || !can_hold(candidate)) return;
   runs_.add(candidate);
 }
@@ -190,8 +203,13 @@ Demotion::Started Demotion::start_run(DemotionRun& run, int64_t now_ns) {
   if (jobs_.bytes() > options_.ram_bytes / kRamPartUnderWay) return Started::kLater;
   const cache::PrefixTree& tree = parts_.cache->store().tree();
   // The parent's own demotion was refused or failed: without it this copy could not be found.
-  const Node& above = tree.node(tree.parent(run.nodes.front()));
-  if (!above.is_root() && !above.is_in(parts_.tier->id()) && !above.is_moving()) {
+  const NodeId parent = tree.parent(run.nodes.front());
+  const Node& above = tree.node(parent);
+  if (!above.is_root() && !above.is_in(parts_.tier->id()) && !jobs_.contains(parent)) {
+    if (above.is_in_ram() && is_anothers(parent)) {
+      for (const NodeId node : run.nodes) waiting_.push_back({node, run.batch, run.since_ns});
+      return Started::kYes;
+    }
     flush_.note_refused(&FlushCounts::behind_refused, run.nodes.size());
     return Started::kRefused;
   }
@@ -326,7 +344,9 @@ void Demotion::describe_written(model::MetricSink& sink) const {
   demoted.set_aside += parts_.cache->store().counters().fresh_missed;
   model::describe(sink, demoted);
   model::describe(sink, admission_.counters());
-  sink.metric(parts_.cache->evictor().evicted_copies());
+  if (parts_.tier->id() == cache::Presence::kPlacedTier) {
+    sink.metric(parts_.cache->evictor().evicted_copies());
+  }
   // Of a window, so that an operator sees today's device and not last month's.
   sink.summary(
       {.key = "durable_lag", .help = "From candidate to durable, over the last 4,096 objects"},

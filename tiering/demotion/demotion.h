@@ -7,7 +7,8 @@
 //
 // CandidateQueue holds who waits, DemotionRuns puts them together as the tier writes them, and
 // DemotionJobs pins what is under way. Parents go before or with their children, so that what a
-// crash leaves is prefix-closed but for the last cycle.
+// crash leaves is prefix-closed but for the last cycle. Of several tiers each has a Demotion of its
+// own, and an object is on its way to one at a time: what another tier writes just now waits here.
 // Threads: core only. Bounds: max_queued candidates, a part of RAM under way, the tier's records.
 #pragma once
 
@@ -85,6 +86,7 @@ class Demotion {
   bool gather_shortage(int64_t now_ns);
   model::NodeId take_victim(model::DomainId domain, bool first);
   void add_candidate(const Candidate& candidate);
+  bool is_anothers(model::NodeId node) const;
   bool start_runs(int64_t now_ns);
   // Starts what finds room, takes it off the run; kLater: the rest has yet to start.
   Started start_run(DemotionRun& run, int64_t now_ns);
@@ -102,7 +104,8 @@ class Demotion {
   DemotionOptions options_;
   Admission admission_;
   CandidateQueue queue_;
-  DemotionRuns runs_;  // gathered in this step
+  DemotionRuns runs_;               // gathered in this step
+  std::vector<Candidate> waiting_;  // on their way to another tier, or below one that is
   DemotionJobs jobs_;
   Flush flush_;
   std::vector<int64_t> lags_ns_;  // ring of kLags

@@ -18,6 +18,7 @@ uint32_t DemotionJobs::start(std::span<const model::NodeId> nodes, int64_t since
     job.nodes[i] = cache::Pin(store_, nodes[i], cache::PinKind::kResidency);
     job.bytes += object_bytes(store_->presence().plan_of(nodes[i]));
     store_->tree().marks().set_moving(nodes[i], true);
+    under_way_.insert(nodes[i].value);
   }
   bytes_ += job.bytes;
   return number;
@@ -37,6 +38,7 @@ void DemotionJobs::release(uint32_t number, uint32_t object) {
   Job& job = jobs_[number];
   cache::Pin& pin = job.nodes[object];
   store_->tree().marks().set_moving(pin.node(), false);
+  under_way_.erase(pin.node().value);
   pin.reset();
   // Ends come from the deep end on, so nothing of the job hangs on the parent any more.
   if (object == 0) job.parent.reset();

@@ -10,6 +10,7 @@
 #include <array>
 #include <cstdint>
 #include <span>
+#include <unordered_set>
 
 #include "cache/cache.h"
 #include "cache/objects/pin.h"
@@ -23,6 +24,8 @@ class DemotionJobs {
  public:
   explicit DemotionJobs(cache::Cache* cache) : store_(&cache->store()) {}
 
+  // The object is in one of its jobs.
+  bool contains(model::NodeId node) const { return under_way_.contains(node.value); }
   // The number by which the tier calls it. 1..kMaxJobObjects nodes, all in RAM; since_ns: when the
   // oldest became a candidate.
   uint32_t start(std::span<const model::NodeId> nodes, int64_t since_ns);
@@ -52,6 +55,7 @@ class DemotionJobs {
 
   cache::ObjectStore* store_;
   JobTable<Job> jobs_;
+  std::unordered_set<uint32_t> under_way_;  // node ids, which are pinned
   uint64_t bytes_ = 0;
 };
 

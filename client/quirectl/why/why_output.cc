@@ -76,9 +76,9 @@ std::string asked_text(const Facts& turn) {
 
 std::string delivered_text(const Facts& turn) {
   std::string text = "found      " + turn.tokens("hit_tokens") + " tokens to resume from";
-  if (turn.number("hit_ssd_tokens") > 0) {
+  if (turn.number("hit_ssd_tokens") + turn.number("hit_cluster_tokens") > 0) {
     text += " (" + turn.tokens("hit_ram_tokens") + " in RAM, " + turn.tokens("hit_ssd_tokens") +
-            " on SSD)";
+            " on SSD, " + turn.tokens("hit_cluster_tokens") + " on the cluster)";
   }
   if (turn.number("span_tokens") > turn.number("hit_tokens")) {
     text += "; " + turn.tokens("span_tokens") + " tokens are stored";
