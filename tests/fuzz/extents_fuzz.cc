@@ -62,7 +62,7 @@ class Directory {
   void scan() {
     const auto found = RebuildScan::run(*directory_);
     QUIRE_CHECK(found.ok());
-    for (const FoundObject& object : found->objects) {
+    for (const ScannedObject& object : found->objects) {
       QUIRE_CHECK(object.slot.region() < kRegions && object.root < found->roots.size());
       QUIRE_CHECK(object.slot.index() < slot_geometry(kRegionBytes, object.slot_bytes).slot_count);
     }

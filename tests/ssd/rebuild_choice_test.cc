@@ -45,8 +45,8 @@ class RebuildChoiceTest : public testing::Test {
     return index;
   }
   // A span at this position of a chain, behind the one before, in the slot of its position.
-  FoundObject& add_span(uint32_t units, uint32_t root = 0) {
-    FoundObject& span = found_.objects.emplace_back();
+  ScannedObject& add_span(uint32_t units, uint32_t root = 0) {
+    ScannedObject& span = found_.objects.emplace_back();
     span.key = hash(units);
     span.parent_key = units == 1 ? found_.roots[root].hash : hash(units - 1);
     span.generation = 100 + units;
@@ -106,10 +106,10 @@ TEST_F(RebuildChoiceTest, WhereGenerationsSkipARunEnds) {
 
 TEST_F(RebuildChoiceTest, OfAKeyTheLatestHeaderCounts) {
   add_spans(2);
-  FoundObject& older = add_span(2);
+  ScannedObject& older = add_span(2);
   older.generation = 7;
   older.slot = SsdSlot::of(kRegion, 60);
-  FoundObject& later = add_span(1);
+  ScannedObject& later = add_span(1);
   later.generation = 900;
   later.slot = SsdSlot::of(kRegion, 50);
   const RebuildReport report = choose();

@@ -19,7 +19,7 @@ using model::Result;
 
 namespace {
 
-bool is_span(const FoundObject& object) {
+bool is_span(const ScannedObject& object) {
   return static_cast<NodeKind>(object.kind) == NodeKind::kSpan;
 }
 
@@ -28,7 +28,7 @@ bool is_span(const FoundObject& object) {
 void RebuildChoice::choose() {
   find_layouts();
   find_epochs();
-  std::erase_if(found_.objects, [&](const FoundObject& object) { return !is_usable(object); });
+  std::erase_if(found_.objects, [&](const ScannedObject& object) { return !is_usable(object); });
   keep_latest();
   drop_orphans();
   group();
@@ -80,7 +80,7 @@ std::pair<std::string, std::string> RebuildChoice::epoch_of(const RootRecord& ro
   return {root.domain, epoch_name(root.namespace_name, root.tenant)};
 }
 
-bool RebuildChoice::is_usable(const FoundObject& object) {
+bool RebuildChoice::is_usable(const ScannedObject& object) {
   const RootRecord& root = found_.roots[object.root];
   const KnownLayout* layout = layouts_[object.root];
   uint64_t* why = nullptr;
@@ -96,7 +96,7 @@ bool RebuildChoice::is_usable(const FoundObject& object) {
 }
 
 // As a restart asks of a manifest's run.
-bool RebuildChoice::fits(const FoundObject& object, const KnownLayout& layout) {
+bool RebuildChoice::fits(const ScannedObject& object, const KnownLayout& layout) {
   const uint32_t step = layout.units_per_block;
   const model::FillKind kind = cache::fill_kind(static_cast<NodeKind>(object.kind));
   if (object.units >= model::kMaxUnits || !model::is_object_end(kind, object.units, step)) {
@@ -109,13 +109,13 @@ bool RebuildChoice::fits(const FoundObject& object, const KnownLayout& layout) {
 }
 
 void RebuildChoice::keep_latest() {
-  std::vector<FoundObject>& objects = found_.objects;
-  const auto order = [](const FoundObject& a, const FoundObject& b) {
+  std::vector<ScannedObject>& objects = found_.objects;
+  const auto order = [](const ScannedObject& a, const ScannedObject& b) {
     return std::tie(a.root, a.kind, a.key.bytes, b.generation) <
            std::tie(b.root, b.kind, b.key.bytes, a.generation);
   };
   std::sort(objects.begin(), objects.end(), order);
-  const auto same = [](const FoundObject& a, const FoundObject& b) {
+  const auto same = [](const ScannedObject& a, const ScannedObject& b) {
     return a.root == b.root && a.kind == b.kind && a.key == b.key;
   };
   const auto end = std::unique(objects.begin(), objects.end(), same);
@@ -125,13 +125,13 @@ void RebuildChoice::keep_latest() {
 
 // Parents before children, so one pass finds every object whose chain is whole.
 void RebuildChoice::drop_orphans() {
-  std::vector<FoundObject>& objects = found_.objects;
-  std::sort(objects.begin(), objects.end(), [](const FoundObject& a, const FoundObject& b) {
+  std::vector<ScannedObject>& objects = found_.objects;
+  std::sort(objects.begin(), objects.end(), [](const ScannedObject& a, const ScannedObject& b) {
     return std::tie(a.root, a.units, a.kind) < std::tie(b.root, b.units, b.kind);
   });
   std::unordered_map<Hash256, uint32_t, HashOfHash256> spans;  // units, of the present root
   uint32_t root = 0;
-  const auto is_orphan = [&](const FoundObject& object) {
+  const auto is_orphan = [&](const ScannedObject& object) {
     if (object.root != root) spans.clear();
     root = object.root;
     if (object.parent_units == 0) {
@@ -143,8 +143,8 @@ void RebuildChoice::drop_orphans() {
     if (is_span(object)) spans.emplace(object.key, object.units);
     return false;
   };
-  std::vector<FoundObject> kept;
-  for (const FoundObject& object : objects) {
+  std::vector<ScannedObject> kept;
+  for (const ScannedObject& object : objects) {
     if (is_orphan(object)) {
       ++report_.orphans;
     } else {
@@ -155,12 +155,12 @@ void RebuildChoice::drop_orphans() {
 }
 
 void RebuildChoice::group() {
-  std::vector<FoundObject>& objects = found_.objects;
+  std::vector<ScannedObject>& objects = found_.objects;
   std::sort(objects.begin(), objects.end(),
-            [](const FoundObject& a, const FoundObject& b) { return a.slot.value < b.slot.value; });
+            [](const ScannedObject& a, const ScannedObject& b) { return a.slot.value < b.slot.value; });
   needed_roots_.resize(found_.roots.size());
-  const FoundObject* last = nullptr;
-  for (const FoundObject& object : objects) {
+  const ScannedObject* last = nullptr;
+  for (const ScannedObject& object : objects) {
     ++(is_span(object) ? report_.spans : report_.checkpoints);
     needed_roots_[object.root] = true;
     if (last == nullptr || !continues(*last, object)) start_run(object);
@@ -169,7 +169,7 @@ void RebuildChoice::group() {
   }
 }
 
-bool RebuildChoice::continues(const FoundObject& last, const FoundObject& next) const {
+bool RebuildChoice::continues(const ScannedObject& last, const ScannedObject& next) const {
   return is_span(last) && is_span(next) && last.root == next.root &&
          last.slot.region() == next.slot.region() && last.slot.value + 1 == next.slot.value &&
          last.generation + 1 == next.generation && next.parent_key == last.key &&
@@ -177,7 +177,7 @@ bool RebuildChoice::continues(const FoundObject& last, const FoundObject& next) 
          next.retention == last.retention && runs_.back().keys.size() < kMaxRunObjects;
 }
 
-void RebuildChoice::start_run(const FoundObject& object) {
+void RebuildChoice::start_run(const ScannedObject& object) {
   RunRecord& run = runs_.emplace_back();
   run.key = {.root = found_.roots[object.root].id,
              .units = object.units,

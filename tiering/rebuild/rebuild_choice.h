@@ -45,13 +45,13 @@ class RebuildChoice {
   const cache::KnownLayout* load_layout(const model::Hash256& digest);
   void find_epochs();
   static std::pair<std::string, std::string> epoch_of(const RootRecord& root);
-  bool is_usable(const FoundObject& object);
-  static bool fits(const FoundObject& object, const cache::KnownLayout& layout);
+  bool is_usable(const ScannedObject& object);
+  static bool fits(const ScannedObject& object, const cache::KnownLayout& layout);
   void keep_latest();
   void drop_orphans();
   void group();
-  bool continues(const FoundObject& last, const FoundObject& next) const;
-  void start_run(const FoundObject& object);
+  bool continues(const ScannedObject& last, const ScannedObject& next) const;
+  void start_run(const ScannedObject& object);
 
   const SsdDirectory& directory_;
   FoundHeaders found_;

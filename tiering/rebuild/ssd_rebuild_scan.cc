@@ -83,7 +83,7 @@ void RebuildScan::scan_region(int fd, uint32_t region) {
     }
     step = got < wanted ? kSsdBlockBytes : kReadBytes;
   }
-  for (const FoundObject& object : region_objects_) {
+  for (const ScannedObject& object : region_objects_) {
     if (object.slot_bytes == slot_bytes_) {
       found_.objects.push_back(object);
     } else {
@@ -153,10 +153,10 @@ void RebuildScan::look_at(const std::byte* block, SsdSlot slot) {
 // Data of a large object has written over what stood at the start of its other regions, but headers
 // further behind may be left, and those of regions that were given to others since are later.
 void RebuildScan::settle_parts() {
-  std::vector<FoundObject>& objects = found_.objects;
+  std::vector<ScannedObject>& objects = found_.objects;
   std::unordered_map<uint32_t, uint64_t> latest;  // generation, by region
-  std::vector<const FoundObject*> large;
-  for (const FoundObject& object : objects) {
+  std::vector<const ScannedObject*> large;
+  for (const ScannedObject& object : objects) {
     uint64_t& generation = latest[object.slot.region()];
     generation = std::max(generation, object.generation);
     if (!object.more.empty()) large.push_back(&object);
@@ -166,7 +166,7 @@ void RebuildScan::settle_parts() {
             [](const auto* a, const auto* b) { return a->generation > b->generation; });
   std::unordered_set<uint32_t> parts;        // regions that belong to one of them
   std::unordered_map<uint32_t, bool> whole;  // by slot
-  for (const FoundObject* object : large) {
+  for (const ScannedObject* object : large) {
     const bool fits = std::all_of(object->more.begin(), object->more.end(), [&](uint16_t region) {
       const auto other = latest.find(region);
       return region != object->slot.region() && !parts.contains(region) &&
@@ -176,7 +176,7 @@ void RebuildScan::settle_parts() {
     if (!fits) continue;
     parts.insert(object->more.begin(), object->more.end());
   }
-  found_.left_over += std::erase_if(objects, [&](const FoundObject& object) {
+  found_.left_over += std::erase_if(objects, [&](const ScannedObject& object) {
     return parts.contains(object.slot.region()) ||
            (!object.more.empty() && !whole.at(object.slot.value));
   });

@@ -22,7 +22,7 @@
 
 namespace quire::tiering {
 
-struct FoundObject {
+struct ScannedObject {
   model::Hash256 key;
   model::Hash256 parent_key;
   uint64_t generation = 0;
@@ -41,7 +41,7 @@ struct FoundObject {
 
 struct FoundHeaders {
   std::vector<RootRecord> roots;  // id: its index + 1
-  std::vector<FoundObject> objects;
+  std::vector<ScannedObject> objects;
   uint64_t files = 0;
   uint64_t regions = 0;
   uint64_t headers = 0;           // that check
@@ -74,7 +74,7 @@ class RebuildScan {
   FoundHeaders found_;
   std::unordered_map<model::Hash256, uint32_t, HashOfHash256> root_indexes_;
   // Of the present region.
-  std::vector<FoundObject> region_objects_;
+  std::vector<ScannedObject> region_objects_;
   uint64_t last_generation_ = 0;
   uint64_t slot_bytes_ = 0;  // that of last_generation_; 0: no header yet
 };
