@@ -70,6 +70,8 @@ model::Result<void> Core::wire() {
                         .clock = parts_.clock,
                         .dispatcher = {.verify_hits = options.verify_hits,
                                        .default_deadline_ms = options.default_deadline_ms,
+                                       .search = {.budget_ms = options.search_ms,
+                                                  .min_tokens = options.search_tokens},
                                        .turn_sink = parts_.turn_sink,
                                        .ghosts = parts_.ghosts,
                                        .traces = traces_.get(),

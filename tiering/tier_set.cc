@@ -11,7 +11,7 @@ namespace quire::tiering {
 using model::MetricSink;
 
 TierSet::TierSet(cache::Cache* cache, const model::Clock* clock)
-    : cache_(cache), clock_(clock), loads_(cache, clock) {
+    : cache_(cache), clock_(clock), loads_(cache, clock), searches_(cache, clock) {
   cache_->reader().set_load_time(
       [this](const cache::TierBytes& bytes) { return loads_.estimate_us(bytes); });
 }
@@ -27,6 +27,7 @@ void TierSet::add(std::unique_ptr<Tier> tier, const DemotionOptions& options) {
   QUIRE_CHECK(std::none_of(members_.begin(), members_.end(),
                            [&](const Member& member) { return member.tier->id() == tier->id(); }));
   loads_.add_tier(tier.get());
+  searches_.add_tier(tier.get());
   auto demotion = std::make_unique<Demotion>(
       DemotionParts{.cache = cache_, .tier = tier.get(), .clock = clock_}, options);
   const auto behind = std::find_if(members_.begin(), members_.end(), [&](const Member& member) {
@@ -51,6 +52,8 @@ void TierSet::route(Member& member, int64_t now_ns) {
   for (const TierEvent& event : taken_) {
     if (event.kind == TierEvent::Kind::kRead) {
       loads_.take(*member.tier, event);
+    } else if (event.kind == TierEvent::Kind::kFound) {
+      searches_.take(*member.tier, event);
     } else {
       member.demotion->take(event, now_ns);
     }
@@ -83,6 +86,7 @@ bool TierSet::step(bool quiet) {
   }
   fresh.clear();
   worked_ = loads_.step(now) || worked_;
+  worked_ = searches_.step() || worked_;
   for (Member& member : members_) {
     worked_ = member.tier->submit() || worked_;
     tell_cache(member);
@@ -208,6 +212,7 @@ void TierSet::describe(const Member& member, MetricSink& sink) const {
     model::describe(sink, loads_.counters(tier.id()));
     tier.describe(sink, TierSection::kRead);
   }
+  searches_.describe(tier, sink);
   {
     const auto section = sink.section("errors");
     tier.describe(sink, TierSection::kErrors);

@@ -1,8 +1,9 @@
 // All tiers below RAM, with what stands above each: one Demotion a tier, and the loads, which read
 // from all of them. What the server sees of them; adding a tier is one call at start.
 //
-//   step:  given up copies --> each tier's step --> its events --> Demotion, Loads
-//          fresh objects --> each Demotion's step --> Loads' step --> each tier's submit
+//   step:  given up copies --> each tier's step --> its events --> Demotion, Loads, Searches
+//          fresh objects --> each Demotion's step --> Loads' and Searches' step --> each tier's
+//          submit
 //
 // Keeps the cache told of what tiers can do and how long a load takes. Threads: core only. Nothing
 // blocks. Lifetime: cache and clock outlive it; it owns the tiers.
@@ -19,6 +20,7 @@
 #include "model/metrics.h"
 #include "tiering/demotion/demotion.h"
 #include "tiering/loads.h"
+#include "tiering/searches.h"
 #include "tiering/tier.h"
 
 namespace quire::tiering {
@@ -49,6 +51,8 @@ class TierSet {
 
   Loads& loads() { return loads_; }
   const Loads& loads() const { return loads_; }
+  Searches& searches() { return searches_; }
+  const Searches& searches() const { return searches_; }
   // One use of the conversation or prompt that starts with this span.
   void note_use(const model::Hash256& first_span);
   // Writes the object, and what of its path has no copy, soon, whatever the write policy.
@@ -79,6 +83,7 @@ class TierSet {
   const model::Clock* clock_;
   std::vector<Member> members_;
   Loads loads_;                   // goes before the tiers that it reads from
+  Searches searches_;             // likewise
   std::vector<TierEvent> taken_;  // scratch of route()
   bool worked_ = false;           // in this step
 };

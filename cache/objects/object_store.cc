@@ -86,6 +86,8 @@ std::optional<NodeId> ObjectStore::join(const NewObject& object, bool& is_new) {
   if (is_new) {
     node = add_node(object);
     if (!node) return std::nullopt;
+  } else if (tree_->node(*node).units() != object.units) {
+    return std::nullopt;  // a chain that says otherwise of itself than the one that was written
   } else if (tree_->node(*node).is_in(kTier) || tree_->node(*node).is_moving()) {
     return node;
   }

@@ -110,7 +110,7 @@ class ObjectStore {
                                        CopyPlace place);
   // The hint tier has the object: from now on it is known here, as a node that is on that tier only
   // where `is_new`. Precondition: its parent is a span or root that is there, where it belongs.
-  // nullopt: no place for a node.
+  // nullopt: no place for a node, or the key is that of another position.
   std::optional<model::NodeId> join(const NewObject& object, bool& is_new);
   // After the last restore(): tells what may go.
   void offer_restored();

@@ -43,6 +43,8 @@ class Finder {
     return match;
   }
 
+  uint32_t known_units() { return tree_.node(reachable_part(deepest_span())).units(); }
+
  private:
   // The span that ends after `blocks` blocks. Its position is compared too: a chain that lies about
   // its own order finds nothing.
@@ -164,6 +166,12 @@ class Finder {
 PrefixMatch find_prefix(const Presence& presence, const PrefixTree& tree, model::RootId root_id,
                         const Root& root, const ChainView& chain, uint32_t prompt_tokens) {
   return Finder(presence, tree, root_id, root, chain, prompt_tokens).find();
+}
+
+uint32_t known_units(const Presence& presence, const PrefixTree& tree, model::RootId root_id,
+                     const Root& root, const ChainView& chain) {
+  const uint32_t tokens = chain.count() * root.layout->layout.unit_tokens;
+  return Finder(presence, tree, root_id, root, chain, tokens).known_units();
 }
 
 }  // namespace quire::cache

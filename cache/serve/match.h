@@ -34,4 +34,8 @@ struct PrefixMatch {
 PrefixMatch find_prefix(const Presence& presence, const PrefixTree& tree, model::RootId root_id,
                         const Root& root, const ChainView& chain, uint32_t prompt_tokens);
 
+// Where the deepest span ends that is present and can be delivered, in units; 0: none.
+uint32_t known_units(const Presence& presence, const PrefixTree& tree, model::RootId root_id,
+                     const Root& root, const ChainView& chain);
+
 }  // namespace quire::cache

@@ -25,6 +25,10 @@ model::Result<PrefixMatch> PrefixReader::find(model::RootId id, const ChainView&
   return found;
 }
 
+uint32_t PrefixReader::known_units(model::RootId id, const ChainView& chain) const {
+  return cache::known_units(store_->presence(), store_->tree(), id, names_->root(id), chain);
+}
+
 void PrefixReader::set_turn(LeaseHolder& holder, LeaseId lease, uint32_t turn) {
   leases_->find(lease, holder)->turn = turn;
 }

@@ -43,6 +43,9 @@ class PrefixReader {
                                           const ChainView& chain, uint32_t prompt_tokens,
                                           uint32_t have_tokens = 0, const PrefillCost& cost = {});
 
+  // Of a chain, whole blocks: where what is known of it ends.
+  uint32_t known_units(model::RootId root, const ChainView& chain) const;
+
   // The lease's loads will say so (Load::turn). Precondition: the holder's own.
   void set_turn(LeaseHolder& holder, model::LeaseId lease, uint32_t turn);
 

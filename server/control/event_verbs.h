@@ -1,5 +1,7 @@
 // The verbs of routers: a subscription to what is stored and removed (server/events/), answered by
 // a pipe that ends with its connection; and how much of a chain is here, asked without a session.
+// That answers at once from what is known: a router asks every host, and each would search the
+// cluster that all share for the same.
 //
 // A client hears and asks of its own domain, a reader of every one. Who asks for a root
 // that is another domain's, or a tenant's that it may not speak for, is told what it would be told

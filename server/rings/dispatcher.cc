@@ -60,6 +60,11 @@ Dispatcher::Dispatcher(cache::Cache* cache, tiering::CopyEngine* copies, tiering
               .requests = &requests_,
               .turns = &turns_,
               .verify_hits = options.verify_hits}),
+      search_({.cache = cache,
+               .tiers = tiers,
+               .requests = &requests_,
+               .clock = clock,
+               .options = options.search}),
       ghosts_(options.ghosts),
       memory_check_(cache, copies, &jobs_),
       advisor_(cache, tiers, clock, options.default_deadline_ms) {}
@@ -115,6 +120,7 @@ void Dispatcher::keep(Attachment& attachment, const Submission& submission, cons
   // second half.
   const bool refusable = request.deadline_ns != kNoDeadline;
   if (refusable && !requests_.table().has_room(request.domain)) {
+    if (wait.what == WaitsFor::kSearch) return answer_match(attachment, submission);
     if (wait.what == WaitsFor::kMemory) {
       // The fill waits in the memory queue already; nobody waits for it any more.
       cache_->writer().leave(wait.fill, attachment.holder_tag());
@@ -122,7 +128,8 @@ void Dispatcher::keep(Attachment& attachment, const Submission& submission, cons
     attachment.lane().complete(reply_to(submission, Errc::kBusy));
     return;
   }
-  requests_.add(attachment, request, wait);
+  const PendingId id = requests_.add(attachment, request, wait);
+  if (wait.what == WaitsFor::kSearch) return search_.begin(id);
   if (wait.what != WaitsFor::kTurn) ++counters_.parked;
 }
 
@@ -157,6 +164,7 @@ void Dispatcher::run_queue(Attachment& attachment, uint16_t verb, uint32_t& step
       // It comes to its end in some turns, as it would have done in one.
       if (wait->what == WaitsFor::kTurn) requests_.table().drop_deadline(id);
       requests_.table().wait(id, *wait);
+      if (wait->what == WaitsFor::kSearch) search_.begin(id);
       return;
     }
     // A fill that went on has answered all who waited for it, this record too; a load may be under
@@ -200,6 +208,10 @@ size_t Dispatcher::expire_pending() {
     const PendingId id = requests_.table().due(now_ns);
     if (!id.valid()) break;
     const Wait wait = requests_.table().waits(id);
+    if (wait.what == WaitsFor::kSearch) {
+      search_.expire(id);
+      continue;
+    }
     // Out of the table first: what is settled or left below must not find it waiting.
     const PendingRequest request = requests_.end(id);
     if (wait.what == WaitsFor::kParent && fills_.end_waiting(request, wait.fill)) continue;
@@ -221,8 +233,7 @@ std::optional<Wait> Dispatcher::handle(Attachment& attachment, const Submission&
       attachment.lane().complete(reply_to(submission));
       return std::nullopt;
     case Verb::kMatch:
-      match(attachment, submission);
-      return std::nullopt;
+      return match(attachment, submission, id);
     case Verb::kLoad:
       return loads_.load(attachment, submission, id, steps_left);
     case Verb::kRelease:
@@ -253,7 +264,18 @@ std::optional<Wait> Dispatcher::handle(Attachment& attachment, const Submission&
   QUIRE_CHECK(false);  // serve() looked
 }
 
-void Dispatcher::match(Attachment& attachment, const Submission& submission) {
+// One that has waited for a search is answered, whatever came of it.
+std::optional<Wait> Dispatcher::match(Attachment& attachment, const Submission& submission,
+                                      PendingId id) {
+  const bool searched = id.valid() && requests_.table().waits(id).what == WaitsFor::kSearch;
+  if (!searched) {
+    if (auto wait = search_.wanted(attachment, submission)) return wait;
+  }
+  answer_match(attachment, submission);
+  return std::nullopt;
+}
+
+void Dispatcher::answer_match(Attachment& attachment, const Submission& submission) {
   const model::MatchArgs& args = submission.args.match;
   // The submission is the client's word. The hashes that it names have to lie in its own area.
   if (args.unit_count > attachment.lane().shape().max_units) {
@@ -341,7 +363,7 @@ size_t Dispatcher::finish_copies() {
 }
 
 size_t Dispatcher::finish_loads() {
-  const size_t count = loads_.step();
+  const size_t count = loads_.step() + search_.step();
   requests_.publish();
   return count;
 }
@@ -363,6 +385,7 @@ void Dispatcher::end(Attachment& attachment) {
       pending.detach(id);  // the object may serve the session's others
     } else {
       requests_.end(id);
+      if (wait.what == WaitsFor::kSearch) search_.end(id);
       if (wait.what == WaitsFor::kMemory) {
         cache_->writer().leave(wait.fill, attachment.holder_tag());
       }
@@ -394,6 +417,7 @@ void Dispatcher::describe(model::MetricSink& sink) const {
   model::describe(sink, counters_);
   model::describe(sink, fills_.counters());
   sink.gauge("waiting_commits", waiting_commits(), "Commits that wait for a parent or a copy");
+  sink.gauge("searching_matches", searching_matches(), "Matches that a tier is asked for");
   sink.counter("checksum_failures", checksum_failures(), "Pages that were not what was sealed");
   sink.gauge("paused", paused_count(), "Sessions whose pages are to be back at a time");
 }

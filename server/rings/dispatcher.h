@@ -1,6 +1,7 @@
 // Serves the rings: one submission in, exactly one completion out, also on failure.
 //
-//   submission --match, supersede, advise, resumed, positions, locate--> completion at once
+//   submission --supersede, advise, resumed, positions, locate--> completion at once
+//              --match--> [MatchSearch, where a tier is asked first] --> completion
 //              --begin_fill, commit, abort_fill--> FillRequests
 //              --load, release-------------------> LoadRequests
 //              --long load or release--> goes on with the next turn of its client
@@ -25,6 +26,7 @@
 #include "server/rings/copy_jobs.h"
 #include "server/rings/fill_requests.h"
 #include "server/rings/load_requests.h"
+#include "server/rings/match_search.h"
 #include "server/rings/memory_check.h"
 #include "server/rings/requests.h"
 #include "server/rings/session.h"
@@ -37,6 +39,7 @@ namespace quire::server {
 struct DispatcherOptions {
   bool verify_hits = false;  // check every page's CRC32C before it is delivered
   uint32_t default_deadline_ms = 10'000;
+  SearchOptions search;
   TurnSink* turn_sink = nullptr;    // is told of each turn that ends; null: nobody is
   GhostFeed* ghosts = nullptr;      // is told what is asked for and written; null: nobody is
   TraceRecorder* traces = nullptr;  // likewise
@@ -81,7 +84,11 @@ class Dispatcher {
     return std::min(requests_.table().next_deadline_ns(), turns_.next_told_ns());
   }
 
-  // Completes loads whose pages came from lower tiers, or whose time is over. Returns how many.
+  // Matches that a tier is asked for.
+  size_t searching_matches() const { return requests_.table().count(WaitsFor::kSearch); }
+
+  // Completes loads whose pages came from lower tiers, or whose time is over, and lets matches go
+  // on whose question a tier answered. Returns how many.
   size_t finish_loads();
   // Loads that a lower tier serves, or that are delivered in pieces.
   size_t waiting_loads() const { return requests_.table().count(WaitsFor::kTier); }
@@ -136,7 +143,9 @@ class Dispatcher {
   bool wake_for_copy_job(model::DomainId domain);
   size_t wake_waiting();
   size_t expire_pending();
-  void match(Attachment& attachment, const model::Submission& submission);
+  std::optional<Wait> match(Attachment& attachment, const model::Submission& submission,
+                            PendingId id);
+  void answer_match(Attachment& attachment, const model::Submission& submission);
   void resumed(Attachment& attachment, const model::Submission& submission);
   void supersede(Attachment& attachment, const model::Submission& submission);
   void advise(Attachment& attachment, const model::Submission& submission);
@@ -150,6 +159,7 @@ class Dispatcher {
   TurnMeter turns_;
   FillRequests fills_;
   LoadRequests loads_;
+  MatchSearch search_;
   GhostFeed* ghosts_;
   MemoryCheck memory_check_;
   Advisor advisor_;

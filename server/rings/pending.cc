@@ -1,5 +1,7 @@
 #include "server/rings/pending.h"
 
+#include <algorithm>
+
 #include "model/check.h"
 
 namespace quire::server {
@@ -15,11 +17,11 @@ uint32_t index_of(PendingId id) { return static_cast<uint32_t>(id.value); }
 // Whose time may be over. Who has its turn anyway, or is copied, ends by itself.
 bool keeps_deadline(WaitsFor what) {
   return what == WaitsFor::kBehind || what == WaitsFor::kMemory || what == WaitsFor::kCopyJob ||
-         what == WaitsFor::kParent;
+         what == WaitsFor::kParent || what == WaitsFor::kSearch;
 }
 bool is_of_queue(WaitsFor what) {
   return what == WaitsFor::kTurn || what == WaitsFor::kBehind || what == WaitsFor::kMemory ||
-         what == WaitsFor::kCopyJob;
+         what == WaitsFor::kCopyJob || what == WaitsFor::kSearch;
 }
 
 }  // namespace
@@ -93,9 +95,18 @@ PendingTable::List* PendingTable::event_of(const Record& record) {
     case WaitsFor::kCopy:
     case WaitsFor::kTier:
     case WaitsFor::kCheck:
+    case WaitsFor::kSearch:
       return nullptr;
   }
   return nullptr;
+}
+
+// kNoDeadline: the table keeps none for it.
+int64_t PendingTable::deadline_of(const Record& record) {
+  if (!keeps_deadline(record.wait.what)) return kNoDeadline;
+  const bool searches = record.wait.what == WaitsFor::kSearch;
+  return searches ? std::min(record.request.deadline_ns, record.wait.until_ns)
+                  : record.request.deadline_ns;
 }
 
 void PendingTable::begin_wait(uint32_t index, const Wait& wait) {
@@ -103,8 +114,8 @@ void PendingTable::begin_wait(uint32_t index, const Wait& wait) {
   record.wait = wait;
   ++by_kind_[static_cast<size_t>(wait.what)];
   if (List* event = event_of(record); event != nullptr) append<&Record::of_event>(*event, index);
-  if (keeps_deadline(wait.what) && record.request.deadline_ns != kNoDeadline) {
-    deadlines_.add(index, record.request.deadline_ns);
+  if (const int64_t deadline = deadline_of(record); deadline != kNoDeadline) {
+    deadlines_.add(index, deadline);
   }
   if (wait.what == WaitsFor::kTurn) {
     record.lists->ready_verbs |= 1u << record.request.submission.verb;
@@ -177,6 +188,7 @@ void PendingTable::wait(PendingId id, const Wait& wait) {
 
 void PendingTable::drop_deadline(PendingId id) {
   at(id).request.deadline_ns = kNoDeadline;
+  at(id).wait.until_ns = kNoDeadline;
   deadlines_.remove(index_of(id));
 }
 
@@ -247,8 +259,7 @@ void PendingTable::check_invariants(const PendingLists& lists) const {
       QUIRE_CHECK(record.lists == &lists && record.request.submission.verb == verb);
       QUIRE_CHECK(record.of_attachment.previous == previous);
       QUIRE_CHECK((previous == 0) == (record.wait.what != WaitsFor::kBehind));
-      QUIRE_CHECK(deadlines_.holds(at - 1) ==
-                  (keeps_deadline(record.wait.what) && record.request.deadline_ns != kNoDeadline));
+      QUIRE_CHECK(deadlines_.holds(at - 1) == (deadline_of(record) != kNoDeadline));
       previous = at;
       at = record.of_attachment.next;
     }

@@ -11,6 +11,7 @@
 //    attachment, since the object that is written may serve others (detach).
 // 3. One heap holds every deadline that this table has to keep. A copy has none: it ends by itself.
 //    What a tier brings has one of its own there (tiering/loads.h): what came by then is delivered.
+//    A search has the earlier of two, and its request is answered then, with what is known.
 //
 // Bounds: max_count records; a domain keeps no more waiting than it leaves free. Attachments and
 // sessions are not looked into, only handed back. Threads: core only. No allocation per request.
@@ -40,12 +41,14 @@ enum class WaitsFor : uint8_t {
   kParent,   // of a sealed fill
   kTier,     // under way from a lower tier, or being delivered in pieces
   kCheck,    // under way on the copy workers: its pages, before they are delivered
+  kSearch,   // of a match: what a tier says that it holds of the prompt
 };
-inline constexpr size_t kWaitKinds = 8;
+inline constexpr size_t kWaitKinds = 9;
 
 struct Wait {
   WaitsFor what = WaitsFor::kTurn;
-  model::FillId fill;  // kMemory, kParent
+  model::FillId fill;            // kMemory, kParent
+  int64_t until_ns = INT64_MAX;  // kSearch: it waits no longer, whatever its deadline
 };
 
 using PendingId = model::Id<struct PendingTag, uint64_t>;  // carries a generation
@@ -148,6 +151,7 @@ class PendingTable {
   void append(List& list, uint32_t index);
   template <Links Record::*links>
   void unlink(List& list, uint32_t index);
+  static int64_t deadline_of(const Record& record);
   void begin_wait(uint32_t index, const Wait& wait);
   void end_wait(uint32_t index);
   void leave_list(uint32_t index);

@@ -41,6 +41,9 @@ DEFINE_uint32(copy_workers, 1, "threads that copy commits into the pool");
 DEFINE_uint32(spin_us, 100, "the core polls this long after the last work before it sleeps");
 DEFINE_bool(verify_hits, false, "check the CRC32C of every page before it is delivered");
 DEFINE_uint32(default_deadline_ms, 10000, "of a request that names none; at most 600000");
+DEFINE_uint32(search_ms, 20,
+              "a match waits at most so long for what the cluster has of its prompt; 0: never");
+DEFINE_uint32(search_tokens, 1024, "of a prompt, unknown here: fewer are not searched for");
 DEFINE_uint32(max_connections, 256, "client connections");
 DEFINE_uint32(max_sessions, 16384, "sessions of all clients");
 DEFINE_string(session_memory_bytes, "8GiB", "rings and staging of all sessions");
@@ -186,6 +189,8 @@ model::Result<Options> options_from_flags() {
   options.spin_us = FLAGS_spin_us;
   options.verify_hits = FLAGS_verify_hits;
   options.default_deadline_ms = FLAGS_default_deadline_ms;
+  options.search_ms = FLAGS_search_ms;
+  options.search_tokens = FLAGS_search_tokens;
   options.max_connections = FLAGS_max_connections;
   options.max_sessions = FLAGS_max_sessions;
   options.session_memory_bytes =

@@ -186,6 +186,7 @@ model::Result<void> validate(const Options& options) {
   if (options.default_deadline_ms == 0 || options.default_deadline_ms > model::kMaxDeadlineMs) {
     return wrong("default_deadline_ms", "must be in 1..600000");
   }
+  if (options.search_ms > 1000) return wrong("search_ms", "must be in 0..1000");
   QUIRE_TRY(TenantRules::parse(options.tenants));
   QUIRE_TRY(check_http(options.http_address, options.http_token_file));
   if (options.http_price_book.empty() != options.http_price_model.empty()) {

@@ -27,6 +27,8 @@ struct Options {
   uint32_t spin_us = 100;  // the core polls this long after the last work before it sleeps
   bool verify_hits = false;
   uint32_t default_deadline_ms = 10'000;
+  uint32_t search_ms = 20;        // that a match waits for what the cluster has; 0: never
+  uint32_t search_tokens = 1024;  // unknown ones of a prompt that are worth it
   uint32_t max_connections = 256;
   uint32_t max_sessions = 16384;
   uint64_t session_memory_bytes = 8ull << 30;

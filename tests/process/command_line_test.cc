@@ -84,6 +84,7 @@ TEST(Quired, WrongValueIsRefusedWithTheFlagsName) {
   expect_refused("max_sessions", "0");
   expect_refused("default_deadline_ms", "0");
   expect_refused("default_deadline_ms", "600001");
+  expect_refused("search_ms", "1001");
   expect_refused("session_memory_bytes", "1");
   expect_refused("log_level", "loud");
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "cache/cache.h"
@@ -10,6 +11,7 @@
 #include "tests/support/inspector.h"
 #include "tests/support/manual_clock.h"
 #include "tests/support/meddler.h"
+#include "tests/support/memory_tier.h"
 #include "tests/support/object_maker.h"
 #include "tests/support/raw_writer.h"
 
@@ -106,18 +108,27 @@ class RigClient {
   uint64_t last_ = 0;
 };
 
+struct RigCluster {
+  tests::MemoryTierOptions tier;
+  SearchOptions search;
+};
+
 class DispatcherRig {
  public:
-  DispatcherRig()
+  // With a cluster below RAM, where one is chosen.
+  explicit DispatcherRig(const std::optional<RigCluster>& cluster = {})
       : supply_({.budget_bytes = kRigPages * kRigPageBytes,
                  .segment_bytes = kRigPages * kRigPageBytes,
                  .huge_pages = allocator::HugePages::kOff,
                  .population = allocator::Population::kLazy}),
         pool_(allocator::Pool::create(&supply_, 1 << 10).value()),
-        cache_(tests::make_cache(*pool_, {.max_nodes = 1 << 10, .ssd = true})),
+        cache_(tests::make_cache(
+            *pool_, {.max_nodes = 1 << 10, .ssd = true, .cluster = cluster.has_value()})),
         copies_(kMaxCopyJobs),
-        dispatcher_(Dispatcher::create(cache_.get(), &copies_, nullptr, &clock_,
-                                       {.default_deadline_ms = 1000})
+        tiers_(make_tiers(cluster)),
+        dispatcher_(Dispatcher::create(cache_.get(), &copies_, tiers_.get(), &clock_,
+                                       {.default_deadline_ms = 1000,
+                                        .search = cluster ? cluster->search : SearchOptions()})
                         .value()) {
     domain_ = *cache_->add_domain("uid:1");
     layout_ = *cache_->layouts().add(dispatcher_layout());
@@ -134,6 +145,11 @@ class DispatcherRig {
 
   cache::Cache& cache() { return *cache_; }
   Dispatcher& dispatcher() { return *dispatcher_; }
+  tiering::TierSet& tiers() { return *tiers_; }
+  // Precondition: chosen.
+  tests::MemoryTier& cluster() {
+    return static_cast<tests::MemoryTier&>(*tiers_->members().front().tier);
+  }
   tests::ManualClock& clock() { return clock_; }
   tests::Inspector inspect() { return tests::Inspector(*cache_); }
   tests::Meddler meddle() { return tests::Meddler(*cache_); }
@@ -176,6 +192,7 @@ class DispatcherRig {
   // A turn of the core for every attachment. True when anything was done.
   bool turn() {
     bool worked = dispatcher_->finish_copies() > 0;
+    if (tiers_ != nullptr) worked = tiers_->step() || worked;
     worked = dispatcher_->finish_loads() > 0 || worked;
     for (const auto& client : clients_) {
       if (client->attachment().ended) continue;
@@ -224,11 +241,22 @@ class DispatcherRig {
   }
 
  private:
+  std::unique_ptr<tiering::TierSet> make_tiers(const std::optional<RigCluster>& cluster) {
+    if (!cluster) return nullptr;
+    auto tiers = std::make_unique<tiering::TierSet>(cache_.get(), &clock_);
+    tests::MemoryTierOptions options = cluster->tier;
+    options.id = model::TierId::kCluster;
+    tiers->add(std::make_unique<tests::MemoryTier>(cache_.get(), options),
+               {.delay_ms = 0, .ram_bytes = kRigPages * kRigPageBytes});
+    return tiers;
+  }
+
   tests::ManualClock clock_;
   allocator::SegmentSupply supply_;
   std::unique_ptr<allocator::Pool> pool_;
   std::unique_ptr<cache::Cache> cache_;
   tiering::InlineCopyEngine copies_;
+  std::unique_ptr<tiering::TierSet> tiers_;
   std::unique_ptr<Dispatcher> dispatcher_;
   model::DomainId domain_;
   model::LayoutId layout_;

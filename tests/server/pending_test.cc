@@ -147,6 +147,21 @@ TEST_F(PendingTableTest, DeadlinesOfAllKindsStandInOneOrder) {
   EXPECT_EQ(table_.next_deadline_ns(), kNoDeadline);
 }
 
+TEST_F(PendingTableTest, ASearchEndsAtTheEarlierOfTwoTimes) {
+  const PendingId match = add(ring_, Verb::kMatch, {WaitsFor::kSearch, {}, 20}, 30);
+  EXPECT_EQ(table_.next_deadline_ns(), 20);
+  const PendingId behind = add(ring_, Verb::kMatch, {WaitsFor::kSearch, {}, 10}, 40);
+  EXPECT_EQ(table_.waits(behind).what, WaitsFor::kBehind);
+  EXPECT_EQ(table_.due(20), match);
+  table_.drop_deadline(match);
+  EXPECT_EQ(table_.next_deadline_ns(), 40) << "who is behind asks in its own turn";
+  table_.check_invariants(ring_.lists);
+  table_.end(match);
+  table_.wait(behind, {WaitsFor::kSearch, {}, 60});
+  EXPECT_EQ(table_.next_deadline_ns(), 40) << "its own deadline";
+  table_.check_invariants(ring_.lists);
+}
+
 TEST_F(PendingTableTest, WhatIsUnderWayOutlivesItsAttachment) {
   {
     Ring ending{.number = 4};

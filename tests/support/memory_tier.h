@@ -74,6 +74,8 @@ class MemoryTier final : public tiering::Tier, public tiering::ChainSearch {
   void wipe();
   // Of a cluster: the object is not there any more.
   void remove(model::NodeId node);
+  // Of a cluster: the second object that a search names is not of its chain.
+  void lie(bool lies) { lies_ = lies; }
   uint64_t questions() const { return questions_; }
   size_t question_count() const { return searches_.size(); }  // under way
   const std::vector<TierCall>& calls() const { return calls_; }
@@ -178,6 +180,7 @@ class MemoryTier final : public tiering::Tier, public tiering::ChainSearch {
   tiering::TierMode mode_ = tiering::TierMode::kOk;
   bool held_ = false;
   bool is_full_ = false;
+  bool lies_ = false;
   uint64_t step_ = 0;
   uint32_t next_slot_ = 0;
   std::unordered_map<uint32_t, Stored> objects_;  // by slot

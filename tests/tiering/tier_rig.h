@@ -88,6 +88,23 @@ class RigOverTier {
   const tiering::LoadCounters& load_counters() { return loads().counters(model::TierId::kSsd); }
   Inspector inspect() { return Inspector(*cache_); }
   Meddler meddle() { return Meddler(*cache_); }
+  model::RootId root_id(uint16_t domain = 0) const { return sessions_[domain].root; }
+  // The namespace moves on: what the domain's root holds is of the past.
+  void raise_epoch(uint16_t domain = 0) {
+    cache::RootKey key = cache_->names().root(root_id(domain)).key;
+    ++key.weights_epoch;
+    cache::CacheSession later;
+    QUIRE_CHECK(cache_->open_session(key, 1, later).ok());
+    cache_->close_session(later);
+  }
+  // By which span `number` is known.
+  static model::Hash256 key_of(uint64_t number) {
+    model::Hash256 key;
+    key.bytes[0] = static_cast<uint8_t>(number);
+    key.bytes[1] = static_cast<uint8_t>(number >> 8);
+    key.bytes[2] = 1;
+    return key;
+  }
   model::NodeId root(uint16_t domain = 0) {
     return cache_->names().root(sessions_[domain].root).node;
   }
@@ -96,9 +113,7 @@ class RigOverTier {
   model::NodeId add_span(model::NodeId parent, uint64_t number, uint16_t domain = 0,
                          const std::string& retention = {}) {
     NewObject span{.root = sessions_[domain].root, .parent = parent, .retention = retention};
-    span.hash.bytes[0] = static_cast<uint8_t>(number);
-    span.hash.bytes[1] = static_cast<uint8_t>(number >> 8);
-    span.hash.bytes[2] = 1;
+    span.hash = key_of(number);
     span.units = parent == root(domain) ? 1 : inspect().object(parent).units + 1;
     const model::NodeId node = maker_.make_now(span);
     QUIRE_CHECK(node.valid());
@@ -117,6 +132,8 @@ class RigOverTier {
     }
     return chain;
   }
+  // Of a node that this rig did not make: by what number its bytes were made.
+  void number(model::NodeId node, uint64_t number) { numbers_[node.value] = number; }
   // A chain whose pages are on the tier only.
   std::vector<model::NodeId> add_below(uint32_t count, uint64_t first_number, uint16_t domain = 0) {
     std::vector<model::NodeId> chain = add_chain(count, first_number, domain);
@@ -124,6 +141,11 @@ class RigOverTier {
     meddle().evict();
     for (const model::NodeId node : chain) QUIRE_CHECK(!inspect().in_ram(node));
     return chain;
+  }
+  // Nothing is known any more of what is on no faster tier than the cluster.
+  void forget_cluster() {
+    while (cache_->evictor().evict_copy(model::TierId::kCluster, {})) {
+    }
   }
   // As a match asks: something may be on a tier only that cannot be read now.
   bool cache_has_unreachable() { return cache_->store().presence().has_unreachable(); }
