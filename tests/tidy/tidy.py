@@ -49,6 +49,8 @@ ROOMS = {
                        "tiering/io"},
     "tiering/ssd": {"tiering/commit", "tiering/restore", "tiering/transfer", "tiering/space",
                     "tiering/disk", "tiering/database", "tiering/io"},
+    "tiering/cluster": {"tiering/transfer", "tiering/space", "tiering/disk", "tiering/database",
+                        "tiering/io"},
     "server/start": set(),
     "server/runtime": set(),
     "server/rings": {"server/runtime"},
@@ -62,7 +64,7 @@ ROOMS = {
                       "server/runtime"},
 }
 LEAVES = {"server/start/options.h", "server/start/http_address.h", "server/start/live_config.h", "tiering/tier.h",
-          "tiering/job_table.h"}
+          "tiering/chain_search.h", "tiering/job_table.h"}
 # What a room may include of other folders, where that is less than its folder may.
 ROOM_FOLDERS = {"tiering/io": {"tiering", "model"}, "tiering/database": {"tiering", "model"}}
 # The attackers and their neighbour are programs that the tests and one bench start; benches look
@@ -87,6 +89,7 @@ LIBRARIES = {
                   "tiering/database/rocks_files.cc", "tiering/database/rocks_store.cc",
                   "tiering/database/database_count.cc", "tiering/database/database_scan.cc"},
     r"liburing": {"tiering/io/uring_engine.cc", "tiering/io/uring_setup.cc", "bench/ssd_bench_raw.cc"},
+    r"rados/": {"tiering/cluster/rados_pool.cc"},
     r"zmq\.h": {"server/events/zmq_sockets.cc"},
     r"lz4": {"tiering/io/byte_plane_codec.cc"},
     r"nanobind/": {"client/python/py_errors.h", "client/python/py_answers.cc", "client/python/py_client.cc",
@@ -127,7 +130,8 @@ BOUNDARY_HOME = "model/boundary.cc"
 INSIDE_OF_CACHE = re.compile(r"\bcache\(\)\.store\(\)|->store\(\)|\bObjectStore\b|\bcache::Node\b|\bStoreCounters\b")
 INSIDERS = ("tests/cache/", "tests/support/inspector", "tests/support/meddler",
             "tests/support/memory_tier", "tests/support/object_maker",
-            "tests/support/tree_inspector", "tests/tiering/tier_rig", "tests/ssd/mover_rig")
+            "tests/support/tree_inspector", "tests/tiering/tier_rig", "tests/ssd/mover_rig",
+            "tests/cluster/cluster_rig")
 INCLUDE = re.compile(r'^\s*#include\s+(["<])([^">]+)[">]')
 
 
