@@ -147,6 +147,10 @@ void NamespaceTable::restore_epoch(DomainId domain, const std::string& tenant,
   space.epoch = std::max(space.epoch, epoch);
 }
 
+void NamespaceTable::raise_epoch(const RootKey& key) {
+  if (key.weights_epoch > namespace_of(key).epoch) enter_epoch(key);
+}
+
 // A root that nobody uses makes way for one that somebody wants: of the domain itself when that has
 // its share, else of the domain that has most.
 model::Result<void> NamespaceTable::make_room(const RootKey& key) {

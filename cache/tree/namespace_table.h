@@ -100,6 +100,9 @@ class NamespaceTable {
   // At start: the namespace has been at this epoch.
   void restore_epoch(model::DomainId domain, const std::string& tenant,
                      const std::string& namespace_name, uint64_t epoch);
+  // Another host has moved the namespace to this epoch: older roots are dead from now on. No effect
+  // when it is there already.
+  void raise_epoch(const RootKey& key);
   // A session of the root begins; ends.
   void hold(model::RootId id);
   void release(model::RootId id);

@@ -33,6 +33,8 @@ struct RigChoice {
   uint64_t page_bytes = 256 << 10;
   uint32_t segments = 1;  // of each domain's share
   bool cluster = false;  // a second tier may be added, below the first
+  std::string namespace_name = "model";
+  uint64_t weights_epoch = 0;
 };
 
 class RigOverTier {
@@ -57,7 +59,8 @@ class RigOverTier {
     layout.groups.push_back(
         {.name = "global", .kind = model::GroupKind::kAppend, .page_bytes = choice.page_bytes});
     cache::RootKey key;
-    key.namespace_name = "model";
+    key.namespace_name = choice.namespace_name;
+    key.weights_epoch = choice.weights_epoch;
     key.layout = cache_->layouts().add(layout).value();
     for (uint16_t d = 0; d < choice.domains; ++d) {
       key.domain = cache_->add_domain("uid:" + std::to_string(d)).value();

@@ -1,0 +1,191 @@
+#include "tiering/cluster/cluster_tier.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "tests/cluster/cluster_rig.h"
+#include "tests/cluster/rados_rig.h"
+
+namespace quire::tests::cluster_tier_test {
+
+namespace {
+
+using model::Errc;
+using model::NodeId;
+using tiering::FoundChain;
+using tiering::TierMode;
+
+class ClusterTier : public testing::Test {
+ protected:
+  void SetUp() override { QUIRE_NEEDS_CEPH(); }
+  HostChoice choice(uint64_t epoch = 0) const {
+    return {.namespace_name = name_, .weights_epoch = epoch, .tier = {.rados = scratch_options()}};
+  }
+  const std::string name_ = fresh_name();
+};
+
+TEST_F(ClusterTier, ASecondHostReadsWhatTheFirstWrote) {
+  ClusterHost first(choice());
+  ASSERT_TRUE(first.connect()) << first.tier().state().reason;
+  first.add_chain(12, 1);
+  ASSERT_TRUE(first.settle());
+
+  ClusterHost second(choice());
+  ASSERT_TRUE(second.connect());
+  const FoundChain found = second.search(ClusterHost::chain_of(12, 1));
+  ASSERT_EQ(found.objects.size(), 12u);
+  const std::vector<NodeId> nodes = second.join(found, 1);
+  EXPECT_EQ(second.load(nodes), Errc::kOk);
+  for (const NodeId node : nodes) EXPECT_TRUE(second.is_right(node));
+  EXPECT_EQ(second.tier().read_counters().objects, 12u);
+}
+
+TEST_F(ClusterTier, AHostThatForgotEverythingFindsItsOwn) {
+  {
+    ClusterHost host(choice());
+    ASSERT_TRUE(host.connect());
+    host.add_chain(3, 1);
+    ASSERT_TRUE(host.settle());
+  }
+  ClusterHost again(choice());
+  ASSERT_TRUE(again.connect());
+  EXPECT_EQ(again.search(ClusterHost::chain_of(3, 1)).objects.size(), 3u);
+}
+
+TEST_F(ClusterTier, WhatIsThereIsNotWrittenAgain) {
+  ClusterHost first(choice());
+  ClusterHost second(choice());
+  ASSERT_TRUE(first.connect() && second.connect());
+  first.add_chain(8, 1);
+  ASSERT_TRUE(first.settle());
+  second.add_chain(8, 1);
+  ASSERT_TRUE(second.settle()) << "it counts as written";
+  EXPECT_EQ(second.tier().write_counters().duplicates, 8u);
+  EXPECT_EQ(second.tier().write_counters().runs, 0u);
+}
+
+TEST_F(ClusterTier, TwoThatWriteTheSameAtOnceNameItOnce) {
+  ClusterHost first(choice());
+  ClusterHost second(choice());
+  ASSERT_TRUE(first.connect() && second.connect());
+  first.add_chain(8, 1);
+  second.add_chain(8, 1);
+  const auto done = [](ClusterHost& host) { return host.on_cluster() == 8 && host.set().idle(); };
+  ASSERT_TRUE(first.until([&] {
+    second.step();
+    return done(first) && done(second);
+  }));
+  const uint64_t named =
+      first.tier().write_counters().objects + second.tier().write_counters().objects;
+  EXPECT_EQ(named, 8u);
+  ClusterHost third(choice());
+  ASSERT_TRUE(third.connect());
+  const std::vector<NodeId> nodes = third.join(third.search(ClusterHost::chain_of(8, 1)), 1);
+  ASSERT_EQ(nodes.size(), 8u);
+  EXPECT_EQ(third.load(nodes), Errc::kOk);
+  for (const NodeId node : nodes) EXPECT_TRUE(third.is_right(node));
+}
+
+TEST_F(ClusterTier, ASearchEndsWhereTheChainDoes) {
+  ClusterHost host(choice());
+  ASSERT_TRUE(host.connect());
+  host.add_chain(5, 1);
+  ASSERT_TRUE(host.settle());
+  EXPECT_EQ(host.search(ClusterHost::chain_of(9, 1)).objects.size(), 5u) << "a longer prompt";
+  EXPECT_EQ(host.search(ClusterHost::chain_of(3, 1)).objects.size(), 3u) << "a shorter one";
+  EXPECT_EQ(host.search(ClusterHost::chain_of(5, 1), 2).objects.size(), 3u) << "two were known";
+  EXPECT_EQ(host.search(ClusterHost::chain_of(5, 100)).objects.size(), 0u) << "another one";
+}
+
+TEST_F(ClusterTier, WhatIsDamagedIsNotServedAndLosesItsEntry) {
+  ClusterHost first(choice());
+  ASSERT_TRUE(first.connect());
+  first.add_chain(4, 1);
+  ASSERT_TRUE(first.settle());
+  RadosRig rados(scratch_options());
+  ASSERT_EQ(rados.connect().error, 0);
+  const model::Hash256 root = first.cache().names().root(model::RootId{0}).hash;
+  const std::string run = tiering::run_object(root, {}, 0).substr(0, 66);
+  std::string object;
+  for (const std::string& one : rados.list()) {
+    if (one.substr(0, 66) == run) object = one;
+  }
+  std::string bytes = rados.read(object, 16 << 20);
+  // In the pages of the third object.
+  bytes[4096 + 2 * (4096 + (256 << 10)) + 4096 + 77] ^= 1;
+  ASSERT_EQ(rados.write(object, bytes), 0);
+
+  ClusterHost second(choice());
+  ASSERT_TRUE(second.connect());
+  const std::vector<NodeId> nodes = second.join(second.search(ClusterHost::chain_of(4, 1)), 1);
+  ASSERT_EQ(nodes.size(), 4u) << "headers are whole";
+  EXPECT_EQ(second.load(nodes), Errc::kCorrupt);
+  EXPECT_TRUE(second.is_right(nodes[0]) && second.is_right(nodes[1]));
+  ASSERT_TRUE(second.until([&] { return second.tier().idle(); }));
+  EXPECT_EQ(second.search(ClusterHost::chain_of(4, 1)).objects.size(), 2u) << "no host finds it";
+}
+
+TEST_F(ClusterTier, WhatHasGoneIsNotAnnounced) {
+  ClusterHost first(choice());
+  ASSERT_TRUE(first.connect());
+  first.add_chain(4, 1);
+  ASSERT_TRUE(first.settle());
+  RadosRig rados(scratch_options());
+  ASSERT_EQ(rados.connect().error, 0);
+  ClusterHost second(choice());
+  ASSERT_TRUE(second.connect());
+  const std::vector<NodeId> nodes = second.join(second.search(ClusterHost::chain_of(4, 1)), 1);
+  ASSERT_EQ(nodes.size(), 4u);
+  const std::string root =
+      tiering::run_object(first.cache().names().root(model::RootId{0}).hash, {}, 0);
+  for (const std::string& one : rados.list()) {
+    if (one.substr(0, 66) != root.substr(0, 66)) continue;
+    ASSERT_EQ(rados.remove(one), 0);
+  }
+  EXPECT_NE(second.load(nodes), Errc::kOk) << "found once, and gone";
+  EXPECT_EQ(second.tier().mode(), TierMode::kOk) << "an answer is no failure";
+  EXPECT_EQ(second.search(ClusterHost::chain_of(4, 1)).objects.size(), 0u);
+}
+
+TEST_F(ClusterTier, ALaterEpochOfOneHostEndsTheOlderOneOnAll) {
+  ClusterHost older(choice(1));
+  ASSERT_TRUE(older.connect());
+  older.add_chain(4, 1);
+  ASSERT_TRUE(older.settle());
+  ASSERT_EQ(older.search(ClusterHost::chain_of(4, 1)).objects.size(), 4u);
+
+  ClusterHost later(choice(2));
+  ASSERT_TRUE(later.connect());
+  EXPECT_EQ(later.search(ClusterHost::chain_of(4, 1)).objects.size(), 0u);
+  ASSERT_TRUE(later.until([&] { return later.tier().idle(); }));
+
+  EXPECT_EQ(older.search(ClusterHost::chain_of(4, 1)).objects.size(), 0u);
+  EXPECT_EQ(older.tier().search_counters().stale, 1u);
+  EXPECT_TRUE(older.cache().names().root(model::RootId{0}).dead) << "what is in RAM too";
+}
+
+TEST_F(ClusterTier, AChainOfManySegmentsTakesFewRoundTrips) {
+  ClusterHost first(
+      {.namespace_name = name_, .tier = {.rados = scratch_options()}, .page_bytes = 4096});
+  ASSERT_TRUE(first.connect());
+  constexpr uint32_t kBlocks = 1000;
+  first.add_chain(kBlocks, 1);
+  ASSERT_TRUE(first.settle());
+  ClusterHost second(choice());
+  ASSERT_TRUE(second.connect());
+  HostChoice small = choice();
+  small.page_bytes = 4096;
+  ClusterHost third(small);
+  ASSERT_TRUE(third.connect());
+  const FoundChain found = third.search(ClusterHost::chain_of(kBlocks, 1));
+  EXPECT_EQ(found.objects.size(), kBlocks);
+  EXPECT_LE(found.round_trips, 3u);
+  EXPECT_EQ(second.search(ClusterHost::chain_of(kBlocks, 1)).objects.size(), 0u)
+      << "another layout is another root";
+}
+
+}  // namespace
+
+}  // namespace quire::tests::cluster_tier_test
