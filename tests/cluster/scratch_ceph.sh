@@ -10,6 +10,7 @@
 #   scratch_ceph.sh ceph DIR ARGUMENT... ceph's own command line, as the administrator
 #   scratch_ceph.sh pool DIR NAME        makes a pool, and a user of that name who may use nothing
 #                                        else, with DIR/client.NAME.conf and its keyring
+#   scratch_ceph.sh await_full DIR NAME  returns when the pool counts as full
 #
 # Needs ceph-mon, ceph-mgr, ceph-osd and ceph-common; root, as their files are made with its rights.
 set -euo pipefail
@@ -170,6 +171,11 @@ make_pool() {
     "$conf" >"$dir/client.$pool.conf"
 }
 
+# A pool's quota counts what OSDs told the manager, seconds ago.
+is_full() { as_admin osd dump --format json | python3 -c 'import json, sys
+pools = {pool["pool_name"]: pool for pool in json.load(sys.stdin)["pools"]}
+sys.exit("full" not in pools[sys.argv[1]]["flags_names"].split(","))' "$1"; }
+
 case $verb in
   start) start "$@" ;;
   stop) stop ;;
@@ -179,5 +185,6 @@ case $verb in
   revive) launch "$1" ;;
   ceph) as_admin "$@" ;;
   pool) make_pool "$@" ;;
-  *) sed -n '2,16p' "$0" | sed 's/^# \{0,1\}//'; exit 2 ;;
+  await_full) wait_until 600 is_full "$1" ;;
+  *) sed -n '2,17p' "$0" | sed 's/^# \{0,1\}//'; exit 2 ;;
 esac

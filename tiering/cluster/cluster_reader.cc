@@ -117,7 +117,7 @@ void ClusterReader::take_asked(Job& job, const JobOp& op) {
     if (object.place && object.place->bytes != object.bytes) object.place.reset();
     if (!object.place) {
       ++counters_.gone;
-      end(object, Errc::kNotFound);
+      end(object, Errc::kIoError);
     } else {
       parts_.places->set(object.name, *object.place);
     }
@@ -185,7 +185,7 @@ void ClusterReader::take_read(Job& job, const JobOp& op) {
     if (object.asked) {
       parts_.chores->drop_entry(object.name, object.segment, *object.place);
       ++counters_.gone;
-      end(object, Errc::kNotFound);
+      end(object, Errc::kIoError);
     }
     object.place.reset();
   }
