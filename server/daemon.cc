@@ -21,6 +21,7 @@
 #include "server/start/live_config.h"
 #include "server/start/machine_check.h"
 #include "server/start/table_caps.h"
+#include "tiering/cluster/cluster_tier.h"
 #include "tiering/io/copy_workers.h"
 #include "tiering/io/thread_engine.h"
 #include "tiering/io/uring_engine.h"
@@ -59,6 +60,7 @@ struct Daemon::Parts {
   // Of what crosses to and from the SSD. Goes before the tiers: it finishes what was submitted, and
   // that uses memory of a tier's transfers.
   std::unique_ptr<tiering::CopyWorkers> checks;
+  std::unique_ptr<tiering::CopyWorkers> cluster_checks;  // likewise, to and from the cluster
   std::vector<MissingTier> missing_tiers;
   std::unique_ptr<StateKeeper> keeper;
   std::unique_ptr<GhostFeed> ghosts;  // null: none
@@ -120,6 +122,29 @@ tiering::DemotionOptions demotion_options(const Options& options) {
   return demotion;
 }
 
+tiering::ClusterTierOptions cluster_options(const Options& options) {
+  tiering::ClusterTierOptions tier;
+  tier.rados = {.conf = options.cluster_conf,
+                .pool = options.cluster_pool,
+                .user = options.cluster_user,
+                .operation_ms = options.cluster_timeout_ms};
+  tier.sweep.capacity_bytes = options.cluster_bytes;
+  tier.sweep.max_age_s = uint64_t{options.cluster_max_age_hours} * 3600;
+  tier.run_bytes = options.cluster_run_bytes;
+  tier.queue_bytes = options.cluster_queue_bytes;
+  return tier;
+}
+
+// Nothing of it hurries: RAM is what makes room, and the SSD what is read first.
+tiering::DemotionOptions cluster_demotion(const Options& options) {
+  tiering::DemotionOptions demotion;
+  demotion.delay_ms = options.cluster_write_delay_ms;
+  demotion.ram_bytes = options.ram_bytes;
+  demotion.admission = {.rule = *tiering::parse_admission_rule(options.cluster_admission),
+                        .bytes_per_day = options.cluster_write_bytes_per_day};
+  return demotion;
+}
+
 void log_opened(const tiering::SsdTier& tier, const std::string& path) {
   const tiering::SsdTierStatus status = tier.status();
   log(LogLevel::kInfo, "ssd tier at " + path + ": engine=" + status.engine +
@@ -163,7 +188,15 @@ model::Result<void> Daemon::make_ghosts(Parts& parts) {
   return {};
 }
 
-model::Result<void> Daemon::open_tier(Parts& parts, const DaemonSeams& seams) {
+void Daemon::add_tier(Parts& parts, std::unique_ptr<tiering::Tier> tier,
+                      const tiering::DemotionOptions& demotion) {
+  if (parts.tiers == nullptr) {
+    parts.tiers = std::make_unique<tiering::TierSet>(parts.cache.get(), parts.clock);
+  }
+  parts.tiers->add(std::move(tier), demotion);
+}
+
+model::Result<void> Daemon::open_ssd(Parts& parts, const DaemonSeams& seams) {
   const Options& options = parts.options;
   if (options.ssd_path.empty()) return {};
   Waker* waker = &parts.waker;
@@ -191,13 +224,33 @@ model::Result<void> Daemon::open_tier(Parts& parts, const DaemonSeams& seams) {
     if (seams.adjust_demotion) seams.adjust_demotion(demotion);
     parts.ssd_tier = opened->get();
     log_opened(*parts.ssd_tier, options.ssd_path);
-    parts.tiers = std::make_unique<tiering::TierSet>(parts.cache.get(), parts.clock);
-    parts.tiers->add(std::move(opened).value(), demotion);
+    add_tier(parts, std::move(opened).value(), demotion);
     return {};
   }
   if (!may_go_on_without_tier(opened.code())) return std::move(opened).error();
   parts.missing_tiers.push_back({.name = "ssd", .reason = opened.error().text});
   log(LogLevel::kError, "the SSD tier is off: " + opened.error().text);
+  return {};
+}
+
+// A cluster that cannot be reached is one that is off: the tier connects by itself.
+model::Result<void> Daemon::open_cluster(Parts& parts) {
+  const Options& options = parts.options;
+  if (options.cluster_conf.empty()) return {};
+  Waker* waker = &parts.waker;
+  parts.cluster_checks = std::make_unique<tiering::CopyWorkers>(
+      tiering::CopyWorkersOptions{.threads = 1,
+                                  .queue_entries = tiering::kClusterChecks,
+                                  .spin_us = 0,
+                                  .background = true,
+                                  .on_done = [waker] { waker->wake(); }});
+  QUIRE_TRY(parts.cache->attach_tier(model::TierId::kCluster, "lru"));
+  auto opened = QUIRE_TRY(tiering::ClusterTier::open(
+      {.cache = parts.cache.get(), .checks = parts.cluster_checks.get(), .clock = parts.clock},
+      cluster_options(options)));
+  log(LogLevel::kInfo, "cluster tier: pool " + options.cluster_pool + " by " +
+                           options.cluster_conf + ", as client." + options.cluster_user);
+  add_tier(parts, std::move(opened), cluster_demotion(options));
   return {};
 }
 
@@ -289,7 +342,8 @@ model::Result<std::unique_ptr<Daemon>> Daemon::create(const Options& options,
       }});
   if (seams.service != nullptr) seams.service->status("starting: what the SSD holds is restored");
   // Before the core, which listens: no client connects until what was durable can be hit.
-  QUIRE_TRY(open_tier(*parts, seams));
+  QUIRE_TRY(open_ssd(*parts, seams));
+  QUIRE_TRY(open_cluster(*parts));
   QUIRE_TRY(restore_rules(*parts));
   QUIRE_TRY(open_ledger(*parts));
   parts->keeper = QUIRE_TRY(StateKeeper::create(state_path(options)));

@@ -23,6 +23,7 @@ class Cache;
 namespace quire::tiering {
 class IoEngine;
 class SsdTier;
+class Tier;
 class TierSet;
 struct DemotionOptions;
 }  // namespace quire::tiering
@@ -84,7 +85,10 @@ class Daemon {
   struct Parts;
   explicit Daemon(std::unique_ptr<Parts> parts);
   static model::Result<void> make_ghosts(Parts& parts);
-  static model::Result<void> open_tier(Parts& parts, const DaemonSeams& seams);
+  static void add_tier(Parts& parts, std::unique_ptr<tiering::Tier> tier,
+                       const tiering::DemotionOptions& demotion);
+  static model::Result<void> open_ssd(Parts& parts, const DaemonSeams& seams);
+  static model::Result<void> open_cluster(Parts& parts);
   static model::Result<void> restore_rules(Parts& parts);
   static model::Result<void> open_ledger(Parts& parts);
   static model::Result<void> open_http(Parts& parts, const DaemonSeams& seams);

@@ -91,6 +91,19 @@ DEFINE_string(ssd_admission, "all", "what may be written: all, interactive, seco
 DEFINE_string(ssd_write_bytes_per_day, "0", "write budget; 0 = no limit");
 DEFINE_string(ssd_scrub_bytes_per_second, "0", "checks what is on SSD all the time; 0 = on demand");
 DEFINE_uint32(ssd_hang_ms, 30000, "a device without an answer for so long is switched off");
+DEFINE_string(cluster_conf, "", "ceph.conf of the cluster tier; empty: none (docs/cluster.md)");
+DEFINE_string(cluster_pool, "quire", "the pool, which all hosts of a deployment share");
+DEFINE_string(cluster_user, "quire", "the CephX user, behind \"client.\"");
+DEFINE_string(cluster_bytes, "0",
+              "all hosts together keep the pool below that; 0 = what the pool takes");
+DEFINE_uint32(cluster_max_age_hours, 0, "what was written longer ago is removed; 0 = nothing is");
+DEFINE_string(cluster_run_bytes, "8MiB", "of a RADOS object, at most: 4MiB..16MiB");
+DEFINE_string(cluster_queue_bytes, "256MiB", "memory for what is on its way, besides ram_bytes");
+DEFINE_string(cluster_admission, "second-use",
+              "what may be written there: all, interactive, second-use");
+DEFINE_string(cluster_write_bytes_per_day, "0", "write budget of this host; 0 = no limit");
+DEFINE_uint32(cluster_write_delay_ms, 500, "what is new waits so long for longer runs");
+DEFINE_uint32(cluster_timeout_ms, 10000, "of an operation, in whole seconds");
 DEFINE_string(tenants, "", "who may speak for whom: uid=tenant|tenant;uid=*");
 DEFINE_string(reader_uids, "",
               "who sees everything and changes nothing: uid, user name or @group, by commas");
@@ -172,6 +185,24 @@ model::Result<void> ssd_options(Options& options) {
   return {};
 }
 
+model::Result<void> cluster_options(Options& options) {
+  options.cluster_conf = FLAGS_cluster_conf;
+  options.cluster_pool = FLAGS_cluster_pool;
+  options.cluster_user = FLAGS_cluster_user;
+  options.cluster_bytes = QUIRE_TRY(model::parse_bytes("--cluster_bytes", FLAGS_cluster_bytes));
+  options.cluster_max_age_hours = FLAGS_cluster_max_age_hours;
+  options.cluster_run_bytes =
+      QUIRE_TRY(model::parse_bytes("--cluster_run_bytes", FLAGS_cluster_run_bytes));
+  options.cluster_queue_bytes =
+      QUIRE_TRY(model::parse_bytes("--cluster_queue_bytes", FLAGS_cluster_queue_bytes));
+  options.cluster_admission = FLAGS_cluster_admission;
+  options.cluster_write_bytes_per_day = QUIRE_TRY(
+      model::parse_bytes("--cluster_write_bytes_per_day", FLAGS_cluster_write_bytes_per_day));
+  options.cluster_write_delay_ms = FLAGS_cluster_write_delay_ms;
+  options.cluster_timeout_ms = FLAGS_cluster_timeout_ms;
+  return {};
+}
+
 model::Result<Options> options_from_flags() {
   Options options;
   options.socket_path = FLAGS_socket;
@@ -197,6 +228,7 @@ model::Result<Options> options_from_flags() {
       QUIRE_TRY(model::parse_bytes("--session_memory_bytes", FLAGS_session_memory_bytes));
   options.uid_share_percent = FLAGS_uid_share_percent;
   QUIRE_TRY(ssd_options(options));
+  QUIRE_TRY(cluster_options(options));
   options.events_zmq = FLAGS_events_zmq;
   options.events_zmq_replay = FLAGS_events_zmq_replay;
   options.events_zmq_format = FLAGS_events_zmq_format;

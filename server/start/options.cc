@@ -100,6 +100,30 @@ model::Result<void> validate_ssd(const Options& options) {
   return {};
 }
 
+model::Result<void> validate_cluster(const Options& options) {
+  if (options.cluster_conf.empty()) return {};
+  if (options.cluster_pool.empty()) return wrong("cluster_pool", "must not be empty");
+  if (options.cluster_user.empty() || options.cluster_user.starts_with("client.")) {
+    return wrong("cluster_user", "must be the name behind \"client.\", for example quire");
+  }
+  if (options.cluster_run_bytes < 4 * kMiB || options.cluster_run_bytes > 16 * kMiB) {
+    return wrong("cluster_run_bytes", "must be in 4 MiB..16 MiB");
+  }
+  if (options.cluster_queue_bytes < 4 * options.cluster_run_bytes) {
+    return wrong("cluster_queue_bytes", "must be at least four times --cluster_run_bytes");
+  }
+  if (options.cluster_timeout_ms < 1000 || options.cluster_timeout_ms > 600'000) {
+    return wrong("cluster_timeout_ms", "must be in 1,000..600,000");
+  }
+  if (options.cluster_write_delay_ms > 60'000) {
+    return wrong("cluster_write_delay_ms", "must be <= 60,000");
+  }
+  if (auto rule = tiering::parse_admission_rule(options.cluster_admission); !rule.ok()) {
+    return wrong("cluster_admission", rule.error().text);
+  }
+  return {};
+}
+
 // Whoever reaches the endpoint hears every user's events.
 model::Result<void> check_endpoint(const char* flag, const std::string& endpoint) {
   for (const std::string_view prefix : {"ipc:///", "tcp://127.0.0.1:", "tcp://[::1]:"}) {
@@ -169,6 +193,7 @@ model::Result<void> validate(const Options& options) {
   }
   QUIRE_TRY(validate_memory(options));
   QUIRE_TRY(validate_ssd(options));
+  QUIRE_TRY(validate_cluster(options));
   QUIRE_TRY(validate_events(options));
   if (options.copy_workers < 1 || options.copy_workers > 64) {
     return wrong("copy_workers", "must be in 1..64");
