@@ -20,7 +20,7 @@
 namespace quire::tiering {
 
 struct ClusterHealthOptions {
-  uint32_t failed_to_off = 4;              // in a row
+  uint32_t failed_to_off = 3;              // in a row
   int64_t first_probe_ns = 1'000'000'000;  // doubles up to last_probe_ns
   int64_t last_probe_ns = 30'000'000'000;
 };
@@ -48,6 +48,9 @@ class ClusterHealth {
   void failed(int error, std::string_view what, int64_t now_ns);
   // The pool answered that it is not there: at once.
   void pool_gone(int64_t now_ns);
+
+  // Something failed, and nothing was answered since.
+  bool suspects() const { return failed_in_row_ > 0 && mode_ != TierMode::kOff; }
 
   // True once when it is time for a probe, whose end the caller reports.
   bool probe_due(int64_t now_ns);

@@ -58,6 +58,9 @@ ClusterTier::ClusterTier(const ClusterTierParts& parts, const ClusterTierOptions
   probe_.client = &probe_client_;
   probe_.kind = RadosKind::kProbe;
   probe_.object = probe_object(writer_id_);
+  heartbeat_.client = &probe_client_;
+  heartbeat_.kind = RadosKind::kReadEntries;
+  heartbeat_.object = probe_.object;
 }
 
 // What is under way names memory of the parts: it comes back first.
@@ -96,6 +99,10 @@ void ClusterTier::take_checks() {
 // Off, it connects anew, and goes alone; else it goes beside what is read.
 void ClusterTier::step_probe(int64_t now_ns) {
   for (const RadosOp* op : probe_client_.take()) {
+    if (op == &heartbeat_) {
+      beating_ = false;
+      continue;
+    }
     probing_ = false;
     health_.probe_finished(op->can_read, op->error, op->failure, now_ns);
     if (health_.mode() == TierMode::kOk) events_.push_back({.kind = TierEvent::Kind::kRoomier});
@@ -105,6 +112,12 @@ void ClusterTier::step_probe(int64_t now_ns) {
   if (probe_.create && ops_.under_way() > 0) return health_.put_probe_off();
   probing_ = true;
   probe_.create ? ops_.submit_alone(&probe_) : ops_.submit(&probe_);
+}
+
+void ClusterTier::step_heartbeat() {
+  if (beating_ || !health_.suspects()) return;
+  beating_ = true;
+  ops_.submit(&heartbeat_);
 }
 
 bool ClusterTier::step(const StepHints&) {
@@ -117,6 +130,7 @@ bool ClusterTier::step(const StepHints&) {
   chores_.step();
   const int64_t now = parts_.clock->now_ns();
   step_probe(now);
+  step_heartbeat();
   if (may_read(mode()) || !sweeper_->is_resting()) sweeper_->step(now);
   return moved || !events_.empty();
 }

@@ -89,6 +89,7 @@ class ClusterTier final : public Tier {
   void give_back_room() override { writer_->give_back(); }
   void take_checks();
   void step_probe(int64_t now_ns);
+  void step_heartbeat();
 
   ClusterTierParts parts_;
   uint64_t writer_id_;
@@ -106,6 +107,8 @@ class ClusterTier final : public Tier {
   ClusterClient probe_client_;
   RadosOp probe_;
   bool probing_ = false;
+  RadosOp heartbeat_;  // asks whether what failed once fails again, where nothing else would
+  bool beating_ = false;
   std::unique_ptr<ClusterWriter> writer_;
   std::unique_ptr<ClusterReader> reader_;
   std::unique_ptr<ClusterSearch> search_;
