@@ -165,7 +165,7 @@ make_pool() {
   local pool=$1
   as_admin osd pool create "$pool" >/dev/null 2>&1
   as_admin osd pool application enable "$pool" quire >/dev/null 2>&1
-  as_admin auth get-or-create "client.$pool" mon 'profile rbd' osd "allow rwx pool=$pool" \
+  as_admin auth get-or-create "client.$pool" mon 'allow r' osd "allow rwx pool=$pool" \
     -o "$dir/client.$pool.keyring" >/dev/null
   sed "s|^keyring = .*|keyring = $dir/client.$pool.keyring|; /^run_dir\|^admin_socket\|^log_file\|^pid_file/d" \
     "$conf" >"$dir/client.$pool.conf"
