@@ -25,6 +25,7 @@ struct HostChoice {
   uint64_t weights_epoch = 0;
   tiering::ClusterTierOptions tier;
   uint64_t page_bytes = 256 << 10;
+  uint64_t segment_bytes = 4 << 20;
 };
 
 // What outlives the tier.
@@ -38,6 +39,7 @@ class ClusterHost : private HostSurroundings, public RigOverTier {
 
   explicit ClusterHost(HostChoice choice)
       : RigOverTier({.page_bytes = choice.page_bytes,
+                     .segment_bytes = choice.segment_bytes,
                      .namespace_name = choice.namespace_name,
                      .weights_epoch = choice.weights_epoch},
                     [&, this](cache::Cache* cache, const model::Clock* time) {

@@ -99,6 +99,23 @@ TEST_F(ClusterTier, ASearchEndsWhereTheChainDoes) {
   EXPECT_EQ(host.search(ClusterHost::chain_of(5, 100)).objects.size(), 0u) << "another one";
 }
 
+TEST_F(ClusterTier, AnObjectLargerThanARadosObjectIsStriped) {
+  HostChoice large = choice();
+  large.page_bytes = 20 << 20;
+  large.segment_bytes = 64 << 20;
+  ClusterHost first(large);
+  ASSERT_TRUE(first.connect());
+  first.add_chain(2, 1);
+  ASSERT_TRUE(first.settle());
+  ClusterHost second(large);
+  ASSERT_TRUE(second.connect());
+  const std::vector<NodeId> nodes = second.join(second.search(ClusterHost::chain_of(2, 1)), 1);
+  ASSERT_EQ(nodes.size(), 2u);
+  EXPECT_EQ(second.load(nodes), Errc::kOk);
+  for (const NodeId node : nodes) EXPECT_TRUE(second.is_right(node));
+  EXPECT_EQ(second.tier().read_counters().reads, 4u) << "two pieces each";
+}
+
 TEST_F(ClusterTier, WhatIsDamagedIsNotServedAndLosesItsEntry) {
   ClusterHost first(choice());
   ASSERT_TRUE(first.connect());
@@ -144,6 +161,10 @@ TEST_F(ClusterTier, WhatHasGoneIsNotAnnounced) {
     if (one.substr(0, 66) != root.substr(0, 66)) continue;
     ASSERT_EQ(rados.remove(one), 0);
   }
+  ClusterHost third(choice());
+  ASSERT_TRUE(third.connect());
+  EXPECT_EQ(third.search(ClusterHost::chain_of(4, 1)).objects.size(), 0u) << "named, but not there";
+  EXPECT_EQ(third.tier().search_counters().unproved, 1u);
   EXPECT_NE(second.load(nodes), Errc::kOk) << "found once, and gone";
   EXPECT_EQ(second.tier().mode(), TierMode::kOk) << "an answer is no failure";
   EXPECT_EQ(second.search(ClusterHost::chain_of(4, 1)).objects.size(), 0u);

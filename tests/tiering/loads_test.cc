@@ -314,7 +314,7 @@ TEST(Loads, TenantsReadByWeight) {
 TEST(Loads, ATierHasSoMuchUnderWayAtMost) {
   constexpr uint64_t kPage = 1 << 20;
   constexpr uint32_t kObjects = 14;
-  TierRig rig({.tier = {.job_objects = 1}, .page_bytes = kPage, .segments = 7});
+  TierRig rig({.tier = {.job_objects = 1}, .page_bytes = kPage, .segment_bytes = 28 << 20});
   std::vector<std::vector<NodeId>> chains;
   for (uint64_t i = 0; i < 2; ++i) chains.push_back(rig.add_below(kObjects, 1 + i * 100));
   rig.tier().hold(true);

@@ -31,8 +31,8 @@ struct RigChoice {
   uint16_t domains = 1;
   uint16_t tenants = 1;  // of each domain; "domain" below is domain * tenants + tenant then
   uint64_t page_bytes = 256 << 10;
-  uint32_t segments = 1;  // of each domain's share
-  bool cluster = false;  // a second tier may be added, below the first
+  uint64_t segment_bytes = 4 << 20;  // of which each domain has one
+  bool cluster = false;              // a second tier may be added, below the first
   std::string namespace_name = "model";
   uint64_t weights_epoch = 0;
 };
@@ -46,8 +46,8 @@ class RigOverTier {
   using MakeTier =
       std::function<std::unique_ptr<tiering::Tier>(cache::Cache*, const model::Clock*)>;
   RigOverTier(const RigChoice& choice, const MakeTier& make_tier)
-      : supply_({.budget_bytes = kSegmentBytes * choice.domains * choice.segments,
-                 .segment_bytes = kSegmentBytes,
+      : supply_({.budget_bytes = choice.segment_bytes * choice.domains,
+                 .segment_bytes = choice.segment_bytes,
                  .huge_pages = allocator::HugePages::kOff,
                  .population = allocator::Population::kLazy}),
         pool_(allocator::Pool::create(&supply_, 1 << 12).value()),
@@ -70,7 +70,7 @@ class RigOverTier {
       }
     }
     demotion_ = choice.demotion;
-    demotion_.ram_bytes = kSegmentBytes * choice.domains * choice.segments;
+    demotion_.ram_bytes = choice.segment_bytes * choice.domains;
     add_tier(make_tier(cache_.get(), &clock));
   }
   RigOverTier(const RigOverTier&) = delete;
@@ -219,7 +219,7 @@ struct TierChoice {
   uint16_t domains = 1;
   uint16_t tenants = 1;
   uint64_t page_bytes = RigOverTier::kPageBytes;
-  uint32_t segments = 1;
+  uint64_t segment_bytes = RigOverTier::kSegmentBytes;
   // A cluster beside the tier.
   std::optional<MemoryTierOptions> cluster;
 };
@@ -231,7 +231,7 @@ class TierRig : public RigOverTier {
                      .domains = choice.domains,
                      .tenants = choice.tenants,
                      .page_bytes = choice.page_bytes,
-                     .segments = choice.segments,
+                     .segment_bytes = choice.segment_bytes,
                      .cluster = choice.cluster.has_value()},
                     [&](cache::Cache* cache, const model::Clock*) {
                       return std::make_unique<MemoryTier>(cache, choice.tier);
