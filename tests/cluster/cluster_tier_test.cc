@@ -70,8 +70,15 @@ TEST_F(ClusterTier, TwoThatWriteTheSameAtOnceNameItOnce) {
   ClusterHost first(choice());
   ClusterHost second(choice());
   ASSERT_TRUE(first.connect() && second.connect());
-  first.add_chain(8, 1);
-  second.add_chain(8, 1);
+  // The segment's index is there, so that both change it, and none makes it.
+  NodeId a = first.add_span(first.root(), 1);
+  ASSERT_TRUE(first.settle());
+  NodeId b = second.add_span(second.root(), 1);
+  ASSERT_TRUE(second.settle());
+  for (uint64_t number = 2; number <= 8; ++number) {
+    a = first.add_span(a, number);
+    b = second.add_span(b, number);
+  }
   const auto done = [](ClusterHost& host) { return host.on_cluster() == 8 && host.set().idle(); };
   ASSERT_TRUE(first.until([&] {
     second.step();
