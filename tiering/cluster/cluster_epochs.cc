@@ -23,9 +23,14 @@ uint64_t ClusterEpochs::epoch_in(const RadosOp& read) {
   return latest;
 }
 
+uint64_t& ClusterEpochs::known(const std::string& object) {
+  if (known_.size() >= kMaxKnown && !known_.contains(object)) known_.clear();
+  return known_[object];
+}
+
 bool ClusterEpochs::learn(const cache::RootKey& key, uint64_t epoch) {
-  uint64_t& known = known_[object_of(key)];
-  known = std::max(known, epoch);
+  uint64_t& latest = known(object_of(key));
+  latest = std::max(latest, epoch);
   if (epoch <= key.weights_epoch) return true;
   cache::RootKey later = key;
   later.weights_epoch = epoch;
@@ -36,7 +41,7 @@ bool ClusterEpochs::learn(const cache::RootKey& key, uint64_t epoch) {
 void ClusterEpochs::raise(const cache::RootKey& key) {
   if (key.weights_epoch == 0) return;
   const std::string object = object_of(key);
-  if (known_[object] >= key.weights_epoch || changes_.contains(object)) return;
+  if (known(object) >= key.weights_epoch || changes_.contains(object)) return;
   auto begun = std::make_unique<Change>();
   begun->object = object;
   begun->client = &client_;
@@ -57,14 +62,18 @@ bool ClusterEpochs::next(Change& done) {
   if (done.kind == RadosKind::kReadEntries) {
     if (done.error != 0) return false;
     const uint64_t there = epoch_in(done);
-    known_[done.object] = std::max(known_[done.object], there);
+    uint64_t& latest = known(done.object);
+    latest = std::max(latest, there);
     if (there >= done.epoch) return false;
     done.create = false;
     done.expected = {{kEpochKey, epoch_text(there)}};
     change(done);
     return true;
   }
-  if (done.error == 0) known_[done.object] = std::max(known_[done.object], done.epoch);
+  if (done.error == 0) {
+    uint64_t& latest = known(done.object);
+    latest = std::max(latest, done.epoch);
+  }
   if (done.error != EEXIST && done.error != ECANCELED) return false;
   done.kind = RadosKind::kReadEntries;
   done.keys.clear();

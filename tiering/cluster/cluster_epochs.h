@@ -5,8 +5,8 @@
 //   raise: create --there is one--> read --lower--> change what was read --changed meanwhile-->
 //   read
 //
-// An epoch only grows, as every change names what it replaces. Threads: core only. Bound: one
-// operation a namespace that is known.
+// An epoch only grows, as every change names what it replaces. Threads: core only. Bounds: what is
+// known is forgotten beyond kMaxKnown namespaces, and read again; one change a namespace.
 #pragma once
 
 #include <cstdint>
@@ -37,9 +37,11 @@ class ClusterEpochs {
   bool idle() const { return changes_.empty(); }
 
  private:
+  static constexpr size_t kMaxKnown = 1 << 14;
   struct Change : RadosOp {
     uint64_t epoch = 0;
   };
+  uint64_t& known(const std::string& object);
   void change(Change& change);
   bool next(Change& change);  // false: it ended
 

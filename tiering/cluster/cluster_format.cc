@@ -73,8 +73,6 @@ std::string epoch_object(std::string_view domain, std::string_view tenant,
                                       .salt = "epoch"}));
 }
 
-std::string probe_object(uint64_t writer) { return "p/" + hex(writer); }
-
 std::optional<Hash256> root_of_run(std::string_view object) {
   const bool is_first_piece = object.substr(0, kRunPrefix.size()) == kRunPrefix &&
                               object.size() > kRunPrefix.size() + kHexHash &&

@@ -4,7 +4,7 @@
 //                            pieces of kPieceBytes behind the first: d/ROOT/WRITER-NUMBER.1, .2 ...
 //   i/ROOT/KEY               index of a segment of chains: entries (kind, key) -> PlaceRecord
 //   e/SCOPE                  the epoch of a domain's, tenant's and namespace's weights
-//   p/WRITER                 the probe's
+//   p/probe                  written and read by probes
 //
 // An object of the cache is named by (root hash, key, kind): its entry is. Chains are cut into
 // segments of kSegmentBlocks blocks by depth; a segment is named by the key of its first span, so
@@ -112,7 +112,7 @@ std::string run_object(const model::Hash256& root, const RunName& run, uint64_t 
 std::string segment_object(const model::Hash256& root, const model::Hash256& segment);
 std::string epoch_object(std::string_view domain, std::string_view tenant,
                          std::string_view namespace_name);
-std::string probe_object(uint64_t writer);
+inline constexpr const char* kProbeObject = "p/probe";
 // nullopt: it is no run's first piece.
 std::optional<model::Hash256> root_of_run(std::string_view object);
 

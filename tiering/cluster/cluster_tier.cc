@@ -27,7 +27,6 @@ model::Result<std::unique_ptr<ClusterTier>> ClusterTier::open(const ClusterTierP
 ClusterTier::ClusterTier(const ClusterTierParts& parts, const ClusterTierOptions& options,
                          std::unique_ptr<RadosPool> pool, uint64_t writer)
     : parts_(parts),
-      writer_id_(writer),
       pool_(std::move(pool)),
       health_(options.health, options.rados.pool),
       ops_(pool_.get(), &health_, parts.clock),
@@ -57,7 +56,7 @@ ClusterTier::ClusterTier(const ClusterTierParts& parts, const ClusterTierOptions
   sweeper_ = std::make_unique<ClusterSweeper>(shared, options.sweep);
   probe_.client = &probe_client_;
   probe_.kind = RadosKind::kProbe;
-  probe_.object = probe_object(writer_id_);
+  probe_.object = kProbeObject;
   heartbeat_.client = &probe_client_;
   heartbeat_.kind = RadosKind::kReadEntries;
   heartbeat_.object = probe_.object;

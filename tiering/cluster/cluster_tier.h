@@ -92,7 +92,6 @@ class ClusterTier final : public Tier {
   void step_heartbeat();
 
   ClusterTierParts parts_;
-  uint64_t writer_id_;
   std::unique_ptr<RadosPool> pool_;  // goes first, by hand
   ClusterHealth health_;
   ClusterOps ops_;
