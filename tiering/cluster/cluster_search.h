@@ -25,7 +25,7 @@
 
 namespace quire::tiering {
 
-struct SearchCounters {
+struct ClusterSearchCounters {
   model::Counter questions{"questions", "Prompts for which the cluster was asked"};
   model::Counter round_trips{"round_trips", "Round trips that this took, one after the other"};
   model::Counter found_spans{"found_spans", "Spans that were found"};
@@ -47,7 +47,7 @@ class ClusterSearch final : public ChainSearch {
   FoundChain take_found(uint32_t job) override;
   void step();
   bool idle() const { return under_way_.empty(); }
-  const SearchCounters& counters() const { return counters_; }
+  const ClusterSearchCounters& counters() const { return counters_; }
 
  private:
   struct Search;
@@ -107,7 +107,7 @@ class ClusterSearch final : public ChainSearch {
   ClusterClient client_;
   std::vector<std::unique_ptr<Search>> under_way_;
   std::unordered_map<uint32_t, FoundChain> found_;
-  SearchCounters counters_;
+  ClusterSearchCounters counters_;
 };
 
 }  // namespace quire::tiering

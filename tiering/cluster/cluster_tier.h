@@ -78,7 +78,7 @@ class ClusterTier final : public Tier {
   ChainSearch* search() override { return search_.get(); }
 
   // For tests and benches.
-  const SearchCounters& search_counters() const { return search_->counters(); }
+  const ClusterSearchCounters& search_counters() const { return search_->counters(); }
   const ClusterWriteCounters& write_counters() const { return writer_->counters(); }
   const ClusterReadCounters& read_counters() const { return reader_->counters(); }
   ClusterSweeper& sweeper() { return *sweeper_; }
