@@ -36,7 +36,7 @@ class HostDaemon {
   explicit HostDaemon(int host)
       : daemon_({.flags = {"--cluster_conf=" + scratch_options().conf, "--cluster_timeout_ms=3000",
                            "--cluster_admission=all", "--cluster_write_delay_ms=0",
-                           std::string(kNoGhosts)},
+                           "--search_ms=1000", std::string(kNoGhosts)},
                  .before_exec = [host] { enter(host); }}) {}
 
   DaemonProcess& process() { return daemon_; }

@@ -1,4 +1,5 @@
-// What a host does whose network is cut.
+// What one host computed another one resumes, bit for bit, also when the first is gone; and what a
+// host does whose network is cut.
 #include <gtest/gtest.h>
 
 #include <cstring>
@@ -28,6 +29,30 @@ class TwoHosts : public testing::Test {
   reference::Decoder decoder_{reference::tiny_config(), 2};
   const std::vector<uint32_t> text_ = reference::make_text(kTokens);
 };
+
+TEST_F(TwoHosts, TheSecondResumesWhatTheFirstComputedAndAThirdWhenThatIsGone) {
+  auto first = std::make_unique<HostDaemon>(1);
+  ASSERT_TRUE(first->reaches("ok"));
+  const client::RunOutcome cold = first->run(decoder_, space_, text_);
+  ASSERT_EQ(cold.hit_tokens, 0u);
+  ASSERT_TRUE(first->settles());
+
+  HostDaemon second(2);
+  ASSERT_TRUE(second.reaches("ok"));
+  const client::RunOutcome resumed = second.run(decoder_, space_, text_);
+  EXPECT_EQ(resumed.hit_tokens, kWholeHit);
+  EXPECT_TRUE(same_bits(resumed.logits, cold.logits));
+
+  first->process().crash();
+  scratch_ceph_do("kill", "osd.2");
+  HostDaemon third(3);
+  ASSERT_TRUE(third.reaches("ok"));
+  const client::RunOutcome again = third.run(decoder_, space_, text_);
+  EXPECT_EQ(again.hit_tokens, kWholeHit);
+  EXPECT_TRUE(same_bits(again.logits, cold.logits));
+  scratch_ceph_do("revive", "osd.2");
+  first->process().start();  // its end is a clean one
+}
 
 TEST_F(TwoHosts, AHostThatIsCutOffServesItsRamAndComesBack) {
   HostDaemon host(1);
