@@ -17,6 +17,34 @@ enum class LayerRule : uint8_t {
   kPeriodicWindow,  // every n-th layer full, windows between
   kPeriodicLinear,  // every n-th layer full, linear attention between
   kPeriodicChunk,   // every n-th layer full, chunks of attention between (llama4)
+  kPeriodicFull,    // attn_layer_period and attn_layer_offset, states between (jamba)
+  kListed,          // all full, whatever window the file names
+  kBothInEach,      // attention and a state in each layer (falcon_h1)
+  kLetters,         // hybrid_override_pattern; nothing to go by without (nemotron_h)
+  kFlags,           // hybrid_layer_pattern, else the first and every n-th layer full (mimo)
+  kLinearLists,     // linear_attn_config, else every n-th layer after the first full (kimi)
+  kBlocks,          // block_configs, one a layer (nemotron-nas)
+};
+
+// What a layer of linear attention, or a state space layer, keeps.
+enum class StateKind : uint8_t {
+  kNone,
+  kGatedDelta,  // convolution of q, k, v; a matrix a value head
+  kKda,         // the same with as many key heads as value heads
+  kMamba1,      // convolution of the inner channels; numbers a channel
+  kMamba2,      // convolution of the inner channels, B and C; a matrix a head
+};
+
+// Further traits, or-ed.
+enum HeadsTrait : uint32_t {
+  kPlain = 0,
+  kWindowHeads = 1,  // layers with a window may have heads of their own (swa_*)
+  kShortValues = 2,  // v_head_dim counts
+  kGlobalHeads = 4,  // layers without a window have heads of their own (global_*), the last one is
+                     // without in any case
+  kLatent = 8,       // one latent a token (kv_lora_rank, qk_rope_head_dim) for K and V heads
+  kIndexKeys = 16,   // sparse_attention_freq: keys of blocks beside K and V
+  kDoubleWindowHeads = 32,  // where the file does not say: twice as many in layers with a window
 };
 
 struct HeadsClass {
@@ -31,8 +59,11 @@ struct HeadsClass {
   uint32_t period = 0;
   // Of models that are published without a type of element; the tensors of all of them have this.
   std::string_view dtype = {};
+  StateKind state = StateKind::kNone;
+  uint32_t traits = kPlain;
+  uint32_t shared_layers = 0;  // as num_kv_shared_layers
 
-  bool has_linear_layers() const { return rule == LayerRule::kPeriodicLinear; }
+  bool has(HeadsTrait trait) const { return (traits & trait) != 0; }
 };
 
 std::span<const HeadsClass> heads_classes();

@@ -1,4 +1,5 @@
-// Caches of K and V heads: Llama, Qwen, and hybrids with sliding windows or linear attention.
+// Caches of K and V heads, and of hybrids: windows, linear attention, state space layers, a latent
+// instead of the heads. What tells one model from another stands in heads_classes.cc.
 #include <algorithm>
 #include <array>
 
@@ -9,18 +10,6 @@
 namespace quire::model {
 
 namespace {
-
-constexpr const char* kFullLayer = "full_attention";
-constexpr const char* kSlidingLayer = "sliding_attention";
-constexpr const char* kChunkedLayer = "chunked_attention";
-constexpr const char* kLinearLayer = "linear_attention";
-
-// Element of caches of the plain kind: K and V as they are.
-Result<Element> plain_element(const ModelConfig& config, const LayoutOptions& options,
-                              std::string_view otherwise) {
-  if (options.kv == KvFormat::kFp8) return Element{ElementFormat::kFp8E4m3, 1};
-  return model_element(config, options, otherwise);
-}
 
 bool has_switch(const HeadsClass& defaults) {
   return defaults.rule == LayerRule::kSwitchedTail || defaults.rule == LayerRule::kSwitchedAll;
@@ -38,17 +27,51 @@ uint32_t window_of(const ModelConfig& config, const HeadsClass& defaults) {
   return config.sliding_window == 0 ? defaults.window : config.sliding_window;
 }
 
+void fill(uint32_t& field, uint32_t value) {
+  if (field == 0) field = value;
+}
+
+// Kimi's linear attention has as many key heads as value heads.
+void fill_linear_sizes(ModelConfig& config, StateKind state) {
+  const bool is_kda = state == StateKind::kKda;
+  fill(config.linear_conv_kernel_dim, 4);
+  fill(config.linear_key_head_dim, 128);
+  fill(config.linear_value_head_dim, 128);
+  fill(config.linear_num_key_heads, is_kda ? 32 : 16);
+  fill(config.linear_num_value_heads, 32);
+}
+
+// Sizes of Mamba layers as the classes of their models say: Jamba's, Falcon-H1's, Nemotron-H's.
+void fill_mamba_sizes(ModelConfig& config) {
+  const bool is_falcon = config.model_type == "falcon_h1";
+  const bool is_nemotron = config.model_type == "nemotron_h";
+  MambaSizes& mamba = config.mamba;
+  fill(mamba.expand, 2);
+  fill(mamba.heads, is_falcon || is_nemotron ? 128 : 0);
+  if (is_nemotron) fill(mamba.head_dim, 64);
+  fill(mamba.state, is_falcon ? 256 : is_nemotron ? 128 : 16);
+  fill(mamba.groups, is_nemotron ? 8 : 1);
+  // Null: expand times hidden_size.
+  if (is_falcon && !config.is_null("mamba_d_ssm")) fill(mamba.inner, 1024);
+}
+
+// Not a size that models of one class share: a flat file says it, or says it otherwise.
+void fill_layer_count(ModelConfig& config, const HeadsClass& defaults) {
+  if (defaults.rule == LayerRule::kLetters) {
+    const size_t listed = config.hybrid_override_pattern.empty()
+                              ? config.layer_types.size()
+                              : config.hybrid_override_pattern.size();
+    fill(config.num_hidden_layers, static_cast<uint32_t>(listed));
+  }
+  if (config.is_nested) fill(config.num_hidden_layers, defaults.num_hidden_layers);
+}
+
 // The file with what its class says in the places it leaves empty.
 ModelConfig with_class_defaults(ModelConfig config, const HeadsClass& defaults) {
-  const auto fill = [](uint32_t& field, uint32_t value) {
-    if (field == 0) field = value;
-  };
   // A flat file that lacks these is wrong, and is told so; a nested one leaves out what its class
   // says.
-  if (config.is_nested) {
-    fill(config.num_hidden_layers, defaults.num_hidden_layers);
-    fill(config.hidden_size, defaults.hidden_size);
-  }
+  fill_layer_count(config, defaults);
+  if (config.is_nested) fill(config.hidden_size, defaults.hidden_size);
   fill(config.num_attention_heads, defaults.num_attention_heads);
   if (!config.is_null("num_key_value_heads")) {
     fill(config.num_key_value_heads, defaults.num_key_value_heads);
@@ -62,13 +85,73 @@ ModelConfig with_class_defaults(ModelConfig config, const HeadsClass& defaults) 
   }
   fill(config.sliding_window_pattern, defaults.period);
   fill(config.full_attention_interval, defaults.period);
-  fill(config.linear_conv_kernel_dim, 4);
-  fill(config.linear_key_head_dim, 128);
-  fill(config.linear_value_head_dim, 128);
-  fill(config.linear_num_key_heads, 16);
-  fill(config.linear_num_value_heads, 32);
+  fill(config.attn_layer_period, defaults.period);
+  fill(config.kv_lora_rank, 512);
+  fill(config.qk_rope_head_dim, 64);
+  fill(config.index_head_dim, 128);
+  fill_linear_sizes(config, defaults.state);
+  fill_mamba_sizes(config);
+  if (!config.num_kv_shared_layers) config.num_kv_shared_layers = defaults.shared_layers;
   config.sliding_window = window_of(config, defaults);
   return config;
+}
+
+struct HeadSizes {
+  uint32_t count = 0;  // of K and V
+  uint32_t key_dim = 0;
+  uint32_t value_dim = 0;
+};
+
+const LayerOverride* override_of(const ModelConfig& config, uint32_t layer) {
+  const auto found = std::find_if(config.overrides.begin(), config.overrides.end(),
+                                  [&](const LayerOverride& one) { return one.layer == layer; });
+  return found == config.overrides.end() ? nullptr : &*found;
+}
+
+// A field of one kind of layer counts where the file has it, else that of all layers.
+uint32_t either(uint32_t own, uint32_t common) { return own == 0 ? common : own; }
+
+HeadSizes sizes_of_kind(const ModelConfig& config, const HeadsClass& defaults, LayerKind kind) {
+  HeadSizes sizes{config.num_key_value_heads, config.head_dim, config.head_dim};
+  if (defaults.has(kShortValues)) sizes.value_dim = either(config.v_head_dim, 128);
+  const bool is_window = kind == LayerKind::kSliding || kind == LayerKind::kChunked;
+  if (is_window && defaults.has(kWindowHeads)) {
+    const uint32_t heads = sizes.count * (defaults.has(kDoubleWindowHeads) ? 2 : 1);
+    sizes.count = either(config.swa_num_key_value_heads, heads);
+    sizes.key_dim = either(config.swa_head_dim, sizes.key_dim);
+    const uint32_t values = defaults.has(kShortValues) ? sizes.value_dim : sizes.key_dim;
+    sizes.value_dim = either(config.swa_v_head_dim, values);
+  }
+  // transformers saves the sizes of such layers one by one, and then says them nowhere else.
+  if (!is_window && defaults.has(kGlobalHeads) && config.overrides.empty()) {
+    sizes.key_dim = sizes.value_dim = either(config.global_head_dim, 512);
+    if (config.attention_k_eq_v.value_or(false)) {
+      sizes.count = either(config.num_global_key_value_heads, sizes.count);
+    }
+  }
+  return sizes;
+}
+
+Result<HeadSizes> head_sizes(const ModelConfig& config, const HeadsClass& defaults, LayerKind kind,
+                             uint32_t layer) {
+  HeadSizes sizes = sizes_of_kind(config, defaults, kind);
+  if (const LayerOverride* own = override_of(config, layer)) {
+    if (own->heads_in_group != 0) {
+      if (config.num_attention_heads % own->heads_in_group != 0) {
+        return bad_argument("config.json: field 'n_heads_in_group' is " +
+                            std::to_string(own->heads_in_group) + " for layer " +
+                            std::to_string(layer) + " and does not divide " +
+                            std::to_string(config.num_attention_heads) + " 'num_attention_heads'");
+      }
+      sizes.count = config.num_attention_heads / own->heads_in_group;
+    }
+    sizes.count = either(own->num_key_value_heads, sizes.count);
+    if (own->head_dim != 0) sizes.key_dim = sizes.value_dim = own->head_dim;
+  }
+  QUIRE_TRY(require(config, {{"num_key_value_heads", sizes.count, kMaxHeads},
+                             {"head_dim", sizes.key_dim, kMaxDim},
+                             {"v_head_dim", sizes.value_dim, kMaxDim}}));
+  return sizes;
 }
 
 // Heads are shared out over ranks; with more ranks than heads, ranks hold copies of one shard.
@@ -88,166 +171,91 @@ struct AttentionShape {
 };
 
 Result<AttentionShape> attention_shape(const ModelConfig& config, const LayoutOptions& options,
-                                       std::string_view dtype) {
+                                       const HeadsClass& defaults, LayerKind kind, uint32_t layer) {
+  // All heads read the same latent, so every rank holds it whole.
+  if (defaults.has(kLatent)) return AttentionShape{QUIRE_TRY(latent_row(config, options)), 1};
+  const HeadSizes sizes = QUIRE_TRY(head_sizes(config, defaults, kind, layer));
+  const bool is_fp8 = options.kv == KvFormat::kFp8;
+  const Element element = is_fp8 ? Element{ElementFormat::kFp8E4m3, 1}
+                                 : QUIRE_TRY(model_element(config, options, defaults.dtype));
+  const uint32_t shard_count =
+      QUIRE_TRY(shards_of("num_key_value_heads", sizes.count, options.tensor_parallel));
+  const uint64_t heads = sizes.count / shard_count;
+  const uint64_t dims = uint64_t{sizes.key_dim} + sizes.value_dim;
+  return AttentionShape{{element.format, heads * dims * element.bytes}, shard_count};
+}
+
+Result<void> check_sizes(const ModelConfig& config, const HeadsClass& defaults) {
   QUIRE_TRY(require_layers(config));
+  if (defaults.has(kLatent)) {
+    return require(config, {{"kv_lora_rank", config.kv_lora_rank, kMaxDim},
+                            {"qk_rope_head_dim", config.qk_rope_head_dim, kMaxDim}});
+  }
   QUIRE_TRY(require(config, {{"num_key_value_heads", config.num_key_value_heads, kMaxHeads},
                              {"head_dim", config.head_dim, kMaxDim}}));
-  if (config.num_attention_heads % config.num_key_value_heads != 0) {
-    return bad_argument("config.json: field 'num_key_value_heads' is " +
-                        std::to_string(config.num_key_value_heads) + " and does not divide " +
-                        std::to_string(config.num_attention_heads) + " 'num_attention_heads'");
-  }
-  const Element element = QUIRE_TRY(plain_element(config, options, dtype));
-  const uint32_t shard_count = QUIRE_TRY(
-      shards_of("num_key_value_heads", config.num_key_value_heads, options.tensor_parallel));
-  const uint64_t heads = config.num_key_value_heads / shard_count;
-  return AttentionShape{{element.format, 2 * heads * config.head_dim * element.bytes}, shard_count};
+  if (config.num_attention_heads % config.num_key_value_heads == 0) return {};
+  return bad_argument("config.json: field 'num_key_value_heads' is " +
+                      std::to_string(config.num_key_value_heads) + " and does not divide " +
+                      std::to_string(config.num_attention_heads) + " 'num_attention_heads'");
 }
 
-// Every period-th layer is full, the others are of type `other`.
-std::vector<std::string> periodic_types(uint32_t layer_count, uint32_t period, const char* other) {
-  std::vector<std::string> types(layer_count, kFullLayer);
-  for (uint32_t layer = 0; layer < layer_count; ++layer) {
-    if ((layer + 1) % period != 0) types[layer] = other;
-  }
-  return types;
-}
-
-std::vector<std::string> tail_types(const ModelConfig& config) {
-  std::vector<std::string> types(config.num_hidden_layers, kFullLayer);
-  const uint32_t first = config.max_window_layers.value_or(28);  // as the Qwen classes say
-  for (size_t layer = first; layer < types.size(); ++layer) types[layer] = kSlidingLayer;
-  return types;
-}
-
-// A layer without rotary positions sees everything, the others their chunk.
-Result<std::vector<std::string>> chunk_types(const ModelConfig& config) {
-  std::vector<std::string> types(config.num_hidden_layers, kFullLayer);
-  if (config.no_rope_layers.size() != types.size()) {
-    return bad_argument("config.json: field 'no_rope_layers' has " +
-                        std::to_string(config.no_rope_layers.size()) + " entries for " +
-                        std::to_string(types.size()) + " layers");
-  }
-  for (size_t layer = 0; layer < types.size(); ++layer) {
-    if (config.no_rope_layers[layer] != 0) types[layer] = kChunkedLayer;
-  }
-  return types;
-}
-
-// The type of each layer, in the words of Hugging Face's layer_types.
-Result<std::vector<std::string>> layer_types_of(const ModelConfig& config,
-                                                const HeadsClass& defaults) {
-  const uint32_t layer_count = config.num_hidden_layers;
-  // What the file says of each layer goes before any rule of its class.
-  if (config.layer_types.size() == layer_count) return config.layer_types;
-  if (!config.layer_types.empty()) {
-    return bad_argument(
-        "config.json: field 'layer_types' has " + std::to_string(config.layer_types.size()) +
-        " entries; needed is one for each of " + std::to_string(layer_count) + " layers");
-  }
-  const bool has_window = config.sliding_window != 0;
-  switch (defaults.rule) {
-    case LayerRule::kPeriodicLinear:
-      return periodic_types(layer_count, config.full_attention_interval, kLinearLayer);
-    case LayerRule::kPeriodicWindow:
-      return periodic_types(layer_count, config.sliding_window_pattern, kSlidingLayer);
-    case LayerRule::kPeriodicChunk:
-      if (!has_window) break;
-      if (config.no_rope_layers.empty()) {
-        return periodic_types(layer_count, defaults.period, kChunkedLayer);
-      }
-      return chunk_types(config);
-    case LayerRule::kSwitchedTail:
-      if (has_window) return tail_types(config);
-      break;
-    case LayerRule::kSame:
-    case LayerRule::kSwitchedAll:
-      if (has_window) return std::vector<std::string>(layer_count, kSlidingLayer);
-      break;
-  }
-  return std::vector<std::string>(layer_count, kFullLayer);
-}
-
-Result<Element> recurrent_element(const ModelConfig& config, const LayoutOptions& options) {
-  if (options.state == StateFormat::kBf16) return Element{ElementFormat::kBf16, 2};
-  if (options.state == StateFormat::kFp16) return Element{ElementFormat::kFp16, 2};
-  if (options.state == StateFormat::kFp32) return Element{ElementFormat::kFp32, 4};
-  const std::string& dtype = config.mamba_ssm_dtype;
-  return element_of("mamba_ssm_dtype", dtype.empty() ? "float32" : dtype);
-}
-
-Result<std::array<KvTensor, 2>> linear_tensors(const ModelConfig& config,
-                                               const LayoutOptions& options) {
-  QUIRE_TRY(
-      require(config, {{"linear_conv_kernel_dim", config.linear_conv_kernel_dim, 64},
-                       {"linear_key_head_dim", config.linear_key_head_dim, kMaxDim},
-                       {"linear_value_head_dim", config.linear_value_head_dim, kMaxDim},
-                       {"linear_num_key_heads", config.linear_num_key_heads, kMaxHeads},
-                       {"linear_num_value_heads", config.linear_num_value_heads, kMaxHeads}}));
-  const uint32_t ranks = options.tensor_parallel;
-  if (config.linear_num_key_heads % ranks != 0 || config.linear_num_value_heads % ranks != 0) {
-    return bad_argument("tensor_parallel " + std::to_string(ranks) +
-                        " does not divide 'linear_num_key_heads' and 'linear_num_value_heads'");
-  }
-  const Element conv = QUIRE_TRY(model_element(config, options, ""));
-  const Element recurrent = QUIRE_TRY(recurrent_element(config, options));
-  const uint64_t key_heads = config.linear_num_key_heads / ranks;
-  const uint64_t value_heads = config.linear_num_value_heads / ranks;
-  const uint64_t key_dim = config.linear_key_head_dim;
-  const uint64_t value_dim = config.linear_value_head_dim;
-  // A convolution over n inputs keeps the n - 1 before the present one, of each channel.
-  const uint64_t channels = 2 * key_heads * key_dim + value_heads * value_dim;  // q, k, v
-  return std::array<KvTensor, 2>{
-      KvTensor{TensorRole::kConvState, 0, conv.format,
-               channels * (config.linear_conv_kernel_dim - 1) * conv.bytes, 1, 1, ranks},
-      KvTensor{TensorRole::kRecurrentState, 0, recurrent.format,
-               value_heads * key_dim * value_dim * recurrent.bytes, 1, 1, ranks}};
-}
-
-// A window over every position drops nothing: its layers keep all rows, as full attention does.
-void widen_covering_windows(const ModelConfig& config, std::vector<std::string>& types) {
-  const uint32_t positions = config.max_position_embeddings;
-  if (positions == 0 || config.sliding_window < positions) return;
-  for (std::string& type : types) {
-    if (type == kSlidingLayer || type == kChunkedLayer) type = kFullLayer;
-  }
-}
-
-Result<KvTensor> bounded_tensor(const ModelConfig& config, const AttentionShape& shape,
-                                uint32_t layer) {
-  const uint32_t window = config.sliding_window;
-  if (window == 0 && config.use_sliding_window.has_value()) {
+Result<void> check_window(const ModelConfig& config, uint32_t layer) {
+  if (config.sliding_window == 0 && config.use_sliding_window.has_value()) {
     return bad_argument("config.json: field 'layer_types' has a window for layer " +
                         std::to_string(layer) + ", but 'use_sliding_window' is off");
   }
-  QUIRE_TRY(require(config, {{"sliding_window", window, kMaxWindowTokens}}));
-  return window_tensor(layer, shape.row, window, shape.shard_count);
+  return require(config, {{"sliding_window", config.sliding_window, kMaxWindowTokens}});
 }
 
-Result<void> append_typed_layer(const ModelConfig& config, const LayoutOptions& options,
-                                const AttentionShape& shape, const std::string& type,
-                                uint32_t layer, std::vector<KvTensor>& tensors) {
-  if (type == kFullLayer) {
-    tensors.push_back({TensorRole::kAttention, layer, shape.row.format, shape.row.bytes, 1, 0,
-                       shape.shard_count});
+Result<void> append_rows(const ModelConfig& config, const AttentionShape& shape, LayerKind kind,
+                         uint32_t layer, std::vector<KvTensor>& tensors) {
+  if (kind == LayerKind::kSliding || kind == LayerKind::kChunked) {
+    QUIRE_TRY(check_window(config, layer));
+    tensors.push_back(window_tensor(layer, shape.row, config.sliding_window, shape.shard_count));
     return {};
   }
-  if (type == kSlidingLayer || type == kChunkedLayer) {
-    tensors.push_back(QUIRE_TRY(bounded_tensor(config, shape, layer)));
-    return {};
+  tensors.push_back(
+      {TensorRole::kAttention, layer, shape.row.format, shape.row.bytes, 1, 0, shape.shard_count});
+  return {};
+}
+
+// Keys by which blocks are picked: one a token, the same on all ranks.
+Result<void> append_index_keys(const ModelConfig& config, const LayoutOptions& options,
+                               uint32_t layer, std::vector<KvTensor>& tensors) {
+  const std::vector<uint32_t>& flags = config.sparse_attention_freq;
+  const bool is_listed =
+      layer < config.layer_types.size() && config.layer_types[layer] == "minimax_m3_sparse";
+  if (!is_listed && (layer >= flags.size() || flags[layer] == 0)) return {};
+  QUIRE_TRY(require(config, {{"sparse_index_dim", config.index_head_dim, kMaxDim}}));
+  Row row;
+  if (options.indexer.value_or(IndexerFormat::kBf16) == IndexerFormat::kBf16) {
+    const Element element = QUIRE_TRY(model_element(config, options, "bfloat16"));
+    row = {element.format, config.index_head_dim * element.bytes};
+  } else {
+    row = indexer_row(config, *options.indexer);
   }
-  if (type == kLinearLayer) {
-    std::array<KvTensor, 2> states = QUIRE_TRY(linear_tensors(config, options));
-    for (KvTensor& tensor : states) {
-      tensor.layer = layer;
-      tensors.push_back(tensor);
+  tensors.push_back({TensorRole::kIndexKeys, layer, row.format, row.bytes});
+  return {};
+}
+
+Result<void> append_layer(const ModelConfig& config, const LayoutOptions& options,
+                          const HeadsClass& defaults, LayerKind kind, uint32_t layer,
+                          std::vector<KvTensor>& tensors) {
+  if (kind == LayerKind::kNothing) return {};
+  if (kind != LayerKind::kLinear) {
+    const AttentionShape shape = QUIRE_TRY(attention_shape(config, options, defaults, kind, layer));
+    QUIRE_TRY(append_rows(config, shape, kind, layer, tensors));
+    if (defaults.has(kIndexKeys)) {
+      QUIRE_TRY(append_index_keys(config, options, layer, tensors));
     }
-    return {};
   }
-  return bad_argument("config.json: field 'layer_types' has '" + type + "' for layer " +
-                      std::to_string(layer) +
-                      "; known are full_attention, sliding_attention, chunked_attention, "
-                      "linear_attention");
+  if (kind != LayerKind::kLinear && kind != LayerKind::kHybrid) return {};
+  std::array<KvTensor, 2> states = QUIRE_TRY(state_tensors(config, options, defaults.state));
+  for (KvTensor& tensor : states) {
+    tensor.layer = layer;
+    tensors.push_back(tensor);
+  }
+  return {};
 }
 
 // Spans are what append groups hold: a model that only has windows has none.
@@ -256,6 +264,10 @@ Result<void> require_full_layer(const ModelConfig& config, const KvModel& model)
       model.tensors.begin(), model.tensors.end(),
       [](const KvTensor& tensor) { return kind_of(tensor.role) == GroupKind::kAppend; });
   if (has_append) return {};
+  if (config.sliding_window == 0) {
+    return bad_argument("config.json: no layer of model_type '" + config.model_type +
+                        "' has attention: a layout needs a layer that keeps the whole context");
+  }
   return bad_argument("config.json: field 'sliding_window' is " +
                       std::to_string(config.sliding_window) + " for every layer of model_type '" +
                       config.model_type +
@@ -263,18 +275,19 @@ Result<void> require_full_layer(const ModelConfig& config, const KvModel& model)
                       "runs without the window, set the field to null");
 }
 
-Result<std::vector<std::string>> types_with_drafts(const ModelConfig& config,
-                                                   const LayoutOptions& options,
-                                                   const HeadsClass& defaults) {
-  std::vector<std::string> types = QUIRE_TRY(layer_types_of(config, defaults));
-  widen_covering_windows(config, types);
-  const uint32_t drafts = QUIRE_TRY(draft_layer_count(config, options));
-  if (drafts != 0 && !defaults.has_linear_layers()) {
-    return bad_argument("model_type '" + config.model_type +
-                        "': what a draft layer keeps is not known; leave --draft-layers out");
+// A group is cut into shards as one: layers with other numbers of heads may not be.
+Result<void> require_same_shards(const ModelConfig& config, const KvModel& model) {
+  for (const KvTensor& tensor : model.tensors) {
+    for (const KvTensor& other : model.tensors) {
+      if (tensor.role == other.role && tensor.shard_count != other.shard_count) {
+        return bad_argument("tensor_parallel: layers " + std::to_string(tensor.layer) + " and " +
+                            std::to_string(other.layer) + " of model_type '" + config.model_type +
+                            "' have other numbers of K and V heads and are shared out "
+                            "differently; give fewer ranks");
+      }
+    }
   }
-  types.insert(types.end(), drafts, kFullLayer);  // Qwen's draft layers have full attention
-  return types;
+  return {};
 }
 
 }  // namespace
@@ -283,17 +296,19 @@ Result<KvModel> heads_model(const ModelConfig& given, const LayoutOptions& optio
   const HeadsClass* defaults = find_heads_class(given.model_type);
   QUIRE_CHECK(defaults != nullptr);
   const ModelConfig config = with_class_defaults(given, *defaults);
-  const AttentionShape shape = QUIRE_TRY(attention_shape(config, options, defaults->dtype));
-  const std::vector<std::string> types = QUIRE_TRY(types_with_drafts(config, options, *defaults));
+  QUIRE_TRY(check_sizes(config, *defaults));
+  const std::vector<LayerKind> kinds = QUIRE_TRY(layer_kinds(config, options, *defaults));
   KvModel model;
-  for (uint32_t layer = 0; layer < types.size(); ++layer) {
-    QUIRE_TRY(append_typed_layer(config, options, shape, types[layer], layer, model.tensors));
-    if (kind_of(model.tensors.back().role) == GroupKind::kWindow) {
-      model.window_tokens = config.sliding_window;
-    }
+  for (uint32_t layer = 0; layer < kinds.size(); ++layer) {
+    QUIRE_TRY(append_layer(config, options, *defaults, kinds[layer], layer, model.tensors));
   }
-  // Last: a window that covers every position may have made a layer full.
+  // After all layers: a window that covers every position may have made one full.
   QUIRE_TRY(require_full_layer(config, model));
+  QUIRE_TRY(require_same_shards(config, model));
+  const bool has_window =
+      std::any_of(model.tensors.begin(), model.tensors.end(),
+                  [](const KvTensor& tensor) { return tensor.role == TensorRole::kWindow; });
+  if (has_window) model.window_tokens = config.sliding_window;
   return model;
 }
 

@@ -2,11 +2,14 @@
 // others.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <initializer_list>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "model/heads_classes.h"
 #include "model/kv_model.h"
 
 namespace quire::model {
@@ -55,6 +58,17 @@ Row indexer_row(const ModelConfig& config, IndexerFormat format);
 // GLM-5) adds an indexer and has FP8 rows of another shape.
 Result<KvModel> dense_mla_model(const ModelConfig& config, const LayoutOptions& options);
 Result<KvModel> sparse_mla_model(const ModelConfig& config, const LayoutOptions& options);
+// A latent and its positions for one token, without quantisation and in FP8 with one scale for all.
+Result<Row> latent_row(const ModelConfig& config, const LayoutOptions& options);
+
+// What a layer keeps. Names are those of Hugging Face's layer_types; kHybrid: rows and a state.
+enum class LayerKind : uint8_t { kFull, kSliding, kChunked, kLinear, kHybrid, kNothing };
+// One a layer, draft layers behind them. Wants a file with the defaults of its class.
+Result<std::vector<LayerKind>> layer_kinds(const ModelConfig& config, const LayoutOptions& options,
+                                           const HeadsClass& defaults);
+// Convolution and recurrence of one layer with a state.
+Result<std::array<KvTensor, 2>> state_tensors(const ModelConfig& config,
+                                              const LayoutOptions& options, StateKind kind);
 // Grouped-query attention, with windows or linear attention on some layers. No replay: nothing
 // published says that a rebuilt window or state equals the original.
 Result<KvModel> heads_model(const ModelConfig& config, const LayoutOptions& options);

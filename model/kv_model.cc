@@ -18,7 +18,7 @@ struct Family {
 };
 
 // Those of one family with K and V heads stand in model/heads_classes.cc.
-constexpr std::array<Family, 10> kFamilies = {{{"deepseek_v4", v4_model, true},
+constexpr std::array<Family, 11> kFamilies = {{{"deepseek_v4", v4_model, true},
                                                {"deepseek_ref", v4_model, true},
                                                {"deepseek_v4_1", v4_1_model, true},
                                                {"deepseek_v32", sparse_mla_model, true},
@@ -27,14 +27,16 @@ constexpr std::array<Family, 10> kFamilies = {{{"deepseek_v4", v4_model, true},
                                                {"deepseek_v3", dense_mla_model},
                                                {"kimi_k2", dense_mla_model},
                                                {"kimi_k25", dense_mla_model},
-                                               {"glm4_moe_lite", dense_mla_model}}};
+                                               {"glm4_moe_lite", dense_mla_model},
+                                               {"minicpm3", dense_mla_model}}};
 
 std::optional<Family> find_family(std::string_view model_type) {
   for (const Family& family : kFamilies) {
     if (family.model_type == model_type) return family;
   }
-  if (find_heads_class(model_type) == nullptr) return std::nullopt;
-  return Family{model_type, heads_model, false};
+  const HeadsClass* heads = find_heads_class(model_type);
+  if (heads == nullptr) return std::nullopt;
+  return Family{model_type, heads_model, heads->has(kIndexKeys)};
 }
 
 std::string known_model_types() {
@@ -67,7 +69,7 @@ Result<void> check_options(const Family& family, const ModelConfig& config,
                         "' has no indexer: leave the indexer format out");
   }
   const HeadsClass* heads = find_heads_class(family.model_type);
-  if (options.state && (heads == nullptr || !heads->has_linear_layers())) {
+  if (options.state && (heads == nullptr || heads->state == StateKind::kNone)) {
     return bad_argument("model_type '" + config.model_type +
                         "' has no recurrent state: leave the state format out");
   }
@@ -141,6 +143,7 @@ GroupKind kind_of(TensorRole role) {
     case TensorRole::kAttention:
     case TensorRole::kCsaMain:
     case TensorRole::kIndexer:
+    case TensorRole::kIndexKeys:
     case TensorRole::kHcaMain:
       return GroupKind::kAppend;
     case TensorRole::kWindow:
@@ -169,6 +172,10 @@ Result<KvModel> kv_model(const ModelConfig& config, const LayoutOptions& options
                         known_model_types());
   }
   QUIRE_TRY(check_options(*family, config, options));
+  if (!config.unknown_field.empty()) {
+    return bad_argument("config.json: field " + config.unknown_field +
+                        ": what such a layer keeps is not known");
+  }
   // V4.1 has one published format, whatever a file says of others.
   if (family->build == v4_1_model) return v4_1_model(config, options);
   return family->build(config, QUIRE_TRY(with_cache_scheme(config, options)));

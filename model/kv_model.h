@@ -27,6 +27,7 @@ enum class TensorRole : uint8_t {
   kHcaState,        // V4: open 128-token block, FP32
   kConvState,       // linear attention: last inputs of the convolution
   kRecurrentState,  // linear attention: one matrix a head
+  kIndexKeys,       // minimax_m3: key of the blocks to attend to; pages of their own
 };
 GroupKind kind_of(TensorRole role);
 

@@ -1,5 +1,5 @@
-// Caches of multi-head latent attention: DeepSeek V2, V3, R1, Kimi-K2, GLM-4.7-Flash (dense), and
-// DeepSeek V3.2 and GLM-5 (sparse: an indexer picks the rows to attend to).
+// Caches of multi-head latent attention: DeepSeek V2, V3, R1, Kimi-K2, GLM-4.7-Flash, MiniCPM3
+// (dense), and DeepSeek V3.2 and GLM-5 (sparse: an indexer picks the rows to attend to).
 #include <algorithm>
 
 #include "model/kv_families.h"
@@ -15,16 +15,18 @@ uint32_t default_layers(std::string_view model_type) {
   if (model_type == "deepseek_v2") return 32;
   if (model_type == "glm4_moe_lite") return 47;
   if (model_type == "glm_moe_dsa") return 78;
+  if (model_type == "minicpm3") return 62;
   return 61;
 }
 
-// What the classes say where a file does not. Sizes are the same for all of them.
+// What the classes say where a file does not. Sizes are the same for nearly all.
 ModelConfig with_mla_defaults(ModelConfig config) {
   if (config.is_nested && config.num_hidden_layers == 0) {
     config.num_hidden_layers = default_layers(config.model_type);
   }
-  if (config.kv_lora_rank == 0) config.kv_lora_rank = 512;
-  if (config.qk_rope_head_dim == 0) config.qk_rope_head_dim = 64;
+  const bool is_small = config.model_type == "minicpm3";
+  if (config.kv_lora_rank == 0) config.kv_lora_rank = is_small ? 256 : 512;
+  if (config.qk_rope_head_dim == 0) config.qk_rope_head_dim = is_small ? 32 : 64;
   if (config.index_head_dim == 0) config.index_head_dim = 128;
   return config;
 }
@@ -96,11 +98,15 @@ Result<std::vector<bool>> indexer_layers(const ModelConfig& config, uint32_t lay
 
 }  // namespace
 
+Result<Row> latent_row(const ModelConfig& config, const LayoutOptions& options) {
+  if (options.kv == KvFormat::kFp8) return dense_fp8_row(config);
+  return plain_row(config, options);
+}
+
 Result<KvModel> dense_mla_model(const ModelConfig& given, const LayoutOptions& options) {
   const ModelConfig config = with_mla_defaults(given);
   QUIRE_TRY(check_mla(config));
-  const Row row =
-      options.kv == KvFormat::kFp8 ? dense_fp8_row(config) : QUIRE_TRY(plain_row(config, options));
+  const Row row = QUIRE_TRY(latent_row(config, options));
   const uint32_t layer_count =
       config.num_hidden_layers + QUIRE_TRY(draft_layer_count(config, options));
   KvModel model;

@@ -74,7 +74,8 @@ Result<std::vector<GroupPlan>> plan_engine_groups(const KvModel& model, TokenSiz
   return plans;
 }
 
-std::string plain_group_name(GroupKind kind) {
+std::string plain_group_name(GroupKind kind, bool index_keys) {
+  if (index_keys) return "index";
   switch (kind) {
     case GroupKind::kAppend:
       return "global";
@@ -110,21 +111,34 @@ void append_in_parts(GroupPlan plan, std::vector<GroupPlan>& plans) {
   }
 }
 
-// One group per kind, rows without padding.
+// Empty: the model has nothing of the kind.
+GroupPlan plan_plain_group(const KvModel& model, TokenSizes sizes, GroupKind kind,
+                           bool index_keys) {
+  GroupPlan plan{plain_group_name(kind, index_keys), kind, 1, {}};
+  for (const KvTensor& tensor : model.tensors) {
+    if (kind_of(tensor.role) != kind) continue;
+    if ((tensor.role == TensorRole::kIndexKeys) != index_keys) continue;
+    // Tensors of one kind are cut into the same shards.
+    plan.shard_count = tensor.shard_count;
+    plan.tensors.push_back(
+        {tensor.layer, tensor.format,
+         align_up(page_part_bytes(tensor, sizes.block), model.tensor_alignment)});
+  }
+  return plan;
+}
+
+// One group per kind, rows without padding. Index keys that all ranks hold are apart from heads,
+// of which each holds its own.
 std::vector<GroupPlan> plan_plain_groups(const KvModel& model, TokenSizes sizes) {
   std::vector<GroupPlan> plans;
-  for (const GroupKind kind : {GroupKind::kAppend, GroupKind::kWindow, GroupKind::kState}) {
-    GroupPlan plan{plain_group_name(kind), kind, 1, {}};
-    for (const KvTensor& tensor : model.tensors) {
-      if (kind_of(tensor.role) != kind) continue;
-      // Tensors of one kind are cut into the same shards.
-      plan.shard_count = tensor.shard_count;
-      plan.tensors.push_back(
-          {tensor.layer, tensor.format,
-           align_up(page_part_bytes(tensor, sizes.block), model.tensor_alignment)});
-    }
+  const auto add = [&](GroupKind kind, bool index_keys) {
+    GroupPlan plan = plan_plain_group(model, sizes, kind, index_keys);
     if (!plan.tensors.empty()) append_in_parts(std::move(plan), plans);
-  }
+  };
+  add(GroupKind::kAppend, false);
+  add(GroupKind::kAppend, true);
+  add(GroupKind::kWindow, false);
+  add(GroupKind::kState, false);
   return plans;
 }
 

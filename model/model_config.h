@@ -23,6 +23,27 @@ struct CacheScheme {
   friend bool operator==(const CacheScheme&, const CacheScheme&) = default;
 };
 
+// What one layer has that the others have not (block_configs, per_layer_config).
+struct LayerOverride {
+  uint32_t layer = 0;
+  bool keeps_nothing = false;   // no attention in it
+  uint32_t heads_in_group = 0;  // query heads that share one K and V head; 0: not said
+  uint32_t num_key_value_heads = 0;
+  uint32_t head_dim = 0;
+  friend bool operator==(const LayerOverride&, const LayerOverride&) = default;
+};
+
+// Sizes of a state space layer (Mamba). Its convolution is linear_conv_kernel_dim.
+struct MambaSizes {
+  uint32_t inner = 0;  // channels; 0: expand times hidden_size
+  uint32_t expand = 0;
+  uint32_t heads = 0;
+  uint32_t head_dim = 0;
+  uint32_t state = 0;   // numbers a channel
+  uint32_t groups = 0;  // of B and C
+  friend bool operator==(const MambaSizes&, const MambaSizes&) = default;
+};
+
 struct ModelConfig {
   std::string model_type;
   // From "text_config" of a model of several media. transformers leaves out of it whatever equals
@@ -39,16 +60,35 @@ struct ModelConfig {
   uint32_t num_attention_heads = 0;
   uint32_t num_key_value_heads = 0;
   uint32_t head_dim = 0;
+  uint32_t v_head_dim = 0;               // mimo: values are shorter than keys
+  uint32_t swa_num_key_value_heads = 0;  // of layers with a window, where they differ
+  uint32_t swa_head_dim = 0;
+  uint32_t swa_v_head_dim = 0;
+  uint32_t global_head_dim = 0;  // gemma4: of layers without a window
+  uint32_t num_global_key_value_heads = 0;
+  std::optional<bool> attention_k_eq_v;  // gemma4: whether num_global_key_value_heads counts
+  std::optional<uint32_t> num_kv_shared_layers;  // so many last ones read rows of earlier ones
+  std::vector<LayerOverride> overrides;          // ascending by layer
+  // A field whose value is beyond what is known here, with its value; empty: none. It is refused.
+  std::string unknown_field;
   uint32_t sliding_window = 0;
-  uint32_t sliding_window_pattern = 0;  // gemma3: every n-th layer is full
+  uint32_t sliding_window_pattern = 0;  // gemma3, llama4: every n-th layer is full
   std::optional<bool> use_sliding_window;
-  std::optional<uint32_t> max_window_layers;  // qwen: layers from this one on have the window
-  uint32_t attention_chunk_size = 0;          // llama4
-  std::vector<uint32_t> no_rope_layers;       // llama4: 0 = full attention
-  std::vector<std::string> layer_types;       // one a layer, or empty; outranks patterns
-  std::vector<uint32_t> compress_ratios;      // tokens a row, one a layer, then one a draft layer
-  uint32_t compress_rate_csa = 0;             // deepseek_v4 by layer_types: tokens a row of
-  uint32_t compress_rate_hca = 0;             // either kind of layer
+  std::optional<uint32_t> max_window_layers;    // qwen: layers from this one on have the window
+  uint32_t attention_chunk_size = 0;            // llama4
+  std::vector<uint32_t> no_rope_layers;         // llama4: 0 = full attention
+  std::vector<std::string> layer_types;         // one a layer, or empty; outranks patterns
+  std::string hybrid_override_pattern;          // nemotron_h: M, *, E, -, one letter a layer
+  std::string mtp_hybrid_override_pattern;      // the same of its draft layer
+  std::vector<uint32_t> hybrid_layer_pattern;   // mimo: 1 = window
+  uint32_t attn_layer_period = 0;               // jamba: every n-th layer has attention,
+  std::optional<uint32_t> attn_layer_offset;    // counted from this one
+  std::vector<uint32_t> full_attn_layers;       // kimi: counted from 1; the others are
+  std::vector<uint32_t> kda_layers;             // in this list
+  std::vector<uint32_t> sparse_attention_freq;  // minimax_m3: 1 = has index keys
+  std::vector<uint32_t> compress_ratios;        // tokens a row, one a layer, then one a draft layer
+  uint32_t compress_rate_csa = 0;               // deepseek_v4 by layer_types: tokens a row of
+  uint32_t compress_rate_hca = 0;               // either kind of layer
   uint32_t kv_lora_rank = 0;
   uint32_t qk_rope_head_dim = 0;
   std::optional<double> partial_rotary_factor;  // deepseek_v4: qk_rope_head_dim / head_dim
@@ -64,6 +104,7 @@ struct ModelConfig {
   uint32_t linear_value_head_dim = 0;
   uint32_t linear_num_key_heads = 0;
   uint32_t linear_num_value_heads = 0;
+  MambaSizes mamba;
   std::string mamba_ssm_dtype;  // recurrent state; empty = float32, which loses nothing
   friend bool operator==(const ModelConfig&, const ModelConfig&) = default;
 
@@ -95,7 +136,8 @@ struct LayoutOptions {
 //   window           window: last sliding_window tokens ("window_0", "window_1" for V4, as vLLM
 //                    groups)
 //   c4_state         V4: compressor state of the 4-token block before a resume point
-//   state            linear attention: convolution and recurrent state
+//   index            minimax_m3: keys of the blocks to attend to, a group of their own
+//   state            linear attention, Mamba: convolution and recurrent state
 //
 // V4 has a fifth group in vLLM, the compressor state of 128-token rows. It is absent here because
 // it is empty at every multiple of 128 tokens, and only those are resume points (units are

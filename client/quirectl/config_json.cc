@@ -184,11 +184,226 @@ Result<void> read_windows(const json::object& object, ModelConfig& config) {
   QUIRE_TRY(read.bound("sliding_window", config.sliding_window));
   QUIRE_TRY(read.size("_sliding_window_pattern", config.sliding_window_pattern));
   QUIRE_TRY(read.size("sliding_window_pattern", config.sliding_window_pattern));
+  QUIRE_TRY(read.size("no_rope_layer_interval", config.sliding_window_pattern));
   QUIRE_TRY(read.flag("use_sliding_window", config.use_sliding_window));
   QUIRE_TRY(read.number("max_window_layers", config.max_window_layers));
   QUIRE_TRY(read.bound("attention_chunk_size", config.attention_chunk_size));
   QUIRE_TRY(read_list(object, "no_rope_layers", config.no_rope_layers));
-  return read_list(object, "layer_types", config.layer_types);
+  QUIRE_TRY(read_list(object, "layer_types", config.layer_types));
+  if (!config.layer_types.empty()) return {};
+  return read_list(object, "layers_block_type", config.layer_types);  // the older name
+}
+
+const json::object* object_in(const json::object& object, const char* field) {
+  const json::value* value = object.if_contains(field);
+  return value != nullptr && value->is_object() ? &value->get_object() : nullptr;
+}
+
+// Noted, and refused for models with K and V heads: what it asks for is not known.
+void note_unknown(ModelConfig& config, const std::string& field, const json::value& value) {
+  if (!config.unknown_field.empty()) return;
+  config.unknown_field = "'" + field + "' is " + json::serialize(value).substr(0, 100);
+}
+
+bool says_nothing(const json::value& value) {
+  return value.is_null() || (value.is_bool() && !value.get_bool());
+}
+
+Result<void> read_window_heads(const json::object& object, ModelConfig& config) {
+  FieldReader read(object, config);
+  QUIRE_TRY(read.size("v_head_dim", config.v_head_dim));
+  QUIRE_TRY(read.size("swa_num_key_value_heads", config.swa_num_key_value_heads));
+  QUIRE_TRY(read.size("swa_head_dim", config.swa_head_dim));
+  QUIRE_TRY(read.size("swa_v_head_dim", config.swa_v_head_dim));
+  QUIRE_TRY(read_list(object, "hybrid_layer_pattern", config.hybrid_layer_pattern));
+  QUIRE_TRY(read.size("global_head_dim", config.global_head_dim));
+  QUIRE_TRY(read.size("num_global_key_value_heads", config.num_global_key_value_heads));
+  QUIRE_TRY(read.flag("attention_k_eq_v", config.attention_k_eq_v));
+  QUIRE_TRY(read.number("num_kv_shared_layers", config.num_kv_shared_layers));
+  // Step: the heads of its layers with a window, under other names.
+  QUIRE_TRY(read.size("num_attention_groups", config.num_key_value_heads));
+  const json::object* other = object_in(object, "attention_other_setting");
+  if (other == nullptr) return {};
+  const json::value* type = other->if_contains("attention_type");
+  if (type != nullptr && *type != "sliding_attention") {
+    note_unknown(config, "attention_other_setting.attention_type", *type);
+  }
+  FieldReader read_other(*other, config);
+  QUIRE_TRY(read_other.size("num_attention_groups", config.swa_num_key_value_heads));
+  return read_other.size("head_dim", config.swa_head_dim);
+}
+
+// One of "block_configs", an entry a layer: what its attention has, if it is there at all.
+Result<void> read_block(const json::value& block, ModelConfig& config) {
+  model::LayerOverride own{.layer = static_cast<uint32_t>(config.overrides.size())};
+  const json::object* attention =
+      block.is_object() ? object_in(block.get_object(), "attention") : nullptr;
+  if (attention == nullptr) return bad_config("field 'block_configs' needs 'attention' in each");
+  for (const char* field : {"window_length", "sparsify", "num_sink_tokens", "unshifted_sink",
+                            "use_prefill_window_in_sink_attention"}) {
+    const json::value* value = attention->if_contains(field);
+    if (value == nullptr || says_nothing(*value)) continue;
+    note_unknown(config, std::string("block_configs.attention.") + field, *value);
+  }
+  std::optional<bool> is_absent;
+  std::optional<bool> is_linear;  // a matrix in its place, which keeps nothing
+  FieldReader read(*attention, config);
+  QUIRE_TRY(read.flag("no_op", is_absent));
+  QUIRE_TRY(read.flag("replace_with_linear", is_linear));
+  own.keeps_nothing = is_absent.value_or(false) || is_linear.value_or(false);
+  QUIRE_TRY(read.size("n_heads_in_group", own.heads_in_group));
+  if (!own.keeps_nothing && own.heads_in_group == 0) {
+    return bad_config("field 'n_heads_in_group' is missing for layer " + std::to_string(own.layer) +
+                      " of 'block_configs'");
+  }
+  config.overrides.push_back(own);
+  return {};
+}
+
+// {"5": {"head_dim": 512}, ..}, as transformers saves layers that differ from the others.
+Result<void> read_layer_config(std::string_view layer, const json::value& value,
+                               ModelConfig& config) {
+  const bool is_number =
+      !layer.empty() && layer.size() < 6 &&
+      std::all_of(layer.begin(), layer.end(), [](unsigned char c) { return std::isdigit(c) != 0; });
+  if (!is_number || !value.is_object()) {
+    return bad_config("field 'per_layer_config' must have an object for each layer's number");
+  }
+  model::LayerOverride own{.layer = static_cast<uint32_t>(std::stoul(std::string(layer)))};
+  FieldReader read(value.get_object(), config);
+  for (const auto& [field, entry] : value.get_object()) {
+    const std::string name(field);
+    if (name == "head_dim") {
+      QUIRE_TRY(read.size("head_dim", own.head_dim));
+    } else if (name == "num_key_value_heads") {
+      QUIRE_TRY(read.size("num_key_value_heads", own.num_key_value_heads));
+    } else if (name.find("attention_heads") == std::string::npos && name != "intermediate_size") {
+      note_unknown(config, "per_layer_config." + name, entry);
+    }
+  }
+  config.overrides.push_back(own);
+  return {};
+}
+
+Result<void> read_layers_of_their_own(const json::object& object, ModelConfig& config) {
+  const json::value* blocks = object.if_contains("block_configs");
+  if (blocks != nullptr && !blocks->is_null()) {
+    if (!blocks->is_array() || blocks->get_array().size() > kMaxLayerEntries) {
+      return bad_config("field 'block_configs' must be a list of at most " +
+                        std::to_string(kMaxLayerEntries) + " entries");
+    }
+    for (const json::value& block : blocks->get_array()) QUIRE_TRY(read_block(block, config));
+  }
+  const json::object* layers = object_in(object, "per_layer_config");
+  if (layers == nullptr) return {};
+  if (layers->size() > kMaxLayerEntries) return bad_config("field 'per_layer_config' is too long");
+  for (const auto& [layer, value] : *layers) {
+    QUIRE_TRY(read_layer_config(layer, value, config));
+  }
+  return {};
+}
+
+// Positions after a token change what is kept of it: a prefix is not the same for all that follows.
+void note_bidirectional(const json::object& object, ModelConfig& config) {
+  const json::value* value = object.if_contains("use_bidirectional_attention");
+  // "vision": between the tokens of one picture, whose rows come and go together.
+  if (value == nullptr || says_nothing(*value) || *value == "vision") return;
+  note_unknown(config, "use_bidirectional_attention", *value);
+}
+
+Result<void> read_mamba(const json::object& object, ModelConfig& config) {
+  FieldReader read(object, config);
+  model::MambaSizes& mamba = config.mamba;
+  const json::value* head_dim = object.if_contains("mamba_d_head");
+  if (head_dim != nullptr && *head_dim != "auto") {
+    QUIRE_TRY(read.size("mamba_d_head", mamba.head_dim));
+  }
+  QUIRE_TRY(read.size("mamba_head_dim", mamba.head_dim));
+  QUIRE_TRY(read.size("mamba_n_heads", mamba.heads));
+  QUIRE_TRY(read.size("mamba_num_heads", mamba.heads));
+  QUIRE_TRY(read.size("mamba_d_state", mamba.state));
+  QUIRE_TRY(read.size("ssm_state_size", mamba.state));
+  QUIRE_TRY(read.size("n_groups", mamba.groups));
+  QUIRE_TRY(read.size("mamba_n_groups", mamba.groups));
+  QUIRE_TRY(read.size("expand", mamba.expand));
+  QUIRE_TRY(read.size("mamba_expand", mamba.expand));
+  QUIRE_TRY(read.size("mamba_d_ssm", mamba.inner));
+  QUIRE_TRY(read.size("conv_kernel", config.linear_conv_kernel_dim));
+  QUIRE_TRY(read.size("mamba_d_conv", config.linear_conv_kernel_dim));
+  QUIRE_TRY(read.size("attn_layer_period", config.attn_layer_period));
+  QUIRE_TRY(read.number("attn_layer_offset", config.attn_layer_offset));
+  QUIRE_TRY(read.text("hybrid_override_pattern", config.hybrid_override_pattern));
+  QUIRE_TRY(read.text("mtp_hybrid_override_pattern", config.mtp_hybrid_override_pattern));
+  const json::value* layers = object.if_contains("attn_layer_indices");
+  if (layers != nullptr && !says_nothing(*layers)) {
+    note_unknown(config, "attn_layer_indices", *layers);
+  }
+  return {};
+}
+
+// Kimi: an object of its own, or its entries among the fields where transformers saved them.
+Result<void> read_kimi_linear(const json::object& object, ModelConfig& config) {
+  uint32_t heads = 0;
+  uint32_t dim = 0;
+  FieldReader read(object, config);
+  QUIRE_TRY(read.size("linear_num_heads", heads));
+  QUIRE_TRY(read.size("linear_head_dim", dim));
+  if (const json::object* linear = object_in(object, "linear_attn_config")) {
+    FieldReader read_linear(*linear, config);
+    QUIRE_TRY(read_linear.size("num_heads", heads));
+    QUIRE_TRY(read_linear.size("head_dim", dim));
+    QUIRE_TRY(read_linear.size("short_conv_kernel_size", config.linear_conv_kernel_dim));
+    QUIRE_TRY(read_list(*linear, "full_attn_layers", config.full_attn_layers));
+    QUIRE_TRY(read_list(*linear, "kda_layers", config.kda_layers));
+  }
+  if (heads != 0) config.linear_num_key_heads = config.linear_num_value_heads = heads;
+  if (dim != 0) config.linear_key_head_dim = config.linear_value_head_dim = dim;
+  return {};
+}
+
+// MiniMax M3: layers that pick blocks have a key a token for it.
+Result<void> read_sparse_attention(const json::object& object, ModelConfig& config) {
+  const json::object* sparse = object_in(object, "sparse_attention_config");
+  if (sparse == nullptr) return {};
+  FieldReader read(*sparse, config);
+  QUIRE_TRY(read.size("sparse_index_dim", config.index_head_dim));
+  QUIRE_TRY(read_list(*sparse, "sparse_attention_freq", config.sparse_attention_freq));
+  std::optional<bool> is_on;
+  QUIRE_TRY(read.flag("use_sparse_attention", is_on));
+  if (!is_on.value_or(true)) config.sparse_attention_freq.clear();
+  std::vector<uint32_t> without_values;
+  QUIRE_TRY(read_list(*sparse, "sparse_disable_index_value", without_values));
+  for (size_t layer = 0; layer < config.sparse_attention_freq.size(); ++layer) {
+    const bool has_value = layer < without_values.size() && without_values[layer] == 0;
+    if (config.sparse_attention_freq[layer] == 0 || !has_value) continue;
+    note_unknown(config, "sparse_disable_index_value", 0);
+  }
+  return {};
+}
+
+// ChatGLM's names of what others have too.
+Result<void> read_chatglm(const json::object& object, ModelConfig& config) {
+  FieldReader read(object, config);
+  QUIRE_TRY(read.size("num_layers", config.num_hidden_layers));
+  QUIRE_TRY(read.size("kv_channels", config.head_dim));
+  QUIRE_TRY(read.size("seq_length", config.max_position_embeddings));
+  std::optional<bool> is_grouped;
+  QUIRE_TRY(read.flag("multi_query_attention", is_grouped));
+  if (!is_grouped.value_or(false)) return {};
+  QUIRE_TRY(read.size("multi_query_group_num", config.num_key_value_heads));
+  if (config.num_key_value_heads == 0) config.num_key_value_heads = 1;
+  return {};
+}
+
+Result<void> read_hybrids(const json::object& object, ModelConfig& config) {
+  note_bidirectional(object, config);
+  QUIRE_TRY(read_window_heads(object, config));
+  QUIRE_TRY(read_layers_of_their_own(object, config));
+  QUIRE_TRY(read_mamba(object, config));
+  QUIRE_TRY(read_sparse_attention(object, config));
+  if (config.model_type == "kimi_linear") QUIRE_TRY(read_kimi_linear(object, config));
+  if (config.model_type == "chatglm") QUIRE_TRY(read_chatglm(object, config));
+  return {};
 }
 
 Result<void> read_compression(const json::object& object, ModelConfig& config) {
@@ -245,6 +460,7 @@ Result<void> read_sizes(const json::object& object, ModelConfig& config) {
   QUIRE_TRY(read.size("num_key_value_heads", config.num_key_value_heads));
   QUIRE_TRY(read.size("head_dim", config.head_dim));
   QUIRE_TRY(read_windows(object, config));
+  QUIRE_TRY(read_hybrids(object, config));
   QUIRE_TRY(read_compression(object, config));
   QUIRE_TRY(read_latents(object, config));
   return read_linear_attention(object, config);
