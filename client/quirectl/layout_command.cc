@@ -7,6 +7,8 @@
 
 #include "client/quirectl/config_json.h"
 #include "client/quirectl/layout_output.h"
+#include "client/quirectl/layout_plan.h"
+#include "model/byte_text.h"
 #include "model/layout_toml.h"
 
 namespace quire::client {
@@ -86,6 +88,16 @@ void add_format_options(CLI::App& command, model::LayoutOptions& layout) {
       "format of recurrent states; auto: the file's, else fp32");
 }
 
+void add_model_options(CLI::App& command, model::LayoutOptions& layout) {
+  command.add_option("--name", layout.name, "name of the layout; default: model_type");
+  add_format_options(command, layout);
+  command.add_option("--unit-tokens", layout.unit_tokens, "tokens between chain hashes");
+  command.add_option("--block-tokens", layout.block_tokens, "tokens of one append page");
+  command.add_option("--tensor-parallel", layout.tensor_parallel,
+                     "ranks that share the heads; one group for each shard");
+  command.add_flag("--draft-layers", layout.draft_layers, "include multi-token-prediction layers");
+}
+
 const std::map<std::string, LayoutOutput>& output_names() {
   static const std::map<std::string, LayoutOutput> names{{"toml", LayoutOutput::kToml},
                                                          {"json", LayoutOutput::kJson},
@@ -111,14 +123,7 @@ void add_from_config(CLI::App& parent, LayoutCommandLine& line, std::ostream& ou
   CLI::App* command = parent.add_subcommand("from-config", "Layout of a model's config.json");
   LayoutFromConfigOptions& options = line.from_config;
   command->add_option("FILE", options.path, "config.json as published")->required();
-  command->add_option("--name", options.layout.name, "name of the layout; default: model_type");
-  add_format_options(*command, options.layout);
-  command->add_option("--unit-tokens", options.layout.unit_tokens, "tokens between chain hashes");
-  command->add_option("--block-tokens", options.layout.block_tokens, "tokens of one append page");
-  command->add_option("--tensor-parallel", options.layout.tensor_parallel,
-                      "ranks that share the heads; one group for each shard");
-  command->add_flag("--draft-layers", options.layout.draft_layers,
-                    "include multi-token-prediction layers");
+  add_model_options(*command, options.layout);
   const CLI::Option* output = add_output_option(*command, options.output);
   command->callback([&line, &out, &err, output] {
     line.from_config.output = choose_output(output, line, line.from_config.output);
@@ -139,6 +144,70 @@ void add_show_and_check(CLI::App& parent, LayoutCommandLine& line, std::ostream&
   CLI::App* check = parent.add_subcommand("check", "Check layout files and print their digests");
   check->add_option("FILE", line.check.paths, "layout files (TOML)")->required();
   check->callback([&line, &out, &err] { line.exit_code = run_layout_check(line.check, out, err); });
+}
+
+void add_plan(CLI::App& parent, LayoutCommandLine& line, std::ostream& out, std::ostream& err) {
+  CLI::App* command = parent.add_subcommand("plan", "How many sessions of a context fit");
+  LayoutPlanOptions& options = line.plan;
+  command->add_option("LAYOUT", options.path, "layout file (TOML), or the name of a shipped one");
+  command->add_option("--from-config", options.config.path,
+                      "a model's config.json instead of a layout, with the options below that say "
+                      "how it is served");
+  command->add_option("--context", options.context, "tokens of a session: 200000, 128K, 1M")
+      ->capture_default_str();
+  command->add_option("--ram", options.ram, "memory of the pool (--ram_bytes of quired): 256GiB");
+  command->add_option("--ssd", options.ssd, "capacity of the SSD tier: 4TiB");
+  command->add_option("--ssd-bandwidth,--ssd_bandwidth", options.ssd_bandwidth,
+                      "bytes a second that the device reads: 6GiB");
+  command
+      ->add_option("--checkpoints", options.checkpoints,
+                   "which are kept of a session: none, branch, turn_ends, every:N, all")
+      ->capture_default_str();
+  add_model_options(*command, options.config.layout);
+  const CLI::Option* output = add_output_option(*command, options.output);
+  command->callback([&line, &out, &err, output] {
+    line.plan.output = choose_output(output, line, line.plan.output);
+    line.exit_code = run_layout_plan(line.plan, out, err);
+  });
+}
+
+Result<uint64_t> bytes_option(std::string_view name, const std::string& text) {
+  if (text.empty()) return uint64_t{0};
+  const uint64_t bytes = QUIRE_TRY(model::parse_bytes(name, text));
+  if (bytes != 0) return bytes;
+  return model::make_error(model::Errc::kInvalidArgument, std::string(name) + " must not be 0");
+}
+
+Result<Layout> planned_layout(const LayoutPlanOptions& options, std::ostream& err) {
+  if (!options.config.path.empty()) return layout_from_file(options.config, err);
+  return model::load_layout_file(
+      QUIRE_TRY(find_layout_file(options.path, {"configs/models", "/usr/share/quire/models"})));
+}
+
+Result<void> write_plan(const LayoutPlanOptions& options, std::ostream& out, std::ostream& err) {
+  PlanQuestion question;
+  question.ram_bytes = QUIRE_TRY(bytes_option("--ram", options.ram));
+  question.ssd_bytes = QUIRE_TRY(bytes_option("--ssd", options.ssd));
+  question.ssd_bandwidth = QUIRE_TRY(bytes_option("--ssd-bandwidth", options.ssd_bandwidth));
+  question.context_tokens = QUIRE_TRY(parse_tokens_count(options.context));
+  question.checkpoints = QUIRE_TRY(model::parse_checkpoint_policy(options.checkpoints));
+  const Layout layout = QUIRE_TRY(planned_layout(options, err));
+  const SessionPlan plan = QUIRE_TRY(plan_session(layout, question));
+  switch (options.output) {
+    case LayoutOutput::kToml:
+      return model::make_error(model::Errc::kInvalidArgument,
+                               "a plan is no layout: choose table, json or csv");
+    case LayoutOutput::kJson:
+      write_plan_json(layout, plan, question, out);
+      break;
+    case LayoutOutput::kTable:
+      write_plan_table(layout, plan, question, out);
+      break;
+    case LayoutOutput::kCsv:
+      write_plan_csv(layout, plan, question, out);
+      break;
+  }
+  return {};
 }
 
 }  // namespace
@@ -175,12 +244,22 @@ int run_layout_check(const LayoutCheckOptions& options, std::ostream& out, std::
   return exit_code;
 }
 
+int run_layout_plan(const LayoutPlanOptions& options, std::ostream& out, std::ostream& err) {
+  if (options.path.empty() == options.config.path.empty()) {
+    err << "quirectl layout plan: give a layout, or --from-config with a model's config.json\n";
+    return kExitUsage;
+  }
+  const Result<void> written = write_plan(options, out, err);
+  return written.ok() ? kExitOk : refuse(written.error(), err);
+}
+
 void add_layout_commands(CLI::App& app, LayoutCommandLine& line, std::ostream& out,
                          std::ostream& err) {
   CLI::App* layout = app.add_subcommand("layout", "Layouts of models, without a daemon");
   layout->require_subcommand(1);
   add_from_config(*layout, line, out, err);
   add_show_and_check(*layout, line, out, err);
+  add_plan(*layout, line, out, err);
 }
 
 }  // namespace quire::client

@@ -1,5 +1,5 @@
-// `quirectl layout from-config | show | check`: layouts from a model's config.json and from files,
-// without a daemon. Each command is a function over streams that returns the exit code.
+// `quirectl layout from-config | show | check | plan`: layouts from a model's config.json and from
+// files, without a daemon. Each command is a function over streams that returns the exit code.
 #pragma once
 
 #include <iosfwd>
@@ -40,11 +40,25 @@ struct LayoutCheckOptions {
 // kExitUsage without files.
 int run_layout_check(const LayoutCheckOptions& options, std::ostream& out, std::ostream& err);
 
+struct LayoutPlanOptions {
+  std::string path;                // a layout file, or the name of a shipped layout
+  LayoutFromConfigOptions config;  // its path empty: not asked
+  std::string ram;
+  std::string ssd;
+  std::string ssd_bandwidth;
+  std::string context = "1M";
+  std::string checkpoints = "turn_ends";
+  LayoutOutput output = LayoutOutput::kTable;
+};
+// How many sessions fit, and what one takes. kExitUsage unless it is one of path and config.
+int run_layout_plan(const LayoutPlanOptions& options, std::ostream& out, std::ostream& err);
+
 // What the parsed command line fills. Outlives the CLI::App.
 struct LayoutCommandLine {
   LayoutFromConfigOptions from_config;
   LayoutShowOptions show;
   LayoutCheckOptions check;
+  LayoutPlanOptions plan;
   std::string output_before_verb;  // the program's --output; one behind the verb outranks it
   int exit_code = kExitOk;         // of the command that ran
 };

@@ -17,16 +17,6 @@ using model::Group;
 using model::GroupKind;
 using model::Layout;
 
-// Names in layouts are printable ASCII, so that two escapes are enough.
-std::string json_text(std::string_view text) {
-  std::string result = "\"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\') result += '\\';
-    result += c;
-  }
-  return result + '"';
-}
-
 std::string checkpoint_text(const Group& group) {
   if (group.kind == GroupKind::kAppend) return "-";
   std::string text(model::checkpoint_rule_name(group.checkpoints));
@@ -96,6 +86,15 @@ void write_group_json(const Group& group, std::ostream& out) {
 }
 
 }  // namespace
+
+std::string json_text(std::string_view text) {
+  std::string result = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') result += '\\';
+    result += c;
+  }
+  return result + '"';
+}
 
 std::string hex(const model::Hash256& hash) {
   std::ostringstream text;
