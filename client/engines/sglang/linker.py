@@ -1,0 +1,271 @@
+"""QuireLinker: SGLang's device pools straight to Quire, without a host tier (UnifiedCacheLinker).
+
+Written against SGLang 0.5.23. One object in each worker. A load is fetched from the daemon when it is
+queued, so that a miss is an answer ("compute it") and never a batch that fails; it goes into the device
+pages when the batch starts.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from typing import Any
+
+import numpy as np
+import torch
+from sglang.srt.mem_cache.hicache_storage import PoolHitPolicy, PoolName, PoolTransfer
+from sglang.srt.mem_cache.unified_cache.unified_cache_linker import (
+    LayerWiseLoadCounter,
+    UnifiedCacheLinker,
+)
+
+import quire
+from quire.keyed import Chains, KeyedPages
+from quire.vllm.link import Link, connect_options
+
+from .device_pages import PoolPages, UnsupportedPool, device_pools
+from .identity import namespace, rank_facts
+
+log = logging.getLogger("sglang.quire")
+
+_OFFLOADS_QUEUED = 256  # each keeps pages of the device locked
+
+
+class QuireLinker(UnifiedCacheLinker):
+    """Threads: the scheduler's calls all; one of its own stores what is offloaded."""
+
+    def __init__(
+        self,
+        server_args: Any,
+        params: Any,
+        *,
+        components: set[Any],
+        extra_config: dict[str, Any],
+        forward_stream: Any = None,
+    ) -> None:
+        self.forward_stream = forward_stream
+        extra = dict(extra_config or {})
+        if getattr(params, "attn_cp_size", 1) > 1:
+            raise UnsupportedPool("QuireLinker knows no context parallelism yet")
+        kvcache = params.token_to_kv_pool_allocator.get_kvcache()
+        self._group = device_pools(kvcache, params, params.page_size, components)
+        self.pools = self._group.entry_map
+        self.layer_done_counter = LayerWiseLoadCounter(self._group.num_layers)
+        if PoolName.MAMBA in self.pools:
+            params.req_to_token_pool.register_layer_transfer_counter(self.layer_done_counter)
+        self._ranks = _ranks_of(params)
+        self._pages = {name: PoolPages(entry) for name, entry in self.pools.items()}
+        self._on_cpu = all(
+            buffer.device.type == "cpu" for entry in self.pools.values() for buffer in entry.kv_buffer
+        )
+        options = connect_options(extra, "sglang")
+        # Of its own, so that a lookup never waits until an offload is written.
+        self._read_link = Link(lambda: quire.Client(**options))
+        self._write_link = Link(lambda: quire.Client(**options))
+        chains = {name: Chains() for name in self._pages}
+        self._read = self._stores(self._read_link, chains, params, extra)
+        self._write = self._stores(self._write_link, chains, params, extra)
+        self._pending: dict[str, list[tuple[PoolPages, torch.Tensor, np.ndarray]]] = {}
+        self._offloads: queue.Queue = queue.Queue(_OFFLOADS_QUEUED)
+        self._results: queue.Queue[bool] = queue.Queue()
+        self._thread: threading.Thread | None = threading.Thread(
+            target=self._store_offloads, name="quire-offload", daemon=True
+        )
+        self._thread.start()
+
+    def _stores(
+        self, link: Link, chains: dict[Any, Chains], params: Any, extra: dict[str, Any]
+    ) -> dict[Any, KeyedPages]:
+        rank, size, _ = self._ranks
+        facts = {
+            "model": _model_name(extra),
+            **rank_facts(
+                replicated=self._group.rank_replicated,
+                rank=rank,
+                size=size,
+                stage=getattr(params, "pp_rank", 0),
+                stages=getattr(params, "pp_size", 1),
+            ),
+            "eagle": bool(getattr(params, "is_eagle", False)),
+        }
+        return {
+            name: KeyedPages(
+                link,
+                page_bytes=pages.page_bytes,
+                page_tokens=params.page_size,
+                namespace=namespace({**facts, **pages.facts}, extra),
+                tenant=str(extra.get("tenant", "")),
+                chains=chains[name],
+            )
+            for name, pages in self._pages.items()
+        }
+
+    # --- lookup ----------------------------------------------------------------------------------
+
+    def lookup(self, rid: str, transfers: list[PoolTransfer]) -> list[int]:
+        """All lengths, in pages, at which every pool has what a resume there needs; ascending."""
+        expanded = self._group.resolve_transfers(transfers)
+        keys = next((list(t.keys or ()) for t in transfers if t.name == PoolName.KV), [])
+        if not expanded or not keys:
+            return []
+        lengths = range(1, len(keys) + 1)
+        for transfer in sorted(expanded, key=lambda t: t.hit_policy != PoolHitPolicy.ALL_PAGES):
+            if not lengths:
+                return []
+            held = keys[: lengths[-1]]
+            if transfer.hit_policy == PoolHitPolicy.ALL_PAGES:
+                found = self._read[transfer.name].find(held, prefix=True)
+                whole = found.index(False) if False in found else len(found)
+                lengths = range(1, whole + 1)
+                continue
+            found = self._read[transfer.name].find(held)
+            needed = max(1, len(transfer.keys))
+            lengths = [n for n in lengths if all(found[max(0, n - needed) : n])]
+        return list(lengths)
+
+    # --- loads -----------------------------------------------------------------------------------
+
+    def load(self, rid: str, transfers: list[PoolTransfer]) -> bool:
+        """False: not all of it is there any more, on some rank; the engine computes it."""
+        expanded = self._group.resolve_transfers(
+            transfers, allow_partial=True, allow_missing_kv=True
+        )
+        fetched = []
+        for transfer in expanded:
+            pages = self._pages[transfer.name]
+            memory = np.empty((len(transfer.keys), pages.page_bytes), np.uint8)
+            if not self._fetch(self._read[transfer.name], transfer.keys, memory):
+                fetched = []
+                break
+            fetched.append((pages, transfer.host_indices.clone(), memory))
+        if not self._all_ranks(bool(fetched)):
+            return False
+        self._pending[rid] = fetched
+        return True
+
+    @staticmethod
+    def _fetch(store: KeyedPages, keys: list[str], memory: np.ndarray) -> bool:
+        def take(index: int, page: np.ndarray) -> None:
+            memory[index] = page
+
+        return all(store.load(keys, take, prefix=True))
+
+    def _all_ranks(self, mine: bool) -> bool:
+        """Ranks must answer alike, or their batches differ."""
+        _, size, group = self._ranks
+        if size == 1:
+            return mine
+        word = torch.tensor([int(mine)], dtype=torch.int)
+        torch.distributed.all_reduce(word, torch.distributed.ReduceOp.MIN, group=group)
+        return bool(word.item())
+
+    def start_layer_wise_loading(self) -> int:
+        if not self._pending:
+            return -1
+        pending, self._pending = self._pending, {}
+        index = self.layer_done_counter.update_producer()
+        try:
+            for loads in pending.values():
+                for pages, indices, memory in loads:
+                    pages.scatter(indices, memory)
+            self._wait_for_device()
+        except (ValueError, RuntimeError) as error:
+            # What the engine reads is as it was before, or in part: it must not use it.
+            log.exception("pages could not be copied to the device")
+            self.layer_done_counter.fail(index, error)
+            return index
+        for layer in range(self._group.num_layers):
+            self.layer_done_counter.complete(index, layer)
+        return index
+
+    def _wait_for_device(self) -> None:
+        if not self._on_cpu:
+            torch.accelerator.current_stream().synchronize()
+
+    def finish_layer_wise_loading(self, counter_index: int) -> bool:
+        return self.layer_done_counter.finish(counter_index)
+
+    def cancel_queued_load(self, rid: str) -> bool:
+        return self._pending.pop(rid, None) is not None
+
+    # --- offloads --------------------------------------------------------------------------------
+
+    def offload(self, transfers: list[PoolTransfer], session_id: str | None = None) -> bool:
+        """False: not taken; the engine may offer the node again."""
+        expanded = self._group.resolve_transfers(transfers, allow_partial=True)
+        if not expanded:
+            return False
+        ready = [] if self._on_cpu else self.record_offload_ready()
+        try:
+            self._offloads.put_nowait((expanded, ready))
+        except queue.Full:
+            return False
+        return True
+
+    def _store_offloads(self) -> None:
+        while (task := self._offloads.get()) is not None:
+            try:
+                self._results.put(self._store(*task))
+            except Exception:  # the thread must live, and each task have its result
+                log.exception("an offload failed")
+                self._results.put(False)
+            finally:
+                self._offloads.task_done()
+        self._offloads.task_done()
+
+    def _store(self, transfers: list[PoolTransfer], ready: list[Any]) -> bool:
+        """Windows and states before the KV pages: a lookup finds none or all, whoever is cut off."""
+        for event in ready:
+            event.synchronize()
+        whole = True
+        for transfer in sorted(transfers, key=lambda t: t.name == PoolName.KV):
+            memory = self._pages[transfer.name].gather(transfer.host_indices)
+
+            def fill(index: int, page: np.ndarray, memory: np.ndarray = memory) -> None:
+                page[...] = memory[index]
+
+            whole = all(self._write[transfer.name].store(transfer.keys, fill)) and whole
+        return whole
+
+    def num_completed_offloads(self) -> int:
+        return self._results.qsize()
+
+    def pop_completed_offload(self) -> bool:
+        return self._results.get_nowait()
+
+    # --- life ------------------------------------------------------------------------------------
+
+    def reset(self) -> None:
+        """What is stored stays: a flush of the engine's cache is not one of Quire's."""
+        self._pending.clear()
+        self._offloads.join()
+        while not self._results.empty():
+            self._results.get_nowait()
+        self.layer_done_counter.reset()
+
+    def close(self) -> None:
+        if self._thread is None:
+            return
+        self.reset()
+        self._offloads.put(None)
+        self._thread.join()
+        self._thread = None
+        self._read_link.close()
+        self._write_link.close()
+
+
+def _ranks_of(params: Any) -> tuple[int, int, Any]:
+    group = getattr(params, "tp_cache_group", None)
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return 0, 1, None
+    return torch.distributed.get_rank(group), torch.distributed.get_world_size(group), group
+
+
+def _model_name(extra: dict[str, Any]) -> str:
+    """SGLang keeps it in its runtime context, which a process outside the engine does not have."""
+    if "model" in extra:
+        return str(extra["model"])
+    from sglang.srt.runtime_context import get_model
+
+    return str(get_model().model_path)
