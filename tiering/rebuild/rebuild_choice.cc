@@ -156,8 +156,9 @@ void RebuildChoice::drop_orphans() {
 
 void RebuildChoice::group() {
   std::vector<ScannedObject>& objects = found_.objects;
-  std::sort(objects.begin(), objects.end(),
-            [](const ScannedObject& a, const ScannedObject& b) { return a.slot.value < b.slot.value; });
+  std::sort(objects.begin(), objects.end(), [](const ScannedObject& a, const ScannedObject& b) {
+    return a.slot.value < b.slot.value;
+  });
   needed_roots_.resize(found_.roots.size());
   const ScannedObject* last = nullptr;
   for (const ScannedObject& object : objects) {
