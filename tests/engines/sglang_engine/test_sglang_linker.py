@@ -276,6 +276,20 @@ def test_another_process_reads_the_same_bits(daemon, model) -> None:
     linker.close()
 
 
+def test_ranks_have_their_own_pages_and_answer_loads_alike(daemon, model, tmp_path) -> None:
+    script = str(Path(__file__).with_name("sglang_rank.py"))
+    words = [daemon.socket_path, model, str(tmp_path / "rendezvous")]
+    ranks = [
+        subprocess.Popen(
+            [sys.executable, script, str(rank), *words], stdout=subprocess.PIPE, text=True
+        )
+        for rank in range(2)
+    ]
+    said = [rank.communicate(timeout=200)[0].splitlines()[-1] for rank in ranks]
+
+    assert said == ["[1, 2, 3, 4] True False", "[1, 2] True False"]
+
+
 def test_indices_that_are_no_pages_fail_their_offload_alone(daemon, model) -> None:
     pools, keys = mha(), keys_of(2)
     linker = linker_of(pools, daemon.socket_path, model)
