@@ -13,6 +13,7 @@
 #include "bench/admin_bench.h"
 #include "bench/attach_bench.h"
 #include "bench/attach_busy.h"
+#include "bench/cluster_bench.h"
 #include "bench/commit_bench.h"
 #include "bench/engine_bench.h"
 #include "bench/events_bench.h"
@@ -63,6 +64,7 @@ int main(int argc, char** argv) {
       {"admin", quire::bench::run_admin_bench},
       {"attach", busy ? quire::bench::run_attach_busy_bench : quire::bench::run_attach_bench},
       {"attach_ssd", quire::bench::run_tier_match_bench},
+      {"cluster", quire::bench::run_cluster_bench},
       {"commit", quire::bench::run_commit_bench},
       {"engine", quire::bench::run_engine_bench},
       {"events", quire::bench::run_events_bench},
@@ -79,7 +81,8 @@ int main(int argc, char** argv) {
   if (found == benches.end() || (quick && found->first != "ssd")) {
     std::fputs(
         "usage: quire_bench "
-        "admin|attach|attach_ssd|commit|engine|events|index|meter|neighbour|replay|ring|sched|ssd|"
+        "admin|attach|attach_ssd|cluster|commit|engine|events|index|meter|neighbour|replay|ring|"
+        "sched|ssd|"
         "switch|"
         "trace "
         "[--json], attach also --busy, ssd also --quick, trace also FILE [SESSIONS], neighbour "
