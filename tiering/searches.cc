@@ -12,13 +12,30 @@ using model::Errc;
 using model::NodeId;
 using model::Result;
 
+// The root's node is on every tier.
+bool Searches::is_on_tier(NodeId node) const {
+  const cache::Node& link = cache_->store().tree().node(node);
+  return link.is_root() || link.is_in(cache::Presence::kHintTier);
+}
+
+uint32_t Searches::known_on_tier(const Question& question) const {
+  if (question.known_units == 0) return 0;
+  const cache::PrefixTree& tree = cache_->store().tree();
+  const auto span =
+      tree.find(question.root, NodeKind::kSpan, question.chain.after(question.known_units));
+  if (!span) return 0;
+  NodeId node = *span;
+  for (; !is_on_tier(node); node = tree.parent(node)) cache_->store().work().add(1);
+  return tree.node(node).units();
+}
+
 // The last hash says what all before it are, so it alone is compared.
-Searches::Asked* Searches::find_same(const Question& question) {
+Searches::Asked* Searches::find_same(const Question& question, uint32_t known_units) {
   const uint32_t count = question.chain.count();
   const model::Hash256 last = question.chain.after(count);
   const model::Hash256& root = cache_->names().root(question.root).hash;
   for (auto& [job, asked] : questions_) {
-    const bool same = asked.root_hash == root && asked.known_units == question.known_units &&
+    const bool same = asked.root_hash == root && asked.known_units == known_units &&
                       asked.chain.size() == count && asked.chain.back() == last;
     if (same) return &asked;
   }
@@ -36,7 +53,8 @@ Result<void> Searches::check_bounds(model::DomainId domain) const {
 Result<void> Searches::ask(const Question& question) {
   if (!can_ask()) return model::make_error(Errc::kIoError, "no tier can be searched now");
   const Waiter waiter{question.tag, clock_->now_ns()};
-  if (Asked* same = find_same(question); same != nullptr) {
+  const uint32_t known_units = known_on_tier(question);
+  if (Asked* same = find_same(question, known_units); same != nullptr) {
     same->waiters.push_back(waiter);
     ++counters_.shared;
     return {};
@@ -45,10 +63,8 @@ Result<void> Searches::ask(const Question& question) {
   const uint32_t job = ++last_job_;
   auto asked = check_bounds(root.key.domain);
   if (asked.ok()) {
-    asked = tier_->search()->ask({.job = job,
-                                  .root = question.root,
-                                  .known_units = question.known_units,
-                                  .chain = question.chain});
+    asked = tier_->search()->ask(
+        {.job = job, .root = question.root, .known_units = known_units, .chain = question.chain});
   }
   if (!asked.ok()) {
     ++counters_.refused;
@@ -59,7 +75,7 @@ Result<void> Searches::ask(const Question& question) {
   kept.root = question.root;
   kept.root_hash = root.hash;
   kept.domain = root.key.domain;
-  kept.known_units = kept.end_units = question.known_units;
+  kept.known_units = kept.end_units = known_units;
   kept.waiters.push_back(waiter);
   kept.chain.reserve(question.chain.count());
   for (uint32_t units = 1; units <= question.chain.count(); ++units) {
@@ -118,7 +134,7 @@ bool Searches::join_one(Asked& asked, const FoundObject& object) {
       is_span ? asked.end_units : model::block_floor_units(object.units, per_block);
   const auto parent = span_at(asked, before);
   // What it hangs on left meanwhile, or was not found: a checkpoint more or less.
-  if (!parent) return !is_span;
+  if (!parent || !is_on_tier(*parent)) return !is_span;
   bool is_new = false;
   const auto node = cache_->store().join(
       {.parent = *parent, .kind = object.kind, .key = object.key, .units = object.units}, is_new);
@@ -126,7 +142,7 @@ bool Searches::join_one(Asked& asked, const FoundObject& object) {
   if (is_span) {
     asked.end_units = object.units;
     asked.end = cache::Pin(&cache_->store(), *node, cache::PinKind::kPresence);
-    counters_.found_tokens += root.layout->layout.block_tokens;
+    if (is_new) counters_.found_tokens += root.layout->layout.block_tokens;
   } else if (is_new) {
     // Whose conversation it is nobody knows here, so nobody's supersedes it.
     cache_->store().tree().marks().set_kept(*node, true);

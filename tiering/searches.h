@@ -8,7 +8,10 @@
 //    this chain, in order and without a gap, is compared here with the hashes that were asked for.
 // 2. A root may die and its number be another's while a question is under way: it is found again by
 //    its hash, and what was found for one that is gone joins nothing.
-// 3. What joins is a hint (Presence::kHintTier) and takes a place in the table of nodes only where
+// 3. A question begins where the path stops being known on the tier, not where it stops being
+// known:
+//    what joins hangs on what may leave every faster tier, or it would hold RAM for a hint's sake.
+// 4. What joins is a hint (Presence::kHintTier) and takes a place in the table of nodes only where
 //    that has some, or can forget others (NodeRoom).
 //
 // Threads: core only. Bounds: kMaxQuestions, and half of them of one domain; a question keeps its
@@ -40,7 +43,7 @@ struct SearchCounters {
   model::Counter shared{"shared", "Matches that waited for a question which was under way"};
   model::Counter refused{"refused", "Questions that could not be asked: too many, or it is off"};
   model::Counter found{"found", "Questions that found something"};
-  model::Counter found_tokens{"found_tokens", "Tokens of spans that were found"};
+  model::Counter found_tokens{"found_tokens", "Tokens of spans that were found and not known"};
   model::Counter no_room{"no_room", "Objects found for which the table of nodes had no place"};
   model::Counter late{"late", "Matches that were answered before their question was"};
   model::Counter round_trips{"round_trips", "Round trips that the questions took"};
@@ -55,7 +58,7 @@ class Searches {
     uint64_t tag = 0;  // the caller's, unique among those who wait
     model::RootId root;
     cache::ChainView chain;    // lent for the call
-    uint32_t known_units = 0;  // whole blocks, in the tree
+    uint32_t known_units = 0;  // whole blocks, in the tree, on whichever tier
   };
 
   Searches(cache::Cache* cache, const model::Clock* clock) : cache_(cache), clock_(clock) {}
@@ -98,7 +101,9 @@ class Searches {
     cache::Pin end;          // the last of these: what is not joined yet hangs on it
   };
 
-  Asked* find_same(const Question& question);
+  uint32_t known_on_tier(const Question& question) const;
+  Asked* find_same(const Question& question, uint32_t known_units);
+  bool is_on_tier(model::NodeId node) const;
   model::Result<void> check_bounds(model::DomainId domain) const;
   bool join_some(Asked& asked, uint32_t& budget);
   bool join_one(Asked& asked, const FoundObject& object);

@@ -208,7 +208,7 @@ size_t Dispatcher::expire_pending() {
     const PendingId id = requests_.table().due(now_ns);
     if (!id.valid()) break;
     const Wait wait = requests_.table().waits(id);
-    if (wait.what == WaitsFor::kSearch) {
+    if (requests_.table().request(id).submission.verb == static_cast<uint16_t>(Verb::kMatch)) {
       search_.expire(id);
       continue;
     }
@@ -269,7 +269,7 @@ std::optional<Wait> Dispatcher::match(Attachment& attachment, const Submission& 
                                       PendingId id) {
   const bool searched = id.valid() && requests_.table().waits(id).what == WaitsFor::kSearch;
   if (!searched) {
-    if (auto wait = search_.wanted(attachment, submission)) return wait;
+    if (auto wait = search_.wanted(attachment, submission, id)) return wait;
   }
   answer_match(attachment, submission);
   return std::nullopt;

@@ -18,9 +18,12 @@ MatchSearch::Range MatchSearch::range_of(Attachment& attachment,
       .all_units = units};
 }
 
-std::optional<Wait> MatchSearch::wanted(Attachment& attachment,
-                                        const model::Submission& submission) const {
+std::optional<Wait> MatchSearch::wanted(Attachment& attachment, const model::Submission& submission,
+                                        PendingId id) const {
   const SearchOptions& options = parts_.options;
+  if (id.valid() && parts_.requests->table().request(id).deadline_ns == kNoDeadline) {
+    return std::nullopt;
+  }
   if (options.budget_ms == 0 || parts_.tiers == nullptr || !parts_.tiers->searches().can_ask()) {
     return std::nullopt;
   }
@@ -54,9 +57,14 @@ void MatchSearch::begin(PendingId id) {
 }
 
 void MatchSearch::expire(PendingId id) {
-  parts_.tiers->searches().leave(id.value, true);
-  parts_.requests->table().drop_deadline(id);
-  parts_.requests->wake(id);
+  PendingTable& table = parts_.requests->table();
+  const PendingRequest& request = table.request(id);
+  const PendingId front = table.front(request.attachment->pending, request.submission.verb);
+  if (table.waits(front).what == WaitsFor::kSearch) {
+    parts_.tiers->searches().leave(front.value, true);
+    parts_.requests->wake(front);
+  }
+  table.drop_deadlines_to(id);
 }
 
 void MatchSearch::end(PendingId id) { parts_.tiers->searches().leave(id.value, false); }

@@ -38,10 +38,13 @@ class MatchSearch {
   explicit MatchSearch(const Parts& parts) : parts_(parts) {}
 
   // What this match is to wait for, which has not waited yet; nullopt: it is answered at once.
-  std::optional<Wait> wanted(Attachment& attachment, const model::Submission& submission) const;
+  // `id`: of one that was behind another.
+  std::optional<Wait> wanted(Attachment& attachment, const model::Submission& submission,
+                             PendingId id) const;
   // It waits, as this record. Where it cannot be asked it goes on at once.
   void begin(PendingId id);
-  // The budget is spent, or the request's deadline came: it goes on with what is known.
+  // The budget is spent, or the request's deadline came: it goes on with what is known. So do those
+  // that it is behind, and none of them asks.
   void expire(PendingId id);
   // Its attachment ended.
   void end(PendingId id);

@@ -192,6 +192,16 @@ void PendingTable::drop_deadline(PendingId id) {
   deadlines_.remove(index_of(id));
 }
 
+void PendingTable::drop_deadlines_to(PendingId id) {
+  const Record& last = at(id);
+  uint32_t next = last.lists->queues[last.request.submission.verb].first;
+  while (next != 0) {
+    drop_deadline(id_of(next));
+    if (next == index_of(id) + 1) return;
+    next = records_[next - 1].of_attachment.next;
+  }
+}
+
 void PendingTable::make_ready(PendingId id) {
   Record& record = at(id);
   // Only the first of a verb waits for an event; those behind wait for it.

@@ -97,6 +97,8 @@ class PendingTable {
   void wait(PendingId id, const Wait& wait);
   // It will come to its end in some turns, as it would have done in one.
   void drop_deadline(PendingId id);
+  // Nor do those of its verb that it is behind. Precondition: waits in the queue of its verb.
+  void drop_deadlines_to(PendingId id);
   // What it waited for may be there. Precondition: the first of its verb.
   void make_ready(PendingId id);
   // Answered. The next one of its verb is ready now.
@@ -108,6 +110,10 @@ class PendingTable {
   PendingId take_ready(PendingLists& lists, uint16_t verb);
   // Any of them; invalid: none is left.
   PendingId first_of(const PendingLists& lists) const;
+  // The first of its verb; invalid: none waits.
+  PendingId front(const PendingLists& lists, uint16_t verb) const {
+    return id_of(lists.queues[verb].first);
+  }
   // The first that waits for this, in order of arrival; invalid: none.
   PendingId first_for(model::FillId fill) const;
   PendingId first_for_copy_job(model::DomainId domain) const;

@@ -81,14 +81,14 @@ TEST_F(ClusterCopy, LeavesWithItsNodeAlone) {
   const auto chain = rig_.add_chain(1, 1);
   join(rig_.root().node, 1);
   EXPECT_FALSE(presence().may_leave(chain[0], kCluster)) << "RAM has it";
-  EXPECT_FALSE(rig_.cache().evictor().evict_copy(kCluster, {}));
+  EXPECT_FALSE(rig_.meddle().forget_from_cluster());
   rig_.meddle().put_on_ssd(chain[0], 7);
   ASSERT_TRUE(rig_.meddle().leave_ram(chain[0]));
   EXPECT_FALSE(presence().may_leave(chain[0], kCluster)) << "the SSD has it";
   ASSERT_TRUE(rig_.meddle().evict_from_ssd());
   rig_.cache().check_invariants();
   rig_.store().given_up().clear();
-  EXPECT_TRUE(rig_.cache().evictor().evict_copy(kCluster, {}));
+  EXPECT_TRUE(rig_.meddle().forget_from_cluster());
   EXPECT_FALSE(is_known(1));
   EXPECT_TRUE(rig_.store().given_up().empty()) << "nothing is erased";
   rig_.cache().check_invariants();

@@ -32,7 +32,7 @@ class MatchSearchTest : public testing::Test {
     rig_.cache().close_session(writes.cached);
     writes.cached.root = {};
     rig_.meddle().evict();
-    while (rig_.cache().evictor().evict_copy(model::TierId::kCluster, {})) {
+    while (rig_.meddle().forget_from_cluster()) {
     }
     QUIRE_CHECK(rig_.inspect().objects().empty());
   }
@@ -147,6 +147,26 @@ TEST_F(MatchSearchTest, OneBehindAnotherAsksInItsTurn) {
   rig_.turns();
   EXPECT_EQ(client_.completed().size(), 2u);
   EXPECT_EQ(questions(), 2u) << "for what is unknown behind the first one's";
+}
+
+// One that is behind it is given up as little: it would have been answered at once.
+TEST_F(MatchSearchTest, TheDeadlineOfOneBehindEndsTheSearchesInFront) {
+  rig_.cluster().hold(true);
+  match(client_);
+  match(client_, kSpans + 2);
+  model::Submission hurried{};
+  hurried.deadline_ms = 5;
+  hurried.args.match.unit_count = kSpans + 4;
+  hurried.args.match.prompt_tokens = (kSpans + 4) * kBlockTokens + 1;
+  client_.submit(Verb::kMatch, hurried);
+  rig_.turns();
+  EXPECT_TRUE(client_.completed().empty());
+  advance_ms(5);
+  rig_.turns();
+  const auto done = client_.completed();
+  ASSERT_EQ(done.size(), 3u);
+  for (const model::Completion& one : done) EXPECT_EQ(code_of(one), Errc::kOk);
+  EXPECT_EQ(questions(), 1u);
 }
 
 TEST_F(MatchSearchTest, LittleThatIsUnknownIsNotAskedFor) {

@@ -10,6 +10,10 @@ uint64_t Meddler::evict(uint64_t count) { return cache_.evictor().evict(count); 
 
 bool Meddler::evict_from_ssd() { return cache_.evictor().evict_copy(model::TierId::kSsd, {}); }
 
+bool Meddler::forget_from_cluster() {
+  return cache_.evictor().evict_copy(model::TierId::kCluster, {});
+}
+
 uint64_t Meddler::empty_ssd() {
   uint64_t count = 0;
   while (evict_from_ssd()) ++count;

@@ -22,6 +22,9 @@ class Meddler {
   // Gives up the SSD's next copy in its policy's order; an object that has no other goes. False:
   // none may.
   bool evict_from_ssd();
+  // A node that is on the cluster only is forgotten, as where the table of nodes gets full. False:
+  // there is none that may.
+  bool forget_from_cluster();
   // Of every copy that may; returns how many.
   uint64_t empty_ssd();
   // As the victim of an eviction. False: it is not a leaf, is pinned, or not there any more.

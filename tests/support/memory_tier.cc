@@ -172,6 +172,20 @@ void MemoryTier::drop(uint32_t slot) {
   std::erase_if(slots_, [&](const auto& one) { return one.second == slot; });
 }
 
+std::unique_ptr<MemoryTier::Contents> MemoryTier::take_contents() {
+  auto contents = std::make_unique<Contents>(
+      Contents{std::move(objects_), std::move(slots_), bytes_, next_slot_});
+  wipe();
+  return contents;
+}
+
+void MemoryTier::put_contents(std::unique_ptr<Contents> contents) {
+  objects_ = std::move(contents->objects);
+  slots_ = std::move(contents->slots);
+  bytes_ = contents->bytes;
+  next_slot_ = contents->next_slot;
+}
+
 void MemoryTier::wipe() {
   objects_.clear();
   slots_.clear();

@@ -16,6 +16,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <random>
 #include <span>
@@ -72,6 +73,10 @@ class MemoryTier final : public tiering::Tier, public tiering::ChainSearch {
   void lose(model::NodeId node);
   // All that it holds is gone, and nobody is told.
   void wipe();
+  // What a cluster holds outlives a daemon: the next one's tier is given it.
+  struct Contents;
+  std::unique_ptr<Contents> take_contents();
+  void put_contents(std::unique_ptr<Contents> contents);
   // Of a cluster: the object is not there any more.
   void remove(model::NodeId node);
   // Of a cluster: the second object that a search names is not of its chain.
@@ -134,6 +139,8 @@ class MemoryTier final : public tiering::Tier, public tiering::ChainSearch {
     std::vector<StoredPage> pages;
     uint64_t bytes = 0;
   };
+  using Objects = std::unordered_map<uint32_t, Stored>;  // by slot
+  using Slots = std::map<Name, uint32_t>;
   struct JobObject {
     model::NodeId node;
     std::vector<model::SlotId> slots;  // of a read
@@ -183,8 +190,8 @@ class MemoryTier final : public tiering::Tier, public tiering::ChainSearch {
   bool lies_ = false;
   uint64_t step_ = 0;
   uint32_t next_slot_ = 0;
-  std::unordered_map<uint32_t, Stored> objects_;  // by slot
-  std::map<Name, uint32_t> slots_;                // of a cluster
+  Objects objects_;
+  Slots slots_;  // of a cluster
   std::vector<Search> searches_;
   std::unordered_map<uint32_t, tiering::FoundChain> found_;  // by job, until it is taken
   uint64_t questions_ = 0;
@@ -199,6 +206,13 @@ class MemoryTier final : public tiering::Tier, public tiering::ChainSearch {
   tiering::StepHints hints_;
   uint64_t rooms_given_back_ = 0;
   tiering::LoadEstimator estimator_{tiering::EstimatorOptions{}};
+};
+
+struct MemoryTier::Contents {
+  Objects objects;
+  Slots slots;
+  uint64_t bytes = 0;
+  uint32_t next_slot = 0;
 };
 
 }  // namespace quire::tests

@@ -147,7 +147,7 @@ class RigOverTier {
   }
   // Nothing is known any more of what is on no faster tier than the cluster.
   void forget_cluster() {
-    while (cache_->evictor().evict_copy(model::TierId::kCluster, {})) {
+    while (meddle().forget_from_cluster()) {
     }
   }
   // As a match asks: something may be on a tier only that cannot be read now.
