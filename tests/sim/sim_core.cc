@@ -46,7 +46,7 @@ SimDiskFaults sim_faults(SimRandom& random) {
 
 }  // namespace
 
-SimConfig::SimConfig(SimRandom& random, SimRandom& late) {
+SimConfig::SimConfig(SimRandom& random, SimRandom& late, SimRandom& clusters) {
   has_tier = !random.one_in(3);
   verify_hits = random.one_in(4);
   write_through = random.one_in(2);
@@ -62,6 +62,15 @@ SimConfig::SimConfig(SimRandom& random, SimRandom& late) {
             .max_jobs = 1 + late.below(4),
             .job_objects = 1 + late.below(4),
             .capacity_bytes = ssd_bytes / 2};
+  // The first number says whether there is one.
+  has_cluster = clusters.one_in(2) && has_tier;
+  cluster_fails = has_cluster && clusters.one_in(2);
+  cluster = {.id = model::TierId::kCluster,
+             .seed = clusters.number(),
+             .most_steps = 1 + clusters.below(30),
+             .max_jobs = 1 + clusters.below(4),
+             .job_objects = 1 + clusters.below(4)};
+  search_ms = clusters.one_in(4) ? 0 : 1 + clusters.below(20);
 }
 
 void SimProcess::tell(model::FrameType type, std::string_view payload) {
@@ -90,18 +99,21 @@ SimCore::SimCore(const SimParts& parts)
       {.max_nodes = kMaxNodes, .seed = parts.random->number(), .ram_policy = config.ram_policy},
       pool_.get()));
   if (config.has_tier) open_tier();
+  if (config.has_cluster) open_cluster();
   open_roots();
   events_ = std::make_unique<SimEvents>(cache_.get(), parts.clock);
-  turn_ = must(server::CoreTurn::create({.cache = cache_.get(),
-                                         .copies = &copies_,
-                                         .tiers = tiers_.get(),
-                                         .clock = parts.clock,
-                                         .dispatcher = {.verify_hits = config.verify_hits,
-                                                        .default_deadline_ms = kSimDeadlineMs,
-                                                        .turn_sink = parts.turn_sink},
-                                         .registry = {.shares = &shares_, .closer = &closer_},
-                                         .counters = &counters_,
-                                         .unwatch = [](Attachment&) {}}));
+  turn_ = must(server::CoreTurn::create(
+      {.cache = cache_.get(),
+       .copies = &copies_,
+       .tiers = tiers_.get(),
+       .clock = parts.clock,
+       .dispatcher = {.verify_hits = config.verify_hits,
+                      .default_deadline_ms = kSimDeadlineMs,
+                      .search = {.budget_ms = config.search_ms, .min_tokens = 1},
+                      .turn_sink = parts.turn_sink},
+       .registry = {.shares = &shares_, .closer = &closer_},
+       .counters = &counters_,
+       .unwatch = [](Attachment&) {}}));
   queue_ = std::make_unique<server::SessionQueue>(
       server::SessionQueue::Parts{.cache = cache_.get(), .shares = &shares_, .clock = parts.clock});
 }
@@ -130,6 +142,16 @@ void SimCore::open_tier() {
                                                                : tiering::WritePolicy::kBack,
                                 .delay_ms = 5,
                                 .ram_bytes = config.segments * kSegmentBytes});
+}
+
+void SimCore::open_cluster() {
+  const SimConfig& config = *parts_.config;
+  QUIRE_CHECK(cache_->attach_tier(model::TierId::kCluster, "lru").ok());
+  auto cluster = std::make_unique<MemoryTier>(cache_.get(), config.cluster);
+  cluster_ = cluster.get();
+  tiers_->add(std::move(cluster), {.policy = tiering::WritePolicy::kThrough,
+                                   .delay_ms = 10,
+                                   .ram_bytes = config.segments * kSegmentBytes});
 }
 
 std::unique_ptr<tiering::Tier> SimCore::make_ssd_tier() {

@@ -1,6 +1,8 @@
 // One life of a daemon, as Daemon and Core wire it, but for threads, sockets and sleep: cache,
 // rings, sessions and a tier below RAM, on a manual clock: the SSD tier over a simulated disk, or a
-// tier in memory that ends with the life. turn() is the turn of the real core (server/core_turn.h).
+// tier in memory that ends with the life; and in some runs a cluster beside it, in memory too,
+// which lives on as other hosts' daemons see it. turn() is the turn of the real core
+// (server/core_turn.h).
 //
 // Destroyed it is a crash: nothing is drained. stop() before makes it a clean end. The directory
 // and the disk live on, for the next life.
@@ -41,12 +43,16 @@ inline constexpr uint32_t kSimDeadlineMs = 2000;  // of requests that name none
 // Drawn once a run: each life is configured alike.
 struct SimConfig {
   // `late`: of what runs came to draw after seeds had been written down.
-  SimConfig(SimRandom& random, SimRandom& late);
+  SimConfig(SimRandom& random, SimRandom& late, SimRandom& clusters);
 
   bool has_tier = false;
   bool in_memory = false;     // the tier is a MemoryTier
   bool memory_fails = false;  // and it fails, forgets and damages what it keeps
   MemoryTierOptions memory;
+  bool has_cluster = false;    // beside the tier
+  bool cluster_fails = false;  // and it goes off, forgets and damages
+  MemoryTierOptions cluster;
+  uint32_t search_ms = 0;
   bool verify_hits = false;
   bool write_through = false;
   uint32_t segments = 0;
@@ -55,7 +61,9 @@ struct SimConfig {
   std::string ssd_policy;
   SimDiskFaults faults;
   // Objects may be lost that nobody gave up: the disk fails or lies.
-  bool may_lose() const { return has_tier && (in_memory ? memory_fails : faults.any()); }
+  bool may_lose() const {
+    return cluster_fails || (has_tier && (in_memory ? memory_fails : faults.any()));
+  }
   // What is on the tier is there in the next life.
   bool is_durable() const { return has_tier && !in_memory; }
 };
@@ -125,6 +133,7 @@ class SimCore {
   tiering::TierSet* tiers() { return tiers_.get(); }  // null: RAM only
   tiering::SsdTier* tier() { return tier_; }          // of tiers(); null: none, or in memory
   MemoryTier* memory_tier() { return memory_tier_; }  // null: none, or an SSD
+  MemoryTier* cluster() { return cluster_; }          // null: none
   server::CoreTurn& core() { return *turn_; }
   server::SessionQueue& queue() { return *queue_; }
   const allocator::SegmentSupply& supply() const { return *supply_; }
@@ -145,6 +154,7 @@ class SimCore {
 
  private:
   void open_tier();
+  void open_cluster();
   std::unique_ptr<tiering::Tier> make_ssd_tier();
   void open_roots();
   void let_dying_go();
@@ -164,6 +174,7 @@ class SimCore {
   std::unique_ptr<tiering::TierSet> tiers_;
   tiering::SsdTier* tier_ = nullptr;
   MemoryTier* memory_tier_ = nullptr;
+  MemoryTier* cluster_ = nullptr;
   std::vector<model::DomainId> domains_;
   std::vector<cache::CacheSession> roots_;  // one a root, so that none is given up
   std::unique_ptr<server::CoreTurn> turn_;

@@ -132,6 +132,7 @@ void SimJudge::judge_match(uint32_t root, const SimChain& chain, const model::Ma
   for (const uint32_t of : result.tokens.of) tokens += of;
   if (tokens != result.exact_tokens) return fail("tokens by tier are not those of the hit");
   coverage_.from_ssd += result.tokens[model::TierId::kSsd];
+  coverage_.from_cluster += result.tokens[model::TierId::kCluster];
   for (uint32_t units = per_block; units <= span; units += per_block) {
     expect_present({root, FillKind::kSpan, chain[units - 1]}, "a hit was announced");
   }

@@ -37,12 +37,14 @@ struct SimCoverage {
   uint64_t scribbles = 0;  // sessions ended for what stood in their rings
   uint64_t crashes = 0;
   uint64_t stops = 0;
-  uint64_t restored = 0;  // objects that a later life had
-  uint64_t from_ssd = 0;  // tokens announced that were below RAM
-  uint64_t retired = 0;   // segments that clients gave back
-  uint64_t faults = 0;    // of the disk
-  uint64_t queued = 0;    // times that a session had to wait for what it reserves
-  uint64_t admitted = 0;  // sessions that reserved
+  uint64_t restored = 0;      // objects that a later life had
+  uint64_t from_ssd = 0;      // tokens announced that were below RAM
+  uint64_t from_cluster = 0;  // likewise, and on the cluster only
+  uint64_t found = 0;         // tokens that a search found there
+  uint64_t retired = 0;       // segments that clients gave back
+  uint64_t faults = 0;        // of the disk
+  uint64_t queued = 0;        // times that a session had to wait for what it reserves
+  uint64_t admitted = 0;      // sessions that reserved
   void add(const SimCoverage& other);
 };
 

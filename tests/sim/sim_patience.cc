@@ -14,9 +14,10 @@ using model::Verb;
 
 namespace {
 
-// For memory, for a tier, for a copy, a parent or the check of a page.
-bool may_wait(Verb verb) {
-  return verb == Verb::kBeginFill || verb == Verb::kLoad || verb == Verb::kCommit;
+// For memory, for a tier, for a copy, a parent or the check of a page; for what a tier says.
+bool may_wait(Verb verb, bool searches) {
+  return verb == Verb::kBeginFill || verb == Verb::kLoad || verb == Verb::kCommit ||
+         (verb == Verb::kMatch && searches);
 }
 
 }  // namespace
@@ -78,7 +79,7 @@ void SimPatience::judge(const Asked& asked) const {
     if (turns > kTurnsToTake) fail(asked, "is not taken from its ring");
     return;
   }
-  if (!may_wait(asked.verb)) {
+  if (!may_wait(asked.verb, stage_->core->config().has_cluster)) {
     if (turns > kTurnsToAnswer) fail(asked, "waits for nothing, and is not answered");
     return;
   }

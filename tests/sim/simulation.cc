@@ -6,6 +6,9 @@
 #include <filesystem>
 #include <map>
 #include <optional>
+#include <utility>
+
+#include "tests/support/meddler.h"
 
 namespace quire::tests {
 
@@ -19,6 +22,7 @@ constexpr uint32_t kTurnsOfAnEnd = 6000;
 constexpr uint64_t kLate = 0x6c617465;
 constexpr uint64_t kPins = 0x70696e73;
 constexpr uint64_t kReserve = 0x72657376;
+constexpr uint64_t kClusters = 0x72616473;
 
 std::chrono::microseconds random_time(SimRandom& random) {
   // Now and then longer than a client's patience for segments, and than every deadline.
@@ -34,9 +38,10 @@ Simulation::Simulation(uint64_t seed)
       late_(seed ^ kLate),
       pins_(seed ^ kPins),
       reserves_(seed ^ kReserve),
+      clusters_(seed ^ kClusters),
       may_reserve_(!reserves_.one_in(2)),
       world_(random_, late_.one_in(4) ? 1 : 3),
-      config_(random_, late_),
+      config_(random_, late_, clusters_),
       disk_(&random_, &clock_, config_.faults),
       manifest_env_(rocksdb::NewMemEnv(rocksdb::Env::Default())),
       directory_(memory_directory()),
@@ -64,6 +69,9 @@ void Simulation::begin_life() {
   // The manifest's files are in memory of their own; the next tier looks for this one by its name.
   std::filesystem::create_directories(directory_ / "ssd/manifest");
   write_bytes(directory_ / "ssd/manifest/CURRENT", "in memory\n");
+  if (cluster_contents_ != nullptr) {
+    core_->cluster()->put_contents(std::move(cluster_contents_));
+  }
   stage_.core = core_.get();
   turns_.begin_life();
   judge_.begin_life(*core_);
@@ -75,6 +83,7 @@ void Simulation::end_life(bool cleanly) {
   if (cleanly) {
     while (!clients_.empty()) kill(clients_.size() - 1);
     if (core_->memory_tier() != nullptr) core_->memory_tier()->hold(false);
+    mend_cluster();
     core_->stop();
     judge_nobody_left();
     ++judge_.coverage().stops;
@@ -84,6 +93,10 @@ void Simulation::end_life(bool cleanly) {
   judge_.end_life();
   disk_.crash();
   clients_.clear();
+  if (core_->cluster() != nullptr) {
+    judge_.coverage().found += core_->tiers()->searches().counters().found_tokens;
+    cluster_contents_ = core_->cluster()->take_contents();
+  }
   core_.reset();
   begin_life();
 }
@@ -343,6 +356,44 @@ void Simulation::meddle_with_memory_tier() {
   }
 }
 
+// A partition, also one amid everything; what other hosts remove; and what is forgotten here.
+void Simulation::meddle_with_cluster() {
+  MemoryTier& cluster = *core_->cluster();
+  switch (clusters_.below(config_.cluster_fails ? 10 : 4)) {
+    case 0:
+      return cluster.hold(true);
+    case 1:
+    case 2:
+      return cluster.hold(false);
+    case 3:
+      for (uint32_t i = 1 + clusters_.below(20); i > 0; --i) {
+        if (!Meddler(core_->cache()).forget_from_cluster()) return;
+      }
+      return;
+    case 4:
+      return cluster.set_mode(tiering::TierMode::kOff);
+    case 5:
+    case 6:
+      return cluster.set_mode(clusters_.one_in(4) ? tiering::TierMode::kReadOnly
+                                                  : tiering::TierMode::kOk);
+    case 7:
+      return clusters_.one_in(8) ? cluster.wipe() : cluster.fail_write(clusters_.below(4));
+    case 8:
+      return cluster.fail_read(clusters_.below(4), TierFault::kDamage);
+    default:
+      return cluster.fail_read(clusters_.below(4), TierFault::kForget);
+  }
+}
+
+// From here on it ends what it has begun.
+void Simulation::mend_cluster() {
+  MemoryTier* cluster = core_->cluster();
+  if (cluster == nullptr) return;
+  cluster->clear_faults();
+  cluster->hold(false);
+  cluster->set_mode(tiering::TierMode::kOk);
+}
+
 // What a router has heard is what is there.
 void Simulation::judge_events() {
   if (const std::string wrong = core_->events().judge(); !wrong.empty()) judge_.fail(wrong);
@@ -387,6 +438,7 @@ void Simulation::judge_nobody_left() {
 
 void Simulation::turn() {
   if (core_->memory_tier() != nullptr && late_.one_in(40)) meddle_with_memory_tier();
+  if (core_->cluster() != nullptr && clusters_.one_in(40)) meddle_with_cluster();
   if (pins_.one_in(60)) change_pins();
   clock_.advance(random_time(random_));
   sums_.begin_turn();
@@ -474,6 +526,7 @@ bool Simulation::finish() {
     core_->memory_tier()->clear_faults();
     core_->memory_tier()->hold(false);
   }
+  mend_cluster();
   while (!clients_.empty()) kill(clients_.size() - 1);
   wait_for_rest();
   core_->check_invariants();
@@ -484,12 +537,17 @@ bool Simulation::finish() {
     press();
     wait_for_rest();
   }
-  if (!config_.may_lose()) sums_.judge_empty();
+  // Beside a cluster some objects may stay that hang between tiers: what is left of them is not
+  // judged.
+  if (!config_.may_lose() && !config_.has_cluster) sums_.judge_empty();
   return failure().empty();
 }
 
 SimCoverage Simulation::coverage() {
   SimCoverage coverage = judge_.coverage();
+  if (core_->cluster() != nullptr) {
+    coverage.found += core_->tiers()->searches().counters().found_tokens;
+  }
   coverage.faults = disk_.fault_count();
   return coverage;
 }

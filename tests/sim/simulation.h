@@ -71,6 +71,8 @@ class Simulation {
   void change_rules();
   void change_pins();
   void meddle_with_memory_tier();
+  void meddle_with_cluster();
+  void mend_cluster();
   void press();
   void wait_for_rest();
   void begin_life();
@@ -83,6 +85,7 @@ class Simulation {
   SimRandom late_;
   SimRandom pins_;
   SimRandom reserves_;  // likewise: what sessions reserve
+  SimRandom clusters_;  // likewise: of a cluster
   bool may_reserve_;    // in half of the runs, and in none that failed before
   SimWorld world_;
   SimConfig config_;
@@ -95,7 +98,8 @@ class Simulation {
   SimSums sums_{&stage_};
   SimTurns turns_{&stage_};
   std::unique_ptr<SimCore> core_;
-  std::vector<Client> clients_;  // after core_: they go first
+  std::unique_ptr<MemoryTier::Contents> cluster_contents_;  // between two lives
+  std::vector<Client> clients_;                             // after core_: they go first
   uint64_t fingerprint_ = 0;
 };
 

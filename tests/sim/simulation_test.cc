@@ -62,6 +62,8 @@ void expect_covered(const SimCoverage& total) {
   EXPECT_GT(total.stops, 10u);
   EXPECT_GT(total.restored, 100u);
   EXPECT_GT(total.from_ssd, 1000u);
+  EXPECT_GT(total.from_cluster, 200u);
+  EXPECT_GT(total.found, 200u);
   EXPECT_GT(total.retired, 0u);
   EXPECT_GT(total.faults, 10u);
   EXPECT_GT(total.queued, 100u);
