@@ -480,6 +480,12 @@ std::string Simulation::what_is_left() {
   if (core_->copies_in_flight() > 0) return "copies";
   if (core_->core().dispatcher().waiting_loads() > 0) return "loads";
   tiering::TierSet* tiers = core_->tiers();
+  // Before the tier's own work, which may be excused: what the cluster is given is pinned
+  // meanwhile.
+  if (core_->cluster() != nullptr) {
+    const bool written = tiers->members().back().demotion->idle();
+    if (!core_->cluster()->idle() || !written) return "work of the cluster";
+  }
   if (core_->memory_tier() != nullptr && !tiers->idle()) {
     const bool waits_for_room = core_->memory_tier()->job_count() + tiers->loads().count() == 0;
     if (waits_for_room && is_over_promised()) return {};
@@ -533,13 +539,13 @@ bool Simulation::finish() {
   judge_events();
   judge_.observe();
   judge_nobody_left();
-  if (failure().empty() && late_.one_in(config_.has_tier ? 4 : 2)) {
+  // What two tiers have under way is pinned, and of small memories may be all of it.
+  const bool presses = late_.one_in(config_.has_tier ? 4 : 2) && !config_.has_cluster;
+  if (failure().empty() && presses) {
     press();
     wait_for_rest();
   }
-  // Beside a cluster some objects may stay that hang between tiers: what is left of them is not
-  // judged.
-  if (!config_.may_lose() && !config_.has_cluster) sums_.judge_empty();
+  if (!config_.may_lose()) sums_.judge_empty();
   return failure().empty();
 }
 
