@@ -65,7 +65,9 @@ LoadReads::Issued LoadReads::issue_run(LoadRecord& load) {
   std::array<ReadObject, kMaxJobObjects> run;
   Tier* tier = source_of(load.nodes[load.issued].node());
   const uint64_t most = load.is_batch() ? kTierBatchBytes : kTierBytes;
-  if (under_way(tier->id(), load.load_class) >= most) return {.refused = true};
+  // A part of each is under way all the same: what others asked for may stay there for ever.
+  const uint64_t own = load.is_batch() ? 1 : kOwnBytes;
+  if (under_way(tier->id(), load.load_class) >= most && load.bytes_under_way >= own) return {};
   size_t count = 0;
   while (count < run.size() && load.issued + count < load.nodes.size()) {
     const size_t index = load.issued + count;

@@ -8,8 +8,8 @@
 // A node that another load already brings is not read twice. What a load does not need any more
 // when it ends is still read to its end: its job has pins and slots of its own, so a tier's memory
 // is never given away early. Threads: core only. Bounds: a load has kLoadBytes under way, a tier
-// its records, and kTierBytes or kTierBatchBytes of loads of a class; what waits for its next tier
-// was under way before. Lifetime: cache and tiers outlive it.
+// its records, and of loads of a class kTierBytes or kTierBatchBytes beside a part of each load;
+// what waits for its next tier was under way before. Lifetime: cache and tiers outlive it.
 #pragma once
 
 #include <array>

@@ -23,6 +23,8 @@ inline constexpr uint64_t kLoadBytes = 64 << 20;
 // goes by weight; a batch load's bytes may stay at a device for long.
 inline constexpr uint64_t kTierBytes = kLoadBytes;
 inline constexpr uint64_t kTierBatchBytes = 16 << 20;
+// Of an interactive load, whatever others have under way; of a batch one it is a piece.
+inline constexpr uint64_t kOwnBytes = 16 << 20;
 
 struct LoadRecord;
 using LoadList = std::list<LoadRecord*>;
