@@ -109,10 +109,10 @@ bool CoreTurn::background(int64_t now_ns) {
 // True: entries move still.
 bool CoreTurn::step_board() {
   cache::EvictionBoard& board = parts_.cache->board();
-  const bool settling = board.is_settling(model::TierId::kRam);
   const bool left = board.step(kSwitchedEntriesPerTurn);
   // Who found nothing of its own to give may find it now.
-  if (settling && !board.is_settling(model::TierId::kRam)) {
+  const uint64_t settled = board.settled_count(model::TierId::kRam);
+  if (std::exchange(settled_, settled) != settled) {
     parts_.cache->store().pool().events().raise_all();
   }
   return left;

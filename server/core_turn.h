@@ -90,6 +90,7 @@ class CoreTurn {
   void end_faulty(Attachment& attachment);
 
   CoreTurnParts parts_;
+  uint64_t settled_ = 0;  // EvictionBoard::settled_count, as those who wait know it
   std::unique_ptr<Dispatcher> dispatcher_;
   std::unique_ptr<SessionRegistry> registry_;
   std::unique_ptr<SegmentShare> segments_;

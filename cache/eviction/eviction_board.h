@@ -76,6 +76,8 @@ class EvictionBoard final : public CandidateListener {
   // Some owner's entries on the tier are with another owner still: choose() does not find all that
   // an owner has. Ends with the steps.
   bool is_settling(model::TierId tier) const { return is_open(tier) && of(tier)->is_settling(); }
+  // Grows with each such end. Precondition: is_open().
+  uint64_t settled_count(model::TierId tier) const { return of(tier)->settled_count(); }
   // So that times of use are times where uses come slower than microseconds.
   void set_now(int64_t now_us) { clock_.advance_to(now_us); }
 

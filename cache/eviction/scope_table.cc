@@ -138,6 +138,7 @@ void ScopeTable::forget(DomainId domain) {
 }
 
 void ScopeTable::drop_left() {
+  settled_count_ += any_settling() ? 1 : 0;
   for (const ScopeId id : leaving_) free(id);
   leaving_.clear();
   settling_.clear();

@@ -72,6 +72,8 @@ class ScopeTable {
   // Some of its entries are with another scope still.
   bool is_settling(Owner owner) const;
   bool any_settling() const { return !settling_.empty(); }
+  // How often all entries were where they belong after they were not.
+  uint64_t settled_count() const { return settled_count_; }
   // Those that leave first, then the active one: visit(Scope&), until it returns true.
   template <typename Visit>
   void find_of(Owner owner, Visit&& visit);
@@ -98,6 +100,7 @@ class ScopeTable {
   std::vector<ScopeId> by_tenant_;
   std::vector<ScopeId> leaving_;
   uint32_t pinned_count_ = 0;
+  uint64_t settled_count_ = 0;
   std::vector<Owner> settling_;  // whose scopes changed since the last drop_left()
 };
 

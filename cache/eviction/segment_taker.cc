@@ -137,10 +137,13 @@ bool SegmentTaker::ask(DomainId asker) {
   return start(asker) || claimed;
 }
 
-// A claim is late after a time; a job ends after so many steps.
+// A claim is late after a time; a job ends after so many steps. One that looks again is waited for
+// by nobody who can help himself: where something always changes it might go on so.
 bool SegmentTaker::is_coming(DomainId asker) const {
   if (claims_of(asker, false) > 0) return true;
-  return is_busy() && (job_.asker == asker || is_entitled(asker));
+  if (!is_busy()) return false;
+  if (job_.asker != asker) return is_entitled(asker);
+  return asker.value >= refusals_.size() || refusals_[asker.value].vain_jobs == 0;
 }
 
 void SegmentTaker::note_late(DomainId asker) {

@@ -85,6 +85,7 @@ class TierBoard {
   model::NodeId choose_pinned(Owner owner);
   // Some owner's entries are with another owner still, whom scopes that changed had before.
   bool is_settling() const { return scopes_.any_settling(); }
+  uint64_t settled_count() const { return scopes_.settled_count(); }
   // Entries move still to where pins that were set or ended want them.
   bool moves_pins() const { return pinned_.is_moving(); }
   bool admits(model::NodeId parent, const model::Hash256& key);
