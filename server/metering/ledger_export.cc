@@ -17,6 +17,13 @@ namespace {
 // The least key behind `key`.
 std::string behind(std::string key) { return std::move(key += '\0'); }
 
+model::Error missing(uint64_t writes) {
+  return model::make_error(model::Errc::kCorrupt,
+                           std::to_string(writes) +
+                               " changes that were durable are not in the database any more: "
+                               "its files were damaged, cut off, or put back from a copy");
+}
+
 std::string end_of(char kind) { return std::string(1, static_cast<char>(kind + 1)); }
 
 }  // namespace
@@ -94,7 +101,8 @@ Result<void> LedgerExport::read_slice(const DatabaseReader& reader, const Ledger
   QUIRE_TRY(rows.result());
   // Blocks that come later are behind the head's.
   next_ = block_key({head.position.epoch, head.position.sequence + 1});
-  if (!query_.follow || query_.what != LedgerQuery::What::kBlocks) end(head, {});
+  if (query_.follow && query_.what == LedgerQuery::What::kBlocks) return {};
+  end(head, missing_writes_ == 0 ? Result<void>() : missing(missing_writes_));
   return {};
 }
 

@@ -33,6 +33,10 @@ class LedgerExport {
   LedgerExport(const LedgerQuery& query, model::FdGuard pipe)
       : query_(query), reader_(std::move(pipe)) {}
 
+  // Before the first step: the database lost so many changes that were durable, and the reader is
+  // told so behind all that is there.
+  void note_missing(uint64_t writes) { missing_writes_ = writes; }
+
   enum class State : uint8_t {
     kMore,   // another step can go on at once
     kWaits,  // for the reader, who is slow
@@ -63,6 +67,7 @@ class LedgerExport {
   std::string next_;  // key of the next row; empty: not known yet
   std::string limit_;
   std::string slice_;  // for the pipe, once it took all before
+  uint64_t missing_writes_ = 0;
   bool ended_ = false;
   std::chrono::steady_clock::time_point progressed_ = std::chrono::steady_clock::now();
 };

@@ -167,6 +167,30 @@ TEST_F(LedgerVerbs, AStreamWithoutItsEndWasCutOff) {
   EXPECT_TRUE(has(verified.out, "cut_off 2.3: ")) << verified.out;
 }
 
+// Else the second month of two that were joined would be in no bill.
+TEST_F(LedgerVerbs, WhatFollowsAStreamsEndIsNotPassedOver) {
+  const auto append = [&](const std::string& bytes) {
+    ledger_.save();
+    std::ofstream(ledger_.path(), std::ios::app | std::ios::binary) << bytes;
+  };
+  std::ostringstream whole;
+  whole << std::ifstream(ledger_.path(), std::ios::binary).rdbuf();
+  for (const std::string& more : {std::string("x"), whole.str()}) {
+    append(more);
+    EXPECT_EQ(ledger_.run("verify").exit_code, kExitDegraded);
+    const Quirectl ran = ledger_.run("export");
+    EXPECT_EQ(ran.exit_code, kExitFailed);
+    EXPECT_TRUE(has(ran.err, "something follows the end")) << ran.err;
+  }
+}
+
+TEST_F(LedgerVerbs, AnEndThatWasChangedIsNone) {
+  std::fstream file(ledger_.path(), std::ios::in | std::ios::out | std::ios::binary);
+  file.seekp(-3, std::ios::end).put('!');
+  file.close();
+  EXPECT_EQ(ledger_.run("verify").exit_code, kExitDegraded);
+}
+
 TEST_F(LedgerVerbs, WhatIsNoStreamIsRefused) {
   std::ofstream(ledger_.path()) << "id,opened,closed and other things that are no ledger\n";
   const Quirectl ran = ledger_.run("export");

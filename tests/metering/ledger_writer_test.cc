@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <filesystem>
+#include <fstream>
 
 #include "server/metering/ledger_reader.h"
 #include "tests/support/faulty_file_system.h"
@@ -25,13 +26,17 @@ constexpr int64_t kSecond = 1'000'000;
 class LedgerWriterTest : public testing::Test {
  protected:
   LedgerWriterTest() {
-    std::filesystem::remove_all(path_);
+    remove();
     files_.skip_device_syncs();
     open(kNow);
   }
   ~LedgerWriterTest() override {
     writer_.reset();
+    remove();
+  }
+  void remove() const {
     std::filesystem::remove_all(path_);
+    std::filesystem::remove(path_ + ".count");
   }
   // What a kill leaves is what was committed: every commit is synced, and nothing is written at the
   // end.
@@ -80,7 +85,64 @@ class LedgerWriterTest : public testing::Test {
   std::unique_ptr<LedgerWriter> writer_;
 };
 
+// What happens to the database's largest file of a kind while no daemon runs.
+class DamagedLedger : public LedgerWriterTest {
+ protected:
+  void SetUp() override {
+    for (uint64_t i = 0; i < 20; ++i) {
+      writer_->take(receipt(i, 100 + i));
+      ASSERT_TRUE(writer_->commit(kNow).ok());
+    }
+  }
+  std::filesystem::path largest(const std::string& extension) const {
+    std::filesystem::path found;
+    uintmax_t most = 0;
+    for (const auto& file : std::filesystem::directory_iterator(path_)) {
+      if (file.path().extension() != extension || file.file_size() <= most) continue;
+      most = file.file_size();
+      found = file.path();
+    }
+    QUIRE_CHECK(most > 0);
+    return found;
+  }
+  static void flip(const std::filesystem::path& path) {
+    std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+    const auto at = static_cast<std::streamoff>(std::filesystem::file_size(path) / 3);
+    char byte = 0;
+    file.seekg(at).get(byte);
+    file.seekp(at).put(static_cast<char>(byte ^ 4));
+  }
+  // Every row that can be read, and behind them that it is not all.
+  void expect_told(size_t fewer_than) {
+    const ReadLedger ledger = read();
+    EXPECT_TRUE(ledger.ended);
+    EXPECT_FALSE(ledger.faults.empty());
+    EXPECT_LT(ledger.receipts.size(), fewer_than);
+  }
+};
+
 }  // namespace
+
+TEST_F(DamagedLedger, ABitFlippedInItsLogIsTold) {
+  writer_.reset();
+  EXPECT_TRUE(read().faults.empty());
+  flip(largest(".log"));
+  expect_told(20);
+}
+
+TEST_F(DamagedLedger, ALogThatWasCutOffIsTold) {
+  writer_.reset();
+  const std::filesystem::path log = largest(".log");
+  std::filesystem::resize_file(log, std::filesystem::file_size(log) / 2);
+  expect_told(20);
+}
+
+TEST_F(DamagedLedger, ABitFlippedInATableIsTold) {
+  open(kNow + kSecond);  // makes a table of the log
+  writer_.reset();
+  flip(largest(".sst"));
+  expect_told(21);
+}
 
 TEST_F(LedgerWriterTest, WhatIsCommittedIsThereOnceAndWhatIsNotIsNot) {
   writer_->take(receipt(1, 11));

@@ -69,16 +69,21 @@ class RocksStore::Listener final : public rocksdb::EventListener {
 Result<std::unique_ptr<RocksStore>> RocksStore::open(const DatabaseOptions& options) {
   auto listener = std::make_shared<Listener>(options);
   std::unique_ptr<rocksdb::DB> database;
+  // Before it is opened: whoever has it open for writing goes on with both.
+  const uint64_t counted =
+      options.absent ? 0 : read_count(env_of(options), options.path).value_or(0);
   if (!options.absent) database = QUIRE_TRY(open_rocksdb(options, listener));
   return std::unique_ptr<RocksStore>(
-      new RocksStore(options, std::move(listener), std::move(database)));
+      new RocksStore(options, std::move(listener), std::move(database), counted));
 }
 
 RocksStore::RocksStore(const DatabaseOptions& options, std::shared_ptr<Listener> listener,
-                       std::unique_ptr<rocksdb::DB> database)
-    : options_(options), listener_(std::move(listener)), database_(std::move(database)) {
+                       std::unique_ptr<rocksdb::DB> database, uint64_t counted)
+    : options_(options),
+      listener_(std::move(listener)),
+      database_(std::move(database)),
+      counted_(counted) {
   if (database_ == nullptr) return;
-  counted_ = read_count(env_of(options_), options_.path).value_or(0);
   const uint64_t found = database_->GetLatestSequenceNumber();
   missing_writes_ = counted_ > found ? counted_ - found : 0;
 }

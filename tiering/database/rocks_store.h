@@ -59,7 +59,7 @@ class RocksStore {
  private:
   class Listener;
   RocksStore(const DatabaseOptions& options, std::shared_ptr<Listener> listener,
-             std::unique_ptr<rocksdb::DB> database);
+             std::unique_ptr<rocksdb::DB> database, uint64_t counted);
   void count();
   rocksdb::Status probe();
   model::Result<void> reopen();

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -80,6 +81,10 @@ Result<LedgerHead> read_end(std::string_view payload) {
     return make_error(Errc::kCorrupt, "this is no stream of a ledger: its end is cut off");
   }
   std::memcpy(&end, payload.data(), sizeof(end));
+  const bool has_text = std::any_of(end.text.begin(), end.text.end(), [](char c) { return c; });
+  if (end.code == 0 && has_text) {
+    return make_error(Errc::kCorrupt, "this is no stream of a ledger: its end was changed");
+  }
   if (end.code == 0) return end.head;
   end.text.back() = '\0';
   return make_error(static_cast<Errc>(end.code), end.text.data());
@@ -90,7 +95,8 @@ Result<LedgerHead> read_end(std::string_view payload) {
 Result<std::unique_ptr<LedgerSource>> LedgerSource::open(const LedgerPlace& place,
                                                          const model::MeterRequest& request) {
   Opened opened = QUIRE_TRY(open_place(place, request));
-  return std::unique_ptr<LedgerSource>(new LedgerSource(std::move(opened.stream), opened.quired));
+  return std::unique_ptr<LedgerSource>(
+      new LedgerSource(std::move(opened.stream), opened.quired, !place.file.empty()));
 }
 
 LedgerSource::~LedgerSource() {
@@ -107,6 +113,15 @@ Result<bool> LedgerSource::read_some() {
   if (got < 0) return model::errno_error("reading the ledger");
   frames_.filled(static_cast<size_t>(got));
   return got > 0;
+}
+
+// Two streams in one file would be read as the first of them.
+Result<void> LedgerSource::check_nothing_follows() {
+  if (frames_.left() == 0 && !QUIRE_TRY(read_some())) return {};
+  return make_error(
+      Errc::kCorrupt,
+      "something follows the end of the stream; streams that were saved one after the "
+      "other are read one by one");
 }
 
 // quired has said on standard error what it could not do.
@@ -130,7 +145,11 @@ Result<LedgerHead> LedgerSource::read(const OnFrame& on_frame) {
       if (!QUIRE_TRY(read_some())) return cut_off();
       continue;
     }
-    if (frame->kind == StreamKind::kEnd) return read_end(frame->payload);
+    if (frame->kind == StreamKind::kEnd) {
+      const LedgerHead head = QUIRE_TRY(read_end(frame->payload));
+      if (is_file_) QUIRE_TRY(check_nothing_follows());
+      return head;
+    }
     if (!QUIRE_TRY(on_frame(*frame))) return LedgerHead();
   }
 }

@@ -49,12 +49,15 @@ class LedgerSource {
   model::Result<model::LedgerHead> read(const OnFrame& on_frame);
 
  private:
-  LedgerSource(model::FdGuard stream, pid_t quired) : stream_(std::move(stream)), quired_(quired) {}
+  LedgerSource(model::FdGuard stream, pid_t quired, bool is_file)
+      : stream_(std::move(stream)), quired_(quired), is_file_(is_file) {}
   model::Result<bool> read_some();
   model::Error cut_off();
+  model::Result<void> check_nothing_follows();
 
   model::FdGuard stream_;
   pid_t quired_ = 0;  // 0: none
+  bool is_file_ = false;
   model::StreamReader frames_;
 };
 
