@@ -7,6 +7,7 @@
 //   PIPE, XFSZ, TTOU   ignored: the write that caused them fails instead
 #include <fcntl.h>
 #include <pthread.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -218,6 +219,9 @@ int serve(const Program& program) {
 
 int main(int argc, char** argv) {
   if (!hold_standard_descriptors()) return kExitFailed;
+  // What it makes, and what libraries make for it, is nobody else's to read, in whatever directory.
+  // The socket's mode is set by itself.
+  ::umask(0077);
   // First of all: it takes descriptors by their numbers.
   const auto inherited = quire::server::take_inherited_socket();
   const auto line = quire::server::parse_command_line(argc, argv);

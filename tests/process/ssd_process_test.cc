@@ -2,6 +2,7 @@
 // the real quirectl, on a directory of a file system.
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -521,6 +522,22 @@ TEST_F(SsdProcess, CapacityBelowTwoRegionsOfTheDirectoryDoesNotStart) {
   EXPECT_EQ(output.exit_code, kUsage) << output.text;
   EXPECT_TRUE(contains(output.text, "--ssd_bytes must hold at least two regions of 4194304"))
       << output.text;
+}
+
+// Names of tenants and sums stand there; RocksDB goes by the process' mask.
+TEST_F(SsdProcess, InADirectoryThatIsOpenToAllNothingIsForOthersToRead) {
+  std::filesystem::create_directory(path());
+  std::filesystem::permissions(path(), std::filesystem::perms{0755});
+  start({}, [] { ::umask(0022); });
+  fill(1);
+  stop();
+  size_t files = 0;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(path())) {
+    const auto others = entry.status().permissions() & std::filesystem::perms{0077};
+    EXPECT_EQ(others, std::filesystem::perms::none) << entry.path();
+    files += entry.is_regular_file() ? 1 : 0;
+  }
+  EXPECT_GT(files, 3u);
 }
 
 TEST_F(SsdProcess, PathOnAFileDoesNotStartAndTheFileStays) {
