@@ -39,6 +39,7 @@ Result<ScopeName> scope_name(uint8_t tier, const model::WireName& domain, bool o
                  .domain = std::string(QUIRE_TRY(model::from_wire_name(domain))),
                  .tenant = std::nullopt};
   QUIRE_TRY(model::check_clean_text(name.domain, "domain"));
+  if (!name.domain.empty()) QUIRE_TRY(uid_of_domain(name.domain));
   if (!of_tenant) return name;
   name.tenant = std::string(QUIRE_TRY(model::from_wire_name(tenant)));
   QUIRE_TRY(model::check_clean_text(*name.tenant, "tenant"));
@@ -52,7 +53,9 @@ Result<uint32_t> uid_of_domain(std::string_view domain) {
   const char* end = domain.data() + domain.size();
   if (domain.starts_with(kUserPrefix)) {
     const auto read = std::from_chars(domain.data() + kUserPrefix.size(), end, uid);
-    if (read.ec == std::errc() && read.ptr == end) return uid;
+    const bool is_number = read.ec == std::errc() && read.ptr == end;
+    // As it is written everywhere else: one with zeros before it would name nobody.
+    if (is_number && domain.substr(kUserPrefix.size()) == std::to_string(uid)) return uid;
   }
   return make_error(Errc::kInvalidArgument, "a domain is a user: name it uid:N");
 }

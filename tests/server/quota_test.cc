@@ -103,6 +103,10 @@ TEST_F(Quotas, WhatMakesNoSenseIsRefused) {
   EXPECT_EQ(code(scope("t"), {.guaranteed = 2, .burst = 1}), Errc::kInvalidArgument);
   EXPECT_EQ(code(scope("t"), {.guaranteed = 60 * kPage}), Errc::kInvalidArgument)
       << "more than nine tenths of the RAM";
+  for (const std::string who :
+       {"uid:abc", "uid:-1", "uid:", "abc", "uid:4294967296", "uid:1 ", "uid:0x10", "uid:007"}) {
+    EXPECT_EQ(code({.domain = who, .tenant = std::nullopt}, {}), Errc::kInvalidArgument) << who;
+  }
   EXPECT_EQ(code(scope("t"), {.weight = 0}), Errc::kInvalidArgument);
   EXPECT_EQ(code(scope("t"), {.weight = 1001}), Errc::kInvalidArgument);
   EXPECT_EQ(code(scope("a\nb"), {}), Errc::kInvalidArgument);
