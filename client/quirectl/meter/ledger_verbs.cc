@@ -146,7 +146,9 @@ void add_ledger_verbs(CLI::App& meter, MeterOptions& options, DaemonCommandLine&
                       std::ostream& out, std::ostream& err) {
   const LedgerVerbs verbs{meter, options, daemon, out, err};
   CLI::App* tail = verbs.add("tail", "the last receipts, and those to come", run_meter_tail);
-  tail->add_option("-n,--last", options.last, "so many")->capture_default_str();
+  tail->add_option("-n,--last", options.last, "so many")
+      ->capture_default_str()
+      ->check(CLI::Range(uint64_t{0}, uint64_t{1} << 32));
   tail->add_flag("-f,--follow", options.follow, "go on with those to come");
   CLI::App* show = verbs.add("show", "sums of receipts by minute or hour", run_meter_show);
   show->add_option("--by", options.by, "minute or hour")

@@ -46,7 +46,8 @@ Result<std::unique_ptr<EventStream>> subscribe(Client& client, const EventsTailO
 }
 
 bool is_counted(EventKind kind) {
-  return kind == EventKind::kStored || kind == EventKind::kRemoved || kind == EventKind::kCleared;
+  return kind == EventKind::kStored || kind == EventKind::kRemoved || kind == EventKind::kCleared ||
+         kind == EventKind::kHeld;
 }
 
 }  // namespace
