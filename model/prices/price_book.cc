@@ -36,6 +36,11 @@ std::string folder_of(const std::string& path) {
 
 }  // namespace
 
+bool is_currency(std::string_view text) {
+  return text.size() == 3 &&
+         std::all_of(text.begin(), text.end(), [](char c) { return c >= 'A' && c <= 'Z'; });
+}
+
 // Fills a book from its file, part by part.
 class PriceBookReader {
  public:
@@ -106,7 +111,7 @@ class PriceBookReader {
       ItemEntry entry;
       entry.name = QUIRE_TRY(one.text("name"));
       entry.model = QUIRE_TRY(one.text("model", ""));
-      entry.currency = QUIRE_TRY(one.text("currency"));
+      entry.currency = QUIRE_TRY(read_currency(one));
       entry.valid = QUIRE_TRY(read_validity(one));
       entry.price = *price;
       book_.items_.push_back(std::move(entry));
@@ -119,7 +124,7 @@ class PriceBookReader {
       QUIRE_TRY(one.check_keys(kStorageKeys));
       StorageEntry entry;
       entry.model = QUIRE_TRY(one.text("model", ""));
-      entry.currency = QUIRE_TRY(one.text("currency"));
+      entry.currency = QUIRE_TRY(read_currency(one));
       entry.valid = QUIRE_TRY(read_validity(one));
       entry.unit = static_cast<StorageUnit>(QUIRE_TRY(one.choice("per", kStorageUnits)));
       entry.rule = static_cast<StorageRule>(QUIRE_TRY(one.choice("charged", kStorageRules)));

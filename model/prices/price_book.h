@@ -106,6 +106,9 @@ struct StorageEntry {
   Decimal price;
 };
 
+// Three capitals, as ISO 4217 has them.
+bool is_currency(std::string_view text);
+
 class PriceBook {
  public:
   // kInvalidArgument: "path:line: text". kNotFound, kIoError: it cannot be read.

@@ -231,12 +231,18 @@ Result<Decimal> read_price(const TomlTable& table, std::string_view key) {
                                  " digits behind the point");
 }
 
+Result<std::string> read_currency(const TomlTable& table) {
+  std::string text = QUIRE_TRY(table.text("currency"));
+  if (is_currency(text)) return text;
+  return table.wrong_at("currency", "'" + text + "' is no currency: write three capitals, as CNY");
+}
+
 Result<PriceEntry> read_price_entry(const TomlTable& table,
                                     const std::vector<Schedule>& schedules) {
   PriceEntry entry;
   QUIRE_TRY(read_all_rates(table, schedules, entry));
   entry.model = QUIRE_TRY(table.text("model"));
-  entry.currency = QUIRE_TRY(table.text("currency"));
+  entry.currency = QUIRE_TRY(read_currency(table));
   entry.valid = QUIRE_TRY(read_validity(table));
   entry.tiers = QUIRE_TRY(read_tiers(table));
   entry.default_ttl = QUIRE_TRY(table.text("default_ttl", ""));

@@ -137,6 +137,8 @@ TEST_F(LedgerVerbs, WhatMakesNoSenseIsAWrongUsage) {
       {{"--from", "2026-11-30T10:00:00Z", "--to", "2026-11-30T10:00:00Z"}, "is not before --to"},
       {{"--from", "2026-11-30T10:00:00Z", "--to", "2026-11-30T17:00:00+08:00"}, "is not before"},
       {{"--after", "17"}, "like 3.17"},
+      {{"--format", "focus", "--currency", "usd"}, "three capitals"},
+      {{"--format", "cloudevents", "--source", "not a uri%%"}, "no URI reference"},
       {{"--raw", "x", "--format", "csv"}, "excludes"},
       {{"--raw", "x", "--from", "2026-11-30T10:00:00Z"}, "excludes"}};
   for (const auto& [arguments, text] : wrong) {

@@ -69,6 +69,16 @@ TEST(PriceBook, UnknownKeysAreRefusedEverywhere) {
                  "'output'");
 }
 
+TEST(PriceBook, ACurrencyIsThreeCapitals) {
+  for (const std::string wrong : {"dollars", "usd", "", "US"}) {
+    const std::string text =
+        "[[price]]\nmodel = 'm'\ncurrency = '" + wrong + "'\n" + kFrom2026 + kRates;
+    expect_refused(text, 4, "is no currency");
+    expect_refused("[[item]]\nname = 'a'\nprice = '1'\ncurrency = '" + wrong + "'\n" + kFrom2026, 5,
+                   "is no currency");
+  }
+}
+
 TEST(PriceBook, AMissingPriceIsRefused) {
   expect_refused(price_of("m", kFrom2026, "miss = '1'\nhit = '1'\n"), 2, "'output'");
   expect_refused(price_of("m", kFrom2026, "miss = '1'\noutput = '1'\n"), 2, "'hit'");

@@ -1,7 +1,9 @@
 #include "client/quirectl/meter/ledger_verbs.h"
 
 #include <CLI/CLI.hpp>
+#include <cctype>
 #include <string>
+#include <string_view>
 
 #include "client/quirectl/daemon_command.h"
 #include "client/quirectl/meter/meter_bill.h"
@@ -12,6 +14,7 @@
 #include "client/quirectl/verb_outcome.h"
 #include "client/quirectl/verb_words.h"
 #include "model/prices/instant.h"
+#include "model/prices/price_book.h"
 
 namespace quire::client {
 
@@ -70,6 +73,27 @@ CLI::Validator parsed_by(Parse parse, const std::string& name) {
       name);
 }
 
+std::string fault_of_currency(const std::string& text) {
+  return prices::is_currency(text) ? std::string()
+                                   : "'" + text + "' is no currency: write three capitals, as USD";
+}
+
+// RFC 3986: its characters, and what else there is as %HH.
+std::string fault_of_uri(const std::string& text) {
+  constexpr std::string_view kOthers = "-._~:/?#[]@!$&'()*+,;=";
+  for (size_t i = 0; i < text.size(); ++i) {
+    const auto is_hex = [&](size_t at) {
+      return at < text.size() && std::isxdigit(static_cast<unsigned char>(text[at])) != 0;
+    };
+    const bool plain = std::isalnum(static_cast<unsigned char>(text[i])) != 0 ||
+                       kOthers.find(text[i]) != std::string_view::npos;
+    if (!plain && !(text[i] == '%' && is_hex(i + 1) && is_hex(i + 2))) {
+      return "'" + text + "' is no URI reference: write what it may not hold as %HH";
+    }
+  }
+  return {};
+}
+
 void add_window(CLI::App& verb, MeterOptions& options, const std::string& of_what) {
   const CLI::Validator instant = parsed_by(prices::parse_instant, "INSTANT");
   verb.add_option("--from", options.from,
@@ -123,11 +147,13 @@ void add_export(const LedgerVerbs& verbs) {
   CLI::Option* out = verb->add_option("--out", options.out, "into this file, made anew");
   verb->add_flag("--no-header", options.no_header, "csv, focus: rows alone, to be appended");
   verb->add_option("--source", options.source,
-                   "cloudevents: URI reference of this ledger; quire/HOSTNAME unless it is given");
+                   "cloudevents: URI reference of this ledger; quire/HOSTNAME unless it is given")
+      ->check(fault_of_uri, "URI");
   verb->add_option("--provider", options.provider, "focus: who provides the service")
       ->capture_default_str();
   verb->add_option("--currency", options.currency,
-                   "focus: of the bill, by ISO 4217; USD, or the only one of --book");
+                   "focus: of the bill, by ISO 4217; USD, or the only one of --book")
+      ->check(fault_of_currency, "CODE");
   CLI::Option* book = verb->add_option(
       "--book", options.book,
       "focus: what `meter bill` charges by this price book, a row a charge; without, usage alone");
