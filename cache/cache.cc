@@ -203,9 +203,27 @@ void Cache::describe(model::MetricSink& sink) const {
   sink.gauge("roots", names_.root_count(), "Roots of prefix trees");
   sink.counter("roots_given_up", names_.given_up_count(), "Roots that made way for others");
   sink.metric(node_room_->forgotten());
+  using model::MetricFamily;
+  uint64_t pinned = 0;
+  for (uint16_t d = 0; d < names_.domain_count(); ++d) {
+    pinned += store_->presence().accounts().path_bytes(model::DomainId{d});
+  }
+  sink.gauge("pinned_bytes", pinned, "RAM that what clients hold could keep at most",
+             {MetricFamily::kPinnedBytes});
+  sink.gauge("quarantined_bytes", store_->presence().quarantined_bytes(),
+             "Pages in RAM that cannot be hit any more, and that somebody holds still",
+             {MetricFamily::kQuarantinedBytes});
+  sink.histogram({.key = "reuse_gap",
+                  .help = "Time between two uses of the ends of hits in RAM",
+                  .name = {MetricFamily::kGroupReuseGap, R"(tier="ram")"}},
+                 board_->reuse_gaps());
+  sink.histogram({.key = "idle_before_evict",
+                  .help = "Time from the last use of an object until it left RAM to make room",
+                  .name = {MetricFamily::kGroupIdleBeforeEvict, R"(tier="ram")"}},
+                 board_->idle_before_evict());
   model::describe(sink, writer_->link_counters());
   model::describe(sink, writer_->counters());
-  model::describe(sink, reader_->counters());
+  reader_->describe(sink);
   model::describe(sink, loader_->counters());
 }
 

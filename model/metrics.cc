@@ -6,7 +6,7 @@
 namespace quire::model {
 
 // describe() sees a struct of metrics as an array of them: no kind may have a field of its own.
-static_assert(sizeof(Metric) == 32 && sizeof(Gauge) == sizeof(Metric) &&
+static_assert(sizeof(Metric) == 40 && sizeof(Gauge) == sizeof(Metric) &&
               sizeof(Ratio) == sizeof(Metric) && sizeof(Flag) == sizeof(Metric));
 
 MetricScope::~MetricScope() { sink_->leave(); }

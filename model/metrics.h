@@ -9,7 +9,8 @@
 // and hands them to a MetricSink by describe(). So a new figure is one line, and a field that says
 // nothing of itself does not compile. What is computed when somebody looks is one line in the
 // part's describe(MetricSink&). A key is the one of the status document; what Prometheus calls it
-// follows from the sections around it (server/status/prometheus_text.h).
+// follows from the sections around it (server/status/prometheus_text.h), or is the family's that
+// the figure names (model/metric_family.h).
 // Threads: as whoever holds them; texts are literals, so copies may go to any thread.
 #pragma once
 
@@ -24,6 +25,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "model/metric_family.h"
 #include "model/time_histogram.h"
 
 namespace quire::model {
@@ -42,13 +44,20 @@ enum class MetricUnit : uint8_t {
   kMicroseconds,         // "..._us"
 };
 
-// One figure and what it is called. 32 bytes; a copy is a snapshot.
+// One figure and what it is called. 40 bytes; a copy is a snapshot.
 class Metric {
  public:
   constexpr Metric(MetricKind kind, const char* key, const char* help, MetricUnit unit,
-                   uint64_t bits)
-      : bits_(bits), key_(key), help_(help), kind_(kind), unit_(unit) {}
+                   uint64_t bits, MetricName name = {})
+      : bits_(bits),
+        key_(key),
+        help_(help),
+        labels_(name.labels),
+        family_(name.family),
+        kind_(kind),
+        unit_(unit) {}
 
+  MetricName name() const { return {family_, labels_}; }
   MetricKind kind() const { return kind_; }
   MetricUnit unit() const { return unit_; }
   std::string_view key() const { return key_; }
@@ -60,8 +69,10 @@ class Metric {
   uint64_t bits_;
 
  private:
-  const char* key_;   // literals, both
+  const char* key_;   // literals, all three
   const char* help_;  // a line, no full stop
+  const char* labels_;
+  MetricFamily family_;
   MetricKind kind_;
   MetricUnit unit_;
 };
@@ -71,8 +82,8 @@ class Metric {
 template <MetricKind kKind>
 class WholeMetric : public Metric {
  public:
-  constexpr WholeMetric(const char* key, const char* help)
-      : Metric(kKind, key, help, MetricUnit::kBase, 0) {}
+  constexpr WholeMetric(const char* key, const char* help, MetricName name = {})
+      : Metric(kKind, key, help, MetricUnit::kBase, 0, name) {}
 
   constexpr operator uint64_t() const { return bits_; }  // NOLINT(google-explicit-constructor)
   WholeMetric& operator=(uint64_t value) { return bits_ = value, *this; }
@@ -133,6 +144,13 @@ struct MetricList {
 struct MetricSummary {
   const char* key = nullptr;
   const char* help = nullptr;
+  MetricName name = {};
+};
+
+// One of a few words, and its number: what stays one series when the word changes.
+struct MetricState {
+  std::string_view word;
+  uint8_t number = 0;
 };
 
 // Leaves what was entered when it goes.
@@ -156,8 +174,8 @@ class MetricSink {
   virtual void metric(const Metric& metric) = 0;
   // For people: why, what to do. No figure.
   virtual void text(const char* key, std::string_view value) = 0;
-  // One of a few words.
-  virtual void state(const char* key, std::string_view value, const char* help) = 0;
+  // The help names the words by their numbers: "0 ok, 1 degraded".
+  virtual void state(const char* key, const MetricState& value, const char* help) = 0;
   // Samples are in no order. Whoever prints sorts them, so that whoever describes only copies.
   virtual void summary(const MetricSummary& what, std::span<const int64_t> samples_ns) = 0;
   // Of all since the start; a key as a summary's.
@@ -170,15 +188,15 @@ class MetricSink {
   [[nodiscard]] MetricScope row(const MetricLabel& label) { return row({&label, 1}); }
 
   // Of what is not kept but computed when somebody looks.
-  void counter(const char* key, uint64_t value, const char* help) {
-    metric(Metric(MetricKind::kCounter, key, help, MetricUnit::kBase, value));
+  void counter(const char* key, uint64_t value, const char* help, MetricName name = {}) {
+    metric(Metric(MetricKind::kCounter, key, help, MetricUnit::kBase, value, name));
   }
-  void gauge(const char* key, uint64_t value, const char* help) {
-    metric(Metric(MetricKind::kGauge, key, help, MetricUnit::kBase, value));
+  void gauge(const char* key, uint64_t value, const char* help, MetricName name = {}) {
+    metric(Metric(MetricKind::kGauge, key, help, MetricUnit::kBase, value, name));
   }
   // A point in time, or a span of it; the document has microseconds.
-  void gauge_us(const char* key, uint64_t value_us, const char* help) {
-    metric(Metric(MetricKind::kGauge, key, help, MetricUnit::kMicroseconds, value_us));
+  void gauge_us(const char* key, uint64_t value_us, const char* help, MetricName name = {}) {
+    metric(Metric(MetricKind::kGauge, key, help, MetricUnit::kMicroseconds, value_us, name));
   }
   void flag(const char* key, bool value, const char* help) {
     metric(Metric(MetricKind::kFlag, key, help, MetricUnit::kBase, value ? 1 : 0));

@@ -273,9 +273,9 @@ void Core::on_end(Connection& connection, const Error& reason) {
   if (connection.in_turn) std::erase(to_serve_, &connection);
   if (connection.suspended()) std::erase(paced_, &connection);
   connections_ended_ = true;
-  ++counters_.clients_reaped;
   const std::string who =
       "client=" + connection.client_name + " pid=" + std::to_string(connection.peer().pid);
+  ++(reason.code == Errc::kOk ? counters_.clients_left : counters_.clients_ended);
   if (reason.code == Errc::kOk) {
     log(LogKind::kClientLeft, LogLevel::kDebug, who + " left: " + reason.text);
   } else {

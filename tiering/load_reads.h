@@ -37,7 +37,9 @@ struct LoadCounters {
                                    "Of these, loads whose deadline came first"};
   model::Counter failed{"loads_failed", "Of these, loads that the device or RAM failed"};
   model::Counter read_failures{"failed_objects", "Objects that could not be read"};
-  model::Counter corrupt{"corrupt", "Objects whose header or bytes were not what they should be"};
+  model::Counter corrupt{"corrupt",
+                         "Objects whose header or bytes were not what they should be",
+                         {model::MetricFamily::kChecksumFailures, R"(kind="load")"}};
   model::Counter passed_on{"passed_on_objects",
                            "Objects that it had and another tier had to deliver"};
   model::Counter shared{"shared_objects", "Objects that another load was bringing already"};

@@ -57,6 +57,12 @@ constexpr std::string_view tier_mode_name(TierMode mode) {
   return mode == TierMode::kOk ? "ok" : mode == TierMode::kReadOnly ? "read-only" : "off";
 }
 
+// 0, 1 and 2.
+constexpr model::MetricState metric_state(TierMode mode) {
+  return {tier_mode_name(mode), static_cast<uint8_t>(mode)};
+}
+inline constexpr const char* kTierStateHelp = "What the tier can do now: 0 ok, 1 read-only, 2 off";
+
 struct TierState {
   TierMode mode = TierMode::kOff;
   bool whole = false;  // it works, and all that it holds is served

@@ -136,7 +136,7 @@ void TierSet::describe_flush(MetricSink& sink) const {
   for (const Member& member : members_) {
     const auto row = sink.row({.name = "tier", .text = member.tier->name()});
     const TierState state = member.tier->state();
-    sink.state("state", tier_mode_name(state.mode), "What the tier can do now");
+    sink.state("state", metric_state(state.mode), kTierStateHelp);
     sink.text("reason", state.reason);
     model::describe(sink, member.demotion->flush().counts());
   }
@@ -192,15 +192,17 @@ void TierSet::describe(const Member& member, MetricSink& sink) const {
   const model::MetricLabel name{.name = "tier", .text = tier.name()};
   const auto row = sink.row(name);
   const TierState state = tier.state();
-  sink.state("state", tier_mode_name(state.mode), "What the tier can do now");
+  sink.state("state", metric_state(state.mode), kTierStateHelp);
   sink.text("reason", state.reason);
   sink.text("action", state.action);
   tier.describe(sink, TierSection::kItself);
   const cache::Presence& presence = cache_->store().presence();
   model::describe(sink, presence.counts(tier.id()));
   sink.gauge("only_here", presence.count_fastest(tier.id()), "Objects that no faster tier has");
-  sink.gauge("queued", demotion.queued(), "Candidates for demotion");
-  sink.gauge("loads", loads_.count(), "Loads under way");
+  sink.gauge("queued", demotion.queued(), "Candidates for demotion",
+             {model::MetricFamily::kQueueDepth, R"(queue="demotion")"});
+  sink.gauge("loads", loads_.count(), "Loads under way, from all tiers",
+             {model::MetricFamily::kDocument});
   {
     const auto section = sink.section("written");
     tier.describe(sink, TierSection::kWritten);

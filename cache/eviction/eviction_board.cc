@@ -98,7 +98,16 @@ void EvictionBoard::restored(NodeId node, TierId id) {
   tier->insert(node);
 }
 
+// Of RAM's entry, since its last use. A time that stands for "done with" is none.
+void EvictionBoard::note_age(NodeId node, model::TimeHistogram& ages) const {
+  if (of(TierId::kRam) == nullptr) return;
+  const uint64_t used = of(TierId::kRam)->last_use(node);
+  if (!UseClock::is_use(used)) return;
+  ages.add(static_cast<int64_t>(clock_.now() - std::min(used, clock_.now())) * 1000);
+}
+
 void EvictionBoard::note_use(NodeId end, uint32_t most) {
+  if (tree_->node(end).is_object() && tree_->node(end).is_in_ram()) note_age(end, reuse_gaps_);
   // One time for all of it, on all tiers, so that they order their entries alike.
   const uint64_t now = clock_.next_use();
   NodeId node = end;
@@ -132,6 +141,7 @@ void EvictionBoard::offered(NodeId node, TierId id) {
 }
 
 void EvictionBoard::left(NodeId node, TierId id, Why why, NodeId heir) {
+  if (id == TierId::kRam && why == Why::kEvicted) note_age(node, idle_before_evict_);
   if (TierBoard* tier = of(id); tier != nullptr) tier->remove(node, why, heir);
 }
 

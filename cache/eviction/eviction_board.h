@@ -24,6 +24,7 @@
 #include "cache/tree/prefix_tree.h"
 #include "model/ids.h"
 #include "model/result.h"
+#include "model/time_histogram.h"
 
 namespace quire::cache {
 
@@ -117,6 +118,10 @@ class EvictionBoard final : public CandidateListener {
   void offered(model::NodeId node, model::TierId tier) override;
   void left(model::NodeId node, model::TierId tier, Why why, model::NodeId heir) override;
 
+  // Of RAM: between two uses of the ends of hits, and from its last use until something left to
+  // make room. What was last used before this start is in neither.
+  const model::TimeHistogram& reuse_gaps() const { return reuse_gaps_; }
+  const model::TimeHistogram& idle_before_evict() const { return idle_before_evict_; }
   // Memory of facts, histories and policies.
   uint64_t held_bytes() const;
   void check_invariants() const;
@@ -126,6 +131,7 @@ class EvictionBoard final : public CandidateListener {
   const TierBoard* of(model::TierId tier) const { return tiers_[model::index_of(tier)].get(); }
   void note_use(model::NodeId end, uint32_t most);
   void set_done(model::NodeId node, model::TierId tier);
+  void note_age(model::NodeId node, model::TimeHistogram& ages) const;
 
   const PrefixTree* tree_;
   const Presence* presence_;
@@ -133,6 +139,8 @@ class EvictionBoard final : public CandidateListener {
   const uint64_t max_nodes_;
   NamespacePins pins_;
   UseClock clock_;
+  model::TimeHistogram reuse_gaps_{model::TimeHistogram::kAgeBoundsNs};
+  model::TimeHistogram idle_before_evict_{model::TimeHistogram::kAgeBoundsNs};
   std::array<std::unique_ptr<TierBoard>, model::kTierCount> tiers_;  // null: not open
 };
 

@@ -54,7 +54,9 @@ class Evictor {
   ObjectStore* store_;
   EvictionBoard* board_;
   QuotaTable* quotas_;
-  model::Counter evicted_copies_{"evicted_copies", "Copies given up to make room on the device"};
+  model::Counter evicted_copies_{"evicted_copies",
+                                 "Copies given up to make room on the device",
+                                 {model::MetricFamily::kEvictedGroups, R"(reason="room")"}};
 };
 
 }  // namespace quire::cache

@@ -38,7 +38,10 @@ class NodeRoom {
   ObjectStore* store_;
   Evictor* evictor_;
   const uint64_t spare_;
-  model::Counter forgotten_{"forgotten", "Objects on the cluster only that made room for others"};
+  model::Counter forgotten_{
+      "forgotten",
+      "Objects on the cluster only that made room for others",
+      {model::MetricFamily::kEvictedGroups, R"(tier="cluster",reason="room")"}};
 };
 
 }  // namespace quire::cache

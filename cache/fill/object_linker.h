@@ -29,7 +29,9 @@ enum class FillOutcome : uint8_t {
 struct LinkerCounters {
   model::Counter committed_spans{"committed_spans", "Spans that became visible"};
   model::Counter committed_checkpoints{"committed_checkpoints", "Checkpoints that became visible"};
-  model::Counter committed_bytes{"committed_bytes", "Page bytes of what became visible, true size"};
+  model::Counter committed_bytes{"committed_bytes",
+                                 "Page bytes of what became visible, true size",
+                                 {model::MetricFamily::kStoredBytes, R"(tier="ram")"}};
   model::Counter duplicates{"duplicates", "Fills refused because the object was there already"};
 };
 

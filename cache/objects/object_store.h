@@ -34,18 +34,33 @@ namespace quire::cache {
 struct ObjectCounters {
   model::Gauge spans{"spans", "Spans that can be hit, in whatever tier"};
   model::Gauge checkpoints{"checkpoints", "Checkpoints that can be hit, in whatever tier"};
-  model::Counter evicted_spans{"evicted_spans", "Spans dropped for good to make room"};
-  model::Counter evicted_checkpoints{"evicted_checkpoints",
-                                     "Checkpoints dropped for good to make room"};
+  model::Counter evicted_spans{
+      "evicted_spans",
+      "Spans dropped for good to make room",
+      {model::MetricFamily::kEvictedGroups, R"(tier="all",kind="span",reason="room")"}};
+  model::Counter evicted_checkpoints{
+      "evicted_checkpoints",
+      "Checkpoints dropped for good to make room",
+      {model::MetricFamily::kEvictedGroups, R"(tier="all",kind="checkpoint",reason="room")"}};
   model::Counter superseded_checkpoints{
-      "superseded_checkpoints", "Checkpoints that later ones of their conversation replaced"};
-  model::Counter quarantined{"quarantined", "Objects dropped because a page failed its checksum"};
-  model::Counter stale_dropped{"stale_dropped", "Objects dropped with the roots they belonged to"};
+      "superseded_checkpoints",
+      "Checkpoints that later ones of their conversation replaced",
+      {model::MetricFamily::kEvictedGroups, R"(tier="all",kind="checkpoint",reason="superseded")"}};
+  model::Counter quarantined{
+      "quarantined",
+      "Objects dropped because a page failed its checksum",
+      {model::MetricFamily::kEvictedGroups, R"(tier="all",reason="damaged")"}};
+  model::Counter stale_dropped{
+      "stale_dropped",
+      "Objects dropped with the roots they belonged to",
+      {model::MetricFamily::kEvictedGroups, R"(tier="all",reason="stale")"}};
   model::Counter fresh_missed{"fresh_missed",
                               "New objects that the queue to a lower tier had no place for"};
 };
 struct RamCounters {
-  model::Counter left_ram{"left_for_ssd", "Objects whose pages left RAM and stay on a lower tier"};
+  model::Counter left_ram{"left_for_ssd",
+                          "Objects whose pages left RAM and stay on a lower tier",
+                          {model::MetricFamily::kEvictedGroups, R"(reason="kept_below")"}};
 };
 struct StoreCounters : ObjectCounters, RamCounters {
   model::Counter promoted{"promoted", "Objects brought back to RAM"};

@@ -21,6 +21,7 @@ struct Presence::Tally {
   // By root and depth, of each tier that keeps them.
   std::array<std::map<std::pair<uint32_t, uint32_t>, uint64_t>, model::kTierCount - 1> holes;
   std::array<uint64_t, model::kTierCount> fastest{};
+  uint64_t quarantined_bytes = 0;
 };
 
 // Walks the pages of one object. This walk is what a copy costs instead of four bytes in every
@@ -175,13 +176,17 @@ void Presence::count(NodeId id, TierId tier, bool present) {
   }
   if (!was_anywhere) storage_.add(owner, model::kAnyTier, amount);
   if (!node.has_copy()) storage_.remove(owner, model::kAnyTier, amount);
-  if (tier == TierId::kRam) count_pages(root, plan, present);
+  if (tier == TierId::kRam) {
+    count_pages(root, plan, present);
+    if (node.is_quarantined()) quarantined_bytes_ += present ? plan.page_bytes : -plan.page_bytes;
+  }
   // A quarantined one was told of when it was hidden.
   if (listener_ == nullptr || node.is_quarantined()) return;
   present ? listener_->stored(id, tier) : listener_->removed(id, tier);
 }
 
-void Presence::tell_hidden(NodeId id) const {
+void Presence::tell_hidden(NodeId id) {
+  if (tree_->node(id).is_in_ram()) quarantined_bytes_ += plan_of(id).page_bytes;
   if (listener_ == nullptr) return;
   for (const TierId tier : model::kTiers) {
     if (tree_->node(id).is_in(tier)) listener_->removed(id, tier);
@@ -238,6 +243,9 @@ void Presence::check_node(NodeId id, Tally& tally) const {
     QUIRE_CHECK(pool_->page(slot).state() == PageState::kSealed);
   }
   ++tally.fastest[model::index_of(node.fastest_tier())];
+  if (node.is_quarantined() && node.is_in_ram()) {
+    tally.quarantined_bytes += plan_of(id).page_bytes;
+  }
   for (const TierId tier : {TierId::kRam, kPlacedTier}) {
     if (!is_hole(id, tier)) continue;
     ++tally.holes[model::index_of(tier)][{node.root().value, node.units()}];
@@ -255,6 +263,7 @@ void Presence::check_invariants() const {
   Tally tally;
   for (uint32_t i = 0; i < tree_->end_of_nodes(); ++i) check_node(NodeId{i}, tally);
   QUIRE_CHECK(fastest_ == tally.fastest);
+  QUIRE_CHECK(quarantined_bytes_ == tally.quarantined_bytes);
   for (size_t tier = 0; tier < holes_.size(); ++tier) {
     QUIRE_CHECK(holes_[tier].depth_count() == tally.holes[tier].size());
     for (const auto& [depth, count] : tally.holes[tier]) {

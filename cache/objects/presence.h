@@ -88,7 +88,7 @@ class Presence {
   void listen(PresenceListener* listener) { listener_ = listener; }
   // The node is about to be hidden: for whoever listens it is on no tier from now on. Precondition:
   // it is not quarantined yet.
-  void tell_hidden(model::NodeId node) const;
+  void tell_hidden(model::NodeId node);
 
   void set_state(model::TierId tier, TierState state) {
     // Who waits for a copy that does not come soon any more has to know.
@@ -112,6 +112,8 @@ class Presence {
   const HoleTable& holes(model::TierId tier) const { return holes_[model::index_of(tier)]; }
   // Objects that no faster tier has.
   uint64_t count_fastest(model::TierId tier) const { return fastest_[model::index_of(tier)]; }
+  // Pages in RAM that cannot be hit any more: they go with the last pin.
+  uint64_t quarantined_bytes() const { return quarantined_bytes_; }
   // Objects with nothing in RAM.
   uint64_t count_below_ram() const { return count_fastest(kPlacedTier) + count_fastest(kHintTier); }
 
@@ -137,6 +139,7 @@ class Presence {
   NamespaceTable* names_;
   WorkMeter* work_;
   PresenceListener* listener_ = nullptr;
+  uint64_t quarantined_bytes_ = 0;
   AccountTable accounts_;
   StorageMeter storage_;  // of what accounts are charged for
   std::array<TierCounts, model::kTierCount> counts_{};

@@ -28,7 +28,8 @@ namespace quire::cache {
 struct LoaderCounters {
   model::Counter loads{"loads", "Loads taken"};
   model::Counter delivered_pages{"delivered_pages",
-                                 "Pages whose descriptors were written to clients"};
+                                 "Pages whose descriptors were written to clients",
+                                 {model::MetricFamily::kLookupPages, R"(result="hit")"}};
 };
 
 class PrefixLoader {

@@ -56,6 +56,18 @@ model::Result<model::LocateResult> PrefixReader::locate(model::RootId id, const 
   return located.result;
 }
 
+// Where tokens of prompts were is told by tier, and what was nowhere beside it: they add up to all.
+void PrefixReader::describe(model::MetricSink& sink) const {
+  using model::MetricFamily;
+  model::describe(sink, counters_);
+  const uint64_t below = counters_.ssd_hit_tokens + counters_.cluster_hit_tokens;
+  sink.counter("ram_hit_tokens", counters_.hit_tokens - below, "Of these, tokens that were in RAM",
+               {MetricFamily::kLookupTokens, R"(tier="ram",result="hit")"});
+  sink.counter("missed_tokens", counters_.prompt_tokens - counters_.hit_tokens,
+               "Tokens of the prompts matched that were not announced",
+               {MetricFamily::kLookupTokens, R"(tier="none",result="miss")"});
+}
+
 model::Result<model::MatchResult> PrefixReader::match(CacheSession& session, LeaseHolder& holder,
                                                       const ChainView& chain,
                                                       uint32_t prompt_tokens, uint32_t have_tokens,

@@ -21,11 +21,17 @@ namespace quire::cache {
 
 struct ReaderCounters {
   model::Counter matches{"matches", "Prompts matched"};
-  model::Counter prompt_tokens{"prompt_tokens", "Tokens of the prompts matched"};
-  model::Counter hit_tokens{"hit_tokens", "Tokens announced as exact hits"};
-  model::Counter ssd_hit_tokens{"ssd_hit_tokens", "Of these, tokens that came first from SSD"};
-  model::Counter cluster_hit_tokens{"cluster_hit_tokens",
-                                    "Of these, tokens that were on the cluster only"};
+  model::Counter prompt_tokens{
+      "prompt_tokens", "Tokens of the prompts matched", {model::MetricFamily::kDocument}};
+  model::Counter hit_tokens{
+      "hit_tokens", "Tokens announced as exact hits", {model::MetricFamily::kDocument}};
+  model::Counter ssd_hit_tokens{"ssd_hit_tokens",
+                                "Of these, tokens that came first from SSD",
+                                {model::MetricFamily::kLookupTokens, R"(tier="ssd",result="hit")"}};
+  model::Counter cluster_hit_tokens{
+      "cluster_hit_tokens",
+      "Of these, tokens that were on the cluster only",
+      {model::MetricFamily::kLookupTokens, R"(tier="cluster",result="hit")"}};
   model::Counter no_checkpoint_matches{
       "no_checkpoint_matches", "Hits shorter than their spans allowed, for want of a checkpoint"};
   model::Counter no_checkpoint_tokens{"no_checkpoint_tokens", "Tokens by which these were shorter"};
@@ -63,6 +69,7 @@ class PrefixReader {
 
   // Of matches alone: positions and locate count nothing.
   const ReaderCounters& counters() const { return counters_; }
+  void describe(model::MetricSink& sink) const;
 
  private:
   model::MatchResult announce(CacheSession& session, const PrefixMatch& match, const Root& root,

@@ -118,7 +118,7 @@ class MissAnswer {
     const Miss& miss = turn_.miss;
     const Twin twin =
         miss.reason == MissReason::kNeverStored && miss.from_units == 0 ? find_twin() : Twin{};
-    sink.state("reason", reason(twin), "Why the hit went no further");
+    sink.text("reason", reason(twin));
     {
       const auto section = sink.section("facts");
       describe_place(sink);

@@ -60,7 +60,9 @@ struct EventSeat {
 struct EventCounters {
   model::Counter sent{"sent_records", "Records handed to who listens: events, snapshots, gaps"};
   model::Counter gaps{"gaps", "Times that one who listens was told of a gap"};
-  model::Counter missed{"missed_events", "Events that lay in gaps: written over before being read"};
+  model::Counter missed{"missed_events",
+                        "Events that lay in gaps: written over before being read",
+                        {model::MetricFamily::kEventsDropped}};
 };
 
 class EventFeed final : public cache::PresenceListener {

@@ -23,7 +23,7 @@ class HttpHistory::Picker final : public model::MetricSink {
     }
   }
   void text(const char*, std::string_view) override {}
-  void state(const char*, std::string_view, const char*) override {}
+  void state(const char*, const model::MetricState&, const char*) override {}
   void summary(const model::MetricSummary&, std::span<const int64_t>) override {}
   void histogram(const model::MetricSummary&, const model::TimeHistogram&) override {}
 

@@ -18,8 +18,8 @@ class ReadinessSink final : public model::MetricSink {
     if (name == "reason") part_.reason = value;
     if (name == "action") part_.action = value;
   }
-  void state(const char* key, std::string_view value, const char*) override {
-    if (at_part() && std::string_view(key) == "state") part_.state = value;
+  void state(const char* key, const model::MetricState& value, const char*) override {
+    if (at_part() && std::string_view(key) == "state") part_.state = value.word;
   }
   void summary(const model::MetricSummary&, std::span<const int64_t>) override {}
   void histogram(const model::MetricSummary&, const model::TimeHistogram&) override {}

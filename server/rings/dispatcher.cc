@@ -414,11 +414,17 @@ void Dispatcher::describe_times(model::MetricSink& sink) const {
 }
 
 void Dispatcher::describe(model::MetricSink& sink) const {
+  using model::MetricFamily;
   model::describe(sink, counters_);
   model::describe(sink, fills_.counters());
-  sink.gauge("waiting_commits", waiting_commits(), "Commits that wait for a parent or a copy");
-  sink.gauge("searching_matches", searching_matches(), "Matches that a tier is asked for");
-  sink.counter("checksum_failures", checksum_failures(), "Pages that were not what was sealed");
+  sink.gauge("waiting_commits", waiting_commits(), "Commits that wait for a parent or a copy",
+             {MetricFamily::kQueueDepth, R"(queue="commits")"});
+  sink.gauge("searching_matches", searching_matches(), "Matches that a tier is asked for",
+             {MetricFamily::kQueueDepth, R"(queue="matches")"});
+  sink.gauge("waiting_loads", waiting_loads(), "Loads that wait for what is brought to RAM",
+             {MetricFamily::kQueueDepth, R"(queue="loads")"});
+  sink.counter("checksum_failures", checksum_failures(), "Pages that were not what was sealed",
+               {MetricFamily::kChecksumFailures, R"(tier="ram",kind="hit")"});
   sink.gauge("paused", paused_count(), "Sessions whose pages are to be back at a time");
 }
 

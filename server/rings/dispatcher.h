@@ -49,7 +49,9 @@ struct DispatcherOptions {
 struct DispatcherCounters {
   model::Counter submissions{"submissions", "Requests taken from rings"};
   model::Counter parked{"parked", "Requests that had to wait for memory"};
-  model::Counter deadline_exceeded{"deadline_exceeded", "Requests whose deadline came first"};
+  model::Counter deadline_exceeded{"deadline_exceeded",
+                                   "Requests whose deadline came first",
+                                   {model::MetricFamily::kRejected, R"(reason="deadline")"}};
   model::Gauge largest_steps{"largest_steps", "Steps of the cache that the dearest request took"};
 };
 

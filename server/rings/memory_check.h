@@ -25,8 +25,10 @@ struct MemoryCheckStatus {
   model::Counter passes{"passes", "Whole passes"};
   model::Ratio progress{"progress", "Of the present pass, 0 to 1"};
   model::Counter objects{"objects", "Objects checked"};
-  model::Counter bytes{"bytes", "Bytes read to check"};
-  model::Counter bad{"bad", "Objects that are not what was sealed"};
+  model::Counter bytes{"bytes", "Bytes read to check", {model::MetricFamily::kScrubBytes}};
+  model::Counter bad{"bad",
+                     "Objects that are not what was sealed",
+                     {model::MetricFamily::kScrubErrors, R"(kind="bad")"}};
 };
 
 class MemoryCheck {

@@ -13,17 +13,6 @@ void TenantCounters::add(const TurnRecord& record) {
   for (const WrittenObjects& objects : record.written) written_bytes += objects.bytes;
 }
 
-void TenantCounters::add(const TenantCounters& others) {
-  turns += others.turns;
-  prompt_tokens += others.prompt_tokens;
-  hit_tokens += others.hit_tokens;
-  missed_tokens += others.missed_tokens;
-  ram_tokens += others.ram_tokens;
-  ssd_tokens += others.ssd_tokens;
-  cluster_tokens += others.cluster_tokens;
-  written_bytes += others.written_bytes;
-}
-
 void TenantTotals::add(model::TenantId tenant, const TurnRecord& record) {
   if (tenant.value >= rows_.size()) rows_.resize(tenant.value + 1);
   Row& row = rows_[tenant.value];

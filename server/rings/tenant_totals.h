@@ -19,14 +19,18 @@ struct TenantCounters {
   model::Counter prompt_tokens{"prompt_tokens", "Tokens of their prompts"};
   model::Counter hit_tokens{"hit_tokens", "Of these, tokens that engines resumed from"};
   model::Counter missed_tokens{"missed_tokens", "Of these, tokens that were computed"};
-  model::Counter ram_tokens{"delivered_ram_tokens", "Tokens delivered that were in RAM"};
-  model::Counter ssd_tokens{"delivered_ssd_tokens", "Tokens delivered that were read from SSD"};
+  model::Counter ram_tokens{"delivered_ram_tokens",
+                            "Tokens delivered that were in RAM",
+                            {model::MetricFamily::kHitTokens, R"(tier="ram")"}};
+  model::Counter ssd_tokens{"delivered_ssd_tokens",
+                            "Tokens delivered that were read from SSD",
+                            {model::MetricFamily::kHitTokens, R"(tier="ssd")"}};
   model::Counter cluster_tokens{"delivered_cluster_tokens",
-                                "Tokens delivered that were read from the cluster"};
+                                "Tokens delivered that were read from the cluster",
+                                {model::MetricFamily::kHitTokens, R"(tier="cluster")"}};
   model::Counter written_bytes{"written_bytes", "Bytes of objects that they wrote"};
 
   void add(const TurnRecord& record);
-  void add(const TenantCounters& others);
 };
 
 class TenantTotals {

@@ -31,11 +31,15 @@ struct TurnTotals {
   model::Counter replayed_tokens{"replayed_tokens", "Of these, tokens computed again to resume"};
   model::Counter missed_tokens{"missed_tokens", "Of these, tokens that were computed"};
   model::Counter announced_tokens{"announced_tokens", "Tokens announced as exact hits"};
-  model::Counter delivered_ram_tokens{"delivered_ram_tokens", "Tokens delivered that were in RAM"};
+  model::Counter delivered_ram_tokens{"delivered_ram_tokens",
+                                      "Tokens delivered that were in RAM",
+                                      {model::MetricFamily::kHitTokens, R"(tier="ram")"}};
   model::Counter delivered_ssd_tokens{"delivered_ssd_tokens",
-                                      "Tokens delivered that were read from SSD"};
+                                      "Tokens delivered that were read from SSD",
+                                      {model::MetricFamily::kHitTokens, R"(tier="ssd")"}};
   model::Counter delivered_cluster_tokens{"delivered_cluster_tokens",
-                                          "Tokens delivered that were read from the cluster"};
+                                          "Tokens delivered that were read from the cluster",
+                                          {model::MetricFamily::kHitTokens, R"(tier="cluster")"}};
   model::Counter undelivered_tokens{"undelivered_tokens", "Tokens promised and not delivered"};
   model::Counter output_tokens{"output_tokens", "Tokens of their answers"};
   model::Counter written_bytes{"written_bytes", "Bytes of objects that they wrote"};

@@ -297,7 +297,7 @@ bool SessionRegistry::sweep() {
 }
 
 void SessionRegistry::describe(model::MetricSink& sink) const {
-  sink.gauge("sessions", session_count(), "Sessions open");
+  sink.gauge("sessions", session_count(), "Sessions open", {model::MetricFamily::kSessions});
   sink.gauge("attachments", order_.size(), "Processes attached to these");
   sink.gauge("draining", draining_count(), "Attachments that ended and still hold something");
 }

@@ -26,7 +26,7 @@ class MetricTape::Player {
   void tell(const Text& text) {
     const std::string_view value = tape_.text_of(text.value);
     if (text.help == nullptr) return sink_.text(text.key, value);
-    sink_.state(text.key, value, text.help);
+    sink_.state(text.key, {value, text.number}, text.help);
   }
   void tell(const Summary& summary) {
     sink_.summary(summary.what,
@@ -79,13 +79,13 @@ MetricTape::Piece MetricTape::keep(std::string_view text) {
 }
 
 void MetricTape::text(const char* key, std::string_view value) {
-  events_.emplace_back(Text{key, nullptr, keep(value)});
+  events_.emplace_back(Text{key, nullptr, keep(value), 0});
 }
 
-void MetricTape::state(const char* key, std::string_view value, const char* help) {
+void MetricTape::state(const char* key, const model::MetricState& value, const char* help) {
   // Without one it would be told as a text.
   QUIRE_CHECK(help != nullptr);
-  events_.emplace_back(Text{key, help, keep(value)});
+  events_.emplace_back(Text{key, help, keep(value.word), value.number});
 }
 
 void MetricTape::summary(const model::MetricSummary& what, std::span<const int64_t> samples_ns) {

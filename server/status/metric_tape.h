@@ -24,7 +24,7 @@ class MetricTape final : public model::MetricSink {
   void metric(const model::Metric& metric) override { events_.emplace_back(metric); }
   // Texts are copied; keys and help texts are literals, and kept as pointers.
   void text(const char* key, std::string_view value) override;
-  void state(const char* key, std::string_view value, const char* help) override;
+  void state(const char* key, const model::MetricState& value, const char* help) override;
   void summary(const model::MetricSummary& what, std::span<const int64_t> samples_ns) override;
   void histogram(const model::MetricSummary& what, const model::TimeHistogram& times) override;
 
@@ -45,6 +45,7 @@ class MetricTape final : public model::MetricSink {
     const char* key;
     const char* help;  // null: a text; else a state
     Piece value;
+    uint8_t number;  // of a state
   };
   struct Summary {
     model::MetricSummary what;

@@ -1,5 +1,7 @@
 #include "server/status/status.h"
 
+#include <algorithm>
+
 #include "model/socket_verbs.h"
 #include "server/events/event_feed.h"
 #include "server/metering/ledger.h"
@@ -13,10 +15,14 @@
 namespace quire::server {
 
 using model::kMaxMetricRows;
+using model::MetricFamily;
 using model::MetricLabel;
 using model::MetricSink;
+using model::MetricState;
 
 namespace {
+
+constexpr const char* kLedgerStateHelp = "Whether receipts are kept: 0 ok, 1 failed, 2 off";
 
 constexpr std::string_view kLedgerAction =
     "mend what the reason says; the daemon serves meanwhile, and tries again by itself";
@@ -28,8 +34,9 @@ void say_state(const StatusSources& sources, MetricSink& sink) {
   const bool ram = sources.supply->status().failure.empty();
   const bool below = sources.tiers == nullptr || sources.tiers->is_whole();
   const bool receipts = sources.ledger == nullptr || sources.ledger->status().ok;
-  sink.state("state", ram && below && receipts && sources.missing.empty() ? "ok" : "degraded",
-             "Whether every tier does what it should, and receipts are kept");
+  const bool ok = ram && below && receipts && sources.missing.empty();
+  sink.state("state", ok ? MetricState{"ok", 0} : MetricState{"degraded", 1},
+             "Whether every tier does what it should, and receipts are kept: 0 ok, 1 degraded");
   sink.gauge("daemon_epoch", sources.daemon_epoch, "Of this start: handles of others are misses");
 }
 
@@ -49,13 +56,16 @@ void say_clients(const StatusSources& sources, MetricSink& sink) {
   const auto section = sink.section("clients");
   sink.gauge("connected", sources.connections->size(), "Connections open");
   model::describe(sink, *sources.clients);
+  sink.counter("reaped", sources.clients->clients_left + sources.clients->clients_ended,
+               "Clients that were cleaned up after", {MetricFamily::kDocument});
   sources.registry->describe(sink);
 }
 
 void say_memory(const StatusSources& sources, MetricSink& sink) {
   const allocator::SupplyStatus supply = sources.supply->status();
   const auto section = sink.section("memory");
-  sink.gauge("budget_bytes", sources.options->ram_bytes, "What pages may take: --ram_bytes");
+  sink.gauge("budget_bytes", sources.options->ram_bytes, "What pages may take: --ram_bytes",
+             {MetricFamily::kDocument});
   sink.gauge("segment_bytes", sources.options->segment_bytes, "Of each segment");
   model::describe(sink, static_cast<const allocator::SupplyFigures&>(supply));
   sink.gauge("segments_retiring", sources.segments->retiring_count(),
@@ -75,7 +85,9 @@ void say_memory(const StatusSources& sources, MetricSink& sink) {
 void say_ram_tier(const StatusSources& sources, MetricSink& sink) {
   const std::string failure = sources.supply->status().failure;
   const auto row = sink.row({.name = "tier", .text = "ram"});
-  sink.state("state", failure.empty() ? "ok" : "degraded", "What the tier can do now");
+  // What is there is served; what is new may find no room.
+  sink.state("state", failure.empty() ? MetricState{"ok", 0} : MetricState{"degraded", 1},
+             tiering::kTierStateHelp);
   sink.text("reason", failure);
   sink.text("action", failure.empty() ? "" : kMemoryAction);
   const cache::ObjectStore& store = sources.cache->store();
@@ -92,18 +104,23 @@ void say_ram_tier(const StatusSources& sources, MetricSink& sink) {
 void say_ledger(const Ledger* ledger, MetricSink& sink) {
   const auto section = sink.section("ledger");
   if (ledger == nullptr) {
-    return sink.state("state", "off", "Whether receipts are kept");
+    return sink.state("state", {"off", 2}, kLedgerStateHelp);
   }
   const LedgerStatus status = ledger->status();
-  sink.state("state", status.ok ? "ok" : "failed", "Whether receipts are kept");
+  sink.state("state", status.ok ? MetricState{"ok", 0} : MetricState{"failed", 1},
+             kLedgerStateHelp);
   sink.text("reason", status.reason);
   sink.text("action", status.ok ? "" : kLedgerAction);
   sink.gauge("epoch", status.head.position.epoch, "Of the last entry: a start each");
   sink.gauge("sequence", status.head.position.sequence, "Of the last entry, in its epoch");
   sink.text("head", model::to_text(status.head.hash));
   sink.gauge_us("durable_us", static_cast<uint64_t>(status.durable_us),
-                "Unix time: all that ended before is on the device");
-  sink.gauge("waiting", status.waiting, "Entries that are not durable yet");
+                "Unix time: all that ended before is on the device", {MetricFamily::kDocument});
+  const int64_t lag_us = std::max<int64_t>(ledger->wall_us() - status.durable_us, 0);
+  sink.gauge_us("lag_us", static_cast<uint64_t>(lag_us), "How long ago that is",
+                {MetricFamily::kMeterExportLag});
+  sink.gauge("waiting", status.waiting, "Entries that are not durable yet",
+             {MetricFamily::kMeterPendingRecords});
   sink.counter("lost_receipts", status.lost, "Receipts for which there was no room");
   sink.gauge("block_bytes", status.block_bytes, "Bytes of the ledger's entries; --ledger_bytes");
   sink.gauge("recovered_turns", status.start.recovered_turns,
@@ -120,7 +137,7 @@ void say_ledger(const Ledger* ledger, MetricSink& sink) {
 // One was asked for, and could not be had at start.
 void say_missing(const MissingTier& tier, MetricSink& sink) {
   const auto row = sink.row({.name = "tier", .text = tier.name});
-  sink.state("state", "off", "What the tier can do now");
+  sink.state("state", metric_state(tiering::TierMode::kOff), tiering::kTierStateHelp);
   sink.text("reason", tier.reason);
   sink.text("action", "stop, do what the reason says or replace the device, then start");
 }
@@ -145,18 +162,23 @@ void say_domain(const StatusSources& sources, model::DomainId id, MetricSink& si
   sink.gauge("unspent_bytes", reservations.unspent_bytes(id),
              "Of that, what they do not hold now: nobody else's");
   sink.gauge("sessions_queued", reservations.queued_count(id),
-             "Sessions that wait for what they reserve");
+             "Sessions that wait for what they reserve",
+             {MetricFamily::kQueueDepth, R"(queue="sessions")"});
 }
 
 // Threads beside the core: what each was given and has not yet done.
 void say_off_core(const StatusSources& sources, MetricSink& sink) {
   const auto section = sink.section("off_core");
-  sink.gauge("sockets", sources.sockets->open_count(), "Sockets to be closed");
+  sink.gauge("sockets", sources.sockets->open_count(), "Sockets to be closed",
+             {MetricFamily::kQueueDepth, R"(queue="sockets")"});
   sink.gauge("sockets_with_descriptors", sources.sockets_with_descriptors->open_count(),
-             "Sockets to be closed in which descriptors may wait");
+             "Sockets to be closed in which descriptors may wait",
+             {MetricFamily::kQueueDepth, R"(queue="sockets_with_descriptors")"});
   sink.gauge("session_memory", sources.session_memory->open_count(),
-             "Sessions whose memory is to be freed");
-  sink.gauge("session_making", sources.maker->open_count(), "Sessions whose memory is being made");
+             "Sessions whose memory is to be freed",
+             {MetricFamily::kQueueDepth, R"(queue="session_memory")"});
+  sink.gauge("session_making", sources.maker->open_count(), "Sessions whose memory is being made",
+             {MetricFamily::kQueueDepth, R"(queue="session_making")"});
 }
 
 // Of the rings and of the socket: their names differ.
@@ -186,7 +208,8 @@ std::string_view kind_name(model::GroupKind kind) {
 WholeStatus::WholeStatus(const StatusSources* sources, MetricSink* sink)
     : sources_(sources),
       sink_(sink),
-      tenants_(sources->cache, &sources->dispatcher->tenant_totals()),
+      tenants_(sources->cache, &sources->dispatcher->tenant_totals(),
+               &sources->dispatcher->turn_totals()),
       sessions_(sources->cache, sources->registry) {}
 
 // One stage a step, in the order of the document; those that choose take as many as they need.

@@ -38,8 +38,8 @@ class JsonSink final : public model::MetricSink {
 
   void metric(const model::Metric& metric) override { put(metric.key(), value_of(metric)); }
   void text(const char* key, std::string_view value) override { put(key, json_text(value)); }
-  void state(const char* key, std::string_view value, const char*) override {
-    put(key, json_text(value));
+  void state(const char* key, const model::MetricState& value, const char*) override {
+    put(key, json_text(value.word));
   }
   // In milliseconds, as the keys of the schema say.
   void summary(const model::MetricSummary& what, std::span<const int64_t> samples_ns) override {

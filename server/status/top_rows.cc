@@ -4,6 +4,7 @@
 #include <array>
 
 #include "cache/cache.h"
+#include "server/rings/turn_meter.h"
 #include "server/sessions/session_registry.h"
 
 namespace quire::server {
@@ -29,10 +30,29 @@ bool TopTenants::step() {
   for (const Place& place : places_) {
     if (tenants.in_use(TenantId{place.id})) rows_.push_back(row_of(TenantId{place.id}));
   }
+  rest_.counters = others();
   return true;
 }
 
-// The others' sums are taken now: they grow, and sums of what was looked at later would not add up.
+// What all turns came to, less what has a row, in the turn in which the rows are read.
+TenantCounters TopTenants::others() const {
+  TenantCounters rest;
+  const auto set = [&](model::Counter TenantCounters::*field, uint64_t all) {
+    for (const Row& row : rows_) all -= std::min<uint64_t>(row.counters.*field, all);
+    rest.*field = all;
+  };
+  set(&TenantCounters::turns, all_->turns);
+  set(&TenantCounters::prompt_tokens, all_->prompt_tokens);
+  set(&TenantCounters::hit_tokens, all_->hit_tokens);
+  set(&TenantCounters::missed_tokens, all_->missed_tokens);
+  set(&TenantCounters::ram_tokens, all_->delivered_ram_tokens);
+  set(&TenantCounters::ssd_tokens, all_->delivered_ssd_tokens);
+  set(&TenantCounters::cluster_tokens, all_->delivered_cluster_tokens);
+  set(&TenantCounters::written_bytes, all_->written_bytes);
+  return rest;
+}
+
+// What the others hold is summed as they are looked at.
 void TopTenants::drop_all_but(size_t count) {
   if (places_.size() <= count) return;
   const auto end = places_.begin() + static_cast<ptrdiff_t>(count);
@@ -43,7 +63,6 @@ void TopTenants::drop_all_but(size_t count) {
   for (auto place = end; place != places_.end(); ++place) {
     if (!tenants.in_use(TenantId{place->id})) continue;
     const Row row = row_of(TenantId{place->id});
-    rest_.counters.add(row.counters);
     rest_.ram_bytes += row.ram_bytes;
     rest_.ssd_bytes += row.ssd_bytes;
   }
@@ -76,7 +95,7 @@ void TopTenants::say(model::MetricSink& sink) const {
   sink.gauge("tenants_total", count_, "Tenants that have a session, or content");
   const auto list = sink.list({.key = "tenants", .prefix = "tenant", .wide = true});
   for (const Row& row : rows_) say_row(row, sink);
-  if (count_ > rows_.size()) say_row(rest_, sink);
+  if (count_ > rows_.size() || rest_.counters.turns > 0) say_row(rest_, sink);
 }
 
 bool TopSessions::step() {

@@ -17,15 +17,18 @@ class Cache;
 namespace quire::server {
 
 class SessionRegistry;
+struct TurnTotals;
 
-// Of at most kRows tenants a row each, and one row of all others' sums.
+// Of at most kRows tenants a row each, and one row of what all others did, those that are gone
+// among them: so rows add up to the sums over all turns.
 class TopTenants {
  public:
   static constexpr size_t kRows = model::kMaxMetricRows - 1;
   static constexpr uint32_t kLooksPerStep = 512;
 
   // What it names outlives it.
-  TopTenants(cache::Cache* cache, const TenantTotals* totals) : cache_(cache), totals_(totals) {}
+  TopTenants(cache::Cache* cache, const TenantTotals* totals, const TurnTotals* all)
+      : cache_(cache), totals_(totals), all_(all) {}
   // True: all were looked at.
   bool step();
   void say(model::MetricSink& sink) const;
@@ -45,10 +48,12 @@ class TopTenants {
   };
   Row row_of(model::TenantId tenant) const;
   void drop_all_but(size_t count);
+  TenantCounters others() const;
   static void say_row(const Row& row, model::MetricSink& sink);
 
   cache::Cache* cache_;
   const TenantTotals* totals_;
+  const TurnTotals* all_;
   uint32_t next_ = 0;
   uint64_t count_ = 0;
   std::vector<Place> places_;

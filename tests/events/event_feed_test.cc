@@ -52,7 +52,7 @@ class FigureSink final : public model::MetricSink {
     figures[std::string(metric.key())] = metric.whole();
   }
   void text(const char*, std::string_view) override {}
-  void state(const char*, std::string_view, const char*) override {}
+  void state(const char*, const model::MetricState&, const char*) override {}
   void summary(const model::MetricSummary&, std::span<const int64_t>) override {}
   void histogram(const model::MetricSummary&, const model::TimeHistogram&) override {}
   std::map<std::string, uint64_t> figures;

@@ -80,11 +80,11 @@ TEST(HttpHistory, OfNothingIsEmpty) {
 
 void say_tier(MetricTape& tape, const char* name, const char* state, const char* reason) {
   const auto row = tape.row({.name = "tier", .text = name});
-  tape.state("state", state, "What it can do");
+  tape.state("state", {state}, "What it can do");
   tape.text("reason", reason);
   tape.text("action", *reason == '\0' ? "" : "mend it");
   const auto section = tape.section("scrub");
-  tape.state("state", "broken", "Of a part of it");
+  tape.state("state", {"broken", 1}, "Of a part of it");
 }
 
 MetricTape status_with(const char* ssd, const char* reason, const char* ledger) {
@@ -95,7 +95,7 @@ MetricTape status_with(const char* ssd, const char* reason, const char* ledger) 
     say_tier(tape, "ssd", ssd, reason);
   }
   const auto section = tape.section("ledger");
-  tape.state("state", ledger, "Whether receipts are kept");
+  tape.state("state", {ledger}, "Whether receipts are kept");
   return tape;
 }
 

@@ -137,6 +137,66 @@ TEST_F(Http, MetricsAreCompleteBeforeAnyTraffic) {
   EXPECT_EQ(exposition.value("quire_tier_capacity_bytes{tier=\"ram\"}"), 64 << 20);
 }
 
+// What dashboards of KV caches look for: with a tier below RAM and receipts all of it is there,
+// each with the labels that queries name, before anybody came.
+TEST_F(Http, NamesThatDashboardsKnowAreThereBeforeAnyTraffic) {
+  server::Options options = http_options();
+  const std::string directory = testing::TempDir() + "quire-names-" + std::to_string(::getpid());
+  std::filesystem::remove_all(directory);
+  std::filesystem::create_directories(directory);
+  options.ssd_path = directory + "/ssd";
+  options.ssd_bytes = 256 << 20;
+  options.ledger_path = directory + "/ledger";
+  start(options);
+  const Exposition said = metrics();
+  for (const char* series :
+       {"quire_lookup_tokens_total{tier=\"ram\",result=\"hit\"}",
+        "quire_lookup_tokens_total{tier=\"ssd\",result=\"hit\"}",
+        "quire_lookup_tokens_total{tier=\"none\",result=\"miss\"}",
+        "quire_lookup_pages_total{result=\"hit\"}",
+        "quire_hit_tokens_total{tier=\"ram\"}",
+        "quire_hit_tokens_total{tier=\"ssd\"}",
+        "quire_stored_bytes_total{tier=\"ram\"}",
+        "quire_stored_bytes_total{tier=\"ssd\"}",
+        "quire_read_bytes_total{tier=\"ssd\"}",
+        "quire_evicted_groups_total{tier=\"ram\",reason=\"kept_below\"}",
+        "quire_evicted_groups_total{tier=\"ssd\",reason=\"room\"}",
+        "quire_evicted_groups_total{tier=\"all\",kind=\"span\",reason=\"room\"}",
+        "quire_tier_used_bytes{tier=\"ram\"}",
+        "quire_tier_capacity_bytes{tier=\"ssd\"}",
+        "quire_pinned_bytes",
+        "quire_quarantined_bytes",
+        "quire_sessions",
+        "quire_session_reaped_total{cause=\"left\"}",
+        "quire_session_reaped_total{cause=\"ring_fault\"}",
+        "quire_checksum_failures_total{tier=\"ram\",kind=\"hit\"}",
+        "quire_checksum_failures_total{tier=\"ssd\",kind=\"load\"}",
+        "quire_io_errors_total{tier=\"ssd\",op=\"read\",errno=\"other\"}",
+        "quire_io_errors_total{tier=\"ssd\",op=\"write\",errno=\"ENOSPC\"}",
+        "quire_io_deadline_exceeded_total{tier=\"ssd\"}",
+        "quire_tier_state{tier=\"ram\"}",
+        "quire_tier_state{tier=\"ssd\"}",
+        "quire_scrub_bytes_total{tier=\"ram\"}",
+        "quire_scrub_bytes_total{tier=\"ssd\"}",
+        "quire_scrub_errors_total{tier=\"ssd\",kind=\"unreadable\"}",
+        "quire_request_duration_seconds_count{op=\"match\"}",
+        "quire_io_duration_seconds_count{tier=\"ssd\",op=\"read\"}",
+        "quire_queue_depth{queue=\"loads\"}",
+        "quire_queue_depth{tier=\"ssd\",queue=\"demotion\"}",
+        "quire_rejected_total{reason=\"connection\"}",
+        "quire_rejected_total{tier=\"ssd\",reason=\"write_budget\"}",
+        "quire_events_dropped_total",
+        "quire_meter_pending_records",
+        "quire_meter_export_lag_seconds",
+        "quire_group_reuse_gap_seconds_count{tier=\"ram\"}",
+        "quire_group_idle_before_evict_seconds_count{tier=\"ram\"}"}) {
+    said.value(series);
+  }
+  EXPECT_TRUE(said.families.contains("quire_build_info"));
+  daemon_.reset();
+  std::filesystem::remove_all(directory);
+}
+
 // The families are the same whatever happened: no dashboard finds a hole.
 TEST_F(Http, TrafficAddsNoFamilyAndIsCounted) {
   start();
@@ -179,11 +239,17 @@ TEST_F(Http, TenantsAreInMetricsOnlyWhereTheyAreAskedFor) {
   turn("Ten\"ant");
   const std::string series =
       "domain=\"uid:" + std::to_string(::geteuid()) + "\",tenant=\"Ten\\\"ant\"";
-  EXPECT_FALSE(metrics().families.contains("quire_tenant_prompt_tokens_total"));
+  const Exposition narrow = metrics();
+  EXPECT_FALSE(narrow.families.contains("quire_tenant_prompt_tokens_total"));
+  EXPECT_EQ(narrow.value("quire_hit_tokens_total{tier=\"ram\"}"), 0);
   const Exposition wide = metrics("/metrics?tenants=1");
   EXPECT_EQ(wide.value("quire_tenant_prompt_tokens_total{" + series + "}"), 41);
   EXPECT_GT(wide.value("quire_tenant_ram_bytes{" + series + "}"), 0);
-  EXPECT_FALSE(wide.families.contains("quire_sessions"));
+  EXPECT_EQ(wide.value("quire_hit_tokens_total{" + series + ",tier=\"ram\"}"), 0);
+  EXPECT_FALSE(wide.families.at("quire_hit_tokens_total")
+                   .samples.contains("quire_hit_tokens_total{tier=\"ram\"}"))
+      << "a sum over it would count tokens twice";
+  EXPECT_EQ(get("/metrics?tenants=1").body.find("session=\""), std::string::npos);
 }
 
 TEST_F(Http, StatusHasTenantsAndLongestSessions) {

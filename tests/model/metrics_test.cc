@@ -43,7 +43,9 @@ class Recorder final : public MetricSink {
   void text(const char* key, std::string_view value) override {
     said.push_back(key + ("=" + std::string(value)));
   }
-  void state(const char* key, std::string_view value, const char*) override { text(key, value); }
+  void state(const char* key, const MetricState& value, const char*) override {
+    text(key, value.word);
+  }
   void summary(const MetricSummary&, std::span<const int64_t>) override {}
   void histogram(const MetricSummary&, const TimeHistogram&) override {}
 

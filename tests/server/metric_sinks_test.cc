@@ -23,7 +23,7 @@ struct Written {
 // Some of everything that a sink can be told.
 void say_all(MetricSink& sink) {
   sink.text("schema", "test.v1");
-  sink.state("state", "ok", "How it is");
+  sink.state("state", {"ok", 2}, "How it is: 2 ok");
   sink.gauge("epoch", ~uint64_t{0}, "Which start");
   {
     const auto list = sink.list({.key = "tiers", .prefix = "tier"});
@@ -128,9 +128,9 @@ TEST(StatusJson, NestsAsScopesDo) {
 
 TEST(PrometheusText, HasOneFamilyANameWithARowEachLabel) {
   EXPECT_EQ(prometheus_of(recorded(say_all)),
-            "# HELP quire_state How it is\n"
+            "# HELP quire_state How it is: 2 ok\n"
             "# TYPE quire_state gauge\n"
-            "quire_state{state=\"ok\"} 1\n"
+            "quire_state 2\n"
             "# HELP quire_epoch Which start\n"
             "# TYPE quire_epoch gauge\n"
             "quire_epoch 18446744073709551615\n"
@@ -199,6 +199,57 @@ TEST(PrometheusText, HasRowsThatClientsNameWhereTheyAreAskedFor) {
   EXPECT_EQ(narrow.find("acme"), std::string::npos);
   EXPECT_NE(wide.find("quire_tenant_tokens{tenant=\"acme\"} 9\n"), std::string::npos);
   EXPECT_EQ(wide.find("session"), std::string::npos) << "of people alone";
+}
+
+// Figures of three parts, of which two have a name that others know them by.
+void say_named(MetricSink& sink) {
+  using model::MetricFamily;
+  sink.counter("written", 3, "Of RAM", {MetricFamily::kStoredBytes, R"(tier="ram")"});
+  sink.counter("all", 12, "A sum", {MetricFamily::kDocument});
+  sink.counter("tokens", 9, "Of all", {MetricFamily::kHitTokens, R"(tier="ssd")"});
+  {
+    const auto list = sink.list({.key = "tiers", .prefix = "tier"});
+    const auto row = sink.row({.name = "tier", .text = "ssd"});
+    const auto section = sink.section("written");
+    sink.counter("bytes", 9, "Of the SSD", {MetricFamily::kStoredBytes});
+    model::TimeHistogram ages(model::TimeHistogram::kAgeBoundsNs);
+    ages.add(3 * model::TimeHistogram::kHour);
+    sink.histogram(
+        {.key = "gap", .help = "Ages", .name = {MetricFamily::kGroupReuseGap, R"(kind="any")"}},
+        ages);
+  }
+  const auto list = sink.list({.key = "tenants", .prefix = "tenant", .wide = true});
+  const auto row = sink.row({.name = "tenant", .text = "acme"});
+  sink.counter("tokens", 9, "Of one", {MetricFamily::kHitTokens, R"(tier="ssd")"});
+}
+
+TEST(PrometheusText, WhatNamesAFamilyHasItsNameAndNoOther) {
+  const std::string text = prometheus_of(recorded(say_named));
+  EXPECT_NE(text.find("# TYPE quire_stored_bytes_total counter\n"
+                      "quire_stored_bytes_total{tier=\"ram\"} 3\n"
+                      "quire_stored_bytes_total{tier=\"ssd\"} 9\n"),
+            std::string::npos)
+      << text;
+  EXPECT_EQ(text.find("_written"), std::string::npos) << text;
+  EXPECT_EQ(text.find(" 12\n"), std::string::npos) << "of the document alone: " << text;
+  EXPECT_NE(json_of(recorded(say_named)).find(R"("all":12)"), std::string::npos);
+}
+
+TEST(PrometheusText, AgesHaveClassesOfHours) {
+  const std::string text = prometheus_of(recorded(say_named));
+  const std::string series = R"(quire_group_reuse_gap_seconds_bucket{tier="ssd",kind="any",le=)";
+  EXPECT_NE(text.find(series + "\"7200\"} 0\n"), std::string::npos) << text;
+  EXPECT_NE(text.find(series + "\"14400\"} 1\n"), std::string::npos) << text;
+}
+
+// Else their sum would count each token twice.
+TEST(PrometheusText, AFamilyOfTenantsIsOfThemAloneWhereTheyAreAskedFor) {
+  const std::string narrow = prometheus_of(recorded(say_named));
+  const std::string wide = prometheus_of(recorded(say_named), true);
+  EXPECT_NE(narrow.find("quire_hit_tokens_total{tier=\"ssd\"} 9\n"), std::string::npos);
+  EXPECT_EQ(wide.find("quire_hit_tokens_total{tier=\"ssd\"}"), std::string::npos);
+  EXPECT_NE(wide.find("quire_hit_tokens_total{tenant=\"acme\",tier=\"ssd\"} 9\n"),
+            std::string::npos);
 }
 
 TEST(PrometheusText, EscapesWhatClientsNamed) {

@@ -28,7 +28,7 @@ class Counted final : public model::MetricSink {
   size_t count = 0;
   void metric(const model::Metric&) override { ++count; }
   void text(const char*, std::string_view) override { ++count; }
-  void state(const char*, std::string_view, const char*) override { ++count; }
+  void state(const char*, const model::MetricState&, const char*) override { ++count; }
   void summary(const model::MetricSummary&, std::span<const int64_t>) override { ++count; }
   void histogram(const model::MetricSummary&, const model::TimeHistogram&) override { ++count; }
 
@@ -204,8 +204,8 @@ TEST_F(Status, PrometheusTextIsWellFormed) {
     EXPECT_TRUE(samples.insert(match[1].str() + match[2].str()).second) << line;
   }
   EXPECT_GT(families.size(), 60u);
-  EXPECT_TRUE(samples.contains("quire_cache_committed_bytes_total"));
-  EXPECT_TRUE(samples.contains("quire_events_missed_events_total"));
+  EXPECT_TRUE(samples.contains("quire_stored_bytes_total{tier=\"ram\"}"));
+  EXPECT_TRUE(samples.contains("quire_events_dropped_total"));
   EXPECT_TRUE(samples.contains("quire_uid_connections{uid=\"20001\"}"));
   EXPECT_TRUE(samples.contains("quire_tier_spans{tier=\"ram\"}"));
 }

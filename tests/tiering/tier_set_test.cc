@@ -27,7 +27,9 @@ class Figures final : public model::MetricSink {
     }
   }
   void text(const char* key, std::string_view value) override { words[key] = value; }
-  void state(const char* key, std::string_view value, const char*) override { words[key] = value; }
+  void state(const char* key, const model::MetricState& value, const char*) override {
+    words[key] = value.word;
+  }
   void summary(const model::MetricSummary& what, std::span<const int64_t> samples_ns) override {
     numbers[what.key] = samples_ns.size();
   }

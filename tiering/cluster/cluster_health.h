@@ -26,9 +26,15 @@ struct ClusterHealthOptions {
 };
 
 struct ClusterHealthCounters {
-  model::Counter failed{"operations", "Operations that failed"};
-  model::Counter timeouts{"timeouts", "Of these, those that were not answered in time"};
-  model::Counter full{"space", "Writes for which the pool had no room"};
+  model::Counter failed{"operations",
+                        "Operations that failed",
+                        {model::MetricFamily::kIoErrors, R"(op="any",errno="other")"}};
+  model::Counter timeouts{"timeouts",
+                          "Of these, those that were not answered in time",
+                          {model::MetricFamily::kIoDeadlineExceeded}};
+  model::Counter full{"space",
+                      "Writes for which the pool had no room",
+                      {model::MetricFamily::kIoErrors, R"(op="write",errno="ENOSPC")"}};
   model::Counter probes{"probes", "Looks whether the cluster can be had"};
   model::Counter recoveries{"recoveries", "Times that it could, after it could not"};
 };

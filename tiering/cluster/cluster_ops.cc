@@ -78,9 +78,17 @@ bool ClusterOps::poll() {
 void ClusterOps::describe(model::MetricSink& sink) const {
   const auto section = sink.section("operations");
   sink.gauge("under_way", under_way(), "Operations that the cluster has not answered");
-  sink.histogram({.key = "read", .help = "Reads of data"}, read_times_);
-  sink.histogram({.key = "write", .help = "Writes of data"}, write_times_);
-  sink.histogram({.key = "entries", .help = "Reads and changes of the index, and removals"},
+  sink.histogram({.key = "read",
+                  .help = "Reads of data",
+                  .name = {model::MetricFamily::kIoDuration, R"(op="read")"}},
+                 read_times_);
+  sink.histogram({.key = "write",
+                  .help = "Writes of data",
+                  .name = {model::MetricFamily::kIoDuration, R"(op="write")"}},
+                 write_times_);
+  sink.histogram({.key = "entries",
+                  .help = "Reads and changes of the index, and removals",
+                  .name = {model::MetricFamily::kIoDuration, R"(op="entries")"}},
                  entry_times_);
 }
 

@@ -22,12 +22,14 @@
 namespace quire::tiering {
 
 struct ClusterReadCounters {
-  model::Counter bytes{"bytes", "Bytes read from the cluster, with headers"};
+  model::Counter bytes{
+      "bytes", "Bytes read from the cluster, with headers", {model::MetricFamily::kReadBytes}};
   model::Counter reads{"operations", "Reads of data from the cluster"};
   model::Counter objects{"objects", "Objects read from the cluster, whole"};
   model::Counter asked{"asked", "Objects whose place had to be asked for"};
   model::Counter gone{"gone", "Objects that were not in the cluster any more"};
-  model::Counter corrupt{"corrupt", "Objects that were not what was written"};
+  model::Counter corrupt{
+      "corrupt", "Objects that were not what was written", {model::MetricFamily::kDocument}};
 };
 
 class ClusterReader {

@@ -165,7 +165,8 @@ void ClusterTier::describe(model::MetricSink& sink, TierSection section) const {
   }
   ops_.describe(sink);
   {
-    const auto section_of = sink.section("search");
+    // "search" is of the questions that matches ask a tier, whichever it is.
+    const auto section_of = sink.section("index");
     model::describe(sink, search_->counters());
   }
   const auto section_of = sink.section("sweep");

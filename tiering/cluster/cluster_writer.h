@@ -24,7 +24,8 @@
 namespace quire::tiering {
 
 struct ClusterWriteCounters {
-  model::Counter bytes{"bytes", "Bytes written to the cluster, with headers"};
+  model::Counter bytes{
+      "bytes", "Bytes written to the cluster, with headers", {model::MetricFamily::kStoredBytes}};
   model::Counter runs{"runs", "Runs written to the cluster"};
   model::Counter objects{"objects", "Objects written to the cluster and named there"};
   model::Counter duplicates{"duplicates", "Objects that the cluster had already"};

@@ -41,9 +41,11 @@ struct AdmissionCounters {
   model::Counter admitted{"admitted", "Objects let onto the device"};
   model::Counter admitted_bytes{"admitted_bytes", "Bytes of these"};
   model::Counter refused_by_rule{"refused_by_rule",
-                                 "Objects that the admission rule kept off the device"};
+                                 "Objects that the admission rule kept off the device",
+                                 {model::MetricFamily::kRejected, R"(reason="admission_rule")"}};
   model::Counter refused_by_budget{"refused_by_budget",
-                                   "Objects that the write budget kept off the device"};
+                                   "Objects that the write budget kept off the device",
+                                   {model::MetricFamily::kRejected, R"(reason="write_budget")"}};
 };
 
 class Admission {

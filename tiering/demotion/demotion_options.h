@@ -27,18 +27,24 @@ struct DemotedCounters {
   model::Counter set_aside{"set_aside",
                            "Candidates that the queue had no place for; the sweep finds them"};
   model::Counter found_again{"found_again", "Candidates that the sweep found"};
-  model::Counter too_large{"too_large_objects", "Objects refused: larger than the tier can hold"};
+  model::Counter too_large{"too_large_objects",
+                           "Objects refused: larger than the tier can hold",
+                           {model::MetricFamily::kRejected, R"(reason="too_large")"}};
   model::Counter too_deep{
       "too_deep_objects",
-      "Objects refused: the tier cannot hold them with all before them on their path"};
+      "Objects refused: the tier cannot hold them with all before them on their path",
+      {model::MetricFamily::kRejected, R"(reason="too_deep")"}};
   model::Counter over_burst{"over_burst_objects",
-                            "Objects refused: their owner is at its burst on the tier"};
+                            "Objects refused: their owner is at its burst on the tier",
+                            {model::MetricFamily::kRejected, R"(reason="over_burst")"}};
   model::Gauge largest_refused{"largest_refused_bytes", "Slot of the largest object refused"};
 };
 struct DemotionCounters : DemotedCounters {
   // Law 4.
-  model::Counter corrupt_in_ram{"corrupt_in_ram",
-                                "Objects that failed their checksum on the way out of RAM"};
+  model::Counter corrupt_in_ram{
+      "corrupt_in_ram",
+      "Objects that failed their checksum on the way out of RAM",
+      {model::MetricFamily::kChecksumFailures, R"(kind="on_the_way_out")"}};
 };
 
 }  // namespace quire::tiering

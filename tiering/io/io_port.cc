@@ -54,7 +54,9 @@ void IoPort::describe(model::MetricSink& sink) const {
   const auto list = sink.list({.key = "io", .prefix = "io", .by_label = true});
   for (size_t kind = 0; kind < kIoKinds; ++kind) {
     const auto row = sink.row({.name = "op", .text = kNames[kind]});
-    sink.histogram({.key = "duration", .help = "Time that the device took for operations"},
+    sink.histogram({.key = "duration",
+                    .help = "Time that the device took for operations",
+                    .name = {model::MetricFamily::kIoDuration}},
                    times_[kind]);
   }
 }

@@ -23,9 +23,13 @@ struct ScrubStatus {
   model::Counter passes{"passes", "Whole passes"};
   model::Ratio progress{"progress", "Of the present pass, 0 to 1"};
   model::Counter objects{"objects", "Objects checked"};
-  model::Counter bytes{"bytes", "Bytes read to check"};
-  model::Counter bad{"bad", "Objects that are not what they should be"};
-  model::Counter unreadable{"unreadable", "Objects that the device failed to read"};
+  model::Counter bytes{"bytes", "Bytes read to check", {model::MetricFamily::kScrubBytes}};
+  model::Counter bad{"bad",
+                     "Objects that are not what they should be",
+                     {model::MetricFamily::kScrubErrors, R"(kind="bad")"}};
+  model::Counter unreadable{"unreadable",
+                            "Objects that the device failed to read",
+                            {model::MetricFamily::kScrubErrors, R"(kind="unreadable")"}};
 };
 
 class SsdScrubber {

@@ -33,11 +33,20 @@ struct SsdHealthOptions {
 };
 
 struct SsdHealthCounters {
-  model::Counter read_errors{"read", "Reads that the device failed"};
-  model::Counter write_errors{"write", "Writes, allocations and manifest writes that failed"};
-  model::Counter sync_errors{"sync", "Syncs that failed"};
-  model::Counter space_errors{"space", "Writes for which there was no space: ENOSPC, EDQUOT"};
-  model::Counter hangs{"hangs", "Operations that did not come back in time"};
+  model::Counter read_errors{"read",
+                             "Reads that the device failed",
+                             {model::MetricFamily::kIoErrors, R"(op="read",errno="other")"}};
+  model::Counter write_errors{"write",
+                              "Writes, allocations and manifest writes that failed",
+                              {model::MetricFamily::kIoErrors, R"(op="write",errno="other")"}};
+  model::Counter sync_errors{
+      "sync", "Syncs that failed", {model::MetricFamily::kIoErrors, R"(op="sync",errno="other")"}};
+  model::Counter space_errors{"space",
+                              "Writes for which there was no space: ENOSPC, EDQUOT",
+                              {model::MetricFamily::kIoErrors, R"(op="write",errno="ENOSPC")"}};
+  model::Counter hangs{"hangs",
+                       "Operations that did not come back in time",
+                       {model::MetricFamily::kIoDeadlineExceeded}};
   model::Counter probes{"probes", "Looks whether a failed device works again"};
   model::Counter recoveries{"recoveries", "Times that it did"};
 };

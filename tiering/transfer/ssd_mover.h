@@ -52,11 +52,13 @@ struct MoverParts {
 };
 
 struct WrittenCounters {
-  model::Counter written_bytes{"bytes", "Bytes written to the data files"};
+  model::Counter written_bytes{
+      "bytes", "Bytes written to the data files", {model::MetricFamily::kStoredBytes}};
   model::Counter write_ops{"operations", "Writes of these"};
 };
 struct ReadCounters {
-  model::Counter read_bytes{"bytes", "Bytes read from the data files"};
+  model::Counter read_bytes{
+      "bytes", "Bytes read from the data files", {model::MetricFamily::kReadBytes}};
   model::Counter read_ops{"operations", "Reads of these"};
 };
 struct MoverCounters : WrittenCounters, ReadCounters {
