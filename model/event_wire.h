@@ -48,8 +48,8 @@ struct EventRecord {
   uint8_t kind = 0;      // EventKind
   uint8_t tiers = 0;     // a bit a tier, TierId's value; of kStored and kRemoved one bit
   uint8_t fill = 0;      // FillKind: a span or a checkpoint
-  uint8_t reserved = 0;  // on the wire; so the next one
-  uint32_t target = 0;
+  uint8_t reserved = 0;  // so the next one
+  uint32_t reserved_word = 0;
   uint64_t sequence = 0;       // kHeld and the snapshot's ends: of the last event before them
   uint64_t last = 0;           // kGap
   uint64_t groups = 0;         // of the layout, that have pages in the object: a bit each

@@ -13,12 +13,6 @@ namespace {
 
 EventRecord record_of_kind(EventKind kind) { return {.kind = static_cast<uint8_t>(kind)}; }
 
-bool is_of_walk(const EventRecord& record) {
-  const auto kind = static_cast<EventKind>(record.kind);
-  return kind == EventKind::kSnapshotBegin || kind == EventKind::kHeld ||
-         kind == EventKind::kSnapshotEnd;
-}
-
 // Words of the seat of which this reader is the only writer.
 void add_to(std::atomic<uint64_t>& word, uint64_t more) {
   word.store(word.load(std::memory_order_relaxed) + more, std::memory_order_relaxed);
@@ -31,7 +25,8 @@ EventCursor::EventCursor(const EventFeed* feed, EventSeat* seat, const Options& 
       seat_(seat),
       snapshot_(options.snapshot),
       expected_(seat->first_number),
-      position_(seat->first_position) {
+      position_(seat->first_position),
+      walk_position_(seat->first_of_walks) {
   if (!options.resume) return;
   const uint64_t wanted = options.resume->sequence + 1;
   if (options.resume->epoch != seat->epoch || wanted > expected_) {
@@ -68,19 +63,44 @@ bool EventCursor::step(EventSink& sink) {
   const EventRing::Read read = feed_->ring().read(position_, batch_);
   if (read.lapped) {
     maybe_missed_ = true;
-    // The walk's own records have no numbers by which a loss would be seen.
+    // What the walk found stands in between events that are gone, whose roots may be, too.
     if (in_snapshot_) want_snapshot();
   }
-  for (size_t i = 0; i < read.count; ++i) take(batch_[i], sink);
+  // The walk's ring is read after the other one: what a walk wrote before an event is there then.
+  const uint64_t first = position_ - read.count;
+  bool walked = false;
+  for (size_t i = 0; i < read.count; ++i) {
+    walked = take_walk_up_to(first + i, SIZE_MAX, sink) || walked;
+    take(batch_[i], sink);
+  }
   seat_->position.store(position_, std::memory_order_release);
-  if (read.count > 0) return read.count == batch_.size();
+  walked = take_walk_up_to(position_, kRecordsAStep, sink) || walked;
+  if (read.count > 0 || walked) return walked || read.count == batch_.size();
   if (maybe_missed_ && expected_ < next) tell_gap(next, sink);
   maybe_missed_ = false;
   return false;
 }
 
+bool EventCursor::take_walk_up_to(uint64_t position, size_t most, EventSink& sink) {
+  size_t taken = 0;
+  for (; taken < most; ++taken) {
+    if (walk_first_ == walk_count_) {
+      walk_first_ = 0;
+      walk_count_ = seat_->walk_ring->read(walk_position_, walk_batch_).count;
+      if (walk_count_ == 0) break;
+    }
+    const EventRecord& record = walk_batch_[walk_first_];
+    if (record.sequence > position) break;
+    take_of_walk(record, sink);
+    ++walk_first_;
+    // Taken, and not before: what is read ahead counts as the reader's.
+    seat_->walk_position.store(walk_position_ - (walk_count_ - walk_first_),
+                               std::memory_order_release);
+  }
+  return taken > 0;
+}
+
 void EventCursor::take(EventRecord record, EventSink& sink) {
-  if (is_of_walk(record)) return take_of_walk(record, sink);
   if (seat_->uid && *seat_->uid != record.uid) return;
   const uint64_t number = seat_->uid ? record.last : record.sequence;
   if (number < expected_) return;  // told in an earlier subscription
@@ -94,7 +114,7 @@ void EventCursor::take(EventRecord record, EventSink& sink) {
 }
 
 void EventCursor::take_of_walk(EventRecord record, EventSink& sink) {
-  if (record.target != seat_->number || record.count != walk_) return;
+  if (record.count != walk_) return;  // of one that was begun anew
   const auto kind = static_cast<EventKind>(record.kind);
   if (kind == EventKind::kHeld) {
     describe_up_to(record.root, sink);
@@ -103,7 +123,6 @@ void EventCursor::take_of_walk(EventRecord record, EventSink& sink) {
   if (kind == EventKind::kSnapshotEnd) in_snapshot_ = false;
   record.sequence = expected_ - 1;
   record.count = std::exchange(record.last, 0);
-  record.target = 0;
   send(record, sink);
 }
 

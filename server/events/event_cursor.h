@@ -47,13 +47,16 @@ class EventCursor {
   EventCursor(const EventCursor&) = delete;
   EventCursor& operator=(const EventCursor&) = delete;
 
-  // Reads at most kRecordsAStep of the ring. True: there may be more.
+  // Reads at most kRecordsAStep of the ring, and what a walk wrote in between. True: there may be
+  // more.
   bool step(EventSink& sink);
 
  private:
   void start(EventSink& sink);
   void tell_readable(EventSink& sink);
   void take(model::EventRecord record, EventSink& sink);
+  // What a walk wrote before this position of the events' ring, so many at most. True: any.
+  bool take_walk_up_to(uint64_t position, size_t most, EventSink& sink);
   void take_of_walk(model::EventRecord record, EventSink& sink);
   void describe_up_to(uint32_t root, EventSink& sink);
   // What this reader knows a root by: a user's own stream counts its own roots alone, so that their
@@ -79,6 +82,11 @@ class EventCursor {
   uint64_t expected_ = 0;           // number of the next event
   uint64_t position_ = 0;
   std::array<model::EventRecord, kRecordsAStep> batch_;
+  // Of the seat's walk_ring: what was read and stands behind position_ still.
+  uint64_t walk_position_ = 0;
+  size_t walk_first_ = 0;
+  size_t walk_count_ = 0;
+  std::array<model::EventRecord, kRecordsAStep> walk_batch_;
 };
 
 }  // namespace quire::server

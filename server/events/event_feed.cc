@@ -43,7 +43,11 @@ model::WireName wire_name(std::string_view name) {
 
 model::Result<std::unique_ptr<EventFeed>> EventFeed::create(const Parts& parts) {
   auto ring = QUIRE_TRY(EventRing::create(parts.memory_bytes));
-  return std::unique_ptr<EventFeed>(new EventFeed(parts, std::move(ring)));
+  std::unique_ptr<EventFeed> feed(new EventFeed(parts, std::move(ring)));
+  for (EventSeat& seat : feed->seats_) {
+    seat.walk_ring = QUIRE_TRY(EventRing::create(kWalkBytes));
+  }
+  return feed;
 }
 
 EventFeed::EventFeed(const Parts& parts, std::unique_ptr<EventRing> ring)
@@ -94,6 +98,8 @@ EventSeat* EventFeed::sit(std::optional<DomainId> domain) {
   free->first_number = free->next->load(std::memory_order_relaxed);
   free->epoch = parts_.daemon_epoch;
   free->position.store(free->first_position, std::memory_order_relaxed);
+  free->first_of_walks = free->walk_ring->head();
+  free->walk_position.store(free->first_of_walks, std::memory_order_relaxed);
   free->wanted_walk.store(0, std::memory_order_relaxed);
   free->sent_count.store(0, std::memory_order_relaxed);
   free->gap_count.store(0, std::memory_order_relaxed);
@@ -242,15 +248,23 @@ void EventFeed::ended(RootId id) {
   facts = {};
 }
 
-void EventFeed::push_of_walk(const EventSeat& seat, EventRecord record) {
-  record.target = seat.number;
+// Before all events from here on.
+void EventFeed::push_of_walk(EventSeat& seat, EventRecord record) {
   record.count = seat.walk;
-  ring_->push(record);
+  record.sequence = ring_->head();
+  seat.walk_ring->push(record);
 }
 
 // True: it went on, and is not at its end.
 bool EventFeed::walk(EventSeat& seat) {
   const uint32_t wanted = seat.wanted_walk.load(std::memory_order_acquire);
+  if (wanted == seat.walk && seat.walk_ended) return false;
+  const auto has_room = [&] {
+    const uint64_t behind =
+        seat.walk_ring->head() - seat.walk_position.load(std::memory_order_acquire);
+    return behind < seat.walk_ring->capacity();
+  };
+  if (!has_room()) return false;
   if (wanted != seat.walk) {
     seat.walk = wanted;
     seat.walk_ended = false;
@@ -258,15 +272,9 @@ bool EventFeed::walk(EventSeat& seat) {
     seat.held_count = 0;
     push_of_walk(seat, {.kind = kind_byte(EventKind::kSnapshotBegin)});
   }
-  if (seat.walk_ended) return false;
   const cache::PrefixTree& tree = parts_.cache->store().tree();
   const uint32_t first = seat.next_node;
   const uint32_t end = std::min(first + kWalkedNodes, tree.end_of_nodes());
-  // A quarter of the ring: the rest is for what happens while the reader comes behind.
-  const auto has_room = [&] {
-    const uint64_t behind = ring_->head() - seat.position.load(std::memory_order_acquire);
-    return behind < ring_->capacity() / 4;
-  };
   for (; seat.next_node < end && has_room(); ++seat.next_node) {
     const NodeId id{seat.next_node};
     const cache::Node& node = tree.node(id);
@@ -281,7 +289,7 @@ bool EventFeed::walk(EventSeat& seat) {
     push_of_walk(seat, record);
     ++seat.held_count;
   }
-  if (seat.next_node >= tree.end_of_nodes()) {
+  if (seat.next_node >= tree.end_of_nodes() && has_room()) {
     push_of_walk(seat, {.kind = kind_byte(EventKind::kSnapshotEnd), .last = seat.held_count});
     seat.walk_ended = true;
   }

@@ -2,19 +2,21 @@
 // has a seat here, and a position of its own in the ring.
 //
 //   Presence, NamespaceTable --stored, removed, ended--> EventFeed --> EventRing
-//   readers (EventCursor): positions --> ring                ^  |
-//          want a snapshot --> their seat --step(): a walk --'  '--> EventRoots
+//   readers (EventCursor): positions --> ring                   |
+//          want a snapshot --> their seat --step(): a walk        '--> EventRoots
+//                              walk_ring <--------'
 //
-// A snapshot is a walk over all nodes that writes what it finds into the same ring, for one seat:
-// so it is in order with what happens meanwhile, and needs no lock and no copy of the tree. It goes
-// on while its reader keeps up.
+// A snapshot is a walk over all nodes that writes what it finds into a small ring of its seat, each
+// record with the position in the events' ring before which it stands: so it is in order with what
+// happens meanwhile, needs no lock and no copy of the tree, and takes from nobody's events the room
+// to be kept. It goes on while its reader keeps up.
 //
 // Each event has two numbers, without holes: among all, and among those of its domain; a user sees
 // the latter alone, and so nothing of how much others do. While nobody has a seat, and nobody had
 // one lately, nothing is told or numbered; whoever comes back later than that finds a hole.
 //
 // Threads: core; but for ring(), roots(), readable_tiers() and what EventSeat says. Bounds: the
-// ring, kSeats, kWalkedNodes a step.
+// ring, kSeats with kWalkBytes each once they take a snapshot, kWalkedNodes a step.
 #pragma once
 
 #include <array>
@@ -40,15 +42,20 @@ struct EventSeat {
   std::optional<uint32_t> uid;                  // none: it hears everything
   const std::atomic<uint64_t>* next = nullptr;  // number of the next event of what it hears
   uint64_t first_position = 0;                  // in the ring, where it begins
+  uint64_t first_of_walks = 0;                  // likewise in walk_ring
   uint64_t first_number = 0;                    // of the next event then
   uint64_t epoch = 0;                           // the daemon's
   // The reader's: stored with release, so that the core sees how far it is.
   std::atomic<uint64_t> position{0};
+  std::atomic<uint64_t> walk_position{0};
   std::atomic<uint32_t> wanted_walk{0};  // raised: a snapshot is wanted, and the one before is not
   // For status, of no order with anything.
   std::atomic<uint64_t> sent_count{0};    // records that it handed on
   std::atomic<uint64_t> gap_count{0};     // that it told
   std::atomic<uint64_t> missed_count{0};  // events of its own that it told as gaps
+  // Of snapshots: `sequence` of a record is the position in the events' ring before which it
+  // stands. Never written over: the core waits for walk_position.
+  std::unique_ptr<EventRing> walk_ring;
   // The core's.
   uint32_t walk = 0;  // the last one that began
   bool walk_ended = true;
@@ -69,6 +76,7 @@ class EventFeed final : public cache::PresenceListener {
  public:
   static constexpr size_t kSeats = 32;
   static constexpr uint32_t kWalkedNodes = 256;  // some 15 us
+  static constexpr uint64_t kWalkBytes = 128 << 10;
   static constexpr int64_t kLingerNs = 300'000'000'000;
 
   struct Parts {
@@ -133,7 +141,7 @@ class EventFeed final : public cache::PresenceListener {
   // Numbers it and writes it.
   void push(model::EventRecord& record, const RootFacts& facts);
   bool walk(EventSeat& seat);
-  void push_of_walk(const EventSeat& seat, model::EventRecord record);
+  void push_of_walk(EventSeat& seat, model::EventRecord record);
   void note_readable();
   static void add_figures(EventCounters& to, const EventSeat& seat);
 
