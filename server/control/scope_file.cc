@@ -11,6 +11,7 @@
 #include "model/clean_text.h"
 #include "model/limits.h"
 #include "model/toml_table.h"
+#include "server/control/quota_verbs.h"
 
 namespace quire::server {
 
@@ -37,10 +38,9 @@ constexpr std::array<std::string_view, 5> kPinKeys{"domain", "tenant", "namespac
 constexpr uint64_t kLastSecond = 9'999'999'999;
 constexpr std::array<std::string_view, 3> kCheckpointKeys{"domain", "tenant", "name"};
 
-// Names go to the log and to tables. No fallback: the key must be there.
-Result<std::string> read_name(const TomlTable& table, std::string_view key,
-                              std::optional<std::string> fallback = std::nullopt) {
-  std::string name = QUIRE_TRY(table.text(key, std::move(fallback)));
+// Names go to the log and to tables. The key must be there.
+Result<std::string> read_name(const TomlTable& table, std::string_view key) {
+  std::string name = QUIRE_TRY(table.text(key, std::nullopt));
   QUIRE_TRY(model::check_clean_text(name, key));
   if (name.size() > model::kMaxNameBytes) {
     return table.wrong("'" + std::string(key) + "' is longer than " +
@@ -49,10 +49,18 @@ Result<std::string> read_name(const TomlTable& table, std::string_view key,
   return name;
 }
 
+// A user by its one name, as `quota set` and `pin` want it: another spelling would be of nobody.
+Result<std::string> read_domain(const TomlTable& table) {
+  std::string domain = QUIRE_TRY(read_name(table, "domain"));
+  const auto uid = uid_of_domain(domain);
+  if (!uid.ok()) return table.wrong("'domain' is \"" + domain + "\": " + uid.error().text);
+  return domain;
+}
+
 // Fills in the domain and the tenant of a ScopeName or CheckpointScope.
 template <typename Name>
 Result<void> read_whose(const TomlTable& table, Name& name) {
-  name.domain = QUIRE_TRY(read_name(table, "domain", ""));
+  if (table.has("domain")) name.domain = QUIRE_TRY(read_domain(table));
   if (!table.has("tenant")) return {};
   name.tenant = QUIRE_TRY(read_name(table, "tenant"));
   if (name.domain.empty()) return table.wrong("a tenant belongs to a domain: name it, \"uid:N\"");
@@ -98,7 +106,7 @@ Result<NamedQuota> read_quota(const TomlTable& table) {
 Result<KeptPin> read_pin(const TomlTable& table) {
   QUIRE_TRY(table.check_keys(kPinKeys));
   KeptPin pin;
-  pin.name.domain = QUIRE_TRY(read_name(table, "domain"));
+  pin.name.domain = QUIRE_TRY(read_domain(table));
   if (table.has("tenant")) pin.name.tenant = QUIRE_TRY(read_name(table, "tenant"));
   pin.name.namespace_name = QUIRE_TRY(read_name(table, "namespace"));
   if (!table.has("budget")) return table.wrong("missing key 'budget'");

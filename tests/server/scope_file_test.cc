@@ -55,6 +55,15 @@ TEST(ScopeFile, SlipIsNamedWithItsPlace) {
             std::string::npos);
   EXPECT_NE(error_of("[[quota]]\ntier = \"ram\"\ntenant = \"t\"\n").find("uid:N"),
             std::string::npos);
+  // As `quota set` refuses them: no other spelling is anybody's.
+  for (const char* domain : {"team", "uid:", "uid:01000", "uid:-1", "uid:4294967296", "UID:1"}) {
+    const std::string whose = "domain = \"" + std::string(domain) + "\"\n";
+    EXPECT_NE(error_of("[[quota]]\ntier = \"ram\"\n" + whose).find("quota 0"), std::string::npos);
+    EXPECT_NE(error_of("[[policy]]\ntier = \"ram\"\nname = \"lru\"\n" + whose).find(domain),
+              std::string::npos);
+    EXPECT_NE(error_of("[[pin]]\nnamespace = \"m\"\nbudget = \"1\"\n" + whose).find("uid:N"),
+              std::string::npos);
+  }
   EXPECT_NE(error_of("[[quotas]]\n").find("quota"), std::string::npos);
   EXPECT_NE(error_of("[[quota]\n").find("line 1"), std::string::npos);
   EXPECT_NE(error_of("[[quota]]\ntier = \"ram\"\ndomain = \"a\\nb\"\n").find("domain"),
