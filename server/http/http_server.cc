@@ -8,6 +8,7 @@
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
 #include <chrono>
+#include <exception>
 #include <list>
 #include <memory>
 #include <optional>
@@ -83,18 +84,30 @@ class HttpServer::Loop {
     HttpSite* site;
   };
 
-  asio::awaitable<void> accept(tcp::acceptor acceptor);
-  asio::awaitable<void> watch_feed(asio::posix::stream_descriptor filled);
+  // Tasks that end with the loop alone.
+  using Task = asio::awaitable<void> (Loop::*)();
+  asio::awaitable<void> keep_going(Task task, const char* name);
+  asio::awaitable<void> accept();
+  asio::awaitable<void> watch_feed();
   asio::awaitable<void> keep_history();
   asio::awaitable<void> serve(tcp::socket socket, std::unique_ptr<Place> place);
   // Waits for a request and answers it. False: the connection ends.
-  asio::awaitable<bool> serve_one(beast::tcp_stream& stream, beast::flat_buffer& buffer, bool last);
+  asio::awaitable<bool> serve_one(beast::tcp_stream& stream, beast::flat_buffer& buffer,
+                                  uint32_t silent_ms, bool last);
   asio::awaitable<HttpAnswer> answer(HttpQuery query);
   // True: the feed's tape is the reader's, and of a time fresh_ms before this call, or later. It is
   // so until the caller waits for something.
   asio::awaitable<bool> fresh_status();
   asio::awaitable<bool> write(beast::tcp_stream& stream, HttpAnswer answer, bool head, bool keep);
   static asio::awaitable<void> close_gently(beast::tcp_stream& stream);
+  // Memory is short, as a rule: it is counted where not even a line of the log can be had.
+  void note_lost(const char* what, const char* why) noexcept {
+    ++site_.figures().lost;
+    try {
+      log(LogKind::kHttpLost, LogLevel::kError, std::string("http: ") + what + ": " + why);
+    } catch (const std::exception&) {
+    }
+  }
   void note_slow(error_code failure) {
     if (failure == beast::error::timeout) ++site_.figures().slow;
   }
@@ -109,6 +122,8 @@ class HttpServer::Loop {
   std::optional<SteadyClock::time_point> shown_at_;  // when that on the tape was asked for
   // Last: what waits in it, with its sockets and timers, goes with it, and uses the above.
   asio::io_context io_{1};
+  tcp::acceptor acceptor_{io_};
+  asio::posix::stream_descriptor filled_{io_};
 };
 
 model::Result<void> HttpServer::Loop::listen(const HttpAddress& address) {
@@ -121,27 +136,45 @@ model::Result<void> HttpServer::Loop::listen(const HttpAddress& address) {
   const asio::ip::address host = asio::ip::make_address(address.host, failure);
   if (failure) return failed("address", failure);
   const tcp::endpoint endpoint(host, address.port);
-  tcp::acceptor acceptor(io_);
-  acceptor.open(endpoint.protocol(), failure);
+  acceptor_.open(endpoint.protocol(), failure);
   if (failure) return failed("socket", failure);
-  acceptor.set_option(tcp::acceptor::reuse_address(true), failure);
+  acceptor_.set_option(tcp::acceptor::reuse_address(true), failure);
   if (failure) return failed("SO_REUSEADDR", failure);
-  acceptor.bind(endpoint, failure);
+  acceptor_.bind(endpoint, failure);
   if (failure) return failed("bind", failure);
-  acceptor.listen(static_cast<int>(limits_.max_connections), failure);
+  acceptor_.listen(static_cast<int>(limits_.max_connections), failure);
   if (failure) return failed("listen", failure);
-  port_ = acceptor.local_endpoint(failure).port();
+  port_ = acceptor_.local_endpoint(failure).port();
   // The descriptor is the feed's: a copy of it is this loop's to close.
   model::FdGuard event(::fcntl(feed_->filled_fd(), F_DUPFD_CLOEXEC, 0));
   if (!event.valid()) return model::errno_error("F_DUPFD_CLOEXEC");
-  asio::posix::stream_descriptor filled(io_);
-  filled.assign(event.get(), failure);
+  filled_.assign(event.get(), failure);
   if (failure) return failed("epoll", failure);
   event.release();
-  asio::co_spawn(io_, accept(std::move(acceptor)), asio::detached);
-  asio::co_spawn(io_, watch_feed(std::move(filled)), asio::detached);
-  asio::co_spawn(io_, keep_history(), asio::detached);
+  asio::co_spawn(io_, keep_going(&Loop::accept, "accept"), asio::detached);
+  asio::co_spawn(io_, keep_going(&Loop::watch_feed, "watch the core"), asio::detached);
+  asio::co_spawn(io_, keep_going(&Loop::keep_history, "keep history"), asio::detached);
   return {};
+}
+
+// A task that memory was short for is begun anew, a moment later where a timer can be had.
+asio::awaitable<void> HttpServer::Loop::keep_going(Task task, const char* name) {
+  for (bool ended = false; !ended;) {
+    bool failed = false;
+    try {
+      co_await (this->*task)();
+      ended = true;
+    } catch (const std::exception& failure) {
+      failed = true;
+      note_lost(name, failure.what());
+    }
+    if (!failed) continue;
+    try {
+      asio::steady_timer pause(io_, kAcceptPause);
+      co_await pause.async_wait(kValue);
+    } catch (const std::exception&) {  // at once, then: what failed was said
+    }
+  }
 }
 
 // Of the library and of memory: what was going on is lost, its connection closed, the rest goes on.
@@ -150,14 +183,14 @@ void HttpServer::Loop::run() {
     try {
       io_.run();
     } catch (const std::exception& failure) {
-      log(LogLevel::kError, std::string("http: ") + failure.what());
+      note_lost("the loop", failure.what());
     }
   }
 }
 
-asio::awaitable<void> HttpServer::Loop::accept(tcp::acceptor acceptor) {
+asio::awaitable<void> HttpServer::Loop::accept() {
   while (true) {
-    auto [failure, socket] = co_await acceptor.async_accept(kValue);
+    auto [failure, socket] = co_await acceptor_.async_accept(kValue);
     if (failure == asio::error::operation_aborted) co_return;
     if (failure) {
       // Descriptors or memory are short: they are the clients' first.
@@ -171,15 +204,23 @@ asio::awaitable<void> HttpServer::Loop::accept(tcp::acceptor acceptor) {
       continue;
     }
     // Counted here: the connection is served when this has taken the next ones, too.
-    asio::co_spawn(io_, serve(std::move(socket), std::make_unique<Place>(&site_)), asio::detached);
+    asio::co_spawn(io_, serve(std::move(socket), std::make_unique<Place>(&site_)),
+                   [this](const std::exception_ptr& lost) {
+                     if (lost == nullptr) return;
+                     try {
+                       std::rethrow_exception(lost);
+                     } catch (const std::exception& what) {
+                       note_lost("a connection", what.what());
+                     }
+                   });
   }
 }
 
-asio::awaitable<void> HttpServer::Loop::watch_feed(asio::posix::stream_descriptor filled) {
+asio::awaitable<void> HttpServer::Loop::watch_feed() {
   uint64_t count = 0;
   while (true) {
     const auto [failure, bytes] =
-        co_await filled.async_read_some(asio::buffer(&count, sizeof(count)), kValue);
+        co_await filled_.async_read_some(asio::buffer(&count, sizeof(count)), kValue);
     if (failure) co_return;
     if (!feed_->is_readers() || std::exchange(noted_, true)) continue;
     shown_at_ = asked_at_;
@@ -224,15 +265,18 @@ asio::awaitable<void> HttpServer::Loop::serve(tcp::socket socket,
   beast::tcp_stream stream(std::move(socket));
   beast::flat_buffer buffer(kBufferBytes);
   for (uint32_t served = 1; served <= limits_.max_requests; ++served) {
-    if (!co_await serve_one(stream, buffer, served == limits_.max_requests)) break;
+    // Who said nothing yet keeps no place for long: places are few, and others' too.
+    const uint32_t silent_ms = served == 1 ? limits_.request_ms : limits_.silent_ms;
+    if (!co_await serve_one(stream, buffer, silent_ms, served == limits_.max_requests)) break;
   }
   co_await close_gently(stream);
 }
 
 asio::awaitable<bool> HttpServer::Loop::serve_one(beast::tcp_stream& stream,
-                                                  beast::flat_buffer& buffer, bool last) {
+                                                  beast::flat_buffer& buffer, uint32_t silent_ms,
+                                                  bool last) {
   if (buffer.size() == 0) {
-    stream.expires_after(milliseconds(limits_.silent_ms));
+    stream.expires_after(milliseconds(silent_ms));
     const auto [failure, bytes] =
         co_await stream.async_read_some(buffer.prepare(kMaxHeadBytes), kValue);
     note_slow(failure);

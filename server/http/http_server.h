@@ -8,8 +8,8 @@
 // 3. Requests of a connection are answered one after the other; what is sent ahead waits in the
 //    kernel, beyond a buffer of fixed size.
 // 4. A daemon that is short of descriptors or memory serves its clients: this gives up a
-// connection. Threads: create and destroy on one; the rest is its own. Lifetime: the parts outlive
-// it.
+// connection, and says so. Threads: create and destroy on one; the rest is its own. Lifetime: the
+// parts outlive it.
 #pragma once
 
 #include <cstdint>
@@ -26,10 +26,11 @@ struct HttpLimits {
   uint32_t max_connections = kMaxHttpConnections;
   uint32_t max_requests = 10'000;  // of a connection: then it is closed in order
   uint32_t request_ms = 5'000;     // from a request's first byte to its last
-  uint32_t silent_ms = 75'000;     // between requests: longer than a scrape interval of a minute
-  uint32_t answer_ms = 10'000;     // until the peer has taken an answer whole
-  uint32_t status_ms = 2'000;      // until the core has filled a status
-  uint32_t fresh_ms = 100;         // a status serves all who ask within this time
+  // Between requests: longer than a scrape interval of a minute. Before the first: request_ms.
+  uint32_t silent_ms = 75'000;
+  uint32_t answer_ms = 10'000;  // until the peer has taken an answer whole
+  uint32_t status_ms = 2'000;   // until the core has filled a status
+  uint32_t fresh_ms = 100;      // a status serves all who ask within this time
 };
 
 class HttpServer {

@@ -68,6 +68,7 @@ struct HttpFigures {
   model::Counter malformed{"malformed", "What was no request, or above a limit of one"};
   model::Counter slow{"slow", "Connections closed because their peer was slow, or silent"};
   model::Counter connections{"connections_accepted", "Connections that were taken"};
+  model::Counter lost{"lost", "Connections, and tasks begun anew, that ended for want of memory"};
   model::Counter turned_away{"connections_refused",
                              "Connections closed at once: too many are open"};
   model::Gauge open{"connections", "Connections open"};

@@ -17,8 +17,9 @@ enum class LogKind : uint8_t {
   kEventsHeard,
   kAuditDenied,
   kAuditChange,  // by administrators alone
+  kHttpLost,
 };
-inline constexpr size_t kLogKinds = 7;
+inline constexpr size_t kLogKinds = 8;
 
 class LogLimiter {
  public:

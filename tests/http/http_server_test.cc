@@ -5,17 +5,22 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <atomic>
 #include <boost/json.hpp>
 #include <filesystem>
 #include <fstream>
 #include <memory>
+#include <new>
 #include <set>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "model/clock.h"
 #include "model/ring_frames.h"
 #include "model/socket_verbs.h"
+#include "server/runtime/event_loop.h"
+#include "server/start/http_address.h"
 #include "tests/http/exposition.h"
 #include "tests/http/http_peer.h"
 #include "tests/support/manual_clock.h"
@@ -512,6 +517,50 @@ TEST_F(Http, TheHistoryBeginsWithTheDaemon) {
     points = json::parse(get("/history").body).at_pointer("/recent/points").as_array().size();
   }
   EXPECT_GE(points, 1u);
+}
+
+// It gives no time while it fails, as an allocation gives no memory: who asks it ends there.
+class FailingClock final : public model::Clock {
+ public:
+  int64_t now_ns() const override {
+    if (fails) throw std::bad_alloc();
+    return system_.now_ns();
+  }
+  std::atomic<bool> fails{false};
+
+ private:
+  const model::SystemClock system_;
+};
+
+TEST(HttpShortage, AConnectionThatRunsOutOfMemoryIsCountedAndTheRestGoesOn) {
+  auto waker = server::Waker::create();
+  ASSERT_TRUE(waker.ok());
+  const auto feed = server::StatusFeed::create(&*waker).value();
+  FailingClock clock;
+  // In the core's place: it turns, and fills what is asked for with nothing.
+  std::jthread core([&feed, &clock](const std::stop_token& stop) {
+    while (!stop.stop_requested()) {
+      if (!clock.fails) feed->note_turn(clock.now_ns());
+      if (feed->is_asked()) {
+        feed->tape().clear();
+        feed->filled();
+      }
+      std::this_thread::yield();
+    }
+  });
+  auto http = server::HttpServer::create(
+      server::HttpAddress::parse("127.0.0.1:0").value(),
+      {.feed = feed.get(), .ghosts = nullptr, .clock = &clock, .tokens = {}, .money = nullptr},
+      {.status_ms = kPatienceMs, .fresh_ms = 0});
+  ASSERT_TRUE(http.ok());
+  const uint16_t port = (*http)->port();
+  while (feed->turned_ns() == 0) std::this_thread::yield();  // before that no clock is asked
+  clock.fails = true;
+  EXPECT_EQ(http_get(port, "/healthz", "", "GET").status, 0u) << "it ended without an answer";
+  clock.fails = false;
+  const HttpReply metrics = http_get(port, "/metrics", "", "GET");
+  EXPECT_EQ(metrics.status, 200u);
+  EXPECT_EQ(Exposition::read(metrics.body).value("quire_http_lost_total"), 1);
 }
 
 TEST(HttpStart, AnAddressThatIsTakenIsAnErrorThatNamesIt) {
