@@ -143,9 +143,8 @@ class Finder {
     const bool block_behind = model::block_floor_units(known_units_, per_block_) > match.span_units;
     // A span child that the prompt did not match: its own next block would have been found.
     match.diverged = block_behind && tree_.children(match.span_node).has_span();
-    if (match.diverged && match.span_units > match.exact_units) {
-      match.branch_units = match.span_units;
-    }
+    match.lacks_branch = block_behind && match.span_units > match.exact_units;
+    if (match.diverged && match.lacks_branch) match.branch_units = match.span_units;
   }
 
   const Presence& presence_;
@@ -166,6 +165,18 @@ class Finder {
 PrefixMatch find_prefix(const Presence& presence, const PrefixTree& tree, model::RootId root_id,
                         const Root& root, const ChainView& chain, uint32_t prompt_tokens) {
   return Finder(presence, tree, root_id, root, chain, prompt_tokens).find();
+}
+
+EndedBehind ended_behind(const PrefixTree& tree, const PrefixMatch& match, uint32_t owner_tag) {
+  EndedBehind ended;
+  if (!tree.node(match.span_node).has_checkpoints()) return ended;
+  uint32_t budget = kMaxEndsLookedAt;
+  tree.children(match.span_node).for_each_checkpoint(budget, [&](NodeId id) {
+    const Node& node = tree.node(id);
+    ended.found |= node.units() > match.span_units && node.owner_tag() != owner_tag;
+  });
+  ended.steps = kMaxEndsLookedAt - budget;
+  return ended;
 }
 
 uint32_t known_units(const Presence& presence, const PrefixTree& tree, model::RootId root_id,

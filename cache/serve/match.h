@@ -25,6 +25,9 @@ struct PrefixMatch {
   uint32_t reach_units = 0;   // the deepest position that the prompt and its spans allow
   uint32_t branch_units = 0;  // a checkpoint is wanted here; 0 = none
   bool diverged = false;      // an earlier session went on otherwise behind the spans
+  // The prompt has a whole block behind the spans and could resume at their end, but for want of a
+  // checkpoint.
+  bool lacks_branch = false;
   model::MatchLimit limit = model::MatchLimit::kNoSpan;
   uint32_t limit_units = 0;
   uint32_t steps = 0;  // nodes looked at and probes: what it cost
@@ -33,6 +36,19 @@ struct PrefixMatch {
 // `prompt_tokens` >= 1. What is on a tier only that cannot be read counts as absent.
 PrefixMatch find_prefix(const Presence& presence, const PrefixTree& tree, model::RootId root_id,
                         const Root& root, const ChainView& chain, uint32_t prompt_tokens);
+
+// Whether another conversation ended inside the block behind the spans: the block never became a
+// span, but a checkpoint of it lies there. `diverged` says nothing of it: policies that write no
+// turn ends leave none, and what they are told must not depend on the one in force
+// (CheckpointGhosts).
+struct EndedBehind {
+  bool found = false;
+  uint32_t steps = 0;  // nodes looked at, the newest first; at most kMaxEndsLookedAt
+};
+inline constexpr uint32_t kMaxEndsLookedAt = 256;
+// Precondition: match.lacks_branch, so that what ends behind the spans has other tokens than the
+// prompt. `owner_tag`: of the conversation that asks, which does not part from itself.
+EndedBehind ended_behind(const PrefixTree& tree, const PrefixMatch& match, uint32_t owner_tag);
 
 // Where the deepest span ends that is present and can be delivered, in units; 0: none.
 uint32_t known_units(const Presence& presence, const PrefixTree& tree, model::RootId root_id,

@@ -72,8 +72,9 @@ model::Result<model::MatchResult> PrefixReader::match(CacheSession& session, Lea
                                                       const ChainView& chain,
                                                       uint32_t prompt_tokens, uint32_t have_tokens,
                                                       const PrefillCost& cost) {
-  const PrefixMatch found = QUIRE_TRY(find(session.root, chain, prompt_tokens));
+  PrefixMatch found = QUIRE_TRY(find(session.root, chain, prompt_tokens));
   const Root& root = names_->root(session.root);
+  note_parting(session, found);
   ++counters_.matches;
   counters_.prompt_tokens += prompt_tokens;
   if (found.span_node == root.node && !found.checkpoint_node.valid()) {
@@ -136,6 +137,14 @@ model::MatchResult PrefixReader::announce(CacheSession& session, const PrefixMat
     counters_.no_checkpoint_tokens += result.limit_tokens - result.exact_tokens;
   }
   return result;
+}
+
+// A branch also where the other conversation ended before the block in which both part was whole.
+void PrefixReader::note_parting(const CacheSession& session, PrefixMatch& found) const {
+  if (!found.lacks_branch || found.branch_units > 0) return;
+  const EndedBehind ended = ended_behind(store_->tree(), found, session.owner_tag);
+  if (ended.found) found.branch_units = found.span_units;
+  store_->work().add(ended.steps);
 }
 
 // A conversation that comes back to its own checkpoint will supersede it; a checkpoint that

@@ -74,6 +74,7 @@ class PrefixReader {
  private:
   model::MatchResult announce(CacheSession& session, const PrefixMatch& match, const Root& root,
                               Lease& lease);
+  void note_parting(const CacheSession& session, PrefixMatch& found) const;
   void note_checkpoint_hit(CacheSession& session, model::NodeId checkpoint);
   model::Result<PrefixMatch> find(model::RootId root, const ChainView& chain,
                                   uint32_t prompt_tokens) const;

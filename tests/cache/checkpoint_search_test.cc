@@ -113,5 +113,38 @@ TEST_F(CheckpointSearchTest, BranchIsSeenAtOnceAmongManyCheckpoints) {
   EXPECT_LT(found.steps, 50u);
 }
 
+// The other prompt ended inside the block in which both part: no span tells of it, its checkpoint
+// does.
+TEST_F(CheckpointSearchTest, APromptThatEndedBehindTheSpansPartsThereWithoutASpan) {
+  build(4, 3);
+  tree_->remove(spans_[2]);
+  const NodeId end = add(spans_[1], NodeKind::kCheckpoint, next_foreign_++, 10);
+  tree_->marks().set_owner_tag(end, 7);
+  const PrefixMatch found = match();
+  EXPECT_FALSE(found.diverged) << "what policies are compared by does not depend on checkpoints";
+  ASSERT_TRUE(found.lacks_branch);
+  EXPECT_TRUE(ended_behind(*tree_, found, 8).found);
+  EXPECT_FALSE(ended_behind(*tree_, found, 7).found) << "a conversation's own last turn";
+}
+
+TEST_F(CheckpointSearchTest, ATurnEndAtASpansEndIsNoPartingBehindIt) {
+  build(4, 3);
+  tree_->remove(spans_[2]);
+  const NodeId end = add(spans_[1], NodeKind::kCheckpoint, next_foreign_++, 8);
+  tree_->marks().set_owner_tag(end, 7);
+  EXPECT_FALSE(ended_behind(*tree_, match(), 8).found);
+}
+
+TEST_F(CheckpointSearchTest, PartingsAreLookedForWithinABound) {
+  build(65'536, 1);
+  for (uint32_t i = 0; i < 3 * kMaxEndsLookedAt; ++i) {
+    add(root_.node, NodeKind::kCheckpoint, next_foreign_++, 1);
+  }
+  PrefixMatch found = match();
+  found.span_node = root_.node;
+  found.span_units = 1;
+  EXPECT_EQ(ended_behind(*tree_, found, 8).steps, kMaxEndsLookedAt);
+}
+
 }  // namespace
 }  // namespace quire::cache::checkpoint_search_test

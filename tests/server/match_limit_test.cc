@@ -1,6 +1,8 @@
 // What the words of a match's answer promise: how far the hashes reach, and what limited the hit.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "model/chain_hash.h"
 #include "tests/support/small_layout.h"
 #include "tests/support/test_daemon.h"
@@ -107,6 +109,40 @@ TEST_F(MatchLimitTest, AMissingCheckpointNamesHowManyTokensItCost) {
     EXPECT_EQ(counters.no_checkpoint_matches, 1u);
     EXPECT_EQ(counters.no_checkpoint_tokens, 48u);
   });
+}
+
+// Two prompts share 40 tokens. The first ends four tokens later, inside the block in which the
+// second goes on otherwise: a third one like it would resume where both part.
+TEST_F(MatchLimitTest, ABranchIsAskedForWhereAnEarlierSessionEndedInThatBlock) {
+  const auto layout = small_hybrid_layout();
+  std::vector<uint32_t> text = context_tokens(45, 1);
+  ASSERT_TRUE(commit_context(*open(layout, 45), 45).ok());  // spans to 40, checkpoint at 44
+  std::fill(text.begin() + 40, text.end(), 77u);
+  text.resize(90, 77);
+  const auto second = open_session(*client_, session_options(layout));
+  ASSERT_TRUE(second->append_tokens(text).ok());
+  const auto match = second->match(90);
+  ASSERT_TRUE(match.ok());
+  EXPECT_EQ(match->span_tokens, 40u);
+  EXPECT_LT(match->exact_tokens, 40u);
+  EXPECT_EQ(match->branch_tokens, 40u);
+  EXPECT_EQ(match->diverged, 0u);
+}
+
+// Its own last prompt, of which it rewrites the end: nobody else will part there.
+TEST_F(MatchLimitTest, AConversationThatRewritesItsOwnTailMakesNoBranch) {
+  const auto layout = small_hybrid_layout();
+  client::SessionOptions options = session_options(layout);
+  options.conversation = 7;
+  std::vector<uint32_t> text = context_tokens(45, 1);
+  const auto first = open_session(*client_, options);
+  ASSERT_TRUE(first->append_tokens(text).ok());
+  ASSERT_TRUE(commit_context(*first, 45).ok());
+  std::fill(text.begin() + 40, text.end(), 77u);
+  text.resize(90, 77);
+  const auto second = open_session(*client_, options);
+  ASSERT_TRUE(second->append_tokens(text).ok());
+  EXPECT_EQ(second->match(90)->branch_tokens, 0u);
 }
 
 }  // namespace quire::tests::match_limit_test
