@@ -16,6 +16,7 @@ inline model::Result<SessionOptions> to_session_options(const quire_session_opti
   options.load_class = static_cast<model::LoadClass>(given.load_class);
   options.tail_tokens =
       given.tail_tokens == QUIRE_NO_TAIL ? 0 : value_or(given.tail_tokens, options.tail_tokens);
+  options.offer_tokens = given.offer_tokens;
   options.layout = given.layout->layout;
   options.tenant = text_or(given.tenant, "");
   options.namespace_name = text_or(given.namespace_name, "");

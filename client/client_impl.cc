@@ -81,6 +81,7 @@ Result<model::OpenSessionRequest> open_request(const SessionOptions& options, ui
   request.conversation = options.conversation;
   request.load_class = static_cast<uint8_t>(options.load_class);
   request.tail_tokens = options.tail_tokens;
+  request.offer_tokens = options.offer_tokens;
   request.reserve_bytes = options.reserve_bytes;
   request.admission_wait_ms = options.admission_wait_ms;
   request.tenant = QUIRE_TRY(wire_name("tenant", options.tenant));

@@ -78,6 +78,11 @@ struct SessionOptions {
   // Before the end of a prompt: there wanted_checkpoints() names one more position, and the daemon
   // keeps that checkpoint beside the conversation's last turn end. 0: neither.
   uint32_t tail_tokens = model::kTailTokens;
+  // Of checkpoints at positions that wanted_checkpoints() does not name (states exist where the
+  // engine ends a chunk): one begun with reason kOffered is kept where none lies less than so many
+  // tokens before it. The least of this, the policy's interval and the layout's counts; 0: these
+  // alone. See Session::offer_tokens().
+  uint32_t offer_tokens = 0;
   uint32_t ring_entries = 256;
   uint32_t max_tokens = 1 << 20;  // longest context of this session
   uint32_t max_load_pages = 8192;
@@ -185,6 +190,7 @@ struct LoadOptions {
 struct Fill {
   uint64_t id = 0;
   bool duplicate = false;  // present already: nothing to write, nothing to commit
+  bool unwanted = false;   // a duplicate of nothing: offered, and another checkpoint serves
   // A duplicate of which other processes of the session have not written their groups yet.
   bool incomplete = false;
   model::FillKind kind = model::FillKind::kSpan;
@@ -280,6 +286,9 @@ class Session {
   // each turn, or chunk. `from_tokens`: where the engine resumed; branch_tokens as match answered.
   std::vector<model::WantedCheckpoint> wanted_checkpoints(uint32_t from_tokens, uint32_t end_tokens,
                                                           uint32_t branch_tokens) const;
+  // How far apart checkpoints that are offered are kept, by the present policy; 0: none is. The
+  // daemon decides; processes that write one object together ask once, and all do the same.
+  uint32_t offer_tokens() const;
 
   // --- blocking ---
   // prompt_tokens: at most the whole units appended and a part of one more. kInvalidArgument

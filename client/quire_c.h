@@ -245,7 +245,7 @@ typedef struct quire_session_options {
   const char* service_tier;  /* "": the standard one */
   const char* retention;     /* class that written content is kept by, "5m"; "": none; 15 bytes */
   uint32_t explicit_caching; /* 1: the user asked for caching by name */
-  uint32_t reserved;
+  uint32_t offer_tokens; /* how far apart QUIRE_OFFERED is kept; 0: by policy and layout alone */
 } quire_session_options;
 QUIRE_API void quire_session_options_init(quire_session_options* options);
 
@@ -458,7 +458,8 @@ enum quire_checkpoint_reason {
   QUIRE_TURN_END = 0,
   QUIRE_INTERVAL = 1,
   QUIRE_BRANCH = 2,
-  QUIRE_BEFORE_TAIL = 3
+  QUIRE_BEFORE_TAIL = 3,
+  QUIRE_OFFERED = 4 /* nobody asked for it: kept quire_session_offer_tokens() apart */
 };
 typedef struct quire_fill_page {
   void* data; /* staging memory to be written */
@@ -473,7 +474,7 @@ typedef struct quire_fill {
   uint32_t duplicate; /* 1: present already; no pages, nothing to commit */
   uint32_t page_count;
   uint32_t incomplete; /* 1: a duplicate that other processes have a part of to write yet */
-  uint32_t reserved32;
+  uint32_t unwanted;   /* 1: a duplicate of nothing: QUIRE_OFFERED, and another one serves */
   uint64_t reserved[3];
   quire_fill_page pages[QUIRE_MAX_OBJECT_PAGES];
 } quire_fill;

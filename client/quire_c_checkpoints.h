@@ -26,5 +26,8 @@ QUIRE_API quire_status quire_session_wanted_checkpoints(quire_session* session,
                                                         const quire_wanted_options* options,
                                                         quire_wanted_checkpoint* wanted,
                                                         size_t capacity, size_t* count);
+/* How far apart checkpoints are kept that are begun with QUIRE_OFFERED, at positions that nobody
+ * asked for: by the session's option, its layout and the present policy. 0: none is kept. */
+QUIRE_API uint32_t quire_session_offer_tokens(const quire_session* session);
 
 #endif

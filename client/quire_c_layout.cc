@@ -32,6 +32,7 @@ using quire::model::Result;
 static_assert(QUIRE_GROUP_STATE == static_cast<int>(quire::model::GroupKind::kState));
 static_assert(QUIRE_RULE_NONE == static_cast<int>(quire::model::CheckpointRule::kNone));
 static_assert(QUIRE_BEFORE_TAIL == static_cast<int>(quire::model::CheckpointReason::kBeforeTail));
+static_assert(QUIRE_OFFERED == static_cast<int>(quire::model::CheckpointReason::kOffered));
 
 // Without a handle that would keep a text; the code says enough.
 template <typename Body>

@@ -59,7 +59,7 @@ quire::client::PrefillCost prefill_cost(const quire_match_options& given) {
 
 Result<FillOptions> to_fill_options(const quire_fill_options* pointer) {
   const quire_fill_options given = QUIRE_TRY(read_options(pointer));
-  if (given.reason > QUIRE_BEFORE_TAIL) {
+  if (given.reason > QUIRE_OFFERED) {
     return quire::model::make_error(quire::model::Errc::kInvalidArgument, "fill: unknown reason");
   }
   FillOptions options;
@@ -110,6 +110,7 @@ quire_fill to_c(const Fill& fill) {
   out.staging_offset = fill.staging_offset;
   out.duplicate = fill.duplicate;
   out.incomplete = fill.incomplete;
+  out.unwanted = fill.unwanted;
   for (const quire::model::PlannedPage& page : fill.plan.pages) {
     // An object has at most a page a group: tails are pages of append groups, which a checkpoint
     // has no others of.
@@ -400,6 +401,10 @@ quire_status quire_session_wanted_checkpoints(quire_session* session,
     write_wanted(all, wanted, capacity, count);
     return {};
   });
+}
+
+uint32_t quire_session_offer_tokens(const quire_session* session) {
+  return session->session->offer_tokens();
 }
 
 quire_status quire_session_progress(const quire_session* session, quire_progress* progress) {

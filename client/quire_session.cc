@@ -33,6 +33,10 @@ std::vector<model::WantedCheckpoint> Session::wanted_checkpoints(uint32_t from_t
                                     .tail_tokens = impl_->tail_tokens()},
                                    impl_->checkpoint_policy());
 }
+uint32_t Session::offer_tokens() const {
+  return model::offer_tokens(impl_->layout(), impl_->checkpoint_policy(),
+                             impl_->given_offer_tokens());
+}
 uint32_t Session::token_count() const { return impl_->tokens().token_count(); }
 const std::vector<model::Hash256>& Session::chain() const { return impl_->tokens().chain(); }
 

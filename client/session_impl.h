@@ -59,6 +59,7 @@ class SessionImpl {
   const model::OpenSessionReply& reply() const { return reply_; }
   const TokenChain& tokens() const { return tokens_; }
   uint32_t tail_tokens() const { return tail_tokens_; }
+  uint32_t given_offer_tokens() const { return offer_tokens_; }
 
   model::Result<void> append_tokens(std::span<const uint32_t> tokens,
                                     std::span<const model::UnitKey> keys);
@@ -174,6 +175,7 @@ class SessionImpl {
   const ClientOptions client_options_;
   const model::Layout layout_;
   const uint32_t tail_tokens_;
+  const uint32_t offer_tokens_;
   const model::OpenSessionReply reply_;
   std::optional<SessionChannel> channel_;  // empty after close()
   TokenChain tokens_;

@@ -200,6 +200,7 @@ Result<Fill> SessionImpl::take_fill(RequestId id, const Completion& completion) 
   fill.id = result.fill;
   fill.duplicate = result.duplicate != 0;
   fill.incomplete = result.incomplete != 0;
+  fill.unwanted = result.unwanted != 0;
   fill.kind = request->kind;
   fill.end_tokens = request->end_tokens;
   fill.groups = request->groups;

@@ -34,6 +34,9 @@ enum class CheckpointReason : uint8_t {
   kInterval = 1,    // every N tokens: kept
   kBranch = 2,      // another session diverged here: kept
   kBeforeTail = 3,  // a little before a prompt's end: stays beside the turn end, until the next one
+  // Nobody asked for this position: a state that exists there, at the end of a chunk. Kept where no
+  // other checkpoint lies near before it (offer_tokens(), model/checkpoint_policy.h).
+  kOffered = 4,
 };
 
 // Templates rewrite the tail of a prompt: the next turn often leaves this one within its last 256

@@ -119,6 +119,16 @@ uint32_t interval_tokens(const Layout& layout, const CheckpointPolicy& policy) {
   return unit_floor(layout, policy.every_tokens + layout.unit_tokens - 1);
 }
 
+uint32_t offer_tokens(const Layout& layout, const CheckpointPolicy& policy,
+                      uint32_t session_tokens) {
+  if (!needs_checkpoint(layout) || policy.word < CheckpointWord::kTurnEnds) return 0;
+  const uint32_t own =
+      unit_floor(layout, std::min(session_tokens, kMaxEveryTokens) + layout.unit_tokens - 1);
+  const std::vector<uint32_t> steps = interval_steps(layout, policy);
+  if (steps.empty()) return own;
+  return own == 0 ? steps.front() : std::min(own, steps.front());
+}
+
 uint32_t last_interval(const Layout& layout, uint32_t tokens, const CheckpointPolicy& policy) {
   if (!needs_checkpoint(layout)) return 0;
   uint32_t last = 0;

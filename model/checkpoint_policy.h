@@ -49,6 +49,14 @@ CheckpointPolicy from_shared_word(uint32_t word);
 // unit for all, 0 for the other words and for layouts without checkpoints.
 uint32_t interval_tokens(const Layout& layout, const CheckpointPolicy& policy);
 
+// How far apart checkpoints are kept that an engine offers at positions of its own (states exist at
+// the ends of its chunks alone): one is wanted where none lies less than so far before it. The
+// least of what the session says, the policy's interval, and the intervals that the layout
+// declares, in whole units. 0: none is, as with words below turn_ends, or where nobody names a
+// distance.
+uint32_t offer_tokens(const Layout& layout, const CheckpointPolicy& policy,
+                      uint32_t session_tokens);
+
 // The last position at or before `tokens` at which the policy's intervals, or those that the layout
 // declares, have a checkpoint; 0: none.
 uint32_t last_interval(const Layout& layout, uint32_t tokens, const CheckpointPolicy& policy);

@@ -286,7 +286,10 @@ struct BeginFillResult {
   // With duplicate. 1: the groups asked for are written, but not yet those of other processes: the
   // object becomes visible with them.
   uint8_t incomplete;
-  uint8_t reserved[102];
+  // With duplicate. 1: nothing is present, but the checkpoint was offered (CheckpointReason) and is
+  // not wanted: another one lies near enough before it, or none is asked for.
+  uint8_t unwanted;
+  uint8_t reserved[101];
 };
 
 struct CommitResult {

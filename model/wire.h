@@ -145,7 +145,9 @@ struct OpenSessionRequest {
   uint64_t reserve_bytes = 0;
   uint64_t ticket = 0;             // of the queued reply to this request before; 0: it is new
   uint32_t admission_wait_ms = 0;  // it may be queued for so long; 0: it is not
-  uint32_t reserved32 = 0;
+  // Checkpoints that the engine offers at positions of its own are kept so far apart (kOffered);
+  // 0: as the policy's and the layout's intervals say.
+  uint32_t offer_tokens = 0;
   uint64_t lane = 0;               // that the process kept, of these sizes; 0: none
   std::array<uint64_t, 4> room{};  // 0: for what is asked of a session later
   // What prices depend on and pages do not; each stands in the receipts of the session's turns.

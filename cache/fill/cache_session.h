@@ -35,6 +35,8 @@ struct CacheSession {
   bool has_previous_checkpoint = false;
   uint32_t tail_tokens = 0;     // a checkpoint this far before a turn end stays beside it; 0: none
   uint32_t interval_units = 0;  // checkpoints at multiples stay, whoever wrote them why; 0: none
+  uint32_t offer_units = 0;     // offered ones are kept so far apart; 0: none is
+  uint32_t last_checkpoint_units = 0;  // that it was let write last; 0: none yet
   model::Hash256
       previous_checkpoint;  // key; found again by key, so that a reused id cannot confuse
   uint32_t fill_count = 0;

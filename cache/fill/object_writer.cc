@@ -86,13 +86,19 @@ model::Result<BeginOutcome> ObjectWriter::begin(CacheSession& session, HolderTag
   if (!linker_.parent_known(session, position.parent)) {
     return make_error(Errc::kNoParent, "the span before this position is not present; commit it");
   }
+  const bool offered = position.place.kind == FillKind::kCheckpoint &&
+                       args.reason == static_cast<uint8_t>(CheckpointReason::kOffered);
+  if (offered && !offers_.is_wanted(session, chain, args.end_units)) {
+    ++counters_.unwanted;
+    return BeginOutcome{BeginOutcome::Kind::kUnwanted, {}};
+  }
   // Until here nothing has changed. From here on there is a record, and every refusal ends it.
   const FillId id = QUIRE_TRY(fills_->add(session, root.key.domain, position.place));
   Fill& fill = fills_->at(id);
   fill.slots = SlotSet(&store_->pool(), &store_->presence().accounts(), session.payer,
                        session.reservation.ref());
   fill.parent = position.parent;
-  fill.reason = args.reason <= static_cast<uint8_t>(CheckpointReason::kBeforeTail)
+  fill.reason = args.reason <= static_cast<uint8_t>(CheckpointReason::kOffered)
                     ? static_cast<CheckpointReason>(args.reason)
                     // An unknown reason counts as the one that nothing supersedes.
                     : CheckpointReason::kBranch;
@@ -104,6 +110,7 @@ model::Result<BeginOutcome> ObjectWriter::begin(CacheSession& session, HolderTag
     end(fill);
     return std::move(fits).error();
   }
+  if (fill.kind == FillKind::kCheckpoint) session.last_checkpoint_units = fill.end_units;
   // Also where memory for this one is free: small objects would keep a large one waiting for good.
   if (memory_.must_wait(fill)) {
     memory_.wait(fill);

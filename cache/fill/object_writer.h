@@ -20,6 +20,7 @@
 
 #include "cache/eviction/eviction_board.h"
 #include "cache/fill/cache_session.h"
+#include "cache/fill/checkpoint_offers.h"
 #include "cache/fill/fill_memory.h"
 #include "cache/fill/fill_table.h"
 #include "cache/fill/object_linker.h"
@@ -32,12 +33,15 @@ namespace quire::cache {
 
 struct WriterCounters {
   model::Counter aborted{"aborted_fills", "Fills that ended without a commit"};
+  model::Counter unwanted{"unwanted_offers",
+                          "Checkpoints that engines offered near behind another one"};
 };
 
 struct BeginOutcome {
   // kWritten: the groups asked for are, by another process of the session; others are missing yet.
   // kPending: it waits for memory, in state kReserving, until go_on() or leave() ends that.
-  enum class Kind : uint8_t { kGranted, kDuplicate, kWritten, kPending } kind;
+  // kUnwanted: a checkpoint that was offered, and is not needed.
+  enum class Kind : uint8_t { kGranted, kDuplicate, kWritten, kPending, kUnwanted } kind;
   model::FillId fill;  // kGranted, kPending
 };
 
@@ -71,6 +75,7 @@ class ObjectWriter {
       : store_(parts.store),
         names_(parts.names),
         fills_(parts.fills),
+        offers_(parts.store, parts.names),
         linker_({parts.store, parts.board, parts.names, parts.fills}),
         memory_({parts.store, parts.room, parts.names, parts.fills, parts.waiters}) {}
 
@@ -150,6 +155,7 @@ class ObjectWriter {
   ObjectStore* store_;
   NamespaceTable* names_;
   FillTable* fills_;
+  CheckpointOffers offers_;
   ObjectLinker linker_;
   FillMemory memory_;
   CacheSession* first_settling_ = nullptr;  // queue of sessions, through next_settling

@@ -29,8 +29,9 @@ bool TurnEnds::replaceable(const CacheSession& session, NodeId checkpoint) const
 
 bool TurnEnds::added(CacheSession& session, CheckpointReason reason, NodeId node) {
   store_->tree().marks().set_owner_tag(node, session.owner_tag);
-  store_->tree().marks().set_kept(
-      node, reason == CheckpointReason::kInterval || reason == CheckpointReason::kBranch);
+  store_->tree().marks().set_kept(node, reason == CheckpointReason::kInterval ||
+                                            reason == CheckpointReason::kBranch ||
+                                            reason == CheckpointReason::kOffered);
   // What lies before a tail drops nothing: the turn end that goes with it is still to come.
   if (reason != CheckpointReason::kTurnEnd) return false;
   bool superseded = false;

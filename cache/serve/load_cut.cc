@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <limits>
 
-#include "cache/serve/checkpoint_search.h"
+#include "cache/objects/checkpoint_search.h"
 
 namespace quire::cache {
 

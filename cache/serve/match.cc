@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "cache/serve/checkpoint_search.h"
+#include "cache/objects/checkpoint_search.h"
 #include "model/boundary.h"
 
 namespace quire::cache {

@@ -10,8 +10,8 @@
 #include <cstdint>
 #include <span>
 
+#include "cache/objects/checkpoint_search.h"
 #include "cache/objects/object_store.h"
-#include "cache/serve/checkpoint_search.h"
 #include "cache/serve/load_cut.h"
 #include "cache/serve/match.h"
 #include "cache/tree/chain_view.h"

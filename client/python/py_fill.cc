@@ -149,6 +149,7 @@ void bind_fill(nb::module_& m) {
       .def_prop_ro("kind", [](const PyFill& self) { return kFillKinds.word(self.place().kind); })
       .def_prop_ro("end_tokens", [](const PyFill& self) { return self.place().end_tokens; })
       .def_prop_ro("duplicate", [](const PyFill& self) { return self.raw().duplicate != 0; })
+      .def_prop_ro("unwanted", [](const PyFill& self) { return self.raw().unwanted != 0; })
       .def_prop_ro("incomplete", [](const PyFill& self) { return self.raw().incomplete != 0; })
       .def_prop_ro("pages", &pages_of)
       .def("commit", &PyFill::commit, "Seals it. BufferInUseError while buffers of it exist.")

@@ -25,8 +25,9 @@ struct Field {
   T quire_session_options::*member;
 };
 
-constexpr std::array<Field<uint32_t>, 4> kNumbers = {
+constexpr std::array<Field<uint32_t>, 5> kNumbers = {
     {{"ring_entries", &quire_session_options::ring_entries},
+     {"offer_tokens", &quire_session_options::offer_tokens},
      {"max_tokens", &quire_session_options::max_tokens},
      {"max_load_pages", &quire_session_options::max_load_pages},
      {"admission_wait_ms", &quire_session_options::admission_wait_ms}}};

@@ -40,8 +40,8 @@ struct WordList {
 inline constexpr WordList<2> kFillKinds{"kind", 0, {"span"sv, "checkpoint"sv}};
 inline constexpr WordList<3> kGroupKinds{"kind", 0, {"append"sv, "window"sv, "state"sv}};
 inline constexpr WordList<4> kRules{"rule", 0, {"turn_ends"sv, "all"sv, "every"sv, "none"sv}};
-inline constexpr WordList<4> kReasons{
-    "reason", 0, {"turn_end"sv, "interval"sv, "branch"sv, "before_tail"sv}};
+inline constexpr WordList<5> kReasons{
+    "reason", 0, {"turn_end"sv, "interval"sv, "branch"sv, "before_tail"sv, "offered"sv}};
 inline constexpr WordList<6> kPolicies{
     "policy", 0, {"default"sv, "none"sv, "branch"sv, "turn_ends"sv, "every"sv, "all"sv}};
 inline constexpr WordList<5> kLimits{

@@ -73,9 +73,12 @@ Completion FillRequests::begun_reply(Session& session, const Submission& submiss
   if (begun.ok()) {
     const bool duplicate = begun->kind == BeginOutcome::Kind::kDuplicate;
     const bool written = begun->kind == BeginOutcome::Kind::kWritten;
-    completion.result.begin_fill.duplicate = duplicate || written ? 1 : 0;
+    const bool unwanted = begun->kind == BeginOutcome::Kind::kUnwanted;
+    const bool nothing_to_write = duplicate || written || unwanted;
+    completion.result.begin_fill.duplicate = nothing_to_write ? 1 : 0;
     completion.result.begin_fill.incomplete = written ? 1 : 0;
-    completion.result.begin_fill.fill = duplicate || written ? 0 : begun->fill.value;
+    completion.result.begin_fill.unwanted = unwanted ? 1 : 0;
+    completion.result.begin_fill.fill = nothing_to_write ? 0 : begun->fill.value;
     if (duplicate) update_progress(session);
   }
   return completion;

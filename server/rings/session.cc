@@ -8,6 +8,7 @@ void Session::ask_for_checkpoints(const model::CheckpointPolicy& policy,
                                   const model::Layout& declared) {
   // First what is kept: a checkpoint that is written because of the word stays.
   cached.interval_units = model::interval_tokens(declared, policy) / declared.unit_tokens;
+  cached.offer_units = model::offer_tokens(declared, policy, offer_tokens) / declared.unit_tokens;
   progress_header().checkpoints.store(model::to_shared_word(policy), std::memory_order_release);
 }
 

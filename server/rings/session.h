@@ -60,6 +60,7 @@ struct Session {
   uint64_t remembered = 0;        // the present turn's, in TurnMemory; 0: it is not
   bool turn_is_open = false;      // it has something to tell
   bool closed_by_client = false;  // its last process says goodbye
+  uint32_t offer_tokens = 0;      // as its opener says (OpenSessionRequest)
 
   // From now on; its processes see it without being told.
   void ask_for_checkpoints(const model::CheckpointPolicy& policy, const model::Layout& layout);

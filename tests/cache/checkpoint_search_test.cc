@@ -1,5 +1,5 @@
 // What a match costs, counted, whatever the layout and whatever others left below its spans.
-#include "cache/serve/checkpoint_search.h"
+#include "cache/objects/checkpoint_search.h"
 
 #include <gtest/gtest.h>
 

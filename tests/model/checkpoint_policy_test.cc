@@ -182,6 +182,25 @@ TEST(CheckpointPolicy, LastIntervalIsThePolicysOrTheLayouts) {
   EXPECT_EQ(last_interval(append_layout(128, 256), 5000, policy("all")), 0u);
 }
 
+TEST(OfferTokens, AreTheLeastDistanceThatAnybodyNamesInWholeUnits) {
+  const Layout layout = hybrid_layout(128, 256);
+  EXPECT_EQ(offer_tokens(layout, policy("turn_ends"), 0), 0u) << "nobody names one";
+  EXPECT_EQ(offer_tokens(layout, policy("turn_ends"), 1000), 1024u);
+  EXPECT_EQ(offer_tokens(layout, policy("every:500"), 0), 512u);
+  EXPECT_EQ(offer_tokens(layout, policy("every:500"), 256), 256u);
+  EXPECT_EQ(offer_tokens(layout, policy("every:500"), 4096), 512u);
+  EXPECT_EQ(offer_tokens(layout, policy("all"), 4096), 128u);
+  const Layout declared = with_rules(CheckpointRule::kEvery, CheckpointRule::kTurnEnds, 2048);
+  EXPECT_EQ(offer_tokens(declared, policy("turn_ends"), 0), 2048u);
+}
+
+TEST(OfferTokens, AreNoneWhereTheWordAsksForLessThanTurnEnds) {
+  const Layout layout = hybrid_layout(128, 256);
+  EXPECT_EQ(offer_tokens(layout, policy("none"), 1024), 0u);
+  EXPECT_EQ(offer_tokens(layout, policy("branch"), 1024), 0u);
+  EXPECT_EQ(offer_tokens(append_layout(128, 256), policy("all"), 1024), 0u);
+}
+
 TEST(WantedCheckpoints, EachWordAddsToTheOneBefore) {
   const Layout layout = hybrid_layout(128, 256);
   const ComputedRange range{.from_tokens = 0, .end_tokens = 2000, .branch_tokens = 768};

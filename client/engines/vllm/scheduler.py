@@ -158,6 +158,7 @@ class SchedulerHalf:
                 max_tokens=self.options.max_tokens,
                 ring_entries=64,
                 max_load_pages=64,
+                offer_tokens=self.options.state_interval_tokens,
             )
             turn.token = turn.session.token
             self._link.worked()
@@ -384,10 +385,12 @@ class SchedulerHalf:
         last = (turn.request.num_prompt_tokens - 1) // unit * unit
         taken: dict[int, BlockIds] = {}
         previous = turn.checkpoint_tokens
+        # Ranks write one state together, so it is decided here for all of them.
+        interval = turn.session.offer_tokens
         for at in sorted(by_place):
             if at <= previous or at > last:
                 continue
-            apart = at - previous >= self.options.state_interval_tokens
+            apart = interval > 0 and at - previous >= interval
             if at in turn.wanted or at == last or apart:
                 taken[at] = by_place[at]
                 previous = at

@@ -21,7 +21,7 @@ from ._layout import Group
 __version__: str
 
 FillKind = Literal["span", "checkpoint"]
-Reason = Literal["turn_end", "interval", "branch", "before_tail"]
+Reason = Literal["turn_end", "interval", "branch", "before_tail", "offered"]
 Tiers = dict[Literal["ram", "ssd", "cluster"], int]
 How = Literal["exact", "span", "cut", "nothing"]
 Tokens = Buffer | Sequence[int]
@@ -160,6 +160,7 @@ class Client:
         max_load_pages: int = 8192,
         load_class: Literal["interactive", "batch"] = "interactive",
         tail_tokens: int | None = 256,
+        offer_tokens: int = 0,
         admission_wait_ms: int = 0,
         reserve_bytes: int = 0,
         model: str = "",
@@ -170,6 +171,8 @@ class Client:
         """A session of one prompt. ``namespace``, ``tenant``, ``salt`` and ``weights_epoch`` are part
         of the identity of everything stored. ``conversation``: turns of one conversation supersede
         each other's checkpoints. ``tail_tokens`` None: no checkpoint before the prompt's tail.
+        ``offer_tokens``: how far apart checkpoints of reason "offered" are kept (0: as policy and
+        layout say).
         Waits ``admission_wait_ms`` at most for ``reserve_bytes``. Errors: UnavailableError,
         ResourceExhaustedError, DeadlineExceededError, InvalidArgumentError (names the field)."""
     def request_session(self, layout: Layout, **options: Any) -> Ticket:
@@ -372,6 +375,10 @@ class Session:
         """Until spans or a checkpoint reach ``tokens``. DeadlineExceededError."""
     def checkpoint_policy(self) -> CheckpointPolicy:
         """What the operator asks of this session now: a word of shared memory."""
+    @property
+    def offer_tokens(self) -> int:
+        """How far apart checkpoints of reason "offered" are kept, by option, layout and the present
+        policy. 0: none is."""
     def wanted_checkpoints(
         self, from_tokens: int, end_tokens: int, branch_tokens: int = 0
     ) -> list[tuple[int, Reason]]:
@@ -687,6 +694,9 @@ class Fill:
     @property
     def duplicate(self) -> bool:
         """Present already: no pages, nothing to write or commit."""
+    @property
+    def unwanted(self) -> bool:
+        """A duplicate of nothing: it was offered, and another checkpoint serves."""
     @property
     def incomplete(self) -> bool:
         """A duplicate of which other processes of the session have a part to write yet."""

@@ -1,4 +1,4 @@
-#include "cache/serve/checkpoint_search.h"
+#include "cache/objects/checkpoint_search.h"
 
 #include <algorithm>
 
