@@ -39,9 +39,11 @@ void print(const char* name, const ReplayFigures& figures) {
 int run_trace_bench(bool json, const TraceBenchOptions& options) {
   TraceReplay without(0);
   TraceReplay with(model::kTailTokens);
+  TraceReplay learnt(model::kLearntTail);
   const auto replay = [&](const TraceSession& session) {
     without.replay(session);
     with.replay(session);
+    learnt.replay(session);
   };
   if (options.path.empty()) {
     for (const TraceSession& session : synthetic_trace()) replay(session);
@@ -50,12 +52,14 @@ int run_trace_bench(bool json, const TraceBenchOptions& options) {
   }
   const ReplayFigures before = without.figures();
   const ReplayFigures after = with.figures();
+  const ReplayFigures by_itself = learnt.figures();
   if (json) {
     std::puts(JsonObject()
                   .add("bench", std::string("trace"))
                   .add("trace", options.path.empty() ? std::string("built in") : options.path)
                   .add_raw("turn_end_alone", to_json(before))
                   .add_raw("with_tail", to_json(after))
+                  .add_raw("with_learnt_tail", to_json(by_itself))
                   .str()
                   .c_str());
     return 0;
@@ -64,6 +68,7 @@ int run_trace_bench(bool json, const TraceBenchOptions& options) {
       "                   requests  exact/span   limited  tokens lost  checkpoints  written\n");
   print("turn end alone", before);
   print("one before tail", after);
+  print("as far as learnt", by_itself);
   return 0;
 }
 

@@ -120,6 +120,8 @@ model::Result<void> Cache::open_session(const RootKey& key, uint32_t owner_tag,
   session.root = id;
   session.payer = names_.tenants().hold(key.domain, key.tenant);
   session.owner_tag = owner_tag;
+  session.tail_namespace =
+      TailDistances::namespace_key(names_.domain_name(key.domain), key.tenant, key.namespace_name);
   session.number = ++last_session_;
   return {};
 }

@@ -23,6 +23,7 @@
 #include "cache/eviction/scope_rules.h"
 #include "cache/fill/checkpoint_rules.h"
 #include "cache/fill/object_writer.h"
+#include "cache/fill/tail_distances.h"
 #include "cache/objects/departure_log.h"
 #include "cache/objects/object_store.h"
 #include "cache/serve/lease_table.h"
@@ -58,6 +59,7 @@ class Cache {
   const ScopeRules& rules() const { return *rules_; }
   CheckpointRules& checkpoint_rules() { return checkpoint_rules_; }
   const CheckpointRules& checkpoint_rules() const { return checkpoint_rules_; }
+  TailDistances& tails() { return tails_; }
   const QuotaTable& quotas() const { return *quotas_; }
   Reservations& reservations() { return *reservations_; }
   const Reservations& reservations() const { return *reservations_; }
@@ -144,6 +146,7 @@ class Cache {
   std::unique_ptr<Reservations> reservations_;
   std::unique_ptr<ScopeRules> rules_;
   CheckpointRules checkpoint_rules_;
+  TailDistances tails_;
   std::unique_ptr<Evictor> evictor_;
   std::unique_ptr<NodeRoom> node_room_;
   std::unique_ptr<RamRoom> room_;

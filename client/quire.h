@@ -76,8 +76,9 @@ struct SessionOptions {
   uint64_t conversation = 0;  // turns of one conversation supersede each other's checkpoints
   model::LoadClass load_class = model::LoadClass::kInteractive;  // of every load of the session
   // Before the end of a prompt: there wanted_checkpoints() names one more position, and the daemon
-  // keeps that checkpoint beside the conversation's last turn end. 0: neither.
-  uint32_t tail_tokens = model::kTailTokens;
+  // keeps that checkpoint beside the conversation's last turn end. 0: neither. kLearntTail: as far
+  // as the namespace's earlier prompts were left by the next ones.
+  uint32_t tail_tokens = model::kLearntTail;
   // Of checkpoints at positions that wanted_checkpoints() does not name (states exist where the
   // engine ends a chunk): one begun with reason kOffered is kept where none lies less than so many
   // tokens before it. The least of this, the policy's interval and the layout's counts; 0: these
@@ -286,6 +287,8 @@ class Session {
   // each turn, or chunk. `from_tokens`: where the engine resumed; branch_tokens as match answered.
   std::vector<model::WantedCheckpoint> wanted_checkpoints(uint32_t from_tokens, uint32_t end_tokens,
                                                           uint32_t branch_tokens) const;
+  // How far before a prompt's end that one lies, as given or as learnt by now. 0: there is none.
+  uint32_t tail_tokens() const;
   // How far apart checkpoints that are offered are kept, by the present policy; 0: none is. The
   // daemon decides; processes that write one object together ask once, and all do the same.
   uint32_t offer_tokens() const;

@@ -236,7 +236,7 @@ typedef struct quire_session_options {
   uint32_t max_load_pages;
   uint32_t load_class; /* quire_load_class */
   /* How far before a prompt's end a checkpoint (QUIRE_BEFORE_TAIL) stays beside the conversation's
-   * last turn end. 0: 256; QUIRE_NO_TAIL: none stays. */
+   * last turn end. 0: as far as earlier prompts taught, at first 256; QUIRE_NO_TAIL: none stays. */
   uint32_t tail_tokens;
   uint32_t admission_wait_ms; /* opening waits so long until reserve_bytes can be had */
   uint64_t reserve_bytes;     /* RAM that fills and loads of the session may count on */

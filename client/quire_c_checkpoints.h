@@ -29,5 +29,8 @@ QUIRE_API quire_status quire_session_wanted_checkpoints(quire_session* session,
 /* How far apart checkpoints are kept that are begun with QUIRE_OFFERED, at positions that nobody
  * asked for: by the session's option, its layout and the present policy. 0: none is kept. */
 QUIRE_API uint32_t quire_session_offer_tokens(const quire_session* session);
+/* How far before a prompt's end the checkpoint before its tail lies, as given or learnt; 0: none.
+ */
+QUIRE_API uint32_t quire_session_tail_tokens(const quire_session* session);
 
 #endif

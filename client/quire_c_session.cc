@@ -403,6 +403,10 @@ quire_status quire_session_wanted_checkpoints(quire_session* session,
   });
 }
 
+uint32_t quire_session_tail_tokens(const quire_session* session) {
+  return session->session->tail_tokens();
+}
+
 uint32_t quire_session_offer_tokens(const quire_session* session) {
   return session->session->offer_tokens();
 }

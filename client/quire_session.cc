@@ -33,6 +33,7 @@ std::vector<model::WantedCheckpoint> Session::wanted_checkpoints(uint32_t from_t
                                     .tail_tokens = impl_->tail_tokens()},
                                    impl_->checkpoint_policy());
 }
+uint32_t Session::tail_tokens() const { return impl_->tail_tokens(); }
 uint32_t Session::offer_tokens() const {
   return model::offer_tokens(impl_->layout(), impl_->checkpoint_policy(),
                              impl_->given_offer_tokens());

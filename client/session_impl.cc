@@ -313,6 +313,13 @@ Progress SessionImpl::progress() const {
           shared.members.load(std::memory_order_acquire)};
 }
 
+uint32_t SessionImpl::tail_tokens() const {
+  if (tail_tokens_ != model::kLearntTail) return tail_tokens_;
+  const uint32_t learnt =
+      channel_ ? channel_->progress().tail_tokens.load(std::memory_order_acquire) : 0;
+  return learnt == 0 ? model::kTailTokens : learnt;
+}
+
 model::CheckpointPolicy SessionImpl::checkpoint_policy() const {
   if (!channel_) return {};
   // The daemon's word, read once; it publishes nothing else, so the order does not matter.

@@ -58,7 +58,7 @@ class SessionImpl {
   const model::Layout& layout() const { return layout_; }
   const model::OpenSessionReply& reply() const { return reply_; }
   const TokenChain& tokens() const { return tokens_; }
-  uint32_t tail_tokens() const { return tail_tokens_; }
+  uint32_t tail_tokens() const;
   uint32_t given_offer_tokens() const { return offer_tokens_; }
 
   model::Result<void> append_tokens(std::span<const uint32_t> tokens,

@@ -42,6 +42,9 @@ enum class CheckpointReason : uint8_t {
 // Templates rewrite the tail of a prompt: the next turn often leaves this one within its last 256
 // tokens, where the checkpoint at its end serves nobody.
 inline constexpr uint32_t kTailTokens = 256;
+// In place of a number: what the daemon has learnt of the namespace (cache/fill/tail_distances.h),
+// kTailTokens until then. Told to the session by ProgressHeader::tail_tokens.
+inline constexpr uint32_t kLearntTail = UINT32_MAX;
 // A checkpoint at most so far before the tail serves as the one before it: what recomputing this
 // much costs, now and then, is less than one more checkpoint in every turn.
 inline constexpr uint32_t kTailReachTokens = 64 * kTailTokens;

@@ -71,11 +71,15 @@ struct ProgressHeader {
   // to_shared_word() of the checkpoints that are asked for (model/checkpoint_policy.h), from before
   // the session was opened on; may change at any time, and stands by itself. 0: the default.
   std::atomic<uint32_t> checkpoints;
+  // Of the session's tail, from before it was opened on; where it is learnt a match that begins a
+  // turn may change it, before it is answered.
+  std::atomic<uint32_t> tail_tokens;
   alignas(64) std::atomic<uint32_t> ready_tokens[kProgressLayers];
 };
 inline constexpr uint64_t kProgressBytes = 8192;
 static_assert(sizeof(ProgressHeader) <= kProgressBytes);
 static_assert(offsetof(ProgressHeader, checkpoints) == 16 &&
+              offsetof(ProgressHeader, tail_tokens) == 20 &&
               offsetof(ProgressHeader, ready_tokens) == 64);
 
 struct ControlGeometry {

@@ -135,8 +135,8 @@ struct OpenSessionRequest {
   uint8_t give_up = 0;           // 1: `ticket` is not wanted any more; nothing else counts
   uint8_t explicit_caching = 0;  // 1: the engine's user asked for caching by name
   uint8_t reserved = 0;
-  // A conversation keeps a checkpoint this far before its last turn end beside it; 0 (what older
-  // clients send): its last turn end alone.
+  // A conversation keeps a checkpoint this far before its last turn end beside it; 0: its last turn
+  // end alone; kLearntTail: as far as the daemon has learnt (model/boundary.h).
   uint32_t tail_tokens = 0;
   WireName tenant{};
   WireName namespace_name{};

@@ -34,6 +34,8 @@ struct CacheSession {
   uint32_t owner_tag = 0;    // same for all turns of one conversation; never 0
   bool has_previous_checkpoint = false;
   uint32_t tail_tokens = 0;     // a checkpoint this far before a turn end stays beside it; 0: none
+  uint64_t tail_namespace = 0;  // TailDistances' key
+  bool learns_tail = false;     // tail_tokens follows what is learnt of it
   uint32_t interval_units = 0;  // checkpoints at multiples stay, whoever wrote them why; 0: none
   uint32_t offer_units = 0;     // offered ones are kept so far apart; 0: none is
   uint32_t last_checkpoint_units = 0;  // that it was let write last; 0: none yet

@@ -96,8 +96,14 @@ bool SessionArguments::take_word(std::string_view name, nb::handle value) {
     return true;
   }
   if (name == "tail_tokens") {
+    if (nb::isinstance<nb::str>(value)) {
+      raw_.tail_tokens = kTails.value(nb::cast<std::string>(value));
+      return true;
+    }
     const uint32_t tokens =
-        value.is_none() ? 0 : cast_option<uint32_t>(name, value, "a number of tokens, or None");
+        value.is_none()
+            ? 0
+            : cast_option<uint32_t>(name, value, "a number of tokens, None, or \"learnt\"");
     raw_.tail_tokens = tokens == 0 ? QUIRE_NO_TAIL : tokens;
     return true;
   }

@@ -144,6 +144,8 @@ void bind_session_queries(SessionClass& session) {
       .def("chain", &chain, nb::arg("first_unit") = 0, "Chain hashes, 32 bytes a whole unit.")
       .def("progress", &progress, "How far all processes of the session have come.")
       .def("checkpoint_policy", &policy, "What the operator asks of this session now.")
+      .def_prop_ro("tail_tokens",
+                   [](PySession& self) { return word<uint32_t>(self, quire_session_tail_tokens); })
       .def_prop_ro("offer_tokens",
                    [](PySession& self) { return word<uint32_t>(self, quire_session_offer_tokens); })
       .def("wanted_checkpoints", &wanted, nb::arg("from_tokens"), nb::arg("end_tokens"),

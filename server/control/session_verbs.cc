@@ -139,7 +139,10 @@ model::Result<void> SessionVerbs::open_now(const VerbCall& call,
   }
   cache::CacheSession& session = (*opened)->session().cached;
   session.batch_class = request.load_class == static_cast<uint8_t>(model::LoadClass::kBatch);
-  session.tail_tokens = request.tail_tokens;
+  session.learns_tail = request.tail_tokens == model::kLearntTail;
+  (*opened)->session().set_tail(session.learns_tail
+                                    ? parts_.cache->tails().learnt(session.tail_namespace)
+                                    : request.tail_tokens);
   (*opened)->session().offer_tokens = request.offer_tokens;
   parts_.teller->tell((*opened)->session());
   return make_memory(connection, **opened, FrameType::kOpenSession, call.sequence);

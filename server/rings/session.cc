@@ -12,6 +12,11 @@ void Session::ask_for_checkpoints(const model::CheckpointPolicy& policy,
   progress_header().checkpoints.store(model::to_shared_word(policy), std::memory_order_release);
 }
 
+void Session::set_tail(uint32_t tokens) {
+  cached.tail_tokens = tokens;
+  progress_header().tail_tokens.store(tokens, std::memory_order_release);
+}
+
 Attachment::Attachment(Session* session, ClientProcess* client, std::unique_ptr<Lane> lane,
                        StagingArea* staging)
     : session_(session),

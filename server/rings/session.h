@@ -64,6 +64,8 @@ struct Session {
 
   // From now on; its processes see it without being told.
   void ask_for_checkpoints(const model::CheckpointPolicy& policy, const model::Layout& layout);
+  // Before whose tails it is asked for a checkpoint; likewise.
+  void set_tail(uint32_t tokens);
   model::ProgressHeader& progress_header() {
     return *reinterpret_cast<model::ProgressHeader*>(progress.data());
   }

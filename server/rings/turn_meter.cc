@@ -99,6 +99,7 @@ void TurnMeter::matched(Attachment& attachment, const model::MatchArgs& args,
     close(session, model::ReceiptEnd::kNextTurn);
     session.turn.open(args.request_id, clock_->now_ns());
   }
+  if (!joins) learn_tail(attachment, args);
   attachment.matched_turn = session.turn.number();
   session.turn.announce(args, result);
   changed(session);
@@ -259,6 +260,23 @@ void TurnMeter::wrote(Session& session, model::FillKind kind, uint32_t end_units
   if (!records()) return;
   traces_->wrote(trace_turn(session), end_units / layout.units_per_block - 1,
                  cache_->store().tree().key(node));
+}
+
+// Who names no conversation has no turn before this one to learn from, but goes by what is known.
+void TurnMeter::learn_tail(Attachment& attachment, const model::MatchArgs& args) {
+  Session& session = attachment.session();
+  const cache::KnownLayout& layout = *cache_->layouts().find(session.layout);
+  if (!layout.needs_checkpoint) return;
+  const cache::CacheSession& cached = session.cached;
+  cache::TailDistances& tails = cache_->tails();
+  if (session.billing.conversation != 0) {
+    tails.asked({.namespace_key = cached.tail_namespace,
+                 .conversation = uint64_t{cached.root.value} << 32 | cached.owner_tag,
+                 .layout = &layout.layout,
+                 .chain = attachment.lane().chain().first(args.unit_count),
+                 .tokens = args.prompt_tokens});
+  }
+  if (cached.learns_tail) session.set_tail(tails.learnt(cached.tail_namespace));
 }
 
 void TurnMeter::tell_match(Attachment& attachment, const model::MatchArgs& args,

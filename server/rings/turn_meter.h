@@ -112,6 +112,7 @@ class TurnMeter {
   void changed(Session& session);
   void forget_change(Session& session);
   static void put_into(std::vector<Session*>& list, Session& session);
+  void learn_tail(Attachment& attachment, const model::MatchArgs& args);
   void tell_match(Attachment& attachment, const model::MatchArgs& args,
                   const model::MatchResult& result);
   void trace_match(Attachment& attachment, const model::MatchArgs& args,

@@ -149,6 +149,36 @@ TEST_F(TurnTail, WithoutATailAConversationKeepsItsLastTurnEndAlone) {
   EXPECT_EQ(take_turn(), 0u);
 }
 
+// Blocks of 8 and units of 4: the least distance that is learnt is 64.
+TEST_F(TurnTail, ADistanceIsLearntFromHowFarPromptsAreLeftAndToldToSessions) {
+  options_.tail_tokens = model::kLearntTail;
+  grow(6001);
+  EXPECT_EQ(open()->tail_tokens(), model::kTailTokens) << "nothing is known yet";
+  take_turn();
+  for (int turn = 0; turn < 100; ++turn) {
+    rewrite(tokens() - 40);
+    grow(200);
+    take_turn();
+  }
+  const auto session = open();
+  EXPECT_EQ(session->tail_tokens(), 64u);
+  const uint32_t resumed_before = tokens() - 1 - 64 - 4;
+  rewrite(tokens() - 40);
+  grow(200);
+  EXPECT_GE(take_turn(), resumed_before) << "what the next turn resumes at was asked for there";
+}
+
+TEST_F(TurnTail, ADistanceThatTheEngineGivesIsNotLearnt) {
+  grow(6001);
+  take_turn();
+  for (int turn = 0; turn < 100; ++turn) {
+    rewrite(tokens() - 40);
+    grow(200);
+    take_turn();
+  }
+  EXPECT_EQ(open()->tail_tokens(), kTail);
+}
+
 TEST_F(TurnTail, BranchesAndOtherConversationsCheckpointsAreNotThinned) {
   grow(81);
   take_turn();

@@ -159,7 +159,7 @@ class Client:
         max_tokens: int = 1 << 20,
         max_load_pages: int = 8192,
         load_class: Literal["interactive", "batch"] = "interactive",
-        tail_tokens: int | None = 256,
+        tail_tokens: int | Literal["learnt"] | None = "learnt",
         offer_tokens: int = 0,
         admission_wait_ms: int = 0,
         reserve_bytes: int = 0,
@@ -170,7 +170,9 @@ class Client:
     ) -> Session:
         """A session of one prompt. ``namespace``, ``tenant``, ``salt`` and ``weights_epoch`` are part
         of the identity of everything stored. ``conversation``: turns of one conversation supersede
-        each other's checkpoints. ``tail_tokens`` None: no checkpoint before the prompt's tail.
+        each other's checkpoints. ``tail_tokens``: how far before a prompt's end a second
+        checkpoint stays; "learnt": as far as earlier prompts of the namespace were left by the next
+        ones; None: none stays.
         ``offer_tokens``: how far apart checkpoints of reason "offered" are kept (0: as policy and
         layout say).
         Waits ``admission_wait_ms`` at most for ``reserve_bytes``. Errors: UnavailableError,
@@ -375,6 +377,10 @@ class Session:
         """Until spans or a checkpoint reach ``tokens``. DeadlineExceededError."""
     def checkpoint_policy(self) -> CheckpointPolicy:
         """What the operator asks of this session now: a word of shared memory."""
+    @property
+    def tail_tokens(self) -> int:
+        """How far before a prompt's end its second checkpoint lies, as given or as learnt by now.
+        0: there is none."""
     @property
     def offer_tokens(self) -> int:
         """How far apart checkpoints of reason "offered" are kept, by option, layout and the present
