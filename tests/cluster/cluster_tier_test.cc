@@ -95,6 +95,28 @@ TEST_F(ClusterTier, TwoThatWriteTheSameAtOnceNameItOnce) {
   for (const NodeId node : nodes) EXPECT_TRUE(third.is_right(node));
 }
 
+// Thirty runs of one segment at once: the cluster changes its index once at a time.
+TEST_F(ClusterTier, RunsThatAreDoneTogetherAreNamedTogether) {
+  constexpr uint32_t kSpans = 60;
+  HostChoice small = choice();
+  small.page_bytes = 32 << 10;
+  small.tier.run_bytes = 80 << 10;  // two spans
+  ClusterHost host(small);
+  ASSERT_TRUE(host.connect());
+  host.add_chain(kSpans, 1);
+  ASSERT_TRUE(host.settle());
+  const tiering::ClusterWriteCounters& counters = host.tier().write_counters();
+  EXPECT_EQ(counters.objects, kSpans);
+  EXPECT_EQ(counters.runs, kSpans / 2);
+  EXPECT_LT(counters.namings, counters.runs / 2);
+  ClusterHost second(small);
+  ASSERT_TRUE(second.connect());
+  const std::vector<NodeId> nodes = second.join(second.search(ClusterHost::chain_of(kSpans, 1)), 1);
+  ASSERT_EQ(nodes.size(), kSpans);
+  EXPECT_EQ(second.load(nodes), Errc::kOk);
+  for (const NodeId node : nodes) EXPECT_TRUE(second.is_right(node));
+}
+
 TEST_F(ClusterTier, ASearchEndsWhereTheChainDoes) {
   ClusterHost host(choice());
   ASSERT_TRUE(host.connect());

@@ -16,6 +16,9 @@ namespace {
 
 // Of asking and naming, when others change the same segment all the time.
 constexpr uint32_t kMaxRounds = 8;
+constexpr size_t kMaxSegments = 1024;
+// A segment that had nothing is taken to have nothing but what is written here.
+constexpr int64_t kEmptyNs = 2'000'000'000;
 
 }  // namespace
 
@@ -83,7 +86,16 @@ void ClusterWriter::write(std::span<const NodeId> nodes, uint32_t number) {
   job.index.object = segment_object(job.header.root, job.header.segment);
   job.index.client = &client_;
   parts_.epochs->raise(parts_.describer->root_of(nodes.front()).key);
-  begin_asking(job);
+  if (segments_.size() >= kMaxSegments) forget_segments();
+  const int64_t empty_ns = segment_of(job).empty_ns;
+  const bool is_empty = empty_ns != 0 && parts_.clock->now_ns() - empty_ns < kEmptyNs;
+  is_empty ? begin_copying(job) : begin_asking(job);
+}
+
+// Those of jobs stay: a job names its segment until it ends.
+void ClusterWriter::forget_segments() {
+  std::erase_if(segments_,
+                [&](const auto& one) { return !one.second.naming && one.second.waiting.empty(); });
 }
 
 void ClusterWriter::begin_asking(Job& job) {
@@ -99,8 +111,10 @@ void ClusterWriter::begin_asking(Job& job) {
 // What is there is a duplicate: what it leads to was durable before it was named.
 void ClusterWriter::take_asked(Job& job) {
   if (job.index.error != 0 && job.index.error != ENOENT) return finish(job, Errc::kIoError);
-  job.segment_exists = job.index.error == 0;
-  if (!job.segment_exists) job.index.entries.clear();
+  Segment& segment = segment_of(job);
+  segment.exists = job.index.error == 0;
+  if (!segment.exists) job.index.entries.clear();
+  segment.empty_ns = job.index.entries.empty() ? parts_.clock->now_ns() : 0;
   bool any = false;
   for (Object& object : job.all()) {
     if (object.state != State::kAbsent) continue;
@@ -221,36 +235,62 @@ PlaceRecord ClusterWriter::place_of(const Job& job, const Object& object) const 
 
 void ClusterWriter::begin_naming(Job& job) {
   job.stage = Stage::kNaming;
-  JobOp& index = job.index;
+  Segment& segment = segment_of(job);
+  segment.waiting.push_back(job.index.record);
+  if (!segment.naming) name_waiting(segment);
+}
+
+// By the first one's operation.
+void ClusterWriter::name_waiting(Segment& segment) {
+  if (segment.waiting.empty()) return;
+  segment.naming = true;
+  ++counters_.namings;
+  Job& first = jobs_[segment.waiting.front()];
+  first.named = std::exchange(segment.waiting, {});
+  JobOp& index = first.index;
   index.kind = RadosKind::kChangeEntries;
-  index.create = !job.segment_exists;
+  index.create = !segment.exists;
   index.keys.clear();
   index.entries.clear();
   index.expected.clear();
-  for (const Object& object : job.all()) {
-    if (object.state != State::kAbsent) continue;
-    const std::string key = entry_key(object.name.kind, object.name.key);
-    index.entries.push_back({key, sealed(place_of(job, object), object.name)});
-    if (job.segment_exists) index.expected.push_back({key, {}});
+  for (const uint32_t record : first.named) {
+    const Job& job = jobs_[record];
+    for (const Object& object : std::span(job.objects).first(job.count)) {
+      if (object.state != State::kAbsent) continue;
+      const std::string key = entry_key(object.name.kind, object.name.key);
+      index.entries.push_back({key, sealed(place_of(job, object), object.name)});
+      if (segment.exists) index.expected.push_back({key, {}});
+    }
   }
   parts_.ops->submit(&index);
 }
 
-void ClusterWriter::take_named(Job& job) {
-  switch (job.index.error) {
-    case 0:
+void ClusterWriter::take_named(Job& first) {
+  const std::vector<uint32_t> named = std::exchange(first.named, {});
+  const int error = first.index.error;
+  Segment& segment = segment_of(first);
+  segment.naming = false;
+  if (error == 0) {
+    segment.exists = true;
+  } else {
+    segment.empty_ns = 0;
+  }
+  for (const uint32_t record : named) {
+    Job& job = jobs_[record];
+    if (error == 0) {
       for (const Object& object : job.all()) {
         if (object.state != State::kAbsent) continue;
         parts_.places->set(object.name, place_of(job, object));
         ++counters_.objects;
       }
-      return finish(job, Errc::kOk);
-    case EEXIST:
-    case ENOENT:
-    case ECANCELED:
-      return ++job.rounds > kMaxRounds ? finish(job, Errc::kBusy) : begin_asking(job);
+      finish(job, Errc::kOk);
+    } else if (error != EEXIST && error != ENOENT && error != ECANCELED) {
+      finish(job, Errc::kIoError);
+    } else {
+      ++job.rounds > kMaxRounds ? finish(job, Errc::kBusy) : begin_asking(job);
+    }
   }
-  finish(job, Errc::kIoError);
+  name_waiting(segment);
 }
 
 void ClusterWriter::take(Job& job, const RadosOp& op) {

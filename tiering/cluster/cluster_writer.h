@@ -1,13 +1,18 @@
 // Runs on their way to the cluster.
 //
 //   asking --not all are there--> copying --as sealed--> putting --durable--> naming --> written
-//      \--all are there: duplicates, written                                    |
-//       ^--another host named one of them meanwhile: what is left is named------+
+//    | ^ \--all are there: duplicates, written                                  |
+//    | +--another host named one of them meanwhile: what is left is named-------+
+//    \--its segment was just asked, and had none of it--> copying
 //
 // copying: the check worker copies pages to a buffer and computes their checksums, which must be
 // those of their sealing (law 4). naming: one atomic change of the segment's index, which holds
 // where none of its keys is there; so two hosts that write the same name one of them, and what the
 // other wrote of it is nobody's.
+// The cluster does one such change of a segment after the other, each durable before the next one
+// begins. So runs that are done while one is under way are named together by the next one, and a
+// segment in which nothing was found is not asked again for a moment: who is wrong about that loses
+// the race, no more.
 // A job that fails leaves what it wrote to the sweepers. Threads: core only; the worker has pages
 // and buffer between submit and poll.
 #pragma once
@@ -16,6 +21,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "model/metrics.h"
@@ -29,6 +35,7 @@ struct ClusterWriteCounters {
   model::Counter runs{"runs", "Runs written to the cluster"};
   model::Counter objects{"objects", "Objects written to the cluster and named there"};
   model::Counter duplicates{"duplicates", "Objects that the cluster had already"};
+  model::Counter namings{"namings", "Changes of the index, of one run or of several together"};
   model::Counter races{"races", "Objects that another host named while they were written"};
 };
 
@@ -76,7 +83,6 @@ class ClusterWriter {
     uint32_t left = 0;     // checks, or operations
     uint32_t rounds = 0;   // of asking and naming
     bool written = false;  // its data is durable
-    bool segment_exists = false;
     int error = 0;
     std::array<Object, kMaxJobObjects> objects;
     std::vector<CopyPage> pages;
@@ -86,9 +92,21 @@ class ClusterWriter {
     RunHeader header;
     std::vector<JobOp> puts;
     JobOp index;
+    std::vector<uint32_t> named;  // jobs that its change of the index is about
     std::span<Object> all() { return std::span(objects).first(count); }
   };
 
+  // What is known of an index.
+  struct Segment {
+    bool exists = false;
+    bool naming = false;            // a change is under way
+    std::vector<uint32_t> waiting;  // jobs that are to be named by the next one
+    int64_t empty_ns = 0;           // when nothing that was asked for was there; 0: unknown
+  };
+
+  Segment& segment_of(const Job& job) { return segments_[job.index.object]; }
+  void forget_segments();
+  void name_waiting(Segment& segment);
   void begin_asking(Job& job);
   void take_asked(Job& job);
   void begin_copying(Job& job);
@@ -103,6 +121,8 @@ class ClusterWriter {
   ClusterParts parts_;
   ClusterClient client_;
   std::vector<Job> jobs_{kMaxClusterJobs};
+  std::unordered_map<std::string, Segment>
+      segments_;  // by object; kMaxSegments, but for those in use
   bool reserved_ = false;
   RunBuffer reserved_buffer_;
   uint32_t under_way_ = 0;
