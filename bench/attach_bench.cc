@@ -149,7 +149,7 @@ void measure_core(BenchDaemon& daemon, const client::Session& session, Figures& 
 
 uint64_t copied_bytes(BenchDaemon& daemon) {
   uint64_t bytes = 0;
-  daemon.on_core([&](server::Daemon& d) { bytes = d.core().copied_bytes(); });
+  daemon.on_core([&](server::Daemon& d) { bytes = d.core().dispatcher().copied_bytes(); });
   return bytes;
 }
 

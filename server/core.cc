@@ -17,15 +17,12 @@ using model::Error;
 
 namespace {
 
-constexpr uint32_t kTurnsBetweenSockets = 32;      // rings are looked at more often than sockets
-constexpr size_t kConnectionsPerTurn = 4;          // one frame of each
-constexpr uint64_t kDescriptorsOfAConnection = 2;  // its socket, and its peer's pidfd
-constexpr uint64_t kOwnDescriptors = 128;          // of the listener, the log, the tiers
+constexpr uint32_t kTurnsBetweenSockets = 32;  // rings are looked at more often than sockets
+constexpr uint64_t kOwnDescriptors = 128;      // of the listener, the log, the tiers
 constexpr int64_t kSecondNs = 1'000'000'000;
 constexpr int kWaitingTimeoutMs = 5;  // while something is looked at by time
 constexpr int kIdleTimeoutMs = 1000;
 constexpr int64_t kDrainNs = 10 * kSecondNs;
-constexpr int64_t kHurryNs = 200'000;  // a close may linger for so long
 
 // What all clients share, by Shared. Descriptors: segments take two each, and what the daemon opens
 // for itself has room; at least a quarter of all is the clients' however small the limit.
@@ -43,45 +40,54 @@ UidShares::Amounts shared_totals(const Options& options) {
 
 model::Result<std::unique_ptr<Core>> Core::create(const CoreParts& parts) {
   EventLoop loop = QUIRE_TRY(EventLoop::create());
-  Closers closers{.sockets = QUIRE_TRY(OffCoreCloser::create()),
-                  .sockets_with_descriptors = QUIRE_TRY(OffCoreCloser::create()),
-                  // Thousands of them may end with their client.
-                  .sessions = QUIRE_TRY(OffCoreCloser::create(kMostTasksAtOnce))};
+  ClosingLines closing = QUIRE_TRY(ClosingLines::create());
   RegionMaker maker = QUIRE_TRY(RegionMaker::create());
   std::unique_ptr<Core> core(
-      new Core(parts, std::move(loop), std::move(closers), std::move(maker)));
+      new Core(parts, std::move(loop), std::move(closing), std::move(maker)));
   QUIRE_TRY(core->wire());
   return core;
 }
 
+Core::Core(const CoreParts& parts, EventLoop loop, ClosingLines closing, RegionMaker maker)
+    : parts_(parts),
+      loop_(std::move(loop)),
+      closing_(std::move(closing)),
+      shares_(shared_totals(*parts.options), parts.options->uid_share_percent),
+      connections_({.loop = &loop_,
+                    .clock = parts.clock,
+                    .shares = &shares_,
+                    .closing = &closing_,
+                    .counters = &counters_,
+                    .server = this}),
+      maker_(std::move(maker)) {}
+
 model::Result<void> Core::wire() {
   const Options& options = *parts_.options;
-  shares_ = std::make_unique<UidShares>(shared_totals(options), options.uid_share_percent);
   disposer_ = QUIRE_TRY(PolicyDisposer::create());
   traces_ = std::make_unique<TraceRecorder>(parts_.clock, /*with_thread=*/true);
   if (const WhyBytes bytes = why_bytes(options); bytes.turns > 0) {
     memory_ = std::make_unique<TurnMemory>(bytes.turns);
   }
   QUIRE_TRY(make_events());
-  turn_ = QUIRE_TRY(
-      CoreTurn::create({.cache = parts_.cache,
-                        .copies = parts_.copies,
-                        .tiers = parts_.tiers,
-                        .clock = parts_.clock,
-                        .dispatcher = {.verify_hits = options.verify_hits,
-                                       .default_deadline_ms = options.default_deadline_ms,
-                                       .search = {.budget_ms = options.search_ms,
-                                                  .min_tokens = options.search_tokens},
-                                       .turn_sink = parts_.turn_sink,
-                                       .ghosts = parts_.ghosts,
-                                       .traces = traces_.get(),
-                                       .memory = memory_.get()},
-                        .registry = {.shares = shares_.get(), .closer = &closers_.sessions},
-                        .counters = &counters_,
-                        .disposer = disposer_.get(),
-                        .unwatch = [this](Attachment& attachment) {
-                          loop_.remove(attachment.lane().doorbell_fd());
-                        }}));
+  turn_ =
+      QUIRE_TRY(CoreTurn::create({.cache = parts_.cache,
+                                  .copies = parts_.copies,
+                                  .tiers = parts_.tiers,
+                                  .clock = parts_.clock,
+                                  .dispatcher = {.verify_hits = options.verify_hits,
+                                                 .default_deadline_ms = options.default_deadline_ms,
+                                                 .search = {.budget_ms = options.search_ms,
+                                                            .min_tokens = options.search_tokens},
+                                                 .turn_sink = parts_.turn_sink,
+                                                 .ghosts = parts_.ghosts,
+                                                 .traces = traces_.get(),
+                                                 .memory = memory_.get()},
+                                  .registry = {.shares = &shares_, .closer = &closing_.sessions()},
+                                  .counters = &counters_,
+                                  .disposer = disposer_.get(),
+                                  .unwatch = [this](Attachment& attachment) {
+                                    loop_.remove(attachment.lane().doorbell_fd());
+                                  }}));
   if (parts_.ledger != nullptr) {
     storage_.emplace(
         StorageFeed::Parts{.cache = parts_.cache, .clock = parts_.clock, .ledger = parts_.ledger});
@@ -97,7 +103,7 @@ model::Result<void> Core::wire() {
        .tiers = parts_.tiers,
        .memory_check = &turn_->dispatcher().memory_check(),
        .clock = parts_.clock,
-       .shares = shares_.get(),
+       .shares = &shares_,
        .maker = &maker_,
        .desk = desk_.get(),
        .keeper = parts_.keeper,
@@ -106,7 +112,7 @@ model::Result<void> Core::wire() {
        .traces = traces_.get(),
        .memory = memory_.get(),
        .config = config_parts(),
-       .events = events_.get(),
+       .events = events(),
        .daemon_epoch = parts_.daemon_epoch,
        .watch_doorbell = [this](Attachment& attachment) { return watch_doorbell(attachment); },
        .end_attachment =
@@ -126,12 +132,12 @@ model::Result<void> Core::listen() {
       QUIRE_TRY(loop_.add(member.tier->wake_fd(), EPOLLIN, &wake_only_));
     }
   }
-  for (const int fd : {maker_.done_fd(), closers_.sockets.done_fd(), closers_.sessions.done_fd(),
-                       closers_.sockets_with_descriptors.done_fd(), desk_->done_fd()}) {
-    QUIRE_TRY(loop_.add(fd, EPOLLIN | EPOLLET, &wake_only_));
-  }
+  const auto closed_fds = closing_.done_fds();
+  std::vector<int> done_fds{maker_.done_fd(), desk_->done_fd()};
+  done_fds.insert(done_fds.end(), closed_fds.begin(), closed_fds.end());
+  for (const int fd : done_fds) QUIRE_TRY(loop_.add(fd, EPOLLIN | EPOLLET, &wake_only_));
   const Options& options = *parts_.options;
-  const auto accepts = [this](model::FdGuard fd) { return accept(std::move(fd)); };
+  const auto accepts = [this](model::FdGuard fd) { return connections_.accept(std::move(fd)); };
   listener_ =
       QUIRE_TRY(parts_.listen_fd >= 0
                     ? Listener::adopt(parts_.listen_fd, &loop_, accepts)
@@ -150,92 +156,28 @@ std::optional<ConfigVerbs::Parts> Core::config_parts() {
 
 model::Result<void> Core::make_events() {
   if (parts_.options->event_bytes == 0) return {};
-  feed_ = QUIRE_TRY(EventFeed::create({.cache = parts_.cache,
-                                       .clock = parts_.clock,
-                                       .daemon_epoch = parts_.daemon_epoch,
-                                       .memory_bytes = parts_.options->event_bytes}));
-  events_ = std::make_unique<EventSender>(feed_.get(), parts_.clock, /*with_thread=*/true);
+  events_ = QUIRE_TRY(EventService::create({.cache = parts_.cache,
+                                            .clock = parts_.clock,
+                                            .daemon_epoch = parts_.daemon_epoch,
+                                            .memory_bytes = parts_.options->event_bytes}));
   return {};
 }
 
-// Once the daemon's own lock is held: its endpoint may be that of one that runs already, and
-// binding takes it away.
 model::Result<void> Core::publish_events() {
   const Options& options = *parts_.options;
-  if (feed_ == nullptr || options.events_zmq.empty()) return {};
+  if (events_ == nullptr || options.events_zmq.empty()) return {};
   const bool maps = options.events_zmq_format == "map";
-  zmq_ = QUIRE_TRY(ZmqPublisher::start(
-      feed_.get(), {.events = options.events_zmq, .replay = options.events_zmq_replay},
-      maps ? EnvelopeShape::kMap : EnvelopeShape::kArray));
-  return {};
+  return events_->publish({.events = options.events_zmq, .replay = options.events_zmq_replay},
+                          maps ? EnvelopeShape::kMap : EnvelopeShape::kArray);
 }
 
 // The verbs first: a helper of theirs calls the core until it ends.
 Core::~Core() { verbs_.reset(); }
 
-// False: it was refused.
-bool Core::accept(model::FdGuard fd) {
-  auto created = Connection::create(std::move(fd), &loop_, parts_.clock, this);
-  if (!created.ok()) {
-    log(LogKind::kConnectionRefused, LogLevel::kWarning,
-        "connection refused: " + created.error().text);
-    return false;
-  }
-  Connection& connection = **created;
-  // Also one that is refused stands in the list: it is told why, and goes as others do.
-  connections_.push_back(std::move(created).value());
-  ++counters_.connections_accepted;
-  const uint32_t uid = connection.peer().uid;
-  auto room = shares_->check(uid, Shared::kConnections, 1);
-  if (room.ok()) room = shares_->check(uid, Shared::kDescriptors, kDescriptorsOfAConnection);
-  if (room.ok()) {
-    connection.charged = true;  // until its socket is closed
-    shares_->take(uid, Shared::kConnections, 1);
-    shares_->take(uid, Shared::kDescriptors, kDescriptorsOfAConnection);
-    return true;
-  }
-  ++counters_.connections_refused;
-  connection.send_error(model::FrameType::kHello, 0, room.error());
-  connection.end(room.error());
-  return false;
-}
-
-void Core::on_input(Connection& connection) {
-  if (connection.ended() || connection.in_turn || connection.suspended()) return;
-  connection.in_turn = true;
-  to_serve_.push_back(&connection);
-}
-
-// What a client sends without end costs it its own turns: the next one comes when all others that
-// sent something had theirs.
 bool Core::serve_connections() {
   const size_t opened = verbs_->sessions().finish_openings();
-  resume_paced();
-  const size_t turns = std::min(to_serve_.size(), kConnectionsPerTurn);
-  for (size_t i = 0; i < turns && !to_serve_.empty(); ++i) {
-    Connection& connection = *to_serve_.front();
-    to_serve_.pop_front();
-    // Before it is served, which may put it back or end it.
-    connection.in_turn = false;
-    // It is not watched meanwhile: a client that sends without end would keep the core from
-    // sleeping.
-    if (!connection.may_take_turn(now_ns_)) {
-      connection.suspend();
-      paced_.push_back(&connection);
-    } else if (connection.serve()) {
-      on_input(connection);
-    }
-  }
-  return desk_->step(now_ns_) || turns > 0 || opened > 0;
-}
-
-// The first of them has waited longest, and all wait for the same time.
-void Core::resume_paced() {
-  while (!paced_.empty() && paced_.front()->pace_is_over(now_ns_)) {
-    Connection& connection = *paced_.front();
-    paced_.pop_front();
-    connection.resume();
-  }
+  const bool served = connections_.serve(now_ns_);
+  return desk_->step(now_ns_) || served || opened > 0;
 }
 
 model::Result<void> Core::on_frame(Connection& connection, const model::FrameHeader& header,
@@ -262,17 +204,13 @@ void Core::on_reply(Connection& connection) {
 }
 
 // Where a client's death is handled (law 5): what it held is given back here and now; of thousands
-// of sessions the rest follows in steps, and what copy workers still read when they are done. The
-// connection itself goes in background().
+// of sessions the rest follows in steps, and what copy workers still read when they are done.
 void Core::on_end(Connection& connection, const Error& reason) {
   uint32_t budget = CoreTurn::kEndStepsPerTurn;
   turn_->end_attachments(connection, budget);
   // Nobody waits for its word any more; whether it keeps a mapping, the kernel says.
   turn_->segments().forget(connection);
   verbs_->forget(connection);
-  if (connection.in_turn) std::erase(to_serve_, &connection);
-  if (connection.suspended()) std::erase(paced_, &connection);
-  connections_ended_ = true;
   const std::string who =
       "client=" + connection.client_name + " pid=" + std::to_string(connection.peer().pid);
   ++(reason.code == Errc::kOk ? counters_.clients_left : counters_.clients_ended);
@@ -282,6 +220,13 @@ void Core::on_end(Connection& connection, const Error& reason) {
     log(LogKind::kClientEnded, LogLevel::kWarning,
         who + " ended: " + std::string(model::errc_name(reason.code)) + ": " + reason.text);
   }
+}
+
+bool Core::let_go(Connection& connection, uint32_t& budget) {
+  turn_->end_attachments(connection, budget);
+  if (!connection.attachments.empty()) return false;
+  turn_->registry().forget(connection);
+  return true;
 }
 
 model::Result<void> Core::watch_doorbell(Attachment& attachment) {
@@ -319,7 +264,7 @@ bool Core::turn() {
     work.clients = serve_connections() || work.clients;
   }
   if (look_at_sockets || background_left_) background_left_ = background();
-  if (has_calls_.load(std::memory_order_acquire)) run_calls();
+  if (calls_.waits()) calls_.run();
   // Clients are likely to ask again at once; a device wakes the core by its descriptor.
   if (work.clients) last_work_ns_ = now_ns_;
   return work.clients || work.device || background_left_ || work.background;
@@ -329,17 +274,13 @@ bool Core::turn() {
 bool Core::background() {
   bool left = turn_->background(now_ns_);
   traces_->reclaim();
-  if (feed_ != nullptr) {
-    events_->reclaim();
-    left = feed_->step(now_ns_) || left;
-  }
-  if (connections_ended_) {
-    connections_ended_ = let_ended_go();
-    left = connections_ended_ || left;
+  if (events_ != nullptr) left = events_->step(now_ns_) || left;
+  if (connections_.has_ended()) {
+    left = connections_.let_ended_go(CoreTurn::kEndStepsPerTurn) || left;
     // Descriptors come free, for which the listener may be waiting.
     listener_->resume();
   }
-  collect_closed();
+  closing_.collect(shares_, now_ns_);
   tell_service();
   if (storage_) left = storage_->step(now_ns_) || left;
   if (now_ns_ - last_second_ns_ < kSecondNs) return left;
@@ -347,62 +288,8 @@ bool Core::background() {
   if (parts_.service != nullptr) parts_.service->status(service_status());
   parts_.supply->tick(now_ns_);
   listener_->resume();  // descriptors also come free with sessions, and in other processes
-  // By index: ending one may not invalidate the walk.
-  for (size_t i = 0; i < connections_.size(); ++i) {
-    if (!connections_[i]->ended()) connections_[i]->check_deadline(now_ns_);
-  }
+  connections_.check_deadlines(now_ns_);
   return left;
-}
-
-// True when more is left for the next step.
-bool Core::let_ended_go() {
-  uint32_t budget = CoreTurn::kEndStepsPerTurn;
-  std::erase_if(connections_, [&](const auto& connection) {
-    if (!connection->ended()) return false;
-    turn_->end_attachments(*connection, budget);
-    if (!connection->attachments.empty()) return false;
-    turn_->registry().forget(*connection);
-    Connection::ClosedSocket socket = connection->take_socket();
-    // The last close of what a stranger sent may take as long as he likes: it waits in a line of
-    // its own.
-    OffCoreCloser& closer =
-        socket.may_hold_descriptors ? closers_.sockets_with_descriptors : closers_.sockets;
-    Charge charge{.uid = connection->peer().uid};
-    if (connection->charged) {
-      charge.connections = 1;
-      charge.descriptors = kDescriptorsOfAConnection;
-    }
-    closer.close(std::move(socket.fd), charge);
-    return true;
-  });
-  return budget == 0;
-}
-
-void Core::collect_closed() {
-  const auto closed = [this](const Charge& charge) {
-    shares_->give_back(charge.uid, Shared::kConnections, charge.connections);
-    shares_->give_back(charge.uid, Shared::kDescriptors, charge.descriptors);
-    shares_->give_back(charge.uid, Shared::kSessionBytes, charge.session_bytes);
-  };
-  closers_.sockets.collect(closed);
-  closers_.sessions.collect(closed);
-  // Each is a signal, and the core comes here thousands of times while one close lingers.
-  if (now_ns_ - last_hurry_ns_ >= kHurryNs) {
-    last_hurry_ns_ = now_ns_;
-    closers_.sockets_with_descriptors.hurry();
-  }
-  closers_.sockets_with_descriptors.collect(closed);
-}
-
-void Core::run_calls() {
-  std::vector<std::function<void()>> calls;
-  {
-    const std::lock_guard lock(calls_mutex_);
-    // Run without the lock: a call may make another one.
-    calls.swap(calls_);
-    has_calls_.store(false, std::memory_order_relaxed);
-  }
-  for (const auto& function : calls) function();
 }
 
 void Core::tell_service() {
@@ -431,8 +318,7 @@ void Core::sleep() {
   // writes the eventfd.
   parts_.waker->set_asleep(true);
   const bool work_came = background_left_ || turn_->dispatcher().finish_copies() > 0 ||
-                         turn_->step_tiers() || desk_->feed_is_asked() ||
-                         has_calls_.load(std::memory_order_seq_cst) ||
+                         turn_->step_tiers() || desk_->feed_is_asked() || calls_.waits() ||
                          stopping_.load(std::memory_order_seq_cst);
   if (!work_came) loop_.turn(sleep_ms());
   // Before connections are served: by the time before the sleep they would have waited for it.
@@ -443,15 +329,14 @@ void Core::sleep() {
 }
 
 int Core::sleep_ms() const {
-  if (!to_serve_.empty() || desk_->is_filling()) return 0;
+  if (connections_.has_turns() || desk_->is_filling()) return 0;
   // What the tier put off, deadlines of loads, and clients that are slow to unmap a segment are
   // looked at again soon; a request that waits wakes the core by its event.
   const bool tier_waits = parts_.tiers != nullptr && !parts_.tiers->idle();
-  const bool closing = closers_.sockets_with_descriptors.open_count() > 0;
-  const bool waits = tier_waits || closing || turn_->segments().retiring_count() > 0 ||
+  const bool waits = tier_waits || closing_.lingers() || turn_->segments().retiring_count() > 0 ||
                      dispatcher().has_background() || desk_->waits() ||
-                     verbs_->sessions().waits() || !paced_.empty() ||
-                     (feed_ != nullptr && feed_->is_walking());
+                     verbs_->sessions().waits() || connections_.paces() ||
+                     (events_ != nullptr && events_->is_walking());
   int limit_ms = waits ? kWaitingTimeoutMs : kIdleTimeoutMs;
   if (parts_.service != nullptr) limit_ms = std::min(limit_ms, parts_.service->most_sleep_ms());
   const int64_t deadline_ns = dispatcher().next_deadline_ns();
@@ -466,10 +351,8 @@ void Core::drain() {
   if (parts_.service != nullptr) parts_.service->stopping();
   listener_.reset();
   turn_->dispatcher().stopping();
-  for (size_t i = 0; i < connections_.size(); ++i) {
-    connections_[i]->end(model::make_error(Errc::kOk, "the daemon stops"));
-  }
-  while (let_ended_go()) {
+  connections_.end_all(model::make_error(Errc::kOk, "the daemon stops"));
+  while (connections_.let_ended_go(CoreTurn::kEndStepsPerTurn)) {
   }
   const int64_t start = parts_.clock->now_ns();
   while (parts_.copies->in_flight() > 0 && parts_.clock->now_ns() - start < kDrainNs) {
@@ -486,8 +369,8 @@ void Core::drain() {
   if (storage_) storage_->tell_all();
   // No client is left to be asked: segments that were taken back go to the supply.
   turn_->segments().retire_pending(now_ns_);
-  let_ended_go();
-  run_calls();
+  connections_.let_ended_go(CoreTurn::kEndStepsPerTurn);
+  calls_.run();
 }
 
 // A clean stop: what is fresh goes to the tiers below, within the time that stopping may take.
@@ -506,12 +389,12 @@ void Core::drain_tiers(int64_t start_ns) {
 }
 
 void Core::options_changed() {
-  shares_->set_bounds(parts_.options->max_connections, parts_.options->uid_share_percent);
+  shares_.set_bounds(parts_.options->max_connections, parts_.options->uid_share_percent);
   turn_->teller().begin();  // of checkpoints, where no rule says something else
   auto tenants = TenantRules::parse(parts_.options->tenants);
   if (tenants.ok()) verbs_->sessions().set_tenants(std::move(tenants).value());
   if (events_ == nullptr) return;
-  events_->recheck([this](const void* owner) {
+  events_->sender().recheck([this](const void* owner) {
     const auto& connection = *static_cast<const Connection*>(owner);
     return roles_of(connection, parts_.options->roles).has(model::VerbRole::kReader);
   });
@@ -523,12 +406,7 @@ void Core::stop() {
 }
 
 void Core::call(std::function<void()> function) {
-  {
-    // Set under the lock under which the core clears it: no call is left behind a cleared flag.
-    const std::lock_guard lock(calls_mutex_);
-    calls_.push_back(std::move(function));
-    has_calls_.store(true, std::memory_order_seq_cst);
-  }
+  calls_.add(std::move(function));
   parts_.waker->wake();
 }
 
@@ -539,17 +417,15 @@ StatusSources Core::status_sources() const {
           .dispatcher = &turn_->dispatcher(),
           .tiers = parts_.tiers,
           .missing = parts_.missing_tiers,
-          .shares = shares_.get(),
+          .shares = &shares_,
           .segments = &turn_->segments(),
           .clients = &counters_,
           .connections = &connections_,
           .verb_times = &verb_times_,
-          .sockets = &closers_.sockets,
-          .sockets_with_descriptors = &closers_.sockets_with_descriptors,
-          .session_memory = &closers_.sessions,
+          .closing = &closing_,
           .maker = &maker_,
           .ledger = parts_.ledger,
-          .events = feed_.get(),
+          .events = events_ ? &events_->feed() : nullptr,
           .options = parts_.options,
           .daemon_epoch = parts_.daemon_epoch,
           .started_us = wall_clock_us()};

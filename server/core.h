@@ -1,18 +1,15 @@
 // The core: one thread, one event loop, sole owner of pages, index, leases and sessions.
 //
 // A turn: the rings, copies and tiers (CoreTurn), then a bounded step of background work and the
-// sockets now and then: one frame of each of the next few connections that sent something, round
-// robin. After spin_us without work rings are armed one by one (the client will ring), and
-// when none is left to poll the core sleeps in epoll. Threads: run() on one thread; stop() and
-// call() from any.
+// sockets now and then (ConnectionTable). After spin_us without work rings are armed one by one
+// (the client will ring), and when none is left to poll the core sleeps in epoll. Threads: run() on
+// one thread; stop() and call() from any.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -22,17 +19,17 @@
 #include "model/socket_verbs.h"
 #include "server/control/control_verbs.h"
 #include "server/core_turn.h"
-#include "server/events/event_sender.h"
-#include "server/events/zmq_publisher.h"
+#include "server/events/event_service.h"
 #include "server/metering/storage_feed.h"
 #include "server/rings/request_times.h"
+#include "server/runtime/call_queue.h"
 #include "server/runtime/event_loop.h"
-#include "server/runtime/off_core_closer.h"
 #include "server/runtime/region_maker.h"
 #include "server/runtime/service_notifier.h"
 #include "server/runtime/trace_recorder.h"
 #include "server/sessions/client_counters.h"
-#include "server/sessions/connection.h"
+#include "server/sessions/closing_lines.h"
+#include "server/sessions/connection_table.h"
 #include "server/sessions/listener.h"
 #include "server/sessions/uid_shares.h"
 #include "server/start/options.h"
@@ -62,7 +59,7 @@ struct CoreParts {
   std::function<model::Result<void>(const FreshOptions&)> take_over;  // with config
 };
 
-class Core final : public ConnectionOwner {
+class Core final : public ClientServer {
  public:
   static model::Result<std::unique_ptr<Core>> create(const CoreParts& parts);
   ~Core() override;
@@ -80,59 +77,31 @@ class Core final : public ConnectionOwner {
   void options_changed();  // reads again what it had parsed of them
   // What follows is read for status and tests, on the core thread between two turns.
   SessionRegistry& registry() { return turn_->registry(); }
-  const std::vector<std::unique_ptr<Connection>>& connections() const { return connections_; }
-  const ClientCounters& counters() const { return counters_; }
-  MemoryCheckStatus memory_check() const { return dispatcher().memory_check().status(); }
-  EventSender* events() { return events_.get(); }  // null: they are off
-  size_t paused_count() const { return dispatcher().paused_count(); }
-  const UidShares& shares() const { return *shares_; }
-  uint64_t copied_bytes() const { return dispatcher().copied_bytes(); }
-  size_t waiting_commits() const { return dispatcher().waiting_commits(); }
-  uint64_t largest_steps() const { return dispatcher().counters().largest_steps; }
+  const Dispatcher& dispatcher() const { return turn_->dispatcher(); }
+  EventSender* events() { return events_ ? &events_->sender() : nullptr; }  // null: they are off
 
-  // It gets a turn, once, however often it is told of.
-  void on_input(Connection& connection) override;
   model::Result<void> on_frame(Connection& connection, const model::FrameHeader& header,
                                std::string_view payload) override;
   void on_reply(Connection& connection) override;
-  // Called from within the connection, which stays until background().
   void on_end(Connection& connection, const model::Error& reason) override;
+  bool let_go(Connection& connection, uint32_t& budget) override;
 
  private:
-  // Those whose last close may take long wait in a line of their own: they delay only each other.
-  struct Closers {
-    OffCoreCloser sockets;
-    OffCoreCloser sockets_with_descriptors;
-    OffCoreCloser sessions;  // their memory and descriptors
-  };
   StatusSources status_sources() const;
-  Core(const CoreParts& parts, EventLoop loop, Closers closers, RegionMaker maker)
-      : parts_(parts),
-        loop_(std::move(loop)),
-        closers_(std::move(closers)),
-        maker_(std::move(maker)) {}
+  Core(const CoreParts& parts, EventLoop loop, ClosingLines closing, RegionMaker maker);
   model::Result<void> wire();
   model::Result<void> listen();
   std::optional<ConfigVerbs::Parts> config_parts();
   model::Result<void> make_events();
   model::Result<void> publish_events();
-  // A connection charged to its uid. False: refused, and told why where it can be.
-  bool accept(model::FdGuard fd);
   model::Result<void> watch_doorbell(Attachment& attachment);
-  const Dispatcher& dispatcher() const { return turn_->dispatcher(); }
 
   // Reads the clock: it is what the rest of a turn goes by.
   void note_time();
   // True when there was work, so the next turn comes at once.
   bool turn();
   bool serve_connections();
-  // Connections that had their turns of a while are served again.
-  void resume_paced();
-  bool let_ended_go();
-  // What threads beside the core have closed is not charged any more.
-  void collect_closed();
   bool background();
-  void run_calls();
   // A sign of life that is due.
   void tell_service();
   std::string service_status() const;
@@ -156,35 +125,27 @@ class Core final : public ConnectionOwner {
   std::unique_ptr<TraceRecorder> traces_;
   std::unique_ptr<TurnMemory> memory_;  // null: turns are not remembered
   // Before the turn, whose end changes what is stored. Null: events are off.
-  std::unique_ptr<EventFeed> feed_;
-  std::unique_ptr<EventSender> events_;
-  std::unique_ptr<ZmqPublisher> zmq_;  // null: not asked for
+  std::unique_ptr<EventService> events_;
+  ClosingLines closing_;
+  UidShares shares_;
+  ClientCounters counters_;
   std::unique_ptr<CoreTurn> turn_;
   std::unique_ptr<StatusDesk> desk_;
   std::unique_ptr<ControlVerbs> verbs_;
   std::unique_ptr<Listener> listener_;
-  std::vector<std::unique_ptr<Connection>> connections_;
-  Closers closers_;
+  ConnectionTable connections_;
   RegionMaker maker_;
   std::unique_ptr<PolicyDisposer> disposer_;
   std::optional<StorageFeed> storage_;  // none: receipts are not kept
-  std::unique_ptr<UidShares> shares_;
-  std::deque<Connection*> to_serve_;  // by whose turn it is; each is marked in_turn
-  std::deque<Connection*> paced_;     // had their turns of this while; each is suspended
-  ClientCounters counters_;
   RequestTimes verb_times_{model::kSocketVerbs.size()};
   int64_t now_ns_ = 0;
   int64_t last_work_ns_ = 0;
   int64_t last_second_ns_ = 0;
-  int64_t last_hurry_ns_ = 0;
   uint32_t turns_ = 0;
-  bool connections_ended_ = false;
   bool background_left_ = false;  // the next step has something to do already
 
   std::atomic<bool> stopping_{false};
-  std::mutex calls_mutex_;
-  std::vector<std::function<void()>> calls_;  // guarded by calls_mutex_
-  std::atomic<bool> has_calls_{false};        // set after a push, cleared by the core
+  CallQueue calls_;
 };
 
 }  // namespace quire::server

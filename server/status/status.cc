@@ -7,8 +7,9 @@
 #include "server/metering/ledger.h"
 #include "server/rings/dispatcher.h"
 #include "server/runtime/log.h"
-#include "server/runtime/off_core_closer.h"
 #include "server/runtime/region_maker.h"
+#include "server/sessions/closing_lines.h"
+#include "server/sessions/connection_table.h"
 #include "server/sessions/segment_share.h"
 #include "server/sessions/session_registry.h"
 
@@ -169,13 +170,13 @@ void say_domain(const StatusSources& sources, model::DomainId id, MetricSink& si
 // Threads beside the core: what each was given and has not yet done.
 void say_off_core(const StatusSources& sources, MetricSink& sink) {
   const auto section = sink.section("off_core");
-  sink.gauge("sockets", sources.sockets->open_count(), "Sockets to be closed",
+  const ClosingLines::Depths closing = sources.closing->depths();
+  sink.gauge("sockets", closing.sockets, "Sockets to be closed",
              {MetricFamily::kQueueDepth, R"(queue="sockets")"});
-  sink.gauge("sockets_with_descriptors", sources.sockets_with_descriptors->open_count(),
+  sink.gauge("sockets_with_descriptors", closing.sockets_with_descriptors,
              "Sockets to be closed in which descriptors may wait",
              {MetricFamily::kQueueDepth, R"(queue="sockets_with_descriptors")"});
-  sink.gauge("session_memory", sources.session_memory->open_count(),
-             "Sessions whose memory is to be freed",
+  sink.gauge("session_memory", closing.sessions, "Sessions whose memory is to be freed",
              {MetricFamily::kQueueDepth, R"(queue="session_memory")"});
   sink.gauge("session_making", sources.maker->open_count(), "Sessions whose memory is being made",
              {MetricFamily::kQueueDepth, R"(queue="session_making")"});

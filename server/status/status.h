@@ -13,17 +13,17 @@
 #include "cache/cache.h"
 #include "model/metrics.h"
 #include "server/sessions/client_counters.h"
-#include "server/sessions/connection.h"
 #include "server/start/options.h"
 #include "server/status/top_rows.h"
 #include "tiering/tier_set.h"
 
 namespace quire::server {
 
+class ClosingLines;
+class ConnectionTable;
 class Dispatcher;
 class EventFeed;
 class Ledger;
-class OffCoreCloser;
 class RegionMaker;
 class RequestTimes;
 class SegmentShare;
@@ -47,12 +47,10 @@ struct StatusSources {
   const UidShares* shares = nullptr;
   const SegmentShare* segments = nullptr;
   const ClientCounters* clients = nullptr;
-  const std::vector<std::unique_ptr<Connection>>* connections = nullptr;
+  const ConnectionTable* connections = nullptr;
   const RequestTimes* verb_times = nullptr;  // by index in model::kSocketVerbs; null: none
   // Threads beside the core.
-  const OffCoreCloser* sockets = nullptr;
-  const OffCoreCloser* sockets_with_descriptors = nullptr;
-  const OffCoreCloser* session_memory = nullptr;
+  const ClosingLines* closing = nullptr;
   const RegionMaker* maker = nullptr;
   const Ledger* ledger = nullptr;     // null: receipts are not kept
   const EventFeed* events = nullptr;  // null: none are told

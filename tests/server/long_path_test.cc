@@ -24,7 +24,9 @@ class LongPathTest : public testing::Test {
  protected:
   uint64_t largest_steps() {
     uint64_t steps = 0;
-    daemon_.on_core([&](server::Daemon& daemon) { steps = daemon.core().largest_steps(); });
+    daemon_.on_core([&](server::Daemon& daemon) {
+      steps = daemon.core().dispatcher().counters().largest_steps;
+    });
     return steps;
   }
 

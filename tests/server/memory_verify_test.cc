@@ -47,7 +47,7 @@ class MemoryVerify : public testing::Test {
     const auto passes = ask(VerifyScope::kMemoryStatus).at("passes");
     ask(VerifyScope::kMemory);
     EXPECT_TRUE(daemon_.eventually([&](server::Daemon& d) {
-      return boost::json::value(d.core().memory_check().passes) != passes;
+      return boost::json::value(d.core().dispatcher().memory_check().status().passes) != passes;
     }));
     return ask(VerifyScope::kMemoryStatus);
   }

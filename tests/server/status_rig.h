@@ -3,15 +3,15 @@
 
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "cache/cache.h"
 #include "model/check.h"
 #include "server/events/event_feed.h"
 #include "server/rings/copy_jobs.h"
 #include "server/rings/dispatcher.h"
-#include "server/runtime/off_core_closer.h"
 #include "server/runtime/region_maker.h"
+#include "server/sessions/closing_lines.h"
+#include "server/sessions/connection_table.h"
 #include "server/sessions/segment_share.h"
 #include "server/sessions/session_registry.h"
 #include "server/sessions/uid_shares.h"
@@ -34,9 +34,10 @@ class StatusRig {
         copies_(kMaxCopyJobs),
         dispatcher_(Dispatcher::create(cache_.get(), &copies_, nullptr, &clock_, {}).value()),
         shares_({1000, 1000, 1 << 30, 1000, 1000}, 25),
-        sockets_(OffCoreCloser::create().value()),
+        closing_(ClosingLines::create().value()),
         maker_(RegionMaker::create().value()),
-        registry_(cache_.get(), dispatcher_.get(), {.shares = &shares_, .closer = &sockets_}),
+        registry_(cache_.get(), dispatcher_.get(),
+                  {.shares = &shares_, .closer = &closing_.sessions()}),
         segments_(cache_.get(), [](const std::byte*) {}),
         events_(EventFeed::create({.cache = cache_.get(), .clock = &clock_, .daemon_epoch = 42})
                     .value()) {}
@@ -53,9 +54,7 @@ class StatusRig {
             .segments = &segments_,
             .clients = &clients_,
             .connections = &connections_,
-            .sockets = &sockets_,
-            .sockets_with_descriptors = &sockets_,
-            .session_memory = &sockets_,
+            .closing = &closing_,
             .maker = &maker_,
             .events = events_.get(),
             .options = &options_,
@@ -91,8 +90,8 @@ class StatusRig {
   std::unique_ptr<Dispatcher> dispatcher_;
   UidShares shares_;
   ClientCounters clients_;
-  std::vector<std::unique_ptr<Connection>> connections_;
-  OffCoreCloser sockets_;
+  ConnectionTable connections_{{}};
+  ClosingLines closing_;
   RegionMaker maker_;
   SessionRegistry registry_;
   SegmentShare segments_;

@@ -76,7 +76,7 @@ TEST(WaitingCommits, Law10_TheyHoldNoCopyJob) {
     ASSERT_NE(waiting.back().commit_all_but_the_first(kUnits), 0u);
   }
   ASSERT_TRUE(daemon.eventually([&](server::Daemon& d) {
-    return d.core().copied_bytes() >= waiting.size() * (kUnits - 1) * 4096;
+    return d.core().dispatcher().copied_bytes() >= waiting.size() * (kUnits - 1) * 4096;
   })) << "every commit was copied";
   const auto client = daemon.connect("neighbour");
   const auto session = open_session(*client, session_options(small_append_layout()));
@@ -218,8 +218,8 @@ TEST(WaitingCommits, CommitOfADeadRankServesTheOthers) {
     ASSERT_TRUE(fill.ok());
     ASSERT_TRUE((*joined)->submit_commit(*fill).ok());
     (*joined)->flush();
-    ASSERT_TRUE(
-        daemon.eventually([](server::Daemon& d) { return d.core().waiting_commits() == 1; }));
+    ASSERT_TRUE(daemon.eventually(
+        [](server::Daemon& d) { return d.core().dispatcher().waiting_commits() == 1; }));
   }
   ASSERT_TRUE(daemon.eventually(
       [](server::Daemon& d) { return d.core().registry().attachments().size() == 1; }));

@@ -113,15 +113,15 @@ TEST_F(SsdPause, ALaterPauseOfAPositionTakesTheEarlierOnesPlace) {
   }
   const auto paused = [&] {
     size_t count = 0;
-    rig_.daemon().on_core([&](server::Daemon& d) { count = d.core().paused_count(); });
+    rig_.daemon().on_core([&](server::Daemon& d) { count = d.core().dispatcher().paused_count(); });
     return count;
   };
   EXPECT_EQ(paused(), 1u);
   clock_.advance(milliseconds(kPauseMs));
   for (int turn = 0; turn < 100; ++turn) EXPECT_EQ(paused(), 1u);
   clock_.advance(milliseconds(kPauseMs));
-  EXPECT_TRUE(
-      rig_.daemon().eventually([](server::Daemon& d) { return d.core().paused_count() == 0; }));
+  EXPECT_TRUE(rig_.daemon().eventually(
+      [](server::Daemon& d) { return d.core().dispatcher().paused_count() == 0; }));
 }
 
 TEST_F(SsdPause, WhatOneDomainPausesIsBounded) {
@@ -133,7 +133,7 @@ TEST_F(SsdPause, WhatOneDomainPausesIsBounded) {
     }
   }
   rig_.daemon().on_core([](server::Daemon& d) {
-    EXPECT_LE(d.core().paused_count(), server::Advisor::kMaxPausesOfDomain);
+    EXPECT_LE(d.core().dispatcher().paused_count(), server::Advisor::kMaxPausesOfDomain);
   });
 }
 
