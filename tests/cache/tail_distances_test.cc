@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cstring>
 #include <vector>
 
 #include "tests/cache/store_rig.h"
@@ -31,7 +33,15 @@ class TailDistancesTest : public testing::Test {
   }
   void grow(uint32_t tokens) {
     tokens_ += tokens;
-    while (chain_.size() < tokens_ / 16) chain_.push_back(StoreRig::key(++next_ << 32));
+    while (chain_.size() < tokens_ / 16) chain_.push_back(hash_of(++next_));
+  }
+  // Unlike any other in each of its bytes' words.
+  static model::Hash256 hash_of(uint32_t number) {
+    model::Hash256 hash;
+    for (size_t i = 0; i < hash.bytes.size(); i += sizeof(number)) {
+      std::memcpy(&hash.bytes[i], &number, sizeof(number));
+    }
+    return hash;
   }
   // The last tokens become others: whoever chains hashes has other ones from there on.
   void rewrite(uint32_t last_tokens) {
@@ -51,7 +61,7 @@ class TailDistancesTest : public testing::Test {
   TailDistances tails_;
   std::vector<model::Hash256> chain_;
   uint32_t tokens_ = 0;
-  uint64_t next_ = 0;
+  uint32_t next_ = 0;
 };
 
 TEST_F(TailDistancesTest, AreTheDefaultUntilPromptsSayOtherwise) {
