@@ -320,6 +320,12 @@ class Session {
   model::Result<bool> supersede(uint32_t end_tokens);
   model::Result<void> advise(model::Advice advice, uint32_t end_tokens, uint32_t pause_ms = 0);
   model::Result<void> noop();
+  // Goes on with another prompt, as if the session had just been opened for it, at the cost of a
+  // round trip: no token is appended, and the turn is closed, its receipt written. Token, payer and
+  // reservation stay. `conversation`: of the new prompt, as in SessionOptions. kBusy while leases,
+  // fills or requests of the old one are open, or another process is in the session: then nothing
+  // has changed. After kDeadlineExceeded everything is kBusy until the daemon has answered.
+  model::Result<void> reset(uint64_t conversation = 0);
   // Where the engine really went on in the present turn, and how many tokens it put out so far: the
   // turn's record counts hits by it. As often as there is something new to say, by any process of
   // the session; the last word wins. kNotFound: no match was made, or that turn is over.
@@ -343,6 +349,8 @@ class Session {
                                              const FillOptions& options = {});
   model::Result<RequestId> submit_commit(const Fill& fill);
   model::Result<RequestId> submit_resumed(const Resumed& word);
+  // Until it is answered everything else is kBusy.
+  model::Result<RequestId> submit_reset(uint64_t conversation = 0);
   model::Result<RequestId> submit_positions(uint32_t prompt_tokens,
                                             const PositionsOptions& options = {});
   model::Result<RequestId> submit_locate(uint32_t tokens);

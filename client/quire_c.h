@@ -563,7 +563,7 @@ QUIRE_API quire_status quire_take_fill(quire_session* session, const quire_compl
 /* A load's completion with deadline exceeded, io error or corrupt may have pages too. */
 QUIRE_API quire_status quire_take_pages(quire_session* session, const quire_completion* completion,
                                         quire_pages* pages);
-#include "client/quire_c_admission.h" /* sessions that reserve, without waiting */
+#include "client/quire_c_admission.h" /* sessions that reserve, and that are reset */
 #include "client/quire_c_events.h"    /* what is stored and removed, for routers */
 #include "client/quire_c_runs.h"      /* the same as runs of adjacent pages */
 #include "client/quire_c_usage.h"     /* what a request is reported to have used */

@@ -1,5 +1,5 @@
-/* Part of quire_c.h, which includes it: sessions that reserve RAM and are opened without waiting.
- */
+/* Part of quire_c.h, which includes it: sessions that reserve RAM and are opened without waiting,
+ * and such that go on with another prompt. */
 #ifndef QUIRE_C_ADMISSION_H
 #define QUIRE_C_ADMISSION_H
 
@@ -26,5 +26,14 @@ QUIRE_API quire_status quire_poll_ticket(quire_ticket* ticket, uint32_t wait_ms,
 QUIRE_API quire_status quire_ticket_place(quire_ticket* ticket, quire_queue_place* place);
 QUIRE_API const char* quire_ticket_error(const quire_ticket* ticket);
 QUIRE_API void quire_ticket_free(quire_ticket* ticket);
+
+/* Goes on with another prompt, as if the session had just been opened for it: nothing is appended,
+ * the turn is closed and its receipt written. Token, payer and reservation stay. `conversation`: of
+ * the new prompt, 0: none. QUIRE_BUSY while leases, fills or requests of the old one are open, or
+ * another process is in the session: then nothing has changed. */
+QUIRE_API quire_status quire_reset_session(quire_session* session, uint64_t conversation);
+/* Without waiting. Nothing else can be submitted or appended until its completion was polled. */
+QUIRE_API quire_status quire_submit_reset(quire_session* session, uint64_t conversation,
+                                          uint64_t* request);
 
 #endif

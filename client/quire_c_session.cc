@@ -212,6 +212,10 @@ int quire_verify_page(const quire_page_view* page) {
   return quire::client::verify_page(view) ? 1 : 0;
 }
 
+quire_status quire_reset_session(quire_session* session, uint64_t conversation) {
+  return call(session, [&](Session& s) { return s.reset(conversation); });
+}
+
 quire_status quire_release(quire_session* session, uint64_t lease) {
   return call(session, [&](Session& s) { return s.release(lease); });
 }
@@ -280,6 +284,10 @@ quire_status quire_submit_load(quire_session* session, uint64_t lease,
     const LoadOptions given = QUIRE_TRY(to_load_options(options));
     return s.submit_load(lease, given);
   });
+}
+
+quire_status quire_submit_reset(quire_session* session, uint64_t conversation, uint64_t* request) {
+  return submit(session, request, [&](Session& s) { return s.submit_reset(conversation); });
 }
 
 quire_status quire_submit_release(quire_session* session, uint64_t lease, uint64_t* request) {

@@ -246,6 +246,8 @@ class Session {
     if (status != QUIRE_OK) return done(status);
     return usage;
   }
+  // Goes on with another prompt; busy while hits or fills of the old one are open.
+  Error reset(uint64_t conversation = 0) { return done(quire_reset_session(get(), conversation)); }
   uint32_t token_count() const { return quire_token_count(get()); }
   // With which other processes of this user join it.
   std::array<uint8_t, QUIRE_TOKEN_BYTES> token() const {

@@ -59,6 +59,11 @@ Result<LoadedRuns> Session::load_runs(uint64_t lease, const LoadOptions& options
   return impl_->take_runs(id, completion);
 }
 
+Result<void> Session::reset(uint64_t conversation) {
+  QUIRE_TRY(impl_->await(impl_->submit_reset(conversation)));
+  return {};
+}
+
 Result<void> Session::release(uint64_t lease) {
   QUIRE_TRY(impl_->await(impl_->submit_release(lease)));
   return {};
@@ -136,6 +141,9 @@ Result<RequestId> Session::submit_begin_fill(model::FillKind kind, uint32_t end_
   return impl_->submit_begin_fill(kind, end_tokens, options);
 }
 Result<RequestId> Session::submit_commit(const Fill& fill) { return impl_->submit_commit(fill); }
+Result<RequestId> Session::submit_reset(uint64_t conversation) {
+  return impl_->submit_reset(conversation);
+}
 Result<RequestId> Session::submit_resumed(const Resumed& word) {
   return impl_->submit_resumed(word);
 }

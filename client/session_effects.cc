@@ -49,6 +49,10 @@ void SessionImpl::apply(Request& request) {
       return apply_fill_end(request);
     case Verb::kLoad:
       return end_load(request);
+    case Verb::kReset:
+      resetting_ = false;
+      if (succeeded(request.completion)) tokens_.restart();
+      return;
     case Verb::kNoop:
     case Verb::kRelease:
     case Verb::kSupersede:

@@ -84,14 +84,22 @@ Result<void> SessionImpl::check() {
   return {};
 }
 
+Result<void> SessionImpl::check_settled() {
+  QUIRE_TRY(check());
+  // Its answer may lie in the ring since the call gave up.
+  if (resetting_) QUIRE_TRY(drain());
+  if (!resetting_) return {};
+  return make_error(Errc::kBusy, "the session's reset is not answered yet: poll, or close it");
+}
+
 Result<void> SessionImpl::append_tokens(std::span<const uint32_t> tokens,
                                         std::span<const model::UnitKey> keys) {
-  QUIRE_TRY(check());
+  QUIRE_TRY(check_settled());
   return tokens_.append_tokens(tokens, keys);
 }
 
 Result<void> SessionImpl::append_leaves(std::span<const model::Hash256> leaves) {
-  QUIRE_TRY(check());
+  QUIRE_TRY(check_settled());
   return tokens_.append_leaves(leaves);
 }
 

@@ -80,6 +80,8 @@ class SessionImpl {
   model::Result<RequestId> submit_supersede(uint32_t end_tokens);
   model::Result<RequestId> submit_advise(model::Advice advice, uint32_t end_tokens,
                                          uint32_t pause_ms);
+  // Of nothing that is held or in flight; the tokens go when it is answered.
+  model::Result<RequestId> submit_reset(uint64_t conversation);
   // session_queries.cc: the same, of what changes nothing.
   model::Result<RequestId> submit_resumed(const Resumed& word);
   model::Result<RequestId> submit_positions(uint32_t prompt_tokens,
@@ -116,6 +118,8 @@ class SessionImpl {
   // kForked, kClosed, kStaleHandle, kUnavailable, or why the session ended.
   model::Result<void> check();
 
+  // kBusy, of a session that was not heard to be reset: whether its tokens count is not known.
+  model::Result<void> check_settled();
   // session_requests.cc
   model::Result<Request*> add_request(model::Verb verb);
   model::Result<RequestId> submit(Request& request, const model::Submission::Args& args,
@@ -189,6 +193,7 @@ class SessionImpl {
   uint32_t progress_slots_ = 0;        // bit s: a load in flight uses slot s + 1
   std::optional<ReadyFd> ready_fd_;    // once fd() was asked for
   std::optional<model::Error> ended_;  // nothing more will complete, and why
+  bool resetting_ = false;             // a reset is in flight: nothing else is submitted
   int64_t last_news_look_ns_ = 0;
 };
 

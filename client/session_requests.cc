@@ -17,7 +17,7 @@ using model::Submission;
 using model::Verb;
 
 Result<Request*> SessionImpl::add_request(Verb verb) {
-  QUIRE_TRY(check());
+  QUIRE_TRY(check_settled());
   Request* request = requests_.add(verb);
   if (request != nullptr) return request;
   return make_error(Errc::kBusy, "too many requests: poll completions, take fills and pages");
@@ -185,6 +185,33 @@ Result<RequestId> SessionImpl::submit_advise(model::Advice advice, uint32_t end_
   args.advise.pause_ms = pause_ms;
   args.advise.advice = static_cast<uint8_t>(advice);
   return submit(*QUIRE_TRY(add_request(Verb::kAdvise)), args);
+}
+
+Result<RequestId> SessionImpl::submit_reset(uint64_t conversation) {
+  QUIRE_TRY(check_settled());
+  if (leases_.count() > 0) {
+    return make_error(Errc::kBusy, "reset: the session holds leases of its prompt; release them");
+  }
+  if (!fills_.all().empty()) {
+    return make_error(Errc::kBusy, "reset: fills are open; commit or abort them");
+  }
+  const auto is_used = [](const Request& request) {
+    return request.state != RequestState::kFree && request.state != RequestState::kSettled;
+  };
+  if (std::any_of(requests_.slots().begin(), requests_.slots().end(), is_used)) {
+    return make_error(Errc::kBusy,
+                      "reset: requests are in flight, or their outcomes were not taken; poll and "
+                      "take them");
+  }
+  if (progress().members > 1) {
+    return make_error(Errc::kBusy,
+                      "reset: other processes are in the session; they close it first");
+  }
+  Submission::Args args{};
+  args.reset.conversation = conversation;
+  Result<RequestId> id = submit(*QUIRE_TRY(add_request(Verb::kReset)), args);
+  resetting_ = id.ok();
+  return id;
 }
 
 Result<Fill> SessionImpl::take_fill(RequestId id, const Completion& completion) {

@@ -20,6 +20,13 @@ TokenChain::TokenChain(const Options& options, std::span<Hash256> arena)
   begun_.reserve(options.unit_tokens);
 }
 
+void TokenChain::restart() {
+  chain_.clear();
+  content_.clear();
+  begun_.clear();
+  keys_.clear();
+}
+
 Result<void> TokenChain::check_room(uint64_t more_tokens) const {
   const uint64_t total = token_count() + more_tokens;
   if (total > options_.max_tokens || total / options_.unit_tokens > arena_.size()) {

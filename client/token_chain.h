@@ -36,6 +36,9 @@ class TokenChain {
   // with them: the unit then stands for both.
   model::Result<void> append_leaves(std::span<const model::Hash256> leaves);
 
+  // Another context, from its first token on.
+  void restart();
+
   // Of whole units and of the one that was begun.
   uint32_t token_count() const { return hashed_tokens() + static_cast<uint32_t>(begun_.size()); }
   const std::vector<model::Hash256>& chain() const { return chain_; }

@@ -34,15 +34,16 @@ enum class Verb : uint16_t {
   kResumed = 9,
   kPositions = 10,
   kLocate = 11,
+  kReset = 12,
 };
-inline constexpr uint16_t kVerbCount = static_cast<uint16_t>(Verb::kLocate) + 1;
+inline constexpr uint16_t kVerbCount = static_cast<uint16_t>(Verb::kReset) + 1;
 
 // Those of error texts, and of figures, where they stand beside those of socket verbs: none is
 // both.
 constexpr std::string_view verb_name(Verb verb) {
   constexpr std::array<std::string_view, kVerbCount> kNames{
-      "noop",       "match",     "load",   "release", "begin_fill", "commit",
-      "abort_fill", "supersede", "advise", "resumed", "positions",  "session_locate"};
+      "noop",      "match",  "load",    "release",   "begin_fill",     "commit", "abort_fill",
+      "supersede", "advise", "resumed", "positions", "session_locate", "reset"};
   const auto index = static_cast<size_t>(verb);
   return index < kNames.size() ? kNames[index] : "request";
 }
@@ -200,6 +201,14 @@ struct LocateArgs {
   uint32_t reserved[11];
 };
 
+// The session goes on with another prompt, as if it had just been opened: hashes of the new one
+// stand in the arena from the next submission on. kBusy while it has another process, a lease, a
+// fill, or a request that is not answered.
+struct ResetArgs {
+  uint64_t conversation;  // as OpenSessionRequest has it, of the new prompt
+  uint64_t reserved[5];
+};
+
 struct Submission {
   uint64_t user_data;    // returned in the completion
   uint16_t verb;         // Verb
@@ -217,6 +226,7 @@ struct Submission {
     ResumedArgs resumed;
     PositionsArgs positions;
     LocateArgs locate;
+    ResetArgs reset;
     uint64_t words[6];
   } args;
 };
@@ -224,6 +234,7 @@ static_assert(sizeof(Submission) == 64 && std::is_trivially_copyable_v<Submissio
 static_assert(sizeof(MatchArgs) == 48 && sizeof(LoadArgs) == 48 && sizeof(BeginFillArgs) == 48);
 static_assert(sizeof(CommitArgs) == 48 && sizeof(AdviseArgs) == 48 && sizeof(SupersedeArgs) == 48);
 static_assert(sizeof(ResumedArgs) == 48 && sizeof(PositionsArgs) == 48 && sizeof(LocateArgs) == 48);
+static_assert(sizeof(ResetArgs) == 48);
 
 // What kept the hit from being longer.
 enum class MatchLimit : uint8_t {

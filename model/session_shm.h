@@ -60,7 +60,8 @@ static_assert(std::atomic<uint32_t>::is_always_lock_free && sizeof(std::atomic<u
 static_assert(offsetof(ReplyHeader, load_ready) == 4 * sizeof(RingWord));
 
 // How far a session's commits have come. Writer: the daemon's core, release; readers: any member,
-// acquire. A value only grows, but for members and checkpoints. ready_tokens[l]: tokens of which
+// acquire. A value only grows, but for members and the words about checkpoints, and until the
+// session is reset to another prompt. ready_tokens[l]: tokens of which
 // all append groups that hold layer l are visible.
 inline constexpr uint32_t kProgressLayers = 1000;
 struct ProgressHeader {

@@ -149,6 +149,13 @@ void bind_calls(SessionClass& session) {
           "noop",
           [](PySession& self) { self.waiting([](quire_session* raw) { return quire_noop(raw); }); },
           "A round trip through the session's ring.")
+      .def(
+          "reset",
+          [](PySession& self, uint64_t conversation) {
+            self.waiting(
+                [&](quire_session* raw) { return quire_reset_session(raw, conversation); });
+          },
+          nb::arg("conversation") = 0, "Goes on with another prompt.")
       .def("resumed", &resumed, nb::arg("how"), nb::arg("resumed_tokens"), nb::kw_only(),
            nb::arg("replayed_tokens") = 0, nb::arg("output_tokens") = 0, nb::arg("request_id") = 0,
            "Where the engine really went on; what the turn's receipt says from then on.");

@@ -307,6 +307,14 @@ void bind_session_submissions(SessionClass& session) {
            nb::kw_only(), nb::arg("groups") = 0, nb::arg("reason") = "turn_end",
            nb::arg("unless_begun") = false, "Queues begin_fill.")
       .def("submit_commit", &submit_commit, nb::arg("fill").none(), "Queues Fill.commit.")
+      .def(
+          "submit_reset",
+          [](PySession& self, uint64_t conversation) {
+            return submit(self, [conversation](quire_session* raw, uint64_t* request) {
+              return quire_submit_reset(raw, conversation, request);
+            });
+          },
+          nb::arg("conversation") = 0, "Queues reset.")
       .def("submit_resumed", &submit_resumed, nb::arg("how"), nb::arg("resumed_tokens"),
            nb::kw_only(), nb::arg("replayed_tokens") = 0, nb::arg("output_tokens") = 0,
            nb::arg("request_id") = 0, "Queues resumed.")

@@ -7,6 +7,7 @@
 #include "model/limits.h"
 #include "server/rings/prefix_queries.h"
 #include "server/rings/replies.h"
+#include "server/rings/session_reset.h"
 
 namespace quire::server {
 
@@ -259,6 +260,10 @@ std::optional<Wait> Dispatcher::handle(Attachment& attachment, const Submission&
       return std::nullopt;
     case Verb::kLocate:
       attachment.lane().complete(answer_locate(*cache_, attachment, submission));
+      return std::nullopt;
+    case Verb::kReset:
+      attachment.lane().complete(
+          reply_to(submission, reset_session(*cache_, turns_, attachment, submission.args.reset)));
       return std::nullopt;
   }
   QUIRE_CHECK(false);  // serve() looked

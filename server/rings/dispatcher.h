@@ -1,6 +1,6 @@
 // Serves the rings: one submission in, exactly one completion out, also on failure.
 //
-//   submission --supersede, advise, resumed, positions, locate--> completion at once
+//   submission --supersede, advise, resumed, positions, locate, reset--> completion at once
 //              --match--> [MatchSearch, where a tier is asked first] --> completion
 //              --begin_fill, commit, abort_fill--> FillRequests
 //              --load, release-------------------> LoadRequests

@@ -1,5 +1,6 @@
 #include "server/rings/session.h"
 
+#include <functional>
 #include <utility>
 
 namespace quire::server {
@@ -15,6 +16,15 @@ void Session::ask_for_checkpoints(const model::CheckpointPolicy& policy,
 void Session::set_tail(uint32_t tokens) {
   cached.tail_tokens = tokens;
   progress_header().tail_tokens.store(tokens, std::memory_order_release);
+}
+
+uint32_t conversation_tag(const Session& session) {
+  const uint64_t own =
+      (session.id.value + (uint64_t{session.reset_count} << 40)) ^ 0x9e3779b97f4a7c15ull;
+  const uint64_t source = session.billing.conversation != 0 ? session.billing.conversation : own;
+  const auto tag =
+      static_cast<uint32_t>(std::hash<uint64_t>{}(source * 0xff51afd7ed558ccdull) >> 32);
+  return tag == 0 ? 1 : tag;
 }
 
 Attachment::Attachment(Session* session, ClientProcess* client, std::unique_ptr<Lane> lane,

@@ -61,6 +61,7 @@ struct Session {
   bool turn_is_open = false;      // it has something to tell
   bool closed_by_client = false;  // its last process says goodbye
   uint32_t offer_tokens = 0;      // as its opener says (OpenSessionRequest)
+  uint32_t reset_count = 0;       // prompts before the present one
 
   // From now on; its processes see it without being told.
   void ask_for_checkpoints(const model::CheckpointPolicy& policy, const model::Layout& layout);
@@ -70,6 +71,10 @@ struct Session {
     return *reinterpret_cast<model::ProgressHeader*>(progress.data());
   }
 };
+
+// Of its conversation: the same for all sessions that name one, and unlike any other's of a prompt
+// that names none. Never 0.
+uint32_t conversation_tag(const Session& session);
 
 class Attachment final : public EventHandler {
  public:

@@ -28,14 +28,25 @@ uint32_t clamp_tokens(uint64_t tokens) {
 }  // namespace
 
 bool Turn::has_content() const {
-  return record_.turn > 0 || record_.written[0].objects > 0 || record_.written[1].objects > 0;
+  const bool wrote = record_.written[0].objects > 0 || record_.written[1].objects > 0;
+  return wrote || (record_.turn > 0 && !idle_);
 }
 
-void Turn::open(uint64_t request_id, int64_t now_ns) {
-  const uint32_t number = record_.turn + 1;
+void Turn::begin_next() {
+  // A number stands in one record alone; one that was never told is the next turn's.
+  const uint32_t number = record_.turn + (idle_ && !has_content() ? 0 : 1);
   // Nothing of the last turn may be counted once more; its record was taken by close().
   *this = Turn(shape_);
   record_.turn = number == 0 ? 1 : number;  // 0 is the turn before the first, also after a wrap
+}
+
+void Turn::reset() {
+  begin_next();
+  idle_ = true;
+}
+
+void Turn::open(uint64_t request_id, int64_t now_ns) {
+  begin_next();
   record_.request_id = request_id;
   record_.opened_ns = now_ns;
 }

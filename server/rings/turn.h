@@ -124,13 +124,18 @@ class Turn {
 
   uint32_t number() const { return record_.turn; }
   bool is_of(uint64_t request_id) const {
-    return record_.turn > 0 && record_.request_id == request_id;
+    return record_.turn > 0 && !idle_ && record_.request_id == request_id;
   }
+  // Between a reset and the next prompt's match: it has a number, and is no request's.
+  bool is_idle() const { return idle_; }
   // Whether there is anything to tell: a match, or something written.
   bool has_content() const;
 
   // The next turn of the session. Precondition: the last one was closed.
   void open(uint64_t request_id, int64_t now_ns);
+  // The session goes on with another prompt, of which it may write before it asks for it.
+  // Precondition: the last turn was closed.
+  void reset();
   // The answer of a match of this turn; a later one takes its place.
   void announce(const model::MatchArgs& args, const model::MatchResult& result);
   // A load asks, and later brings what came: blocks count once a turn, whoever asks.
@@ -144,6 +149,7 @@ class Turn {
   TurnRecord close() const;
 
  private:
+  void begin_next();
   uint32_t implied_resume() const;
   void count_bytes(const LoadFacts& facts, const model::LoadResult& result);
   // Calls count(tier, blocks) for each tier that delivers some of these.
@@ -152,6 +158,7 @@ class Turn {
 
   TurnShape shape_;
   TurnRecord record_;
+  bool idle_ = false;
   uint32_t span_tokens_ = 0;
   uint64_t asked_tail_tokens_ = 0;
   uint64_t delivered_tail_tokens_ = 0;

@@ -93,7 +93,8 @@ void TurnMeter::matched(Attachment& attachment, const model::MatchArgs& args,
                         const model::MatchResult& result) {
   Session& session = attachment.session();
   // A rank that gives no id has its first match in a turn that another one opened.
-  const bool joins = args.request_id == 0 ? session.turn.number() > attachment.matched_turn
+  const bool joins = args.request_id == 0 ? session.turn.number() > attachment.matched_turn &&
+                                                !session.turn.is_idle()
                                           : session.turn.is_of(args.request_id);
   if (!joins) {
     close(session, model::ReceiptEnd::kNextTurn);
@@ -116,6 +117,15 @@ void TurnMeter::matched(Attachment& attachment, const model::MatchArgs& args,
   if (!joins && records()) trace_match(attachment, args, result);
   if (result.lease == 0) return;
   cache_->reader().set_turn(attachment.leases, model::LeaseId{result.lease}, session.turn.number());
+}
+
+void TurnMeter::reset(Attachment& attachment) {
+  Session& session = attachment.session();
+  close(session, model::ReceiptEnd::kNextTurn);
+  session.turn.reset();
+  session.remembered = 0;
+  // The process writes other hashes where these were.
+  if (ghosts_ != nullptr) ghosts_->forget(&attachment);
 }
 
 void TurnMeter::refused_as_stale(Attachment& attachment, const model::MatchArgs& args) {
@@ -224,8 +234,8 @@ void TurnMeter::delivered(Session& session, const LoadFacts& facts, const model:
 
 model::Result<model::ResumedResult> TurnMeter::resumed(Session& session,
                                                        const model::ResumedArgs& args) {
-  const bool present =
-      args.request_id == 0 ? session.turn.number() > 0 : session.turn.is_of(args.request_id);
+  const bool present = args.request_id == 0 ? session.turn.number() > 0 && !session.turn.is_idle()
+                                            : session.turn.is_of(args.request_id);
   if (!present) {
     return model::make_error(Errc::kNotFound, "resumed: no such turn is open in this session");
   }

@@ -73,6 +73,9 @@ class TurnMeter {
   // A match was answered: it opens a turn or belongs to the present one, and its lease to that.
   void matched(Attachment& attachment, const model::MatchArgs& args,
                const model::MatchResult& result);
+  // The session goes on with another prompt: its turn ends, and what it was asked for is read no
+  // more.
+  void reset(Attachment& attachment);
   // A match was refused because its namespace moved on: it is in no turn, but can be asked about.
   void refused_as_stale(Attachment& attachment, const model::MatchArgs& args);
   // A load's range is pinned: what it will be counted by when it ends.

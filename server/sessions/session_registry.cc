@@ -57,14 +57,6 @@ model::Result<void> SessionRegistry::check_bounds(ClientProcess& client, const A
 }
 
 // Turns of one conversation share a tag, so that they supersede each other's checkpoints.
-uint32_t SessionRegistry::owner_tag(const SessionIdentity& identity, model::SessionId id) const {
-  const uint64_t source = identity.billing.conversation != 0 ? identity.billing.conversation
-                                                             : id.value ^ 0x9e3779b97f4a7c15ull;
-  const auto tag =
-      static_cast<uint32_t>(std::hash<uint64_t>{}(source * 0xff51afd7ed558ccdull) >> 32);
-  return tag == 0 ? 1 : tag;
-}
-
 model::Result<std::unique_ptr<Session>> SessionRegistry::make_session(
     const ClientProcess& client, const SessionIdentity& identity, uint32_t max_units) {
   auto session = std::make_unique<Session>();
@@ -92,7 +84,7 @@ model::Result<Attachment*> SessionRegistry::open(ClientProcess& client,
   QUIRE_TRY(options_.shares->check(uid, Shared::kSessions, 1));
   auto session = QUIRE_TRY(make_session(client, identity, with.shape.max_units));
   // From here on the root is held: what fails later goes through maybe_close().
-  QUIRE_TRY(cache_->open_session(identity.root, owner_tag(identity, session->id), session->cached));
+  QUIRE_TRY(cache_->open_session(identity.root, conversation_tag(*session), session->cached));
   cache_->set_payer(session->cached, identity.billing.payer);
   cache_->set_reservation(session->cached, std::move(reservation));
   options_.shares->take(uid, Shared::kSessions, 1);

@@ -120,7 +120,6 @@ class SessionRegistry {
   // None where there is none.
   void close_progress(SharedRegion& progress, uint32_t uid);
   // Never 0.
-  uint32_t owner_tag(const SessionIdentity& identity, model::SessionId id) const;
 
   cache::Cache* cache_;
   Dispatcher* dispatcher_;

@@ -179,6 +179,7 @@ model::Completion FakeSession::answer(const model::Submission& s) {
       break;
     case Verb::kNoop:
     case Verb::kAdvise:
+    case Verb::kReset:
       break;
   }
   c.code = static_cast<int32_t>(code);

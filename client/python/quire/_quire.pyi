@@ -349,6 +349,11 @@ class Session:
     ) -> None: ...
     def noop(self) -> None:
         """A round trip through the session's ring."""
+    def reset(self, conversation: int = 0) -> None:
+        """Goes on with another prompt, as if the session had just been opened for it: nothing is
+        appended, the turn is closed and its receipt written; token, payer and reservation stay.
+        ``conversation``: of the new prompt. BusyError while a hit, a fill or a request of the old one
+        is open, or another process is in the session; then nothing has changed."""
     def resumed(
         self,
         how: How,
@@ -440,6 +445,8 @@ class Session:
         """As ``Hit.release``: the hit is released from here on. BufferInUseError."""
     def submit_commit(self, fill: Fill) -> int:
         """As ``Fill.commit``; the fill must not be written any more. BufferInUseError."""
+    def submit_reset(self, conversation: int = 0) -> int:
+        """Until its completion was polled everything else raises BusyError."""
     def submit_resumed(
         self,
         how: How,

@@ -97,6 +97,10 @@ class Session:
         """As ``quire.Fill.commit``."""
         return await self._run(self.native.submit_commit(fill), Completion.take_commit)
 
+    async def reset(self, conversation: int = 0) -> None:
+        """As ``quire.Session.reset``."""
+        await self._run(self.native.submit_reset(conversation), Completion.check)
+
     async def resumed(self, how: How, resumed_tokens: int, **options: Any) -> None:
         """As ``quire.Session.resumed``, which answers with the usage too."""
         request = self.native.submit_resumed(how, resumed_tokens, **options)
