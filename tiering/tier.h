@@ -195,6 +195,8 @@ class Tier {
   // Room for the first of these: spans in RAM, each the child of the one before, or one checkpoint,
   // kMaxJobObjects at most. Their parent has a copy here, or is being written, or is the root.
   virtual WriteOffer reserve(std::span<const model::NodeId> nodes) = 0;
+  // Copies make way for what is written from now on, or will for the next region's worth of it.
+  virtual bool is_full() const { return false; }
   // Writes the room's objects, of the nodes that it was reserved for. One event or several.
   virtual void write(WriteRoom&& room, std::span<const model::NodeId> nodes, uint32_t job) = 0;
   // Begins to read the first objects of the run: as many as go in one piece. Returns how many; 0:

@@ -87,7 +87,10 @@ DEFINE_string(events_zmq_replay, "", "and replay the last of them, on request; l
 DEFINE_string(events_zmq_format, "array", "array, or map as newer vLLM has it");
 DEFINE_string(why_memory, "4MiB",
               "remembers what turns missed and what was evicted, for quirectl why; 0 = nothing");
-DEFINE_string(ssd_admission, "all", "what may be written: all, interactive, second-use");
+DEFINE_string(
+    ssd_admission, "all",
+    "what may be written: all, interactive, second-use, policy (what the SSD's eviction policy "
+    "finds worth who would go for it)");
 DEFINE_string(ssd_write_bytes_per_day, "0", "write budget; 0 = no limit");
 DEFINE_string(ssd_scrub_bytes_per_second, "0", "checks what is on SSD all the time; 0 = on demand");
 DEFINE_uint32(ssd_hang_ms, 30000, "a device without an answer for so long is switched off");

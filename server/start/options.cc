@@ -120,6 +120,10 @@ model::Result<void> validate_cluster(const Options& options) {
   }
   if (auto rule = tiering::parse_admission_rule(options.cluster_admission); !rule.ok()) {
     return wrong("cluster_admission", rule.error().text);
+  } else if (*rule == tiering::AdmissionRule::kPolicy) {
+    return wrong("cluster_admission",
+                 "policy weighs a newcomer against what would go for it, and nothing goes from the "
+                 "cluster: use all, interactive or second-use");
   }
   return {};
 }

@@ -56,7 +56,7 @@ struct Options {
   std::string ledger_path;            // receipts; empty: in "ledger" of the SSD's directory, if any
   uint64_t ledger_bytes = 0;          // of receipts: the oldest go beyond that; 0: none
   uint32_t ledger_days = 0;           // older receipts are removed; 0: none
-  std::string ssd_admission = "all";  // all, interactive, second-use
+  std::string ssd_admission = "all";  // all, interactive, second-use, policy
   uint64_t ghost_bytes = 64ull << 20;  // memory for what other policies would hit; 0: none
   uint64_t why_bytes = 4ull << 20;     // remembers turns and departures, for why; 0: nothing
   uint64_t event_bytes = 16ull << 20;  // events until they are read; 0: none
@@ -75,7 +75,7 @@ struct Options {
   uint32_t cluster_max_age_hours = 0;           // since it was written; 0: nothing is too old
   uint64_t cluster_run_bytes = 8ull << 20;      // of a RADOS object, at most
   uint64_t cluster_queue_bytes = 256ull << 20;  // bytes of runs under way
-  std::string cluster_admission = "second-use";  // as ssd_admission
+  std::string cluster_admission = "second-use";  // as ssd_admission, but for policy
   uint64_t cluster_write_bytes_per_day = 0;      // 0 = no limit
   uint32_t cluster_write_delay_ms = 500;         // behind the SSD's
   uint32_t cluster_timeout_ms = 10'000;          // whole seconds

@@ -50,6 +50,7 @@ TEST(Admission, RulesHaveNames) {
     EXPECT_EQ(parse_admission_rule(word).code(), model::Errc::kInvalidArgument);
   }
   EXPECT_NE(parse_admission_rule("x").error().text.find("second-use"), std::string::npos);
+  EXPECT_NE(parse_admission_rule("x").error().text.find("policy"), std::string::npos);
 }
 
 TEST(Admission, WithoutALimitEverythingIsAdmitted) {

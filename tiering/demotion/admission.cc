@@ -43,18 +43,20 @@ std::string_view admission_rule_name(AdmissionRule rule) {
       return "interactive";
     case AdmissionRule::kSecondUse:
       return "second-use";
+    case AdmissionRule::kPolicy:
+      return "policy";
   }
   return "unknown";
 }
 
 model::Result<AdmissionRule> parse_admission_rule(std::string_view word) {
-  for (const AdmissionRule rule :
-       {AdmissionRule::kAll, AdmissionRule::kInteractive, AdmissionRule::kSecondUse}) {
+  for (const AdmissionRule rule : {AdmissionRule::kAll, AdmissionRule::kInteractive,
+                                   AdmissionRule::kSecondUse, AdmissionRule::kPolicy}) {
     if (word == admission_rule_name(rule)) return rule;
   }
   return model::make_error(
       model::Errc::kInvalidArgument,
-      "no admission rule '" + std::string(word) + "': use all, interactive or second-use");
+      "no admission rule '" + std::string(word) + "': use all, interactive, second-use or policy");
 }
 
 Admission::Admission(const AdmissionOptions& options, int64_t now_ns)
@@ -94,6 +96,8 @@ bool Admission::passes_rule(const model::Hash256& first_span, bool batch_class) 
       return !batch_class;
     case AdmissionRule::kSecondUse:
       return frequency(first_span) >= 2;
+    case AdmissionRule::kPolicy:
+      return true;
   }
   return false;
 }

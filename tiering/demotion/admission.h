@@ -22,8 +22,10 @@ enum class AdmissionRule : uint8_t {
   kAll = 0,
   kInteractive = 1,  // not what batch sessions write
   kSecondUse = 2,    // what was matched or committed before (frequency >= 2)
+  // What the tier's policy says is worth who would go for it; asked once the tier is full.
+  kPolicy = 3,
 };
-std::string_view admission_rule_name(AdmissionRule rule);  // all, interactive, second-use
+std::string_view admission_rule_name(AdmissionRule rule);  // all, interactive, second-use, policy
 model::Result<AdmissionRule> parse_admission_rule(std::string_view word);
 
 inline constexpr uint32_t kSketchRows = 4;
@@ -55,9 +57,12 @@ class Admission {
   // One use of the conversation or prompt that starts with this span.
   void note_use(const model::Hash256& first_span);
   // Takes `bytes` out of the budget when admitted. A refusal by the rule takes none and counts as
-  // such, whatever the budget.
+  // such, whatever the budget. kPolicy refuses nothing here: it is asked before room is made.
   AdmissionVerdict admit(const model::Hash256& first_span, bool batch_class, uint64_t bytes,
                          int64_t now_ns);
+  // The policy said no.
+  void count_refused_by_policy() { ++counters_.refused_by_rule; }
+  AdmissionRule rule() const { return options_.rule; }
   uint32_t frequency(const model::Hash256& first_span) const;  // 0..kMaxFrequency, never too small
                                                                // but by ageing
   uint64_t budget_left_bytes(int64_t now_ns) const;            // 0 in debt; no limit: UINT64_MAX

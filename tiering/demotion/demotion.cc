@@ -169,6 +169,15 @@ model::Hash256 Demotion::first_span_of(NodeId node) const {
   return tree.key(up);
 }
 
+// Before anything makes way for it. A run whose parent is on its way goes with it: its policy knows
+// nothing of the parent yet, and took it a moment ago.
+bool Demotion::is_worth_it(const DemotionRun& run, NodeId parent) {
+  const bool asks = admission_.rule() == AdmissionRule::kPolicy && parts_.tier->is_full();
+  if (!asks || jobs_.contains(parent)) return true;
+  const model::Hash256& key = parts_.cache->store().tree().key(run.nodes.front());
+  return parts_.cache->board().admits(parent, key, parts_.tier->id());
+}
+
 // A walk to the top is paid only where the rule asks for it.
 bool Demotion::admitted(const DemotionRun& run, uint64_t bytes, int64_t now_ns) {
   const AdmissionRule rule = options_.admission.rule;
@@ -211,6 +220,11 @@ Demotion::Started Demotion::start_run(DemotionRun& run, int64_t now_ns) {
       return Started::kYes;
     }
     flush_.note_refused(&FlushCounts::behind_refused, run.nodes.size());
+    return Started::kRefused;
+  }
+  if (!is_worth_it(run, parent)) {
+    admission_.count_refused_by_policy();
+    flush_.note_refused(&FlushCounts::by_rule, run.nodes.size());
     return Started::kRefused;
   }
   if (const Started own = make_own_room(run); own != Started::kYes) return own;

@@ -94,6 +94,7 @@ class Demotion {
   void start_job(DemotionRun& run, WriteRoom&& room);
   bool can_hold(const Candidate& candidate);
   void count_refusal(Fit fit, uint64_t bytes, size_t objects);
+  bool is_worth_it(const DemotionRun& run, model::NodeId parent);
   bool admitted(const DemotionRun& run, uint64_t bytes, int64_t now_ns);
   model::Hash256 first_span_of(model::NodeId node) const;
   void finish_written(const TierEvent& event, int64_t now_ns);

@@ -71,6 +71,11 @@ class SsdTier final : public Tier {
 
   Fitting fits(model::NodeId node) override { return writer_->fits(node); }
   WriteOffer reserve(std::span<const model::NodeId> nodes) override;
+  // A region's worth of slots comes free at a time, so a full tier is seldom full to the last slot.
+  bool is_full() const override {
+    const SsdSpaceUsage usage = contents_->space()->usage();
+    return usage.used_bytes + contents_->space()->region_bytes() >= usage.capacity_bytes;
+  }
   void write(WriteRoom&& room, std::span<const model::NodeId> nodes, uint32_t job) override;
   model::Result<uint32_t> read(const ReadRun& run) override { return reader_->read(run); }
   void erase(std::span<const cache::GivenUpCopy> copies) override;
