@@ -12,7 +12,12 @@ inline model::Result<SessionOptions> to_session_options(const quire_session_opti
   if (given.load_class > QUIRE_BATCH) {
     return model::make_error(model::Errc::kInvalidArgument, "session: unknown load_class");
   }
+  if (given.role > QUIRE_ROLE_DECODE) {
+    return model::make_error(model::Errc::kInvalidArgument, "session: unknown role");
+  }
   SessionOptions options;
+  options.role = static_cast<model::SessionRole>(given.role);
+  options.ahead_tokens = given.ahead_tokens;
   options.load_class = static_cast<model::LoadClass>(given.load_class);
   options.tail_tokens =
       given.tail_tokens == QUIRE_NO_TAIL ? 0 : value_or(given.tail_tokens, options.tail_tokens);

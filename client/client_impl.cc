@@ -82,6 +82,8 @@ Result<model::OpenSessionRequest> open_request(const SessionOptions& options, ui
   request.load_class = static_cast<uint8_t>(options.load_class);
   request.tail_tokens = options.tail_tokens;
   request.offer_tokens = options.offer_tokens;
+  request.role = static_cast<uint8_t>(options.role);
+  request.ahead_tokens = options.ahead_tokens;
   request.reserve_bytes = options.reserve_bytes;
   request.admission_wait_ms = options.admission_wait_ms;
   request.tenant = QUIRE_TRY(wire_name("tenant", options.tenant));
@@ -194,6 +196,8 @@ Result<std::unique_ptr<SessionImpl>> ClientImpl::join_session(const SessionToken
   request.token = token;
   request.ring_entries = options.ring_entries;
   request.max_load_pages = options.max_load_pages;
+  request.role = static_cast<uint8_t>(options.role);
+  request.reserve_bytes = options.reserve_bytes;
   StagingArea* staging = QUIRE_TRY(staging_for(options));
   request.staging = staging->id();
   auto lane = attachment_->memory().lock()->take_lane(

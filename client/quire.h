@@ -46,6 +46,7 @@
 #include "model/page_plan.h"
 #include "model/result.h"
 #include "model/ring_frames.h"
+#include "model/session_role.h"
 #include "model/unit_keys.h"
 #include "model/wire.h"
 
@@ -91,9 +92,17 @@ struct SessionOptions {
   // area. 0: what one span and one checkpoint of the layout need at once, all groups. A rank that
   // commits the groups of its own shard alone needs less. At most 2 GiB.
   uint64_t staging_bytes = 0;
+  // Where a prompt is computed by one process and used by another while it comes
+  // (docs/handover.md): which of them this is; each says its own. Of a session that has a prefill
+  // process others are told when nothing more comes of it (wait_for_tokens, Progress::handover).
+  model::SessionRole role = model::SessionRole::kBoth;
+  // Of the opener: spans that prefill may commit beyond what decode has loaded; begin_fill of more
+  // is kBusy (wait_for_room). At least a block. 0: no bound. Not for join_session.
+  uint32_t ahead_tokens = 0;
   // RAM that the session's fills and loads may count on, whatever others of its user do: what its
   // fills hold, its loads bring and its leases pin is taken from it. It is had whole or not at all.
-  // Not for join_session: processes of a session share its reservation.
+  // In join_session: for loads and leases of that process alone, beside the session's, and had at
+  // once or kResourceExhausted; 0: it shares the session's.
   uint64_t reserve_bytes = 0;
   // While other sessions have reserved it, opening waits for so long; 0: kResourceExhausted at
   // once.
@@ -237,6 +246,10 @@ struct Progress {
   uint32_t committed_tokens = 0;
   uint32_t checkpoint_tokens = 0;
   uint32_t members = 0;
+  // Of a hand-over (SessionOptions::role).
+  model::Handover handover = model::Handover::kNone;
+  uint32_t taken_tokens = 0;  // loads of the slowest decode process have brought them
+  uint32_t ahead_tokens = 0;  // how far prefill may be in front of these now; 0: no bound
 };
 
 class ClientImpl;
@@ -387,10 +400,14 @@ class Session {
   // Of all processes of the session; zeros once it is closed.
   Progress progress() const;
   uint32_t layer_ready_tokens(uint32_t layer) const;
-  // Until committed_tokens >= tokens or checkpoint_tokens >= tokens; kDeadlineExceeded. Looks at
-  // shared memory between naps of 20 us to 1 ms: the daemon keeps no list of waiters, so waiting
-  // costs it nothing and cannot delay it.
+  // Until committed_tokens >= tokens or checkpoint_tokens >= tokens; kDeadlineExceeded;
+  // kUnavailable when the prefill processes of the session have gone before (what is committed
+  // stays). Looks at shared memory between naps of 20 us to 1 ms: the daemon keeps no list of
+  // waiters, so waiting costs it nothing and cannot delay it.
   model::Result<void> wait_for_tokens(uint32_t tokens, uint32_t timeout_ms);
+  // Of prefill: until a span that ends there may be begun; likewise. kDeadlineExceeded: decode has
+  // not taken enough.
+  model::Result<void> wait_for_room(uint32_t end_tokens, uint32_t timeout_ms);
 
   // Ends the session in the daemon: leases, fills and pins of this process go, and what it was
   // still committing. Nothing may be written through its fills from here on: their staging may be

@@ -239,13 +239,17 @@ typedef struct quire_session_options {
    * last turn end. 0: as far as earlier prompts taught, at first 256; QUIRE_NO_TAIL: none stays. */
   uint32_t tail_tokens;
   uint32_t admission_wait_ms; /* opening waits so long until reserve_bytes can be had */
-  uint64_t reserve_bytes;     /* RAM that fills and loads of the session may count on */
+  /* RAM that fills and loads of the session may count on; in quire_join_session: loads and leases
+   * of this process alone, had at once. */
+  uint64_t reserve_bytes;
   /* For who bills by receipts; NULL: "". At most 63 bytes each. */
   const char* model;         /* as prices are listed; "": the namespace */
   const char* service_tier;  /* "": the standard one */
   const char* retention;     /* class that written content is kept by, "5m"; "": none; 15 bytes */
   uint32_t explicit_caching; /* 1: the user asked for caching by name */
   uint32_t offer_tokens; /* how far apart QUIRE_OFFERED is kept; 0: by policy and layout alone */
+  uint32_t role; /* quire_session_role: of this process in a hand-over, join it or open it */
+  uint32_t ahead_tokens; /* of the opener: spans that prefill may commit beyond what decode took */
 } quire_session_options;
 QUIRE_API void quire_session_options_init(quire_session_options* options);
 
@@ -578,19 +582,7 @@ QUIRE_API int quire_session_fd(quire_session* session);
  * client, but for one that needed a larger area. */
 QUIRE_API void quire_session_staging(const quire_session* session, void** data, uint64_t* bytes);
 
-typedef struct quire_progress {
-  size_t size;
-  uint32_t committed_tokens;
-  uint32_t checkpoint_tokens;
-  uint32_t members;
-  uint32_t reserved32;
-  uint64_t reserved[4];
-} quire_progress;
-QUIRE_API quire_status quire_session_progress(const quire_session* session,
-                                              quire_progress* progress);
-QUIRE_API uint32_t quire_layer_ready_tokens(const quire_session* session, uint32_t layer);
-QUIRE_API quire_status quire_wait_for_tokens(quire_session* session, uint32_t tokens,
-                                             uint32_t timeout_ms);
+#include "client/quire_c_progress.h" /* how far all processes of a session have come */
 
 #ifdef __cplusplus
 }

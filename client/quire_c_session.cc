@@ -46,6 +46,8 @@ static_assert(QUIRE_TIER_CLUSTER == static_cast<int>(quire::model::TierId::kClus
 static_assert(QUIRE_MAX_OBJECT_PAGES == quire::model::kMaxGroups);
 static_assert(QUIRE_HASH_BYTES == sizeof(Hash256));
 static_assert(QUIRE_FILL_CHECKPOINT == static_cast<int>(FillKind::kCheckpoint));
+static_assert(QUIRE_ROLE_DECODE == static_cast<int>(quire::model::SessionRole::kDecode));
+static_assert(QUIRE_HANDOVER_ABANDONED == static_cast<int>(quire::model::Handover::kAbandoned));
 static_assert(QUIRE_BATCH == static_cast<int>(quire::model::LoadClass::kBatch));
 static_assert(QUIRE_DONE_WITH == static_cast<int>(quire::model::Advice::kDoneWith));
 static_assert(QUIRE_BRANCH == static_cast<int>(quire::model::CheckpointReason::kBranch));
@@ -426,6 +428,9 @@ quire_status quire_session_progress(const quire_session* session, quire_progress
   out.committed_tokens = now.committed_tokens;
   out.checkpoint_tokens = now.checkpoint_tokens;
   out.members = now.members;
+  out.handover = static_cast<uint32_t>(now.handover);
+  out.taken_tokens = now.taken_tokens;
+  out.ahead_tokens = now.ahead_tokens;
   write_result(out, progress);
   return QUIRE_OK;
 }
@@ -436,4 +441,8 @@ uint32_t quire_layer_ready_tokens(const quire_session* session, uint32_t layer) 
 
 quire_status quire_wait_for_tokens(quire_session* session, uint32_t tokens, uint32_t timeout_ms) {
   return call(session, [&](Session& s) { return s.wait_for_tokens(tokens, timeout_ms); });
+}
+
+quire_status quire_wait_for_room(quire_session* session, uint32_t end_tokens, uint32_t timeout_ms) {
+  return call(session, [&](Session& s) { return s.wait_for_room(end_tokens, timeout_ms); });
 }

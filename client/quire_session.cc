@@ -179,6 +179,9 @@ int Session::fd() const { return impl_->fd(); }
 
 std::span<std::byte> Session::staging() const { return impl_->staging(); }
 Progress Session::progress() const { return impl_->progress(); }
+Result<void> Session::wait_for_room(uint32_t end_tokens, uint32_t timeout_ms) {
+  return impl_->wait_for_room(end_tokens, timeout_ms);
+}
 uint32_t Session::layer_ready_tokens(uint32_t layer) const {
   return impl_->layer_ready_tokens(layer);
 }

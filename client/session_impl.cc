@@ -59,6 +59,7 @@ SessionImpl::SessionImpl(OpenedSession opened, SessionChannel channel,
       layout_(options.layout),
       tail_tokens_(options.tail_tokens),
       offer_tokens_(options.offer_tokens),
+      role_(options.role),
       reply_(opened.reply),
       channel_(std::move(channel)),
       tokens_(chain_options(reply_, options), channel_->hashes()),
@@ -316,9 +317,15 @@ std::span<std::byte> SessionImpl::staging() const {
 Progress SessionImpl::progress() const {
   if (!channel_) return {};
   const model::ProgressHeader& shared = channel_->progress();
-  return {shared.committed_tokens.load(std::memory_order_acquire),
-          shared.checkpoint_tokens.load(std::memory_order_acquire),
-          shared.members.load(std::memory_order_acquire)};
+  // First of all whether anything more comes: what was committed before that is seen below.
+  const uint32_t handover = shared.handover.load(std::memory_order_acquire);
+  const bool known = handover <= static_cast<uint32_t>(model::Handover::kAbandoned);
+  return {.committed_tokens = shared.committed_tokens.load(std::memory_order_acquire),
+          .checkpoint_tokens = shared.checkpoint_tokens.load(std::memory_order_acquire),
+          .members = shared.members.load(std::memory_order_acquire),
+          .handover = known ? static_cast<model::Handover>(handover) : model::Handover::kNone,
+          .taken_tokens = shared.taken_tokens.load(std::memory_order_acquire),
+          .ahead_tokens = shared.ahead_tokens.load(std::memory_order_acquire)};
 }
 
 uint32_t SessionImpl::tail_tokens() const {
@@ -339,24 +346,44 @@ uint32_t SessionImpl::layer_ready_tokens(uint32_t layer) const {
   return channel_->progress().ready_tokens[layer].load(std::memory_order_acquire);
 }
 
-Result<void> SessionImpl::wait_for_tokens(uint32_t tokens, uint32_t timeout_ms) {
+// look(Progress) is true when the wait is over, or an error.
+template <typename Look>
+Result<void> SessionImpl::wait_for_progress(Look look, const char* late, uint32_t timeout_ms) {
   const Deadline deadline = Deadline::after_ms(timeout_ms);
   auto nap = kFirstNap;
   while (true) {
     if (attachment_->forked() || !channel_) return check();
-    const Progress now = progress();
-    if (now.committed_tokens >= tokens || now.checkpoint_tokens >= tokens) return {};
+    if (QUIRE_TRY(look(progress()))) return {};
     // Progress stands still for ever when the daemon is gone: nobody else would notice here.
     if (!ended_ && now_ns() - last_news_look_ns_ > kNewsIntervalNs) look_for_news();
     QUIRE_TRY(check());
-    if (deadline.passed()) {
-      return make_error(Errc::kDeadlineExceeded, "the tokens were not committed in time");
-    }
+    if (deadline.passed()) return make_error(Errc::kDeadlineExceeded, late);
     // Other processes commit, and their completions wake nobody here: progress is polled, less
     // often the longer it takes.
     std::this_thread::sleep_for(nap);
     nap = std::min(2 * nap, kLongestNap);
   }
+}
+
+Result<void> SessionImpl::wait_for_tokens(uint32_t tokens, uint32_t timeout_ms) {
+  const auto look = [tokens](const Progress& now) -> Result<bool> {
+    if (now.committed_tokens >= tokens || now.checkpoint_tokens >= tokens) return true;
+    const bool ended = now.handover == model::Handover::kEnded;
+    if (!ended && now.handover != model::Handover::kAbandoned) return false;
+    return make_error(
+        Errc::kUnavailable,
+        std::string(ended ? "prefill closed the session" : "the prefill process died") + " at " +
+            std::to_string(now.committed_tokens) + " of " + std::to_string(tokens) +
+            " tokens: compute the rest");
+  };
+  return wait_for_progress(look, "the tokens were not committed in time", timeout_ms);
+}
+
+Result<void> SessionImpl::wait_for_room(uint32_t end_tokens, uint32_t timeout_ms) {
+  const auto look = [end_tokens](const Progress& now) -> Result<bool> {
+    return now.ahead_tokens == 0 || end_tokens <= uint64_t{now.taken_tokens} + now.ahead_tokens;
+  };
+  return wait_for_progress(look, "decode has not taken enough of the prompt in time", timeout_ms);
 }
 
 Result<void> SessionImpl::close() {

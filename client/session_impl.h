@@ -111,6 +111,7 @@ class SessionImpl {
   model::CheckpointPolicy checkpoint_policy() const;
   uint32_t layer_ready_tokens(uint32_t layer) const;
   model::Result<void> wait_for_tokens(uint32_t tokens, uint32_t timeout_ms);
+  model::Result<void> wait_for_room(uint32_t end_tokens, uint32_t timeout_ms);
   // Again: kClosed. The daemon's end is no error.
   model::Result<void> close();
 
@@ -151,6 +152,9 @@ class SessionImpl {
   template <typename Done>
   model::Result<void> wait_until(Done done, Deadline deadline);
   bool spin_for_completion() const;
+  // Looks at progress now and then, and says what kDeadlineExceeded is about.
+  template <typename Look>
+  model::Result<void> wait_for_progress(Look look, const char* late, uint32_t timeout_ms);
   // Before a call that may leave completions behind returns.
   void refresh_fd();
 
@@ -180,6 +184,7 @@ class SessionImpl {
   const model::Layout layout_;
   const uint32_t tail_tokens_;
   const uint32_t offer_tokens_;
+  const model::SessionRole role_;
   const model::OpenSessionReply reply_;
   std::optional<SessionChannel> channel_;  // empty after close()
   TokenChain tokens_;

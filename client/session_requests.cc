@@ -95,6 +95,16 @@ Result<void> SessionImpl::check_fill(FillKind kind, uint32_t end_tokens, uint64_
   if (end_tokens / layout_.unit_tokens > tokens_.chain().size()) {
     return invalid("begin_fill: append the tokens up to end_tokens first");
   }
+  // The daemon refuses it too, without a text.
+  const Progress now = progress();
+  const bool ahead =
+      now.ahead_tokens > 0 && end_tokens > uint64_t{now.taken_tokens} + now.ahead_tokens;
+  if (ahead && role_ == model::SessionRole::kPrefill && kind == FillKind::kSpan) {
+    return make_error(Errc::kBusy, "begin_fill: decode has taken " +
+                                       std::to_string(now.taken_tokens) + " tokens, and " +
+                                       std::to_string(now.ahead_tokens) +
+                                       " may be ahead of it (ahead_tokens): wait_for_room");
+  }
   const size_t count = layout_.groups.size();
   if (count < 64 && (groups >> count) != 0) return invalid("begin_fill: groups beyond the layout");
   return {};

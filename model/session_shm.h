@@ -24,6 +24,7 @@
 #include "model/hash256.h"
 #include "model/ring.h"
 #include "model/ring_frames.h"
+#include "model/session_role.h"
 
 namespace quire::model {
 
@@ -75,12 +76,20 @@ struct ProgressHeader {
   // Of the session's tail, from before it was opened on; where it is learnt a match that begins a
   // turn may change it, before it is answered.
   std::atomic<uint32_t> tail_tokens;
+  // Of a hand-over from prefill to decode (SessionRole): how it stands (Handover), and up to where
+  // loads of decode processes have taken it.
+  std::atomic<uint32_t> handover;
+  std::atomic<uint32_t> taken_tokens;
+  // How far prefill may be ahead of them; 0: as far as it likes, as without a decode process that
+  // could take anything any more.
+  std::atomic<uint32_t> ahead_tokens;
   alignas(64) std::atomic<uint32_t> ready_tokens[kProgressLayers];
 };
 inline constexpr uint64_t kProgressBytes = 8192;
 static_assert(sizeof(ProgressHeader) <= kProgressBytes);
 static_assert(offsetof(ProgressHeader, checkpoints) == 16 &&
               offsetof(ProgressHeader, tail_tokens) == 20 &&
+              offsetof(ProgressHeader, handover) == 24 &&
               offsetof(ProgressHeader, ready_tokens) == 64);
 
 struct ControlGeometry {

@@ -134,7 +134,7 @@ struct OpenSessionRequest {
   uint8_t load_class = 0;        // LoadClass (model/ring_frames.h); kInvalidArgument for others
   uint8_t give_up = 0;           // 1: `ticket` is not wanted any more; nothing else counts
   uint8_t explicit_caching = 0;  // 1: the engine's user asked for caching by name
-  uint8_t reserved = 0;
+  uint8_t role = 0;              // SessionRole (model/session_role.h); kInvalidArgument for others
   // A conversation keeps a checkpoint this far before its last turn end beside it; 0: its last turn
   // end alone; kLearntTail: as far as the daemon has learnt (model/boundary.h).
   uint32_t tail_tokens = 0;
@@ -148,8 +148,11 @@ struct OpenSessionRequest {
   // Checkpoints that the engine offers at positions of its own are kept so far apart (kOffered);
   // 0: as the policy's and the layout's intervals say.
   uint32_t offer_tokens = 0;
-  uint64_t lane = 0;               // that the process kept, of these sizes; 0: none
-  std::array<uint64_t, 4> room{};  // 0: for what is asked of a session later
+  uint64_t lane = 0;  // that the process kept, of these sizes; 0: none
+  // Spans that prefill may commit beyond what decode took (ProgressHeader::ahead_tokens). 0: all.
+  uint32_t ahead_tokens = 0;
+  uint32_t reserved_ahead = 0;
+  std::array<uint64_t, 3> room{};  // 0: for what is asked of a session later
   // What prices depend on and pages do not; each stands in the receipts of the session's turns.
   WireName model{};         // as prices are listed; empty: the namespace's name
   WireName service_tier{};  // "batch"; empty: the standard one
@@ -204,7 +207,12 @@ struct JoinSessionRequest {
   uint32_t max_load_pages = 8192;
   uint64_t staging = 0;  // as in OpenSessionRequest; so the next
   uint64_t lane = 0;
-  std::array<uint64_t, 3> room{};
+  // RAM that this process's loads and leases may count on, beside what the session reserved for its
+  // opener and its fills. Had at once or not at all. 0: the session's.
+  uint64_t reserve_bytes = 0;
+  uint8_t role = 0;  // SessionRole
+  std::array<uint8_t, 7> reserved{};
+  uint64_t room = 0;
 };
 static_assert(sizeof(JoinSessionRequest) == 64);
 

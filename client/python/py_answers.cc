@@ -79,7 +79,10 @@ void bind_answers(nb::module_& m) {
   nb::class_<quire_progress>(m, "Progress", "How far a session's commits have come.")
       .def_ro("committed_tokens", &quire_progress::committed_tokens)
       .def_ro("checkpoint_tokens", &quire_progress::checkpoint_tokens)
-      .def_ro("members", &quire_progress::members);
+      .def_ro("members", &quire_progress::members)
+      .def_prop_ro("handover", [](const quire_progress& p) { return kHandovers.word(p.handover); })
+      .def_ro("taken_tokens", &quire_progress::taken_tokens)
+      .def_ro("ahead_tokens", &quire_progress::ahead_tokens);
   nb::class_<quire_checkpoint_policy>(m, "CheckpointPolicy", "What the operator asks for now.")
       .def_prop_ro("word", [](const quire_checkpoint_policy& p) { return kPolicies.word(p.word); })
       .def_ro("every_tokens", &quire_checkpoint_policy::every_tokens);

@@ -25,9 +25,10 @@ struct Field {
   T quire_session_options::*member;
 };
 
-constexpr std::array<Field<uint32_t>, 5> kNumbers = {
+constexpr std::array<Field<uint32_t>, 6> kNumbers = {
     {{"ring_entries", &quire_session_options::ring_entries},
      {"offer_tokens", &quire_session_options::offer_tokens},
+     {"ahead_tokens", &quire_session_options::ahead_tokens},
      {"max_tokens", &quire_session_options::max_tokens},
      {"max_load_pages", &quire_session_options::max_load_pages},
      {"admission_wait_ms", &quire_session_options::admission_wait_ms}}};
@@ -93,6 +94,10 @@ bool SessionArguments::take_number(std::string_view name, nb::handle value) {
 bool SessionArguments::take_word(std::string_view name, nb::handle value) {
   if (name == "load_class") {
     raw_.load_class = kLoadClasses.value(cast_option<std::string>(name, value, "a str is needed"));
+    return true;
+  }
+  if (name == "role") {
+    raw_.role = kRoles.value(cast_option<std::string>(name, value, "a str is needed"));
     return true;
   }
   if (name == "tail_tokens") {

@@ -172,6 +172,15 @@ void bind_session_queries(SessionClass& session) {
           },
           nb::arg("tokens"), nb::arg("timeout_ms"), "Until commits reach `tokens`.")
       .def(
+          "wait_for_room",
+          [](PySession& self, uint32_t end_tokens, uint32_t timeout_ms) {
+            wait_in_slices(self, timeout_ms, [end_tokens](quire_session* raw, uint32_t slice_ms) {
+              return quire_wait_for_room(raw, end_tokens, slice_ms);
+            });
+          },
+          nb::arg("end_tokens"), nb::arg("timeout_ms"),
+          "Of prefill: until a span that ends there may be begun.")
+      .def(
           "wait",
           [](PySession& self, uint32_t timeout_ms) {
             wait_in_slices(self, timeout_ms, [](quire_session* raw, uint32_t slice_ms) {

@@ -48,6 +48,9 @@ inline constexpr WordList<5> kLimits{
     "limit", 0, {"end_of_prompt"sv, "no_span"sv, "no_checkpoint"sv, "group"sv, "deadline"sv}};
 inline constexpr WordList<4> kHows{"how", 1, {"exact"sv, "span"sv, "cut"sv, "nothing"sv}};
 inline constexpr WordList<3> kAdvices{"advice", 0, {"prefetch"sv, "pause_until"sv, "done_with"sv}};
+inline constexpr WordList<3> kRoles{"role", 0, {"both"sv, "prefill"sv, "decode"sv}};
+inline constexpr WordList<4> kHandovers{
+    "handover", 0, {"none"sv, "running"sv, "ended"sv, "abandoned"sv}};
 inline constexpr WordList<1> kTails{"tail_tokens", 0, {"learnt"sv}};
 inline constexpr WordList<2> kLoadClasses{"load_class", 0, {"interactive"sv, "batch"sv}};
 inline constexpr WordList<4> kShapes{

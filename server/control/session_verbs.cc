@@ -43,6 +43,21 @@ model::Result<SessionBilling> billing_of(const model::OpenSessionRequest& reques
   return billing;
 }
 
+model::Result<void> check_role(uint8_t role) {
+  if (role <= static_cast<uint8_t>(model::SessionRole::kDecode)) return {};
+  return make_error(Errc::kInvalidArgument, "role must be 0 (both), 1 (prefill) or 2 (decode)");
+}
+
+// A bound below a block would let nothing be handed over.
+model::Result<void> check_handover(cache::Cache& cache, const model::OpenSessionRequest& request) {
+  QUIRE_TRY(check_role(request.role));
+  const model::Layout& layout = cache.layouts().find(model::LayoutId{request.layout})->layout;
+  if (request.ahead_tokens == 0 || request.ahead_tokens >= layout.block_tokens) return {};
+  return make_error(Errc::kInvalidArgument, "ahead_tokens is less than a block of the layout, " +
+                                                std::to_string(layout.block_tokens) +
+                                                " tokens: nothing could be committed");
+}
+
 }  // namespace
 
 model::Result<std::string> clean_name(const model::WireName& name, std::string_view what) {
@@ -111,6 +126,7 @@ model::Result<void> SessionVerbs::open_session(const VerbCall& call) {
   if (request.load_class > static_cast<uint8_t>(model::LoadClass::kBatch)) {
     return make_error(Errc::kInvalidArgument, "load_class must be 0 (interactive) or 1 (batch)");
   }
+  QUIRE_TRY(check_handover(*parts_.cache, request));
   AdmissionAnswer answer = QUIRE_TRY(admit(connection, request, identity.billing.payer));
   if (answer.ticket == 0 || answer.reservation.valid()) {
     return open_now(call, request, identity, std::move(answer));
@@ -129,7 +145,8 @@ model::Result<void> SessionVerbs::open_now(const VerbCall& call,
                                   .max_units = request.max_units,
                                   .max_load_pages = request.max_load_pages},
                         .staging = request.staging,
-                        .lane = request.lane};
+                        .lane = request.lane,
+                        .role = static_cast<model::SessionRole>(request.role)};
   const bool reserves = admitted.reservation.valid();
   auto opened = parts_.registry->open(connection, identity, with, std::move(admitted.reservation));
   if (!opened.ok()) {
@@ -144,6 +161,7 @@ model::Result<void> SessionVerbs::open_now(const VerbCall& call,
                                     ? parts_.cache->tails().learnt(session.tail_namespace)
                                     : request.tail_tokens);
   (*opened)->session().offer_tokens = request.offer_tokens;
+  (*opened)->session().handover.bound(request.ahead_tokens, (*opened)->session().progress_header());
   parts_.teller->tell((*opened)->session());
   return make_memory(connection, **opened, FrameType::kOpenSession, call.sequence);
 }
@@ -157,7 +175,17 @@ void SessionVerbs::look_at_queue() {
 
 model::Result<void> SessionVerbs::join_session(const VerbCall& call) {
   const auto request = QUIRE_TRY(read_struct<model::JoinSessionRequest>(call.payload));
-  Attachment* attachment = QUIRE_TRY(parts_.registry->join(call.connection, request));
+  QUIRE_TRY(check_role(request.role));
+  AdmissionAnswer admitted;
+  if (request.reserve_bytes != 0) {
+    const Session& session = *QUIRE_TRY(parts_.registry->find(call.connection, request.token));
+    // The session is there already, and others may wait for this one: it is had now or not.
+    admitted = QUIRE_TRY(
+        queue_.ask(call.connection,
+                   {.payer = session.billing.payer, .bytes = request.reserve_bytes, .wait_ms = 0}));
+  }
+  Attachment* attachment =
+      QUIRE_TRY(parts_.registry->join(call.connection, request, std::move(admitted.reservation)));
   return make_memory(call.connection, *attachment, FrameType::kJoinSession, call.sequence);
 }
 
@@ -255,6 +283,7 @@ model::Result<void> SessionVerbs::close_session(const VerbCall& call) {
   session.closed_by_client = session.member_count == 1;
   const uint64_t lane = (*found)->lane().id();
   (*found)->keeps_lane = request.keep_lane != 0;
+  (*found)->said_goodbye = true;
   parts_.end_attachment(**found);
   const auto& spare = call.connection.spare_lanes;
   model::CloseSessionReply reply;

@@ -39,7 +39,20 @@ Errc outcome_code(FillOutcome outcome) {
 
 }  // namespace
 
+// Checkpoints lie at the end of what spans say, and hold up nothing.
+bool FillRequests::is_too_far_ahead(Attachment& attachment,
+                                    const model::BeginFillArgs& args) const {
+  if (args.kind != static_cast<uint8_t>(FillKind::kSpan)) return false;
+  Session& session = attachment.session();
+  const uint32_t unit_tokens = parts_.cache->layouts().find(session.layout)->layout.unit_tokens;
+  return !session.handover.may_begin(attachment, uint64_t{args.end_units} * unit_tokens);
+}
+
 std::optional<Wait> FillRequests::begin(Attachment& attachment, const Submission& submission) {
+  if (is_too_far_ahead(attachment, submission.args.begin_fill)) {
+    attachment.lane().complete(reply_to(submission, Errc::kBusy));
+    return std::nullopt;
+  }
   const auto begun =
       parts_.cache->writer().begin(attachment.session().cached, attachment.holder_tag(),
                                    attachment.lane().chain(), submission.args.begin_fill);

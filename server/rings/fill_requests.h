@@ -64,6 +64,7 @@ class FillRequests {
   model::Completion begun_reply(Session& session, const model::Submission& submission,
                                 const model::Result<cache::BeginOutcome>& begun);
   void deliver(const cache::Linked& linked, const PendingRequest& commit);
+  bool is_too_far_ahead(Attachment& attachment, const model::BeginFillArgs& args) const;
   void complete_commit(const PendingRequest& commit, const cache::Linked& linked);
   void update_progress(Session& session);
 

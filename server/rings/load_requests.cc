@@ -86,7 +86,7 @@ void LoadRequests::finish(Attachment& attachment, const Submission& submission, 
   }
   if (attachment.loading.slots.empty() || load.code != Errc::kOk) {
     attachment.lane().complete(
-        counted(attachment.session(), facts, reply_to(submission, load.code), load.result));
+        counted(attachment, facts, reply_to(submission, load.code), load.result));
     return;
   }
   id = parts_.requests->go_under_way(attachment, submission, id, WaitsFor::kCheck);
@@ -98,10 +98,15 @@ void LoadRequests::finish(Attachment& attachment, const Submission& submission, 
 }
 
 // Where tokens are counted: a load's pages are the client's from here on.
-Completion LoadRequests::counted(Session& session, const LoadFacts& facts, Completion completion,
-                                 const model::LoadResult& result) {
+Completion LoadRequests::counted(Attachment& attachment, const LoadFacts& facts,
+                                 Completion completion, const model::LoadResult& result) {
+  Session& session = attachment.session();
   const bool late = completion.code == static_cast<int32_t>(Errc::kDeadlineExceeded);
   parts_.turns->delivered(session, facts, result, late);
+  const uint32_t block_tokens = parts_.cache->layouts().find(session.layout)->layout.block_tokens;
+  session.handover.took(attachment, facts.asked.first * block_tokens,
+                        (facts.asked.first + result.block_count) * block_tokens,
+                        session.progress_header());
   completion.result.load = result;
   return completion;
 }
@@ -123,7 +128,7 @@ void LoadRequests::wait_for_tiers(Attachment& attachment, const Submission& subm
        .order = static_cast<model::LoadOrder>(submission.args.load.order),
        .deadline_ns = parts_.requests->deadline_ns(submission),
        .nodes = attachment.loading.missing,
-       .reservation = attachment.session().cached.reservation.ref()});
+       .reservation = attachment.leases.reservation});
   if (started.ok()) return;
   begin_delivery(id, started.code() == Errc::kUnavailable ? Errc::kIoError : started.code());
 }
@@ -238,7 +243,7 @@ void LoadRequests::answer(PendingId id, const LoadFacts& facts, Errc code,
   if (request.attachment == nullptr) return;  // it ended under the check
   parts_.requests->complete(
       *request.attachment,
-      counted(*request.session, facts, reply_to(request.submission, code), result));
+      counted(*request.attachment, facts, reply_to(request.submission, code), result));
 }
 
 void LoadRequests::finish_check(CopyJob* job) {

@@ -82,8 +82,8 @@ class LoadRequests {
   void finish_delivery(PendingId id);
   void answer(PendingId id, const LoadFacts& facts, model::Errc code,
               const model::LoadResult& result);
-  model::Completion counted(Session& session, const LoadFacts& facts, model::Completion completion,
-                            const model::LoadResult& result);
+  model::Completion counted(Attachment& attachment, const LoadFacts& facts,
+                            model::Completion completion, const model::LoadResult& result);
 
   Parts parts_;
   HitChecks checks_;

@@ -17,6 +17,7 @@
 #include "model/checkpoint_policy.h"
 #include "model/session_shm.h"
 #include "server/rings/client_process.h"
+#include "server/rings/handover.h"
 #include "server/rings/lane.h"
 #include "server/rings/pending.h"
 #include "server/rings/shared_region.h"
@@ -46,6 +47,7 @@ struct Session {
   std::string namespace_name;
   SessionBilling billing;
   cache::CacheSession cached;
+  HandoverState handover;
   SharedRegion progress;
   uint64_t progress_lane = 0;   // that it came with, and goes back to
   uint32_t member_count = 0;    // attachments alive
@@ -99,9 +101,13 @@ class Attachment final : public EventHandler {
   // What its process knows the session by, unique in the daemon: a process may be attached to one
   // session twice, and closes one of them. Set by the registry.
   uint64_t id = 0;
-  size_t place = 0;             // in the registry's attachments()
-  bool keeps_lane = false;      // its process said so with its close, and nothing of it drains
-  bool progress_known = false;  // its process has the session's progress mapped with the lane
+  size_t place = 0;           // in the registry's attachments()
+  bool keeps_lane = false;    // its process said so with its close, and nothing of it drains
+  bool said_goodbye = false;  // it ends because its process closed the session
+  model::SessionRole role = model::SessionRole::kBoth;
+  uint32_t taken_tokens = 0;       // HandoverState's
+  cache::Reservation reservation;  // of its own loads and leases; empty: its session's counts
+  bool progress_known = false;     // its process has the session's progress mapped with the lane
 
   // --- owned by the dispatcher ---
   cache::LeaseHolder leases;

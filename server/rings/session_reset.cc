@@ -50,6 +50,7 @@ Errc reset_session(cache::Cache& cache, TurnMeter& turns, Attachment& attachment
   session.cached.owner_tag = conversation_tag(session);
   forget_prompt(session.cached);
   restart_progress(session.progress_header());
+  session.handover.reset(session.progress_header());
   return Errc::kOk;
 }
 

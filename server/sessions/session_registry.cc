@@ -99,22 +99,34 @@ model::Result<Attachment*> SessionRegistry::open(ClientProcess& client,
   return attached;
 }
 
-model::Result<Attachment*> SessionRegistry::join(ClientProcess& client,
-                                                 const model::JoinSessionRequest& request) {
-  const auto found = by_token_.find(token_key(request.token));
+model::Result<Session*> SessionRegistry::find(const ClientProcess& client,
+                                              const std::array<uint8_t, 16>& token) const {
+  const auto found = by_token_.find(token_key(token));
   // One answer for both: a token of another domain must not be told from one that does not exist
   // (law 13).
   if (found == by_token_.end() || found->second->domain != client.domain) {
     return make_error(Errc::kNotFound, "no session with this token");
   }
-  Session& session = *found->second;
+  return found->second;
+}
+
+model::Result<Attachment*> SessionRegistry::join(ClientProcess& client,
+                                                 const model::JoinSessionRequest& request,
+                                                 cache::Reservation reservation) {
+  Session& session = *QUIRE_TRY(find(client, request.token));
   const AttachWith with{.shape = {.ring_entries = request.ring_entries,
                                   .max_units = session.max_units,
                                   .max_load_pages = request.max_load_pages},
                         .staging = request.staging,
-                        .lane = request.lane};
+                        .lane = request.lane,
+                        .role = static_cast<model::SessionRole>(request.role)};
   QUIRE_TRY(check_bounds(client, with));
-  return attach(client, session, with);
+  Attachment* joined = QUIRE_TRY(attach(client, session, with));
+  if (reservation.valid()) {
+    joined->reservation = std::move(reservation);
+    joined->leases.reservation = joined->reservation.ref();
+  }
+  return joined;
 }
 
 model::Result<Attachment*> SessionRegistry::attach(ClientProcess& client, Session& session,
@@ -138,8 +150,10 @@ model::Result<Attachment*> SessionRegistry::attach(ClientProcess& client, Sessio
   areas_.join(staging);
   placed->leases.share = options_.shares->holders(session.uid);
   placed->leases.reservation = session.cached.reservation.ref();
+  placed->role = with.role;
   ++session.member_count;
   session.closed_by_client = false;
+  session.handover.joined(*placed, session.progress_header());
   session.progress_header().members.store(session.member_count, std::memory_order_release);
   return placed;
 }
@@ -187,6 +201,7 @@ void SessionRegistry::end(Attachment& attachment, uint32_t& budget) {
   dispatcher_->end(attachment);
   attachment.lane().mark_closed();
   --session.member_count;
+  session.handover.left(attachment, attachment.said_goodbye, session.progress_header());
   // Other ranks see that one is gone, and need not wait for its groups.
   session.progress_header().members.store(session.member_count, std::memory_order_release);
   order_[attachment.place] = order_.back();
@@ -211,6 +226,11 @@ void SessionRegistry::finish(Attachment& attachment) {
   ClientProcess* keeper = attachment.keeps_lane ? &attachment.client() : nullptr;
   if (keeper != nullptr && !may_keep(*keeper)) keeper = nullptr;
   areas_.leave(attachment.staging());
+  if (attachment.reservation.valid()) {
+    attachment.reservation = {};
+    // Others of the domain may wait for what it was promised.
+    cache_->store().pool().events().raise(session.domain);
+  }
   std::unique_ptr<Lane> lane = attachment.take_lane();
   owned_.erase(&attachment);
   maybe_close(session, lane.get());

@@ -37,6 +37,7 @@ struct AttachWith {
   LaneShape shape;
   uint64_t staging = 0;  // number of one of its areas; 0: it commits nothing
   uint64_t lane = 0;     // that it kept; 0, or one that the daemon did not keep: a new one is made
+  model::SessionRole role = model::SessionRole::kBoth;
 };
 
 class SessionRegistry {
@@ -58,7 +59,11 @@ class SessionRegistry {
   model::Result<Attachment*> open(ClientProcess& client, const SessionIdentity& identity,
                                   const AttachWith& with, cache::Reservation reservation = {});
   // kNotFound: no such token in this domain (the answer for another domain's token is the same).
-  model::Result<Attachment*> join(ClientProcess& client, const model::JoinSessionRequest& request);
+  model::Result<Session*> find(const ClientProcess& client,
+                               const std::array<uint8_t, 16>& token) const;
+  // The reservation is for its own loads and leases. Errors as above.
+  model::Result<Attachment*> join(ClientProcess& client, const model::JoinSessionRequest& request,
+                                  cache::Reservation reservation = {});
   // Law 5. The attachment may be destroyed by the call. Lowers `budget` by the steps that it did;
   // what is beyond it follows in sweep(). Its lane is among the client's spare ones afterwards, or
   // on its way to be closed.

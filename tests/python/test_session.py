@@ -213,3 +213,63 @@ def test_an_observer_hears_of_segments_before_pages_lie_in_them(
                     assert page.offset + page.nbytes <= nbytes
         del session, hit, page
     assert mapped == {}
+
+
+def test_a_session_goes_on_with_another_prompt(
+    client: quire.Client, layout: quire.Layout, namespace: str
+) -> None:
+    with client.open_session(layout, namespace=namespace) as session:
+        session.append_tokens(prompt(100))
+        store(session, 96)
+        with session.match() as hit:
+            with pytest.raises(quire.BusyError, match="release"):
+                session.reset()
+            assert hit.exact_tokens == 96
+        session.reset(conversation=7)
+        assert session.token_count == 0
+        assert session.progress().committed_tokens == 0
+        session.append_tokens(prompt(100))
+        with session.match() as hit:
+            assert hit.exact_tokens == 96
+
+
+def test_offered_checkpoints_are_kept_some_distance_apart(
+    client: quire.Client, layout: quire.Layout, namespace: str
+) -> None:
+    with client.open_session(layout, namespace=namespace, offer_tokens=64) as session:
+        session.append_tokens(prompt(100))
+        store(session, 96)
+        assert session.offer_tokens == 64
+        with session.begin_fill("checkpoint", 48, reason="offered") as fill:
+            assert not fill.duplicate
+            for page in fill.pages:
+                page.write(bytes(page.nbytes))
+            fill.commit()
+        with session.begin_fill("checkpoint", 80, reason="offered") as fill:
+            assert fill.unwanted and fill.duplicate
+
+
+def test_prefill_waits_for_decode(
+    client: quire.Client, layout: quire.Layout, namespace: str
+) -> None:
+    with client.open_session(
+        layout, namespace=namespace, role="prefill", ahead_tokens=32
+    ) as session:
+        session.append_tokens(prompt(100))
+        with session.begin_fill("span", 32) as fill:
+            fill.pages[0].write(bytes(fill.pages[0].nbytes))
+            fill.commit()
+        with pytest.raises(quire.BusyError, match="wait_for_room"):
+            session.begin_fill("span", 64)
+        with pytest.raises(quire.DeadlineExceededError):
+            session.wait_for_room(64, timeout_ms=1)
+        with client.join_session(session.token, layout, role="decode") as decode:
+            decode.append_tokens(prompt(100))
+            with decode.match() as hit:
+                hit.load(checkpoint=False)
+            session.wait_for_room(64, timeout_ms=1000)
+            assert session.progress().taken_tokens == 32
+            session.close()
+            with pytest.raises(quire.UnavailableError, match="32 of 64"):
+                decode.wait_for_tokens(64, timeout_ms=1000)
+            assert decode.progress().handover == "ended"

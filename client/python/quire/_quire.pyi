@@ -161,6 +161,8 @@ class Client:
         load_class: Literal["interactive", "batch"] = "interactive",
         tail_tokens: int | Literal["learnt"] | None = "learnt",
         offer_tokens: int = 0,
+        role: Literal["both", "prefill", "decode"] = "both",
+        ahead_tokens: int = 0,
         admission_wait_ms: int = 0,
         reserve_bytes: int = 0,
         model: str = "",
@@ -175,6 +177,8 @@ class Client:
         ones; None: none stays.
         ``offer_tokens``: how far apart checkpoints of reason "offered" are kept (0: as policy and
         layout say).
+        ``role``: of this process where a prompt is handed from prefill to decode; ``ahead_tokens``:
+        spans that prefill may commit beyond what decode has loaded (0: no bound).
         Waits ``admission_wait_ms`` at most for ``reserve_bytes``. Errors: UnavailableError,
         ResourceExhaustedError, DeadlineExceededError, InvalidArgumentError (names the field)."""
     def request_session(self, layout: Layout, **options: Any) -> Ticket:
@@ -248,6 +252,9 @@ class Progress:
     committed_tokens: int
     checkpoint_tokens: int
     members: int
+    handover: Literal["none", "running", "ended", "abandoned"]
+    taken_tokens: int
+    ahead_tokens: int
 
 class CheckpointPolicy:
     word: Literal["none", "branch", "turn_ends", "every", "all"]
@@ -379,7 +386,11 @@ class Session:
         """How far all processes of the session have come, from shared memory."""
     def layer_ready_tokens(self, layer: int) -> int: ...
     def wait_for_tokens(self, tokens: int, timeout_ms: int) -> None:
-        """Until spans or a checkpoint reach ``tokens``. DeadlineExceededError."""
+        """Until spans or a checkpoint reach ``tokens``. DeadlineExceededError; UnavailableError when
+        the session's prefill processes went before (what is committed stays)."""
+    def wait_for_room(self, end_tokens: int, timeout_ms: int) -> None:
+        """Of prefill: until decode has taken enough for a span that ends there to be begun.
+        DeadlineExceededError."""
     def checkpoint_policy(self) -> CheckpointPolicy:
         """What the operator asks of this session now: a word of shared memory."""
     @property

@@ -121,13 +121,20 @@ class Session:
 
     async def wait_for_tokens(self, tokens: int, timeout_ms: int) -> None:
         """As ``quire.Session.wait_for_tokens``; looks at shared memory every 2 ms."""
+        await self._look(self.native.wait_for_tokens, tokens, timeout_ms)
+
+    async def wait_for_room(self, end_tokens: int, timeout_ms: int) -> None:
+        """As ``quire.Session.wait_for_room``; looks at shared memory every 2 ms."""
+        await self._look(self.native.wait_for_room, end_tokens, timeout_ms)
+
+    async def _look(self, wait: Callable[[int, int], None], tokens: int, timeout_ms: int) -> None:
         deadline = self._loop.time() + timeout_ms / 1000
         while True:
-            progress = self.native.progress()
-            if max(progress.committed_tokens, progress.checkpoint_tokens) >= tokens:
-                return
-            if self._loop.time() >= deadline:
-                raise DeadlineExceededError(f"commits did not reach {tokens} tokens in time")
+            try:
+                return wait(tokens, 0)
+            except DeadlineExceededError:
+                if self._loop.time() >= deadline:
+                    raise
             await asyncio.sleep(_ASK_SECONDS)
 
     async def _run(self, request: int, take: Callable[[Completion], T]) -> T:
