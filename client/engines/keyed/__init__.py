@@ -7,6 +7,6 @@ they were stored together, each run a short prompt of its own whose tokens are m
 
 from .chains import Chain, Chains
 from .identity import short_name
-from .keyed_pages import KeyedPages
+from .keyed_pages import KeyedPages, PinnedPages
 
-__all__ = ["Chain", "Chains", "KeyedPages", "short_name"]
+__all__ = ["Chain", "Chains", "KeyedPages", "PinnedPages", "short_name"]

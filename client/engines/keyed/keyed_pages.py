@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 import quire
-from quire.vllm.link import Link
+from quire.link import Link
 
 from .chains import KEY_WORDS, Chain, Chains, tokens_of
 
@@ -18,6 +19,45 @@ log = logging.getLogger("quire.keyed")
 Put = Callable[[int, np.ndarray], None]
 """(which key, uint8 memory of its page): writes the page there, or reads it from there. The memory is
 the store's: nothing may keep it."""
+
+
+@dataclass
+class _PinnedRun:
+    session: quire.Session
+    hit: quire.Hit
+    at: int  # place of its first page in the session
+    first: int  # which of the keys that is
+    count: int
+
+
+class PinnedPages:
+    """Pages that stay until `close`, each run under a lease of its own.
+
+    Threads: any, one at a time; it needs no turn of its `KeyedPages`, so nobody waits for a take.
+    """
+
+    def __init__(self, store: KeyedPages) -> None:
+        self.runs: list[_PinnedRun] = []
+        self._store = store
+
+    def take(self, take: Put) -> bool:
+        """Gives the pages to `take`, in order. False: some could not be had after all."""
+        try:
+            for run in self.runs:
+                if KeyedPages._take_runs(run.hit, run.at, run.first, run.count, take) < run.count:
+                    return False
+        except quire.Error as error:
+            self._store._failed(error)
+            return False
+        return True
+
+    def close(self) -> None:
+        runs, self.runs = self.runs, []
+        for run in runs:
+            try:
+                run.session.close()
+            except quire.Error as error:
+                log.debug("letting pages go: %s", error)
 
 
 class KeyedPages:
@@ -73,6 +113,21 @@ class KeyedPages:
                 if prefix and done < count:
                     break
         return loaded
+
+    def pin(self, keys: Sequence[str]) -> PinnedPages | None:
+        """Keeps all of these pages where they are, to be taken later, on another thread too. None: not
+        all of them are there. Copies nothing and reads nothing from a device."""
+        pinned = PinnedPages(self)
+        count = 0
+        with self._lock:
+            for run in self._runs(keys, True):
+                if not self._pin_run(pinned, *run):
+                    break
+                count += run[3]
+        if count == len(keys):
+            return pinned
+        pinned.close()
+        return None
 
     def store(self, keys: Sequence[str], fill: Put) -> list[bool]:
         """Stores what is not there yet; True for pages that are there now."""
@@ -162,6 +217,26 @@ class KeyedPages:
             session.close()
             raise
         return session
+
+    def _pin_run(
+        self, pinned: PinnedPages, chain: Chain, at: int, first: int, count: int
+    ) -> bool:
+        client = self._link.client()
+        if client is None:
+            return False
+        session = hit = None
+        try:
+            session = self._session(client, chain.keys[: at + count])
+            hit = session.match((at + count) * self._page_tokens + 1)
+            self._link.worked()
+        except quire.Error as error:
+            self._failed(error)
+        if session is not None and hit is None:
+            session.close()
+        if hit is None:
+            return False
+        pinned.runs.append(_PinnedRun(session, hit, at, first, count))
+        return hit.exact_tokens >= (at + count) * self._page_tokens
 
     def _load_run(self, chain: Chain, at: int, first: int, count: int, take: Put) -> int:
         client = self._link.client()

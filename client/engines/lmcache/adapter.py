@@ -22,7 +22,7 @@ from lmcache.v1.platform import create_event_notifier
 
 import quire
 from quire.keyed import KeyedPages, short_name
-from quire.vllm.link import Link, connect_options
+from quire.link import Link, connect_options
 
 log = logging.getLogger("lmcache.quire")
 

@@ -1,8 +1,9 @@
 """QuireLinker: SGLang's device pools straight to Quire, without a host tier (UnifiedCacheLinker).
 
-Written against SGLang 0.5.23. One object in each worker. A load is fetched from the daemon when it is
-queued, so that a miss is an answer ("compute it") and never a batch that fails; it goes into the device
-pages when the batch starts.
+Written against SGLang 0.5.23. One object in each worker. A queued load is pinned in the daemon, so that
+a miss is an answer ("compute it") and never a batch that fails; its pages are brought by a thread, which
+begins at once and writes the device pages when the batch has started. The scheduler waits for neither:
+a lookup and a pin are round trips, whatever a load reads from the SSD meanwhile.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from __future__ import annotations
 import logging
 import queue
 import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -21,8 +24,8 @@ from sglang.srt.mem_cache.unified_cache.unified_cache_linker import (
 )
 
 import quire
-from quire.keyed import Chains, KeyedPages
-from quire.vllm.link import Link, connect_options
+from quire.keyed import Chains, KeyedPages, PinnedPages
+from quire.link import Link, connect_options
 
 from .device_pages import PoolPages, UnsupportedPool, device_pools
 from .identity import namespace, rank_facts
@@ -32,8 +35,44 @@ log = logging.getLogger("sglang.quire")
 _OFFLOADS_QUEUED = 256  # each keeps pages of the device locked
 
 
+@dataclass
+class _Part:
+    """A request's pages of one pool."""
+
+    pages: PoolPages
+    indices: torch.Tensor
+    pinned: PinnedPages
+    memory: np.ndarray
+
+
+@dataclass
+class _Load:
+    """A request's load: pinned, fetched by the loading thread, then scattered by it, or cancelled."""
+
+    parts: list[_Part] = field(default_factory=list)
+    cancelled: bool = False
+    whole: bool = False  # all of its bytes are in `memory`
+
+    def fetch(self) -> None:
+        try:
+            self.whole = not self.cancelled and all(self._fetch(part) for part in self.parts)
+        finally:
+            self.let_go()
+
+    @staticmethod
+    def _fetch(part: _Part) -> bool:
+        def take(index: int, page: np.ndarray) -> None:
+            part.memory[index] = page
+
+        return part.pinned.take(take)
+
+    def let_go(self) -> None:
+        for part in self.parts:
+            part.pinned.close()
+
+
 class QuireLinker(UnifiedCacheLinker):
-    """Threads: the scheduler's calls all; one of its own stores what is offloaded."""
+    """Threads: the scheduler's calls all; of its own one brings loads, and one stores what is offloaded."""
 
     def __init__(
         self,
@@ -66,13 +105,19 @@ class QuireLinker(UnifiedCacheLinker):
         chains = {name: Chains() for name in self._pages}
         self._read = self._stores(self._read_link, chains, params, extra)
         self._write = self._stores(self._write_link, chains, params, extra)
-        self._pending: dict[str, list[tuple[PoolPages, torch.Tensor, np.ndarray]]] = {}
+        self._pending: dict[str, _Load] = {}
+        self._loads: queue.Queue[Callable[[], None] | None] = queue.Queue()
         self._offloads: queue.Queue = queue.Queue(_OFFLOADS_QUEUED)
         self._results: queue.Queue[bool] = queue.Queue()
-        self._thread: threading.Thread | None = threading.Thread(
-            target=self._store_offloads, name="quire-offload", daemon=True
-        )
-        self._thread.start()
+        self._threads = [
+            threading.Thread(target=work, name=name, daemon=True)
+            for work, name in (
+                (self._bring_loads, "quire-load"),
+                (self._store_offloads, "quire-offload"),
+            )
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def _stores(
         self, link: Link, chains: dict[Any, Chains], params: Any, extra: dict[str, Any]
@@ -131,25 +176,21 @@ class QuireLinker(UnifiedCacheLinker):
         expanded = self._group.resolve_transfers(
             transfers, allow_partial=True, allow_missing_kv=True
         )
-        fetched = []
+        load = _Load()
         for transfer in expanded:
+            pinned = self._read[transfer.name].pin(transfer.keys)
+            if pinned is None:
+                break
             pages = self._pages[transfer.name]
             memory = np.empty((len(transfer.keys), pages.page_bytes), np.uint8)
-            if not self._fetch(self._read[transfer.name], transfer.keys, memory):
-                fetched = []
-                break
-            fetched.append((pages, transfer.host_indices.clone(), memory))
-        if not self._all_ranks(bool(fetched)):
+            load.parts.append(_Part(pages, transfer.host_indices.clone(), pinned, memory))
+        mine = bool(expanded) and len(load.parts) == len(expanded)
+        if not self._all_ranks(mine):
+            load.let_go()
             return False
-        self._pending[rid] = fetched
+        self._pending[rid] = load
+        self._loads.put(load.fetch)
         return True
-
-    @staticmethod
-    def _fetch(store: KeyedPages, keys: list[str], memory: np.ndarray) -> bool:
-        def take(index: int, page: np.ndarray) -> None:
-            memory[index] = page
-
-        return all(store.load(keys, take, prefix=True))
 
     def _all_ranks(self, mine: bool) -> bool:
         """Ranks must answer alike, or their batches differ."""
@@ -163,21 +204,41 @@ class QuireLinker(UnifiedCacheLinker):
     def start_layer_wise_loading(self) -> int:
         if not self._pending:
             return -1
-        pending, self._pending = self._pending, {}
+        loads, self._pending = list(self._pending.values()), {}
         index = self.layer_done_counter.update_producer()
+        # Its pages may have been another request's, which the device still reads.
+        ready = [] if self._on_cpu else self.record_offload_ready()
+        self._loads.put(lambda: self._scatter(index, loads, ready))
+        return index
+
+    def _scatter(self, index: int, loads: list[_Load], ready: list[Any]) -> None:
+        """On the loading thread, behind the fetches of these."""
         try:
-            for loads in pending.values():
-                for pages, indices, memory in loads:
-                    pages.scatter(indices, memory)
+            if not all(load.whole for load in loads):
+                raise RuntimeError("pages that were there could not be read")
+            for event in ready:
+                event.synchronize()
+            for load in loads:
+                for part in load.parts:
+                    part.pages.scatter(part.indices, part.memory)
             self._wait_for_device()
-        except (ValueError, RuntimeError) as error:
+        except Exception as error:
             # What the engine reads is as it was before, or in part: it must not use it.
-            log.exception("pages could not be copied to the device")
+            log.exception("pages could not be brought to the device")
             self.layer_done_counter.fail(index, error)
-            return index
+            return
         for layer in range(self._group.num_layers):
             self.layer_done_counter.complete(index, layer)
-        return index
+
+    def _bring_loads(self) -> None:
+        while (task := self._loads.get()) is not None:
+            try:
+                task()
+            except Exception:  # the thread must live; a load that is not whole fails its batch
+                log.exception("a load failed")
+            finally:
+                self._loads.task_done()
+        self._loads.task_done()
 
     def _wait_for_device(self) -> None:
         if not self._on_cpu:
@@ -187,7 +248,12 @@ class QuireLinker(UnifiedCacheLinker):
         return self.layer_done_counter.finish(counter_index)
 
     def cancel_queued_load(self, rid: str) -> bool:
-        return self._pending.pop(rid, None) is not None
+        load = self._pending.pop(rid, None)
+        if load is None:
+            return False
+        # Its pages go when the thread comes to it: nothing of it is fetched from here on.
+        load.cancelled = True
+        return True
 
     # --- offloads --------------------------------------------------------------------------------
 
@@ -238,19 +304,23 @@ class QuireLinker(UnifiedCacheLinker):
 
     def reset(self) -> None:
         """What is stored stays: a flush of the engine's cache is not one of Quire's."""
-        self._pending.clear()
+        for rid in list(self._pending):
+            self.cancel_queued_load(rid)
+        self._loads.join()
         self._offloads.join()
         while not self._results.empty():
             self._results.get_nowait()
         self.layer_done_counter.reset()
 
     def close(self) -> None:
-        if self._thread is None:
+        if not self._threads:
             return
         self.reset()
+        self._loads.put(None)
         self._offloads.put(None)
-        self._thread.join()
-        self._thread = None
+        for thread in self._threads:
+            thread.join()
+        self._threads = []
         self._read_link.close()
         self._write_link.close()
 

@@ -23,7 +23,7 @@ from sglang.srt.mem_cache.hicache_storage import (
 
 import quire
 from quire.keyed import KeyedPages
-from quire.vllm.link import Link, connect_options
+from quire.link import Link, connect_options
 
 from .identity import namespace, rank_facts
 

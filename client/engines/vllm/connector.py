@@ -10,6 +10,7 @@ import logging
 from typing import Any
 
 import quire
+from quire.link import Link, connect_options
 from vllm.distributed.kv_transfer.kv_connector.v1.base import (
     KVConnectorBase_V1,
     KVConnectorRole,
@@ -22,7 +23,6 @@ from . import scheduler as scheduler_half
 from . import worker as worker_half
 from .identity import hashes_are_reproducible, namespace
 from .layout import Geometry, UnsupportedModel, derive_geometry
-from .link import Link, connect_options
 from .messages import Handshake, StepMeta
 from .pages import CachePages, misplaced_layer, raw_cache
 from .stats import QuirePromMetrics, QuireStats, take
@@ -106,7 +106,7 @@ class QuireConnector(KVConnectorBase_V1, SupportsHMA):
 
     def _link(self, staging_bytes: int = 0) -> Link:
         options = connect_options(self._extra, f"vllm-{self.role.name.lower()}", staging_bytes)
-        return Link(lambda: quire.Client(**options))
+        return Link(lambda: quire.Client(**options), logger=log)
 
     def get_handshake_metadata(self) -> Handshake | None:
         return Handshake(self._geometry)

@@ -21,11 +21,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import quire
+from quire.link import Link
 
 from .block_plan import NULL_BLOCK, checkpoint_blocks, load_blocks, span_blocks
 from .identity import request_salt, turn_number
 from .layout import Geometry
-from .link import Link
 from .messages import BlockIds, LoadJob, RequestJob, SaveJob, StepMeta, WorkerMeta
 from .stats import SchedulerCounts
 

@@ -24,9 +24,9 @@ from typing import Any
 import numpy
 import quire
 import torch
+from quire.link import Link
 
 from .layout import Geometry
-from .link import Link
 from .messages import LoadJob, RequestJob, SaveJob, StepMeta, WorkerMeta
 from .pages import CachePages
 from .stats import WorkerCounts

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 import quire
 from quire.daemon import Daemon
 from quire.keyed import KeyedPages
-from quire.vllm.link import Link
+from quire.link import Link
 
 PAGE = 4096
 _names = itertools.count()
@@ -212,3 +213,36 @@ def test_another_process_loads_the_same_bytes(daemon: Daemon, namespace: str) ->
         check=True,
     )
     assert done.stdout.strip() == str([True] * 5)
+
+
+def test_pinned_pages_are_taken_later_on_another_thread(daemon, namespace) -> None:
+    keys = [f"key {i}" for i in range(200)]  # of two chains
+    pages = pages_of(daemon.socket_path, namespace)
+    assert all(store(pages, keys))
+    reader = pages_of(daemon.socket_path, namespace)
+    pinned = reader.pin(keys)
+    taken: dict[int, np.ndarray] = {}
+
+    def take(index: int, page: np.ndarray) -> None:
+        taken[index] = page.copy()
+
+    said: list[bool] = []
+    thread = threading.Thread(target=lambda: said.append(pinned.take(take)))
+    thread.start()
+    thread.join()
+
+    assert said == [True]
+    assert all(np.array_equal(taken[i], bytes_of(key)) for i, key in enumerate(keys))
+    pinned.close()
+    pinned.close()
+
+
+def test_pages_of_which_one_is_missing_are_not_pinned(daemon, namespace) -> None:
+    pages = pages_of(daemon.socket_path, namespace)
+    assert all(store(pages, ["a", "b"]))
+
+    assert pages.pin(["a", "b", "c"]) is None
+    assert pages.pin(["c"]) is None
+    pinned = pages.pin(["a", "b"])
+    assert pinned is not None
+    pinned.close()

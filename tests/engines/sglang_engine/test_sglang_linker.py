@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import contextlib
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -65,6 +67,17 @@ def load(linker: QuireLinker, transfers: list[PoolTransfer]) -> bool:
     for layer in range(linker.layer_done_counter.num_layers):
         linker.layer_done_counter.wait_until(layer)
     return linker.finish_layer_wise_loading(index)
+
+
+@contextlib.contextmanager
+def loading_held(linker: QuireLinker) -> Iterator[None]:
+    """The thread that brings loads is busy with something slow, until the end of this."""
+    go_on = threading.Event()
+    linker._loads.put(go_on.wait)
+    try:
+        yield
+    finally:
+        go_on.set()
 
 
 def keys_of(count: int, name: str = "k") -> list[str]:
@@ -232,6 +245,66 @@ def test_a_killed_daemon_is_a_miss_and_its_successor_is_used(model) -> None:
         assert page_bits(linker, PoolName.KV, slots(8, 4)) == page_bits(
             linker, PoolName.KV, slots(0, 4)
         )
+        linker.close()
+
+
+def test_the_scheduler_does_not_wait_for_bytes(daemon, model) -> None:
+    pools, keys = mha(), keys_of(4)
+    linker = linker_of(pools, daemon.socket_path, model)
+    fill_with_bits(linker, seed=8)
+    assert offload(linker, node(pools, keys, 0))
+    with loading_held(linker):
+        assert linker.load("r", node(pools, keys, 8))
+        index = linker.start_layer_wise_loading()
+        assert linker.lookup("s", question(pools, keys))[-1] == 4
+        assert not any(layer.done() for layer in linker.layer_done_counter.futures[index])
+    assert linker.finish_layer_wise_loading(index)
+    assert page_bits(linker, PoolName.KV, slots(8, 4)) == page_bits(
+        linker, PoolName.KV, slots(0, 4)
+    )
+    linker.close()
+
+
+def test_what_was_promised_is_there_when_the_thread_comes_to_it(model) -> None:
+    with Daemon(arguments=["--ram_bytes=64MiB"]) as daemon:
+        pools, keys = mha(), keys_of(8)
+        linker = linker_of(pools, daemon.socket_path, model)
+        fill_with_bits(linker, seed=9)
+        assert offload(linker, node(pools, keys, 0))
+        witness, gone = linker_of(mha(), daemon.socket_path, model), keys_of(2, "gone")
+        assert offload(linker, node(pools, gone, 0))
+        with loading_held(linker):
+            assert linker.load("r", node(pools, keys, 16))
+            for batch in range(2000):
+                flood = keys_of(24, f"flood {batch} ")
+                if not witness.offload(node(pools, flood, 0)):
+                    witness.reset()
+                if batch % 50 == 49:
+                    witness.reset()
+                    if not witness.lookup("r", question(pools, gone)):
+                        break
+            index = linker.start_layer_wise_loading()
+        assert linker.finish_layer_wise_loading(index)
+        assert page_bits(linker, PoolName.KV, slots(16, 8)) == page_bits(
+            linker, PoolName.KV, slots(0, 8)
+        )
+        linker.close()
+        witness.close()
+
+
+def test_a_daemon_that_dies_under_a_load_fails_its_batch(model) -> None:
+    with Daemon(arguments=["--ram_bytes=64MiB"]) as daemon:
+        pools, keys = mha(), keys_of(4)
+        linker = linker_of(pools, daemon.socket_path, model)
+        fill_with_bits(linker, seed=10)
+        assert offload(linker, node(pools, keys, 0))
+        untouched = page_bits(linker, PoolName.KV, slots(8, 4))
+        with loading_held(linker):
+            assert linker.load("r", node(pools, keys, 8))
+            index = linker.start_layer_wise_loading()
+            daemon.kill()
+        assert not linker.finish_layer_wise_loading(index)
+        assert page_bits(linker, PoolName.KV, slots(8, 4)) == untouched
         linker.close()
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import quire
 from quire.vllm.layout import derive_geometry
-from quire.vllm.link import Link
+from quire.link import Link
 from quire.vllm.messages import WorkerMeta
 from quire.vllm.pages import CachePages
 from quire.vllm.scheduler import Options as SchedulerOptions

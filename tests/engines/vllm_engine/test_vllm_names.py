@@ -10,7 +10,7 @@ import pytest
 import quire
 from prometheus_client import Counter, Gauge, Histogram
 from quire.vllm import identity, stats
-from quire.vllm.link import Link
+from quire.link import Link
 
 CONFIG = SimpleNamespace(
     model_config=SimpleNamespace(
