@@ -74,8 +74,8 @@ struct Session {
   }
 };
 
-// Of its conversation: the same for all sessions that name one, and unlike any other's of a prompt
-// that names none. Never 0.
+// Of its conversation, whose turns supersede each other's checkpoints: the same for all sessions
+// that name one, and unlike any other's of a prompt that names none. Never 0.
 uint32_t conversation_tag(const Session& session);
 
 class Attachment final : public EventHandler {

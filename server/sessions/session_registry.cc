@@ -56,7 +56,6 @@ model::Result<void> SessionRegistry::check_bounds(ClientProcess& client, const A
   return fits;
 }
 
-// Turns of one conversation share a tag, so that they supersede each other's checkpoints.
 model::Result<std::unique_ptr<Session>> SessionRegistry::make_session(
     const ClientProcess& client, const SessionIdentity& identity, uint32_t max_units) {
   auto session = std::make_unique<Session>();

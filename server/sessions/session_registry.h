@@ -124,7 +124,6 @@ class SessionRegistry {
   void maybe_close(Session& session, Lane* lane);
   // None where there is none.
   void close_progress(SharedRegion& progress, uint32_t uid);
-  // Never 0.
 
   cache::Cache* cache_;
   Dispatcher* dispatcher_;
