@@ -47,11 +47,8 @@ void for_each_row(const JsonValue& document, const char* pointer, Visit visit) {
   for (const JsonValue& row : list->get_array()) visit(row);
 }
 
-// RAM's size stands beside its tier: it is shared out to domains.
+// What is written to RAM is counted where objects become visible.
 void add_ram(const JsonValue& document, TierFacts& tier) {
-  tier.capacity_bytes = whole_at(document, "/memory/budget_bytes");
-  for_each_row(document, "/domains",
-               [&](const JsonValue& row) { tier.used_bytes += whole_at(row, "/page_bytes"); });
   tier.written_bytes = whole_at(document, "/cache/committed_bytes");
   if (tier.reason.empty()) tier.reason = word_at(document, "/memory/failure");
 }
