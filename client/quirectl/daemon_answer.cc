@@ -21,7 +21,7 @@ model::Result<std::unique_ptr<Client>> connect_to_daemon(const DaemonCommandLine
 model::Result<std::string> printed(std::string_view output, std::string_view json,
                                    const AnswerShape& shape) {
   if (output == "json") return with_schema(json, shape.name) + "\n";
-  if (output == "csv") return answer_csv(json, shape.list);
+  if (output == "csv") return answer_csv(json, {.list = shape.list, .columns = shape.columns});
   return shape.table == nullptr ? status_table(json) : shape.table(json);
 }
 

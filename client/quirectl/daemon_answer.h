@@ -18,6 +18,7 @@ namespace quire::client {
 struct AnswerShape {
   std::string_view name;                 // its schema is quire.NAME.v1
   std::optional<std::string_view> list;  // csv: whose rows (client/quirectl/answer_output.h)
+  std::string_view columns = {};         // csv: that are there whatever rows there are
   model::Result<std::string> (*table)(std::string_view json) = nullptr;  // null: status_table()
 };
 

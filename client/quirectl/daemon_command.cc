@@ -38,7 +38,15 @@ using model::VerifyScope;
 constexpr uint64_t kUsPerSecond = 1'000'000;
 // In the place of a tier: what is set or advised is which checkpoints engines write.
 constexpr const char* kCheckpoints = "checkpoints";
-constexpr AnswerShape kQuotas{.name = "quota", .list = "quotas"};
+// Columns of lists that may be empty.
+constexpr std::string_view kQuotaColumns =
+    "tier,domain,tenant,held_bytes,guaranteed_bytes,burst_bytes,weight,set_by";
+constexpr std::string_view kPinColumns =
+    "domain,tenant,namespace,held_bytes,budget_bytes,left_seconds";
+constexpr std::string_view kPolicyColumns = "tier,domain,tenant,policy,switching";
+constexpr std::string_view kAdviceColumns = "policy,size,hit_tokens,hit_percent,error_points,now";
+constexpr AnswerShape kQuotas{.name = "quota", .list = "quotas", .columns = kQuotaColumns};
+constexpr AnswerShape kPins{.name = "pin", .list = "pins", .columns = kPinColumns};
 
 constexpr uint8_t as_byte(auto action) { return static_cast<uint8_t>(action); }
 
@@ -162,6 +170,7 @@ Result<std::string> advice_text(const DaemonCommandLine& line) {
                                                     : client->advice_json(tier_of(line), window));
   const AnswerShape shape{.name = of_checkpoints ? "checkpoint_advice" : "advice",
                           .list = "rows",
+                          .columns = of_checkpoints ? std::string_view() : kAdviceColumns,
                           .table = of_checkpoints ? checkpoint_advice_table : advice_table};
   if (of_checkpoints || line.price_book.empty()) return printed(line.output, json, shape);
   const AdviceMoney money = QUIRE_TRY(advice_money(json, {.book_path = line.price_book,
@@ -452,9 +461,11 @@ int run_kept(const DaemonCommandLine& line, std::ostream& out, std::ostream& err
 }
 
 int run_policy(const DaemonCommandLine& line, std::ostream& out, std::ostream& err) {
-  return print_answer(line, out, err, {.name = "policy", .list = "scopes"}, [&](Client& client) {
-    return line.scope_tier.empty() ? client.policy_json() : set_policy(client, line);
-  });
+  return print_answer(
+      line, out, err, {.name = "policy", .list = "scopes", .columns = kPolicyColumns},
+      [&](Client& client) {
+        return line.scope_tier.empty() ? client.policy_json() : set_policy(client, line);
+      });
 }
 
 int run_advise(const DaemonCommandLine& line, std::ostream& out, std::ostream& err) {
@@ -476,7 +487,7 @@ int run_clear_quota(const DaemonCommandLine& line, std::ostream& out, std::ostre
 }
 
 int run_pin(const DaemonCommandLine& line, std::ostream& out, std::ostream& err) {
-  return print_answer(line, out, err, {.name = "pin", .list = "pins"}, [&](Client& client) {
+  return print_answer(line, out, err, kPins, [&](Client& client) {
     return line.budget_bytes == 0 ? client.pin_json() : set_pin(client, line);
   });
 }
@@ -486,7 +497,7 @@ int run_unpin(const DaemonCommandLine& line, std::ostream& out, std::ostream& er
     err << "quirectl unpin: --domain uid:N [--tenant T] --namespace NAME, or --all\n";
     return kExitUsage;
   }
-  return print_answer(line, out, err, {.name = "pin", .list = "pins"},
+  return print_answer(line, out, err, kPins,
                       [&](Client& client) { return clear_pin(client, line); });
 }
 

@@ -1,14 +1,18 @@
 #include "client/quirectl/layout_command.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <map>
 #include <optional>
 #include <ostream>
 
 #include "client/quirectl/config_json.h"
+#include "client/quirectl/daemon_answer.h"
 #include "client/quirectl/layout_output.h"
 #include "client/quirectl/layout_plan.h"
+#include "client/quirectl/meter/field_text.h"
 #include "model/byte_text.h"
+#include "model/check.h"
 #include "model/layout_toml.h"
 
 namespace quire::client {
@@ -39,7 +43,7 @@ void write_layout(const Layout& layout, LayoutOutput output, std::ostream& out) 
 
 int refuse(const model::Error& error, std::ostream& err) {
   err << "quirectl layout: " << error.text << '\n';
-  return kExitFailed;
+  return exit_code_of(error.code);
 }
 
 // The rows are not what the model's own type of element would give: said, not left to be found.
@@ -143,7 +147,11 @@ void add_show_and_check(CLI::App& parent, LayoutCommandLine& line, std::ostream&
 
   CLI::App* check = parent.add_subcommand("check", "Check layout files and print their digests");
   check->add_option("FILE", line.check.paths, "layout files (TOML)")->required();
-  check->callback([&line, &out, &err] { line.exit_code = run_layout_check(line.check, out, err); });
+  const CLI::Option* form = add_output_option(*check, line.check.output);
+  check->callback([&line, &out, &err, form] {
+    line.check.output = choose_output(form, line, line.check.output);
+    line.exit_code = run_layout_check(line.check, out, err);
+  });
 }
 
 void add_plan(CLI::App& parent, LayoutCommandLine& line, std::ostream& out, std::ostream& err) {
@@ -232,15 +240,35 @@ int run_layout_check(const LayoutCheckOptions& options, std::ostream& out, std::
     err << "quirectl layout check: no files given\n";
     return kExitUsage;
   }
+  if (options.output == LayoutOutput::kToml) {
+    return refuse(model::make_error(model::Errc::kInvalidArgument,
+                                    "a check is no layout: choose table, json or csv"),
+                  err);
+  }
+  const bool table = options.output == LayoutOutput::kTable;
+  std::string files;
   int exit_code = kExitOk;
   for (const std::string& path : options.paths) {
     const Result<Layout> layout = model::load_layout_file(path);
-    if (layout.ok()) {
+    if (!layout.ok()) {
+      refuse(layout.error(), err);
+      exit_code = std::max(exit_code,
+                           layout.code() == model::Errc::kNotFound ? kExitNotFound : kExitDegraded);
+    } else if (table) {
       out << "ok " << hex(model::layout_digest(*layout)) << ' ' << path << '\n';
-    } else {
-      exit_code = refuse(layout.error(), err);
     }
+    files += (files.empty() ? "{\"file\":" : ",{\"file\":") + json_text(path) +
+             ",\"ok\":" + (layout.ok() ? "true" : "false") + ",\"digest\":\"" +
+             (layout.ok() ? hex(model::layout_digest(*layout)) : "") + "\",\"fault\":";
+    append_json_text(files, layout.ok() ? "" : layout.error().text);
+    files += '}';
   }
+  if (table) return exit_code;
+  const std::string json = "{\"files\":[" + files + "]}";
+  const Result<std::string> text = printed(options.output == LayoutOutput::kJson ? "json" : "csv",
+                                           json, {.name = "layout_check", .list = "files"});
+  QUIRE_CHECK(text.ok());  // it was written here
+  out << *text;
   return exit_code;
 }
 

@@ -35,9 +35,10 @@ int run_layout_show(const LayoutShowOptions& options, std::ostream& out, std::os
 
 struct LayoutCheckOptions {
   std::vector<std::string> paths;
+  LayoutOutput output = LayoutOutput::kTable;
 };
-// One line a file: "ok <digest> <path>" to out, or the error to err. kExitFailed if any fails;
-// kExitUsage without files.
+// One line a file: "ok <digest> <path>" to out, or the error to err. kExitDegraded if one is no
+// layout, kExitNotFound if one is not there; kExitUsage without files.
 int run_layout_check(const LayoutCheckOptions& options, std::ostream& out, std::ostream& err);
 
 struct LayoutPlanOptions {

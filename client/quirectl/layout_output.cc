@@ -140,7 +140,7 @@ void write_layout_json(const Layout& layout, std::ostream& out) {
 void write_layout_csv(const model::Layout& layout, std::ostream& out) {
   std::ostringstream document;
   write_layout_json(layout, document);
-  const auto rows = answer_csv(document.str(), "groups");
+  const auto rows = answer_csv(document.str(), {.list = "groups"});
   QUIRE_CHECK(rows.ok());  // it was written here
   out << *rows;
 }

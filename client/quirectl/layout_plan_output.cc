@@ -116,7 +116,8 @@ void write_plan_csv(const Layout& layout, const SessionPlan& plan, const PlanQue
                     std::ostream& out) {
   std::ostringstream document;
   write_plan_json(layout, plan, question, document);
-  const auto rows = answer_csv(document.str(), "tiers");
+  const auto rows = answer_csv(
+      document.str(), {.list = "tiers", .columns = "tier,capacity_bytes,session_bytes,sessions"});
   QUIRE_CHECK(rows.ok());  // it was written here
   out << *rows;
 }

@@ -11,7 +11,7 @@ namespace {
 
 int fail(const model::Error& error, std::ostream& err) {
   err << "quirectl rebuild: " << error.text << '\n';
-  return error.code == model::Errc::kNotFound ? kExitNotFound : kExitFailed;
+  return exit_code_of(error.code);
 }
 
 }  // namespace

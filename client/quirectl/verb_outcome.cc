@@ -4,7 +4,6 @@
 #include <ostream>
 #include <sstream>
 
-#include "client/quirectl/answer_output.h"
 #include "client/quirectl/exit_codes.h"
 
 namespace quire::client {
@@ -14,13 +13,13 @@ int report(const model::Error& error, std::ostream& err) {
   return exit_code_of(error.code);
 }
 
-int run_in_form(const std::string& output, std::ostream& out, std::ostream& err,
+int run_in_form(const std::string& output, const CsvForm& csv, std::ostream& out, std::ostream& err,
                 const std::function<int(bool json, std::ostream& out)>& run) {
   if (output != "csv") return run(output == "json", out);
   std::ostringstream document;
   const int code = run(true, document);
   if (document.str().empty()) return code;
-  const model::Result<std::string> rows = answer_csv(document.str());
+  const model::Result<std::string> rows = answer_csv(document.str(), csv);
   if (!rows.ok()) return report(rows.error(), err);
   out << *rows;
   return code;

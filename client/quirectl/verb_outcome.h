@@ -5,6 +5,7 @@
 #include <iosfwd>
 #include <string>
 
+#include "client/quirectl/answer_output.h"
 #include "model/result.h"
 
 namespace quire::client {
@@ -18,7 +19,7 @@ bool settle_output(std::string& output, std::ostream& err);
 
 // Runs what prints for people, or a document: run(json, out) gives the exit code. csv is made of
 // the document, once it is whole.
-int run_in_form(const std::string& output, std::ostream& out, std::ostream& err,
+int run_in_form(const std::string& output, const CsvForm& csv, std::ostream& out, std::ostream& err,
                 const std::function<int(bool json, std::ostream& out)>& run);
 
 }  // namespace quire::client

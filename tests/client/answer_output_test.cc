@@ -4,6 +4,9 @@
 #include <gtest/gtest.h>
 #include <stdlib.h>
 
+#include <sstream>
+
+#include "client/quirectl/csv_lines.h"
 #include "client/quirectl/palette.h"
 #include "client/quirectl/readable.h"
 
@@ -11,7 +14,7 @@ namespace quire::client::answer_output_test {
 namespace {
 
 std::string csv(std::string_view json, std::optional<std::string_view> list = std::nullopt) {
-  const auto text = answer_csv(json, list);
+  const auto text = answer_csv(json, {.list = list});
   return text.ok() ? *text : text.error().text;
 }
 
@@ -34,6 +37,35 @@ TEST(AnswerCsv, LinesAreRows) {
   EXPECT_EQ(csv("{\"a\":1}\n{\"b\":2}\n"), "a,b\n1,\n,2\n");
   EXPECT_EQ(answer_csv("no json").code(), model::Errc::kMalformedFrame);
   EXPECT_EQ(answer_csv("").code(), model::Errc::kOk);
+}
+
+// What reads it need not tell "no rows" from "no answer".
+TEST(AnswerCsv, ColumnsThatAreGivenAreThereWhateverRowsThereAre) {
+  const CsvForm form{.list = "pins", .columns = "name,bytes,left"};
+  EXPECT_EQ(answer_csv(R"({"more":1,"pins":[]})", form).value(), "name,bytes,left\n");
+  EXPECT_EQ(answer_csv(R"({"pins":[{"bytes":5,"name":"a","new":7}]})", form).value(),
+            "name,bytes,left,new\na,5,,7\n");
+}
+
+TEST(AnswerCsv, ListsLieDeeperAndSeveralAreToldApart) {
+  const std::string bills =
+      R"({"book":{"lines":[{"amount":"1.5"}]},"with":{"lines":[{"amount":"2"},{"amount":"3"}]}})";
+  EXPECT_EQ(answer_csv(bills, {.list = "with.lines"}).value(), "amount\n2\n3\n");
+  EXPECT_EQ(answer_csv(bills, {.list = "book.lines|with.lines"}).value(),
+            "part,amount\nbook,1.5\nwith,2\nwith,3\n");
+  EXPECT_TRUE(answer_csv(bills, {.list = "none.lines"}).value().starts_with("key,value\n"));
+}
+
+TEST(AnswerCsv, LinesOfAStreamKeepTheirColumns) {
+  std::ostringstream out;
+  const int code = print_lines(true, "kind,tiers,ram.bytes", out, [](std::ostream& to) {
+    to << R"({"kind":"held","tiers":["ram","ssd"],"other":1})" << '\n' << '\n';
+    EXPECT_EQ(to.flush().good(), true);
+    to << R"({"ram":{"bytes":7},"kind":"a,b"})" << '\n';
+    return 6;
+  });
+  EXPECT_EQ(code, 6);
+  EXPECT_EQ(out.str(), "kind,tiers,ram.bytes\nheld,ram ssd,\n\"a,b\",,7\n");
 }
 
 TEST(AnswerCsv, WholeNumbersStayWhole) {

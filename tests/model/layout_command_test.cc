@@ -85,7 +85,7 @@ TEST(LayoutCommand, FromConfigTakesTheFormatOfStates) {
 TEST(LayoutCommand, FromConfigFailsWithTheFieldNamed) {
   const Outcome outcome =
       run_quirectl({"layout", "from-config", config_path("llama-3.1-70b"), "--indexer", "fp4"});
-  EXPECT_EQ(outcome.exit_code, kExitFailed);
+  EXPECT_EQ(outcome.exit_code, kExitUsage);
   EXPECT_NE(outcome.err.find("indexer"), std::string::npos) << outcome.err;
   EXPECT_TRUE(outcome.out.empty());
 }
@@ -118,7 +118,7 @@ TEST(LayoutCommand, JsonEscapesNames) {
 TEST(LayoutCommand, CheckReportsEveryFile) {
   const Outcome outcome = run_quirectl({"layout", "check", model::shipped_path("qwen3-32b"),
                                         "/nonexistent.toml", model::shipped_path("gemma-3-27b")});
-  EXPECT_EQ(outcome.exit_code, kExitFailed);
+  EXPECT_EQ(outcome.exit_code, kExitNotFound);
   EXPECT_EQ(std::count(outcome.out.begin(), outcome.out.end(), '\n'), 2);
   EXPECT_NE(outcome.err.find("/nonexistent.toml"), std::string::npos);
 }

@@ -165,13 +165,13 @@ TEST(LayoutPlan, TheVerbWantsOneLayoutAndSizesWithUnits) {
     LayoutPlanOptions options = qwen();
     options.ram = wrong;
     const Outcome outcome = run(options);
-    EXPECT_EQ(outcome.exit_code, kExitFailed) << wrong;
+    EXPECT_EQ(outcome.exit_code, kExitUsage) << wrong;
     EXPECT_TRUE(has(outcome.err, "--ram")) << outcome.err;
     EXPECT_TRUE(outcome.out.empty());
   }
   LayoutPlanOptions toml = qwen();
   toml.output = LayoutOutput::kToml;
-  EXPECT_EQ(run(toml).exit_code, kExitFailed);
+  EXPECT_EQ(run(toml).exit_code, kExitUsage);
 }
 
 }  // namespace

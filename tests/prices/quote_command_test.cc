@@ -121,13 +121,13 @@ TEST(QuoteCommand, OptionsThatNoRequestCouldHaveAreUsage) {
   EXPECT_EQ(quote(joined(fine, {"--item", "search=x"})).exit_code, kExitUsage);
   EXPECT_EQ(quote(joined(fine, {"--output", "-1"})).exit_code, kExitUsage);
   EXPECT_EQ(quote({"--model", "m"}).exit_code, kExitUsage);
-  EXPECT_EQ(quote(joined(fine, {"--currency", "EUR"})).exit_code, kExitFailed);
+  EXPECT_EQ(quote(joined(fine, {"--currency", "EUR"})).exit_code, kExitUsage);
 }
 
 TEST(QuoteCommand, AMissingBookIsAFailure) {
   const Ran ran = quote(
       {"--book", "/nowhere.toml", "--model", "m", "--at", "2026-09-15T09:00:00Z", "--prompt", "1"});
-  EXPECT_EQ(ran.exit_code, kExitFailed);
+  EXPECT_EQ(ran.exit_code, kExitNotFound);
   EXPECT_NE(ran.err.find("no such file"), std::string::npos) << ran.err;
 }
 

@@ -71,7 +71,7 @@ TEST_F(EventsProcess, TailPrintsWhatIsHeldAndWhatHappens) {
   EXPECT_TRUE(has(held.text, "tenant model/0")) << held.text;
   const Output json = quirectl({"events", "tail", "--until_snapshot", "-o", "json"});
   EXPECT_EQ(json.exit_code, 0);
-  EXPECT_EQ(count_of(json.text, "\"schema\":\"quire.event/1\""), count_of(json.text, "\n"));
+  EXPECT_EQ(count_of(json.text, "\"schema\":\"quire.event.v1\""), count_of(json.text, "\n"));
   EXPECT_EQ(count_of(json.text, "\"kind\":\"held\""), 8u) << json.text;
   EXPECT_TRUE(has(json.text, "\"namespace\":\"model\"")) << json.text;
   // The hash of the first block is the one that the engine's library has.

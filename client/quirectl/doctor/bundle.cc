@@ -74,8 +74,9 @@ Result<void> write_private(const std::string& path, const std::string& bytes) {
 
 }  // namespace
 
-Result<std::string> write_bundle(const DaemonCommandLine& line, const BundleOptions& options,
-                                 const std::string& version) {
+Result<std::vector<BundledFile>> write_bundle(const DaemonCommandLine& line,
+                                              const BundleOptions& options,
+                                              const std::string& version) {
   Redaction redaction(options.keep_names);
   Files files;
   auto client = connect_to_daemon(line);
@@ -99,10 +100,10 @@ Result<std::string> write_bundle(const DaemonCommandLine& line, const BundleOpti
   files.emplace_back("version.txt", "quirectl " + version + "\n");
 
   TarArchive archive(std::time(nullptr));
-  std::string told;
+  std::vector<BundledFile> told;
   for (const auto& [name, text] : files) {
     archive.add("quire-bundle/" + name, text);
-    told += name + "  " + bytes_text(text.size()) + '\n';
+    told.push_back({name, text.size()});
   }
   QUIRE_TRY(write_private(options.path, archive.finish()));
   return told;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "client/quirectl/daemon_command.h"
 #include "client/quirectl/doctor/doctor.h"
@@ -16,8 +17,13 @@ struct BundleOptions {
 };
 
 // What a file of it could not be made of is said in the file. kIoError: the archive cannot be
-// written. Returns what it holds, a line a file.
-model::Result<std::string> write_bundle(const DaemonCommandLine& line, const BundleOptions& options,
-                                        const std::string& version);
+// written. Returns what it holds.
+struct BundledFile {
+  std::string name;
+  size_t bytes = 0;
+};
+model::Result<std::vector<BundledFile>> write_bundle(const DaemonCommandLine& line,
+                                                     const BundleOptions& options,
+                                                     const std::string& version);
 
 }  // namespace quire::client

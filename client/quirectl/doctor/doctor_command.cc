@@ -4,6 +4,8 @@
 #include <ostream>
 
 #include "client/quirectl/daemon_answer.h"
+#include "client/quirectl/meter/field_text.h"
+#include "client/quirectl/readable.h"
 #include "client/quirectl/status/live_screen.h"
 
 namespace quire::client {
@@ -28,7 +30,24 @@ int run_bundle(const DaemonCommandLine& daemon, const DoctorCommandLine& line, s
                std::ostream& err) {
   const auto told = write_bundle(daemon, line.bundle, line.version);
   if (!told.ok()) return report(told.error(), err);
-  out << line.bundle.path << '\n' << *told;
+  if (daemon.output == "table") {
+    out << line.bundle.path << '\n';
+    for (const BundledFile& file : *told) {
+      out << file.name << "  " << bytes_text(file.bytes) << '\n';
+    }
+    return kExitOk;
+  }
+  std::string json = "{\"path\":";
+  append_json_text(json, line.bundle.path);
+  json += ",\"files\":[";
+  for (const BundledFile& file : *told) {
+    json += json.back() == '[' ? "{\"name\":" : ",{\"name\":";
+    append_json_text(json, file.name);
+    json += ",\"bytes\":" + std::to_string(file.bytes) + "}";
+  }
+  const auto text = printed(daemon.output, json + "]}", {.name = "bundle", .list = "files"});
+  if (!text.ok()) return report(text.error(), err);
+  out << *text;
   return kExitOk;
 }
 
@@ -64,7 +83,10 @@ void add_doctor_commands(CLI::App& app, DoctorCommandLine& line, DaemonCommandLi
   bundle->add_flag("--keep-names", line.bundle.keep_names,
                    "leave the names of tenants, namespaces, models and users in");
   add_doctor_options(*bundle, line.bundle.doctor);
-  bundle->callback([&] { daemon.exit_code = run_bundle(daemon, line, out, err); });
+  bundle->callback([&] {
+    daemon.exit_code =
+        settle_output(daemon.output, err) ? run_bundle(daemon, line, out, err) : kExitUsage;
+  });
 }
 
 }  // namespace quire::client

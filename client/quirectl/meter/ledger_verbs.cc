@@ -5,7 +5,9 @@
 #include <string>
 #include <string_view>
 
+#include "client/quirectl/answer_output.h"
 #include "client/quirectl/daemon_command.h"
+#include "client/quirectl/meter/bill_output.h"
 #include "client/quirectl/meter/meter_bill.h"
 #include "client/quirectl/meter/meter_export.h"
 #include "client/quirectl/meter/meter_show.h"
@@ -19,6 +21,12 @@
 namespace quire::client {
 
 namespace {
+
+constexpr std::string_view kRollupColumns =
+    "begin,begin_us,uid,tenant,payer,namespace,model,turns,interrupted_turns,prompt_tokens,"
+    "hit_tokens,replayed_tokens,missed_tokens,output_tokens,written_tokens,undelivered_tokens,"
+    "withheld_tokens,delivered_ram_tokens,delivered_ssd_tokens,delivered_cluster_tokens,"
+    "moved_ram_bytes,moved_ssd_bytes,moved_cluster_bytes,written_bytes";
 
 using Run = int (*)(const MeterOptions&, std::ostream&, std::ostream&);
 
@@ -39,23 +47,24 @@ struct LedgerVerbs {
   std::ostream& out;
   std::ostream& err;
 
-  CLI::App* add(const std::string& name, const std::string& help, Run run) const {
+  CLI::App* add(const std::string& name, const std::string& help, Run run,
+                const CsvForm& csv = {.list = ""}) const {
     CLI::App* verb = meter.add_subcommand(name, help);
     note_role(*verb, model::VerbRole::kMeter);
     add_place(*verb, options.place);
-    verb->callback([verbs = *this, run] { verbs.daemon.exit_code = verbs.run_verb(run); });
+    verb->callback(
+        [verbs = *this, run, csv] { verbs.daemon.exit_code = verbs.run_verb(run, csv); });
     return verb;
   }
 
-  int run_verb(Run run) const {
+  int run_verb(Run run, const CsvForm& csv) const {
     if (!settle_output(daemon.output, err)) return kExitUsage;
     options.place.socket_path = daemon.socket_path;
     options.place.timeout_ms = daemon.timeout_ms;
-    if (daemon.output == "csv" && options.follow) {
-      err << "quirectl: tail --follow has no csv; see meter export --format csv\n";
-      return kExitUsage;
-    }
-    return run_in_form(daemon.output, out, err, [&](bool json, std::ostream& to) {
+    options.csv = daemon.output == "csv";
+    // What has no end is written row by row; what is an export has a form of its own.
+    if (options.csv && !csv.list) return run(options, out, err);
+    return run_in_form(daemon.output, csv, out, err, [&](bool json, std::ostream& to) {
       options.json = json;
       return run(options, to, err);
     });
@@ -115,9 +124,9 @@ CLI::Option* add_tenant(CLI::App& verb, MeterOptions& options) {
 }
 
 CLI::App* add_bill(const LedgerVerbs& verbs, const std::string& name, const std::string& help,
-                   Run run) {
+                   Run run, const CsvForm& csv) {
   MeterOptions& options = verbs.options;
-  CLI::App* verb = verbs.add(name, help, run);
+  CLI::App* verb = verbs.add(name, help, run, csv);
   verb->add_option("--book", options.book, "price book (TOML; docs/prices.md)")->required();
   add_window(*verb, options, "requests that began");
   add_tenant(*verb, options);
@@ -131,7 +140,8 @@ CLI::App* add_bill(const LedgerVerbs& verbs, const std::string& name, const std:
 
 void add_export(const LedgerVerbs& verbs) {
   MeterOptions& options = verbs.options;
-  CLI::App* verb = verbs.add("export", "receipts as other programs take them", run_meter_export);
+  CLI::App* verb =
+      verbs.add("export", "receipts as other programs take them", run_meter_export, {});
   CLI::Option* format = verb->add_option("--format", options.format,
                                          "jsonl, csv, cloudevents (1.0, a line each) or focus "
                                          "(FOCUS 1.3, CSV)")
@@ -171,12 +181,13 @@ void add_export(const LedgerVerbs& verbs) {
 void add_ledger_verbs(CLI::App& meter, MeterOptions& options, DaemonCommandLine& daemon,
                       std::ostream& out, std::ostream& err) {
   const LedgerVerbs verbs{meter, options, daemon, out, err};
-  CLI::App* tail = verbs.add("tail", "the last receipts, and those to come", run_meter_tail);
+  CLI::App* tail = verbs.add("tail", "the last receipts, and those to come", run_meter_tail, {});
   tail->add_option("-n,--last", options.last, "so many")
       ->capture_default_str()
       ->check(CLI::Range(uint64_t{0}, uint64_t{1} << 32));
   tail->add_flag("-f,--follow", options.follow, "go on with those to come");
-  CLI::App* show = verbs.add("show", "sums of receipts by minute or hour", run_meter_show);
+  CLI::App* show = verbs.add("show", "sums of receipts by minute or hour", run_meter_show,
+                             {.list = "rollups", .columns = kRollupColumns});
   show->add_option("--by", options.by, "minute or hour")
       ->check(CLI::IsMember({"minute", "hour"}))
       ->capture_default_str();
@@ -187,8 +198,10 @@ void add_ledger_verbs(CLI::App& meter, MeterOptions& options, DaemonCommandLine&
            run_meter_verify)
       ->add_option("--head", options.head,
                    "what `meter head` printed once, or a file of it: it must be in the ledger");
-  add_bill(verbs, "bill", "what the requests cost by a price book, line by line", run_meter_bill);
-  add_bill(verbs, "whatif", "the bill by one book beside that by another", run_meter_whatif)
+  add_bill(verbs, "bill", "what the requests cost by a price book, line by line", run_meter_bill,
+           {.list = "bill.lines", .columns = kBillColumns});
+  add_bill(verbs, "whatif", "the bill by one book beside that by another", run_meter_whatif,
+           {.list = "book.bill.lines|with.bill.lines", .columns = kWhatifColumns})
       ->add_option("--with", options.with_book, "the other book")
       ->required();
   verbs.add("head", "the present head as a line to be kept elsewhere", run_meter_head);

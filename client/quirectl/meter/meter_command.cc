@@ -4,6 +4,7 @@
 #include <ostream>
 
 #include "client/quirectl/layout_command.h"
+#include "client/quirectl/meter/bill_output.h"
 #include "client/quirectl/verb_outcome.h"
 
 namespace quire::client {
@@ -13,7 +14,9 @@ namespace {
 template <typename Run>
 int run_with_form(const MeterCommandLine& line, std::ostream& out, std::ostream& err, Run run) {
   std::string form = *line.output;
-  return settle_output(form, err) ? run_in_form(form, out, err, run) : kExitUsage;
+  return settle_output(form, err)
+             ? run_in_form(form, {.list = "lines", .columns = kBillColumns}, out, err, run)
+             : kExitUsage;
 }
 
 // CLI11 would take -1 as the largest number.

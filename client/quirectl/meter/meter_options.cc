@@ -20,10 +20,7 @@ Result<MeterWindow> window_of(const MeterOptions& options) {
                            "--from " + options.from + " is not before --to " + options.to);
 }
 
-int meter_failure(const model::Error& error, std::ostream& err) {
-  const int code = report(error, err);
-  return error.code == Errc::kInvalidArgument ? kExitUsage : code;
-}
+int meter_failure(const model::Error& error, std::ostream& err) { return report(error, err); }
 
 void print_fault(const WalkFault& fault, std::ostream& stream) {
   stream << fault.kind << ' ' << to_text(fault.position) << ": " << fault.text << '\n';

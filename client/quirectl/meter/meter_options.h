@@ -15,7 +15,8 @@ namespace quire::client {
 // Outlives the CLI::App. Empty: not given.
 struct MeterOptions {
   LedgerPlace place;
-  bool json = false;  // -o json
+  bool json = false;  // -o json, and for csv that is made of it
+  bool csv = false;   // -o csv, of tail: as it comes
   std::string from;   // instants, RFC 3339
   std::string to;
   std::string after;  // EPOCH.SEQUENCE

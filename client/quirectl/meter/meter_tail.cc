@@ -8,7 +8,9 @@
 #include <ostream>
 #include <string>
 
+#include "client/quirectl/answer_output.h"
 #include "client/quirectl/daemon_command.h"
+#include "client/quirectl/meter/csv_rows.h"
 #include "client/quirectl/meter/json_rows.h"
 #include "client/quirectl/meter/stamp.h"
 
@@ -52,13 +54,17 @@ std::string tail_row(const ReceiptView& receipt) {
 // Keeps the last rows, or prints each at once.
 class TailRows : public EntryVisitor {
  public:
-  TailRows(bool json, size_t kept) : json_(json), kept_(kept) {}
+  TailRows(const MeterOptions& options)
+      : json_(options.json), csv_(options.csv), kept_(options.last) {}
 
   void receipt(const ReceiptView& receipt) override {
     if (receipt.position <= after_) return;
     std::string row;
-    if (json_) {
+    if (csv_) {
+      CsvRows(row).receipt(receipt);
+    } else if (json_) {
       JsonRows(row).receipt(receipt);
+      row = with_schema(row, "receipt");
     } else {
       row = tail_row(receipt);
     }
@@ -81,6 +87,7 @@ class TailRows : public EntryVisitor {
 
  private:
   bool json_;
+  bool csv_;
   size_t kept_;
   LedgerPosition after_;
   std::deque<std::string> rows_;
@@ -89,17 +96,26 @@ class TailRows : public EntryVisitor {
 class Tail {
  public:
   Tail(const MeterOptions& options, std::ostream& out, std::ostream& err)
-      : options_(options), out_(out), err_(err), rows_(options.json, options.last) {}
+      : options_(options), out_(out), err_(err), rows_(options) {}
 
   Result<int> run() {
     const LedgerHead head = QUIRE_TRY(read_last());
-    if (!options_.json) out_ << kTailHeader;
+    out_ << header();
     rows_.print(out_);
     if (options_.follow) QUIRE_TRY(follow(head));
     return faults_ == 0 ? kExitOk : kExitDegraded;
   }
 
  private:
+  std::string header() const {
+    std::string text;
+    if (options_.csv) {
+      CsvRows(text).header();
+    } else if (!options_.json) {
+      text = kTailHeader;
+    }
+    return text;
+  }
   Result<LedgerHead> read(const model::MeterRequest& request,
                           const std::function<void()>& after_block) {
     LedgerWalk walk(&rows_, [&](const WalkFault& fault) {

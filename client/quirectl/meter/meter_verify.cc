@@ -127,6 +127,12 @@ int run_meter_verify(const MeterOptions& options, std::ostream& out, std::ostrea
 int run_meter_head(const MeterOptions& options, std::ostream& out, std::ostream& err) {
   const auto head = present_head(options);
   if (!head.ok()) return meter_failure(head.error(), err);
+  if (options.json) {
+    std::string text = R"({"schema":"quire.meter.head.v1")";
+    JsonFields(text).text("head", *head);
+    out << text << "}\n";
+    return kExitOk;
+  }
   out << *head << '\n';
   return kExitOk;
 }

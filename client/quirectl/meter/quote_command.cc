@@ -3,6 +3,7 @@
 #include <charconv>
 #include <ostream>
 
+#include "client/quirectl/answer_output.h"
 #include "client/quirectl/layout_command.h"
 #include "client/quirectl/meter/bill_output.h"
 #include "model/prices/bill.h"
@@ -79,10 +80,10 @@ int run_quote(const QuoteOptions& options, bool json, std::ostream& out, std::os
   if (!items.ok()) return refuse(items.error(), kExitUsage, err);
   request->items = *items;
   const Result<Bill> bill = make_bill(options, *request);
-  if (!bill.ok()) return refuse(bill.error(), kExitFailed, err);
+  if (!bill.ok()) return refuse(bill.error(), exit_code_of(bill.code()), err);
   const Result<std::string> text = json ? bill_json(*bill) : bill_table(*bill);
   if (!text.ok()) return refuse(text.error(), kExitFailed, err);
-  out << *text;
+  out << (json ? with_schema(*text, "meter.quote") : *text);
   return bill->unpriced.empty() ? kExitOk : kExitFailed;
 }
 

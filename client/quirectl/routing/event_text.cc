@@ -15,7 +15,7 @@ namespace {
 using model::EventKind;
 using model::EventRecord;
 
-constexpr std::string_view kSchema = "quire.event/1";
+constexpr std::string_view kSchema = "quire.event.v1";
 constexpr size_t kShortHash = 12;
 
 std::string_view kind_name(EventKind kind) {

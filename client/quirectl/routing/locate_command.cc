@@ -24,7 +24,7 @@ void print(const HeldChain& held, uint64_t asked_tokens, bool json, std::ostream
       out << name << std::string(name.size() < 18 ? 18 - name.size() : 1, ' ') << value << '\n';
     }
   };
-  if (json) out << "{\"schema\":\"quire.locate/1\",\"known\":" << (held.known ? "true" : "false");
+  if (json) out << "{\"schema\":\"quire.locate.v1\",\"known\":" << (held.known ? "true" : "false");
   line("asked_tokens", asked_tokens);
   line("held_tokens", held.span_tokens);
   line("resumable_tokens", held.exact_tokens);

@@ -5,6 +5,7 @@
 #include <iostream>
 #include <ostream>
 
+#include "client/quirectl/csv_lines.h"
 #include "client/quirectl/daemon_answer.h"
 #include "client/quirectl/verb_outcome.h"
 #include "client/quirectl/verb_words.h"
@@ -16,20 +17,27 @@ namespace {
 using RunRouting =
     std::function<model::Result<int>(const ClientOptions&, bool json, std::ostream&)>;
 
-// Runs `verb` with the options of a connection. csv is made of the whole answer: a stream has none.
+// Of events: those that some kind of event has.
+constexpr std::string_view kEventColumns =
+    "kind,time_us,sequence,last,epoch,tiers,object,tokens,parent_tokens,hash,parent,groups,objects,"
+    "root,domain,tenant,namespace,weights_epoch,layout";
+
+// Runs `verb` with the options of a connection.
 void run_verb(DaemonCommandLine& daemon, std::ostream& out, std::ostream& err, bool is_stream,
               const RunRouting& verb) {
   daemon.exit_code = kExitUsage;
   if (!settle_output(daemon.output, err)) return;
-  if (is_stream && daemon.output == "csv") {
-    err << "quirectl: events are printed as table or json\n";
-    return;
-  }
   const auto run = [&](bool json, std::ostream& to) {
     const model::Result<int> done = verb(connection_options(daemon), json, to);
     return done.ok() ? *done : report(done.error(), err);
   };
-  daemon.exit_code = run_in_form(daemon.output, out, err, run);
+  if (!is_stream) {
+    daemon.exit_code = run_in_form(daemon.output, {.list = ""}, out, err, run);
+    return;
+  }
+  daemon.exit_code = print_lines(daemon.output == "csv", kEventColumns, out, [&](std::ostream& to) {
+    return run(daemon.output != "table", to);
+  });
 }
 
 void add_tail(CLI::App& app, RoutingCommandLine& line, DaemonCommandLine& daemon, std::ostream& out,
@@ -37,6 +45,7 @@ void add_tail(CLI::App& app, RoutingCommandLine& line, DaemonCommandLine& daemon
   CLI::App* events = add_verb(app, daemon, model::FrameType::kEvents);
   events->require_subcommand(1);
   CLI::App* tail = events->add_subcommand("tail", "Print events as they happen; ^C ends it");
+  note_role(*tail, model::VerbRole::kClient);
   tail->add_flag("--snapshot", line.tail.snapshot, "first what is held, and again after a gap");
   tail->add_flag("--until_snapshot", line.tail.until_snapshot, "what is held, and no more");
   tail->add_flag("--own", line.tail.own, "of the own user alone; readers hear everybody's");
@@ -65,6 +74,7 @@ void add_locate(CLI::App& app, RoutingCommandLine& line, DaemonCommandLine& daem
   locate->add_option("--weights_epoch", options.names.weights_epoch, "0 if not given");
   locate->add_option("--salt", options.names.salt, "as sessions give it");
   CLI::Option_group* content = locate->add_option_group("content");
+  content->set_help_flag();  // the verb has one
   content->add_option("--tokens", options.tokens_path,
                       "file of token ids, or a JSON list of them; - for standard input");
   content->add_option("--hashes", options.hashes_path,

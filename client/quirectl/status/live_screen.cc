@@ -98,7 +98,7 @@ void run_live_screen(const LiveOptions& options, std::ostream& out,
     out << (options.terminal ? placed(text, size) : text);
     out.flush();
     if (!out || drawn == options.count || !terminal.wait(options.interval_ms)) return;
-    if (!options.terminal) out << '\n';
+    if (!options.terminal && !options.lines) out << '\n';
   }
 }
 

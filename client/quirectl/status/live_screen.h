@@ -15,6 +15,7 @@ struct LiveOptions {
   uint32_t interval_ms = 1000;
   uint64_t count = 0;     // how often; 0: until it is ended
   bool terminal = false;  // what is drawn goes to one, and keys come from one
+  bool lines = false;     // frames are a line each: nothing stands between two
 };
 
 // Draws what `frame` gives for the present size. Threads: one at a time in a process, for signals

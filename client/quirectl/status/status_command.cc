@@ -7,16 +7,25 @@
 #include <ostream>
 #include <utility>
 
+#include "client/quirectl/csv_lines.h"
 #include "client/quirectl/daemon_answer.h"
 #include "client/quirectl/daemon_command.h"
 #include "client/quirectl/status/live_screen.h"
 #include "client/quirectl/status/status_facts.h"
 #include "client/quirectl/status/status_screen.h"
+#include "client/quirectl/status/top_lines.h"
 #include "client/quirectl/verb_words.h"
 
 namespace quire::client {
 
 namespace {
+
+// Columns of lists that may be empty.
+constexpr std::string_view kSessionColumns =
+    "session,domain,tenant,namespace,processes,idle_ms,turns,prompt_tokens,hit_tokens,"
+    "announced_tokens,output_tokens,leases,shared_bytes";
+constexpr std::string_view kTenantColumns =
+    "domain,tenant,sessions,ram_bytes,ram_reserved_bytes,ram_admitted_bytes,ssd_bytes";
 
 using model::FrameType;
 using model::Result;
@@ -45,10 +54,22 @@ Result<StatusFacts> look_at(Client& client, bool with_sessions) {
   return facts;
 }
 
+bool is_for_people(const DaemonCommandLine& line) {
+  return line.output.empty() || line.output == "table";
+}
+
 LiveOptions live_options(const DaemonCommandLine& line) {
+  const bool screen = is_for_people(line);
   return {.interval_ms = static_cast<uint32_t>(line.live.interval_s * 1000),
           .count = line.live.count,
-          .terminal = stdout_is_terminal() && stdin_is_terminal()};
+          .terminal = screen && stdout_is_terminal() && stdin_is_terminal(),
+          .lines = !screen};
+}
+
+int64_t unix_us() {
+  return std::chrono::duration_cast<std::chrono::microseconds>(
+             std::chrono::system_clock::now().time_since_epoch())
+      .count();
 }
 
 // One connection for all frames; a daemon that went is looked for again with the next frame.
@@ -108,8 +129,8 @@ int run_status(const DaemonCommandLine& line, std::ostream& out, std::ostream& e
     out << *text;
     return kExitOk;
   }
-  const bool for_people = line.output.empty() || line.output == "table";
-  if (!for_people || line.status_all) {
+  if (line.live.watch && !is_for_people(line)) return run_top(line, out, err);
+  if (!is_for_people(line) || line.status_all) {
     return print_answer(line, out, err, {.name = "status", .list = "", .table = nullptr},
                         [](Client& client) { return client.status_json(); });
   }
@@ -132,33 +153,45 @@ int run_top(const DaemonCommandLine& line, std::ostream& out, std::ostream& err)
     err << "quirectl: top is for readers (--reader_uids of quired), root or the daemon's own uid\n";
     return kExitNotAuthorised;
   }
+  const bool screen = is_for_people(line);
   Between between;
   Clock::time_point before = Clock::now();
   bool looked = true;  // for the first screen, which has no rates
-  run_live_screen(live_options(line), out, [&](const ScreenSize& size) {
+  const auto frame = [&](const ScreenSize& size) -> std::string {
     if (!std::exchange(looked, false)) facts = onlooker.look();
+    if (!facts.ok() && !screen) {
+      report(facts.error(), err);
+      return {};
+    }
     if (!facts.ok()) return lost_text(facts.error());
     const Clock::time_point now = Clock::now();
     // After a restart the counters begin anew.
     const bool same = facts->daemon.epoch == between.before.epoch;
     between.seconds = same ? std::chrono::duration<double>(now - before).count() : 0;
-    const std::string text = top_screen(*facts, between, size, palette);
+    const std::string text =
+        screen ? top_screen(*facts, between, size, palette) : top_line(*facts, between, unix_us());
     between.before = facts->daemon;
     before = now;
     return text;
+  };
+  return print_lines(line.output == "csv", kTopColumns, out, [&](std::ostream& to) {
+    run_live_screen(live_options(line), to, frame);
+    return kExitOk;
   });
-  return kExitOk;
 }
 
 int run_sessions(const DaemonCommandLine& line, std::ostream& out, std::ostream& err) {
-  return print_answer(line, out, err,
-                      {.name = "sessions", .list = "sessions", .table = sessions_text},
-                      [](Client& client) { return client.sessions_json(); });
+  return print_answer(
+      line, out, err,
+      {.name = "sessions", .list = "sessions", .columns = kSessionColumns, .table = sessions_text},
+      [](Client& client) { return client.sessions_json(); });
 }
 
 int run_tenants(const DaemonCommandLine& line, std::ostream& out, std::ostream& err) {
-  return print_answer(line, out, err, {.name = "tenants", .list = "tenants", .table = tenants_text},
-                      [](Client& client) { return client.tenants_json(); });
+  return print_answer(
+      line, out, err,
+      {.name = "tenants", .list = "tenants", .columns = kTenantColumns, .table = tenants_text},
+      [](Client& client) { return client.tenants_json(); });
 }
 
 void add_status_commands(CLI::App& app, DaemonCommandLine& line, std::ostream& out,
@@ -169,7 +202,8 @@ void add_status_commands(CLI::App& app, DaemonCommandLine& line, std::ostream& o
                          "prometheus: the text that a scraper takes, whatever --output says");
   format->check(CLI::IsMember({"prometheus"}));
   CLI::Option* all = status->add_flag("--all", line.status_all, "every figure, not one screen");
-  CLI::Option* watch = status->add_flag("--watch", line.live.watch, "draw it anew each interval");
+  CLI::Option* watch = status->add_flag("--watch", line.live.watch,
+                                        "draw it anew each interval; json, csv: what top prints");
   watch->excludes(format)->excludes(all);
   add_live_options(*status, line);
   run_when_parsed(*status, line, out, err, run_status);

@@ -186,7 +186,8 @@ std::string latencies(std::vector<int64_t>& ns) {
 
 std::string json_of(ReplayFigures& figures, SteadyClock::duration took) {
   JsonFields json;
-  json.add("requests", figures.requests)
+  json.add("schema", R"("quire.trace_replay.v1")")
+      .add("requests", figures.requests)
       .add("prompt_tokens", figures.prompt_tokens)
       .add("hit_tokens", figures.hit_tokens)
       .add("hit_token_percent", percent(figures.hit_tokens, figures.prompt_tokens))

@@ -61,9 +61,10 @@ void add_replay(CLI::App& trace, TraceCommandLine& line, DaemonCommandLine& daem
     }
     ClientOptions options = connection_options(daemon);
     options.populate_segments = true;  // it reads what is hit
-    daemon.exit_code = run_in_form(daemon.output, out, err, [&](bool json, std::ostream& to) {
-      return exit_code_or_report(run_trace_replay(options, line.replay, json, to, err), err);
-    });
+    daemon.exit_code =
+        run_in_form(daemon.output, {.list = ""}, out, err, [&](bool json, std::ostream& to) {
+          return exit_code_or_report(run_trace_replay(options, line.replay, json, to, err), err);
+        });
   });
 }
 
