@@ -41,6 +41,7 @@ int prefill(const std::string& socket_path, uint32_t end, bool dies, Channel& ch
     if (!commit_object(*session, FillKind::kSpan, at).ok()) return 4;
   }
   if (!dies) return session->close().ok() ? 0 : 5;
+  if (!session->wait_for_room(end + 8, kPatienceMs).ok()) return 3;
   const auto open = session->begin_fill(FillKind::kSpan, end + 8);
   if (!open.ok()) return 6;
   channel.send("x");
