@@ -45,6 +45,8 @@ struct AdmissionCounters {
   model::Counter refused_by_rule{"refused_by_rule",
                                  "Objects that the admission rule kept off the device",
                                  {model::MetricFamily::kRejected, R"(reason="admission_rule")"}};
+  model::Counter policy_asked{
+      "policy_asked", "Runs of which a full tier's policy was asked whether they are worth it"};
   model::Counter refused_by_budget{"refused_by_budget",
                                    "Objects that the write budget kept off the device",
                                    {model::MetricFamily::kRejected, R"(reason="write_budget")"}};
@@ -60,8 +62,11 @@ class Admission {
   // such, whatever the budget. kPolicy refuses nothing here: it is asked before room is made.
   AdmissionVerdict admit(const model::Hash256& first_span, bool batch_class, uint64_t bytes,
                          int64_t now_ns);
-  // The policy said no.
-  void count_refused_by_policy() { ++counters_.refused_by_rule; }
+  // What the policy said.
+  void count_asked(bool admits) {
+    ++counters_.policy_asked;
+    if (!admits) ++counters_.refused_by_rule;
+  }
   AdmissionRule rule() const { return options_.rule; }
   uint32_t frequency(const model::Hash256& first_span) const;  // 0..kMaxFrequency, never too small
                                                                // but by ageing

@@ -175,7 +175,9 @@ bool Demotion::is_worth_it(const DemotionRun& run, NodeId parent) {
   const bool asks = admission_.rule() == AdmissionRule::kPolicy && parts_.tier->is_full();
   if (!asks || jobs_.contains(parent)) return true;
   const model::Hash256& key = parts_.cache->store().tree().key(run.nodes.front());
-  return parts_.cache->board().admits(parent, key, parts_.tier->id());
+  const bool admits = parts_.cache->board().admits(parent, key, parts_.tier->id());
+  admission_.count_asked(admits);
+  return admits;
 }
 
 // A walk to the top is paid only where the rule asks for it.
@@ -223,7 +225,6 @@ Demotion::Started Demotion::start_run(DemotionRun& run, int64_t now_ns) {
     return Started::kRefused;
   }
   if (!is_worth_it(run, parent)) {
-    admission_.count_refused_by_policy();
     flush_.note_refused(&FlushCounts::by_rule, run.nodes.size());
     return Started::kRefused;
   }
