@@ -529,7 +529,7 @@ class FailingClock final : public model::Clock {
   std::atomic<bool> fails{false};
 
  private:
-  const model::SystemClock system_;
+  const model::SystemClock system_{};
 };
 
 TEST(HttpShortage, AConnectionThatRunsOutOfMemoryIsCountedAndTheRestGoesOn) {

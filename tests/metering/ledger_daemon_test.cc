@@ -96,7 +96,7 @@ class LedgerDaemon : public testing::Test {
     ~Directory() { std::filesystem::remove_all(path); }
   };
   model::TurnTokens said_{};   // of the last turn, when the engine said where it resumed
-  const Directory directory_;  // goes last
+  const Directory directory_{};  // goes last
   const std::string& path_ = directory_.path;
   TestDaemon daemon_{options_with(path_)};
   std::unique_ptr<client::Client> client_ = daemon_.connect();

@@ -55,7 +55,7 @@ class SsdProbeTest : public testing::Test {
   FaultyEngine engine_{std::make_unique<tests::ObservedEngine>(
       ThreadEngine::create({.threads = 1, .queue_depth = 4}).value(),
       tests::ObservedEngine::Observer{.on_file = [this](int fd, FileIndex) { fd_ = fd; }})};
-  const model::SystemClock clock_;
+  const model::SystemClock clock_{};
   IoPort io_{&engine_, &clock_};
   std::unique_ptr<SsdProbe> probe_;
 };

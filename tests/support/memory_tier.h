@@ -89,7 +89,7 @@ class MemoryTier final : public tiering::Tier, public tiering::ChainSearch {
   uint64_t held_bytes() const { return bytes_; }
   uint64_t rooms_given_back() const { return rooms_given_back_; }
   // Nothing could make room for the object that was offered last.
-  bool is_full() const { return is_full_; }
+  bool is_full() const override { return is_full_; }
   const tiering::StepHints& last_hints() const { return hints_; }
 
   // --- tiering::Tier ---
