@@ -294,10 +294,10 @@ TEST_F(QuireC, TheTailIsAnOptionOfTheSession) {
     session_handle_ = nullptr;
     return model::read_struct<model::OpenSessionRequest>(frame.payload)->tail_tokens;
   };
-  EXPECT_EQ(asked(0, sizeof(options)), 256u);
+  EXPECT_EQ(asked(0, sizeof(options)), model::kLearntTail);
   EXPECT_EQ(asked(1024, sizeof(options)), 1024u);
   EXPECT_EQ(asked(QUIRE_NO_TAIL, sizeof(options)), 0u);
-  EXPECT_EQ(asked(77, offsetof(quire_session_options, tail_tokens)), 256u);
+  EXPECT_EQ(asked(77, offsetof(quire_session_options, tail_tokens)), model::kLearntTail);
 }
 
 TEST_F(QuireC, AnUnknownClassIsRefused) {
