@@ -266,7 +266,7 @@ def test_prefill_waits_for_decode(
         with client.join_session(session.token, layout, role="decode") as decode:
             decode.append_tokens(prompt(100))
             with decode.match() as hit:
-                hit.load(checkpoint=False)
+                hit.load(block_count=1, checkpoint=False)
             session.wait_for_room(64, timeout_ms=1000)
             assert session.progress().taken_tokens == 32
             session.close()
