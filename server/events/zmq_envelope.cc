@@ -19,7 +19,10 @@ constexpr uint32_t kStoredFields = 11;
 constexpr uint32_t kRemovedFields = 3;
 constexpr uint64_t kRank = 0;
 
-std::string_view medium_of(TierId tier) { return tier == TierId::kRam ? "cpu" : "disk"; }
+std::string_view medium_of(TierId tier) {
+  constexpr std::array<std::string_view, model::kTierCount> kMedia{"cpu", "disk", "remote"};
+  return kMedia[model::index_of(tier)];
+}
 
 std::string_view bytes_of(const Hash256& hash) {
   return {reinterpret_cast<const char*>(hash.bytes.data()), hash.bytes.size()};
