@@ -5,22 +5,20 @@
 #include "bench/cluster_bench.h"
 
 #include <poll.h>
-#include <rados/librados.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
-#include <condition_variable>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
-#include <mutex>
-#include <numeric>
 #include <string>
 #include <vector>
 
 #include "bench/bench_daemon.h"
+#include "bench/cluster_bench_hits.h"
+#include "bench/cluster_bench_raw.h"
 #include "bench/measure.h"
 #include "bench/ssd_bench_work.h"
 #include "tests/support/inspector.h"
@@ -44,86 +42,10 @@ constexpr uint64_t kRunBytes = 8ull << 20;
 constexpr uint64_t kQueueBytes = 128ull << 20;
 constexpr uint64_t kRamBytes = 1ull << 30;
 
-struct Place {
-  std::string conf;
-  std::string pool = "quire";
-};
-
-// Of one asynchronous call after the other, `depth` at a time.
-class RawLoop {
- public:
-  explicit RawLoop(const Place& place) : buffer_(kRunBytes, 'q') {
-    QUIRE_CHECK(rados_create2(&cluster_, "ceph", ("client." + place.pool).c_str(), 0) == 0);
-    QUIRE_CHECK(rados_conf_read_file(cluster_, place.conf.c_str()) == 0);
-    QUIRE_CHECK(rados_connect(cluster_) == 0);
-    QUIRE_CHECK(rados_ioctx_create(cluster_, place.pool.c_str(), &pool_) == 0);
-  }
-  RawLoop(const RawLoop&) = delete;
-  RawLoop& operator=(const RawLoop&) = delete;
-  ~RawLoop() {
-    rados_ioctx_destroy(pool_);
-    rados_shutdown(cluster_);
-  }
-  // Seconds. Whichever is back first makes room for the next one.
-  double run(bool write, const std::string& prefix, const std::vector<uint64_t>& objects,
-             size_t depth) {
-    buffers_.resize(depth, buffer_);
-    std::vector<size_t> free(depth);
-    std::iota(free.begin(), free.end(), size_t{0});
-    size_t next = 0;
-    const Stopwatch watch;
-    while (next < objects.size() || free.size() < depth) {
-      for (; next < objects.size() && !free.empty(); ++next) {
-        begin(write, prefix + std::to_string(next), objects[next], free.back());
-        free.pop_back();
-      }
-      std::unique_lock lock(done_lock_);
-      came_.wait(lock, [&] { return !done_.empty(); });
-      free.insert(free.end(), done_.begin(), done_.end());
-      done_.clear();
-    }
-    return watch.seconds();
-  }
-  void remove(const std::string& prefix, size_t count) {
-    for (size_t i = 0; i < count; ++i) rados_remove(pool_, (prefix + std::to_string(i)).c_str());
-  }
-
- private:
-  struct Flight {
-    RawLoop* loop;
-    size_t buffer;
-  };
-  void begin(bool write, const std::string& name, uint64_t bytes, size_t buffer) {
-    rados_completion_t completion = nullptr;
-    rados_aio_create_completion2(new Flight{this, buffer}, end, &completion);
-    char* data = buffers_[buffer].data();
-    const int begun = write ? rados_aio_write_full(pool_, name.c_str(), completion, data, bytes)
-                            : rados_aio_read(pool_, name.c_str(), completion, data, bytes, 0);
-    QUIRE_CHECK(begun == 0);
-    rados_aio_release(completion);
-  }
-  // On a thread of librados.
-  static void end(rados_completion_t completion, void* argument) {
-    const std::unique_ptr<Flight> flight(static_cast<Flight*>(argument));
-    QUIRE_CHECK(rados_aio_get_return_value(completion) >= 0);
-    const std::lock_guard lock(flight->loop->done_lock_);
-    flight->loop->done_.push_back(flight->buffer);
-    flight->loop->came_.notify_one();
-  }
-
-  std::mutex done_lock_;
-  std::condition_variable came_;
-  std::vector<size_t> done_;  // buffers that are free again
-  rados_t cluster_ = nullptr;
-  rados_ioctx_t pool_ = nullptr;
-  std::string buffer_;
-  std::vector<std::string> buffers_;
-};
-
 // A cache with the tier below it; the chain of one context in RAM.
 class Host {
  public:
-  Host(const Place& place, const std::string& context, uint64_t page_bytes)
+  Host(const CephPlace& place, const std::string& context, uint64_t page_bytes)
       : supply_({.budget_bytes = kRamBytes,
                  .segment_bytes = 256ull << 20,
                  .huge_pages = allocator::HugePages::kAuto,
@@ -292,7 +214,7 @@ struct Figures {
   double search_ms = 0;
 };
 
-void measure_transfers(const Place& place, RawLoop& raw, Figures& figures, int round) {
+void measure_transfers(const CephPlace& place, RawLoop& raw, Figures& figures, int round) {
   const std::string context = "bench-" + std::to_string(::getpid()) + "-" + std::to_string(round);
   const uint64_t span_bytes = load_bench_model("deepseek-v4-flash-fp4", "flash").page_bytes;
   Host host(place, context, span_bytes);
@@ -316,7 +238,7 @@ void measure_transfers(const Place& place, RawLoop& raw, Figures& figures, int r
   figures.promote_of_raw.push_back(raw_read / read);
 }
 
-void measure_search(const Place& place, Figures& figures) {
+void measure_search(const CephPlace& place, Figures& figures) {
   const std::string context = "search-" + std::to_string(::getpid());
   {
     Host first(place, context, 4096);
@@ -340,13 +262,14 @@ int run_cluster_bench(bool json) {
     std::fputs("bench: no Ceph cluster: ./dev bench cluster starts one\n", stderr);
     return 1;
   }
-  const Place place{.conf = std::string(directory) + "/client.quire.conf"};
+  const CephPlace place{.conf = std::string(directory) + "/client.quire.conf"};
   Figures figures;
   {
-    RawLoop raw(place);
+    RawLoop raw(place, kRunBytes);
     for (int round = 0; round < kRounds; ++round) measure_transfers(place, raw, figures, round);
   }
   measure_search(place, figures);
+  const ClusterHitFigures hits = measure_hits_beside_cluster(place, directory);
   const auto median = [](const std::vector<double>& samples) { return percentile(samples, 0.5); };
   JsonObject result;
   result.add("bench", "cluster")
@@ -357,7 +280,12 @@ int run_cluster_bench(bool json) {
       .add("raw_write_gib_s", median(figures.raw_write_gib))
       .add("write_of_raw", median(figures.write_of_raw))
       .add("search_round_trips", static_cast<double>(figures.round_trips))
-      .add("search_ms", figures.search_ms);
+      .add("search_ms", figures.search_ms)
+      .add("ram_hit_p50_us", hits.idle_p50_us)
+      .add("ram_hit_ratio", hits.saturated_ratio)
+      .add("ram_hit_ratio_beside_raw", hits.beside_raw_ratio)
+      .add("ram_hit_ratio_while_it_hangs", hits.hanging_ratio)
+      .add("saturated_gib_s", hits.saturated_gib_s);
   if (json) {
     std::printf("%s\n", result.str().c_str());
     return 0;
@@ -368,6 +296,12 @@ int run_cluster_bench(bool json) {
               median(figures.raw_write_gib), median(figures.write_of_raw));
   std::printf("search   1M tokens in %llu round trips, %.1f ms\n",
               static_cast<unsigned long long>(figures.round_trips), figures.search_ms);
+  std::printf(
+      "RAM hit  p50 %.1f us; %.2f times that while the tier is saturated (%.2f GiB/s), %.2f beside "
+      "a "
+      "bare loop, %.2f while the cluster hangs\n",
+      hits.idle_p50_us, hits.saturated_ratio, hits.saturated_gib_s, hits.beside_raw_ratio,
+      hits.hanging_ratio);
   return 0;
 }
 

@@ -3,32 +3,14 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
-#include <functional>
-#include <thread>
+
+#include "bench/repeated.h"
 
 namespace quire::bench {
 
 namespace {
 
 constexpr uint32_t kRamHitTokens = 32768;
-
-// Runs a step over and over on a thread of its own, until the end of its life.
-class Repeated {
- public:
-  explicit Repeated(std::function<void()> step)
-      : thread_([this, step = std::move(step)] {
-          while (!stopping_.load()) step();
-        }) {}
-  ~Repeated() {
-    stopping_.store(true);
-    thread_.join();
-  }
-
- private:
-  std::atomic<bool> stopping_{false};
-  std::thread thread_;
-};
 
 void load_all(client::Session& session, uint32_t tokens) {
   const auto match = or_exit(session.match(tokens + 1), "match");
