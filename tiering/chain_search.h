@@ -34,6 +34,7 @@ struct FoundObject {
 struct FoundChain {
   std::vector<FoundObject> objects;  // spans by depth, then checkpoints by depth
   uint32_t round_trips = 0;          // one after the other, that it took
+  bool cut_short = false;            // an operation failed: there may be more
 };
 
 class ChainSearch {

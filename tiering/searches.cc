@@ -54,12 +54,18 @@ Result<void> Searches::ask(const Question& question) {
   if (!can_ask()) return model::make_error(Errc::kIoError, "no tier can be searched now");
   const Waiter waiter{question.tag, clock_->now_ns()};
   const uint32_t known_units = known_on_tier(question);
+  const cache::Root& root = cache_->names().root(question.root);
+  const uint32_t next_units = known_units + root.layout->units_per_block;
+  if (next_units <= question.chain.count() &&
+      nowhere_.has(question.chain.after(next_units), waiter.since_ns)) {
+    ++counters_.remembered;
+    return model::make_error(Errc::kNotFound, "the tier had nothing of it a moment ago");
+  }
   if (Asked* same = find_same(question, known_units); same != nullptr) {
     same->waiters.push_back(waiter);
     ++counters_.shared;
     return {};
   }
-  const cache::Root& root = cache_->names().root(question.root);
   const uint32_t job = ++last_job_;
   auto asked = check_bounds(root.key.domain);
   if (asked.ok()) {
@@ -104,7 +110,19 @@ void Searches::take(Tier& tier, const TierEvent& event) {
   asked->second.found = tier.search()->take_found(event.job);
   counters_.round_trips += asked->second.found.round_trips;
   if (!asked->second.found.objects.empty()) ++counters_.found;
+  note_end(asked->second);
   joining_.push_back(event.job);
+}
+
+// A root that is gone has no layout to say where its next span would end.
+void Searches::note_end(const Asked& asked) {
+  if (asked.found.cut_short || cache_->names().find_root(asked.root_hash) != asked.root) return;
+  uint32_t units = asked.known_units + cache_->names().root(asked.root).layout->units_per_block;
+  for (const FoundObject& object : asked.found.objects) {
+    if (object.kind != NodeKind::kSpan || object.units != units) break;
+    units += cache_->names().root(asked.root).layout->units_per_block;
+  }
+  if (units <= asked.chain.size()) nowhere_.add(asked.chain[units - 1], clock_->now_ns());
 }
 
 // The span of the chain that ends there; the root's node at 0.

@@ -13,6 +13,7 @@
 //    what joins hangs on what may leave every faster tier, or it would hold RAM for a hint's sake.
 // 4. What joins is a hint (Presence::kHintTier) and takes a place in the table of nodes only where
 //    that has some, or can forget others (NodeRoom).
+// 5. Where the tier said that the chain ends is not asked again for a moment (NowhereTable).
 //
 // Threads: core only. Bounds: kMaxQuestions, and half of them of one domain; a question keeps its
 // chain, 32 bytes a unit; objects joined in one step. Lifetime: cache and tiers outlive it.
@@ -34,6 +35,7 @@
 #include "model/result.h"
 #include "model/time_histogram.h"
 #include "tiering/chain_search.h"
+#include "tiering/nowhere_table.h"
 #include "tiering/tier.h"
 
 namespace quire::tiering {
@@ -45,6 +47,7 @@ struct SearchCounters {
   model::Counter found{"found", "Questions that found something"};
   model::Counter found_tokens{"found_tokens", "Tokens of spans that were found and not known"};
   model::Counter no_room{"no_room", "Objects found for which the table of nodes had no place"};
+  model::Counter remembered{"remembered", "Questions not asked, as the tier had just said no"};
   model::Counter late{"late", "Matches that were answered before their question was"};
   model::Counter round_trips{"round_trips", "Round trips that the questions took"};
 };
@@ -68,7 +71,8 @@ class Searches {
     if (tier->search() != nullptr) tier_ = tier;
   }
   bool can_ask() const { return tier_ != nullptr && may_read(tier_->mode()); }
-  // kResourceExhausted: too many are under way. kIoError: the tier cannot be asked now.
+  // kNotFound: the tier had nothing of it a moment ago. kResourceExhausted: too many are under way.
+  // kIoError: the tier cannot be asked now.
   model::Result<void> ask(const Question& question);
   // Nobody waits any more. `late`: it was answered without. Unknown: nothing happens.
   void leave(uint64_t tag, bool late);
@@ -105,6 +109,7 @@ class Searches {
   Asked* find_same(const Question& question, uint32_t known_units);
   bool is_on_tier(model::NodeId node) const;
   model::Result<void> check_bounds(model::DomainId domain) const;
+  void note_end(const Asked& asked);
   bool join_some(Asked& asked, uint32_t& budget);
   bool join_one(Asked& asked, const FoundObject& object);
   std::optional<model::NodeId> span_at(const Asked& asked, uint32_t units) const;
@@ -117,6 +122,7 @@ class Searches {
   uint32_t last_job_ = 0;
   std::deque<uint32_t> joining_;  // jobs whose answer came
   std::vector<uint64_t> answered_;
+  NowhereTable nowhere_;
   SearchCounters counters_;
   model::TimeHistogram waited_;  // of those who waited, answered in time or not
 };

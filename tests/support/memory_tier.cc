@@ -342,8 +342,8 @@ tiering::FoundChain MemoryTier::take_found(uint32_t job) {
 }
 
 tiering::FoundChain MemoryTier::look(const Search& search) const {
-  tiering::FoundChain found{.objects = {}, .round_trips = 1};
-  if (!may_read(mode_)) return found;
+  tiering::FoundChain found{.objects = {}, .round_trips = 1, .cut_short = !may_read(mode_)};
+  if (found.cut_short) return found;
   const auto look_at = [&](cache::NodeKind kind, uint32_t units) {
     const model::Hash256& key = search.chain[units - 1];
     if (!slots_.contains(name_of(search.root, kind, key))) return false;

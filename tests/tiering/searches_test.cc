@@ -128,6 +128,36 @@ TEST_F(SearchesTest, Law01_WhatIsNotOfTheChainDoesNotJoin) {
   EXPECT_EQ(rig_.inspect().counters().spans, 1u);
 }
 
+TEST_F(SearchesTest, WhatIsNowhereIsNotAskedForAgainForAMoment) {
+  ASSERT_TRUE(ask(1, 4, 100).ok());
+  ASSERT_TRUE(is_answered(1));
+  EXPECT_EQ(ask(2, 4, 100).code(), Errc::kNotFound);
+  EXPECT_EQ(ask(3, 3, 100).code(), Errc::kNotFound) << "it is the first span that is nowhere";
+  EXPECT_EQ(rig_.cluster().questions(), 1u);
+  EXPECT_EQ(counters().remembered, 2u);
+  EXPECT_TRUE(ask(4, 4, 200).ok()) << "another prompt";
+  rig_.clock.advance(std::chrono::nanoseconds(tiering::NowhereTable::kKeptNs));
+  EXPECT_TRUE(ask(5, 4, 100).ok());
+}
+
+TEST_F(SearchesTest, NorIsTheEndOfWhatWasFound) {
+  write_unknown(3, 1);
+  ASSERT_TRUE(ask(1, 6, 1).ok());
+  ASSERT_TRUE(is_answered(1));
+  EXPECT_EQ(ask(2, 6, 1, 3).code(), Errc::kNotFound);
+  EXPECT_EQ(rig_.cluster().questions(), 1u);
+}
+
+TEST_F(SearchesTest, Law09_WhatATierCouldNotSayIsNotRemembered) {
+  rig_.cluster().hold(true);
+  ASSERT_TRUE(ask(1, 4, 1).ok());
+  rig_.cluster().set_mode(tiering::TierMode::kOff);
+  rig_.cluster().hold(false);
+  ASSERT_TRUE(is_answered(1));
+  rig_.cluster().set_mode(tiering::TierMode::kOk);
+  EXPECT_TRUE(ask(2, 4, 1).ok());
+}
+
 TEST_F(SearchesTest, Law09_ATierThatIsOffIsNotAsked) {
   write_unknown(4, 1);
   rig_.cluster().set_mode(tiering::TierMode::kOff);

@@ -255,6 +255,7 @@ void ClusterSearch::finish(Search& search) {
   counters_.found_spans += search.spans.size();
   counters_.found_checkpoints += search.checkpoints.size();
   if (search.failed) ++counters_.failed;
+  search.found.cut_short = search.failed;
   const uint32_t job = search.job;
   found_.insert_or_assign(job, std::move(search.found));
   std::erase_if(under_way_, [&](const auto& one) { return one.get() == &search; });
