@@ -40,6 +40,12 @@ class Path {
       look_up();
       return *this;
     }
+    // Over so many spans further up, each of which is placed right in front of the one below it.
+    void skip(uint32_t spans) {
+      left_ -= spans;
+      span_.value -= spans;
+      look_up();
+    }
     bool operator!=(const Iterator& other) const { return left_ != other.left_; }
     // At the end of the walk: what lies above its top.
     model::NodeId span() const { return span_; }

@@ -69,6 +69,15 @@ class PathPins {
     store_->pin(span, PinKind::kResidency);
     if (count_++ == 0) last_ = span;
   }
+  // The same for so many, each of which is placed right in front of the one below it; `span` is
+  // the deepest.
+  void add_adjacent(model::NodeId span, uint32_t spans) {
+    for (uint32_t i = 0; i < spans; ++i) {
+      store_->pin(model::NodeId{span.value - i}, PinKind::kResidency);
+    }
+    if (count_ == 0) last_ = span;
+    count_ += spans;
+  }
   // From the deep end on, at most so many. Returns how many there were.
   uint32_t release(uint32_t budget) {
     const uint32_t released = std::min(count_, budget);

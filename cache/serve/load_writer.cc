@@ -1,5 +1,6 @@
 #include "cache/serve/load_writer.h"
 
+#include <algorithm>
 #include <array>
 
 #include "cache/fill/fill_table.h"
@@ -56,12 +57,38 @@ void LoadWriter::write(const Load& load, const LoadTarget& target, Walk&& walk) 
   });
 }
 
+// Nodes and pages of a session lie in order, as a rule: then none of these looks waits for the one
+// before it, and the processor makes many at a time.
+uint32_t LoadWriter::pin_adjacent(RunWriter& runs, NodeId span, uint32_t most,
+                                  PathPins& pins) const {
+  const PrefixTree& tree = store_->tree();
+  most = std::min(most, runs.most_in_front());
+  uint32_t spans = 0;
+  while (spans < most) {
+    const NodeId below{span.value - spans};
+    const NodeId above{below.value - 1};
+    const Node& node = tree.node(above);
+    const bool goes_on = tree.parent(below) == above && node.is_in_ram() &&
+                         !node.is_quarantined() &&
+                         runs.goes_on(spans + 1, SlotId{tree.marks().place(above)}, store_->pool());
+    if (!goes_on) break;
+    ++spans;
+  }
+  pins.add_adjacent(NodeId{span.value - 1}, spans);
+  runs.go_on(spans);
+  return spans;
+}
+
 void LoadWriter::pin_path(PendingLoad& pending, PathPins& pins, uint32_t count,
                           const LoadTarget& target) const {
   const PrefixTree& tree = store_->tree();
   const uint32_t first = pending.blocks_left - count;
   const Path path(tree, pending.next, count);
   auto step = path.begin();
+  // Runs tell spans in stretches, where they tell whole spans and nobody wants slots.
+  const bool in_stretches =
+      pending.load.form == LoadForm::kRuns && target.slots == nullptr &&
+      pending.load.pages_per_span == names_->root(pending.load.root).layout->span_plan.pages.size();
   write(pending.load, target, [&](auto&& write_span) {
     for (; step != path.end(); ++step) {
       const auto [block, span] = *step;
@@ -73,6 +100,7 @@ void LoadWriter::pin_path(PendingLoad& pending, PathPins& pins, uint32_t count,
         pending.load.is_damaged = true;
       } else if (node.is_in_ram()) {
         write_span(span, first + block);
+        if (in_stretches) step.skip(pin_adjacent(*target.runs, span, block, pins));
       } else {
         pending.missing.push_back(span);
       }

@@ -44,6 +44,9 @@ class LoadWriter {
   ObjectPages checkpoint_pages(const Load& load) const;
   template <typename Walk>
   void write(const Load& load, const LoadTarget& target, Walk&& walk) const;
+  // Spans above `span`, at most so many, that only go on with the open runs: pinned, and told at
+  // once. Returns how many there were.
+  uint32_t pin_adjacent(RunWriter& runs, model::NodeId span, uint32_t most, PathPins& pins) const;
   void write_checkpoint(const Load& load, size_t index, const LoadTarget& target) const;
 
   const ObjectStore* store_;

@@ -11,6 +11,7 @@
 // Lives as long as its load is described, in several pieces. Threads: core only.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <span>
@@ -48,6 +49,32 @@ class RunWriter {
       return;
     }
     add_elsewhere(open, page, pool, out);
+  }
+  // How many spans above the one that was told last can be told by go_on(): pages of one chunk.
+  uint32_t most_in_front() const {
+    uint32_t most = allocator::kSlotsPerChunk;
+    for (uint32_t which = 0; which < groups_; ++which) {
+      most = std::min(most, open_[which].slot.value % allocator::kSlotsPerChunk);
+    }
+    return most;
+  }
+  // Whether all pages of a span, which are told in full, lie that many places in front of those
+  // told last, and are of the same generations. `first`: the slot of its first page.
+  bool goes_on(uint32_t distance, model::SlotId first, const allocator::Pool& pool) const {
+    for (uint32_t which = 0; which < groups_; ++which) {
+      if (first.value + distance != open_[which].slot.value) return false;
+      const allocator::PageEntry& page = pool.page(first);
+      if (page.generation() != open_[which].generation) return false;
+      first.value = page.next - 1;
+    }
+    return true;
+  }
+  // So many spans, for each of which goes_on() was true.
+  void go_on(uint32_t spans) {
+    for (uint32_t which = 0; which < groups_; ++which) {
+      open_[which].slot.value -= spans;
+      open_[which].block -= spans;
+    }
   }
   // Writes the runs of spans that are still open.
   void finish(std::span<model::PageRun> out);
