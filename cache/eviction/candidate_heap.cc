@@ -37,16 +37,20 @@ void CandidateHeap::sift_up(uint32_t place, const Candidate& candidate) {
   put(place, candidate);
 }
 
+uint32_t CandidateHeap::least_child(uint32_t place) const {
+  const uint32_t first = place * kArity + 1;
+  const uint32_t end = first + std::min(kArity, size_ - first);
+  uint32_t least = first;
+  for (uint32_t child = first + 1; child < end; ++child) {
+    if (is_before(at(child), at(least))) least = child;
+  }
+  return least;
+}
+
 void CandidateHeap::sift_down(uint32_t place, const Candidate& candidate) {
-  while (true) {
-    // In 64 bits: four times the place of a late entry does not fit 32.
-    const uint64_t first = uint64_t{place} * kArity + 1;
-    if (first >= size_) break;
-    const auto end = static_cast<uint32_t>(std::min<uint64_t>(first + kArity, size_));
-    auto least = static_cast<uint32_t>(first);
-    for (uint32_t child = least + 1; child < end; ++child) {
-      if (is_before(at(child), at(least))) least = child;
-    }
+  // In 64 bits: four times the place of a late entry does not fit 32.
+  while (uint64_t{place} * kArity + 1 < size_) {
+    const uint32_t least = least_child(place);
     if (!is_before(at(least), candidate)) break;
     put(place, at(least));
     place = least;
@@ -62,36 +66,50 @@ void CandidateHeap::sift(uint32_t place, const Candidate& candidate) {
   }
 }
 
-void CandidateHeap::insert(EntryId entry, uint64_t key) {
-  QUIRE_CHECK(entries_->place(entry) == 0);
-  most_ = std::max(most_, size_ + 1);
-  sift_up(size_++, Candidate{key, entry.value, 0});
+// The last candidate takes the vacant place.
+void CandidateHeap::settle() {
+  if (!std::exchange(vacant_, false)) return;
+  const Candidate last = at(--size_);
+  if (size_ > 0) sift_down(0, last);
 }
 
-// The last candidate takes the place of the erased one.
+void CandidateHeap::insert(EntryId entry, uint64_t key) {
+  QUIRE_CHECK(entries_->place(entry) == 0);
+  const Candidate candidate{key, entry.value, 0};
+  if (std::exchange(vacant_, false)) return sift_down(0, candidate);
+  most_ = std::max(most_, size_ + 1);
+  sift_up(size_++, candidate);
+}
+
+// The last candidate takes the place of the erased one, unless that was the top.
 void CandidateHeap::erase(EntryId entry) {
+  settle();
   const uint32_t place = entries_->place(entry) - 1;
   QUIRE_CHECK(place < size_ && at(place).entry == entry.value);
   // Before the sift, which gives the last candidate its place.
   entries_->set_place(entry, 0);
+  vacant_ = place == 0;
+  if (vacant_) return;
   const Candidate last = at(--size_);
   if (place < size_) sift(place, last);
 }
 
 void CandidateHeap::set_key(EntryId entry, uint64_t key) {
+  settle();
   const uint32_t place = entries_->place(entry) - 1;
   QUIRE_CHECK(place < size_ && at(place).entry == entry.value);
   sift(place, Candidate{key, entry.value, 0});
 }
 
 std::optional<EntryId> CandidateHeap::least() const {
-  if (size_ == 0) return std::nullopt;
-  return EntryId{at(0).entry};
+  if (size() == 0) return std::nullopt;
+  return EntryId{at(top()).entry};
 }
 
 // A use raises only the time in the table; what reaches the top with a key that has moved on sinks,
 // and the next one is looked at.
 std::optional<EntryId> CandidateHeap::least_recent() {
+  settle();
   while (size_ > 0) {
     const EntryId top{at(0).entry};
     const uint64_t time = entries_->last_use(top);
@@ -106,10 +124,12 @@ uint64_t CandidateHeap::held_bytes() const {
 }
 
 void CandidateHeap::check_invariants(bool lagging_keys) const {
-  for (uint32_t place = 0; place < size_; ++place) {
+  const uint32_t first = vacant_ ? 1 : 0;
+  for (uint32_t place = first; place < size_; ++place) {
     const Candidate& candidate = at(place);
     QUIRE_CHECK(entries_->place(EntryId{candidate.entry}) == place + 1);
-    QUIRE_CHECK(place == 0 || !is_before(candidate, at((place - 1) / kArity)));
+    const uint32_t above = place == 0 ? 0 : (place - 1) / kArity;
+    QUIRE_CHECK(above < first || place == 0 || !is_before(candidate, at(above)));
     QUIRE_CHECK(!lagging_keys || candidate.key <= entries_->last_use(EntryId{candidate.entry}));
   }
 }

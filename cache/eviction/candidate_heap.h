@@ -2,7 +2,10 @@
 // heap of its tier, and EntryTable knows its place there, so that any of them can be taken out.
 //
 // The key is the policy's: a time of use that may move on later (refresh), or a place in a queue.
-// O(log n) a change, O(1) to look. Threads: core only. 16 bytes a candidate.
+// O(log n) a change, O(1) to look. What is evicted stands at the top, and as a rule its parent is
+// offered next and belongs there, too. So a top that was taken out stays vacant until the next
+// change: two ways through all levels, a miss of the cache each, are saved then.
+// Threads: core only. 16 bytes a candidate.
 #pragma once
 
 #include <cstdint>
@@ -25,15 +28,15 @@ class CandidateHeap {
   void erase(EntryId entry);
   void set_key(EntryId entry, uint64_t key);
 
-  uint32_t size() const { return size_; }
+  uint32_t size() const { return size_ - (vacant_ ? 1 : 0); }
   // nullopt: empty.
   std::optional<EntryId> least() const;
   // Precondition: not empty.
-  uint64_t least_key() const { return at(0).key; }
+  uint64_t least_key() const { return at(top()).key; }
   // The same where keys are times of last use that were not told to the heap as they moved on.
   std::optional<EntryId> least_recent();
   // In no order: for policies that sample. Precondition: index < size().
-  EntryId entry_at(uint32_t index) const { return EntryId{at(index).entry}; }
+  EntryId entry_at(uint32_t index) const { return EntryId{at(index + (vacant_ ? 1 : 0)).entry}; }
   // Memory of the most candidates that there were: it is not given back.
   uint64_t held_bytes() const;
   // Keys of least_recent() heaps may lag behind the table, never run ahead.
@@ -57,6 +60,11 @@ class CandidateHeap {
   static bool is_before(const Candidate& a, const Candidate& b);
   Candidate& at(uint32_t place) { return candidates_[place + kPadding]; }
   const Candidate& at(uint32_t place) const { return candidates_[place + kPadding]; }
+  // Place of the least. Precondition: not empty.
+  uint32_t top() const { return vacant_ ? least_child(0) : 0; }
+  // Precondition: it has one.
+  uint32_t least_child(uint32_t place) const;
+  void settle();
   void put(uint32_t place, const Candidate& candidate);
   void sift_up(uint32_t place, const Candidate& candidate);
   void sift_down(uint32_t place, const Candidate& candidate);
@@ -64,8 +72,9 @@ class CandidateHeap {
 
   EntryTable* entries_;
   allocator::FlatArray<Candidate> candidates_;
-  uint32_t size_ = 0;
+  uint32_t size_ = 0;  // places, a vacant one included
   uint32_t most_ = 0;
+  bool vacant_ = false;  // place 0 has no candidate
 };
 
 }  // namespace quire::cache
