@@ -55,6 +55,12 @@ void History::add(const model::Hash256& key, bool often, uint32_t held, double s
   ++young->counts[static_cast<size_t>(seen)];
 }
 
+void History::prefetch(const model::Hash256& key) const {
+  const std::vector<uint32_t>& words = generations_.front().words;
+  if (!words.empty()) __builtin_prefetch(&words[(fingerprint(key) >> 2) & (words.size() - 1)]);
+  asm volatile("");  // as in ChainIndex::prefetch()
+}
+
 Seen History::take(const model::Hash256& key) {
   const uint32_t print = fingerprint(key);
   for (Generation& generation : generations_) {

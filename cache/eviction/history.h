@@ -28,6 +28,8 @@ class History {
   // `often`: it had been used again. `held`: entries on the tier now. `share`: of one entry of a
   // tier, by which an entry here counts.
   void add(const model::Hash256& key, bool often, uint32_t held, double share = 1);
+  // A hint: it is added soon.
+  void prefetch(const model::Hash256& key) const;
   // What is known of it; forgets it.
   Seen take(const model::Hash256& key);
   // How many are remembered that went after one use; after more.

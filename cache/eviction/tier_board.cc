@@ -189,6 +189,7 @@ void TierBoard::remove(NodeId node, Why why, NodeId heir) {
   if (why == Why::kEvicted) {
     ++given_;
     history_.add(parts_.tree->key(node), entries_.uses(entry) > 0, static_cast<uint32_t>(count_));
+    if (has_heir) history_.prefetch(parts_.tree->key(heir));  // it goes next, as a rule
   }
   entries_.clear(entry);
 }

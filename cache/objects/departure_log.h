@@ -56,8 +56,13 @@ class DepartureLog {
   LastDeparture find(uint64_t print) const;
   // Departures of this print up to this second may be forgotten. 0: none is.
   uint32_t forgotten_s(uint64_t print) const;
-  // A hint: a find() follows.
-  void prefetch(uint64_t print) const { __builtin_prefetch(&bucket_of(print)); }
+  // A hint: a find() follows, or a note().
+  void prefetch(uint64_t print) const {
+    const auto* lines = reinterpret_cast<const char*>(&bucket_of(print));
+    __builtin_prefetch(lines);
+    __builtin_prefetch(lines + sizeof(Bucket) / 2);
+    asm volatile("");  // as in ChainIndex::prefetch()
+  }
 
   void set_now(int64_t now_ns);
   uint32_t now_s() const { return now_s_; }

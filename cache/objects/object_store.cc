@@ -124,13 +124,21 @@ void ObjectStore::give_up(NodeId id) {
                        .kind = node.kind()});
 }
 
+uint64_t ObjectStore::print_of(NodeId id) const {
+  const Node& node = tree_->node(id);
+  return departures_->print_of(names_->root(node.root()).hash, node.kind(), tree_->key(id));
+}
+
+// What a drop of it will look for, by hashes: misses of the processor's caches that are then under
+// way while others are dropped. In a large cache they are most of what an eviction costs.
+void ObjectStore::prefetch_drop(NodeId id) const {
+  tree_->prefetch_removal(id);
+  if (departures_ != nullptr) departures_->prefetch(print_of(id));
+}
+
 // One branch where nobody remembers.
 void ObjectStore::note_departure(NodeId id, TierId tier, const Departure& why, bool gone) {
-  if (departures_ == nullptr) return;
-  const Node& node = tree_->node(id);
-  const uint64_t print =
-      departures_->print_of(names_->root(node.root()).hash, node.kind(), tree_->key(id));
-  departures_->note(print, why, tier, gone);
+  if (departures_ != nullptr) departures_->note(print_of(id), why, tier, gone);
 }
 
 void ObjectStore::lose_copy(NodeId node, TierId tier, const Departure& why) {
@@ -216,6 +224,8 @@ bool ObjectStore::drop(NodeId node, Departure why) {
     work_.add(1);
     const NodeId parent = tree_->parent(node);
     const model::RootId root = tree_->node(node).root();
+    // Who makes room goes on with the parent, as a rule.
+    if (is_eviction(why.cause) && !tree_->node(parent).is_root()) prefetch_drop(parent);
     remove(node, why);
     if (tree_->node(parent).is_root()) {
       // A root that no session has open goes with its last object.

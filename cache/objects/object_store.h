@@ -171,6 +171,8 @@ class ObjectStore {
   model::NodeId heir_of(model::NodeId node) const;
   void count_drop(NodeKind kind, DepartureCause cause);
   void remove(model::NodeId node, const Departure& why);
+  uint64_t print_of(model::NodeId node) const;
+  void prefetch_drop(model::NodeId node) const;
   void note_departure(model::NodeId node, model::TierId tier, const Departure& why, bool gone);
 
   std::unique_ptr<PrefixTree> tree_;

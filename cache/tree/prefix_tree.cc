@@ -119,6 +119,8 @@ void PrefixTree::prefetch(RootId root, NodeKind kind, const Hash256& key) const 
   index_.prefetch(table_hash(root.value, kind, key));
 }
 
+void PrefixTree::prefetch_removal(NodeId node) const { index_.prefetch(table_hash(node)); }
+
 uint64_t PrefixTree::resident_bytes() const {
   return nodes_.held_bytes(end_of_nodes()) + keys_.held_bytes(end_of_nodes()) +
          index_.resident_bytes() + runs_.resident_bytes();

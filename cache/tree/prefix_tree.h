@@ -56,6 +56,8 @@ class PrefixTree {
   std::optional<model::NodeId> find(model::RootId root, NodeKind kind,
                                     const model::Hash256& key) const;
   void prefetch(model::RootId root, NodeKind kind, const model::Hash256& key) const;
+  // Likewise: it will be removed, and is at hand already; where the index has it is not.
+  void prefetch_removal(model::NodeId node) const;
   void prefetch(model::NodeId node) const {
     __builtin_prefetch(&nodes_[node.value]);
     __builtin_prefetch(&keys_[node.value]);
