@@ -118,7 +118,8 @@ void Ledger::count_taken() {
 
 bool Ledger::put(const LedgerItem& item, model::DomainId domain) {
   count_taken();
-  if (!queue_.push(item)) return false;
+  // Memory that went out of the core's caches since it was here last: each line is a wait.
+  if (!queue_.push(item, item.used_bytes())) return false;
   waiting_of_[pushed_++ % kQueueItems] = domain;
   if (domain.valid()) ++waiting_[domain.value];
   if (queue_.size() == kWakeAt) thread_.wake();

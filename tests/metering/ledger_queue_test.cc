@@ -68,6 +68,24 @@ class LedgerQueue : public testing::Test {
 
 }  // namespace
 
+// Behind each other, and only what means something crosses the queue.
+TEST(LedgerItem, TextsAreFoundWhateverTheirLengths) {
+  const std::string longest(model::kMaxNameBytes, 'x');
+  server::ItemTexts texts;
+  texts.set(0, longest);
+  texts.set(2, "model");
+  EXPECT_EQ(texts.get(0), longest);
+  EXPECT_EQ(texts.get(1), "");
+  EXPECT_EQ(texts.get(2), "model");
+  EXPECT_EQ(texts.used_bytes(), 8 + longest.size() + 5);
+  texts.set(0, "a");
+  EXPECT_EQ(texts.get(0), "a");
+  EXPECT_EQ(texts.get(2), "") << "of the item before";
+  for (size_t i = 0; i < model::kReceiptTexts; ++i) texts.set(i, longest + "cut");
+  for (size_t i = 0; i < model::kReceiptTexts; ++i) EXPECT_EQ(texts.get(i), longest);
+  EXPECT_LE(texts.used_bytes(), sizeof(texts));
+}
+
 TEST_F(LedgerQueue, WhatFindsNoPlaceIsCountedAndNamedInTheChain) {
   obstruct();
   const auto ledger = open();

@@ -23,6 +23,22 @@ TEST(SpscQueue, FirstInFirstOutAndBounded) {
   }
 }
 
+TEST(SpscQueue, OfALargeValueItsFrontIsEnough) {
+  struct Large {
+    uint32_t front[2];
+    uint32_t rest[100];
+  };
+  SpscQueue<Large> queue(1);
+  Large value{{1, 2}, {3}};
+  EXPECT_TRUE(queue.push(value));
+  EXPECT_TRUE(queue.pop(&value));
+  value = {{4, 5}, {6}};
+  EXPECT_TRUE(queue.push(value, sizeof(value.front)));
+  EXPECT_TRUE(queue.pop(&value));
+  EXPECT_EQ(value.front[0] + value.front[1], 9u);
+  EXPECT_EQ(value.rest[0], 3u) << "what was there";
+}
+
 TEST(SpscQueue, NothingIsLostBetweenTwoThreads) {
   constexpr uint64_t kCount = 200'000;
   SpscQueue<uint64_t> queue(16);

@@ -10,7 +10,9 @@
 
 #include <atomic>
 #include <bit>
+#include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <type_traits>
 #include <vector>
 
@@ -30,14 +32,15 @@ class SpscQueue {
   SpscQueue(const SpscQueue&) = delete;
   SpscQueue& operator=(const SpscQueue&) = delete;
 
-  // False when full.
-  bool push(const T& value) {
+  // False when full. `bytes`: of the value's front, which is all that is copied; what follows is
+  // another value's when it is popped.
+  bool push(const T& value, size_t bytes = sizeof(T)) {
     const uint32_t tail = tail_.load(std::memory_order_relaxed);
     if (tail - seen_head_ == slots_.size()) {
       seen_head_ = head_.load(std::memory_order_acquire);
       if (tail - seen_head_ == slots_.size()) return false;
     }
-    slots_[tail & (slots_.size() - 1)] = value;
+    std::memcpy(&slots_[tail & (slots_.size() - 1)], &value, bytes);
     tail_.store(tail + 1, std::memory_order_release);
     return true;
   }
