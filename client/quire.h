@@ -490,7 +490,7 @@ class Client {
   // goes on in the daemon's steps: "switching" says whether it is done, "saving" whether a restart
   // will know it. kInvalidArgument, kNotFound, kBusy: one is under way.
   model::Result<std::string> policy_json();
-  // What each policy, at several sizes, would have hit. kUnavailable: the daemon has no ghosts.
+  // What each policy, at several sizes, would have hit. kNotFound: the daemon has no ghosts.
   model::Result<std::string> advice_json(model::TierId tier, model::AdviceWindow window);
   model::Result<std::string> set_policy(model::TierId tier, std::string_view policy,
                                         const ScopeOptions& scope = {});
@@ -498,7 +498,7 @@ class Client {
   // (model/checkpoint_policy.h), in sessions that are open too. kInvalidArgument: no such word.
   // kNotFound: no such domain.
   model::Result<std::string> set_checkpoints(std::string_view word, const ScopeOptions& scope = {});
-  // What each word would have cost in bytes and brought in tokens. kUnavailable: as advice_json().
+  // What each word would have cost in bytes and brought in tokens. kNotFound: as advice_json().
   model::Result<std::string> checkpoint_advice_json(model::AdviceWindow window);
   // Readers; changes, administrators. What users and tenants may hold of a tier. kInvalidArgument:
   // no domain, a burst below the guarantee, a weight out of range, more guaranteed than the tier

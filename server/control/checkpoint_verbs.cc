@@ -100,7 +100,7 @@ Result<void> CheckpointVerbs::set(const VerbCall& call, const model::PolicyReque
 
 Result<void> CheckpointVerbs::advise(const VerbCall& call,
                                      const model::PolicyRequest& request) const {
-  if (parts_.ghosts == nullptr) return make_error(Errc::kUnavailable, std::string(kNoGhosts));
+  if (parts_.ghosts == nullptr) return make_error(Errc::kNotFound, std::string(kNoGhosts));
   if (request.window >= kGhostWindows.size()) {
     return make_error(Errc::kInvalidArgument, "no such window");
   }

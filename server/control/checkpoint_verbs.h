@@ -32,7 +32,7 @@ class CheckpointVerbs {
   // kInvalidArgument: no such word, or a tenant without its domain. kNotFound: no such domain.
   // kResourceExhausted: too many rules.
   model::Result<void> set(const VerbCall& call, const model::PolicyRequest& request);
-  // Sends the reply. kInvalidArgument: no such window. kUnavailable: it needs ghosts.
+  // Sends the reply. kInvalidArgument: no such window. kNotFound: it needs ghosts.
   model::Result<void> advise(const VerbCall& call, const model::PolicyRequest& request) const;
   // The rules, the default first.
   void describe(model::MetricSink& sink) const;

@@ -118,7 +118,7 @@ model::Result<void> PolicyVerbs::set(const VerbCall& call, const model::PolicyRe
 }
 
 model::Result<void> PolicyVerbs::set_auto(const cache::ScopeName& name) {
-  if (ghosts_ == nullptr) return make_error(Errc::kUnavailable, std::string(kNoGhosts));
+  if (ghosts_ == nullptr) return make_error(Errc::kNotFound, std::string(kNoGhosts));
   if (!name.domain.empty()) {
     return make_error(Errc::kInvalidArgument, "auto is for a whole tier; leave the domain out");
   }
@@ -126,7 +126,7 @@ model::Result<void> PolicyVerbs::set_auto(const cache::ScopeName& name) {
 }
 
 model::Result<void> PolicyVerbs::advise(const VerbCall& call, const model::PolicyRequest& request) {
-  if (ghosts_ == nullptr) return make_error(Errc::kUnavailable, std::string(kNoGhosts));
+  if (ghosts_ == nullptr) return make_error(Errc::kNotFound, std::string(kNoGhosts));
   if (request.window >= kGhostWindows.size()) {
     return make_error(Errc::kInvalidArgument, "no such window");
   }

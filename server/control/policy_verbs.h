@@ -42,7 +42,7 @@ class PolicyVerbs {
                       .ghosts = parts.ghosts}) {}
 
   // kInvalidArgument: no such action, tier, policy or word. kNotFound: no such domain. kBusy: a
-  // switch is under way there. kResourceExhausted: too many rules. kUnavailable: it needs ghosts.
+  // switch is under way there. kResourceExhausted: too many rules. kNotFound: it needs ghosts.
   model::Result<void> policy(const VerbCall& call);
 
  private:

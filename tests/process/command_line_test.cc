@@ -17,6 +17,7 @@ namespace quire::tests::command_line_test {
 namespace {
 
 constexpr int kUsage = 2;
+constexpr int kNotFound = 5;
 constexpr int kCannotConnect = 3;
 constexpr int kRefused = 7;
 
@@ -166,7 +167,7 @@ TEST(Quirectl, PolicyIsSwitchedWhileTheDaemonRunsAndEachChangeIsLogged) {
   EXPECT_TRUE(contains(set.text, "\"switching\":false")) << "it waits for the end: " << set.text;
   EXPECT_TRUE(contains(set.text, "\"policy\":\"arc\"")) << set.text;
   EXPECT_TRUE(hits_bit_exactly(*session));
-  EXPECT_EQ(run({"set", "ram", "best"}).exit_code, 1);
+  EXPECT_EQ(run({"set", "ram", "best"}).exit_code, kUsage);
   EXPECT_EQ(run({"set", "tape", "arc"}).exit_code, kUsage);
   EXPECT_EQ(run({"set", "ram", "arc", "--domain", "uid:4242"}).exit_code, 5) << "not found";
   EXPECT_EQ(run({}).exit_code, kUsage);
@@ -200,7 +201,7 @@ TEST(Quirectl, CheckpointsAreSetAdvisedAndLogged) {
   EXPECT_EQ(set.exit_code, 0) << set.text;
   EXPECT_TRUE(contains(set.text, R"("domain":"*","tenant":"*","policy":"branch")")) << set.text;
   EXPECT_TRUE(contains(set.text, R"("tenant":"t","policy":"every:1024")")) << set.text;
-  EXPECT_EQ(run({"set", "checkpoints", "some"}).exit_code, 1);
+  EXPECT_EQ(run({"set", "checkpoints", "some"}).exit_code, kUsage);
   EXPECT_EQ(run({"set", "checkpoints", "none", "--domain", "uid:4242"}).exit_code, 5);
   EXPECT_EQ(run({"set", "checkpoints"}).exit_code, kUsage);
   EXPECT_TRUE(contains(run({"advise", "checkpoints", "--window", "15m"}).text,
@@ -334,7 +335,8 @@ TEST(Quirectl, PoliciesAndQuotasSurviveARestart) {
     return !contains(run({"quota", "show", "-o", "json"}).text, "guaranteed_bytes");
   }));
   EXPECT_EQ(run({"quota", "set", "ram", "--guaranteed", "1MiB"}).exit_code, kUsage) << "whose?";
-  EXPECT_EQ(run({"quota", "set", "ram", "--domain", own, "--guaranteed", "1TiB"}).exit_code, 1);
+  EXPECT_EQ(run({"quota", "set", "ram", "--domain", own, "--guaranteed", "1TiB"}).exit_code,
+            kUsage);
   EXPECT_EQ(run({"policy", "set", "ram", "auto"}).exit_code, 0);
   daemon.crash();
   daemon.start();
@@ -372,7 +374,7 @@ TEST(Quirectl, AdviceNamesEveryPolicyBesideTheCeiling) {
   for (const std::string_view part : {"ceiling", "lru *", "wtinylfu", "+400%"}) {
     EXPECT_TRUE(contains(table, std::string(part))) << table;
   }
-  EXPECT_EQ(run_program("quirectl", {socket, "policy", "advise", "ssd"}).exit_code, 1);
+  EXPECT_EQ(run_program("quirectl", {socket, "policy", "advise", "ssd"}).exit_code, kUsage);
   EXPECT_EQ(run_program("quirectl", {socket, "policy", "advise", "--window", "9m"}).exit_code,
             kUsage);
 }
@@ -393,7 +395,7 @@ TEST(Quirectl, LayoutShowNeedsNoDaemon) {
   EXPECT_EQ(shown.exit_code, 0);
   EXPECT_TRUE(contains(shown.text, "small-hybrid")) << shown.text;
   std::filesystem::remove(path);
-  EXPECT_EQ(run_program("quirectl", {"layout", "show", path}).exit_code, 1);
+  EXPECT_EQ(run_program("quirectl", {"layout", "show", path}).exit_code, kNotFound);
 }
 
 // The C library's whole life, in a program of its own.

@@ -78,7 +78,7 @@ TEST_F(EventsProcess, TailPrintsWhatIsHeldAndWhatHappens) {
   const auto session = open_session(*client_, session_options(small_append_layout()));
   ASSERT_TRUE(session->append_tokens(context_tokens(kTokens, 1)).ok());
   EXPECT_TRUE(has(json.text, "\"hash\":\"" + client::hex_text(session->chain()[0]) + "\""));
-  EXPECT_EQ(quirectl({"events", "tail", "--after", "12"}).exit_code, 1);
+  EXPECT_EQ(quirectl({"events", "tail", "--after", "12"}).exit_code, 2);
   EXPECT_EQ(
       quirectl({"events", "tail", "--after", "1:1", "--count", "1", "--until_snapshot"}).exit_code,
       6)
@@ -110,7 +110,7 @@ TEST_F(EventsProcess, LocateTakesTokensOrHashesFromAFile) {
   std::ofstream(tokens) << "1 2 x3";
   line[4] = "model";
   const Output wrong = quirectl(line);
-  EXPECT_EQ(wrong.exit_code, 1);
+  EXPECT_EQ(wrong.exit_code, 2);
   EXPECT_TRUE(has(wrong.text, "\"x3\" is no token id")) << wrong.text;
   EXPECT_EQ(quirectl({"locate", "--layout", layout, "--namespace", "m"}).exit_code, 2);
 }

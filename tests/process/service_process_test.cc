@@ -209,7 +209,7 @@ TEST(Config, WrongKeysAndValuesAreNamedAndChangeNothing) {
   const auto expect_refused = [&](const std::string& key, const std::string& value,
                                   const std::string& reason) {
     const Output refused = configurable.config({"set", key, value});
-    EXPECT_EQ(refused.exit_code, 1) << refused.text;
+    EXPECT_EQ(refused.exit_code, 2) << refused.text;
     EXPECT_TRUE(contains(refused.text, "invalid_argument")) << refused.text;
     EXPECT_TRUE(contains(refused.text, reason)) << refused.text;
   };

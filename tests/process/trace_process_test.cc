@@ -276,7 +276,7 @@ TEST_F(TraceProcess, ReplaySaysWhatIsWrong) {
   EXPECT_TRUE(contains(none.text, "none.jsonl: No such file")) << none.text;
   std::ofstream(trace_) << client::to_text({.ids = {1}}) << "{\"timestamp\": -1}\n";
   const Output wrong = run({"trace", "replay", trace_});
-  EXPECT_EQ(wrong.exit_code, 1);
+  EXPECT_EQ(wrong.exit_code, 2);
   EXPECT_TRUE(contains(wrong.text, trace_ + ":2: there is no input_length")) << wrong.text;
   EXPECT_EQ(run({"trace", "replay", trace_, "--speed", "2", "--asap"}).exit_code, 2);
   EXPECT_EQ(run({"trace", "replay", trace_, "--sessions", "0"}).exit_code, 2);

@@ -159,7 +159,7 @@ TEST(Quirectl, WhyAnswersInWordsAndAsJson) {
   std::ofstream(stem + ".tokens") << "1 two";
   EXPECT_EQ(run({"--tokens", stem + ".tokens", "--layout", stem + ".toml", "--namespace", "model"})
                 .exit_code,
-            1);
+            kUsage);
   EXPECT_EQ(run({"--tokens", stem + ".tokens"}).exit_code, kUsage) << "of which layout?";
   EXPECT_EQ(run({"--session", "424242"}).exit_code, kNotFound);
   EXPECT_EQ(run({}).exit_code, kUsage) << "which?";

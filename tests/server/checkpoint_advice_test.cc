@@ -277,7 +277,7 @@ TEST(CheckpointAdviceOfADaemon, NeedsGhosts) {
   options.ghost_bytes = 0;
   TestDaemon daemon(options);
   EXPECT_EQ(daemon.connect()->checkpoint_advice_json(model::AdviceWindow::kHour).code(),
-            model::Errc::kUnavailable);
+            model::Errc::kNotFound);
 }
 
 }  // namespace

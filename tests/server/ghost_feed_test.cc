@@ -191,8 +191,8 @@ TEST(GhostFeed, WithoutGhostsThereIsNoAdviceAndNoAuto) {
   TestDaemon daemon(options);
   const auto client = daemon.connect();
   EXPECT_EQ(client->advice_json(TierId::kRam, model::AdviceWindow::kHour).code(),
-            model::Errc::kUnavailable);
-  EXPECT_EQ(client->set_policy(TierId::kRam, "auto").code(), model::Errc::kUnavailable);
+            model::Errc::kNotFound);
+  EXPECT_EQ(client->set_policy(TierId::kRam, "auto").code(), model::Errc::kNotFound);
 }
 
 }  // namespace
