@@ -34,6 +34,9 @@ constexpr int kStatuses = 40;
 constexpr int kRounds = 30;
 constexpr std::chrono::milliseconds kRound{500};
 constexpr std::chrono::milliseconds kScrapeEvery{100};
+// Longer than the daemon lets pass between two statuses (StatusDesk::kIntervalNs): who asks sooner
+// waits for that time, and not for a status.
+constexpr std::chrono::milliseconds kBetweenScrapes{20};
 
 struct Figures {
   double metrics_ms = 0;  // half of the scrapes took less
@@ -45,6 +48,12 @@ struct Figures {
   double attach_scraped_p50_us = 0;
   double attach_p50_us = 0;
   double scrapes = 0;
+  // Of a prompt that is a hit up to its middle. A tenth took less, which is what the machine's
+  // other work leaves alone, and half.
+  double match_p10_us = 0;
+  double match_no_why_p10_us = 0;
+  double match_p50_us = 0;
+  double match_no_why_p50_us = 0;
   double status_ms = 0;
   double true_ms = 0;  // the limit of that: a process that does nothing
 };
@@ -93,18 +102,20 @@ model::Layout admin_layout() {
   return layout;
 }
 
-// A daemon that serves a context, and a thousand tenants who wrote one span each.
+// A daemon that serves a context, and so many tenants who wrote one span each.
 class Watched {
  public:
-  Watched() : daemon_(options(), seams()) {
+  explicit Watched(uint32_t tenants, uint64_t why_bytes = server::Options().why_bytes)
+      : daemon_(options(why_bytes), seams()) {
     client_ = daemon_.connect(50);
     session_ = open("tenant", kContextTokens);
     write(*session_, kContextTokens);
-    for (uint32_t i = 0; i < kTenants; ++i) {
+    for (uint32_t i = 0; i < tenants; ++i) {
       const auto session = open("tenant-" + std::to_string(i), kBlockTokens);
       or_exit(session->match(kBlockTokens + 1, 0, {}, ++request_), "match");
       write(*session, kBlockTokens);
     }
+    longer_ = open("tenant", 2 * kContextTokens);
     daemon_.on_core([this](server::Daemon& daemon) { port_ = daemon.http_port(); });
   }
   uint16_t port() const { return port_; }
@@ -117,10 +128,19 @@ class Watched {
     or_exit(session_->release(match.lease), "release");
     samples.push_back(watch.us());
   }
+  // Of a prompt whose second half is not there: a turn each, of which is kept why.
+  void match(std::vector<double>& samples) {
+    const Stopwatch watch;
+    const auto match = or_exit(longer_->match(2 * kContextTokens, 0, {}, ++request_), "match");
+    samples.push_back(watch.us());
+    QUIRE_CHECK(match.exact_tokens == kContextTokens);
+    or_exit(longer_->release(match.lease), "release");
+  }
 
  private:
-  static server::Options options() {
+  static server::Options options(uint64_t why_bytes) {
     server::Options options;
+    options.why_bytes = why_bytes;
     options.ram_bytes = 512ull << 20;
     options.spin_us = 2000;
     options.http_address = "127.0.0.1:0";
@@ -156,6 +176,7 @@ class Watched {
   BenchDaemon daemon_;
   std::unique_ptr<client::Client> client_;
   std::unique_ptr<client::Session> session_;
+  std::unique_ptr<client::Session> longer_;
   uint64_t request_ = 0;
   uint16_t port_ = 0;
 };
@@ -167,6 +188,7 @@ void measure_metrics(const Watched& watched, Figures& figures) {
     const Stopwatch watch;
     figures.metrics_kib = static_cast<double>(scraper.get("/metrics?tenants=1")) / 1024;
     scrapes.push_back(watch.us() / 1000);
+    std::this_thread::sleep_for(kBetweenScrapes);
   }
   figures.metrics_ms = percentile(scrapes, 0.5);
   figures.metrics_p99_ms = percentile(scrapes, 0.99);
@@ -212,6 +234,24 @@ void measure_attach(Watched& watched, Figures& figures) {
   figures.scrapes = static_cast<double>(scrapes);
 }
 
+// In turns: matches of a daemon that remembers why they went no further, and of one that does not.
+void measure_why(Watched& with, Watched& without, Figures& figures) {
+  std::vector<double> remembered;
+  std::vector<double> forgotten;
+  for (int round = 0; round < kRounds; ++round) {
+    for (const bool remembers : {true, false}) {
+      Watched& watched = remembers ? with : without;
+      std::vector<double>& samples = remembers ? remembered : forgotten;
+      const Stopwatch watch;
+      while (watch.seconds() * 5000 < static_cast<double>(kRound.count())) watched.match(samples);
+    }
+  }
+  figures.match_p50_us = percentile(remembered, 0.5);
+  figures.match_p10_us = percentile(remembered, 0.1);
+  figures.match_no_why_p50_us = percentile(forgotten, 0.5);
+  figures.match_no_why_p10_us = percentile(forgotten, 0.1);
+}
+
 double process_ms(std::vector<std::string> arguments) {
   std::vector<char*> argv;
   for (std::string& argument : arguments) argv.push_back(argument.data());
@@ -247,6 +287,8 @@ void print(const Figures& f) {
   std::printf("attach, scraped at 10 Hz  %8.1f us p99, p50 %.1f   not scraped %.1f, %.1f: %.3f\n",
               f.attach_scraped_p99_us, f.attach_scraped_p50_us, f.attach_p99_us, f.attach_p50_us,
               f.attach_scraped_p99_us / f.attach_p99_us);
+  std::printf("match, with why           %8.2f us p10, p50 %.2f   --why_memory=0 %.2f, %.2f\n",
+              f.match_p10_us, f.match_p50_us, f.match_no_why_p10_us, f.match_no_why_p50_us);
   std::printf("quirectl status           %8.1f ms   a process that does nothing %.1f ms\n",
               f.status_ms, f.true_ms);
 }
@@ -254,10 +296,14 @@ void print(const Figures& f) {
 }  // namespace
 
 int run_admin_bench(bool json) {
-  Watched watched;
+  Watched watched(kTenants);
   Figures f;
   measure_metrics(watched, f);
   measure_attach(watched, f);
+  {
+    Watched forgetful(0, 0);
+    measure_why(watched, forgetful, f);
+  }
   measure_status(watched, f);
   if (!json) {
     print(f);
@@ -274,6 +320,10 @@ int run_admin_bench(bool json) {
                 .add("attach_scraped_p50_us", f.attach_scraped_p50_us)
                 .add("attach_p50_us", f.attach_p50_us)
                 .add("scrapes", f.scrapes)
+                .add("match_p10_us", f.match_p10_us)
+                .add("match_no_why_p10_us", f.match_no_why_p10_us)
+                .add("match_p50_us", f.match_p50_us)
+                .add("match_no_why_p50_us", f.match_no_why_p50_us)
                 .add("status_ms", f.status_ms)
                 .add("true_ms", f.true_ms)
                 .str()
