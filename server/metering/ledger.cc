@@ -118,8 +118,11 @@ void Ledger::count_taken() {
 
 bool Ledger::put(const LedgerItem& item, model::DomainId domain) {
   count_taken();
-  // Memory that went out of the core's caches since it was here last: each line is a wait.
-  if (!queue_.push(item, item.used_bytes())) return false;
+  // Memory that went out of the core's caches since it was here last, and each line of it is a
+  // wait: no more than there has to be, and the next receipt's are on their way by then.
+  const size_t bytes = item.used_bytes();
+  if (!queue_.push(item, bytes)) return false;
+  queue_.prefetch_push(bytes);
   waiting_of_[pushed_++ % kQueueItems] = domain;
   if (domain.valid()) ++waiting_[domain.value];
   if (queue_.size() == kWakeAt) thread_.wake();
