@@ -30,13 +30,37 @@ inline void host_networks_do(const std::string& verb, int host) {
   QUIRE_CHECK(std::system(command.c_str()) == 0);
 }
 
+// Killed for as long as this stands.
+class KilledOsd {
+ public:
+  explicit KilledOsd(std::string name) : name_(std::move(name)) { scratch_ceph_do("kill", name_); }
+  ~KilledOsd() { scratch_ceph_do("revive", name_); }
+  KilledOsd(const KilledOsd&) = delete;
+  KilledOsd& operator=(const KilledOsd&) = delete;
+
+ private:
+  std::string name_;
+};
+
 class HostDaemon {
  public:
+  struct Options {
+    uint64_t ram_mib = 64;
+    // Above what the cluster takes to know that an OSD is gone, where one is killed: until then
+    // what it had is waited for, and loads may not give up.
+    uint32_t timeout_ms = 3000;
+    std::string admission = "all";
+    uint32_t write_delay_ms = 0;  // above 0 runs are as long as they are in earnest
+  };
   // 1 .. 3
-  explicit HostDaemon(int host)
-      : daemon_({.flags = {"--cluster_conf=" + scratch_options().conf, "--cluster_timeout_ms=3000",
-                           "--cluster_admission=all", "--cluster_write_delay_ms=0",
-                           "--search_ms=1000", std::string(kNoGhosts)},
+  explicit HostDaemon(int host) : HostDaemon(host, Options{}) {}
+  HostDaemon(int host, const Options& options)
+      : daemon_({.ram_mib = options.ram_mib,
+                 .flags = {"--cluster_conf=" + scratch_options().conf,
+                           "--cluster_timeout_ms=" + std::to_string(options.timeout_ms),
+                           "--search_ms=1000", "--cluster_admission=" + options.admission,
+                           "--cluster_write_delay_ms=" + std::to_string(options.write_delay_ms),
+                           std::string(kNoGhosts)},
                  .before_exec = [host] { enter(host); }}) {}
 
   DaemonProcess& process() { return daemon_; }
@@ -59,17 +83,31 @@ class HostDaemon {
              tier.at("checkpoints").to_number<uint64_t>() == status.checkpoints && status.spans > 0;
     });
   }
-  // An engine of its own computes what this host cannot resume.
-  client::RunOutcome run(reference::Decoder& decoder, const std::string& namespace_name,
-                         std::span<const uint32_t> tokens) {
+  // A match finds so much of the session's prompt on the cluster; one that waited in vain for a
+  // cluster that had lost an OSD is made again.
+  static bool finds(client::Session& session, uint32_t prompt_tokens, uint32_t exact_tokens) {
+    return eventually([&] {
+      const auto match = session.match(prompt_tokens);
+      if (match.ok() && match->lease != 0) QUIRE_CHECK(session.release(match->lease).ok());
+      return match.ok() && match->exact_tokens == exact_tokens;
+    });
+  }
+  static client::SessionOptions session_of(const reference::Decoder& decoder,
+                                           const std::string& namespace_name, size_t tokens) {
     client::SessionOptions options;
     options.layout = client::reference_layout(decoder.geometry(), 1);
     for (model::Group& group : options.layout.groups) {
       group.checkpoints = model::CheckpointRule::kAll;
     }
     options.namespace_name = namespace_name;
-    options.max_tokens = static_cast<uint32_t>(tokens.size()) + 256;
+    options.max_tokens = static_cast<uint32_t>(tokens) + 256;
     options.staging_bytes = 1 << 20;
+    return options;
+  }
+  // An engine of its own computes what this host cannot resume.
+  client::RunOutcome run(reference::Decoder& decoder, const std::string& namespace_name,
+                         std::span<const uint32_t> tokens) {
+    const client::SessionOptions options = session_of(decoder, namespace_name, tokens.size());
     const auto client = daemon_.connect("engine");
     const auto session = client->open_session(options).value();
     client::ReferenceRun engine(decoder, *session, {.chunk_tokens = 512, .verify_pages = true});

@@ -1,11 +1,16 @@
-// What one host computed another one resumes, bit for bit, also when the first is gone; and what a
-// host does whose network is cut.
+// What one host computed another one resumes, bit for bit, also when the first and an OSD are gone:
+// the demo's text with real logits, and a million tokens of V4-Flash's geometry byte by byte. And
+// what a host does whose network is cut.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
 #include <vector>
 
+#include "client/engines/reference/demo_text.h"
+#include "model/layout_toml.h"
 #include "tests/cluster/hosts/cluster_host.h"
+#include "tests/support/writer.h"
 
 namespace quire::tests::two_hosts_test {
 
@@ -30,28 +35,122 @@ class TwoHosts : public testing::Test {
   const std::vector<uint32_t> text_ = reference::make_text(kTokens);
 };
 
-TEST_F(TwoHosts, TheSecondResumesWhatTheFirstComputedAndAThirdWhenThatIsGone) {
+TEST_F(TwoHosts, TheSecondResumesTheDemosTextAndAThirdWhenTheFirstAndAnOsdAreKilled) {
+  constexpr uint32_t kTextTokens = 65'536;
+  const auto text = client::read_demo_text("", QUIRE_SOURCE_DIR, kTextTokens);
+  ASSERT_TRUE(text.ok());
+  const std::vector<uint32_t> tokens = client::to_tokens(*text);
+  ASSERT_EQ(tokens.size(), kTextTokens);
   auto first = std::make_unique<HostDaemon>(1);
   ASSERT_TRUE(first->reaches("ok"));
-  const client::RunOutcome cold = first->run(decoder_, space_, text_);
+  const client::RunOutcome cold = first->run(decoder_, space_, tokens);
   ASSERT_EQ(cold.hit_tokens, 0u);
   ASSERT_TRUE(first->settles());
 
   HostDaemon second(2);
   ASSERT_TRUE(second.reaches("ok"));
-  const client::RunOutcome resumed = second.run(decoder_, space_, text_);
-  EXPECT_EQ(resumed.hit_tokens, kWholeHit);
+  const client::RunOutcome resumed = second.run(decoder_, space_, tokens);
+  EXPECT_EQ(resumed.hit_tokens, kTextTokens - kUnit);
   EXPECT_TRUE(same_bits(resumed.logits, cold.logits));
 
   first->process().crash();
-  scratch_ceph_do("kill", "osd.2");
-  HostDaemon third(3);
+  const KilledOsd killed("osd.2");
+  HostDaemon third(3, {.timeout_ms = 30'000});
   ASSERT_TRUE(third.reaches("ok"));
-  const client::RunOutcome again = third.run(decoder_, space_, text_);
-  EXPECT_EQ(again.hit_tokens, kWholeHit);
+  const auto engine = third.process().connect("engine");
+  const auto session =
+      open_session(*engine, HostDaemon::session_of(decoder_, space_, tokens.size()));
+  ASSERT_TRUE(session->append_tokens(tokens).ok());
+  ASSERT_TRUE(HostDaemon::finds(*session, kTextTokens, kTextTokens - kUnit));
+  const client::RunOutcome again = third.run(decoder_, space_, tokens);
+  EXPECT_EQ(again.hit_tokens, kTextTokens - kUnit);
   EXPECT_TRUE(same_bits(again.logits, cold.logits));
-  scratch_ceph_do("revive", "osd.2");
-  first->process().start();  // its end is a clean one
+}
+
+// 4,096 spans and a checkpoint, 3.8 GiB. The first host has a third of that as RAM, so what it
+// computes goes up while it computes.
+class LongSession : public TwoHosts {
+ protected:
+  static constexpr uint32_t kSessionTokens = 1 << 20;
+  static constexpr uint32_t kAtOnce = 512;  // blocks of a load
+
+  void SetUp() override {
+    TwoHosts::SetUp();
+    if (IsSkipped()) return;
+    const auto layout =
+        model::load_layout_file(QUIRE_SOURCE_DIR "/configs/models/deepseek-v4-flash-fp8.toml");
+    ASSERT_TRUE(layout.ok());
+    options_ = session_options(*layout, space_);
+    options_.max_tokens = kSessionTokens;
+    options_.max_load_pages = 8192;
+    options_.staging_bytes = 8 << 20;
+  }
+  std::unique_ptr<client::Session> open(client::Client& client) {
+    auto session = open_session(client, options_);
+    QUIRE_CHECK(session->append_tokens(tokens_).ok());
+    return session;
+  }
+  // All of it, from the cluster, each byte and checksum as it was written.
+  void expect_resumed(int host) {
+    HostDaemon daemon(host, {.ram_mib = 4608, .timeout_ms = 30'000});
+    ASSERT_TRUE(daemon.reaches("ok"));
+    const auto client = daemon.process().connect("engine");
+    const auto session = open(*client);
+    const uint32_t whole = model::last_resume_point(options_.layout, kSessionTokens);
+    ASSERT_TRUE(HostDaemon::finds(*session, kSessionTokens, whole));
+    const auto match = session->match(kSessionTokens);
+    ASSERT_TRUE(match.ok());
+    EXPECT_EQ(match->exact_tokens, whole);
+    const uint32_t blocks = whole / options_.layout.block_tokens;
+    EXPECT_EQ(match->tokens[model::TierId::kCluster], blocks * options_.layout.block_tokens);
+    for (uint32_t first = 0; first < blocks; first += kAtOnce) {
+      load(*session, *match, first, std::min(kAtOnce, blocks - first));
+    }
+  }
+  void load(client::Session& session, const model::MatchResult& match, uint32_t first,
+            uint32_t count) {
+    const bool last = (first + count + 1) * options_.layout.block_tokens > match.exact_tokens;
+    const auto loaded = session.load(match.lease, {.first_block = first,
+                                                   .block_count = count,
+                                                   .include_checkpoint = last,
+                                                   .deadline_ms = kPatienceMs});
+    ASSERT_TRUE(loaded.ok()) << loaded.error().text;
+    ASSERT_EQ(loaded->limited_by, model::Errc::kOk);
+    ASSERT_EQ(loaded->block_count, count);
+    EXPECT_EQ(loaded->checkpoint_count > 0, last);
+    const size_t spans = loaded->pages.size() - loaded->checkpoint_count;
+    ASSERT_EQ(spans, count) << "one page a span";
+    for (size_t i = 0; i < loaded->pages.size(); ++i) {
+      const client::PageView& page = loaded->pages[i];
+      const uint64_t key =
+          i < spans
+              ? object_key(session,
+                           static_cast<uint32_t>(first + i + 1) * options_.layout.block_tokens,
+                           model::FillKind::kSpan)
+              : object_key(session, match.exact_tokens, model::FillKind::kCheckpoint);
+      ASSERT_TRUE(client::verify_page(page) && check_content(session, page, key)) << first + i;
+    }
+  }
+
+  client::SessionOptions options_;
+  const std::vector<uint32_t> tokens_ = context_tokens(kSessionTokens, 14);
+};
+
+TEST_F(LongSession, AMillionTokensOfV4FlashAreResumedByASecondAndAThirdHost) {
+  auto first =
+      std::make_unique<HostDaemon>(1, HostDaemon::Options{.ram_mib = 1280, .write_delay_ms = 200});
+  ASSERT_TRUE(first->reaches("ok"));
+  {
+    const auto client = first->process().connect("engine");
+    const auto session = open(*client);
+    const auto committed = commit_context(*session, kSessionTokens);
+    ASSERT_TRUE(committed.ok()) << committed.error().text;
+    ASSERT_TRUE(first->settles());
+  }
+  expect_resumed(2);
+  first->process().crash();
+  const KilledOsd killed("osd.1");
+  expect_resumed(3);
 }
 
 TEST_F(TwoHosts, AHostThatIsCutOffServesItsRamAndComesBack) {
