@@ -17,6 +17,7 @@ namespace {
 struct ChainContent {
   std::span<const uint32_t> tokens;
   std::span<const Hash256> leaves;
+  uint32_t cluster_wait_ms = 0;
 };
 
 Result<HeldChain> ask(Attachment& attachment, const Hash256& root, uint32_t unit_tokens,
@@ -34,7 +35,8 @@ Result<HeldChain> ask(Attachment& attachment, const Hash256& root, uint32_t unit
                                  std::to_string(chain.size()));
   }
   const model::LocateRequest request{.root = root,
-                                     .unit_count = static_cast<uint32_t>(chain.size())};
+                                     .unit_count = static_cast<uint32_t>(chain.size()),
+                                     .cluster_wait_ms = content.cluster_wait_ms};
   std::string payload(model::struct_bytes(request));
   payload.append(reinterpret_cast<const char*>(chain.data()), chain.size() * sizeof(Hash256));
   const Frame frame = QUIRE_TRY(attachment.call(FrameType::kLocate, payload));
@@ -43,7 +45,8 @@ Result<HeldChain> ask(Attachment& attachment, const Hash256& root, uint32_t unit
                    .span_tokens = reply.span_tokens,
                    .exact_tokens = reply.exact_tokens,
                    .tier_tokens = reply.tier_tokens,
-                   .load_estimate_us = reply.load_estimate_us};
+                   .load_estimate_us = reply.load_estimate_us,
+                   .cluster = reply.cluster};
 }
 
 Result<HeldChain> locate_content(Attachment& attachment, const ChainNames& names,
@@ -72,12 +75,16 @@ Result<std::unique_ptr<EventStream>> Client::subscribe_events(const EventsOption
   return std::make_unique<EventStream>(QUIRE_TRY(take_pipe(reply)));
 }
 
-Result<HeldChain> Client::locate(const ChainNames& names, std::span<const uint32_t> tokens) {
-  return locate_content(impl_->attachment(), names, {.tokens = tokens, .leaves = {}});
+Result<HeldChain> Client::locate(const ChainNames& names, std::span<const uint32_t> tokens,
+                                 uint32_t cluster_wait_ms) {
+  return locate_content(impl_->attachment(), names,
+                        {.tokens = tokens, .leaves = {}, .cluster_wait_ms = cluster_wait_ms});
 }
 
-Result<HeldChain> Client::locate_hashes(const ChainNames& names, std::span<const Hash256> leaves) {
-  return locate_content(impl_->attachment(), names, {.tokens = {}, .leaves = leaves});
+Result<HeldChain> Client::locate_hashes(const ChainNames& names, std::span<const Hash256> leaves,
+                                        uint32_t cluster_wait_ms) {
+  return locate_content(impl_->attachment(), names,
+                        {.tokens = {}, .leaves = leaves, .cluster_wait_ms = cluster_wait_ms});
 }
 
 }  // namespace quire::client

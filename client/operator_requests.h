@@ -102,6 +102,8 @@ struct HeldChain {
   uint32_t exact_tokens = 0;  // of these can be resumed
   std::array<uint32_t, model::kTierPlaces> tier_tokens{};  // of span_tokens: the nearest tier
   uint32_t load_estimate_us = 0;
+  // With kTooLate and kUnavailable the cluster may have more than is told.
+  model::ClusterAnswer cluster = model::ClusterAnswer::kNotAsked;
 };
 
 }  // namespace quire::client

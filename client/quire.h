@@ -542,11 +542,16 @@ class Client {
   // as many subscriptions as it serves. kPermissionDenied: everything is for readers.
   model::Result<std::unique_ptr<EventStream>> subscribe_events(const EventsOptions& options = {});
   // How much of a prompt is here. Pins nothing, opens nothing and is no use of it.
-  // kInvalidArgument: no whole unit, or more than 32,766 of them.
-  model::Result<HeldChain> locate(const ChainNames& names, std::span<const uint32_t> tokens);
+  // `cluster_wait_ms`: the cluster is asked, too, and waited for so long, at most
+  // model::kMaxLocateWaitMs; nothing is loaded, and nothing of the answer is kept. 0: it is not
+  // asked. kInvalidArgument: no whole unit, more than 32,766 of them, or too long a wait. kBusy: as
+  // many such questions as the daemon takes are under way.
+  model::Result<HeldChain> locate(const ChainNames& names, std::span<const uint32_t> tokens,
+                                  uint32_t cluster_wait_ms = 0);
   // The same by the engine's own unit hashes (Session::append_unit_hashes).
   model::Result<HeldChain> locate_hashes(const ChainNames& names,
-                                         std::span<const model::Hash256> leaves);
+                                         std::span<const model::Hash256> leaves,
+                                         uint32_t cluster_wait_ms = 0);
 
   // After kUnavailable: tries again with back-off until timeout_ms. kBusy when the daemon then has
   // no room for another connection.

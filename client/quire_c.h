@@ -411,7 +411,7 @@ typedef struct quire_locate_result {
   uint32_t exact_tokens;
   uint32_t tier_tokens[QUIRE_TIER_PLACES]; /* of span_tokens */
   uint32_t load_estimate_us;
-  uint32_t reserved32;
+  uint32_t cluster_answer; /* enum quire_cluster_answer; of quire_locate_chain alone */
   uint64_t reserved[4];
 } quire_locate_result;
 /* How much of the first `tokens` tokens is here. Pins nothing and is no use of it. */

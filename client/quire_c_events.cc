@@ -24,6 +24,7 @@ namespace quire::client {
 namespace {
 
 static_assert(QUIRE_EVENT_READABLE == static_cast<int>(model::EventKind::kReadable));
+static_assert(QUIRE_CLUSTER_UNAVAILABLE == static_cast<int>(model::ClusterAnswer::kUnavailable));
 static_assert(QUIRE_SNAPSHOT_AT_ONCE == static_cast<int>(model::EventSnapshot::kAtOnce));
 
 Result<EventsOptions> to_events_options(const quire_events_options* options) {
@@ -120,13 +121,14 @@ quire_status quire_locate_chain(quire_client* client, const quire_chain_names* n
     QUIRE_TRY(check_result(result));
     const quire_chain_names given = QUIRE_TRY(read_options(names));
     if (given.layout == nullptr) return null_argument();
-    const auto held =
-        QUIRE_TRY(client->client->locate(quire::client::to_names(given), {tokens, token_count}));
+    const auto held = QUIRE_TRY(client->client->locate(
+        quire::client::to_names(given), {tokens, token_count}, given.cluster_wait_ms));
     quire_locate_result out{};
     out.span_tokens = held.span_tokens;
     out.exact_tokens = held.exact_tokens;
     std::copy(held.tier_tokens.begin(), held.tier_tokens.end(), out.tier_tokens);
     out.load_estimate_us = held.load_estimate_us;
+    out.cluster_answer = static_cast<uint32_t>(held.cluster);
     *known = held.known ? 1 : 0;
     write_result(out, result);
     return {};

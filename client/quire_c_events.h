@@ -81,8 +81,17 @@ typedef struct quire_chain_names {
   const char* namespace_name;
   const char* salt;
   uint64_t weights_epoch;
-  uint64_t reserved[4];
+  uint32_t cluster_wait_ms; /* the cluster is asked, too, and waited for so long; 0: it is not */
+  uint32_t reserved32;
+  uint64_t reserved[3];
 } quire_chain_names;
+/* What came of asking the cluster; with the last two it may have more than is told. */
+enum quire_cluster_answer {
+  QUIRE_CLUSTER_NOT_ASKED = 0,
+  QUIRE_CLUSTER_ANSWERED = 1,
+  QUIRE_CLUSTER_TOO_LATE = 2,
+  QUIRE_CLUSTER_UNAVAILABLE = 3
+};
 /* `known`: 0 when nothing was stored, or asked for, under these names. */
 QUIRE_API quire_status quire_locate_chain(quire_client* client, const quire_chain_names* names,
                                           const uint32_t* tokens, size_t token_count, int* known,

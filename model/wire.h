@@ -454,11 +454,30 @@ static_assert(sizeof(EventsRequest) == 24);
 struct LocateRequest {
   Hash256 root;  // model::root_hash()
   uint32_t unit_count = 0;
-  uint32_t reserved = 0;
+  // The cluster is asked what it has beyond what is known here, and waited for so long; 0: it is
+  // not asked. At most kMaxLocateWaitMs.
+  uint32_t cluster_wait_ms = 0;
 };
 static_assert(sizeof(LocateRequest) == 40);
+inline constexpr uint32_t kMaxLocateWaitMs = 10'000;
 inline constexpr size_t kMaxLocateUnits =
     (kMaxFrameBytes - sizeof(FrameHeader) - sizeof(LocateRequest)) / sizeof(Hash256);
+
+// What came of asking the cluster. kTooLate: within the time it gave no answer, and what is told is
+// known here. kUnavailable: there is none, it is off, or it failed: there may be more than is told.
+enum class ClusterAnswer : uint32_t {
+  kNotAsked = 0,
+  kAnswered = 1,
+  kTooLate = 2,
+  kUnavailable = 3
+};
+inline constexpr uint32_t kClusterAnswers = 4;
+constexpr std::string_view cluster_answer_name(ClusterAnswer answer) {
+  constexpr std::array<std::string_view, kClusterAnswers> kNames{"not-asked", "answered",
+                                                                 "too-late", "unavailable"};
+  const auto index = static_cast<uint32_t>(answer);
+  return index < kClusterAnswers ? kNames[index] : "unknown";
+}
 
 // As LocateResult of a ring (model/ring_frames.h).
 struct LocateReply {
@@ -468,8 +487,10 @@ struct LocateReply {
   uint32_t exact_tokens = 0;
   uint32_t load_estimate_us = 0;
   std::array<uint32_t, 4> tier_tokens{};  // by TierId, of span_tokens
+  ClusterAnswer cluster = ClusterAnswer::kNotAsked;
+  uint32_t reserved = 0;
 };
-static_assert(sizeof(LocateReply) == 288);
+static_assert(sizeof(LocateReply) == 296);
 
 struct SegmentRetiredEvent {
   uint32_t segment = 0;

@@ -273,6 +273,7 @@ bool Core::turn() {
 // One bounded step. True when the next one has something to do already.
 bool Core::background() {
   bool left = turn_->background(now_ns_);
+  verbs_->locates().step();
   traces_->reclaim();
   if (events_ != nullptr) left = events_->step(now_ns_) || left;
   if (connections_.has_ended()) {
@@ -335,8 +336,8 @@ int Core::sleep_ms() const {
   const bool tier_waits = parts_.tiers != nullptr && !parts_.tiers->idle();
   const bool waits = tier_waits || closing_.lingers() || turn_->segments().retiring_count() > 0 ||
                      dispatcher().has_background() || desk_->waits() ||
-                     verbs_->sessions().waits() || connections_.paces() ||
-                     (events_ != nullptr && events_->is_walking());
+                     verbs_->sessions().waits() || verbs_->locates().waits() ||
+                     connections_.paces() || (events_ != nullptr && events_->is_walking());
   int limit_ms = waits ? kWaitingTimeoutMs : kIdleTimeoutMs;
   if (parts_.service != nullptr) limit_ms = std::min(limit_ms, parts_.service->most_sleep_ms());
   const int64_t deadline_ns = dispatcher().next_deadline_ns();

@@ -12,21 +12,29 @@ using model::Errc;
 using model::NodeId;
 using model::Result;
 
+namespace {
+
 // The root's node is on every tier.
-bool Searches::is_on_tier(NodeId node) const {
-  const cache::Node& link = cache_->store().tree().node(node);
+bool is_on_hint_tier(const cache::PrefixTree& tree, NodeId node) {
+  const cache::Node& link = tree.node(node);
   return link.is_root() || link.is_in(cache::Presence::kHintTier);
 }
 
-uint32_t Searches::known_on_tier(const Question& question) const {
-  if (question.known_units == 0) return 0;
-  const cache::PrefixTree& tree = cache_->store().tree();
-  const auto span =
-      tree.find(question.root, NodeKind::kSpan, question.chain.after(question.known_units));
+}  // namespace
+
+uint32_t known_on_hint_tier(cache::Cache& cache, model::RootId root, const cache::ChainView& chain,
+                            uint32_t known_units) {
+  if (known_units == 0) return 0;
+  const cache::PrefixTree& tree = cache.store().tree();
+  const auto span = tree.find(root, NodeKind::kSpan, chain.after(known_units));
   if (!span) return 0;
   NodeId node = *span;
-  for (; !is_on_tier(node); node = tree.parent(node)) cache_->store().work().add(1);
+  for (; !is_on_hint_tier(tree, node); node = tree.parent(node)) cache.store().work().add(1);
   return tree.node(node).units();
+}
+
+bool Searches::is_on_tier(NodeId node) const {
+  return is_on_hint_tier(cache_->store().tree(), node);
 }
 
 // The last hash says what all before it are, so it alone is compared.
@@ -53,7 +61,8 @@ Result<void> Searches::check_bounds(model::DomainId domain) const {
 Result<void> Searches::ask(const Question& question) {
   if (!can_ask()) return model::make_error(Errc::kIoError, "no tier can be searched now");
   const Waiter waiter{question.tag, clock_->now_ns()};
-  const uint32_t known_units = known_on_tier(question);
+  const uint32_t known_units =
+      known_on_hint_tier(*cache_, question.root, question.chain, question.known_units);
   const cache::Root& root = cache_->names().root(question.root);
   const uint32_t next_units = known_units + root.layout->units_per_block;
   if (next_units <= question.chain.count() &&

@@ -52,6 +52,11 @@ struct SearchCounters {
   model::Counter round_trips{"round_trips", "Round trips that the questions took"};
 };
 
+// Whole blocks of the chain up to the deepest one that is known on the tier that is searched, of
+// `known_units` that are known somewhere.
+uint32_t known_on_hint_tier(cache::Cache& cache, model::RootId root, const cache::ChainView& chain,
+                            uint32_t known_units);
+
 class Searches {
  public:
   static constexpr size_t kMaxQuestions = 256;
@@ -105,7 +110,6 @@ class Searches {
     cache::Pin end;          // the last of these: what is not joined yet hangs on it
   };
 
-  uint32_t known_on_tier(const Question& question) const;
   Asked* find_same(const Question& question, uint32_t known_units);
   bool is_on_tier(model::NodeId node) const;
   model::Result<void> check_bounds(model::DomainId domain) const;

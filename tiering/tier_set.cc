@@ -11,7 +11,7 @@ namespace quire::tiering {
 using model::MetricSink;
 
 TierSet::TierSet(cache::Cache* cache, const model::Clock* clock)
-    : cache_(cache), clock_(clock), loads_(cache, clock), searches_(cache, clock) {
+    : cache_(cache), clock_(clock), loads_(cache, clock), searches_(cache, clock), looks_(cache) {
   cache_->reader().set_load_time(
       [this](const cache::TierBytes& bytes) { return loads_.estimate_us(bytes); });
 }
@@ -28,6 +28,7 @@ void TierSet::add(std::unique_ptr<Tier> tier, const DemotionOptions& options) {
                            [&](const Member& member) { return member.tier->id() == tier->id(); }));
   loads_.add_tier(tier.get());
   searches_.add_tier(tier.get());
+  looks_.add_tier(tier.get());
   auto demotion = std::make_unique<Demotion>(
       DemotionParts{.cache = cache_, .tier = tier.get(), .clock = clock_}, options);
   const auto behind = std::find_if(members_.begin(), members_.end(), [&](const Member& member) {
@@ -53,7 +54,7 @@ void TierSet::route(Member& member, int64_t now_ns) {
     if (event.kind == TierEvent::Kind::kRead) {
       loads_.take(*member.tier, event);
     } else if (event.kind == TierEvent::Kind::kFound) {
-      searches_.take(*member.tier, event);
+      if (!looks_.take(event)) searches_.take(*member.tier, event);
     } else {
       member.demotion->take(event, now_ns);
     }

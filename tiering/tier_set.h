@@ -18,6 +18,7 @@
 #include "cache/cache.h"
 #include "model/clock.h"
 #include "model/metrics.h"
+#include "tiering/chain_looks.h"
 #include "tiering/demotion/demotion.h"
 #include "tiering/loads.h"
 #include "tiering/searches.h"
@@ -53,6 +54,7 @@ class TierSet {
   const Loads& loads() const { return loads_; }
   Searches& searches() { return searches_; }
   const Searches& searches() const { return searches_; }
+  ChainLooks& looks() { return looks_; }
   // One use of the conversation or prompt that starts with this span.
   void note_use(const model::Hash256& first_span);
   // Writes the object, and what of its path has no copy, soon, whatever the write policy.
@@ -84,6 +86,7 @@ class TierSet {
   std::vector<Member> members_;
   Loads loads_;                   // goes before the tiers that it reads from
   Searches searches_;             // likewise
+  ChainLooks looks_;              // likewise
   std::vector<TierEvent> taken_;  // scratch of route()
   bool worked_ = false;           // in this step
 };

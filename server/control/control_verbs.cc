@@ -57,8 +57,8 @@ model::Result<ControlVerbs> ControlVerbs::create(Parts parts) {
                                                              const std::string& tenant) {
     return sessions->speaks_for(uid, tenant);
   };
-  verbs.events_.emplace(
-      EventVerbs::Parts{.cache = its.cache, .sender = its.events, .speaks_for = speaks_for});
+  verbs.locates_.emplace(LocateVerb::Parts{
+      .cache = its.cache, .tiers = its.tiers, .clock = its.clock, .speaks_for = speaks_for});
   return verbs;
 }
 
@@ -89,8 +89,8 @@ const ControlVerbs::Handler& ControlVerbs::handler_of(FrameType type) {
       Handler{FrameType::kMeter, [](auto& v, auto& c) { return v.meters_.meter(c); }},
       Handler{FrameType::kTrace, [](auto& v, auto& c) { return v.traces_.trace(c); }},
       Handler{FrameType::kConfig, [](auto& v, auto& c) { return v.config(c); }},
-      Handler{FrameType::kEvents, [](auto& v, auto& c) { return v.events_->events(c); }},
-      Handler{FrameType::kLocate, [](auto& v, auto& c) { return v.events_->locate(c); }},
+      Handler{FrameType::kEvents, [](auto& v, auto& c) { return v.events_.events(c); }},
+      Handler{FrameType::kLocate, [](auto& v, auto& c) { return v.locates_->locate(c); }},
       Handler{FrameType::kWhy, [](auto& v, auto& c) { return v.why_.why(c); }},
       Handler{FrameType::kSessions, [](auto& v, auto& c) { return v.census_.sessions(c); }},
       Handler{FrameType::kTenants, [](auto& v, auto& c) { return v.census_.tenants(c); }},
@@ -248,7 +248,8 @@ void ControlVerbs::forget(Connection& connection) {
   if (config_ != nullptr) config_->forget(connection);
   parts_.desk->forget(connection);
   traces_.forget(connection);
-  events_->forget(connection);
+  events_.forget(connection);
+  locates_->forget(connection);
   sessions_->forget(connection);
   for (const uint32_t layout : connection.layouts) {
     parts_.cache->layouts().release(model::LayoutId{layout});

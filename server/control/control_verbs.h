@@ -21,6 +21,7 @@
 #include "server/control/config_verbs.h"
 #include "server/control/content_verbs.h"
 #include "server/control/event_verbs.h"
+#include "server/control/locate_verb.h"
 #include "server/control/maintenance_verbs.h"
 #include "server/control/meter_verbs.h"
 #include "server/control/pin_verbs.h"
@@ -72,6 +73,7 @@ class ControlVerbs {
   // kInvalidArgument when the options' tenant rules are wrong.
   static model::Result<ControlVerbs> create(Parts parts);
   SessionVerbs& sessions() { return *sessions_; }
+  LocateVerb& locates() { return *locates_; }
 
   // An error ends the connection (a frame that no correct client sends). A verb that merely fails
   // replies with its status and returns void.
@@ -111,7 +113,8 @@ class ControlVerbs {
         why_({.cache = parts_.cache,
               .memory = parts_.memory,
               .desk = parts_.desk,
-              .clock = parts_.clock}) {}
+              .clock = parts_.clock}),
+        events_(parts_.events) {}
 
   struct Handler {
     model::FrameType type;
@@ -150,8 +153,9 @@ class ControlVerbs {
   TraceVerbs traces_;
   WhyVerbs why_;
   std::unique_ptr<SessionVerbs> sessions_;
-  ConfigVerbs::Owner config_;         // null: the daemon has no flags
-  std::optional<EventVerbs> events_;  // asks sessions_; there once it was created
+  ConfigVerbs::Owner config_;  // null: the daemon has no flags
+  EventVerbs events_;
+  std::optional<LocateVerb> locates_;  // asks sessions_; there once it was created
   PeerUids peer_uids_ = PeerUids::read();
 };
 

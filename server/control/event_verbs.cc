@@ -1,7 +1,7 @@
 #include "server/control/event_verbs.h"
 
-#include <cstring>
-#include <vector>
+#include <string>
+#include <utility>
 
 #include "server/control/pipe_reply.h"
 #include "server/runtime/log.h"
@@ -18,7 +18,7 @@ Result<void> EventVerbs::events(const VerbCall& call) {
   if (request.snapshot >= model::kEventSnapshots) {
     return make_error(Errc::kInvalidArgument, "snapshot must be 0 (never), 1 (after gaps) or 2");
   }
-  if (parts_.sender == nullptr) {
+  if (sender_ == nullptr) {
     return make_error(Errc::kNotFound, "no events are kept; start with --event_memory");
   }
   // Its role was asked for by the action that it is; anything else is none.
@@ -34,7 +34,7 @@ Result<void> EventVerbs::events(const VerbCall& call) {
   }
   PipeReply reply = QUIRE_TRY(PipeReply::create());
   subscriber.write_end = reply.take_writer();
-  QUIRE_TRY(parts_.sender->subscribe(std::move(subscriber)));
+  QUIRE_TRY(sender_->subscribe(std::move(subscriber)));
   // What everybody stores, as hashes that could be looked for: who listens to that is written down.
   if (everything) {
     log(LogKind::kEventsHeard, LogLevel::kWarning,
@@ -42,37 +42,6 @@ Result<void> EventVerbs::events(const VerbCall& call) {
   }
   // Last: it may end the connection, and with it the subscription.
   reply.send(call, model::struct_bytes(model::ReplyStatus{}));
-  return {};
-}
-
-bool EventVerbs::may_ask(const VerbCall& call, const cache::Root& root) const {
-  const Connection& connection = call.connection;
-  if (call.roles.has(model::VerbRole::kReader)) return true;
-  // A shared namespace has no tenant.
-  return root.key.domain == connection.domain &&
-         (root.key.tenant.empty() || parts_.speaks_for(connection.peer().uid, root.key.tenant));
-}
-
-Result<void> EventVerbs::locate(const VerbCall& call) {
-  const auto request = QUIRE_TRY(model::read_struct<model::LocateRequest>(call.payload));
-  const std::string_view hashes = call.payload.substr(sizeof(request));
-  if (request.unit_count == 0 || hashes.size() != request.unit_count * sizeof(model::Hash256)) {
-    return make_error(Errc::kInvalidArgument, "as many chain hashes as units must be given");
-  }
-  model::LocateReply reply;
-  const auto id = parts_.cache->names().find_root(request.root);
-  if (id && may_ask(call, parts_.cache->names().root(*id))) {
-    std::vector<model::Hash256> chain(request.unit_count);  // the payload lies anywhere
-    std::memcpy(chain.data(), hashes.data(), hashes.size());
-    const auto found =
-        QUIRE_TRY(parts_.cache->reader().locate(*id, {chain.data(), request.unit_count}));
-    reply.root_known = 1;
-    reply.span_tokens = found.span_tokens;
-    reply.exact_tokens = found.exact_tokens;
-    reply.load_estimate_us = found.load_estimate_us;
-    reply.tier_tokens = found.tokens.of;
-  }
-  call.reply(model::struct_bytes(reply));
   return {};
 }
 

@@ -11,6 +11,7 @@
 #include "server/events/event_sender.h"
 #include "tests/ssd/scratch_directory.h"
 #include "tests/support/event_map.h"
+#include "tests/support/memory_tier.h"
 #include "tests/support/patience.h"
 #include "tests/support/small_layout.h"
 #include "tests/support/test_daemon.h"
@@ -282,6 +283,85 @@ TEST_F(EventsDaemonTest, LocateByHashesOfTheEngine) {
     ASSERT_TRUE(commit_object(*session, model::FillKind::kSpan, end).ok());
   }
   EXPECT_EQ(client_->locate_hashes(names(), leaves)->span_tokens, 12u);
+}
+
+// What another host wrote: on the cluster, and not known here.
+class LocateOnTheCluster : public EventsDaemonTest {
+ protected:
+  void SetUp() override {
+    on_core([&](server::Daemon& daemon) {
+      QUIRE_CHECK(daemon.cache().attach_tier(TierId::kCluster, "lru").ok());
+      auto tier =
+          std::make_unique<MemoryTier>(&daemon.cache(), MemoryTierOptions{.id = TierId::kCluster});
+      cluster_ = tier.get();
+      daemon.tiers()->add(std::move(tier), {.delay_ms = 0, .ram_bytes = 64 << 20});
+    });
+    write(1);
+    ASSERT_TRUE(daemon_.eventually([&](server::Daemon& daemon) {
+      return inspect(daemon).pin_count() == 0 && cluster_->object_count() == 8 &&
+             daemon.tiers()->idle();
+    }));
+    on_core([](server::Daemon& daemon) {
+      while (meddle(daemon).evict() > 0 || meddle(daemon).evict_from_ssd() ||
+             meddle(daemon).forget_from_cluster()) {
+      }
+    });
+    ASSERT_EQ(spans(), 0u);
+  }
+  void on_core(const std::function<void(server::Daemon&)>& function) { daemon_.on_core(function); }
+  uint64_t spans() { return daemon_.counters().spans; }
+  client::HeldChain locate(uint32_t cluster_wait_ms) {
+    const auto held = client_->locate(names(), context_tokens(64, 1), cluster_wait_ms);
+    EXPECT_TRUE(held.ok()) << held.error().text;
+    return held.ok() ? *held : client::HeldChain{};
+  }
+
+  // Its root stays while it is open.
+  std::unique_ptr<client::Session> session_ =
+      open_session(*client_, session_options(small_append_layout(), "model", "tenant"));
+  MemoryTier* cluster_ = nullptr;
+};
+
+constexpr uint32_t kPatientWaitMs = model::kMaxLocateWaitMs;
+
+TEST_F(LocateOnTheCluster, TellsWhatTheClusterHasAndKeepsNothingOfIt) {
+  const client::HeldChain here = locate(0);
+  EXPECT_TRUE(here.known);
+  EXPECT_EQ(here.span_tokens, 0u);
+  EXPECT_EQ(here.cluster, model::ClusterAnswer::kNotAsked);
+  const client::HeldChain held = locate(kPatientWaitMs);
+  EXPECT_EQ(held.cluster, model::ClusterAnswer::kAnswered);
+  EXPECT_EQ(held.span_tokens, 32u);
+  EXPECT_EQ(held.exact_tokens, 32u);
+  EXPECT_EQ(held.tier_tokens[model::index_of(TierId::kCluster)], 32u);
+  EXPECT_EQ(spans(), 0u) << "nothing joined";
+  EXPECT_EQ(locate(0).span_tokens, 0u);
+}
+
+TEST_F(LocateOnTheCluster, WhatIsHereIsCountedHere) {
+  const auto tokens = context_tokens(kTokens, 1);
+  ASSERT_TRUE(session_->append_tokens(tokens).ok());
+  ASSERT_TRUE(commit_object(*session_, model::FillKind::kSpan, 4).ok());
+  const client::HeldChain held = locate(kPatientWaitMs);
+  EXPECT_EQ(held.span_tokens, 32u);
+  EXPECT_EQ(held.tier_tokens[model::index_of(TierId::kRam)], 4u);
+  EXPECT_EQ(held.tier_tokens[model::index_of(TierId::kCluster)], 28u);
+}
+
+TEST_F(LocateOnTheCluster, Law15_WaitsNoLongerThanItsTime) {
+  on_core([&](server::Daemon&) { cluster_->hold(true); });
+  const client::HeldChain held = locate(1);
+  EXPECT_EQ(held.cluster, model::ClusterAnswer::kTooLate);
+  EXPECT_EQ(held.span_tokens, 0u);
+  EXPECT_EQ(client_->locate(names(), context_tokens(64, 1), kPatientWaitMs + 1).code(),
+            Errc::kInvalidArgument);
+  on_core([&](server::Daemon&) { cluster_->hold(false); });
+  EXPECT_EQ(locate(kPatientWaitMs).span_tokens, 32u) << "the late answer is nobody's";
+}
+
+TEST_F(LocateOnTheCluster, Law09_WithTheTierOffItTellsWhatIsHere) {
+  on_core([&](server::Daemon&) { cluster_->set_mode(tiering::TierMode::kOff); });
+  EXPECT_EQ(locate(kPatientWaitMs).cluster, model::ClusterAnswer::kUnavailable);
 }
 
 }  // namespace

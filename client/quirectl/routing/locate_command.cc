@@ -32,6 +32,12 @@ void print(const HeldChain& held, uint64_t asked_tokens, bool json, std::ostream
     line(std::string(model::tier_name(tier)) + "_tokens", held.tier_tokens[model::index_of(tier)]);
   }
   line("load_estimate_us", held.load_estimate_us);
+  const std::string_view answer = model::cluster_answer_name(held.cluster);
+  if (json) {
+    out << ",\"cluster_answer\":\"" << answer << '"';
+  } else {
+    out << "cluster_answer    " << answer << '\n';
+  }
   if (json) out << "}\n";
 }
 
@@ -53,7 +59,8 @@ Result<int> run_locate(const ClientOptions& daemon, const LocateOptions& options
   }
   const std::unique_ptr<Client> client = QUIRE_TRY(Client::connect(daemon));
   const HeldChain held =
-      QUIRE_TRY(by_tokens ? client->locate(names, tokens) : client->locate_hashes(names, hashes));
+      QUIRE_TRY(by_tokens ? client->locate(names, tokens, options.cluster_wait_ms)
+                          : client->locate_hashes(names, hashes, options.cluster_wait_ms));
   const uint64_t asked =
       by_tokens ? tokens.size() : hashes.size() * uint64_t{names.layout.unit_tokens};
   print(held, asked, options.json, out);

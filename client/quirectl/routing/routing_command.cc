@@ -73,6 +73,8 @@ void add_locate(CLI::App& app, RoutingCommandLine& line, DaemonCommandLine& daem
                      "which user's (uid:1000); the own one if not given");
   locate->add_option("--weights_epoch", options.names.weights_epoch, "0 if not given");
   locate->add_option("--salt", options.names.salt, "as sessions give it");
+  locate->add_option("--cluster_wait_ms", options.cluster_wait_ms,
+                     "ask the cluster, too, and wait so long; not asked if not given");
   CLI::Option_group* content = locate->add_option_group("content");
   content->set_help_flag();  // the verb has one
   content->add_option("--tokens", options.tokens_path,

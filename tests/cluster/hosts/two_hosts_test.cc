@@ -153,6 +153,30 @@ TEST_F(LongSession, AMillionTokensOfV4FlashAreResumedByASecondAndAThirdHost) {
   expect_resumed(3);
 }
 
+TEST_F(TwoHosts, ARouterIsToldWhatTheClusterHasAndNothingIsLoaded) {
+  HostDaemon first(1);
+  ASSERT_TRUE(first.reaches("ok"));
+  ASSERT_EQ(first.run(decoder_, space_, text_).hit_tokens, 0u);
+  ASSERT_TRUE(first.settles());
+  HostDaemon second(2);
+  ASSERT_TRUE(second.reaches("ok"));
+  const client::SessionOptions options = HostDaemon::session_of(decoder_, space_, kTokens);
+  client::ChainNames names;
+  names.layout = options.layout;
+  names.namespace_name = space_;
+  const auto router = second.process().connect("router");
+  EXPECT_FALSE(router->locate(names, text_, model::kMaxLocateWaitMs)->known);
+  const auto session = open_session(*router, options);
+  EXPECT_EQ(router->locate(names, text_)->span_tokens, 0u) << "it is asked for on request alone";
+  const auto held = router->locate(names, text_, model::kMaxLocateWaitMs);
+  ASSERT_TRUE(held.ok()) << held.error().text;
+  EXPECT_EQ(held->cluster, model::ClusterAnswer::kAnswered);
+  EXPECT_EQ(held->span_tokens, kTokens);
+  EXPECT_EQ(held->tier_tokens[model::index_of(model::TierId::kCluster)], kTokens);
+  EXPECT_GE(held->exact_tokens, kWholeHit);
+  EXPECT_EQ(second.process().status().spans, 0u) << "nothing joined, nothing was loaded";
+}
+
 TEST_F(TwoHosts, AHostThatIsCutOffServesItsRamAndComesBack) {
   HostDaemon host(1);
   ASSERT_TRUE(host.reaches("ok"));
