@@ -246,7 +246,8 @@ struct Progress {
   uint32_t committed_tokens = 0;
   uint32_t checkpoint_tokens = 0;
   uint32_t members = 0;
-  // Of a hand-over (SessionOptions::role).
+  // Of a hand-over: from a process here (SessionOptions::role), or of a session that follows one
+  // of another host.
   model::Handover handover = model::Handover::kNone;
   uint32_t taken_tokens = 0;  // loads of the slowest decode process have brought them
   uint32_t ahead_tokens = 0;  // how far prefill may be in front of these now; 0: no bound
@@ -400,6 +401,14 @@ class Session {
   // Of all processes of the session; zeros once it is closed.
   Progress progress() const;
   uint32_t layer_ready_tokens(uint32_t layer) const;
+  // Gives this session to another host through the cluster: from now on what it commits goes there
+  // at once, and who follows the address sees it as it becomes durable, run by run, until the
+  // session ends (docs/cluster.md). kUnavailable: no cluster takes writes now.
+  model::Result<model::HandOverAddress> hand_over();
+  // Follows a session of another host, which works on the first `prompt_tokens` tokens of this one,
+  // whose hashes must be here: progress() and wait_for_tokens() tell what is here of it, to be
+  // matched and loaded. kInvalidArgument: it is of another cluster, pool, tenant or model.
+  model::Result<void> follow(const model::HandOverAddress& address, uint32_t prompt_tokens);
   // Until committed_tokens >= tokens or checkpoint_tokens >= tokens; kDeadlineExceeded;
   // kUnavailable when the prefill processes of the session have gone before (what is committed
   // stays). Looks at shared memory between naps of 20 us to 1 ms: the daemon keeps no list of

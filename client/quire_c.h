@@ -569,6 +569,7 @@ QUIRE_API quire_status quire_take_pages(quire_session* session, const quire_comp
                                         quire_pages* pages);
 #include "client/quire_c_admission.h" /* sessions that reserve, and that are reset */
 #include "client/quire_c_events.h"    /* what is stored and removed, for routers */
+#include "client/quire_c_hand_over.h" /* prefill and decode on two hosts */
 #include "client/quire_c_runs.h"      /* the same as runs of adjacent pages */
 #include "client/quire_c_usage.h"     /* what a request is reported to have used */
 /* What a load submitted with `progress` delivered so far: sets `pages` and `page_count`, zero the

@@ -435,6 +435,26 @@ quire_status quire_session_progress(const quire_session* session, quire_progress
   return QUIRE_OK;
 }
 
+quire_status quire_hand_over(quire_session* session, uint8_t address[QUIRE_HAND_OVER_BYTES]) {
+  return call(session, [&](Session& s) -> Result<void> {
+    if (address == nullptr) return quire::client::null_argument();
+    const auto given = QUIRE_TRY(s.hand_over());
+    static_assert(sizeof(given) == QUIRE_HAND_OVER_BYTES);
+    std::memcpy(address, &given, sizeof(given));
+    return {};
+  });
+}
+
+quire_status quire_follow(quire_session* session, const uint8_t address[QUIRE_HAND_OVER_BYTES],
+                          uint32_t prompt_tokens) {
+  return call(session, [&](Session& s) -> Result<void> {
+    if (address == nullptr) return quire::client::null_argument();
+    quire::model::HandOverAddress given;
+    std::memcpy(&given, address, sizeof(given));
+    return s.follow(given, prompt_tokens);
+  });
+}
+
 uint32_t quire_layer_ready_tokens(const quire_session* session, uint32_t layer) {
   return session->session->layer_ready_tokens(layer);
 }

@@ -189,6 +189,12 @@ Result<void> Session::wait_for_tokens(uint32_t tokens, uint32_t timeout_ms) {
   return impl_->wait_for_tokens(tokens, timeout_ms);
 }
 
+Result<model::HandOverAddress> Session::hand_over() { return impl_->hand_over(); }
+
+Result<void> Session::follow(const model::HandOverAddress& address, uint32_t prompt_tokens) {
+  return impl_->follow(address, prompt_tokens);
+}
+
 Result<void> Session::close() { return impl_->close(); }
 
 }  // namespace quire::client

@@ -112,6 +112,9 @@ class SessionImpl {
   uint32_t layer_ready_tokens(uint32_t layer) const;
   model::Result<void> wait_for_tokens(uint32_t tokens, uint32_t timeout_ms);
   model::Result<void> wait_for_room(uint32_t end_tokens, uint32_t timeout_ms);
+  // session_hand_over.cc
+  model::Result<model::HandOverAddress> hand_over();
+  model::Result<void> follow(const model::HandOverAddress& address, uint32_t prompt_tokens);
   // Again: kClosed. The daemon's end is no error.
   model::Result<void> close();
 

@@ -95,6 +95,8 @@ inline constexpr std::array kSocketVerbs{
                "Show the tenants: what each holds of which tier"},
     SocketVerb{FrameType::kMakeStaging, "make_staging", VerbRole::kClient,
                "Receive memory that sessions commit from"},
+    SocketVerb{FrameType::kHandOver, "hand_over", VerbRole::kClient,
+               "Give a session to another host, or follow one of another host"},
 };
 
 // Null for what no client may send.

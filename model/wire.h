@@ -60,6 +60,7 @@ enum class FrameType : uint16_t {
   kSessions = 24,  // no request
   kTenants = 25,
   kMakeStaging = 26,
+  kHandOver = 27,
   // Events, daemon -> client.
   kSegmentRetired = 64,
   kSessionEnded = 65,
@@ -215,6 +216,30 @@ struct JoinSessionRequest {
   uint64_t room = 0;
 };
 static_assert(sizeof(JoinSessionRequest) == 64);
+
+// Where the session of another host is found: in which store of the cluster, below which root, by
+// which token. Whoever has it, and may open that root, may follow the session.
+struct HandOverAddress {
+  std::array<uint8_t, 16> store{};
+  Hash256 root;
+  std::array<uint8_t, 16> token{};
+};
+static_assert(sizeof(HandOverAddress) == 64);
+
+// A session is given away, or follows one that was.
+struct HandOverRequest {
+  uint64_t session = 0;
+  uint32_t follow = 0;      // 1: it follows `address`; 0: it is given away, and the reply has one
+  uint32_t unit_count = 0;  // of who follows: so many of its hashes are the prompt's
+  HandOverAddress address;
+};
+static_assert(sizeof(HandOverRequest) == 80);
+
+struct HandOverReply {
+  ReplyStatus status;
+  HandOverAddress address;
+};
+static_assert(sizeof(HandOverReply) == 320);
 
 struct CloseSessionRequest {
   uint64_t session = 0;

@@ -87,6 +87,8 @@ model::Result<void> Core::wire() {
                                   .disposer = disposer_.get(),
                                   .unwatch = [this](Attachment& attachment) {
                                     loop_.remove(attachment.lane().doorbell_fd());
+                                    if (verbs_ == nullptr) return;  // the end of the daemon
+                                    verbs_->hand_over().note_leaving(attachment.session());
                                   }}));
   if (parts_.ledger != nullptr) {
     storage_.emplace(
@@ -274,6 +276,7 @@ bool Core::turn() {
 bool Core::background() {
   bool left = turn_->background(now_ns_);
   verbs_->locates().step();
+  verbs_->hand_over().step();
   traces_->reclaim();
   if (events_ != nullptr) left = events_->step(now_ns_) || left;
   if (connections_.has_ended()) {
@@ -337,7 +340,8 @@ int Core::sleep_ms() const {
   const bool waits = tier_waits || closing_.lingers() || turn_->segments().retiring_count() > 0 ||
                      dispatcher().has_background() || desk_->waits() ||
                      verbs_->sessions().waits() || verbs_->locates().waits() ||
-                     connections_.paces() || (events_ != nullptr && events_->is_walking());
+                     verbs_->hand_over().waits() || connections_.paces() ||
+                     (events_ != nullptr && events_->is_walking());
   int limit_ms = waits ? kWaitingTimeoutMs : kIdleTimeoutMs;
   if (parts_.service != nullptr) limit_ms = std::min(limit_ms, parts_.service->most_sleep_ms());
   const int64_t deadline_ns = dispatcher().next_deadline_ns();

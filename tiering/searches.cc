@@ -65,13 +65,13 @@ Result<void> Searches::ask(const Question& question) {
       known_on_hint_tier(*cache_, question.root, question.chain, question.known_units);
   const cache::Root& root = cache_->names().root(question.root);
   const uint32_t next_units = known_units + root.layout->units_per_block;
-  if (next_units <= question.chain.count() &&
+  if (!question.is_news && next_units <= question.chain.count() &&
       nowhere_.has(question.chain.after(next_units), waiter.since_ns)) {
     ++counters_.remembered;
     return model::make_error(Errc::kNotFound, "the tier had nothing of it a moment ago");
   }
   if (Asked* same = find_same(question, known_units); same != nullptr) {
-    same->waiters.push_back(waiter);
+    if (waiter.tag != 0) same->waiters.push_back(waiter);
     ++counters_.shared;
     return {};
   }
@@ -91,7 +91,7 @@ Result<void> Searches::ask(const Question& question) {
   kept.root_hash = root.hash;
   kept.domain = root.key.domain;
   kept.known_units = kept.end_units = known_units;
-  kept.waiters.push_back(waiter);
+  if (waiter.tag != 0) kept.waiters.push_back(waiter);
   kept.chain.reserve(question.chain.count());
   for (uint32_t units = 1; units <= question.chain.count(); ++units) {
     kept.chain.push_back(question.chain.after(units));

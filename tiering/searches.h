@@ -63,10 +63,11 @@ class Searches {
   static constexpr uint32_t kJoinedPerStep = 256;  // objects: some 200 us
 
   struct Question {
-    uint64_t tag = 0;  // the caller's, unique among those who wait
+    uint64_t tag = 0;  // the caller's, unique among those who wait; 0: nobody is to be told
     model::RootId root;
     cache::ChainView chain;    // lent for the call
     uint32_t known_units = 0;  // whole blocks, in the tree, on whichever tier
+    bool is_news = false;      // it is there since a moment ago: what is remembered is not asked
   };
 
   Searches(cache::Cache* cache, const model::Clock* clock) : cache_(cache), clock_(clock) {}

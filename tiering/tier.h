@@ -33,6 +33,7 @@
 #include "model/session_shm.h"
 #include "tiering/chain_search.h"
 #include "tiering/io/load_estimator.h"
+#include "tiering/shared_notes.h"
 
 namespace quire::tiering {
 
@@ -228,6 +229,8 @@ class Tier {
   virtual Upkeep* upkeep() { return nullptr; }  // null: it needs none
   // Null: all that it holds is in the tree.
   virtual ChainSearch* search() { return nullptr; }
+  // Null: no other daemon has it.
+  virtual SharedNotes* notes() { return nullptr; }
 
  private:
   friend class WriteRoom;

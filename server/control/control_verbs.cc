@@ -96,6 +96,7 @@ const ControlVerbs::Handler& ControlVerbs::handler_of(FrameType type) {
       Handler{FrameType::kTenants, [](auto& v, auto& c) { return v.census_.tenants(c); }},
       Handler{FrameType::kMakeStaging,
               [](auto& v, auto& c) { return v.sessions_->make_staging(c); }},
+      Handler{FrameType::kHandOver, [](auto& v, auto& c) { return v.hand_over_.hand_over(c); }},
   };
   static_assert(std::equal(kHandlers.begin(), kHandlers.end(), model::kSocketVerbs.begin(),
                            model::kSocketVerbs.end(),
@@ -250,6 +251,7 @@ void ControlVerbs::forget(Connection& connection) {
   traces_.forget(connection);
   events_.forget(connection);
   locates_->forget(connection);
+  hand_over_.forget(connection);
   sessions_->forget(connection);
   for (const uint32_t layout : connection.layouts) {
     parts_.cache->layouts().release(model::LayoutId{layout});

@@ -21,6 +21,7 @@
 #include "server/control/config_verbs.h"
 #include "server/control/content_verbs.h"
 #include "server/control/event_verbs.h"
+#include "server/control/host_handover.h"
 #include "server/control/locate_verb.h"
 #include "server/control/maintenance_verbs.h"
 #include "server/control/meter_verbs.h"
@@ -74,6 +75,7 @@ class ControlVerbs {
   static model::Result<ControlVerbs> create(Parts parts);
   SessionVerbs& sessions() { return *sessions_; }
   LocateVerb& locates() { return *locates_; }
+  HostHandover& hand_over() { return hand_over_; }
 
   // An error ends the connection (a frame that no correct client sends). A verb that merely fails
   // replies with its status and returns void.
@@ -114,7 +116,11 @@ class ControlVerbs {
               .memory = parts_.memory,
               .desk = parts_.desk,
               .clock = parts_.clock}),
-        events_(parts_.events) {}
+        events_(parts_.events),
+        hand_over_({.cache = parts_.cache,
+                    .registry = parts_.registry,
+                    .tiers = parts_.tiers,
+                    .clock = parts_.clock}) {}
 
   struct Handler {
     model::FrameType type;
@@ -155,6 +161,7 @@ class ControlVerbs {
   std::unique_ptr<SessionVerbs> sessions_;
   ConfigVerbs::Owner config_;  // null: the daemon has no flags
   EventVerbs events_;
+  HostHandover hand_over_;
   std::optional<LocateVerb> locates_;  // asks sessions_; there once it was created
   PeerUids peer_uids_ = PeerUids::read();
 };

@@ -59,6 +59,11 @@ void HandoverState::took(Attachment& attachment, uint32_t first_tokens, uint32_t
   progress.taken_tokens.store(taken_tokens(), std::memory_order_release);
 }
 
+void HandoverState::follows(Handover state, model::ProgressHeader& progress) {
+  state_ = state;
+  tell(progress);
+}
+
 void HandoverState::reset(model::ProgressHeader& progress) {
   for (Attachment* decoder : decoders_) decoder->taken_tokens = 0;
   state_ = prefill_count_ > 0 ? Handover::kRunning : Handover::kNone;

@@ -31,6 +31,8 @@ class HandoverState {
   // A load brought the blocks [first, end) of the prompt.
   void took(Attachment& attachment, uint32_t first_tokens, uint32_t end_tokens,
             model::ProgressHeader& progress);
+  // Of a prefill on another host, which a session here follows (HostHandover).
+  void follows(model::Handover state, model::ProgressHeader& progress);
   // The session's processes go on with another prompt.
   void reset(model::ProgressHeader& progress);
   // Whether decode is near enough behind for a span that ends there.

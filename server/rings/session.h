@@ -48,6 +48,7 @@ struct Session {
   SessionBilling billing;
   cache::CacheSession cached;
   HandoverState handover;
+  bool crosses_hosts = false;  // it is given to another host, or follows one (HostHandover)
   SharedRegion progress;
   uint64_t progress_lane = 0;   // that it came with, and goes back to
   uint32_t member_count = 0;    // attachments alive

@@ -10,6 +10,7 @@ namespace {
 
 // Two processes of a session would go on with two prompts, each with hashes of its own.
 bool is_in_use(const Attachment& attachment, const Session& session) {
+  if (session.crosses_hosts) return true;  // the other host goes by this prompt
   if (session.member_count > 1 || session.draining_count > 0) return true;
   if (session.cached.fill_count > 0 || attachment.copies_in_flight > 0) return true;
   if (attachment.leases.lease_count > 0) return true;

@@ -2,8 +2,8 @@
 // lane, its token, who pays and what is reserved for it stay, so a prompt costs no open and close.
 //
 //   kBusy: other processes are in the session (they have the old prompt's hashes), or it still has
-//   a lease, a fill, or a request of this process that is not answered. kStaleHandle: its namespace
-//   moved to a later epoch. Then nothing has changed.
+//   a lease, a fill, or a request of this process that is not answered, or another host goes by its
+//   prompt. kStaleHandle: its namespace moved to a later epoch. Then nothing has changed.
 //
 // The turn is closed, and its receipt written. Threads: core only.
 #pragma once

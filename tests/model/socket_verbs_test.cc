@@ -19,7 +19,7 @@ TEST(SocketVerbs, EveryFrameOfAClientIsThereOnceAndNoOther) {
   }
   for (uint32_t type = 0; type <= 0xffff; ++type) {
     const bool of_client = type >= static_cast<uint32_t>(FrameType::kHello) &&
-                           type <= static_cast<uint32_t>(FrameType::kMakeStaging);
+                           type <= static_cast<uint32_t>(FrameType::kHandOver);
     EXPECT_EQ(find_verb(static_cast<FrameType>(type)) != nullptr, of_client) << type;
   }
 }
@@ -89,7 +89,7 @@ TEST(SocketVerbs, WhatEnginesNeedIsForEveryClient) {
   for (const FrameType type :
        {FrameType::kRegisterLayout, FrameType::kOpenSession, FrameType::kJoinSession,
         FrameType::kCloseSession, FrameType::kMapSegment, FrameType::kUnmappedSegment,
-        FrameType::kPing, FrameType::kStatus, FrameType::kMakeStaging}) {
+        FrameType::kPing, FrameType::kStatus, FrameType::kMakeStaging, FrameType::kHandOver}) {
     EXPECT_EQ(find_verb(type)->role, VerbRole::kClient);
     EXPECT_TRUE(authorise(*find_verb(type), nullptr, {}).ok());
   }

@@ -91,9 +91,9 @@ class Roles : public testing::Test {
   std::unique_ptr<DaemonProcess> daemon_;
 };
 
-const std::set<std::string> kOfClients{"close_session",   "events own",  "join_session", "locate",
-                                       "make_staging",    "map_segment", "open_session", "ping",
-                                       "register_layout", "status",      "why"};
+const std::set<std::string> kOfClients{
+    "close_session", "events own",   "hand_over", "join_session",    "locate", "make_staging",
+    "map_segment",   "open_session", "ping",      "register_layout", "status", "why"};
 const std::set<std::string> kOfReaders{"config show",
                                        "events all",
                                        "evict show",

@@ -341,6 +341,24 @@ tiering::FoundChain MemoryTier::take_found(uint32_t job) {
   return found;
 }
 
+void MemoryTier::write(uint32_t job, const std::string& name, const std::string& value) {
+  const bool kept = mode_ == tiering::TierMode::kOk;
+  if (kept) notes_[name] = value;
+  note_answers_.push_back(
+      {.job = job, .code = kept ? model::Errc::kOk : model::Errc::kIoError, .value = {}});
+}
+
+void MemoryTier::read(uint32_t job, const std::string& name) {
+  const auto note = notes_.find(name);
+  tiering::NoteAnswer answer{.job = job, .code = model::Errc::kNotFound, .value = {}};
+  if (!may_read(mode_)) {
+    answer.code = model::Errc::kIoError;
+  } else if (note != notes_.end()) {
+    answer = {.job = job, .code = model::Errc::kOk, .value = note->second};
+  }
+  note_answers_.push_back(std::move(answer));
+}
+
 tiering::FoundChain MemoryTier::look(const Search& search) const {
   tiering::FoundChain found{.objects = {}, .round_trips = 1, .cut_short = !may_read(mode_)};
   if (found.cut_short) return found;

@@ -56,7 +56,9 @@ struct TierCall {
   std::vector<model::NodeId> nodes;
 };
 
-class MemoryTier final : public tiering::Tier, public tiering::ChainSearch {
+class MemoryTier final : public tiering::Tier,
+                         public tiering::ChainSearch,
+                         public tiering::SharedNotes {
  public:
   explicit MemoryTier(cache::Cache* cache, const MemoryTierOptions& options = {});
 
@@ -114,6 +116,16 @@ class MemoryTier final : public tiering::Tier, public tiering::ChainSearch {
   uint64_t largest_object_bytes() const override { return options_.largest_object_bytes; }
   void describe(model::MetricSink& sink, tiering::TierSection section) const override;
   tiering::ChainSearch* search() override { return is_cluster() ? this : nullptr; }
+
+  tiering::SharedNotes* notes() override { return is_cluster() ? this : nullptr; }
+
+  // --- tiering::SharedNotes: at once, but what comes while it is held stays away ---
+  std::array<uint8_t, 16> store() const override { return {1}; }
+  void write(uint32_t job, const std::string& name, const std::string& value) override;
+  void read(uint32_t job, const std::string& name) override;
+  void remove(const std::string& name) override { notes_.erase(name); }
+  std::vector<tiering::NoteAnswer>& answers() override { return note_answers_; }
+  const std::map<std::string, std::string>& all_notes() const { return notes_; }
 
   // --- tiering::ChainSearch ---
   model::Result<void> ask(const tiering::ChainQuestion& question) override;
@@ -195,6 +207,8 @@ class MemoryTier final : public tiering::Tier, public tiering::ChainSearch {
   std::vector<Search> searches_;
   std::unordered_map<uint32_t, tiering::FoundChain> found_;  // by job, until it is taken
   uint64_t questions_ = 0;
+  std::map<std::string, std::string> notes_;
+  std::vector<tiering::NoteAnswer> note_answers_;
   uint64_t bytes_ = 0;
   uint64_t room_bytes_ = 0;   // of the room that is given out; 0: none is
   uint64_t write_bytes_ = 0;  // of writes under way

@@ -103,6 +103,7 @@ void ClusterTier::step_probe(int64_t now_ns) {
       continue;
     }
     probing_ = false;
+    if (!op->names.empty()) notes_.set_store(op->names.front(), pool_->name());
     health_.probe_finished(op->can_read, op->error, op->failure, now_ns);
     if (health_.mode() == TierMode::kOk) events_.push_back({.kind = TierEvent::Kind::kRoomier});
   }
@@ -126,6 +127,7 @@ bool ClusterTier::step(const StepHints&) {
   reader_->step();
   search_->step();
   epochs_.step();
+  notes_.step();
   chores_.step();
   const int64_t now = parts_.clock->now_ns();
   step_probe(now);
@@ -136,7 +138,7 @@ bool ClusterTier::step(const StepHints&) {
 
 // The sweeper's operations wait for nobody, and nobody for them.
 bool ClusterTier::idle() const {
-  return writer_->idle() && reader_->idle() && search_->idle() && epochs_.idle() &&
+  return writer_->idle() && reader_->idle() && search_->idle() && epochs_.idle() && notes_.idle() &&
          chores_.idle() && events_.empty();
 }
 

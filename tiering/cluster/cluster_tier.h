@@ -17,6 +17,7 @@
 #include <string>
 #include <vector>
 
+#include "tiering/cluster/cluster_notes.h"
 #include "tiering/cluster/cluster_parts.h"
 #include "tiering/cluster/cluster_reader.h"
 #include "tiering/cluster/cluster_search.h"
@@ -76,6 +77,7 @@ class ClusterTier final : public Tier {
   uint64_t largest_object_bytes() const override { return writer_->largest_object_bytes(); }
   void describe(model::MetricSink& sink, TierSection section) const override;
   ChainSearch* search() override { return search_.get(); }
+  SharedNotes* notes() override { return &notes_; }
 
   // For tests and benches.
   const ClusterSearchCounters& search_counters() const { return search_->counters(); }
@@ -97,6 +99,7 @@ class ClusterTier final : public Tier {
   ClusterOps ops_;
   ClusterChores chores_{&ops_};
   ClusterEpochs epochs_;
+  ClusterNotes notes_{&ops_};
   PlaceTable places_;
   RunBuffers buffers_;
   ObjectDescriber describer_;

@@ -54,7 +54,7 @@ struct RadosOp {
   bool can_read = false;  // of a probe
   uint64_t used_bytes = 0;
   uint64_t object_count = 0;
-  std::vector<std::string> names;
+  std::vector<std::string> names;  // of a list; of a probe that connected: the cluster's id
 
   // The pool's, between submit and the way back.
   void* handles[2] = {nullptr, nullptr};

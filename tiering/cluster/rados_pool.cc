@@ -267,6 +267,7 @@ void RadosPool::probe(RadosOp& op) {
     connection_->close_pool();
     op.error = connect(op.failure);
     if (op.error != 0) return connection_->close();
+    op.names = {id_};
   }
   std::array<char, 8> bytes{"quire"};
   const std::string& object = op.object;
@@ -310,6 +311,10 @@ int RadosPool::connect(std::string& what) {
       return what = with_error("connecting as " + user + " by " + options_.conf, -result), -result;
     }
   }
+  std::array<char, 64> id{};
+  result = rados_cluster_fsid(now.cluster, id.data(), id.size());
+  if (result < 0) return what = with_error("the cluster's id", -result), -result;
+  id_ = id.data();
   result = rados_ioctx_create(now.cluster, options_.pool.c_str(), &now.pool);
   if (result < 0) return what = with_error("pool " + options_.pool, -result), -result;
   return 0;

@@ -79,6 +79,7 @@ class RadosPool {
   RadosOptions options_;
   model::FdGuard wake_;
   std::unique_ptr<Connection> connection_;
+  std::string id_;          // of the cluster; the waiting helper's
   uint32_t in_flight_ = 0;  // core's count
   std::atomic<uint32_t> begun_{
       0};                        // with librados: +1 before the call, -1 (release) when it is back

@@ -142,6 +142,7 @@ model::Result<RunOutcome> ReferenceRun::follow(
   const auto prompt_tokens = static_cast<uint32_t>(prompt.size());
   const uint32_t goal = model::last_resume_point(session_.layout(), prompt_tokens);
   QUIRE_TRY(session_.append_tokens(prompt));
+  if (options_.follows) QUIRE_TRY(session_.follow(*options_.follows, prompt_tokens));
   while (outcome_.match.exact_tokens < goal) {
     const uint32_t next =
         (static_cast<uint32_t>(sealed_.size()) + 1) * session_.layout().block_tokens;
@@ -155,6 +156,10 @@ model::Result<RunOutcome> ReferenceRun::follow(
     } else {
       // Every block is here, the checkpoint is not yet.
       if (outcome_.match.lease != 0) QUIRE_TRY(session_.release(outcome_.match.lease));
+      const model::Handover source = session_.progress().handover;
+      if (source == model::Handover::kAbandoned) {
+        return model::make_error(model::Errc::kUnavailable, "the prefill's host is gone");
+      }
       std::this_thread::sleep_for(std::chrono::microseconds(200));
     }
   }

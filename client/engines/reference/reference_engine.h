@@ -31,6 +31,8 @@ struct RunOptions {
   // is a request of its own.
   uint64_t request_id = 0;
   std::function<void(uint32_t position)> on_chunk;
+  // Of follow(): the session of another host; none: it joined one of this host.
+  std::optional<model::HandOverAddress> follows;
 };
 
 struct RunOutcome {
