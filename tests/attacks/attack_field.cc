@@ -48,8 +48,10 @@ uint64_t AttackField::private_growth_bytes() {
   return now - std::min(now, baseline_.private_bytes);
 }
 
+// Of the status alone: what a session holds is counted there until its files are closed and its
+// memory is unmapped.
 std::string AttackField::left_behind() {
-  const DaemonStatus now = daemon_.status();
+  const DaemonStatus now = daemon_.own_status();
   std::string left;
   const auto compare = [&](const char* what, uint64_t is, uint64_t was) {
     if (is == was) return;

@@ -30,7 +30,8 @@ class AttackField {
   // How much more memory of its own the daemon has than before the attack: its heap and its tables,
   // not what it shares with clients.
   uint64_t private_growth_bytes();
-  // Nothing is left of the attacker but objects: sessions, leases, fills, files, connections.
+  // Nothing is left of the attacker but objects: sessions and their memory, leases, fills,
+  // connections.
   // What is, in words; empty: nothing.
   std::string left_behind();
   // left_behind() becomes nothing; else what is still there after a test's patience.

@@ -130,8 +130,10 @@ std::string DaemonProcess::status_json() {
   return *text;
 }
 
+DaemonStatus DaemonProcess::own_status() { return parse_status(status_json()); }
+
 DaemonStatus DaemonProcess::status() {
-  DaemonStatus status = parse_status(status_json());
+  DaemonStatus status = own_status();
   status.open_files = count_open_files(process_->pid());
   read_memory(process_->pid(), status);
   return status;
