@@ -225,8 +225,8 @@ TEST(HelperThread, OnItsCallerItStepsWhenWokenAndBeforeItEnds) {
 }
 
 TEST(HelperThread, AStepThatWakesItsOwnHelperOnTheCallerEnds) {
+  int steps = 0;  // before the helper, whose end is one more
   HelperThread helper;
-  int steps = 0;
   const auto step = [&](const std::stop_token&) {
     helper.wake();
     return ++steps < 3 ? HelperThread::kAtOnce : HelperThread::kUntilWoken;

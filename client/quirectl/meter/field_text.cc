@@ -7,7 +7,7 @@
 namespace quire::client {
 
 void append_json_text(std::string& out, std::string_view text) {
-  constexpr std::string_view kDigits = "0123456789abcdef";
+  constexpr std::string_view kHexDigits = "0123456789abcdef";
   out += '"';
   for (const char letter : text) {
     const auto code = static_cast<uint8_t>(letter);
@@ -16,8 +16,8 @@ void append_json_text(std::string& out, std::string_view text) {
       out += letter;
     } else if (code < 0x20) {
       out += "\\u00";
-      out += kDigits[code >> 4];
-      out += kDigits[code & 15];
+      out += kHexDigits[code >> 4];
+      out += kHexDigits[code & 15];
     } else {
       out += letter;
     }
