@@ -1,70 +1,27 @@
 #include "cache/eviction/segment_taker.h"
 
 #include <algorithm>
-#include <limits>
 #include <utility>
 
 #include "cache/objects/object_store.h"
 
 namespace quire::cache {
 
-using allocator::DomainUsage;
-using allocator::PageState;
 using allocator::Pool;
-using allocator::SegmentView;
 using model::DomainId;
-using model::NodeId;
-using model::SegmentId;
-using model::SlotId;
 
 namespace {
 
-// Nodes looked at or evicted in one step: some 200 us.
-constexpr uint32_t kNodesPerStep = 256;
-// Segments of a donor that are weighed: their order by bytes in use is a good guess.
-constexpr size_t kCandidates = 8;
 // One after the other that come to nothing while something changes.
 constexpr uint32_t kVainJobs = 4;
 
 }  // namespace
 
-uint64_t SegmentTaker::usable(DomainId domain) const {
-  const Pool& pool = store_->pool();
-  return pool.usage(domain).segment_bytes / pool.supply().segment_bytes();
-}
+SegmentTaker::SegmentTaker(ObjectStore* store, const QuotaTable* quotas)
+    : store_(store), quotas_(quotas), shares_(&store->pool(), quotas), emptier_(store) {}
 
-uint64_t SegmentTaker::held(DomainId domain) const {
-  const Pool& pool = store_->pool();
-  return usable(domain) + pool.usage(domain).retiring_bytes / pool.supply().segment_bytes();
-}
-
-uint64_t SegmentTaker::guaranteed(DomainId domain) const {
-  const uint64_t segment_bytes = store_->pool().supply().segment_bytes();
-  const uint64_t bytes = quotas_->guaranteed_bytes(model::TierId::kRam, domain);
-  return bytes / segment_bytes + (bytes % segment_bytes > 0 ? 1 : 0);
-}
-
-uint64_t SegmentTaker::share_of(DomainId domain, const Shares& shares) const {
-  return guaranteed(domain) + shares.equal;
-}
-
-// The asker has a share although it may hold nothing yet.
-SegmentTaker::Shares SegmentTaker::shares_with(DomainId asker) const {
-  uint64_t total = held(asker);
-  uint64_t kept = guaranteed(asker);
-  Shares shares;
-  for (uint16_t d = 0; d < store_->pool().domain_count(); ++d) {
-    if (DomainId{d} == asker) continue;
-    const uint64_t segments = held(DomainId{d});
-    total += segments;
-    if (segments == 0) continue;
-    ++shares.domains;
-    kept += guaranteed(DomainId{d});
-  }
-  shares.equal = (total - std::min(total, kept)) / shares.domains;
-  const uint64_t budget = store_->pool().supply().max_segments();
-  shares.unheld = budget - std::min(budget, total);
-  return shares;
+uint64_t SegmentTaker::own_share(DomainId domain) const {
+  return shares_.share_of(domain, shares_.division_with(domain));
 }
 
 uint64_t SegmentTaker::claims_of(DomainId asker, bool with_late) const {
@@ -80,36 +37,23 @@ bool SegmentTaker::is_spoken_for(DomainId domain) const {
 bool SegmentTaker::is_entitled(DomainId asker) const {
   // What is taken away while none can be made would be lost to everybody.
   if (store_->pool().supply().has_failed()) return false;
-  const uint64_t share = share_of(asker, shares_with(asker));
-  return held(asker) + claims_of(asker, false) < std::max<uint64_t>(share, 1);
-}
-
-bool SegmentTaker::can_spare(DomainId domain, const Shares& shares) const {
-  if (const uint64_t share = share_of(domain, shares); share > 0) return usable(domain) > share;
-  const bool in_use = domain.value < sessions_.size() && sessions_[domain.value] > 0;
-  return usable(domain) > 1 || (usable(domain) == 1 && !in_use);
-}
-
-void SegmentTaker::note_session(DomainId domain, bool opened) {
-  if (sessions_.size() <= domain.value) sessions_.resize(domain.value + size_t{1});
-  sessions_[domain.value] += opened ? 1 : ~uint32_t{0};
-  if (sessions_[domain.value] == 0) ++changes_;
-}
-
-// Of the whole budget, whether it is held already or not.
-uint64_t SegmentTaker::fair_share(DomainId domain, const Shares& shares) const {
-  const uint64_t part = store_->pool().supply().max_segments() / shares.domains;
-  return std::max({uint64_t{1}, part, share_of(domain, shares)});
+  const uint64_t share = own_share(asker);
+  return shares_.held(asker) + claims_of(asker, false) < std::max<uint64_t>(share, 1);
 }
 
 uint64_t SegmentTaker::share_bytes(DomainId domain) const {
-  return fair_share(domain, shares_with(domain)) * store_->pool().supply().segment_bytes();
+  return shares_.fair_share(domain, shares_.division_with(domain)) *
+         store_->pool().supply().segment_bytes();
 }
 
 uint64_t SegmentTaker::reach_bytes(DomainId domain) const {
-  const Shares shares = shares_with(domain);
-  return std::max(usable(domain) + shares.unheld, fair_share(domain, shares)) *
+  const RamShares::Division division = shares_.division_with(domain);
+  return std::max(shares_.usable(domain) + division.unheld, shares_.fair_share(domain, division)) *
          store_->pool().supply().segment_bytes();
+}
+
+void SegmentTaker::note_session(DomainId domain, bool opened) {
+  if (shares_.note_session(domain, opened)) ++changes_;
 }
 
 SegmentTaker::Refusal& SegmentTaker::refusal_of(DomainId asker) {
@@ -170,8 +114,8 @@ void SegmentTaker::settle() {
   while (!claims_.empty()) {
     const DomainId asker = claims_.front().asker;
     // Shares move while memory is on its way: what is above the share now is left to the others.
-    const uint64_t share = share_of(asker, shares_with(asker));
-    const bool wanted = held(asker) < std::max<uint64_t>(share, 1);
+    const uint64_t share = own_share(asker);
+    const bool wanted = shares_.held(asker) < std::max<uint64_t>(share, 1);
     if (wanted && store_->pool().grow(asker) != Pool::Growth::kGrew) return;
     if (wanted) ++changes_;
     claims_.pop_front();
@@ -190,15 +134,15 @@ bool SegmentTaker::start(DomainId asker) {
 
 // Of those that can spare one: first who owes nothing, then who holds most.
 bool SegmentTaker::next_donor() {
-  const Shares shares = shares_with(job_.asker);
+  const RamShares::Division division = shares_.division_with(job_.asker);
   DomainId donor;
   std::pair<bool, uint64_t> best{false, 0};
   for (uint16_t d = 0; d < store_->pool().domain_count(); ++d) {
     const DomainId domain{d};
-    if (domain == job_.asker || !can_spare(domain, shares)) continue;
+    if (domain == job_.asker || !shares_.can_spare(domain, division)) continue;
     if (std::find(job_.tried.begin(), job_.tried.end(), domain) != job_.tried.end()) continue;
     const std::pair<bool, uint64_t> rank{store_->pool().usage(domain).retiring_bytes == 0,
-                                         held(domain)};
+                                         shares_.held(domain)};
     if (donor.valid() && rank <= best) continue;
     donor = domain;
     best = rank;
@@ -206,175 +150,15 @@ bool SegmentTaker::next_donor() {
   if (!donor.valid()) return false;
   job_.tried.push_back(donor);
   job_.donor = donor;
-  job_.phase = Phase::kWeighing;
-  std::vector<SegmentView> views = store_->pool().segments(donor);
-  const size_t count = std::min(kCandidates, views.size());
-  std::partial_sort(views.begin(), views.begin() + static_cast<ptrdiff_t>(count), views.end(),
-                    [](const SegmentView& a, const SegmentView& b) {
-                      return a.used_bytes != b.used_bytes ? a.used_bytes < b.used_bytes
-                                                          : a.id > b.id;
-                    });
-  job_.candidates.clear();
-  for (size_t i = count; i > 0; --i) job_.candidates.push_back(views[i - 1].id);
-  job_.best = SegmentId{};
-  job_.best_cost = std::numeric_limits<size_t>::max();
-  job_.segment = SegmentId{};
+  emptier_.begin(donor);
   return true;
-}
-
-// The nodes with pages in the segment. False: one of them is being written.
-bool SegmentTaker::gather() {
-  job_.nodes.clear();
-  job_.next_node = 0;
-  job_.open.clear();
-  job_.seen.clear();
-  bool sealed = true;
-  // Only neighbours are told apart: a node that is listed twice costs one look, in `seen` or
-  // lies_here().
-  const Pool& pool = store_->pool();
-  pool.for_each_slot(job_.segment, [&](SlotId slot) {
-    const allocator::PageEntry& page = pool.page(slot);
-    if (page.state() != PageState::kSealed) {
-      sealed = false;
-    } else if (job_.nodes.empty() || job_.nodes.back().value + 1 != page.owner) {
-      job_.nodes.push_back(NodeId{page.owner - 1});
-    }
-  });
-  return sealed;
 }
 
 void SegmentTaker::step() {
-  if (job_.phase == Phase::kWeighing) {
-    weigh();
-  } else if (job_.phase == Phase::kEmptying) {
-    empty();
-  }
-}
-
-bool SegmentTaker::next_candidate() {
-  if (job_.candidates.empty()) return false;
-  job_.segment = job_.candidates.back();
-  job_.candidates.pop_back();
-  if (!gather()) job_.segment = SegmentId{};  // not this one
-  return true;
-}
-
-void SegmentTaker::weigh() {
-  if (!job_.segment.valid()) {
-    // Nothing is cheaper than a segment that costs no object.
-    if (job_.best_cost == 0) return finish_weighing();
-    if (!next_candidate()) finish_weighing();
-    return;
-  }
-  for (uint32_t step = 0; step < kNodesPerStep; ++step) {
-    const bool inside = !job_.open.empty();
-    if (!inside && job_.next_node == job_.nodes.size()) {
-      job_.best = job_.segment;
-      job_.best_cost = job_.seen.size();
-      job_.segment = SegmentId{};
-      return;
-    }
-    const NodeId node = inside ? job_.open.back() : job_.nodes[job_.next_node++];
-    if (inside) job_.open.pop_back();
-    if (!inside && !job_.seen.insert(node.value).second) continue;
-    // Pinned, or dearer than the best one so far: the rest of it need not be looked at.
-    if (!weigh_node(node) || job_.seen.size() >= job_.best_cost) {
-      job_.segment = SegmentId{};
-      return;
-    }
-  }
-}
-
-bool SegmentTaker::stays_below(NodeId node) const {
-  return store_->tree().node(node).has_copy_below(model::TierId::kRam);
-}
-
-// Whoever pins a node's presence does not care where it is; what has no copy is gone, though.
-bool SegmentTaker::may_go(NodeId id) const {
-  const Node& node = store_->tree().node(id);
-  return stays_below(id) ? !node.is_pinned(PinKind::kResidency) : !node.is_pinned();
-}
-
-// False: it may not go. What has no copy takes with it all that depends on it.
-bool SegmentTaker::weigh_node(NodeId node) {
-  const PrefixTree& tree = store_->tree();
-  if (!may_go(node)) return false;
-  if (!tree.node(node).is_object() || stays_below(node)) return true;
-  tree.children(node).for_each([&](NodeId child) {
-    if (job_.seen.insert(child.value).second) job_.open.push_back(child);
-  });
-  return true;
-}
-
-void SegmentTaker::finish_weighing() {
-  if (!job_.best.valid()) return give_up_donor();
-  job_.segment = job_.best;
-  // Weighing took turns of the core: what lies there is listed anew, then nothing is put there any
-  // more.
-  if (!gather()) return give_up_donor();
-  store_->pool().set_aside(job_.donor, job_.segment, true);
-  job_.phase = Phase::kEmptying;
-}
-
-// Since it was gathered the node may have gone, and its id may be another's.
-bool SegmentTaker::lies_here(NodeId node) const {
-  if (!store_->tree().node(node).is_object()) return false;
-  const Presence& presence = store_->presence();
-  for (SlotId slot = presence.first_page(node); slot.valid(); slot = presence.next_page(slot)) {
-    if (store_->pool().place(slot).segment == job_.segment) return true;
-  }
-  return false;
-}
-
-void SegmentTaker::empty() {
-  uint32_t budget = kNodesPerStep;
-  job_.open.clear();  // the tree may have changed since the last step
-  while (job_.next_node < job_.nodes.size()) {
-    if (budget == 0) return;
-    const NodeId node = job_.nodes[job_.next_node];
-    if (!lies_here(node)) {
-      ++job_.next_node;
-      --budget;
-      continue;
-    }
-    if (!empty_node(node, budget)) {
-      store_->pool().set_aside(job_.donor, job_.segment, false);
-      return give_up_donor();
-    }
-  }
-  finish_emptying();
-}
-
-// Leaf first. False: something was pinned meanwhile.
-bool SegmentTaker::empty_node(NodeId node, uint32_t& budget) {
-  const PrefixTree& tree = store_->tree();
-  if (stays_below(node)) {
-    if (!may_go(node)) return false;
-    --budget;
-    store_->leave_ram(node, {DepartureCause::kOtherUser});
-    return true;
-  }
-  job_.open.assign(1, node);
-  while (!job_.open.empty() && budget > 0) {
-    const NodeId top = job_.open.back();
-    if (!may_go(top)) return false;
-    if (!tree.is_leaf(top)) {
-      job_.open.push_back(tree.children(top).first());
-      continue;
-    }
-    --budget;
-    job_.open.pop_back();
-    if (!store_->drop(top, {DepartureCause::kOtherUser})) return false;
-  }
-  return true;
-}
-
-void SegmentTaker::finish_emptying() {
-  auto retired = store_->pool().retire(job_.donor, job_.segment);
-  if (!retired) {  // cannot be: nothing was put there since
-    store_->pool().set_aside(job_.donor, job_.segment, false);
-    return give_up_donor();
-  }
+  if (!is_busy()) return;
+  std::optional<Pool::Retired> retired = emptier_.step();
+  if (emptier_.is_busy()) return;
+  if (!retired) return give_up_donor();
   ++changes_;
   refusal_of(job_.asker) = {};
   retired_.push_back({job_.donor, job_.asker, std::move(*retired)});
