@@ -6,9 +6,10 @@
 //   kSnapshotBegin  AllBlocksCleared: what follows is everything
 //   kGap            likewise; a snapshot follows
 //
-// A block's hash is the chain hash, as bytes; medium is "cpu", "disk" or "remote"; token ids are left out.
-// What is not an object's has no place there: names of roots stand in extra_keys. As arrays, or as
-// maps with the tag in "type", which newer vLLM reads. Adjacent objects of one path are one event.
+// A block's hash is the chain hash, as bytes; medium is "cpu", "disk" or "remote"; token ids are
+// left out. What is not an object's has no place there: names of roots stand in extra_keys. As
+// arrays, or as maps with the tag in "type", which newer vLLM reads. Adjacent objects of one path
+// are one event.
 //
 // Threads: one owner. Bounds: what one step of a cursor gives.
 #pragma once

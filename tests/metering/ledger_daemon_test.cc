@@ -95,7 +95,7 @@ class LedgerDaemon : public testing::Test {
     std::string path = fresh_directory();
     ~Directory() { std::filesystem::remove_all(path); }
   };
-  model::TurnTokens said_{};   // of the last turn, when the engine said where it resumed
+  model::TurnTokens said_{};     // of the last turn, when the engine said where it resumed
   const Directory directory_{};  // goes last
   const std::string& path_ = directory_.path;
   TestDaemon daemon_{options_with(path_)};

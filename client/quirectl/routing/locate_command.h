@@ -12,10 +12,10 @@
 namespace quire::client {
 
 struct LocateOptions {
-  std::string layout_path;  // TOML
-  ChainNames names;         // but for the layout
-  std::string tokens_path;  // decimal token ids; "-": standard input
-  std::string hashes_path;  // an engine's unit hashes in hex, 16 to 32 bytes; likewise
+  std::string layout_path;       // TOML
+  ChainNames names;              // but for the layout
+  std::string tokens_path;       // decimal token ids; "-": standard input
+  std::string hashes_path;       // an engine's unit hashes in hex, 16 to 32 bytes; likewise
   uint32_t cluster_wait_ms = 0;  // 0: the cluster is not asked
   bool json = false;
 };
