@@ -32,8 +32,7 @@ bool CheckpointOffers::has_one_behind(const CacheSession& session, const ChainVi
   const PrefixTree& tree = store_->tree();
   const Root& root = names_->root(session.root);
   const uint32_t per_block = root.layout->units_per_block;
-  const ChainView above = chain.first(end_units);  // which the search looks at
-  CheckpointSearch search(store_->presence(), tree, above);
+  CheckpointSearch search(store_->presence(), tree, chain.first(end_units));
   NodeId span;  // of the path; none until the deepest that is present was met
   uint32_t looked_at = 0;
   bool found = false;

@@ -42,7 +42,7 @@ class CheckpointSearch {
 
   const Presence& presence_;
   const PrefixTree& tree_;
-  const ChainView& chain_;
+  const ChainView chain_;
   const bool all_reachable_;
   const uint32_t max_steps_;
   uint32_t steps_ = 0;
