@@ -13,6 +13,7 @@
 #include "client/quirectl/meter/field_text.h"
 #include "model/byte_text.h"
 #include "model/check.h"
+#include "model/hex_text.h"
 #include "model/layout_toml.h"
 
 namespace quire::client {
@@ -255,11 +256,12 @@ int run_layout_check(const LayoutCheckOptions& options, std::ostream& out, std::
       exit_code = std::max(exit_code,
                            layout.code() == model::Errc::kNotFound ? kExitNotFound : kExitDegraded);
     } else if (table) {
-      out << "ok " << hex(model::layout_digest(*layout)) << ' ' << path << '\n';
+      out << "ok " << model::hex_text(model::layout_digest(*layout).bytes) << ' ' << path << '\n';
     }
     files += (files.empty() ? "{\"file\":" : ",{\"file\":") + json_text(path) +
              ",\"ok\":" + (layout.ok() ? "true" : "false") + ",\"digest\":\"" +
-             (layout.ok() ? hex(model::layout_digest(*layout)) : "") + "\",\"fault\":";
+             (layout.ok() ? model::hex_text(model::layout_digest(*layout).bytes) : "") +
+             "\",\"fault\":";
     append_json_text(files, layout.ok() ? "" : layout.error().text);
     files += '}';
   }

@@ -7,6 +7,7 @@
 
 #include "client/quirectl/answer_output.h"
 #include "model/check.h"
+#include "model/hex_text.h"
 #include "model/layout_toml.h"
 
 namespace quire::client {
@@ -96,13 +97,6 @@ std::string json_text(std::string_view text) {
   return result + '"';
 }
 
-std::string hex(const model::Hash256& hash) {
-  std::ostringstream text;
-  text << std::hex << std::setfill('0');
-  for (const uint8_t byte : hash.bytes) text << std::setw(2) << static_cast<int>(byte);
-  return std::move(text).str();
-}
-
 void write_layout_table(const Layout& layout, std::ostream& out) {
   const std::ios_base::fmtflags flags = out.flags();
   const uint64_t span_bytes = total_page_bytes(layout, model::append_groups(layout));
@@ -110,7 +104,7 @@ void write_layout_table(const Layout& layout, std::ostream& out) {
     return out << std::left << std::setw(20) << title;
   };
   line("layout") << layout.name << '\n';
-  line("digest") << hex(model::layout_digest(layout)) << '\n';
+  line("digest") << model::hex_text(model::layout_digest(layout).bytes) << '\n';
   line("unit tokens") << layout.unit_tokens << '\n';
   line("block tokens") << layout.block_tokens << '\n';
   line("span bytes") << span_bytes << '\n';
@@ -126,8 +120,9 @@ void write_layout_table(const Layout& layout, std::ostream& out) {
 
 void write_layout_json(const Layout& layout, std::ostream& out) {
   out << "{\"schema\":\"quire.layout.v1\",\"name\":" << json_text(layout.name) << ",\"digest\":\""
-      << hex(model::layout_digest(layout)) << "\",\"unit_tokens\":" << layout.unit_tokens
-      << ",\"block_tokens\":" << layout.block_tokens << ",\"groups\":[";
+      << model::hex_text(model::layout_digest(layout).bytes)
+      << "\",\"unit_tokens\":" << layout.unit_tokens << ",\"block_tokens\":" << layout.block_tokens
+      << ",\"groups\":[";
   const char* separator = "";
   for (const Group& group : layout.groups) {
     out << separator;

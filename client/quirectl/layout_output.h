@@ -5,14 +5,12 @@
 #include <string>
 #include <string_view>
 
-#include "model/hash256.h"
 #include "model/layout.h"
 
 namespace quire::client {
 
 // Quoted. Names in layouts are printable ASCII, so that two escapes are enough.
 std::string json_text(std::string_view text);
-std::string hex(const model::Hash256& hash);
 // One row a group, then what a context costs.
 void write_layout_table(const model::Layout& layout, std::ostream& out);
 // One object, schema "quire.layout.v1".

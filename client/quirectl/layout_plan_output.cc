@@ -6,6 +6,7 @@
 #include "client/quirectl/layout_plan.h"
 #include "client/quirectl/readable.h"
 #include "model/check.h"
+#include "model/hex_text.h"
 
 namespace quire::client {
 
@@ -82,7 +83,7 @@ void write_plan_table(const Layout& layout, const SessionPlan& plan, const PlanQ
 void write_plan_json(const Layout& layout, const SessionPlan& plan, const PlanQuestion& question,
                      std::ostream& out) {
   out << "{\"schema\":\"quire.layout_plan.v1\",\"layout\":" << json_text(layout.name)
-      << ",\"digest\":\"" << hex(model::layout_digest(layout))
+      << ",\"digest\":\"" << model::hex_text(model::layout_digest(layout).bytes)
       << "\",\"context_tokens\":" << plan.context_tokens << ",\"spans\":" << plan.spans
       << ",\"checkpoints\":" << plan.checkpoints.size() << ",\"span_bytes\":" << plan.span_bytes
       << ",\"checkpoint_bytes\":" << plan.checkpoint_bytes

@@ -5,6 +5,7 @@
 
 #include "model/chain_hash.h"
 #include "model/check.h"
+#include "model/hex_text.h"
 
 namespace quire::model {
 
@@ -42,15 +43,7 @@ bool parse_whole(std::string_view text, T& value) {
 
 }  // namespace
 
-std::string to_text(const Hash256& hash) {
-  constexpr std::string_view kDigits = "0123456789abcdef";
-  std::string text;
-  for (const uint8_t byte : hash.bytes) {
-    text.push_back(kDigits[byte >> 4]);
-    text.push_back(kDigits[byte & 15]);
-  }
-  return text;
-}
+std::string to_text(const Hash256& hash) { return hex_text(hash.bytes); }
 
 Result<Hash256> parse_hash(std::string_view text) {
   Hash256 hash;

@@ -11,6 +11,7 @@
 
 #include "client/quirectl/config_json.h"
 #include "client/quirectl/layout_output.h"
+#include "model/hex_text.h"
 #include "model/kv_bytes.h"
 #include "tests/model/model_fixtures.h"
 
@@ -187,7 +188,7 @@ TEST(PublishedConfigs, V4HasOneDigestInAllItsForms) {
       options.draft_layers = draft_layers;
       const Result<Layout> layout = layout_from_config(config_of(file), options);
       ASSERT_TRUE(layout.ok()) << layout.error().text;
-      digests.insert(client::hex(layout_digest(*layout)));
+      digests.insert(hex_text(layout_digest(*layout).bytes));
     }
     EXPECT_EQ(digests.size(), 1u) << draft_layers;
   }

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "client/quirectl/routing/event_text.h"
+#include "model/hex_text.h"
 #include "model/layout_toml.h"
 #include "tests/process/daemon_process.h"
 #include "tests/support/small_layout.h"
@@ -77,7 +78,7 @@ TEST_F(EventsProcess, TailPrintsWhatIsHeldAndWhatHappens) {
   // The hash of the first block is the one that the engine's library has.
   const auto session = open_session(*client_, session_options(small_append_layout()));
   ASSERT_TRUE(session->append_tokens(context_tokens(kTokens, 1)).ok());
-  EXPECT_TRUE(has(json.text, "\"hash\":\"" + client::hex_text(session->chain()[0]) + "\""));
+  EXPECT_TRUE(has(json.text, "\"hash\":\"" + model::hex_text(session->chain()[0].bytes) + "\""));
   EXPECT_EQ(quirectl({"events", "tail", "--after", "12"}).exit_code, 2);
   EXPECT_EQ(
       quirectl({"events", "tail", "--after", "1:1", "--count", "1", "--until_snapshot"}).exit_code,

@@ -10,6 +10,7 @@
 #include <string>
 
 #include "client/quirectl/routing/event_text.h"
+#include "model/hex_text.h"
 #include "tests/process/daemon_process.h"
 #include "tests/support/small_layout.h"
 #include "tests/support/writer.h"
@@ -69,7 +70,7 @@ TEST_P(ZmqProcess, RouterInPythonHearsWhatIsStored) {
   ASSERT_TRUE(session->append_tokens(tokens()).ok());
   std::string chain;
   for (const model::Hash256& hash : session->chain()) {
-    chain += (chain.empty() ? "\"" : ", \"") + client::hex_text(hash) + '"';
+    chain += (chain.empty() ? "\"" : ", \"") + model::hex_text(hash.bytes) + '"';
   }
   EXPECT_TRUE(says(heard, "\"chain\": [" + chain + "]")) << heard << '\n' << chain;
 }

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "model/chain_hash.h"
+#include "model/hex_text.h"
 #include "tiering/io/crc_copy.h"
 
 namespace quire::tiering {
@@ -16,24 +17,13 @@ namespace {
 constexpr std::string_view kRunPrefix = "d/";
 constexpr size_t kHexHash = 64;
 
-std::string hex(const uint8_t* bytes, size_t count) {
-  constexpr char kDigits[] = "0123456789abcdef";
-  std::string text;
-  text.reserve(2 * count);
-  for (size_t i = 0; i < count; ++i) {
-    text += kDigits[bytes[i] >> 4];
-    text += kDigits[bytes[i] & 15];
-  }
-  return text;
-}
-
-std::string hex(const Hash256& hash) { return hex(hash.bytes.data(), hash.bytes.size()); }
+std::string hex(const Hash256& hash) { return model::hex_text(hash.bytes); }
 
 // Most significant digit first.
 std::string hex(uint64_t number) {
   std::array<uint8_t, 8> bytes;
   for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<uint8_t>(number >> (56 - 8 * i));
-  return hex(bytes.data(), bytes.size());
+  return model::hex_text(bytes);
 }
 
 template <typename Struct>

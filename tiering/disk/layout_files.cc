@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "model/chain_hash.h"
+#include "model/hex_text.h"
 #include "model/limits.h"
 #include "tiering/io/durable_file.h"
 
@@ -24,15 +25,7 @@ using model::Result;
 
 namespace {
 
-std::string name_of(const Hash256& digest) {
-  constexpr std::string_view kDigits = "0123456789abcdef";
-  std::string name;
-  for (const uint8_t byte : digest.bytes) {
-    name += kDigits[byte >> 4];
-    name += kDigits[byte & 15];
-  }
-  return name;
-}
+std::string name_of(const Hash256& digest) { return model::hex_text(digest.bytes); }
 
 std::optional<Hash256> digest_of(const std::string& name) {
   Hash256 digest;

@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "client/quirectl/meter/field_text.h"
+#include "model/hex_text.h"
 #include "model/ids.h"
 #include "model/ring_frames.h"
 #include "model/wire.h"
@@ -125,27 +126,17 @@ void add_object(JsonLine& line, const EventRecord& record) {
   line.add("object", object_name(record));
   line.add("tokens", record.tokens);
   line.add("parent_tokens", record.parent_tokens);
-  line.add("hash", hex_text(record.hash));
-  line.add("parent", hex_text(record.parent));
+  line.add("hash", model::hex_text(record.hash.bytes));
+  line.add("parent", model::hex_text(record.parent.bytes));
   line.add_list("groups", group_list(record.groups));
 }
 
 }  // namespace
 
-std::string hex_text(const model::Hash256& hash) {
-  constexpr std::string_view kDigits = "0123456789abcdef";
-  std::string text;
-  for (const uint8_t byte : hash.bytes) {
-    text += kDigits[byte >> 4];
-    text += kDigits[byte & 15];
-  }
-  return text;
-}
-
 std::string event_line(const Event& event, bool full) {
   const EventRecord& record = *event.record;
   const auto hash = [&](const model::Hash256& of) {
-    return full ? hex_text(of) : hex_text(of).substr(0, kShortHash);
+    return full ? model::hex_text(of.bytes) : model::hex_text(of.bytes).substr(0, kShortHash);
   };
   std::string line;
   append_padded(line,
@@ -188,7 +179,7 @@ std::string event_json(const Event& event) {
   }
   if (is_of_object(event.kind)) add_object(line, record);
   if (event.kind == EventKind::kRoot || event.kind == EventKind::kCleared) {
-    line.add("hash", hex_text(record.hash));
+    line.add("hash", model::hex_text(record.hash.bytes));
   }
   if (event.kind == EventKind::kGap) line.add("last", record.last);
   if (event.kind == EventKind::kStart) line.add("epoch", record.count);
@@ -196,7 +187,7 @@ std::string event_json(const Event& event) {
   if (record.root != 0) line.add("root", record.root);
   if (event.root != nullptr) add_root(line, *event.root);
   if (event.kind == EventKind::kRoot && event.root != nullptr) {
-    line.add("layout_digest", hex_text(event.root->layout_digest));
+    line.add("layout_digest", model::hex_text(event.root->layout_digest.bytes));
     line.add("unit_tokens", event.root->unit_tokens);
     line.add("block_tokens", event.root->block_tokens);
   }

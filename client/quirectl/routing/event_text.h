@@ -4,11 +4,9 @@
 #include <string>
 
 #include "client/event_stream.h"
-#include "model/hash256.h"
 
 namespace quire::client {
 
-std::string hex_text(const model::Hash256& hash);
 // With the line's end. `full`: whole hashes, else their first 12 digits.
 std::string event_line(const Event& event, bool full);
 std::string event_json(const Event& event);
