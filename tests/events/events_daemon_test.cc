@@ -11,7 +11,7 @@
 #include "server/events/event_sender.h"
 #include "tests/ssd/scratch_directory.h"
 #include "tests/support/event_map.h"
-#include "tests/support/memory_tier.h"
+#include "tests/support/memory_cluster.h"
 #include "tests/support/patience.h"
 #include "tests/support/small_layout.h"
 #include "tests/support/test_daemon.h"
@@ -31,14 +31,6 @@ constexpr uint32_t kTokens = 33;  // eight spans and a token
 
 class EventsDaemonTest : public testing::Test {
  protected:
-  static server::Options with_ssd(const std::string& path) {
-    server::Options options = small_options();
-    options.ssd_path = path;
-    options.ssd_bytes = 64 << 20;
-    options.ssd_region_bytes = 1 << 20;
-    options.ssd_write_delay_ms = 0;
-    return options;
-  }
   std::unique_ptr<client::Session> write(uint64_t context, const std::string& tenant = "tenant",
                                          const std::string& space = "model") {
     auto session = open_session(*client_, session_options(small_append_layout(), space, tenant));
@@ -81,7 +73,7 @@ class EventsDaemonTest : public testing::Test {
   }
 
   ScratchDirectory directory_;
-  TestDaemon daemon_{with_ssd(directory_ / "ssd")};
+  TestDaemon daemon_{small_options_with_ssd(directory_ / "ssd")};
   std::unique_ptr<client::Client> client_ = daemon_.connect();
 };
 
@@ -290,11 +282,7 @@ class LocateOnTheCluster : public EventsDaemonTest {
  protected:
   void SetUp() override {
     on_core([&](server::Daemon& daemon) {
-      QUIRE_CHECK(daemon.cache().attach_tier(TierId::kCluster, "lru").ok());
-      auto tier =
-          std::make_unique<MemoryTier>(&daemon.cache(), MemoryTierOptions{.id = TierId::kCluster});
-      cluster_ = tier.get();
-      daemon.tiers()->add(std::move(tier), {.delay_ms = 0, .ram_bytes = 64 << 20});
+      cluster_ = add_memory_cluster(daemon, tiering::AdmissionRule::kAll);
     });
     write(1);
     ASSERT_TRUE(daemon_.eventually([&](server::Daemon& daemon) {

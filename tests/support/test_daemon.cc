@@ -25,6 +25,15 @@ server::Options small_options() {
   return options;
 }
 
+server::Options small_options_with_ssd(const std::string& path) {
+  server::Options options = small_options();
+  options.ssd_path = path;
+  options.ssd_bytes = 64 << 20;
+  options.ssd_region_bytes = 1 << 20;
+  options.ssd_write_delay_ms = 0;
+  return options;
+}
+
 TestDaemon::TestDaemon(server::Options options, server::DaemonSeams seams)
     : options_(std::move(options)), seams_(std::move(seams)) {
   std::string pattern = "/tmp/quire-test-XXXXXX";

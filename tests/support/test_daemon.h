@@ -14,6 +14,8 @@
 namespace quire::tests {
 
 server::Options small_options();  // 64 MiB of RAM, small pages, short deadlines
+// Beside an SSD of 64 MiB, which is written to at once.
+server::Options small_options_with_ssd(const std::string& path);
 
 // Into the cache of a daemon, on its core thread.
 inline Inspector inspect(server::Daemon& daemon) { return Inspector(daemon.cache()); }
