@@ -9,7 +9,7 @@ namespace quire::tiering {
 
 using model::Errc;
 
-model::Result<void> ChainLooks::ask(uint64_t tag, model::RootId root,
+model::Result<void> ChainLooks::ask(uint64_t tag, uint32_t uid, model::RootId root,
                                     const cache::ChainView& chain) {
   ++counters_.asked;
   const auto refuse = [&](Errc code, const char* text) {
@@ -19,7 +19,9 @@ model::Result<void> ChainLooks::ask(uint64_t tag, model::RootId root,
   if (tier_ == nullptr || !may_read(tier_->mode())) {
     return refuse(Errc::kIoError, "no cluster can be asked now; see the tiers of quirectl status");
   }
-  if (asked_.size() == kMaxLooks) {
+  const auto own = std::count_if(asked_.begin(), asked_.end(),
+                                 [&](const auto& one) { return one.second.uid == uid; });
+  if (asked_.size() == kMaxLooks || static_cast<size_t>(own) == kMaxOfOneUser) {
     return refuse(Errc::kBusy, "as many questions to the cluster as are taken are under way");
   }
   const uint32_t known =
@@ -31,7 +33,7 @@ model::Result<void> ChainLooks::ask(uint64_t tag, model::RootId root,
     ++counters_.refused;
     return asked;
   }
-  asked_[job] = {.tag = tag, .known_units = known};
+  asked_[job] = {.tag = tag, .uid = uid, .known_units = known};
   return {};
 }
 

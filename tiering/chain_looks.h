@@ -6,8 +6,8 @@
 //     \--leave: its answer is nobody's
 //
 // Its jobs have numbers of their own, which no question of Searches has. Threads: core only.
-// Bounds: kMaxLooks, so that they take a part of the tier's questions only. Lifetime: cache and
-// tiers outlive it.
+// Bounds: kMaxLooks, so that they take a part of the tier's questions only, and a user's share.
+// Lifetime: cache and tiers outlive it.
 #pragma once
 
 #include <cstdint>
@@ -32,6 +32,7 @@ struct LookCounters {
 class ChainLooks {
  public:
   static constexpr size_t kMaxLooks = 16;
+  static constexpr size_t kMaxOfOneUser = 8;  // also those that it does not wait for any more
 
   // The tier's own, as units of the chain from the root on.
   struct Answer {
@@ -48,8 +49,10 @@ class ChainLooks {
     if (tier->search() != nullptr) tier_ = tier;
   }
   // What of the chain is known on the tier is not asked for again. `tag`: the caller's, unique
-  // among its own. kIoError: the tier cannot be asked now. kBusy: kMaxLooks are under way.
-  model::Result<void> ask(uint64_t tag, model::RootId root, const cache::ChainView& chain);
+  // among its own. kIoError: the tier cannot be asked now. kBusy: kMaxLooks, or as many as a user
+  // may have, are under way.
+  model::Result<void> ask(uint64_t tag, uint32_t uid, model::RootId root,
+                          const cache::ChainView& chain);
   void leave(uint64_t tag);
   // The taker empties it.
   std::vector<Answer>& answered() { return answered_; }
@@ -63,6 +66,7 @@ class ChainLooks {
   static constexpr uint32_t kFirstJob = 1u << 31;  // Searches count from 1
   struct Asked {
     uint64_t tag = 0;
+    uint32_t uid = 0;
     bool wanted = true;
     uint32_t known_units = 0;  // on the tier
   };

@@ -7,12 +7,14 @@
 #include <utility>
 
 #include "model/boundary.h"
+#include "model/hex_text.h"
 #include "tiering/io/crc_copy.h"
 
 namespace quire::server {
 
 using cache::NodeKind;
 using model::Errc;
+using model::Handover;
 using model::make_error;
 using model::NodeId;
 using model::Result;
@@ -28,19 +30,8 @@ uint32_t checksum(HostHandoverNote note) {
   return tiering::crc32c(reinterpret_cast<const std::byte*>(&note), sizeof(note));
 }
 
-std::string hex(const uint8_t* bytes, size_t count) {
-  constexpr char kDigits[] = "0123456789abcdef";
-  std::string text;
-  for (size_t i = 0; i < count; ++i) {
-    text += kDigits[bytes[i] >> 4];
-    text += kDigits[bytes[i] & 15];
-  }
-  return text;
-}
-
 std::string name_of(const model::HandOverAddress& address) {
-  return hex(address.root.bytes.data(), address.root.bytes.size()) + "/" +
-         hex(address.token.data(), address.token.size());
+  return model::hex_text(address.root.bytes) + "/" + model::hex_text(address.token);
 }
 
 Attachment* find_attachment(const Connection& connection, uint64_t id) {
@@ -67,14 +58,28 @@ std::optional<HostHandoverNote> opened_note(const std::string& value, const mode
 }
 
 // Of the tier that daemons share there is one.
-tiering::SharedNotes* HostHandover::notes(bool to_write) const {
+tiering::Tier* HostHandover::shared_tier() const {
   if (parts_.tiers == nullptr) return nullptr;
   for (const tiering::TierSet::Member& member : parts_.tiers->members()) {
-    const tiering::TierMode mode = member.tier->mode();
-    const bool may = to_write ? tiering::may_write(mode) : tiering::may_read(mode);
-    if (may && member.tier->notes() != nullptr) return member.tier->notes();
+    if (member.tier->notes() != nullptr) return member.tier.get();
   }
   return nullptr;
+}
+
+tiering::SharedNotes* HostHandover::notes(bool to_write) const {
+  tiering::Tier* tier = shared_tier();
+  if (tier == nullptr) return nullptr;
+  const bool may = to_write ? tiering::may_write(tier->mode()) : tiering::may_read(tier->mode());
+  return may ? tier->notes() : nullptr;
+}
+
+// So that a user who hands over without end leaves places to the others.
+template <typename Entry>
+Result<void> HostHandover::check_room(const std::vector<Entry>& all, uint32_t uid) {
+  const auto own =
+      std::count_if(all.begin(), all.end(), [&](const Entry& one) { return one.uid == uid; });
+  if (all.size() < kMaxAtOnce && static_cast<size_t>(own) < kMaxOfOneUser) return {};
+  return make_error(Errc::kBusy, "too many sessions are handed over to, or from, other hosts");
 }
 
 Result<void> HostHandover::hand_over(const VerbCall& call) {
@@ -92,9 +97,10 @@ Result<void> HostHandover::hand_over(const VerbCall& call) {
 }
 
 Result<void> HostHandover::give(const VerbCall& call, Attachment& attachment) {
-  if (given_.size() == kMaxGiven) return make_error(Errc::kBusy, "too many are given away");
+  const uint32_t uid = call.connection.peer().uid;
+  QUIRE_TRY(check_room(given_, uid));
   const cache::Root& root = parts_.cache->names().root(attachment.session().cached.root);
-  Given given{.session = attachment.session().id.value, .asker = &call.connection};
+  Given given{.uid = uid, .session = attachment.session().id.value, .asker = &call.connection};
   given.sequence = call.sequence;
   given.address.store = notes(true)->store();
   given.address.root = given.note.root = root.hash;
@@ -122,11 +128,10 @@ Result<void> HostHandover::follow(const VerbCall& call, Attachment& attachment,
   if (request.unit_count == 0 || request.unit_count > attachment.lane().shape().max_units) {
     return make_error(Errc::kInvalidArgument, "the prompt's hashes must be there first");
   }
-  if (followed_.size() == kMaxFollowed) {
-    return make_error(Errc::kBusy, "too many sessions follow others");
-  }
+  const uint32_t uid = call.connection.peer().uid;
+  QUIRE_TRY(check_room(followed_, uid));
   const cache::ChainView chain = attachment.lane().chain().first(request.unit_count);
-  Followed followed{.connection = &call.connection, .attachment = request.session};
+  Followed followed{.uid = uid, .session = session.id.value};
   followed.name = name_of(request.address);
   followed.root = root.hash;
   for (uint32_t units = 1; units <= chain.count(); ++units) {
@@ -135,7 +140,7 @@ Result<void> HostHandover::follow(const VerbCall& call, Attachment& attachment,
   followed.heard_ns = parts_.clock->now_ns();
   followed_.push_back(std::move(followed));
   session.crosses_hosts = true;
-  session.handover.follows(model::Handover::kRunning, session.progress_header());
+  session.handover.follows(Handover::kRunning, session.progress_header());
   model::HandOverReply reply;
   reply.address = request.address;
   call.reply(model::struct_bytes(reply));
@@ -146,16 +151,12 @@ void HostHandover::forget(const Connection& connection) {
   for (Given& given : given_) {
     if (given.asker == &connection) given.asker = nullptr;
   }
-  std::erase_if(followed_, [&](const Followed& one) { return one.connection == &connection; });
 }
 
 void HostHandover::take_answers() {
-  tiering::SharedNotes* shared = nullptr;
-  for (const tiering::TierSet::Member& member : parts_.tiers->members()) {
-    if (member.tier->notes() != nullptr) shared = member.tier->notes();
-  }
-  if (shared == nullptr) return;
-  for (const tiering::NoteAnswer& answer : std::exchange(shared->answers(), {})) {
+  tiering::Tier* tier = shared_tier();
+  if (tier == nullptr) return;
+  for (const tiering::NoteAnswer& answer : std::exchange(tier->notes()->answers(), {})) {
     const auto is_job = [&](const auto& one) { return one.job == answer.job; };
     const auto given = std::find_if(given_.begin(), given_.end(), is_job);
     if (given != given_.end()) take_written(*given, answer.code);
@@ -323,9 +324,11 @@ void HostHandover::tell(Session& session, uint32_t span_units, uint32_t checkpoi
 }
 
 bool HostHandover::step_followed(Followed& followed, int64_t now_ns) {
-  Attachment* attachment = find_attachment(*followed.connection, followed.attachment);
+  // Whichever of its processes asked: the others wait for the rest of the prompt, too.
+  Session* session = parts_.registry->find(followed.session);
+  if (session == nullptr || session->member_count == 0) return false;
   const auto root = parts_.cache->names().find_root(followed.root);
-  if (attachment == nullptr || !root) return false;
+  if (!root) return end_followed(*session, Handover::kAbandoned);
   if (now_ns - followed.looked_ns < kReadNs) return true;
   followed.looked_ns = now_ns;
   tiering::SharedNotes* shared = notes(false);
@@ -344,7 +347,7 @@ bool HostHandover::step_followed(Followed& followed, int64_t now_ns) {
   const bool has_checkpoint =
       checkpoint_units == 0 || parts_.cache->store().tree().find(*root, NodeKind::kCheckpoint,
                                                                  chain.after(checkpoint_units));
-  tell(attachment->session(), known, has_checkpoint ? checkpoint_units : 0);
+  tell(*session, known, has_checkpoint ? checkpoint_units : 0);
   const bool here = known >= span_units && has_checkpoint;
   if (!here) {
     // Refused, it is asked again.
@@ -354,10 +357,12 @@ bool HostHandover::step_followed(Followed& followed, int64_t now_ns) {
   const bool done = followed.heard.ended != 0 && here;
   if (!done && !followed.gone && now_ns - followed.heard_ns <= kSilenceNs) return true;
   if (done && shared != nullptr) shared->remove(followed.name);
-  Session& session = attachment->session();
+  return end_followed(*session, done ? Handover::kEnded : Handover::kAbandoned);
+}
+
+bool HostHandover::end_followed(Session& session, Handover how) {
   session.crosses_hosts = false;
-  session.handover.follows(done ? model::Handover::kEnded : model::Handover::kAbandoned,
-                           session.progress_header());
+  session.handover.follows(how, session.progress_header());
   return false;
 }
 

@@ -14,7 +14,8 @@
 //    way what is sealed stays, and the rest is unavailable.
 // Giving counts as two uses, this host's and the other one's, so that a rule of the second use lets
 // it up; budgets hold as ever.
-// Threads: core only. Bounds: kMaxGiven, kMaxFollowed, each with its chain; one operation a note.
+// Threads: core only. Bounds: kMaxAtOnce given and followed, kMaxOfOneUser of them a user's, each
+// with its chain; one operation a note.
 #pragma once
 
 #include <cstdint>
@@ -36,8 +37,8 @@ namespace quire::server {
 
 class HostHandover {
  public:
-  static constexpr size_t kMaxGiven = 64;
-  static constexpr size_t kMaxFollowed = 64;
+  static constexpr size_t kMaxAtOnce = 64;           // given; as many followed
+  static constexpr size_t kMaxOfOneUser = 32;        // likewise
   static constexpr int64_t kGatherNs = 20'000'000;   // new spans wait so long for longer runs
   static constexpr int64_t kBeatNs = 1'000'000'000;  // between notes that say nothing new
   static constexpr size_t kMaxSent = 4096;           // pieces; beyond them they become one
@@ -70,6 +71,7 @@ class HostHandover {
     uint32_t units = 0;
   };
   struct Given {
+    uint32_t uid = 0;
     uint64_t session = 0;
     std::string name;
     HostHandoverNote note;
@@ -89,8 +91,8 @@ class HostHandover {
     uint32_t checkpoint_units = 0;  // of the latest checkpoint that was sent
   };
   struct Followed {
-    Connection* connection = nullptr;
-    uint64_t attachment = 0;
+    uint32_t uid = 0;
+    uint64_t session = 0;
     std::string name;
     model::Hash256 root;
     std::vector<model::Hash256> chain;
@@ -102,8 +104,12 @@ class HostHandover {
     bool gone = false;  // the note is
   };
 
+  // Null: there is none.
+  tiering::Tier* shared_tier() const;
   // Null: no tier that hosts share can be written to, or read.
   tiering::SharedNotes* notes(bool to_write) const;
+  template <typename Entry>
+  static model::Result<void> check_room(const std::vector<Entry>& all, uint32_t uid);
   model::Result<void> give(const VerbCall& call, Attachment& attachment);
   model::Result<void> follow(const VerbCall& call, Attachment& attachment,
                              const model::HandOverRequest& request);
@@ -119,6 +125,8 @@ class HostHandover {
   template <typename Visit>
   void for_each_checkpoint(model::NodeId span, Visit&& visit) const;
   bool step_followed(Followed& followed, int64_t now_ns);
+  // False.
+  static bool end_followed(Session& session, model::Handover how);
   void tell(Session& session, uint32_t span_units, uint32_t checkpoint_units);
 
   Parts parts_;

@@ -77,10 +77,10 @@ Result<void> LocateVerb::locate(const VerbCall& call) {
   LocateReply reply = QUIRE_TRY(here(*id, chain));
   if (request.cluster_wait_ms > 0) {
     const uint64_t tag = ++last_tag_;
-    const auto asked =
-        parts_.tiers == nullptr
-            ? make_error(Errc::kIoError, "there is no tier below RAM")
-            : parts_.tiers->looks().ask(tag, *id, {chain.data(), request.unit_count});
+    const auto asked = parts_.tiers == nullptr
+                           ? make_error(Errc::kIoError, "there is no tier below RAM")
+                           : parts_.tiers->looks().ask(tag, call.connection.peer().uid, *id,
+                                                       {chain.data(), request.unit_count});
     if (asked.ok()) {
       waiting_.push_back({.tag = tag,
                           .connection = &call.connection,

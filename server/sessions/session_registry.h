@@ -92,7 +92,7 @@ class SessionRegistry {
     for (const auto& [id, session] : sessions_) visit(*session);
   }
   // Null: it is not open any more.
-  const Session* find(uint64_t session) const {
+  Session* find(uint64_t session) const {
     const auto found = sessions_.find(session);
     return found == sessions_.end() ? nullptr : found->second.get();
   }

@@ -4,7 +4,7 @@
 
 #include "server/daemon.h"
 #include "tests/ssd/scratch_directory.h"
-#include "tests/support/memory_tier.h"
+#include "tests/support/memory_cluster.h"
 #include "tests/support/patience.h"
 #include "tests/support/small_layout.h"
 #include "tests/support/test_daemon.h"
@@ -23,14 +23,6 @@ constexpr uint32_t kTokens = 32;
 
 class HandOverTest : public testing::Test {
  protected:
-  static server::Options with_ssd(const std::string& path) {
-    server::Options options = small_options();
-    options.ssd_path = path;
-    options.ssd_bytes = 64 << 20;
-    options.ssd_region_bytes = 1 << 20;
-    options.ssd_write_delay_ms = 0;
-    return options;
-  }
   std::unique_ptr<Session> open(const std::string& space = "model") {
     auto session = open_session(*client_, session_options(small_append_layout(), space));
     QUIRE_CHECK(session->append_tokens(context_tokens(kTokens, 1)).ok());
@@ -44,7 +36,7 @@ class HandOverTest : public testing::Test {
   void on_core(const std::function<void(server::Daemon&)>& function) { daemon_.on_core(function); }
 
   ScratchDirectory directory_;
-  TestDaemon daemon_{with_ssd(directory_ / "ssd")};
+  TestDaemon daemon_{small_options_with_ssd(directory_ / "ssd")};
   std::unique_ptr<client::Client> client_ = daemon_.connect();
 };
 
@@ -53,13 +45,7 @@ class HandOverBesideACluster : public HandOverTest {
  protected:
   void SetUp() override {
     on_core([&](server::Daemon& daemon) {
-      QUIRE_CHECK(daemon.cache().attach_tier(TierId::kCluster, "lru").ok());
-      auto tier =
-          std::make_unique<MemoryTier>(&daemon.cache(), MemoryTierOptions{.id = TierId::kCluster});
-      cluster_ = tier.get();
-      tiering::DemotionOptions options{.delay_ms = 0, .ram_bytes = 64 << 20};
-      options.admission.rule = tiering::AdmissionRule::kSecondUse;
-      daemon.tiers()->add(std::move(tier), options);
+      cluster_ = add_memory_cluster(daemon, tiering::AdmissionRule::kSecondUse);
     });
   }
   size_t note_count() {
@@ -128,9 +114,33 @@ TEST_F(HandOverBesideACluster, ATokenThatNobodyGaveIsNoticed) {
   EXPECT_EQ(following->progress().handover, Handover::kAbandoned);
 }
 
-TEST_F(HandOverBesideACluster, Law10_GivenSessionsHaveABound) {
+TEST_F(HandOverBesideACluster, WhoAskedMayLeaveAndTheOthersOfTheSessionHearOn) {
   const auto given = open();
-  for (size_t i = 0; i < server::HostHandover::kMaxGiven; ++i) ASSERT_TRUE(given->hand_over().ok());
+  const auto address = given->hand_over();
+  ASSERT_TRUE(address.ok());
+  auto asked = open();
+  ASSERT_TRUE(asked->follow(*address, kTokens).ok());
+  const auto other = daemon_.connect();
+  const auto joined =
+      other->join_session(asked->token(), session_options(small_append_layout(), "model"));
+  ASSERT_TRUE(joined.ok()) << joined.error().text;
+  asked.reset();
+  commit(*given, 1, 4);
+  EXPECT_TRUE((*joined)->wait_for_tokens(4 * kBlockTokens, kPatienceMs).ok());
+}
+
+TEST_F(HandOverBesideACluster, Law06_WhatAUserGivesAndFollowsHasABound) {
+  const auto given = open();
+  const auto address = given->hand_over();
+  ASSERT_TRUE(address.ok());
+  const auto following = open();
+  for (size_t i = 0; i < server::HostHandover::kMaxOfOneUser; ++i) {
+    ASSERT_TRUE(following->follow(*address, kTokens).ok());
+  }
+  EXPECT_EQ(following->follow(*address, kTokens).code(), Errc::kBusy);
+  for (size_t i = 1; i < server::HostHandover::kMaxOfOneUser; ++i) {
+    ASSERT_TRUE(given->hand_over().ok());
+  }
   EXPECT_EQ(given->hand_over().code(), Errc::kBusy);
 }
 

@@ -29,10 +29,10 @@ class ChainLooksTest : public testing::Test {
     rig_.forget_cluster();
     QUIRE_CHECK(rig_.inspect().counters().spans == 0);
   }
-  model::Result<void> ask(uint64_t tag, uint32_t count) {
+  model::Result<void> ask(uint64_t tag, uint32_t count, uint32_t uid = 1) {
     std::vector<model::Hash256> chain;
     for (uint32_t i = 0; i < count; ++i) chain.push_back(TierRig::key_of(1 + i));
-    return looks().ask(tag, rig_.root_id(), {chain.data(), count});
+    return looks().ask(tag, uid, rig_.root_id(), {chain.data(), count});
   }
   ChainLooks::Answer answer(uint64_t tag) {
     ChainLooks::Answer answer;
@@ -93,12 +93,29 @@ TEST_F(ChainLooksTest, Law09_ATierThatIsOffIsNotAskedAndOneThatGoesOffSaysSo) {
 TEST_F(ChainLooksTest, Law10_TakesAPartOfTheQuestionsOnly) {
   forget();
   rig_.cluster().hold(true);
-  for (uint64_t tag = 1; tag <= ChainLooks::kMaxLooks; ++tag) ASSERT_TRUE(ask(tag, kSpans).ok());
-  EXPECT_EQ(ask(100, kSpans).code(), Errc::kBusy);
+  for (uint64_t tag = 1; tag <= ChainLooks::kMaxLooks; ++tag) {
+    ASSERT_TRUE(ask(tag, kSpans, static_cast<uint32_t>(tag)).ok());
+  }
+  EXPECT_EQ(ask(100, kSpans, 100).code(), Errc::kBusy);
   rig_.cluster().hold(false);
   EXPECT_EQ(answer(ChainLooks::kMaxLooks).span_units, kSpans);
   EXPECT_TRUE(ask(101, kSpans).ok());
   EXPECT_EQ(answer(101).span_units, kSpans);
+}
+
+// Also who does not wait for the answers.
+TEST_F(ChainLooksTest, Law06_OneUserLeavesPlacesToTheOthers) {
+  forget();
+  rig_.cluster().hold(true);
+  for (uint64_t tag = 1; tag <= ChainLooks::kMaxOfOneUser; ++tag) {
+    ASSERT_TRUE(ask(tag, kSpans).ok());
+    looks().leave(tag);
+  }
+  EXPECT_EQ(ask(100, kSpans).code(), Errc::kBusy);
+  EXPECT_TRUE(ask(101, kSpans, 2).ok());
+  rig_.cluster().hold(false);
+  EXPECT_EQ(answer(101).span_units, kSpans);
+  EXPECT_TRUE(ask(102, kSpans).ok());
 }
 
 TEST_F(ChainLooksTest, WhoLeftIsToldNothing) {
