@@ -25,10 +25,11 @@ namespace quire::model {
 inline constexpr uint32_t kFrameMagic = 0x52495551;  // "QUIR"
 // 2: completions of 128 bytes, turns, tokens for four tiers. 3: sessions say what they are billed
 // by. 4: a client writes into memory of its own, which its sessions share, and the memory of a
-// session that ended serves the next. There is no talk between versions: a daemon and its clients
+// session that ended serves the next. 5: roles, resets and hand-overs of sessions, `locate` of the
+// cluster. There is no talk between versions: a daemon and its clients
 // are of one release, and who is not is refused with a text that says so, in a frame of its own
 // version, so that it can be read.
-inline constexpr uint16_t kProtocolVersion = 4;
+inline constexpr uint16_t kProtocolVersion = 5;
 // What the refusal says: which side is older, and what to do.
 std::string version_refusal(uint16_t peer_version);
 

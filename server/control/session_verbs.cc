@@ -135,6 +135,12 @@ model::Result<void> SessionVerbs::open_session(const VerbCall& call) {
   return {};
 }
 
+// Others of the domain may have been refused what it was promised.
+model::Error SessionVerbs::refused(const Connection& connection, bool reserved, model::Error why) {
+  if (reserved) parts_.cache->store().pool().events().raise(connection.domain);
+  return why;
+}
+
 // What is reserved goes with the session, or here, when it cannot be opened.
 model::Result<void> SessionVerbs::open_now(const VerbCall& call,
                                            const model::OpenSessionRequest& request,
@@ -149,11 +155,7 @@ model::Result<void> SessionVerbs::open_now(const VerbCall& call,
                         .role = static_cast<model::SessionRole>(request.role)};
   const bool reserves = admitted.reservation.valid();
   auto opened = parts_.registry->open(connection, identity, with, std::move(admitted.reservation));
-  if (!opened.ok()) {
-    // Others of the domain may have been refused what it was promised.
-    if (reserves) parts_.cache->store().pool().events().raise(connection.domain);
-    return std::move(opened).error();
-  }
+  if (!opened.ok()) return refused(connection, reserves, std::move(opened).error());
   cache::CacheSession& session = (*opened)->session().cached;
   session.batch_class = request.load_class == static_cast<uint8_t>(model::LoadClass::kBatch);
   session.learns_tail = request.tail_tokens == model::kLearntTail;
@@ -184,9 +186,10 @@ model::Result<void> SessionVerbs::join_session(const VerbCall& call) {
         queue_.ask(call.connection,
                    {.payer = session.billing.payer, .bytes = request.reserve_bytes, .wait_ms = 0}));
   }
-  Attachment* attachment =
-      QUIRE_TRY(parts_.registry->join(call.connection, request, std::move(admitted.reservation)));
-  return make_memory(call.connection, *attachment, FrameType::kJoinSession, call.sequence);
+  const bool reserves = admitted.reservation.valid();
+  auto joined = parts_.registry->join(call.connection, request, std::move(admitted.reservation));
+  if (!joined.ok()) return refused(call.connection, reserves, std::move(joined).error());
+  return make_memory(call.connection, **joined, FrameType::kJoinSession, call.sequence);
 }
 
 // The client hears of the session once all that the daemon writes in it is there: of a lane that it

@@ -90,6 +90,7 @@ class SessionVerbs {
                                        const std::string& payer);
   model::Result<void> open_now(const VerbCall& call, const model::OpenSessionRequest& request,
                                const SessionIdentity& identity, AdmissionAnswer admitted);
+  model::Error refused(const Connection& connection, bool reserved, model::Error why);
   void look_at_queue();
   // The reply follows in finish_opening(), some turns later, where there is memory to be made.
   model::Result<void> make_memory(Connection& connection, Attachment& attachment,
