@@ -92,7 +92,8 @@ void ClusterWriter::write(std::span<const NodeId> nodes, uint32_t number) {
   is_empty ? begin_copying(job) : begin_asking(job);
 }
 
-// Those of jobs stay: a job names its segment until it ends.
+// Those that are being changed stay. A job whose segment is forgotten takes it for a new one, is
+// refused if it is none, and asks again.
 void ClusterWriter::forget_segments() {
   std::erase_if(segments_,
                 [&](const auto& one) { return !one.second.naming && one.second.waiting.empty(); });
