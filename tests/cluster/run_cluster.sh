@@ -26,4 +26,4 @@ echo "== a Ceph cluster at $address: a monitor, a manager, three OSDs (BlueStore
 export QUIRE_SCRATCH_CEPH=$scratch QUIRE_HOST_NETWORKS=1
 echo "== the tier against it, with faults; two hosts =="
 "$bin/cluster_tests" --gtest_filter="$filter" --gtest_brief=1
-"$bin/cluster_host_tests" --gtest_brief=1
+"$bin/cluster_host_tests" --gtest_filter="$filter" --gtest_brief=1
