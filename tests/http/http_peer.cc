@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <cerrno>
 
 #include "model/check.h"
 #include "tests/support/patience.h"
@@ -30,6 +31,7 @@ HttpPeer::HttpPeer(uint16_t port) : fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLO
 bool HttpPeer::send(std::string_view bytes) {
   while (!bytes.empty()) {
     const ssize_t sent = ::send(fd_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    if (sent < 0 && errno == EINTR) continue;
     if (sent <= 0) return false;
     bytes.remove_prefix(static_cast<size_t>(sent));
   }
@@ -38,7 +40,10 @@ bool HttpPeer::send(std::string_view bytes) {
 
 bool HttpPeer::read_more() {
   std::array<char, 16384> some;
-  const ssize_t got = ::recv(fd_.get(), some.data(), some.size(), 0);
+  ssize_t got;
+  do {  // a ring that this thread closed a while ago interrupts what has a time limit
+    got = ::recv(fd_.get(), some.data(), some.size(), 0);
+  } while (got < 0 && errno == EINTR);
   if (got <= 0) return false;
   unread_.append(some.data(), static_cast<size_t>(got));
   return true;
