@@ -83,10 +83,12 @@ Result<void> SessionChannel::map_areas(const OpenSessionReply& reply,
   const auto at = [&](SessionDescriptor which) -> const FdGuard& {
     return descriptors[place(which)];
   };
-  control_ = QUIRE_TRY(map_checked(at(SessionDescriptor::kControl), reply.control_bytes, true));
+  control_ = QUIRE_TRY(map_checked(at(SessionDescriptor::kControl), reply.control_bytes, true,
+                                   reply.control_offset));
   // Before the first use: shortage is an error here, and a SIGBUS later.
   QUIRE_TRY(allocate_shared(control_));
-  reply_ = QUIRE_TRY(map_checked(at(SessionDescriptor::kReply), reply.reply_bytes, false));
+  reply_ = QUIRE_TRY(
+      map_checked(at(SessionDescriptor::kReply), reply.reply_bytes, false, reply.reply_offset));
   progress_ =
       QUIRE_TRY(map_checked(at(SessionDescriptor::kProgress), model::kProgressBytes, false));
   return {};

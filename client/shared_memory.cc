@@ -12,13 +12,15 @@ using model::make_error;
 using model::Mapping;
 using model::Result;
 
-Result<Mapping> map_checked(const model::FdGuard& fd, uint64_t bytes, bool writable) {
+Result<Mapping> map_checked(const model::FdGuard& fd, uint64_t bytes, bool writable,
+                            uint64_t offset) {
   struct stat status {};
   if (::fstat(fd.get(), &status) != 0) return model::errno_error("fstat of shared memory");
-  if (static_cast<uint64_t>(status.st_size) < bytes) {
+  const auto size = static_cast<uint64_t>(status.st_size);
+  if (size < bytes || size - bytes < offset) {
     return make_error(Errc::kCorrupt, "shared memory is smaller than announced");
   }
-  return Mapping::map_shared(fd.get(), bytes, writable);
+  return Mapping::map_shared(fd.get(), bytes, writable, offset);
 }
 
 Result<void> allocate_shared(const Mapping& area) {

@@ -10,9 +10,9 @@ void FdGuard::reset() {
   if (fd_ >= 0) ::close(std::exchange(fd_, -1));
 }
 
-Result<Mapping> Mapping::map_shared(int fd, size_t bytes, bool writable) {
+Result<Mapping> Mapping::map_shared(int fd, size_t bytes, bool writable, uint64_t offset) {
   const int protection = writable ? PROT_READ | PROT_WRITE : PROT_READ;
-  void* data = ::mmap(nullptr, bytes, protection, MAP_SHARED, fd, 0);
+  void* data = ::mmap(nullptr, bytes, protection, MAP_SHARED, fd, static_cast<off_t>(offset));
   if (data == MAP_FAILED) return errno_error("mmap");
   Mapping mapping;
   mapping.data_ = data;

@@ -39,8 +39,8 @@ class FdGuard {
 class Mapping {
  public:
   Mapping() = default;
-  // MAP_SHARED over [0, bytes) of a descriptor.
-  static Result<Mapping> map_shared(int fd, size_t bytes, bool writable);
+  // MAP_SHARED over [offset, offset + bytes) of a descriptor; `offset`: of whole pages.
+  static Result<Mapping> map_shared(int fd, size_t bytes, bool writable, uint64_t offset = 0);
   Mapping(Mapping&& other) noexcept
       : data_(std::exchange(other.data_, nullptr)), bytes_(std::exchange(other.bytes_, 0)) {}
   Mapping& operator=(Mapping&& other) noexcept {

@@ -29,7 +29,7 @@ inline constexpr uint32_t kFrameMagic = 0x52495551;  // "QUIR"
 // cluster. There is no talk between versions: a daemon and its clients
 // are of one release, and who is not is refused with a text that says so, in a frame of its own
 // version, so that it can be read.
-inline constexpr uint16_t kProtocolVersion = 5;
+inline constexpr uint16_t kProtocolVersion = 6;
 // What the refusal says: which side is older, and what to do.
 std::string version_refusal(uint16_t peer_version);
 
@@ -190,7 +190,10 @@ struct OpenSessionReply {
   uint32_t max_load_pages = 0;
   uint32_t layout = 0;
   uint64_t lane = 0;  // its number, in the connection
+  // Where the lane lies in the two memfds, which other lanes of its process lie in, too.
+  uint64_t control_offset = 0;
   uint64_t control_bytes = 0;
+  uint64_t reply_offset = 0;
   uint64_t reply_bytes = 0;
   // Of a queued one, and nothing else but the status: how it is asked for again, its place in the
   // queue (1: it is next), and when its turn will come, if anything is known of that.
@@ -201,7 +204,7 @@ struct OpenSessionReply {
   uint32_t lane_state = 0;  // SessionLane
   uint32_t reserved32 = 0;
 };
-static_assert(sizeof(OpenSessionReply) == 384);
+static_assert(sizeof(OpenSessionReply) == 400);
 
 struct JoinSessionRequest {
   std::array<uint8_t, 16> token{};

@@ -193,15 +193,16 @@ model::Result<void> SessionVerbs::join_session(const VerbCall& call) {
 }
 
 // The client hears of the session once all that the daemon writes in it is there: of a lane that it
-// kept, at once.
+// kept, or that has a place beside others, at once.
 model::Result<void> SessionVerbs::make_memory(Connection& connection, Attachment& attachment,
                                               FrameType type, uint32_t sequence) {
-  Lane& lane = attachment.lane();
-  if (lane.is_known()) return reply_with_session(connection, sequence, type, attachment);
+  LaneMemory& memory = attachment.lane().memory();
+  model::FdGuard unallocated = memory.take_unallocated();
+  if (!unallocated.valid()) return reply_with_session(connection, sequence, type, attachment);
   openings_[attachment.id] = {&connection, &attachment, type, sequence};
   // Its later frames wait for this answer: one opening a connection, so the table is bounded.
   connection.suspend();
-  parts_.maker->make(lane.take_unallocated(), lane.unallocated_bytes(), connection.peer().uid,
+  parts_.maker->make(std::move(unallocated), memory.unallocated_bytes(), connection.peer().uid,
                      attachment.id);
   return {};
 }
@@ -251,8 +252,10 @@ model::Result<void> SessionVerbs::reply_with_session(Connection& connection, uin
   reply.max_units = shape.max_units;
   reply.max_load_pages = shape.max_load_pages;
   reply.layout = session.layout.value;
-  reply.control_bytes = model::control_geometry(shape.ring_entries, shape.max_units).bytes;
-  reply.reply_bytes = model::reply_geometry(shape.ring_entries, shape.max_load_pages).bytes;
+  reply.control_offset = lane.control_offset();
+  reply.control_bytes = shape.control().bytes;
+  reply.reply_offset = lane.reply_offset();
+  reply.reply_bytes = shape.reply().bytes;
   reply.lane = lane.id();
   const int progress = session.progress.client_fd();
   const auto all = lane.client_descriptors(progress);

@@ -30,9 +30,10 @@ class ClientProcess {
 
   model::DomainId domain;
   std::vector<Attachment*> attachments;
-  std::vector<std::unique_ptr<Lane>> spare_lanes;     // of sessions that ended; the registry's
-  std::vector<std::unique_ptr<StagingArea>> staging;  // by number; StagingAreas'
-  std::unordered_set<uint32_t> known_segments;        // told to it, not yet acknowledged as gone
+  std::vector<std::unique_ptr<Lane>> spare_lanes;      // of sessions that ended; the registry's
+  std::vector<std::weak_ptr<LaneMemory>> lane_memory;  // of its lanes, oldest first
+  std::vector<std::unique_ptr<StagingArea>> staging;   // by number; StagingAreas'
+  std::unordered_set<uint32_t> known_segments;         // told to it, not yet acknowledged as gone
 };
 
 }  // namespace quire::server

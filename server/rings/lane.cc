@@ -10,59 +10,24 @@
 namespace quire::server {
 
 using model::Completion;
-using model::ControlGeometry;
 using model::ControlHeader;
-using model::Errc;
 using model::errno_error;
 using model::FdGuard;
-using model::make_error;
-using model::ReplyGeometry;
 using model::ReplyHeader;
 using model::Submission;
 
-model::Result<void> LaneShape::check() const {
-  if (!model::is_power_of_two(ring_entries) || ring_entries < model::kMinRingEntries ||
-      ring_entries > model::kMaxRingEntries) {
-    return make_error(Errc::kInvalidArgument, "ring_entries must be a power of two in 8..4096");
-  }
-  if (max_units == 0 || max_units >= model::kMaxUnits) {
-    return make_error(Errc::kInvalidArgument, "max_units must be in 1..16,777,215");
-  }
-  if (max_load_pages == 0 || max_load_pages > model::kMaxLoadPages) {
-    return make_error(Errc::kInvalidArgument, "max_load_pages must be in 1..1,048,576");
-  }
-  return {};
-}
-
-uint64_t LaneShape::total_bytes() const {
-  return model::control_geometry(ring_entries, max_units).bytes +
-         model::reply_geometry(ring_entries, max_load_pages).bytes;
-}
-
-model::Result<std::unique_ptr<Lane>> Lane::create(uint64_t id, uint32_t uid,
-                                                  const LaneShape& shape) {
-  std::unique_ptr<Lane> lane(new Lane(id, uid, shape));
-  QUIRE_TRY(lane->make_regions());
+model::Result<std::unique_ptr<Lane>> Lane::create(uint64_t id, std::shared_ptr<LaneMemory> memory) {
+  std::unique_ptr<Lane> lane(new Lane(id, std::move(memory)));
   QUIRE_TRY(lane->make_doorbells());
   lane->reset();
-  new (lane->control_.data()) ControlHeader;
+  new (&lane->control()) ControlHeader;
   return lane;
-}
-
-model::Result<void> Lane::make_regions() {
-  const ControlGeometry control_at = model::control_geometry(shape_.ring_entries, shape_.max_units);
-  const ReplyGeometry reply_at = model::reply_geometry(shape_.ring_entries, shape_.max_load_pages);
-  control_ = QUIRE_TRY(
-      SharedRegion::create(control_at.bytes, ClientAccess::kReadWrite, Allocation::kByClient));
-  reply_ = QUIRE_TRY(
-      SharedRegion::create(reply_at.bytes, ClientAccess::kReadOnly, Allocation::kElsewhere));
-  return {};
 }
 
 // The daemon's words only: those of the client are the client's to set back, before it is told of
 // the next session. Ring indexes that it leaves standing end that session, as any scribble does.
 void Lane::reset() {
-  new (reply_.data()) ReplyHeader;
+  new (&reply()) ReplyHeader;
   outstanding_ = 0;
   unpublished_ = false;
   place_rings();
@@ -70,16 +35,15 @@ void Lane::reset() {
 }
 
 void Lane::place_rings() {
-  const ControlGeometry control_at = model::control_geometry(shape_.ring_entries, shape_.max_units);
-  const ReplyGeometry reply_at = model::reply_geometry(shape_.ring_entries, shape_.max_load_pages);
-  const auto* submissions =
-      reinterpret_cast<const Submission*>(control_.data() + control_at.submissions_offset);
-  auto* completions = reinterpret_cast<Completion*>(reply_.data() + reply_at.completions_offset);
+  const auto* submissions = reinterpret_cast<const Submission*>(
+      memory_->control(place_) + shape().control().submissions_offset);
+  auto* completions =
+      reinterpret_cast<Completion*>(memory_->reply(place_) + shape().reply().completions_offset);
   // Each index lies with its writer: the daemon's in memory that the client cannot write.
   submissions_ = {&reply().submission_head, &control().submission_tail, submissions,
-                  shape_.ring_entries};
+                  shape().ring_entries};
   completions_ = {&reply().completion_tail, &control().completion_head, completions,
-                  shape_.ring_entries};
+                  shape().ring_entries};
 }
 
 model::Result<void> Lane::make_doorbells() {
@@ -100,19 +64,25 @@ model::Result<void> Lane::make_doorbells() {
 }
 
 Remains Lane::take_remains() {
-  return {.descriptors = {control_.take_fd(), reply_.take_fd(), progress.take_fd(),
-                          std::move(doorbell_), std::move(wakeup_event_), std::move(wakeup_epoll_)},
-          .mappings = {control_.take_mapping(), reply_.take_mapping(), progress.take_mapping()}};
+  Remains remains;
+  remains.descriptors = {progress.take_fd(), std::move(doorbell_), std::move(wakeup_event_),
+                         std::move(wakeup_epoll_)};
+  remains.mappings[0] = progress.take_mapping();
+  return remains;
+}
+
+std::shared_ptr<LaneMemory> Lane::take_memory() {
+  memory_->give_back(place_);
+  return std::move(memory_);
 }
 
 std::array<int, model::kSessionDescriptorCount> Lane::client_descriptors(int progress_fd) const {
-  return {control_.client_fd(), reply_.client_fd(), progress_fd, doorbell_.get(),
+  return {memory_->control_fd(), memory_->reply_fd(), progress_fd, doorbell_.get(),
           wakeup_epoll_.get()};
 }
 
 void Lane::close_client_descriptors() {
-  control_.close_fd();
-  reply_.close_fd();
+  memory_->sent();
   wakeup_epoll_.reset();
   known_ = true;
 }
@@ -180,15 +150,13 @@ void Lane::mark_closed() {
 }
 
 cache::ChainView Lane::chain() const {
-  const uint64_t offset =
-      model::control_geometry(shape_.ring_entries, shape_.max_units).hashes_offset;
-  return {reinterpret_cast<const model::Hash256*>(control_.data() + offset), shape_.max_units};
+  const std::byte* hashes = memory_->control(place_) + shape().control().hashes_offset;
+  return {reinterpret_cast<const model::Hash256*>(hashes), shape().max_units};
 }
 
 std::span<model::PageDescriptor> Lane::descriptors() const {
-  const uint64_t offset =
-      model::reply_geometry(shape_.ring_entries, shape_.max_load_pages).descriptors_offset;
-  return {reinterpret_cast<model::PageDescriptor*>(reply_.data() + offset), shape_.max_load_pages};
+  std::byte* descriptors = memory_->reply(place_) + shape().reply().descriptors_offset;
+  return {reinterpret_cast<model::PageDescriptor*>(descriptors), shape().max_load_pages};
 }
 
 }  // namespace quire::server

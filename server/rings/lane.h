@@ -17,32 +17,26 @@
 #include "cache/cache.h"
 #include "model/session_shm.h"
 #include "model/wire.h"
-#include "server/rings/shared_region.h"
-#include "server/runtime/off_core_closer.h"
+#include "server/rings/lane_memory.h"
 
 namespace quire::server {
 
-struct LaneShape {
-  uint32_t ring_entries = 0;
-  uint32_t max_units = 0;
-  uint32_t max_load_pages = 0;
-
-  bool operator==(const LaneShape&) const = default;
-  // kInvalidArgument names the bound.
-  model::Result<void> check() const;
-  uint64_t total_bytes() const;
-};
-
 class Lane {
  public:
-  // Makes the regions, rings and doorbells. Precondition: the shape passed check().
+  // Makes the rings and doorbells, at a place of the memory. Precondition: that has one.
   // kResourceExhausted, kIoError.
-  static model::Result<std::unique_ptr<Lane>> create(uint64_t id, uint32_t uid,
-                                                     const LaneShape& shape);
+  static model::Result<std::unique_ptr<Lane>> create(uint64_t id,
+                                                     std::shared_ptr<LaneMemory> memory);
+
+  ~Lane() {
+    if (memory_ != nullptr) memory_->give_back(place_);
+  }
+  Lane(const Lane&) = delete;
+  Lane& operator=(const Lane&) = delete;
 
   uint64_t id() const { return id_; }
-  uint32_t uid() const { return uid_; }  // charged for it
-  const LaneShape& shape() const { return shape_; }
+  uint32_t uid() const { return memory_->uid(); }  // charged for it
+  const LaneShape& shape() const { return memory_->shape(); }
   // Whether its process has it mapped already.
   bool is_known() const { return known_; }
   // As before the first session. Precondition: nothing of the last one is under way.
@@ -52,11 +46,14 @@ class Lane {
   // session's; afterwards close_client_descriptors().
   std::array<int, model::kSessionDescriptorCount> client_descriptors(int progress) const;
   void close_client_descriptors();
-  // The memory that the client reads, to be allocated before its descriptors are sent.
-  model::FdGuard take_unallocated() { return reply_.take_unallocated(); }
-  uint64_t unallocated_bytes() const { return reply_.bytes(); }
-  // For whoever closes it elsewhere. Nothing else may be called afterwards.
+  // Where it begins in the two memfds, and what is still to be allocated of them.
+  LaneMemory& memory() { return *memory_; }
+  uint64_t control_offset() const { return memory_->control_offset(place_); }
+  uint64_t reply_offset() const { return memory_->reply_offset(place_); }
+  // For whoever closes it elsewhere, but for its memory, which may have other lanes. Nothing else
+  // may be called afterwards.
   Remains take_remains();
+  std::shared_ptr<LaneMemory> take_memory();
   int doorbell_fd() const { return doorbell_.get(); }
 
   // --- ring, daemon's side ---
@@ -89,21 +86,21 @@ class Lane {
   SharedRegion progress;
 
  private:
-  Lane(uint64_t id, uint32_t uid, const LaneShape& shape) : id_(id), uid_(uid), shape_(shape) {}
-  model::Result<void> make_regions();
+  Lane(uint64_t id, std::shared_ptr<LaneMemory> memory)
+      : id_(id), memory_(std::move(memory)), place_(memory_->take_place()) {}
   model::Result<void> make_doorbells();
   void place_rings();
   model::ControlHeader& control() {
-    return *reinterpret_cast<model::ControlHeader*>(control_.data());
+    return *reinterpret_cast<model::ControlHeader*>(memory_->control(place_));
   }
-  model::ReplyHeader& reply() { return *reinterpret_cast<model::ReplyHeader*>(reply_.data()); }
+  model::ReplyHeader& reply() {
+    return *reinterpret_cast<model::ReplyHeader*>(memory_->reply(place_));
+  }
 
   uint64_t id_;
-  uint32_t uid_;
-  LaneShape shape_;
+  std::shared_ptr<LaneMemory> memory_;
+  uint32_t place_;  // in it
   bool known_ = false;
-  SharedRegion control_;
-  SharedRegion reply_;
   model::FdGuard doorbell_;      // client writes, daemon polls edge-triggered
   model::FdGuard wakeup_event_;  // daemon writes; private
   model::FdGuard wakeup_epoll_;  // what the client polls

@@ -30,8 +30,8 @@ struct Charge {
 
 // What an attachment or a session leaves; empty places are skipped.
 struct Remains {
-  std::array<model::FdGuard, 6> descriptors;
-  std::array<model::Mapping, 3> mappings;
+  std::array<model::FdGuard, 4> descriptors;
+  std::array<model::Mapping, 2> mappings;
 };
 
 class OffCoreCloser {
@@ -59,8 +59,8 @@ class OffCoreCloser {
   };
   struct Task {
     Charge charge;
-    std::array<int32_t, 6> descriptors{-1, -1, -1, -1, -1, -1};
-    std::array<Span, 3> mappings{};
+    std::array<int32_t, 4> descriptors{-1, -1, -1, -1};
+    std::array<Span, 2> mappings{};
   };
   using Line = OffCoreLine<Task, Charge>;
   explicit OffCoreCloser(Line line) : line_(std::move(line)) {}

@@ -31,6 +31,23 @@ std::vector<std::unique_ptr<Lane>>::iterator find_lane(ClientProcess& client,
   });
 }
 
+struct FoundMemory {
+  std::shared_ptr<LaneMemory> with_place;  // null: all of this shape is full
+  uint32_t lanes = 0;                      // in what is full
+};
+
+FoundMemory find_memory(ClientProcess& client, const LaneShape& shape) {
+  FoundMemory found;
+  std::erase_if(client.lane_memory, [](const auto& memory) { return memory.expired(); });
+  for (const std::weak_ptr<LaneMemory>& memory : client.lane_memory) {
+    std::shared_ptr<LaneMemory> one = memory.lock();
+    if (one->shape() != shape) continue;
+    if (one->has_place()) return {std::move(one)};
+    found.lanes += one->lane_count();
+  }
+  return found;
+}
+
 uint32_t descriptors_of(const Lane& lane) {
   return kDescriptorsOfALane + (lane.progress.valid() ? kDescriptorsOfAProgress : 0);
 }
@@ -49,8 +66,9 @@ model::Result<void> SessionRegistry::check_bounds(ClientProcess& client, const A
   if (find_lane(client, with) != client.spare_lanes.end()) return {};  // charged already
   const uint32_t uid = client.uid();
   auto fits = options_.shares->check(uid, Shared::kDescriptors, kDescriptorsWhileOpening);
-  if (fits.ok())
+  if (fits.ok() && find_memory(client, with.shape).with_place == nullptr) {
     fits = options_.shares->check(uid, Shared::kSessionBytes, with.shape.total_bytes());
+  }
   // What it keeps for sessions of other shapes must not stand in its own way for ever.
   if (!fits.ok()) close_spare_lanes(client);
   return fits;
@@ -166,10 +184,32 @@ model::Result<std::unique_ptr<Lane>> SessionRegistry::take_lane(ClientProcess& c
     spare_descriptors_ -= descriptors_of(*lane);
     return lane;
   }
-  auto lane = QUIRE_TRY(Lane::create(next_lane_++, client.uid(), with.shape));
-  options_.shares->take(lane->uid(), Shared::kSessionBytes, with.shape.total_bytes());
-  options_.shares->take(lane->uid(), Shared::kDescriptors, kDescriptorsOfALane);
+  auto memory = QUIRE_TRY(lane_memory(client, with.shape));
+  auto lane = Lane::create(next_lane_++, memory);
+  if (!lane.ok()) {
+    close_memory(std::move(memory));
+    return lane;
+  }
+  options_.shares->take(client.uid(), Shared::kDescriptors, kDescriptorsOfALane);
   return lane;
+}
+
+model::Result<std::shared_ptr<LaneMemory>> SessionRegistry::lane_memory(ClientProcess& client,
+                                                                        const LaneShape& shape) {
+  FoundMemory found = find_memory(client, shape);
+  if (found.with_place != nullptr) return std::move(found.with_place);
+  uint32_t lanes = LaneMemory::lanes_beside(found.lanes, shape);
+  const uint32_t uid = client.uid();
+  // What nobody asked for yet stands in nobody's way.
+  if (options_.shares->is_scarce(Shared::kSessionBytes) ||
+      !options_.shares->check(uid, Shared::kSessionBytes, lanes * shape.total_bytes()).ok()) {
+    lanes = 1;
+  }
+  std::shared_ptr<LaneMemory> memory = QUIRE_TRY(LaneMemory::create(uid, shape, lanes));
+  options_.shares->take(uid, Shared::kSessionBytes, memory->bytes());
+  options_.shares->take(uid, Shared::kDescriptors, memory->descriptor_count());
+  client.lane_memory.push_back(memory);
+  return memory;
 }
 
 model::Result<bool> SessionRegistry::give_progress(Session& session, Lane& lane) {
@@ -250,10 +290,17 @@ bool SessionRegistry::may_keep(const ClientProcess& client) const {
 // The charge travels with the memory: it is given back when the close is done, not when it was
 // asked for.
 void SessionRegistry::close_lane(std::unique_ptr<Lane> lane) {
-  const Charge charge{.uid = lane->uid(),
-                      .descriptors = descriptors_of(*lane),
-                      .session_bytes = lane->shape().total_bytes()};
+  const Charge charge{.uid = lane->uid(), .descriptors = descriptors_of(*lane)};
   options_.closer->close(lane->take_remains(), charge);
+  close_memory(lane->take_memory());
+}
+
+void SessionRegistry::close_memory(std::shared_ptr<LaneMemory> memory) {
+  if (memory.use_count() > 1) return;
+  const Charge charge{.uid = memory->uid(),
+                      .descriptors = memory->descriptor_count(),
+                      .session_bytes = memory->bytes()};
+  options_.closer->close(memory->take_remains(), charge);
 }
 
 void SessionRegistry::close_spare_lanes(ClientProcess& client) {

@@ -114,7 +114,12 @@ class SessionRegistry {
   // Where the session has none yet: the lane's, or a new one. Whether the lane's process has what
   // the session has then.
   model::Result<bool> give_progress(Session& session, Lane& lane);
+  // That of the client with a place for a lane of this shape, or new one.
+  model::Result<std::shared_ptr<LaneMemory>> lane_memory(ClientProcess& client,
+                                                         const LaneShape& shape);
   void close_lane(std::unique_ptr<Lane> lane);
+  // Unless it has other lanes.
+  void close_memory(std::shared_ptr<LaneMemory> memory);
   void close_spare_lanes(ClientProcess& client);
   bool may_keep(const ClientProcess& client) const;
   // Nothing of it is left but memory and descriptors, which are kept or closed off the core.

@@ -174,8 +174,9 @@ void HostileClient::send_any_verb(RawSession& session) {
 bool HostileClient::play_round() {
   RawClient client(socket_path_);
   RawSession session = client.open_session(small_append_layout());
-  const auto replies = model::Mapping::map_shared(session.fd(SessionDescriptor::kReply),
-                                                  session.reply().reply_bytes, false);
+  const auto replies =
+      model::Mapping::map_shared(session.fd(SessionDescriptor::kReply), session.reply().reply_bytes,
+                                 false, session.reply().reply_offset);
   QUIRE_CHECK(replies.ok());
   replies_ = reinterpret_cast<const model::ReplyHeader*>(replies->data());
   answers_ = 0;

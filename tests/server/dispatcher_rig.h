@@ -41,8 +41,9 @@ class RigClient {
                  .region = SharedRegion::create(kRigPageBytes, ClientAccess::kReadWrite,
                                                 Allocation::kByClient)
                                .value()},
-        attachment_(std::make_unique<Attachment>(session, nullptr,
-                                                 Lane::create(1, 0, kShape).value(), &staging_)) {
+        attachment_(std::make_unique<Attachment>(
+            session, nullptr, Lane::create(1, LaneMemory::create(0, kShape).value()).value(),
+            &staging_)) {
     const auto fds = attachment_->lane().client_descriptors(-1);
     const auto at = model::control_geometry(kShape.ring_entries, kShape.max_units);
     const auto reply_at = model::reply_geometry(kShape.ring_entries, kShape.max_load_pages);

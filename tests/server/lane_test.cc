@@ -1,9 +1,11 @@
 // The memory of a session that ended serves the next one of its process, and staging is the
 // process's: what goes on from one session to another, and what must not.
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <array>
 #include <cstring>
+#include <set>
 
 #include "server/core.h"
 #include "tests/support/patience.h"
@@ -22,6 +24,8 @@ namespace {
 
 constexpr uint32_t kTokens = 41;
 
+constexpr server::LaneShape kShape{.ring_entries = 8, .max_units = 64, .max_load_pages = 64};
+
 Errc code_of(const std::string& reply) {
   model::ReplyStatus status;
   QUIRE_CHECK(reply.size() >= sizeof(status));
@@ -38,7 +42,8 @@ class LaneTest : public testing::Test {
     SessionLane lane() const { return static_cast<SessionLane>(reply.lane_state); }
   };
 
-  LaneTest() : client_(daemon_.socket_path()) {
+  explicit LaneTest(const server::Options& options = small_options())
+      : daemon_(options), client_(daemon_.socket_path()) {
     const std::vector<std::byte> encoded = model::encode(small_append_layout());
     client_.send(model::FrameType::kRegisterLayout,
                  {reinterpret_cast<const char*>(encoded.data()), encoded.size()});
@@ -47,9 +52,9 @@ class LaneTest : public testing::Test {
   model::OpenSessionRequest request(uint64_t lane = 0) const {
     model::OpenSessionRequest request;
     request.layout = layout_;
-    request.ring_entries = 8;
-    request.max_units = 64;
-    request.max_load_pages = 64;
+    request.ring_entries = kShape.ring_entries;
+    request.max_units = kShape.max_units;
+    request.max_load_pages = kShape.max_load_pages;
     request.lane = lane;
     request.namespace_name = *model::to_wire_name("lanes");
     return request;
@@ -64,8 +69,8 @@ class LaneTest : public testing::Test {
   Opened join(const std::array<uint8_t, 16>& token, uint64_t lane) {
     model::JoinSessionRequest request;
     request.token = token;
-    request.ring_entries = 8;
-    request.max_load_pages = 64;
+    request.ring_entries = kShape.ring_entries;
+    request.max_load_pages = kShape.max_load_pages;
     request.lane = lane;
     client_.send(model::FrameType::kJoinSession, model::struct_bytes(request));
     Opened opened;
@@ -78,6 +83,16 @@ class LaneTest : public testing::Test {
     client_.send(model::FrameType::kCloseSession, model::struct_bytes(request));
     return model::read_struct<model::CloseSessionReply>(client_.receive())->lane_kept == 1;
   }
+  // The files of what a lane's client writes and of what it reads.
+  static std::array<ino_t, 2> files_of(const Opened& opened) {
+    std::array<ino_t, 2> files{};
+    for (size_t i = 0; i < files.size(); ++i) {
+      struct stat status {};
+      QUIRE_CHECK(::fstat(opened.descriptors[i].get(), &status) == 0);
+      files[i] = status.st_ino;
+    }
+    return files;
+  }
   uint64_t session_bytes() {
     uint64_t bytes = 0;
     daemon_.on_core([&](server::Daemon& d) { bytes = d.core().registry().shared_bytes(); });
@@ -87,6 +102,22 @@ class LaneTest : public testing::Test {
   TestDaemon daemon_;
   RawClient client_;
   uint32_t layout_ = 0;
+};
+
+class ScarceLanes : public LaneTest {
+ protected:
+  static constexpr uint64_t kBytes = 1 << 20;  // the least that a daemon may have
+  static server::Options scarce() {
+    server::Options options = small_options();
+    options.session_memory_bytes = kBytes;
+    return options;
+  }
+  ScarceLanes() : LaneTest(scarce()) {}
+  Errc try_open() {
+    client_.send(model::FrameType::kOpenSession, model::struct_bytes(request()));
+    std::vector<model::FdGuard> descriptors;
+    return code_of(client_.receive(&descriptors));
+  }
 };
 
 }  // namespace
@@ -218,6 +249,66 @@ TEST_F(LaneTest, Law10_StagingHasItsBounds) {
   EXPECT_EQ(code_of(client_.receive()), Errc::kNotFound);
 }
 
+// Of a file for each session, a client that is killed with thousands leaves its neighbours to wait
+// for the kernel.
+TEST_F(LaneTest, LanesOfAShapeShareTheirFiles) {
+  constexpr size_t kAlone = server::LaneMemory::kMostLanes;  // as long as it has no more
+  constexpr size_t kLanes = 3 * kAlone;
+  const uint64_t before = session_bytes();
+  const uint64_t of_one = kShape.total_bytes();
+  std::set<std::array<ino_t, 2>> files;
+  std::set<std::pair<std::array<ino_t, 2>, uint64_t>> places;
+  std::vector<Opened> all;
+  for (size_t i = 1; i <= kLanes; ++i) {
+    all.push_back(open(request()));
+    const Opened& opened = all.back();
+    ASSERT_EQ(opened.lane(), SessionLane::kNew);
+    files.insert(files_of(opened));
+    places.emplace(files_of(opened), opened.reply.control_offset);
+    places.emplace(files_of(opened), opened.reply.reply_offset + 1);  // never a whole page
+    EXPECT_LE(session_bytes() - before, of_one * (i <= kAlone ? i : 2 * i - 1)) << "lanes: " << i;
+  }
+  EXPECT_EQ(files.size(), kAlone + 2);
+  EXPECT_EQ(places.size(), 2 * kLanes) << "and each has its own place in them";
+}
+
+TEST_F(LaneTest, ThePlaceOfALaneThatWentIsTakenAgain) {
+  constexpr size_t kAlone = server::LaneMemory::kMostLanes;
+  std::vector<Opened> all;
+  for (size_t i = 0; i < 3 * kAlone; ++i) all.push_back(open(request()));
+  const uint64_t full = session_bytes();
+  for (const size_t gone : {kAlone, kAlone + 7, 3 * kAlone - 1}) {
+    EXPECT_FALSE(close(all[gone].reply.session, false));
+  }
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(open(request()).lane(), SessionLane::kNew);
+  EXPECT_EQ(session_bytes(), full);
+}
+
+TEST_F(LaneTest, Law13_LanesOfTwoConnectionsShareNoFile) {
+  std::vector<Opened> mine;
+  for (uint32_t i = 0; i <= server::LaneMemory::kMostLanes; ++i) mine.push_back(open(request()));
+  client_ = RawClient(daemon_.socket_path());
+  const std::vector<std::byte> encoded = model::encode(small_append_layout());
+  client_.send(model::FrameType::kRegisterLayout,
+               {reinterpret_cast<const char*>(encoded.data()), encoded.size()});
+  client_.receive();
+  const std::array<ino_t, 2> others = files_of(open(request()));
+  for (const Opened& one : mine) {
+    for (const ino_t file : files_of(one)) {
+      EXPECT_NE(file, others[0]);
+      EXPECT_NE(file, others[1]);
+    }
+  }
+}
+
+// Places to spare are none where memory is short: as many lanes as fit can be had.
+TEST_F(ScarceLanes, Law10_PlacesToSpareTakeNoSessionItsMemory) {
+  const uint64_t lanes = kBytes / kShape.total_bytes();
+  ASSERT_GT(lanes, server::LaneMemory::kMostLanes);
+  for (uint64_t i = 0; i < lanes; ++i) ASSERT_EQ(try_open(), Errc::kOk) << i;
+  EXPECT_EQ(try_open(), Errc::kBusy);
+}
+
 // Through the library: what one session wrote is what the next one reads, in the same memory.
 TEST(Lanes, SessionsFollowEachOtherInOneLane) {
   TestDaemon daemon;
@@ -240,6 +331,24 @@ TEST(Lanes, SessionsFollowEachOtherInOneLane) {
     daemon.on_core([](server::Daemon& d) { EXPECT_EQ(d.core().registry().session_count(), 0u); });
   }
   EXPECT_TRUE(daemon.is_quiet());
+}
+
+TEST(Lanes, SessionsAtOnceKeepApart) {
+  constexpr uint64_t kSessions = 2 * server::LaneMemory::kMostLanes;
+  TestDaemon daemon;
+  const auto client = daemon.connect();
+  std::vector<std::unique_ptr<client::Session>> all;
+  for (uint64_t context = 1; context <= kSessions; ++context) {
+    all.push_back(open_session(*client, session_options(small_hybrid_layout())));
+    ASSERT_TRUE(all.back()->append_tokens(context_tokens(kTokens, context)).ok());
+  }
+  for (const auto& session : all) ASSERT_TRUE(commit_context(*session, kTokens).ok());
+  for (const auto& session : all) {
+    EXPECT_EQ(session->progress().committed_tokens, 40u);
+    const auto match = session->match(kTokens);
+    ASSERT_TRUE(match.ok());
+    EXPECT_EQ(check_hit(*session, *match), 7);
+  }
 }
 
 }  // namespace quire::tests::lane_test

@@ -52,13 +52,13 @@ TEST(OffCoreCloser, ChargesASessionUntilItsMemoryIsGone) {
   auto closer = OffCoreCloser::create();
   ASSERT_TRUE(closer.ok());
   Remains remains;
-  remains.descriptors[5] = FdGuard(::memfd_create("closer-test", MFD_CLOEXEC));
-  const int fd = remains.descriptors[5].get();
+  remains.descriptors.back() = FdGuard(::memfd_create("closer-test", MFD_CLOEXEC));
+  const int fd = remains.descriptors.back().get();
   ASSERT_EQ(::ftruncate(fd, 4096), 0);
   auto mapping = model::Mapping::map_shared(fd, 4096, true);
   ASSERT_TRUE(mapping.ok());
   void* const address = mapping->data();
-  remains.mappings[2] = std::move(mapping).value();
+  remains.mappings.back() = std::move(mapping).value();
   closer->close(std::move(remains), {.uid = 7, .descriptors = 2, .session_bytes = 4096});
   const std::vector<Charge> gone = collected(*closer, 1);
   ASSERT_EQ(gone.size(), 1u);
@@ -95,8 +95,8 @@ TEST(OffCoreCloser, OfManyThatGoTogetherNothingElseIsTouched) {
     }
     closed.push_back(copy.get());
     unmapped.push_back(mapping->data());
-    given[i].descriptors[i % 6] = std::move(copy);
-    given[i].mappings[i % 3] = std::move(mapping).value();
+    given[i].descriptors[i % given[i].descriptors.size()] = std::move(copy);
+    given[i].mappings[i % given[i].mappings.size()] = std::move(mapping).value();
   }
   for (uint32_t i = 0; i < kTasks; ++i) closer->close(std::move(given[i]), {.uid = i});
   const std::vector<Charge> gone = collected(*closer, kTasks);

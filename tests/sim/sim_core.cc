@@ -238,7 +238,7 @@ void SimCore::let_dying_go() {
 
 Attachment* SimCore::watched(model::Result<Attachment*> attached) {
   if (!attached.ok()) return nullptr;
-  (void)(*attached)->lane().take_unallocated();  // memory files need none to be written to
+  (void)(*attached)->lane().memory().take_unallocated();  // memory files need none to be written to
   turn_->watch(**attached);
   return *attached;
 }

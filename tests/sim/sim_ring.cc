@@ -15,8 +15,8 @@ using model::Submission;
 
 namespace {
 
-model::Mapping mapped(int fd, uint64_t bytes, bool writable) {
-  auto mapping = model::Mapping::map_shared(fd, bytes, writable);
+model::Mapping mapped(int fd, uint64_t bytes, bool writable, uint64_t offset = 0) {
+  auto mapping = model::Mapping::map_shared(fd, bytes, writable, offset);
   QUIRE_CHECK(mapping.ok());
   return std::move(mapping).value();
 }
@@ -28,12 +28,12 @@ SimRing::SimRing(server::Attachment& attachment)
   const auto descriptors =
       attachment.lane().client_descriptors(attachment.session().progress.client_fd());
   const auto fd = [&](SessionDescriptor which) { return descriptors[static_cast<size_t>(which)]; };
-  control_ = mapped(fd(SessionDescriptor::kControl),
-                    model::control_geometry(shape_.ring_entries, shape_.max_units).bytes, true);
+  control_ = mapped(fd(SessionDescriptor::kControl), shape_.control().bytes, true,
+                    attachment.lane().control_offset());
   const server::StagingArea& area = *attachment.staging();
   staging_ = mapped(area.region.client_fd(), area.bytes, true);
-  reply_ = mapped(fd(SessionDescriptor::kReply),
-                  model::reply_geometry(shape_.ring_entries, shape_.max_load_pages).bytes, false);
+  reply_ = mapped(fd(SessionDescriptor::kReply), shape_.reply().bytes, false,
+                  attachment.lane().reply_offset());
   attachment.lane().close_client_descriptors();
 }
 

@@ -110,14 +110,16 @@ Errc send_descriptors(const std::string& socket_path, int count) {
 RawSession::RawSession(std::vector<FdGuard> descriptors, const model::OpenSessionReply& reply,
                        FdGuard staging, uint64_t staging_bytes)
     : descriptors_(std::move(descriptors)), reply_(reply), staging_fd_(std::move(staging)) {
-  const auto map = [](int memfd, uint64_t bytes, bool writable) {
-    auto mapping = model::Mapping::map_shared(memfd, bytes, writable);
+  const auto map = [](int memfd, uint64_t bytes, bool writable, uint64_t offset = 0) {
+    auto mapping = model::Mapping::map_shared(memfd, bytes, writable, offset);
     QUIRE_CHECK(mapping.ok());
     return std::move(mapping).value();
   };
-  control_ = map(fd(model::SessionDescriptor::kControl), reply.control_bytes, true);
+  control_ =
+      map(fd(model::SessionDescriptor::kControl), reply.control_bytes, true, reply.control_offset);
   if (staging_fd_.valid()) staging_ = map(staging_fd_.get(), staging_bytes, true);
-  replies_ = map(fd(model::SessionDescriptor::kReply), reply.reply_bytes, false);
+  replies_ =
+      map(fd(model::SessionDescriptor::kReply), reply.reply_bytes, false, reply.reply_offset);
 }
 
 void RawSession::ring() {
