@@ -141,7 +141,8 @@ tiering::DemotionOptions cluster_demotion(const Options& options) {
   demotion.delay_ms = options.cluster_write_delay_ms;
   demotion.ram_bytes = options.ram_bytes;
   demotion.admission = {.rule = *tiering::parse_admission_rule(options.cluster_admission),
-                        .bytes_per_day = options.cluster_write_bytes_per_day};
+                        .bytes_per_day = options.cluster_write_bytes_per_day,
+                        .tenant_bytes_per_day = options.cluster_tenant_write_bytes_per_day};
   return demotion;
 }
 

@@ -105,6 +105,8 @@ DEFINE_string(cluster_queue_bytes, "256MiB", "memory for what is on its way, bes
 DEFINE_string(cluster_admission, "second-use",
               "what may be written there: all, interactive, second-use");
 DEFINE_string(cluster_write_bytes_per_day, "0", "write budget of this host; 0 = no limit");
+DEFINE_string(cluster_tenant_write_bytes_per_day, "0",
+              "write budget of each tenant on this host; 0 = no limit");
 DEFINE_uint32(cluster_write_delay_ms, 500, "what is new waits so long for longer runs");
 DEFINE_uint32(cluster_timeout_ms, 10000, "of an operation, in whole seconds");
 DEFINE_string(tenants, "", "who may speak for whom: uid=tenant|tenant;uid=*");
@@ -201,6 +203,8 @@ model::Result<void> cluster_options(Options& options) {
   options.cluster_admission = FLAGS_cluster_admission;
   options.cluster_write_bytes_per_day = QUIRE_TRY(
       model::parse_bytes("--cluster_write_bytes_per_day", FLAGS_cluster_write_bytes_per_day));
+  options.cluster_tenant_write_bytes_per_day = QUIRE_TRY(model::parse_bytes(
+      "--cluster_tenant_write_bytes_per_day", FLAGS_cluster_tenant_write_bytes_per_day));
   options.cluster_write_delay_ms = FLAGS_cluster_write_delay_ms;
   options.cluster_timeout_ms = FLAGS_cluster_timeout_ms;
   return {};

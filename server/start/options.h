@@ -75,10 +75,11 @@ struct Options {
   uint32_t cluster_max_age_hours = 0;           // since it was written; 0: nothing is too old
   uint64_t cluster_run_bytes = 8ull << 20;      // of a RADOS object, at most
   uint64_t cluster_queue_bytes = 256ull << 20;  // bytes of runs under way
-  std::string cluster_admission = "second-use";  // as ssd_admission, but for policy
-  uint64_t cluster_write_bytes_per_day = 0;      // 0 = no limit
-  uint32_t cluster_write_delay_ms = 500;         // behind the SSD's
-  uint32_t cluster_timeout_ms = 10'000;          // whole seconds
+  std::string cluster_admission = "second-use";     // as ssd_admission, but for policy
+  uint64_t cluster_write_bytes_per_day = 0;         // 0 = no limit
+  uint64_t cluster_tenant_write_bytes_per_day = 0;  // likewise, of each tenant
+  uint32_t cluster_write_delay_ms = 500;            // behind the SSD's
+  uint32_t cluster_timeout_ms = 10'000;             // whole seconds
   std::string tenants;            // "uid=tenant|tenant;uid=*"; a uid not named may use any
   std::string shared_namespaces;  // "name,name": tenants share hits in them
   RoleRules roles;                // who may see all, and who reads receipts

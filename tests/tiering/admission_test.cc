@@ -6,6 +6,7 @@
 #include <map>
 #include <random>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace quire::tiering::admission_test {
@@ -29,7 +30,7 @@ Admission with_budget(uint64_t bytes_per_day, int64_t now_ns = 0) {
 }
 
 AdmissionVerdict admit(Admission& admission, uint64_t bytes, int64_t now_ns) {
-  return admission.admit(hash_of(1), false, bytes, now_ns);
+  return admission.admit({.first_span = hash_of(1), .bytes = bytes}, now_ns);
 }
 
 // Bytes admitted piece by piece until one is refused.
@@ -126,10 +127,59 @@ TEST(Admission, ALargeObjectTakesAFullBucketAndLeavesADebt) {
   EXPECT_EQ(admit(admission, 3 * kHourBytes, 4 * kHour), AdmissionVerdict::kAdmitted);
 }
 
+AdmissionVerdict admit_for(Admission& admission, std::string_view tenant, uint64_t bytes,
+                           int64_t now_ns) {
+  return admission.admit({.first_span = hash_of(1), .tenant = tenant, .bytes = bytes}, now_ns);
+}
+
+TEST(Admission, ATenantThatSpentItsOwnKeepsNobodyElseAway) {
+  Admission admission({.bytes_per_day = 3 * kDay, .tenant_bytes_per_day = kDay}, 0);
+  EXPECT_EQ(admit_for(admission, "a", kHourBytes, 0), AdmissionVerdict::kAdmitted);
+  EXPECT_EQ(admit_for(admission, "a", 1, 0), AdmissionVerdict::kRefusedByBudget);
+  EXPECT_EQ(admit_for(admission, "b", kHourBytes, 0), AdmissionVerdict::kAdmitted);
+  EXPECT_EQ(admission.counters().refused_by_tenant_budget, 1u);
+  EXPECT_EQ(admission.counters().refused_by_budget, 0u);
+  EXPECT_EQ(admission.budget_left_bytes(0), kHourBytes) << "what was refused cost nothing";
+  EXPECT_EQ(admit_for(admission, "a", kHourBytes / 2, kHour / 2), AdmissionVerdict::kAdmitted);
+}
+
+TEST(Admission, WhatTheTierRefusesCostsItsTenantNothing) {
+  Admission admission({.bytes_per_day = kDay, .tenant_bytes_per_day = kDay}, 0);
+  EXPECT_EQ(admit_for(admission, "a", kHourBytes, 0), AdmissionVerdict::kAdmitted);
+  EXPECT_EQ(admit_for(admission, "b", 3 * kHourBytes, 0), AdmissionVerdict::kRefusedByBudget);
+  EXPECT_EQ(admission.counters().refused_by_budget, 1u);
+  EXPECT_EQ(admission.counters().refused_by_tenant_budget, 0u);
+  EXPECT_EQ(admit_for(admission, "b", kHourBytes, kHour), AdmissionVerdict::kAdmitted);
+}
+
+TEST(WriteBudgets, WhatIsFullAgainIsForgotten) {
+  WriteBudgets budgets(kDay);
+  budgets.of("owes much", 0).take(2 * kHourBytes, 0);
+  for (size_t i = 0; i < 3 * WriteBudgets::kMaxNames; ++i) {
+    WriteBudget& budget = budgets.of(std::to_string(i), kHour);
+    ASSERT_TRUE(budget.is_full(kHour));
+    ASSERT_LE(budgets.count(), WriteBudgets::kMaxNames);
+  }
+  EXPECT_EQ(budgets.of("owes much", kHour).left_bytes(kHour), 0u);
+}
+
+// Law 10: and nobody gets a bucket for nothing.
+TEST(WriteBudgets, WhoComesWhileAllOweSharesOne) {
+  WriteBudgets budgets(kDay);
+  for (size_t i = 0; i < WriteBudgets::kMaxNames + 10; ++i) {
+    budgets.of(std::to_string(i), 0).take(kPiece, 0);
+  }
+  EXPECT_EQ(budgets.count(), WriteBudgets::kMaxNames);
+  EXPECT_EQ(budgets.of("0", 0).left_bytes(0), kHourBytes - kPiece);
+  EXPECT_EQ(budgets.of("new", 0).left_bytes(0), kHourBytes - 11 * kPiece);
+  EXPECT_EQ(&budgets.of("new", 0), &budgets.of("newer", 0));
+}
+
 TEST(Admission, InteractiveRefusesBatch) {
   Admission admission({.rule = AdmissionRule::kInteractive}, 0);
-  EXPECT_EQ(admission.admit(hash_of(1), true, 1, 0), AdmissionVerdict::kRefusedByRule);
-  EXPECT_EQ(admission.admit(hash_of(1), false, 1, 0), AdmissionVerdict::kAdmitted);
+  EXPECT_EQ(admission.admit({.first_span = hash_of(1), .batch_class = true, .bytes = 1}, 0),
+            AdmissionVerdict::kRefusedByRule);
+  EXPECT_EQ(admit(admission, 1, 0), AdmissionVerdict::kAdmitted);
   EXPECT_EQ(admission.counters().refused_by_rule, 1u);
 }
 
@@ -141,7 +191,8 @@ TEST(Admission, SecondUseAdmitsWhatWasUsedTwice) {
   EXPECT_EQ(admission.budget_left_bytes(0), kHourBytes);
   admission.note_use(hash_of(1));
   EXPECT_EQ(admit(admission, 1, 0), AdmissionVerdict::kAdmitted);
-  EXPECT_EQ(admission.admit(hash_of(2), false, 1, 0), AdmissionVerdict::kRefusedByRule);
+  EXPECT_EQ(admission.admit({.first_span = hash_of(2), .bytes = 1}, 0),
+            AdmissionVerdict::kRefusedByRule);
   EXPECT_EQ(admission.counters().refused_by_rule, 3u);
 }
 

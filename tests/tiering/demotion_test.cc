@@ -188,6 +188,20 @@ TEST(Demotion, TheBudgetIsChargedOnceForWhatIsWritten) {
   EXPECT_EQ(rig.tier().held_bytes(), chain.size() * TierRig::kPageBytes);
 }
 
+TEST(Demotion, EachTenantHasABudgetOfItsOwn) {
+  TierRig rig({.demotion = {.delay_ms = 0,
+                            .admission = {.tenant_bytes_per_day = 24 * 2 * TierRig::kPageBytes}},
+               .tenants = 2});
+  for (uint64_t number = 1; number <= 5; ++number) rig.add_span(rig.root(0), number, 0);
+  const NodeId other = rig.add_span(rig.root(1), 9, 1);
+  rig.step();
+  ASSERT_TRUE(rig.until([&] { return rig.set().idle(); }));
+  EXPECT_EQ(rig.tier().object_count(), 3u);
+  EXPECT_TRUE(rig.inspect().object(other).on_ssd);
+  EXPECT_EQ(rig.demotion().admission().counters().refused_by_tenant_budget, 3u);
+  EXPECT_TRUE(rig.is_clean());
+}
+
 TEST(Demotion, WhatFindsTheQueueFullIsFoundAgain) {
   TierRig rig({.demotion = {.delay_ms = 0, .max_queued = 4}});
   rig.tier().set_mode(tiering::TierMode::kReadOnly);

@@ -9,8 +9,6 @@ namespace {
 
 constexpr uint32_t kCountersPerWord = 16;
 constexpr uint64_t kUsesBetweenHalvings = 8ull * kSketchWidth;
-constexpr double kHoursPerDay = 24;
-constexpr double kNsPerHour = 3600e9;
 
 // One counter of the sketch.
 struct Cell {
@@ -60,10 +58,9 @@ model::Result<AdmissionRule> parse_admission_rule(std::string_view word) {
 }
 
 Admission::Admission(const AdmissionOptions& options, int64_t now_ns)
-    : options_(options),
-      sketch_(kSketchRows * kSketchWidth / kCountersPerWord),
-      budget_at_ns_(now_ns) {
-  budget_bytes_ = bucket_bytes();
+    : options_(options), sketch_(kSketchRows * kSketchWidth / kCountersPerWord) {
+  if (options.bytes_per_day != 0) budget_.emplace(options.bytes_per_day, now_ns);
+  if (options.tenant_bytes_per_day != 0) tenants_.emplace(options.tenant_bytes_per_day);
 }
 
 // Only the smallest counters of a hash grow: the others count somebody else's uses as well.
@@ -102,40 +99,29 @@ bool Admission::passes_rule(const model::Hash256& first_span, bool batch_class) 
   return false;
 }
 
-AdmissionVerdict Admission::admit(const model::Hash256& first_span, bool batch_class,
-                                  uint64_t bytes, int64_t now_ns) {
-  if (!passes_rule(first_span, batch_class)) {
+AdmissionVerdict Admission::admit(const AdmissionRequest& request, int64_t now_ns) {
+  if (!passes_rule(request.first_span, request.batch_class)) {
     ++counters_.refused_by_rule;
     return AdmissionVerdict::kRefusedByRule;
   }
-  if (options_.bytes_per_day != 0) {
-    budget_bytes_ = budget_at(now_ns);
-    budget_at_ns_ = std::max(budget_at_ns_, now_ns);
-    if (budget_bytes_ < std::min(static_cast<double>(bytes), bucket_bytes())) {
-      ++counters_.refused_by_budget;
-      return AdmissionVerdict::kRefusedByBudget;
-    }
-    budget_bytes_ -= static_cast<double>(bytes);
+  WriteBudget* tenant = tenants_ ? &tenants_->of(request.tenant, now_ns) : nullptr;
+  if (tenant != nullptr && !tenant->has(request.bytes, now_ns)) {
+    ++counters_.refused_by_tenant_budget;
+    return AdmissionVerdict::kRefusedByBudget;
   }
+  if (budget_ && !budget_->has(request.bytes, now_ns)) {
+    ++counters_.refused_by_budget;
+    return AdmissionVerdict::kRefusedByBudget;
+  }
+  if (tenant != nullptr) tenant->take(request.bytes, now_ns);
+  if (budget_) budget_->take(request.bytes, now_ns);
   ++counters_.admitted;
-  counters_.admitted_bytes += bytes;
+  counters_.admitted_bytes += request.bytes;
   return AdmissionVerdict::kAdmitted;
 }
 
-double Admission::bucket_bytes() const {
-  return static_cast<double>(options_.bytes_per_day) / kHoursPerDay;
-}
-
-double Admission::budget_at(int64_t now_ns) const {
-  if (now_ns <= budget_at_ns_) return budget_bytes_;
-  const uint64_t passed_ns = static_cast<uint64_t>(now_ns) - static_cast<uint64_t>(budget_at_ns_);
-  const double refill = static_cast<double>(passed_ns) / kNsPerHour * bucket_bytes();
-  return std::min(budget_bytes_ + refill, bucket_bytes());
-}
-
 uint64_t Admission::budget_left_bytes(int64_t now_ns) const {
-  if (options_.bytes_per_day == 0) return UINT64_MAX;
-  return static_cast<uint64_t>(std::max(budget_at(now_ns), 0.0));
+  return budget_ ? budget_->left_bytes(now_ns) : UINT64_MAX;
 }
 
 }  // namespace quire::tiering

@@ -1,6 +1,7 @@
 #include "tiering/demotion/demotion.h"
 
 #include <algorithm>
+#include <string>
 #include <utility>
 
 namespace quire::tiering {
@@ -169,6 +170,13 @@ model::Hash256 Demotion::first_span_of(NodeId node) const {
   return tree.key(up);
 }
 
+// By a name that no other tenant has, nor gets when this one has left.
+std::string Demotion::tenant_of(NodeId node) const {
+  const cache::NamespaceTable& names = parts_.cache->names();
+  const cache::RootKey& key = names.root(parts_.cache->store().tree().node(node).root()).key;
+  return names.domain_name(key.domain) + '\0' + key.tenant;
+}
+
 // Before anything makes way for it. A run whose parent is on its way goes with it: its policy knows
 // nothing of the parent yet, and took it a moment ago.
 bool Demotion::is_worth_it(const DemotionRun& run, NodeId parent) {
@@ -185,7 +193,10 @@ bool Demotion::admitted(const DemotionRun& run, uint64_t bytes, int64_t now_ns) 
   const AdmissionRule rule = options_.admission.rule;
   const model::Hash256 first =
       rule == AdmissionRule::kSecondUse ? first_span_of(run.nodes.front()) : model::Hash256{};
-  const AdmissionVerdict verdict = admission_.admit(first, run.batch, bytes, now_ns);
+  const std::string tenant =
+      admission_.asks_for_tenant() ? tenant_of(run.nodes.front()) : std::string();
+  const AdmissionVerdict verdict = admission_.admit(
+      {.first_span = first, .batch_class = run.batch, .tenant = tenant, .bytes = bytes}, now_ns);
   if (verdict == AdmissionVerdict::kAdmitted) return true;
   flush_.note_refused(
       verdict == AdmissionVerdict::kRefusedByRule ? &FlushCounts::by_rule : &FlushCounts::by_budget,

@@ -97,6 +97,7 @@ class Demotion {
   bool is_worth_it(const DemotionRun& run, model::NodeId parent);
   bool admitted(const DemotionRun& run, uint64_t bytes, int64_t now_ns);
   model::Hash256 first_span_of(model::NodeId node) const;
+  std::string tenant_of(model::NodeId node) const;
   void finish_written(const TierEvent& event, int64_t now_ns);
   void finish_failed(const TierEvent& event);
   void note_lag(int64_t lag_ns);
