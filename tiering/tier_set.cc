@@ -30,7 +30,8 @@ void TierSet::add(std::unique_ptr<Tier> tier, const DemotionOptions& options) {
   searches_.add_tier(tier.get());
   looks_.add_tier(tier.get());
   auto demotion = std::make_unique<Demotion>(
-      DemotionParts{.cache = cache_, .tier = tier.get(), .clock = clock_}, options);
+      DemotionParts{.cache = cache_, .tier = tier.get(), .clock = clock_, .under_way = &under_way_},
+      options);
   const auto behind = std::find_if(members_.begin(), members_.end(), [&](const Member& member) {
     return member.tier->id() > tier->id();
   });

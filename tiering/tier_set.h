@@ -20,6 +20,7 @@
 #include "model/metrics.h"
 #include "tiering/chain_looks.h"
 #include "tiering/demotion/demotion.h"
+#include "tiering/demotion/under_way.h"
 #include "tiering/loads.h"
 #include "tiering/searches.h"
 #include "tiering/tier.h"
@@ -83,6 +84,7 @@ class TierSet {
 
   cache::Cache* cache_;
   const model::Clock* clock_;
+  UnderWay under_way_;  // outlives the members
   std::vector<Member> members_;
   Loads loads_;                   // goes before the tiers that it reads from
   Searches searches_;             // likewise

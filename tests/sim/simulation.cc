@@ -539,8 +539,7 @@ bool Simulation::finish() {
   judge_events();
   judge_.observe();
   judge_nobody_left();
-  // What two tiers have under way is pinned, and of small memories may be all of it.
-  const bool presses = late_.one_in(config_.has_tier ? 4 : 2) && !config_.has_cluster;
+  const bool presses = late_.one_in(config_.has_tier ? 4 : 2);
   if (failure().empty() && presses) {
     press();
     wait_for_rest();

@@ -43,7 +43,8 @@ TEST_F(CandidateQueueTest, WhatIsInRamAloneWantsACopy) {
   const NodeId node = rig_.add_span(rig_.root(), 1);
   EXPECT_TRUE(wanted(node));
   EXPECT_FALSE(wanted(rig_.root())) << "no object";
-  DemotionJobs jobs(&rig_.cache());
+  UnderWay under_way;
+  DemotionJobs jobs(&rig_.cache(), &under_way);
   const uint32_t job = jobs.start(std::span(&node, 1), 0);
   EXPECT_FALSE(wanted(node)) << "on its way";
   jobs.release(job, 0);

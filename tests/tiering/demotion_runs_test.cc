@@ -97,7 +97,8 @@ class DemotionJobsTest : public DemotionRunsTest {
  protected:
   // All others are in RAM alone.
   bool moves(NodeId node) { return !wants_copy(rig_.cache(), TierId::kSsd, node); }
-  DemotionJobs jobs_{&rig_.cache()};
+  UnderWay under_way_;
+  DemotionJobs jobs_{&rig_.cache(), &under_way_};
 };
 
 TEST_F(DemotionJobsTest, WhatIsUnderWayIsPinnedAndMarked) {

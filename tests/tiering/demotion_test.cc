@@ -300,6 +300,21 @@ TEST(Demotion, ABoundedPartOfRamIsUnderWay) {
 }
 
 // A tier that makes writes durable may wait for company while there is some.
+// Of each domain's: it has nothing else to evict for what it commits.
+TEST(Demotion, ADomainKeepsRamBesideWhatIsUnderWayAndNobodyElseWaits) {
+  TierRig rig({.tier = {.job_objects = 1}, .domains = 2});
+  rig.tier().hold(true);
+  rig.add_chain(kRam - 2, 1);
+  rig.step(200);
+  EXPECT_EQ(rig.tier().job_count(), kRam / 4 + 1);
+  const NodeId other = rig.add_span(rig.root(1), 100, 1);
+  EXPECT_TRUE(rig.until([&] { return rig.inspect().object(other).moving; }));
+  EXPECT_EQ(rig.tier().job_count(), kRam / 4 + 2);
+  rig.tier().hold(false);
+  ASSERT_TRUE(rig.settle());
+  EXPECT_TRUE(rig.is_clean());
+}
+
 TEST(Demotion, TheTierIsToldWhetherMoreIsComing) {
   TierRig rig({.tier = {.max_jobs = 1, .job_objects = 1}, .demotion = {.delay_ms = 0}});
   rig.tier().hold(true);

@@ -83,6 +83,22 @@ TEST_F(TwoTiers, TakeTurnsWithEachObject) {
   EXPECT_TRUE(rig_.is_clean());
 }
 
+TEST_F(TwoTiers, HaveOnePartOfRamUnderWayTogether) {
+  rig_.tier().hold(true);
+  rig_.cluster().hold(true);
+  for (uint64_t number = 1; number <= TierRig::kRamObjects - 2; ++number) {
+    rig_.add_span(rig_.root(), number);
+    rig_.clock.advance(std::chrono::milliseconds(2));
+    rig_.step(4);
+  }
+  EXPECT_EQ(rig_.tier().job_count() + rig_.cluster().job_count(), TierRig::kRamObjects / 4 + 1);
+  rig_.tier().hold(false);
+  rig_.cluster().hold(false);
+  ASSERT_TRUE(settle());
+  EXPECT_EQ(rig_.cluster().object_count(), TierRig::kRamObjects - 2);
+  EXPECT_TRUE(rig_.is_clean());
+}
+
 // A parent that is on its way to the other tier is waited for, not refused.
 TEST_F(TwoTiers, WritesAChildBehindAParentThatIsOnItsWayElsewhere) {
   rig_.tier().fail_write(0);

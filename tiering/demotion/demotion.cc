@@ -14,7 +14,8 @@ namespace {
 
 constexpr size_t kVictimsPerStep = 32;
 constexpr size_t kOwnEvictionsPerStep = 64;
-// What is under way is pinned: this part of RAM at most, or commits would find nothing to evict.
+// What is under way is pinned: this part of a domain's RAM at most, to whichever tiers, or its
+// commits would find nothing to evict.
 constexpr uint64_t kRamPartUnderWay = 4;
 constexpr int64_t kRetryNs = model::kNsPerMs;  // after a step that could start nothing
 
@@ -26,7 +27,7 @@ Demotion::Demotion(const DemotionParts& parts, const DemotionOptions& options)
       admission_(options.admission, parts.clock->now_ns()),
       queue_(parts.cache, parts.tier->id(), options.max_queued),
       runs_(parts.cache, parts.tier->id()),
-      jobs_(parts.cache) {}
+      jobs_(parts.cache, parts.under_way) {}
 
 uint64_t Demotion::free_ram_bytes() const {
   const allocator::Pool& pool = parts_.cache->store().pool();
@@ -188,6 +189,15 @@ bool Demotion::is_worth_it(const DemotionRun& run, NodeId parent) {
   return admits;
 }
 
+// What of its domain is behind it waits likewise: nothing ends within a step.
+bool Demotion::has_enough_under_way(NodeId node) const {
+  const cache::ObjectStore& store = parts_.cache->store();
+  const model::DomainId domain =
+      parts_.cache->names().root(store.tree().node(node).root()).key.domain;
+  return parts_.under_way->bytes(domain) >
+         store.pool().usage(domain).segment_bytes / kRamPartUnderWay;
+}
+
 // A walk to the top is paid only where the rule asks for it.
 bool Demotion::admitted(const DemotionRun& run, uint64_t bytes, int64_t now_ns) {
   const AdmissionRule rule = options_.admission.rule;
@@ -222,7 +232,10 @@ void Demotion::count_refusal(Fit fit, uint64_t bytes, size_t objects) {
 }
 
 Demotion::Started Demotion::start_run(DemotionRun& run, int64_t now_ns) {
-  if (jobs_.bytes() > options_.ram_bytes / kRamPartUnderWay) return Started::kLater;
+  if (has_enough_under_way(run.nodes.front())) {
+    for (const NodeId node : run.nodes) waiting_.push_back({node, run.batch, run.since_ns});
+    return Started::kYes;
+  }
   const cache::PrefixTree& tree = parts_.cache->store().tree();
   // The parent's own demotion was refused or failed: without it this copy could not be found.
   const NodeId parent = tree.parent(run.nodes.front());

@@ -9,7 +9,8 @@
 // DemotionJobs pins what is under way. Parents go before or with their children, so that what a
 // crash leaves is prefix-closed but for the last cycle. Of several tiers each has a Demotion of its
 // own, and an object is on its way to one at a time: what another tier writes just now waits here.
-// Threads: core only. Bounds: max_queued candidates, a part of RAM under way, the tier's records.
+// Threads: core only. Bounds: max_queued candidates, the tier's records, and of each domain's RAM a
+// part that all tiers together have under way.
 #pragma once
 
 #include <cstddef>
@@ -26,6 +27,7 @@
 #include "tiering/demotion/demotion_options.h"
 #include "tiering/demotion/demotion_runs.h"
 #include "tiering/demotion/flush.h"
+#include "tiering/demotion/under_way.h"
 #include "tiering/tier.h"
 
 namespace quire::tiering {
@@ -34,6 +36,7 @@ struct DemotionParts {
   cache::Cache* cache = nullptr;
   Tier* tier = nullptr;
   const model::Clock* clock = nullptr;
+  UnderWay* under_way = nullptr;  // of all tiers
 };
 
 class Demotion {
@@ -95,6 +98,7 @@ class Demotion {
   bool can_hold(const Candidate& candidate);
   void count_refusal(Fit fit, uint64_t bytes, size_t objects);
   bool is_worth_it(const DemotionRun& run, model::NodeId parent);
+  bool has_enough_under_way(model::NodeId node) const;
   bool admitted(const DemotionRun& run, uint64_t bytes, int64_t now_ns);
   model::Hash256 first_span_of(model::NodeId node) const;
   std::string tenant_of(model::NodeId node) const;
@@ -106,8 +110,9 @@ class Demotion {
   DemotionOptions options_;
   Admission admission_;
   CandidateQueue queue_;
-  DemotionRuns runs_;               // gathered in this step
-  std::vector<Candidate> waiting_;  // on their way to another tier, or below one that is
+  DemotionRuns runs_;  // gathered in this step
+  // On their way to another tier, below one that is, or of a domain that has enough under way.
+  std::vector<Candidate> waiting_;
   DemotionJobs jobs_;
   Flush flush_;
   std::vector<int64_t> lags_ns_;  // ring of kLags

@@ -21,6 +21,8 @@ uint32_t DemotionJobs::start(std::span<const model::NodeId> nodes, int64_t since
     under_way_.insert(nodes[i].value);
   }
   bytes_ += job.bytes;
+  job.domain = names_->root(store_->tree().node(nodes.front()).root()).key.domain;
+  under_way_of_all_->add(job.domain, job.bytes);
   return number;
 }
 
@@ -50,6 +52,7 @@ void DemotionJobs::finish(uint32_t number, uint32_t objects) {
   job.left -= objects;
   if (job.left > 0) return;
   bytes_ -= job.bytes;
+  under_way_of_all_->remove(job.domain, job.bytes);
   jobs_.give_back(number);
 }
 

@@ -15,6 +15,7 @@
 #include "cache/cache.h"
 #include "cache/objects/pin.h"
 #include "model/ids.h"
+#include "tiering/demotion/under_way.h"
 #include "tiering/job_table.h"
 #include "tiering/tier.h"
 
@@ -22,7 +23,9 @@ namespace quire::tiering {
 
 class DemotionJobs {
  public:
-  explicit DemotionJobs(cache::Cache* cache) : store_(&cache->store()) {}
+  // `under_way`: of all tiers.
+  DemotionJobs(cache::Cache* cache, UnderWay* under_way)
+      : names_(&cache->names()), store_(&cache->store()), under_way_of_all_(under_way) {}
 
   // The object is in one of its jobs.
   bool contains(model::NodeId node) const { return under_way_.contains(node.value); }
@@ -50,10 +53,13 @@ class DemotionJobs {
     std::array<cache::Pin, kMaxJobObjects> nodes;
     uint32_t left = 0;  // objects without an end
     int64_t since_ns = 0;
+    model::DomainId domain;  // whose they are
     uint64_t bytes = 0;
   };
 
+  const cache::NamespaceTable* names_;
   cache::ObjectStore* store_;
+  UnderWay* under_way_of_all_;
   JobTable<Job> jobs_;
   std::unordered_set<uint32_t> under_way_;  // node ids, which are pinned
   uint64_t bytes_ = 0;
