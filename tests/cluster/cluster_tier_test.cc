@@ -23,6 +23,14 @@ class ClusterTier : public testing::Test {
   HostChoice choice(uint64_t epoch = 0) const {
     return {.namespace_name = name_, .weights_epoch = epoch, .tier = {.rados = scratch_options()}};
   }
+  // Objects of what the host's root has in the pool.
+  static std::vector<std::string> runs_of(ClusterHost& host, RadosRig& rados) {
+    const model::Hash256 root = host.cache().names().root(model::RootId{0}).hash;
+    const std::string prefix = tiering::run_object(root, {}, 0).substr(0, 66);
+    std::vector<std::string> runs = rados.list();
+    std::erase_if(runs, [&](const std::string& one) { return !one.starts_with(prefix); });
+    return runs;
+  }
   const std::string name_ = fresh_name();
 };
 
@@ -145,19 +153,14 @@ TEST_F(ClusterTier, AnObjectLargerThanARadosObjectIsStriped) {
   EXPECT_EQ(second.tier().read_counters().reads, 4u) << "two pieces each";
 }
 
-TEST_F(ClusterTier, WhatIsDamagedIsNotServedAndLosesItsEntry) {
+TEST_F(ClusterTier, Law04_WhatIsDamagedIsNotServedAndLosesItsEntry) {
   ClusterHost first(choice());
   ASSERT_TRUE(first.connect());
   first.add_chain(4, 1);
   ASSERT_TRUE(first.settle());
   RadosRig rados(scratch_options());
   ASSERT_EQ(rados.connect().error, 0);
-  const model::Hash256 root = first.cache().names().root(model::RootId{0}).hash;
-  const std::string run = tiering::run_object(root, {}, 0).substr(0, 66);
-  std::string object;
-  for (const std::string& one : rados.list()) {
-    if (one.substr(0, 66) == run) object = one;
-  }
+  const std::string object = runs_of(first, rados).front();
   std::string bytes = rados.read(object, 16 << 20);
   // In the pages of the third object.
   bytes[4096 + 2 * (4096 + (256 << 10)) + 4096 + 77] ^= 1;
@@ -173,7 +176,61 @@ TEST_F(ClusterTier, WhatIsDamagedIsNotServedAndLosesItsEntry) {
   EXPECT_EQ(second.search(ClusterHost::chain_of(4, 1)).objects.size(), 2u) << "no host finds it";
 }
 
-TEST_F(ClusterTier, WhatHasGoneIsNotAnnounced) {
+// A run that stands where another one should: of the same root, as long, and whole.
+TEST_F(ClusterTier, Law01_WhatIsNotWhatItsNameSaysIsAMiss) {
+  ClusterHost first(choice());
+  ASSERT_TRUE(first.connect());
+  RadosRig rados(scratch_options());
+  ASSERT_EQ(rados.connect().error, 0);
+  first.add_chain(4, 1);
+  ASSERT_TRUE(first.settle());
+  const std::vector<std::string> before = runs_of(first, rados);
+  ASSERT_EQ(before.size(), 1u);
+  first.add_chain(4, 101);
+  ASSERT_TRUE(first.settle());
+  std::vector<std::string> others = runs_of(first, rados);
+  std::erase(others, before.front());
+  ASSERT_EQ(others.size(), 1u);
+  ClusterHost second(choice());
+  ASSERT_TRUE(second.connect());
+  const std::vector<NodeId> nodes = second.join(second.search(ClusterHost::chain_of(4, 1)), 1);
+  ASSERT_EQ(nodes.size(), 4u);
+
+  ASSERT_EQ(rados.write(before.front(), rados.read(others.front(), 16 << 20)), 0);
+  EXPECT_NE(second.load(nodes), Errc::kOk) << "found before";
+  for (const NodeId node : nodes) EXPECT_FALSE(second.inspect().in_ram(node));
+  ClusterHost third(choice());
+  ASSERT_TRUE(third.connect());
+  EXPECT_EQ(third.search(ClusterHost::chain_of(4, 1)).objects.size(), 0u);
+  EXPECT_EQ(third.search(ClusterHost::chain_of(4, 101)).objects.size(), 4u) << "it is right there";
+}
+
+TEST_F(ClusterTier, Law02_OfARunThatIsCutOffNoPartOfASpanIsServed) {
+  ClusterHost first(choice());
+  ASSERT_TRUE(first.connect());
+  first.add_chain(4, 1);
+  ASSERT_TRUE(first.settle());
+  RadosRig rados(scratch_options());
+  ASSERT_EQ(rados.connect().error, 0);
+  const std::string run = runs_of(first, rados).front();
+  // In the middle of the third span.
+  constexpr size_t kSpanBytes = 4096 + (256 << 10);
+  ASSERT_EQ(rados.write(run, rados.read(run, 4096 + 2 * kSpanBytes + kSpanBytes / 2)), 0);
+
+  ClusterHost second(choice());
+  ASSERT_TRUE(second.connect());
+  const std::vector<NodeId> nodes = second.join(second.search(ClusterHost::chain_of(4, 1)), 1);
+  ASSERT_EQ(nodes.size(), 4u);
+  EXPECT_NE(second.load(nodes), Errc::kOk);
+  for (const NodeId node : nodes) {
+    EXPECT_TRUE(!second.inspect().in_ram(node) || second.is_right(node));
+  }
+  EXPECT_LE(second.inspect().counters().spans, 2u) << "the others went whole";
+  ASSERT_TRUE(second.until([&] { return second.tier().idle(); }));
+  EXPECT_LE(second.search(ClusterHost::chain_of(4, 1)).objects.size(), 2u) << "no host finds them";
+}
+
+TEST_F(ClusterTier, Law09_WhatHasGoneIsNotAnnounced) {
   ClusterHost first(choice());
   ASSERT_TRUE(first.connect());
   first.add_chain(4, 1);
@@ -184,12 +241,7 @@ TEST_F(ClusterTier, WhatHasGoneIsNotAnnounced) {
   ASSERT_TRUE(second.connect());
   const std::vector<NodeId> nodes = second.join(second.search(ClusterHost::chain_of(4, 1)), 1);
   ASSERT_EQ(nodes.size(), 4u);
-  const std::string root =
-      tiering::run_object(first.cache().names().root(model::RootId{0}).hash, {}, 0);
-  for (const std::string& one : rados.list()) {
-    if (one.substr(0, 66) != root.substr(0, 66)) continue;
-    ASSERT_EQ(rados.remove(one), 0);
-  }
+  for (const std::string& run : runs_of(first, rados)) ASSERT_EQ(rados.remove(run), 0);
   ClusterHost third(choice());
   ASSERT_TRUE(third.connect());
   EXPECT_EQ(third.search(ClusterHost::chain_of(4, 1)).objects.size(), 0u) << "named, but not there";

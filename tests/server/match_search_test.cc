@@ -106,8 +106,8 @@ TEST_F(MatchSearchTest, WaitsNoLongerThanItsBudget) {
   EXPECT_EQ(questions(), 1u);
 }
 
-// Law 15: a request's own deadline, where it is earlier.
-TEST_F(MatchSearchTest, WaitsNoLongerThanItsDeadline) {
+// A request's own deadline, where it is earlier.
+TEST_F(MatchSearchTest, Law15_WaitsNoLongerThanItsDeadline) {
   rig_.cluster().hold(true);
   model::Submission submission{};
   submission.deadline_ms = 5;

@@ -174,6 +174,21 @@ TEST_F(TwoTiers, Law09_WithTheSsdOffTheClusterDelivers) {
   EXPECT_TRUE(rig_.is_clean());
 }
 
+TEST_F(TwoTiers, Law15_ALoadFromAClusterThatHangsEndsByItsDeadlineWithItsHead) {
+  const auto chain = add_below_both(6, 1);
+  for (int i = 0; i < 4; ++i) ASSERT_TRUE(rig_.meddle().evict_from_ssd());
+  rig_.cluster().hold(true);
+  const int64_t deadline_ns = rig_.clock.now_ns() + 20 * model::kNsPerMs;
+  ASSERT_TRUE(rig_.loads().start({.tag = 1, .deadline_ns = deadline_ns, .nodes = chain}).ok());
+  EXPECT_EQ(rig_.end_of(1), Errc::kDeadlineExceeded);
+  for (size_t i = 0; i < 2; ++i) EXPECT_TRUE(rig_.is_right(chain[i]));
+  for (size_t i = 2; i < 6; ++i) EXPECT_FALSE(rig_.inspect().in_ram(chain[i]));
+  // What comes late is read to its end, and is whole.
+  rig_.cluster().hold(false);
+  EXPECT_TRUE(rig_.is_clean());
+  for (size_t i = 2; i < 6; ++i) EXPECT_TRUE(rig_.is_right(chain[i]));
+}
+
 class BusyCluster : public TwoTiers {
  protected:
   BusyCluster() : TwoTiers({}, {.max_jobs = 1, .job_objects = 1}) {}
