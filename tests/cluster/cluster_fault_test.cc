@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tests/cluster/cluster_rig.h"
@@ -15,6 +17,43 @@ namespace {
 using model::Errc;
 using model::NodeId;
 using tiering::TierMode;
+
+// They hang for as long as this stands.
+class HaltedOsds {
+ public:
+  explicit HaltedOsds(std::vector<std::string> names) : names_(std::move(names)) {
+    for (const std::string& name : names_) scratch_ceph_do("halt", name);
+  }
+  ~HaltedOsds() {
+    for (const std::string& name : names_) scratch_ceph_do("resume", name);
+  }
+  HaltedOsds(const HaltedOsds&) = delete;
+  HaltedOsds& operator=(const HaltedOsds&) = delete;
+
+ private:
+  std::vector<std::string> names_;
+};
+
+// All of them take so many seconds more for each message, for as long as this stands.
+class SlowOsds {
+ public:
+  explicit SlowOsds(const std::string& seconds) {
+    tell("duration", seconds);
+    tell("probability", "1");
+  }
+  ~SlowOsds() { tell("probability", "0"); }
+  SlowOsds(const SlowOsds&) = delete;
+  SlowOsds& operator=(const SlowOsds&) = delete;
+
+ private:
+  static void tell(const std::string& option, const std::string& value) {
+    for (const char* osd : {"osd.0", "osd.1", "osd.2"}) {
+      scratch_ceph_do("ceph", std::string("tell ") + osd +
+                                  " config set osd_debug_inject_dispatch_delay_" + option + " " +
+                                  value);
+    }
+  }
+};
 
 class ClusterFault : public testing::Test {
  protected:
@@ -54,7 +93,7 @@ class ClusterFault : public testing::Test {
   const std::string name_ = fresh_name();
 };
 
-TEST_F(ClusterFault, AWrongKeyIsSaidAndARightOneTaken) {
+TEST_F(ClusterFault, Law09_AWrongKeyIsSaidAndARightOneTaken) {
   tiering::RadosOptions rados = scratch_options();
   const std::string folder = ::testing::TempDir();
   const std::string keyring = folder + "/" + name_ + ".keyring";
@@ -79,7 +118,7 @@ TEST_F(ClusterFault, AWrongKeyIsSaidAndARightOneTaken) {
   EXPECT_TRUE(host.connect()) << host.tier().state().reason;
 }
 
-TEST_F(ClusterFault, ADeletedPoolTurnsItOffAndANewOneOn) {
+TEST_F(ClusterFault, Law09_ADeletedPoolTurnsItOffAndANewOneOn) {
   const std::string pool = make_pool();
   ClusterHost host(choice(scratch_options(pool)));
   ASSERT_TRUE(host.connect()) << host.tier().state().reason;
@@ -96,7 +135,7 @@ TEST_F(ClusterFault, ADeletedPoolTurnsItOffAndANewOneOn) {
   remove_pool(pool);
 }
 
-TEST_F(ClusterFault, AFullPoolIsReadAndWrittenAgainWhenThereIsRoom) {
+TEST_F(ClusterFault, Law09_AFullPoolIsReadAndWrittenAgainWhenThereIsRoom) {
   const std::string pool = make_pool();
   {
     ClusterHost host(choice(scratch_options(pool)));
@@ -119,7 +158,7 @@ TEST_F(ClusterFault, AFullPoolIsReadAndWrittenAgainWhenThereIsRoom) {
   remove_pool(pool);
 }
 
-TEST_F(ClusterFault, AKilledOsdCostsNothingThatWasWritten) {
+TEST_F(ClusterFault, Law09_AKilledOsdCostsNothingThatWasWritten) {
   ClusterHost host(choice());
   ASSERT_TRUE(host.connect());
   host.add_chain(6, 1);
@@ -132,7 +171,7 @@ TEST_F(ClusterFault, AKilledOsdCostsNothingThatWasWritten) {
   scratch_ceph_do("revive", "osd.1");
 }
 
-TEST_F(ClusterFault, WithoutAMonitorWhatIsConnectedGoesOn) {
+TEST_F(ClusterFault, Law09_WithoutAMonitorWhatIsConnectedGoesOn) {
   ClusterHost host(choice());
   ASSERT_TRUE(host.connect());
   host.add_chain(3, 1);
@@ -151,12 +190,12 @@ TEST_F(ClusterFault, WithoutAMonitorWhatIsConnectedGoesOn) {
   EXPECT_TRUE(late.connect()) << late.tier().state().reason;
 }
 
-TEST_F(ClusterFault, OsdsThatHangTurnItOffAndItComesBack) {
+TEST_F(ClusterFault, Law09_OsdsThatHangTurnItOffAndItComesBack) {
   ClusterHost host(choice());
   ASSERT_TRUE(host.connect());
   host.add_chain(4, 1);
   ASSERT_TRUE(host.settle());
-  for (const char* osd : {"osd.0", "osd.1", "osd.2"}) scratch_ceph_do("halt", osd);
+  auto halted = std::make_optional<HaltedOsds>(std::vector<std::string>{"osd.0", "osd.1", "osd.2"});
   const tiering::FoundChain found = host.search(ClusterHost::chain_of(4, 1));
   EXPECT_TRUE(found.objects.empty()) << "nothing is announced that cannot be had";
   uint64_t number = 200;
@@ -166,9 +205,90 @@ TEST_F(ClusterFault, OsdsThatHangTurnItOffAndItComesBack) {
     return host.tier().mode() == TierMode::kOff;
   }));
   expect_ram_serves(host);
-  for (const char* osd : {"osd.0", "osd.1", "osd.2"}) scratch_ceph_do("resume", osd);
+  halted.reset();
   EXPECT_TRUE(host.connect()) << host.tier().state().reason;
   EXPECT_EQ(host.search(ClusterHost::chain_of(4, 1)).objects.size(), 4u);
+}
+
+// One of three hangs: what it had is waited for until the others take over from it. Loads and
+// writes fail meanwhile, or come late; in the end nothing is lost, and no byte is wrong.
+TEST_F(ClusterFault, Law09_AnOsdThatHangsAloneCostsNothingThatWasWritten) {
+  ClusterHost host(choice());
+  ASSERT_TRUE(host.connect());
+  const std::vector<NodeId> chain = host.add_chain(6, 1);
+  ASSERT_TRUE(host.settle());
+  {
+    const HaltedOsds halted({"osd.1"});
+    NodeId last = chain.back();
+    for (uint64_t number = 7; number <= 10; ++number) last = host.add_span(last, number);
+    for (const NodeId node : chain) EXPECT_TRUE(host.is_right(node));
+    EXPECT_TRUE(host.settle()) << host.tier().state().reason;
+    expect_all_served(10);
+  }
+  EXPECT_TRUE(host.connect()) << host.tier().state().reason;
+}
+
+// They hang for less than an operation may take: nothing fails.
+TEST_F(ClusterFault, Law15_ALoadFromOsdsThatHangEndsByItsDeadlineAndWhatComesLateIsRight) {
+  {
+    ClusterHost first(choice());
+    ASSERT_TRUE(first.connect());
+    first.add_chain(6, 1);
+    ASSERT_TRUE(first.settle());
+  }
+  HostChoice patient = choice();
+  patient.tier.rados.operation_ms = 60'000;
+  ClusterHost host(patient);
+  ASSERT_TRUE(host.connect());
+  const std::vector<NodeId> nodes = host.join(host.search(ClusterHost::chain_of(6, 1)), 1);
+  ASSERT_EQ(nodes.size(), 6u);
+  const std::vector<NodeId> head(nodes.begin(), nodes.begin() + 3);
+  const std::vector<NodeId> rest(nodes.begin() + 3, nodes.end());
+  ASSERT_EQ(host.load(head), Errc::kOk);
+  {
+    const HaltedOsds halted({"osd.0", "osd.1", "osd.2"});
+    const int64_t deadline_ns = host.clock.now_ns() + model::kNsPerMs;
+    ASSERT_TRUE(host.loads().start({.tag = 77, .deadline_ns = deadline_ns, .nodes = rest}).ok());
+    EXPECT_EQ(host.end_of(77), Errc::kDeadlineExceeded);
+    for (const NodeId node : head) EXPECT_TRUE(host.is_right(node)) << "RAM is untouched";
+    for (const NodeId node : rest) EXPECT_FALSE(host.inspect().in_ram(node));
+    EXPECT_EQ(host.tier().mode(), TierMode::kOk);
+  }
+  EXPECT_EQ(host.load(rest), Errc::kOk);
+  for (const NodeId node : nodes) EXPECT_TRUE(host.is_right(node));
+}
+
+// By Ceph's own means: every message to an OSD lies there for a while before it is looked at.
+TEST_F(ClusterFault, Law15_SlowOsdsAreWaitedForAndTheEstimateSaysSo) {
+  {
+    ClusterHost first(choice());
+    ASSERT_TRUE(first.connect());
+    first.add_chain(8, 1);
+    ASSERT_TRUE(first.settle());
+  }
+  HostChoice patient = choice();
+  patient.tier.rados.operation_ms = 60'000;
+  ClusterHost host(patient);
+  ASSERT_TRUE(host.connect());
+  const std::vector<NodeId> nodes = host.join(host.search(ClusterHost::chain_of(8, 1)), 1);
+  ASSERT_EQ(nodes.size(), 8u);
+  ASSERT_EQ(host.load({nodes[0], nodes[1]}), Errc::kOk);
+  cache::TierBytes bytes;
+  bytes[model::TierId::kCluster] = 1 << 20;
+  const uint64_t usual_us = host.loads().estimate_us(bytes);
+  {
+    const SlowOsds slow("0.1");
+    for (size_t i = 2; i < nodes.size(); ++i) {
+      ASSERT_EQ(host.load({nodes[i]}), Errc::kOk) << host.tier().state().reason;
+    }
+    EXPECT_GT(host.loads().estimate_us(bytes), usual_us) << "an engine may recompute instead";
+    EXPECT_EQ(host.tier().mode(), TierMode::kOk);
+    NodeId last = nodes.back();
+    for (uint64_t number = 9; number <= 10; ++number) last = host.add_span(last, number);
+    EXPECT_TRUE(host.settle()) << host.tier().state().reason;
+    for (const NodeId node : nodes) EXPECT_TRUE(host.is_right(node));
+  }
+  expect_all_served(10);
 }
 
 }  // namespace
