@@ -102,6 +102,30 @@ TEST_F(ClusterSweep, ARunThatNobodyNamesGoesWhenItIsOld) {
   EXPECT_LT(run_count(), before);
 }
 
+TEST_F(ClusterSweep, ANoteThatNobodyWritesAnyMoreGoesAndOneThatLivesStays) {
+  ClusterHost host(choice());
+  ASSERT_TRUE(host.connect());
+  RadosRig rados(scratch_options(pool_));
+  ASSERT_EQ(rados.connect().error, 0);
+  const auto is_there = [&](const std::string& note) {
+    rados.read(note, 64);
+    return rados.error == 0;
+  };
+  ASSERT_EQ(rados.write("h/left", "beat 1"), 0);
+  ASSERT_EQ(rados.write("h/lives", "beat 1"), 0);
+  sweep(host);
+  host.clock.advance(std::chrono::minutes(59));
+  sweep(host);
+  EXPECT_TRUE(is_there("h/left")) << "not an hour old";
+  ASSERT_EQ(rados.write("h/lives", "beat 2"), 0);
+  host.clock.advance(std::chrono::minutes(2));
+  sweep(host);
+  EXPECT_FALSE(is_there("h/left"));
+  EXPECT_TRUE(is_there("h/lives"));
+  EXPECT_EQ(host.tier().sweeper().counters().notes, 1u);
+  ASSERT_EQ(rados.remove("h/lives"), 0);
+}
+
 TEST_F(ClusterSweep, TwoHostsMaySweepAtOnce) {
   ClusterHost first(choice({}, 1));
   ASSERT_TRUE(first.connect());

@@ -16,7 +16,10 @@ constexpr size_t kOldestPart = 4;
 }  // namespace
 
 ClusterSweeper::ClusterSweeper(const ClusterParts& parts, const SweepOptions& options)
-    : parts_(parts), options_(options), random_(parts.writer) {}
+    : parts_(parts),
+      options_(options),
+      random_(parts.writer),
+      notes_(static_cast<int64_t>(options.note_s) * 1'000'000'000) {}
 
 void ClusterSweeper::submit(RadosOp& op) {
   op.client = &client_;
@@ -25,6 +28,7 @@ void ClusterSweeper::submit(RadosOp& op) {
 }
 
 void ClusterSweeper::step(int64_t now_ns) {
+  now_ns_ = now_ns;
   for (const RadosOp* op : client_.take()) {
     --left_;
     failed_ = failed_ || !is_answer(op->error);
@@ -80,6 +84,7 @@ void ClusterSweeper::begin_listing() {
 void ClusterSweeper::begin_reading() {
   stage_ = Stage::kReading;
   ++counters_.sweeps;
+  for (RadosOp* read : notes_.look_at(pool_op_.names)) submit(*read);
   std::shuffle(pool_op_.names.begin(), pool_op_.names.end(), random_);
   for (std::string& name : pool_op_.names) {
     if (!root_of_run(name) || runs_.size() == kMaxRuns) continue;
@@ -95,6 +100,10 @@ void ClusterSweeper::begin_reading() {
 
 void ClusterSweeper::begin_asking() {
   stage_ = Stage::kAsking;
+  for (RadosOp* removal : notes_.judge(now_ns_)) {
+    ++counters_.notes;
+    submit(*removal);
+  }
   for (const auto& one : runs_) {
     Run& run = *one;
     const RunHeader& header = run.header;

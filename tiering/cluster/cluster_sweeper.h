@@ -1,5 +1,6 @@
 // Takes runs out of the pool that nobody will hit: of older epochs, too old, named by nobody, and
-// the oldest where the pool is too full. Every daemon sweeps, none leads.
+// the oldest where the pool is too full; and notes that nobody follows (NoteSweep). Every daemon
+// sweeps, none leads.
 //
 //   resting --> usage --> list of a part of the pool, by chance --> headers of its runs
 //      ^          --> their entries, epochs of their namespaces --> entries removed --> runs
@@ -24,6 +25,7 @@
 
 #include "model/metrics.h"
 #include "tiering/cluster/cluster_parts.h"
+#include "tiering/cluster/note_sweep.h"
 
 namespace quire::tiering {
 
@@ -32,6 +34,7 @@ struct SweepOptions {
   uint64_t capacity_bytes = 0;         // of the pool, all hosts together; 0: what it takes
   uint64_t max_age_s = 0;              // since a run was written; 0: none is too old
   uint64_t orphan_s = 3600;
+  uint64_t note_s = 3600;  // since a note last changed
 };
 
 struct SweepCounters {
@@ -41,6 +44,7 @@ struct SweepCounters {
   model::Counter by_epoch{"by_epoch", "Runs removed as their weights are not used any more"};
   model::Counter by_capacity{"by_capacity", "Runs removed as the pool was too full"};
   model::Counter orphans{"orphans", "Runs removed as no entry named them"};
+  model::Counter notes{"notes", "Notes of hand-overs removed as nobody wrote or followed them"};
   model::Counter unreadable{"unreadable",
                             "Runs left alone, whose header is bad or of a later format"};
 };
@@ -88,7 +92,8 @@ class ClusterSweeper {
   std::mt19937_64 random_;
   Stage stage_ = Stage::kResting;
   int64_t next_ns_ = 0;
-  bool over_ = false;  // above the high watermark, and not yet below the low one
+  int64_t now_ns_ = 0;  // of this step
+  bool over_ = false;   // above the high watermark, and not yet below the low one
   bool failed_ = false;
   uint64_t used_bytes_ = 0;
   uint64_t object_count_ = 0;
@@ -96,6 +101,7 @@ class ClusterSweeper {
   RadosOp pool_op_;
   std::vector<std::unique_ptr<Run>> runs_;
   std::map<std::string, std::unique_ptr<RadosOp>> epochs_;
+  NoteSweep notes_;
   SweepCounters counters_;
 };
 
