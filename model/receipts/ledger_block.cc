@@ -137,6 +137,7 @@ std::string BlockBuilder::finish(LedgerHead& head, uint64_t epoch, int64_t now_u
 Result<LedgerBlock> LedgerBlock::parse(std::string_view bytes) {
   LedgerBlock block;
   block.bytes_ = bytes;
+  if (bytes.empty()) return corrupt("the table that holds it is damaged there");
   if (bytes.size() < sizeof(BlockHeader) || bytes.size() > kMaxBlockBytes) {
     return corrupt("its length cannot be");
   }

@@ -1,5 +1,7 @@
 // One reader of the ledger: blocks or sums go into its pipe as far as it takes them.
 //
+// Where a table of the database is damaged, a frame without bytes stands for the blocks that cannot
+// be read, and the next one that can follows it: what lies behind is not kept back.
 // The reader's pace is its own: what the pipe does not take waits here, at most kSliceBytes and a
 // block, and no one else does. One that takes nothing for kPatience is let go.
 // Threads: the ledger's.
@@ -34,7 +36,7 @@ class LedgerExport {
       : query_(query), reader_(std::move(pipe)) {}
 
   // Before the first step: the database lost so many changes that were durable, and the reader is
-  // told so behind all that is there.
+  // told so behind all that is there. Of one that no daemon opened since: a start's entry says it.
   void note_missing(uint64_t writes) { missing_writes_ = writes; }
 
   enum class State : uint8_t {
@@ -57,6 +59,7 @@ class LedgerExport {
   model::Result<void> find_begin(const tiering::DatabaseReader& reader);
   model::Result<std::string> first_block(const tiering::DatabaseReader& reader) const;
   void append(const tiering::DatabaseScan& row);
+  model::Result<void> pass_damage(const tiering::DatabaseReader& reader, const model::Error& why);
   void end(const model::LedgerHead& head, const model::Result<void>& result);
   // What became of the reader: it has taken all, is slow, or gone.
   enum class Reader : uint8_t { kHasAll, kSlow, kGone };
@@ -66,7 +69,8 @@ class LedgerExport {
   PipeWriter reader_;
   std::string next_;  // key of the next row; empty: not known yet
   std::string limit_;
-  std::string slice_;  // for the pipe, once it took all before
+  model::LedgerPosition last_;  // blocks: the last one that was read, or is about to be
+  std::string slice_;           // for the pipe, once it took all before
   uint64_t missing_writes_ = 0;
   bool ended_ = false;
   std::chrono::steady_clock::time_point progressed_ = std::chrono::steady_clock::now();

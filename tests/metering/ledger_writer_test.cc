@@ -144,6 +144,27 @@ TEST_F(DamagedLedger, ABitFlippedInATableIsTold) {
   expect_told(21);
 }
 
+// One fault, and all that the damaged place does not hold.
+TEST_F(DamagedLedger, WhatLiesBehindADamagedPlaceOfATableIsRead) {
+  for (uint64_t i = 20; i < 600; ++i) {
+    writer_->take(receipt(i, 100 + i));
+    ASSERT_TRUE(writer_->commit(kNow).ok());
+  }
+  open(kNow + kSecond);
+  writer_.reset();
+  ASSERT_EQ(read().receipts.size(), 600u);
+  flip(largest(".sst"));
+  const ReadLedger ledger = read();
+  ASSERT_EQ(ledger.faults.size(), 1u);
+  EXPECT_NE(ledger.faults[0].find("the table that holds it is damaged there"), std::string::npos)
+      << ledger.faults[0];
+  const std::vector<uint64_t> ids = requests(ledger);
+  EXPECT_GT(ids.size(), 450u);
+  EXPECT_LT(ids.size(), 600u);
+  EXPECT_EQ(ids.front(), 100u);
+  EXPECT_EQ(ids.back(), 699u);
+}
+
 TEST_F(LedgerWriterTest, WhatIsCommittedIsThereOnceAndWhatIsNotIsNot) {
   writer_->take(receipt(1, 11));
   writer_->take(receipt(2, 12));
