@@ -119,7 +119,9 @@ struct StartRecord {
   int64_t unknown_from_us = 0;
   int64_t unknown_to_us = 0;
   uint32_t recovered_turns = 0;  // receipts of turns that its end cut short
-  uint32_t reserved = 0;
+  // So many changes that were durable once the database did not have at this start: its files were
+  // damaged, cut off, or put back from an older copy. At most UINT32_MAX are told.
+  uint32_t missing_writes = 0;
 };
 static_assert(sizeof(StartRecord) == 32);
 

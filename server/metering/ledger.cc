@@ -160,7 +160,6 @@ Result<void> Ledger::send(const LedgerQuery& query, model::FdGuard pipe) {
     ++export_count_;
     follower_count_ += query.follow ? 1 : 0;
     new_exports_.push_back(std::make_unique<LedgerExport>(query, std::move(pipe)));
-    new_exports_.back()->note_missing(status_.missing_writes);
   }
   thread_.wake();
   return {};

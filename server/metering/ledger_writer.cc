@@ -32,15 +32,19 @@ Result<void> LedgerWriter::begin_epoch(int64_t now_us) {
   };
   QUIRE_TRY(store_->read(read));
   start_.epoch = head_.head.position.epoch + 1;
-  // A ledger that is new, or whose epoch ended in order, lacks nothing.
-  const bool lacks = head_.head.position.epoch > 0 && head_.stopped == 0;
+  // A ledger that is new, or whose epoch ended in order, lacks nothing, but where the database once
+  // held more: whole epochs may have stood behind that end.
+  const bool lacks =
+      (head_.head.position.epoch > 0 && head_.stopped == 0) || store_->missing_writes() > 0;
   // Where the wall clock was set back meanwhile, the span is empty rather than turned round.
   start_.unknown_from_us = lacks ? std::min(head_.told_us, now_us) : now_us;
   start_.unknown_to_us = now_us;
   rollups_.emplace(start_.epoch, std::max(head_.told_us, now_us));
   QUIRE_TRY(recover(now_us));
   told_us_ = now_us;
-  return commit(now_us);
+  QUIRE_TRY(commit(now_us));
+  if (store_->missing_writes() > 0) store_->accept_missing();  // the start's entry says it
+  return {};
 }
 
 // The receipts of turns that the end of the last epoch cut short, in blocks of the new one.
@@ -61,7 +65,9 @@ Result<void> LedgerWriter::recover(int64_t now_us) {
   block_.add(model::StartRecord{.started_us = now_us,
                                 .unknown_from_us = start_.unknown_from_us,
                                 .unknown_to_us = start_.unknown_to_us,
-                                .recovered_turns = start_.recovered_turns});
+                                .recovered_turns = start_.recovered_turns,
+                                .missing_writes = static_cast<uint32_t>(
+                                    std::min<uint64_t>(store_->missing_writes(), UINT32_MAX))});
   for (LedgerItem& item : open_turns) {
     if (block_.full()) QUIRE_TRY(commit(now_us));
     item.kind = LedgerItem::Kind::kReceipt;

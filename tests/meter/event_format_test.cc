@@ -65,13 +65,14 @@ std::vector<std::string> events() {
   writer.receipt({{1, 1}, {}, {}});
   writer.storage(full_storage());
   writer.lost(full_lost());
+  writer.unknown(full_unknown());
   return lines_of(rows);
 }
 
 }  // namespace
 
 TEST(EventFormat, EveryEventFollowsTheRules) {
-  EXPECT_EQ(events().size(), 4u);
+  EXPECT_EQ(events().size(), 5u);
   for (const std::string& line : events()) EXPECT_EQ(fault_of(line), "") << line;
 }
 

@@ -257,8 +257,8 @@ TEST_F(LedgerVerbs, AGoodLedgerIsVerifiedAndItsHeadPrinted) {
   EXPECT_EQ(ran.exit_code, kExitOk) << ran.out;
   const std::string head = head_text(ledger_.head(), kTenOClockUs);
   EXPECT_EQ(ran.out,
-            "entries   8\nreceipts  8\nstorage   0\nlost      0\nepochs    2\nfirst     1.1\n"
-            "last      2.3\nfaults    0\nhead      " +
+            "entries   8\nreceipts  8\nstorage   0\nlost      0\nunknown   0\nepochs    2\n"
+            "first     1.1\nlast      2.3\nfaults    0\nhead      " +
                 head + "\n");
   EXPECT_EQ(ledger_.run("head").out, head + "\n");
   const json::value said = json::parse(ledger_.run("verify", {"-o", "json"}).out);
@@ -266,6 +266,29 @@ TEST_F(LedgerVerbs, AGoodLedgerIsVerifiedAndItsHeadPrinted) {
   EXPECT_TRUE(said.at("faults").as_array().empty());
   EXPECT_EQ(said.at("entries"), 8);
   EXPECT_EQ(said.at("head"), json::string_view(head));
+}
+
+// However long ago its daemon died: the status of a later one tells of the last death alone.
+TEST_F(LedgerVerbs, TimeOfWhichTurnsMayBeMissingIsToldForGood) {
+  ledger_.builder().add(full_unknown().record);
+  ledger_.finish_block(3);
+  model::StartRecord in_order;
+  in_order.unknown_from_us = in_order.unknown_to_us = kTenOClockUs;
+  ledger_.builder().add(in_order);
+  ledger_.finish_block(4);
+  ledger_.save();
+  const Quirectl verified = ledger_.run("verify");
+  EXPECT_EQ(verified.exit_code, kExitOk) << verified.out;
+  EXPECT_TRUE(has(verified.out, "unknown   1\n")) << verified.out;
+  EXPECT_EQ(json::parse(ledger_.run("verify", {"-o", "json"}).out).at("unknown_spans"), 1);
+  const std::string row = R"({"type":"unknown","id":"3.1","from":"2026-11-30T10:00:00.000000Z",)"
+                          R"("from_us":1796032800000000,"to":"2026-11-30T10:00:02.000000Z",)"
+                          R"("to_us":1796032802000000,"recovered_turns":3})";
+  const auto rows = lines_of(ledger_.run("export").out);
+  ASSERT_EQ(rows.size(), kAll.size() + 1);
+  EXPECT_EQ(rows.back(), row);
+  EXPECT_EQ(lines_of(ledger_.run("export", {"--to", "2026-11-30T10:00:00Z"}).out).size(), 0u);
+  EXPECT_EQ(lines_of(ledger_.run("export", {"--tenant", "payer"}).out).size(), kAll.size());
 }
 
 TEST_F(LedgerVerbs, AnEmptyLedgerIsGoodAndHasNoHead) {
@@ -335,6 +358,18 @@ TEST_F(LedgerVerbs, AReceiptWhoseSumsDoNotCloseIsNamed) {
   const Quirectl ran = ledger_.run("verify");
   EXPECT_EQ(ran.exit_code, kExitDegraded);
   EXPECT_TRUE(ran.out.starts_with("sums 2.4: ")) << ran.out;
+}
+
+// Also where the daemon started since: the tail is gone, its loss is an entry.
+TEST_F(LedgerVerbs, WhatAStartFoundMissingIsAFaultForGood) {
+  ledger_.builder().add(model::StartRecord{
+      .unknown_from_us = kTenOClockUs, .unknown_to_us = kTenOClockUs + 1, .missing_writes = 12});
+  ledger_.finish_block(3);
+  ledger_.save();
+  const Quirectl ran = ledger_.run("verify");
+  EXPECT_EQ(ran.exit_code, kExitDegraded);
+  EXPECT_TRUE(ran.out.starts_with("cut_off 3.1: 12 changes that were durable were gone"))
+      << ran.out;
 }
 
 // A bill is not made of a damaged ledger by accident, nor are its good rows kept back.

@@ -104,6 +104,14 @@ inline client::LostView full_lost() {
            .hit_tokens = 70}};
 }
 
+inline client::UnknownView full_unknown() {
+  return {{4, 1},
+          {.started_us = kTenOClockUs + 2'000'000,
+           .unknown_from_us = kTenOClockUs,
+           .unknown_to_us = kTenOClockUs + 2'000'000,
+           .recovered_turns = 3}};
+}
+
 // Blocks of receipts in a file, as `quirectl meter export --raw` saves them.
 class SavedLedger {
  public:

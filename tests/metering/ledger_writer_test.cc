@@ -233,6 +233,33 @@ TEST_F(LedgerWriterTest, AStartSaysWhichTimeIsUnknown) {
   EXPECT_EQ(read().starts[1].unknown_from_us, kNow + 5 * kSecond);
 }
 
+// An older copy of the directory that ended in order, as all of it did: what came later is missing,
+// and the ledger itself says so for good.
+TEST_F(LedgerWriterTest, WhatAnOlderCopyLacksIsUnknown) {
+  const std::string copy = path_ + ".copy";
+  ASSERT_TRUE(writer_->stop(kNow + kSecond).ok());
+  writer_.reset();
+  std::filesystem::remove_all(copy);
+  std::filesystem::copy(path_, copy, std::filesystem::copy_options::recursive);
+  open(kNow + 10 * kSecond);
+  writer_->take(receipt(1, 11));
+  ASSERT_TRUE(writer_->stop(kNow + 20 * kSecond).ok());
+  writer_.reset();
+  std::filesystem::remove_all(path_);
+  std::filesystem::rename(copy, path_);
+  for (int start = 0; start < 2; ++start) {
+    open(kNow + (60 + start) * kSecond);
+    ASSERT_TRUE(writer_->stop(kNow + (60 + start) * kSecond).ok());
+  }
+  const ReadLedger ledger = read();
+  ASSERT_EQ(ledger.starts.size(), 3u);
+  EXPECT_EQ(ledger.starts[1].unknown_from_us, kNow + kSecond);
+  EXPECT_EQ(ledger.starts[1].unknown_to_us, kNow + 60 * kSecond);
+  EXPECT_GT(ledger.starts[1].missing_writes, 0u);
+  EXPECT_EQ(ledger.starts[2].unknown_from_us, ledger.starts[2].unknown_to_us);
+  EXPECT_EQ(ledger.starts[2].missing_writes, 0u) << "told once";
+}
+
 TEST_F(LedgerWriterTest, AnEpochThatEndsInOrderSaysSo) {
   writer_->take(receipt(1, 11));
   ASSERT_TRUE(writer_->stop(kNow + kSecond).ok());

@@ -65,6 +65,7 @@ class MeterProcess : public testing::Test {
 
   void SetUp() override {
     std::filesystem::remove_all(copy_);
+    std::filesystem::remove(copy_ + ".count");  // of the copy before, which had come further
     std::filesystem::copy(written(), copy_, std::filesystem::copy_options::recursive);
   }
 

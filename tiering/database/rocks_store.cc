@@ -125,12 +125,16 @@ Result<void> RocksStore::write(std::span<const DatabaseBatch* const> batches) {
   return {};
 }
 
+void RocksStore::accept_missing() {
+  missing_accepted_ = true;
+  count();
+}
+
 // After what it counts is durable. One that cannot be written is only older than it could be; one
 // that says what is missing stays.
 void RocksStore::count() {
-  if (options_.read_only || database_ == nullptr || missing_writes_ > 0 || listener_->failure()) {
-    return;
-  }
+  const bool keeps_missing = missing_writes_ > 0 && !missing_accepted_;
+  if (options_.read_only || database_ == nullptr || keeps_missing || listener_->failure()) return;
   const uint64_t changes = database_->GetLatestSequenceNumber();
   counted_at_ = std::chrono::steady_clock::now();
   if (changes == counted_) return;

@@ -51,6 +51,8 @@ class RocksStore {
   // The first error since it was opened, or resumed, that stopped writes.
   std::optional<model::Error> failure() const;
   uint64_t missing_writes() const { return missing_writes_; }
+  // They are written down for good elsewhere: the file beside it goes on from what is there.
+  void accept_missing();
   uint64_t bytes_written() const;
 
   // As Database's; leaves an empty one.
@@ -71,6 +73,7 @@ class RocksStore {
   uint64_t counted_ = 0;                      // what the file beside it says
   std::chrono::steady_clock::time_point counted_at_;
   uint64_t missing_writes_ = 0;
+  bool missing_accepted_ = false;
 };
 
 }  // namespace quire::tiering

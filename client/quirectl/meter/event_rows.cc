@@ -42,4 +42,11 @@ void EventRows::lost(const LostView& lost) {
   rows_ += "}}\n";
 }
 
+void EventRows::unknown(const UnknownView& unknown) {
+  begin("dev.quire.unknown.v1", unknown.position, unknown.record.unknown_to_us, {});
+  JsonFields data(rows_);
+  unknown_fields(unknown, data);
+  rows_ += "}}\n";
+}
+
 }  // namespace quire::client

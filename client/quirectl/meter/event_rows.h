@@ -1,8 +1,9 @@
-// CloudEvents 1.0 in their JSON format, one a line: receipts, storage, and what was lost.
+// CloudEvents 1.0 in their JSON format, one a line: receipts, storage, what was lost, and
+// spans of time of which that is not known.
 //
 //   id      the entry's number, "EPOCH.SEQUENCE": unique under its source, and the same in every
 //           export, so that a consumer knows what it has seen
-//   time    when the request began; of storage and lost receipts, the end of their span
+//   time    when the request began; of all else, the end of their span
 //   subject who pays; absent for the nameless tenant
 //   data    the fields of receipt_fields.h
 #pragma once
@@ -21,6 +22,7 @@ class EventRows : public RowWriter {
   void receipt(const ReceiptView& receipt) override;
   void storage(const StorageView& storage) override;
   void lost(const LostView& lost) override;
+  void unknown(const UnknownView& unknown) override;
 
  private:
   void begin(std::string_view type, const model::LedgerPosition& position, int64_t time_us,

@@ -52,4 +52,11 @@ void JsonRows::lost(const LostView& lost) {
   rows_ += "}\n";
 }
 
+void JsonRows::unknown(const UnknownView& unknown) {
+  rows_ += R"({"type":"unknown")";
+  JsonFields fields(rows_);
+  unknown_fields(unknown, fields);
+  rows_ += "}\n";
+}
+
 }  // namespace quire::client

@@ -1,4 +1,4 @@
-// JSON Lines: an object a line, "type" first: receipt, storage, lost; then the fields of
+// JSON Lines: an object a line, "type" first: receipt, storage, lost, unknown; then the fields of
 // receipt_fields.h.
 #pragma once
 
@@ -29,6 +29,7 @@ class JsonRows : public RowWriter {
   void receipt(const ReceiptView& receipt) override;
   void storage(const StorageView& storage) override;
   void lost(const LostView& lost) override;
+  void unknown(const UnknownView& unknown) override;
 };
 
 }  // namespace quire::client

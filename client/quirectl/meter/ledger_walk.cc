@@ -1,5 +1,6 @@
 #include "client/quirectl/meter/ledger_walk.h"
 
+#include <string>
 #include <utility>
 
 namespace quire::client {
@@ -57,6 +58,7 @@ void LedgerWalk::read_entry(const LedgerBlock& block, const LedgerEntry& entry) 
     case EntryType::kLost:
       return read_lost(entry);
     case EntryType::kStart:
+      return read_start(entry);
     case EntryType::kStop:
     case EntryType::kPruned:
       return;
@@ -97,6 +99,24 @@ void LedgerWalk::read_lost(const LedgerEntry& entry) {
   }
   counts_.lost_receipts += record->receipts;
   if (visitor_ != nullptr) visitor_->lost({entry.position, *record});
+}
+
+void LedgerWalk::read_start(const LedgerEntry& entry) {
+  const auto record = model::read_record<model::StartRecord>(entry, entry.type);
+  if (!record.ok()) {
+    if (block_is_good_) fault("unknown", entry.position, record.error().text);
+    return;
+  }
+  if (record->missing_writes > 0 && block_is_good_) {
+    const auto kind = static_cast<size_t>(model::LedgerFaultKind::kCutOff);
+    fault(model::kLedgerFaultNames[kind], entry.position,
+          std::to_string(record->missing_writes) +
+              " changes that were durable were gone when the daemon started there: entries before "
+              "it were cut off, or an older copy was put back");
+  }
+  if (record->unknown_from_us >= record->unknown_to_us) return;
+  ++counts_.unknown_spans;
+  if (visitor_ != nullptr) visitor_->unknown({entry.position, *record});
 }
 
 }  // namespace quire::client

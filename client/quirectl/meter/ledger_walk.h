@@ -42,12 +42,19 @@ struct LostView {
   model::LostRecord record;
 };
 
+// A start that says between which instants turns may be missing.
+struct UnknownView {
+  model::LedgerPosition position;
+  model::StartRecord record;
+};
+
 class EntryVisitor {
  public:
   virtual ~EntryVisitor() = default;
   virtual void receipt(const ReceiptView& receipt) = 0;
   virtual void storage(const StorageView&) {}
   virtual void lost(const LostView&) {}
+  virtual void unknown(const UnknownView&) {}
 };
 
 // `kind`: of kLedgerFaultNames, or "sums" (a receipt whose do not close), "unknown" (an entry of a
@@ -64,6 +71,7 @@ class LedgerWalk {
     uint64_t receipts = 0;
     uint64_t storage_records = 0;
     uint64_t lost_receipts = 0;
+    uint64_t unknown_spans = 0;  // of time, in which turns may be missing
     uint64_t epochs = 0;
     uint64_t faults = 0;
     model::LedgerPosition first;  // entry; (0, 0): there is none
@@ -99,6 +107,7 @@ class LedgerWalk {
   void read_receipt(const model::LedgerBlock& block, const model::LedgerEntry& entry);
   void read_storage(const model::LedgerBlock& block, const model::LedgerEntry& entry);
   void read_lost(const model::LedgerEntry& entry);
+  void read_start(const model::LedgerEntry& entry);
 
   EntryVisitor* visitor_;
   std::function<void(const WalkFault&)> on_fault_;

@@ -74,6 +74,11 @@ class ExportFilter : public EntryVisitor {
   void lost(const LostView& lost) override {
     if (holds(lost.position, lost.record.from_us) && !options_.of_tenant) rows_.lost(lost);
   }
+  void unknown(const UnknownView& unknown) override {
+    if (holds(unknown.position, unknown.record.unknown_from_us) && !options_.of_tenant) {
+      rows_.unknown(unknown);
+    }
+  }
 
  private:
   bool holds(const LedgerPosition& position, int64_t us) const {

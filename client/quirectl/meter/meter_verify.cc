@@ -39,10 +39,11 @@ class FaultPrinter {
     const std::string head = walk.entries() == 0 ? "" : head_text(walk.head(), counts.written_us);
     if (json_) return finish_json(walk, head);
     out_ << "entries   " << walk.entries() << "\nreceipts  " << counts.receipts << "\nstorage   "
-         << counts.storage_records << "\nlost      " << counts.lost_receipts << "\nepochs    "
-         << counts.epochs << "\nfirst     " << to_text(counts.first) << "\nlast      "
-         << to_text(walk.head().position) << "\nfaults    " << counts.faults << "\nhead      "
-         << (head.empty() ? "-" : head) << '\n';
+         << counts.storage_records << "\nlost      " << counts.lost_receipts << "\nunknown   "
+         << counts.unknown_spans << "\nepochs    " << counts.epochs << "\nfirst     "
+         << to_text(counts.first) << "\nlast      " << to_text(walk.head().position)
+         << "\nfaults    " << counts.faults << "\nhead      " << (head.empty() ? "-" : head)
+         << '\n';
   }
 
  private:
@@ -60,6 +61,7 @@ class FaultPrinter {
     fields.number("receipts", counts.receipts);
     fields.number("storage_records", counts.storage_records);
     fields.number("lost_receipts", counts.lost_receipts);
+    fields.number("unknown_spans", counts.unknown_spans);
     fields.number("epochs", counts.epochs);
     fields.text("first", to_text(counts.first));
     fields.text("last", to_text(walk.head().position));

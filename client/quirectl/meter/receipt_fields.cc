@@ -138,4 +138,11 @@ void lost_fields(const LostView& lost, FieldSink& sink) {
   sink.number("hit_tokens", lost.record.hit_tokens);
 }
 
+void unknown_fields(const UnknownView& unknown, FieldSink& sink) {
+  sink.text("id", to_text(unknown.position));
+  instants("from", "from_us", unknown.record.unknown_from_us, sink);
+  instants("to", "to_us", unknown.record.unknown_to_us, sink);
+  sink.number("recovered_turns", unknown.record.recovered_turns);
+}
+
 }  // namespace quire::client

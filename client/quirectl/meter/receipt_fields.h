@@ -25,6 +25,7 @@ class FieldSink {
 void receipt_fields(const ReceiptView& receipt, FieldSink& sink);
 void storage_fields(const StorageView& storage, FieldSink& sink);
 void lost_fields(const LostView& lost, FieldSink& sink);
+void unknown_fields(const UnknownView& unknown, FieldSink& sink);
 
 // "ram"; "any": on whichever, each object once.
 std::string_view storage_tier(const model::StorageRecord& record);
