@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <ostream>
 #include <string>
+#include <vector>
 
 #include "client/quirectl/config_command.h"
 #include "client/quirectl/daemon_command.h"
@@ -16,6 +17,7 @@
 #include "client/quirectl/routing/routing_command.h"
 #include "client/quirectl/trace/trace_command.h"
 #include "client/quirectl/why/why_command.h"
+#include "model/nearest_name.h"
 
 namespace quire::client {
 
@@ -27,6 +29,34 @@ std::string exit_code_lines() {
     text += "  " + std::to_string(code.code) + "  " + std::string(code.meaning) + "\n";
   }
   return text;
+}
+
+// A command that there is none of, or that is not whole: which there are. CLI11 says that some
+// command is required, whatever was typed. False: something else is wrong.
+bool print_unknown_command(const CLI::App& app, std::ostream& err) {
+  const CLI::App* known = &app;
+  std::string path = "quirectl";
+  while (!known->get_subcommands().empty()) {
+    known = known->get_subcommands().front();
+    path += " " + known->get_name();
+  }
+  std::vector<std::string_view> names;
+  for (const CLI::App* command : known->get_subcommands([](const CLI::App*) { return true; })) {
+    names.push_back(command->get_name());
+  }
+  if (names.empty()) return false;
+  const std::vector<std::string> rest = app.remaining(/*recurse=*/true);
+  const auto word = std::find_if(rest.begin(), rest.end(),
+                                 [](const std::string& one) { return !one.starts_with('-'); });
+  if (word != rest.end()) {
+    err << path << ": no command \"" << *word << "\"; did you mean "
+        << model::nearest_name(*word, names) << "? There are:";
+  } else {
+    err << path << ": which command? There are:";
+  }
+  for (const std::string_view name : names) err << ' ' << name;
+  err << "\nRun with --help for more information.\n";
+  return true;
 }
 
 }  // namespace
@@ -69,6 +99,9 @@ int run_command_line(int argc, const char* const* argv, const char* version, std
   app.footer(exit_code_lines());
   try {
     app.parse(argc, argv);
+  } catch (const CLI::RequiredError& error) {
+    if (!print_unknown_command(app, err)) app.exit(error, out, err);
+    return kExitUsage;
   } catch (const CLI::ParseError& error) {
     // --help and --version come as errors with code 0.
     return app.exit(error, out, err) == 0 ? kExitOk : kExitUsage;

@@ -9,7 +9,11 @@
 namespace quire::client {
 
 int report(const model::Error& error, std::ostream& err) {
-  err << "quirectl: " << model::errc_name(error.code) << ": " << error.text << '\n';
+  err << "quirectl: " << model::errc_name(error.code) << ": " << error.text;
+  const bool nobody_there =
+      error.code == model::Errc::kUnavailable && error.text.starts_with("connect to ");
+  if (nobody_there) err << "; is quired running? --socket, or QUIRE_SOCKET, says where";
+  err << '\n';
   return exit_code_of(error.code);
 }
 

@@ -49,6 +49,32 @@ class GlobalOptions : public ClientFixture {
   }
 };
 
+TEST_F(GlobalOptions, WhereNobodyListensThatIsSaid) {
+  const Ran ran = quirectl({"--socket", "/nowhere/quired.sock", "status"});
+  EXPECT_EQ(ran.exit_code, kExitCannotConnect);
+  EXPECT_EQ(ran.err,
+            "quirectl: unavailable: connect to /nowhere/quired.sock: No such file or directory; is "
+            "quired running? --socket, or QUIRE_SOCKET, says where\n");
+}
+
+TEST_F(GlobalOptions, ACommandThatIsNoneIsToldFromThoseThatThereAre) {
+  const auto refused = [](const Words& words) {
+    const Ran ran = quirectl(words);
+    EXPECT_EQ(ran.exit_code, kExitUsage);
+    EXPECT_EQ(ran.out, "");
+    return ran.err.substr(0, ran.err.find(" There are:"));
+  };
+  EXPECT_EQ(refused({"statsu"}), "quirectl: no command \"statsu\"; did you mean status?");
+  EXPECT_EQ(refused({"-o", "json", "meter", "bil"}),
+            "quirectl meter: no command \"bil\"; did you mean bill?");
+  EXPECT_EQ(refused({"policy"}), "quirectl policy: which command?");
+  EXPECT_EQ(refused({}), "quirectl: which command?");
+  EXPECT_NE(quirectl({"policy"}).err.find("There are: show set advise\n"), std::string::npos)
+      << quirectl({"policy"}).err;
+  EXPECT_NE(quirectl({"why", "--tokens"}).err.find("--tokens"), std::string::npos);
+  EXPECT_NE(quirectl({"policy", "set"}).err.find("OF is required"), std::string::npos);
+}
+
 TEST_F(GlobalOptions, VerbsThatAskTheDaemonTakeThemOnBothSides) {
   start({.json = R"({"running":false,"passes":3,"bad":0})"});
   const Words options = {"--socket", path_, "--timeout_ms", "20000", "-o", "json"};

@@ -13,6 +13,7 @@
 #include <thread>
 #include <vector>
 
+#include "client/quirectl/answer_output.h"
 #include "client/quirectl/daemon_command.h"
 #include "client/quirectl/status_output.h"
 #include "client/quirectl/trace/replay_driver.h"
@@ -186,8 +187,7 @@ std::string latencies(std::vector<int64_t>& ns) {
 
 std::string json_of(ReplayFigures& figures, SteadyClock::duration took) {
   JsonFields json;
-  json.add("schema", R"("quire.trace_replay.v1")")
-      .add("requests", figures.requests)
+  json.add("requests", figures.requests)
       .add("prompt_tokens", figures.prompt_tokens)
       .add("hit_tokens", figures.hit_tokens)
       .add("hit_token_percent", percent(figures.hit_tokens, figures.prompt_tokens))
@@ -246,7 +246,7 @@ Result<int> run_trace_replay(const ClientOptions& daemon, const TraceReplayOptio
     return *std::move(figures.first_error);
   }
   const std::string json = json_of(figures, SteadyClock::now() - start);
-  out << (as_json ? json + "\n" : QUIRE_TRY(status_table(json)));
+  out << (as_json ? with_schema(json, "trace_replay") + "\n" : QUIRE_TRY(status_table(json)));
   if (figures.first_error) {
     err << "the first request that failed: " << model::errc_name(figures.first_error->code) << ": "
         << figures.first_error->text << '\n';
