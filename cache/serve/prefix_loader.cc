@@ -342,7 +342,9 @@ bool PrefixLoader::release_some(LeaseHolder& holder, uint32_t& budget) {
     if (lease.under_way > 0) return false;
     const uint32_t nodes = lease.load_count > 0 ? release_last_range(lease, budget) : 0;
     budget -= std::min(budget, 1 + nodes);
-    if (lease.load_count == 0) leases_->remove(id);
+    if (lease.load_count > 0) continue;
+    leases_->remove(id);
+    ++counters_.expired_leases;
   }
   return holder.lease_count == 0;
 }

@@ -30,6 +30,9 @@ struct LoaderCounters {
   model::Counter delivered_pages{"delivered_pages",
                                  "Pages whose descriptors were written to clients",
                                  {model::MetricFamily::kLookupPages, R"(result="hit")"}};
+  model::Counter expired_leases{"expired_leases",
+                                "Leases that ended with their client or session, unreleased",
+                                {model::MetricFamily::kLeaseExpired}};
 };
 
 class PrefixLoader {

@@ -56,6 +56,18 @@ model::Result<model::LocateResult> PrefixReader::locate(model::RootId id, const 
   return located.result;
 }
 
+namespace {
+
+// Of the whole blocks behind the spans that were found: an engine would have been told of so many
+// pages more, had all been here.
+uint64_t missed_pages(const KnownLayout& layout, const PrefixMatch& found, uint32_t prompt_tokens) {
+  const uint32_t blocks = prompt_tokens / layout.layout.block_tokens;
+  const uint32_t here = std::min(blocks, found.span_units / layout.units_per_block);
+  return uint64_t{blocks - here} * layout.span_plan.pages.size();
+}
+
+}  // namespace
+
 // Where tokens of prompts were is told by tier, and what was nowhere beside it: they add up to all.
 void PrefixReader::describe(model::MetricSink& sink) const {
   using model::MetricFamily;
@@ -77,6 +89,7 @@ model::Result<model::MatchResult> PrefixReader::match(CacheSession& session, Lea
   note_parting(session, found);
   ++counters_.matches;
   counters_.prompt_tokens += prompt_tokens;
+  counters_.missed_pages += missed_pages(*root.layout, found, prompt_tokens);
   if (found.span_node == root.node && !found.checkpoint_node.valid()) {
     Lease none;
     return announce(session, found, root, none);

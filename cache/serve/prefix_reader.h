@@ -32,6 +32,9 @@ struct ReaderCounters {
       "cluster_hit_tokens",
       "Of these, tokens that were on the cluster only",
       {model::MetricFamily::kLookupTokens, R"(tier="cluster",result="hit")"}};
+  model::Counter missed_pages{"missed_pages",
+                              "Pages of whole blocks of the prompts that no span was found of",
+                              {model::MetricFamily::kLookupPages, R"(result="miss")"}};
   model::Counter no_checkpoint_matches{
       "no_checkpoint_matches", "Hits shorter than their spans allowed, for want of a checkpoint"};
   model::Counter no_checkpoint_tokens{"no_checkpoint_tokens", "Tokens by which these were shorter"};

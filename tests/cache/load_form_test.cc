@@ -284,6 +284,29 @@ TEST_F(LoadFormTest, ALeaseIsHeldWhileALoadOfItIsUnderWay) {
   EXPECT_EQ(rig_.inspect().pin_count(), 0u);
 }
 
+TEST_F(LoadFormTest, ALeaseThatItsHolderLeavesIsCounted) {
+  std::mt19937 random(7);
+  build(0, 40, random);
+  match();
+  EXPECT_TRUE(loader().release(holder_, match()).ok());
+  EXPECT_EQ(loader().counters().expired_leases, 0u);
+  uint32_t budget = 1000;
+  EXPECT_TRUE(loader().release_some(holder_, budget));
+  EXPECT_EQ(loader().counters().expired_leases, 1u);
+}
+
+// Pages of the three append groups; a block that the prompt cuts has none yet.
+TEST_F(LoadFormTest, PagesThatAPromptMissesAreCounted) {
+  std::mt19937 random(8);
+  build(0, 40, random);
+  prompt_ = 60 * 8 + 3;
+  match();
+  EXPECT_EQ(reader().counters().missed_pages, 20u * 3);
+  prompt_ = 30 * 8 + 1;
+  match();
+  EXPECT_EQ(reader().counters().missed_pages, 20u * 3) << "all of it is here";
+}
+
 // Slots that were used before and others lie side by side: a run has one generation.
 TEST_F(LoadFormTest, ARunEndsWhereGenerationsDiffer) {
   const auto old = rig_.slots(model::FillKind::kSpan, 2);

@@ -206,6 +206,30 @@ TEST(SsdHealth, ARelapseGoesOnWithTheInterval) {
   EXPECT_TRUE(health.probe_due(now + 9 * kSecond));
 }
 
+TEST(SsdHealth, FailuresAreToldApartByWhatTheSystemSaid) {
+  SsdHealth health(kOptions);
+  for (const int error : {EIO, EROFS, ENOSPC, EDQUOT, EFBIG, EACCES, ENOSPC}) {
+    health.write_failed(error, "w", 0);
+  }
+  health.note_no_room();
+  health.read_failed(EIO, "r", 0);
+  health.read_failed(EBADF, "r", 0);
+  health.sync_failed(EDQUOT, "s", 0);
+  health.sync_failed(EIO, "s", 0);
+  const SsdErrnoCounters& counted = health.by_errno();
+  EXPECT_EQ(counted.write_io, 1u);
+  EXPECT_EQ(counted.write_read_only, 1u);
+  EXPECT_EQ(counted.write_space, 3u);
+  EXPECT_EQ(counted.write_quota, 1u);
+  EXPECT_EQ(counted.write_file_size, 1u);
+  EXPECT_EQ(counted.write_other, 1u);
+  EXPECT_EQ(counted.read_io, 1u);
+  EXPECT_EQ(counted.read_other, 1u);
+  EXPECT_EQ(counted.sync_quota, 1u);
+  EXPECT_EQ(counted.sync_io, 1u);
+  EXPECT_EQ(counted.sync_space + counted.sync_other, 0u);
+}
+
 TEST(SsdHealth, EachFailureCountsOnce) {
   SsdHealth health(kOptions);
   health.read_failed(EIO, "r", 0);

@@ -109,6 +109,7 @@ void SsdReport::describe_read(MetricSink& sink) const {
 
 void SsdReport::describe_errors(MetricSink& sink) const {
   model::describe(sink, parts_.health->counters());
+  model::describe(sink, parts_.health->by_errno());
   sink.counter("stale_completions", parts_.engine->stale_completions(),
                "Completions of operations that had been given up");
 }

@@ -36,6 +36,38 @@ std::string_view action_for(int error) {
   return "see dmesg and smartctl for the device; it is tried again by itself";
 }
 
+model::Counter& read_counter(SsdErrnoCounters& counters, int error) {
+  return error == EIO ? counters.read_io : counters.read_other;
+}
+
+model::Counter& write_counter(SsdErrnoCounters& counters, int error) {
+  switch (error) {
+    case EIO:
+      return counters.write_io;
+    case EROFS:
+      return counters.write_read_only;
+    case ENOSPC:
+      return counters.write_space;
+    case EDQUOT:
+      return counters.write_quota;
+    case EFBIG:
+      return counters.write_file_size;
+  }
+  return counters.write_other;
+}
+
+model::Counter& sync_counter(SsdErrnoCounters& counters, int error) {
+  switch (error) {
+    case EIO:
+      return counters.sync_io;
+    case ENOSPC:
+      return counters.sync_space;
+    case EDQUOT:
+      return counters.sync_quota;
+  }
+  return counters.sync_other;
+}
+
 constexpr std::string_view kHangAction =
     "the device does not answer: see dmesg and iostat; it is tried again by itself";
 
@@ -43,18 +75,21 @@ constexpr std::string_view kHangAction =
 
 void SsdHealth::read_failed(int error, std::string_view what, int64_t now_ns) {
   ++counters_.read_errors;
+  ++read_counter(by_errno_, error);
   if (++reads_failed_ < options_.reads_failed_to_off) return;
   degrade(TierMode::kOff,
           std::to_string(reads_failed_) + " reads failed in a row, the last: " + one_line(what),
           action_for(error), now_ns);
 }
 
-void SsdHealth::count_write_error(int error, model::Counter& counter) {
-  ++(is_space_error(error) ? counters_.space_errors : counter);
+void SsdHealth::note_no_room() {
+  ++counters_.space_errors;
+  ++by_errno_.write_space;
 }
 
 void SsdHealth::write_failed(int error, std::string_view what, int64_t now_ns) {
-  count_write_error(error, counters_.write_errors);
+  ++(is_space_error(error) ? counters_.space_errors : counters_.write_errors);
+  ++write_counter(by_errno_, error);
   degrade(TierMode::kReadOnly, one_line(what), action_for(error), now_ns);
 }
 
@@ -65,7 +100,8 @@ void SsdHealth::open_failed(const model::Error& error, int64_t now_ns) {
 }
 
 void SsdHealth::sync_failed(int error, std::string_view what, int64_t now_ns) {
-  count_write_error(error, counters_.sync_errors);
+  ++(is_space_error(error) ? counters_.space_errors : counters_.sync_errors);
+  ++sync_counter(by_errno_, error);
   degrade(TierMode::kReadOnly, one_line(what), action_for(error), now_ns);
 }
 

@@ -33,22 +33,51 @@ struct SsdHealthOptions {
 };
 
 struct SsdHealthCounters {
-  model::Counter read_errors{"read",
-                             "Reads that the device failed",
-                             {model::MetricFamily::kIoErrors, R"(op="read",errno="other")"}};
+  model::Counter read_errors{
+      "read", "Reads that the device failed", {model::MetricFamily::kDocument}};
   model::Counter write_errors{"write",
                               "Writes, allocations and manifest writes that failed",
-                              {model::MetricFamily::kIoErrors, R"(op="write",errno="other")"}};
-  model::Counter sync_errors{
-      "sync", "Syncs that failed", {model::MetricFamily::kIoErrors, R"(op="sync",errno="other")"}};
-  model::Counter space_errors{"space",
-                              "Writes for which there was no space: ENOSPC, EDQUOT",
-                              {model::MetricFamily::kIoErrors, R"(op="write",errno="ENOSPC")"}};
+                              {model::MetricFamily::kDocument}};
+  model::Counter sync_errors{"sync", "Syncs that failed", {model::MetricFamily::kDocument}};
+  model::Counter space_errors{
+      "space",
+      "Writes and syncs for which there was no space: ENOSPC, EDQUOT, EFBIG",
+      {model::MetricFamily::kDocument}};
   model::Counter hangs{"hangs",
                        "Operations that did not come back in time",
                        {model::MetricFamily::kIoDeadlineExceeded}};
   model::Counter probes{"probes", "Looks whether a failed device works again"};
   model::Counter recoveries{"recoveries", "Times that it did"};
+};
+
+// The same failures, told apart by what the system said: what an operator does differs.
+struct SsdErrnoCounters {
+  static constexpr model::MetricFamily kFamily = model::MetricFamily::kIoErrors;
+
+  model::Counter read_io{
+      "read_eio", "Reads: input/output error", {kFamily, R"(op="read",errno="EIO")"}};
+  model::Counter read_other{
+      "read_other", "Reads: any other error", {kFamily, R"(op="read",errno="other")"}};
+  model::Counter write_io{
+      "write_eio", "Writes: input/output error", {kFamily, R"(op="write",errno="EIO")"}};
+  model::Counter write_read_only{
+      "write_erofs", "Writes: read-only file system", {kFamily, R"(op="write",errno="EROFS")"}};
+  model::Counter write_space{
+      "write_enospc", "Writes: no space left", {kFamily, R"(op="write",errno="ENOSPC")"}};
+  model::Counter write_quota{
+      "write_edquot", "Writes: disk quota exceeded", {kFamily, R"(op="write",errno="EDQUOT")"}};
+  model::Counter write_file_size{
+      "write_efbig", "Writes: limit of a file's size", {kFamily, R"(op="write",errno="EFBIG")"}};
+  model::Counter write_other{
+      "write_other", "Writes: any other error", {kFamily, R"(op="write",errno="other")"}};
+  model::Counter sync_io{
+      "sync_eio", "Syncs: input/output error", {kFamily, R"(op="sync",errno="EIO")"}};
+  model::Counter sync_space{
+      "sync_enospc", "Syncs: no space left", {kFamily, R"(op="sync",errno="ENOSPC")"}};
+  model::Counter sync_quota{
+      "sync_edquot", "Syncs: disk quota exceeded", {kFamily, R"(op="sync",errno="EDQUOT")"}};
+  model::Counter sync_other{
+      "sync_other", "Syncs: any other error", {kFamily, R"(op="sync",errno="other")"}};
 };
 
 class SsdHealth {
@@ -69,7 +98,7 @@ class SsdHealth {
   // A file could not be opened: a device's failure unless descriptors were short, which is none.
   void open_failed(const model::Error& error, int64_t now_ns);
   // The tier could not grow; what it has works.
-  void note_no_room() { ++counters_.space_errors; }
+  void note_no_room();
   void sync_failed(int error, std::string_view what, int64_t now_ns);
   void hung(std::string_view what, int64_t now_ns);
   // For good, until restart: an operator's choice or a directory that may only be read. Never
@@ -82,9 +111,9 @@ class SsdHealth {
   void probe_finished(bool read_worked, bool write_worked, int64_t now_ns);
 
   const SsdHealthCounters& counters() const { return counters_; }
+  const SsdErrnoCounters& by_errno() const { return by_errno_; }
 
  private:
-  void count_write_error(int error, model::Counter& counter);
   void degrade(TierMode state, std::string reason, std::string_view action, int64_t now_ns);
 
   SsdHealthOptions options_;
@@ -98,6 +127,7 @@ class SsdHealth {
   std::string reason_;
   std::string action_;
   SsdHealthCounters counters_;
+  SsdErrnoCounters by_errno_;
 };
 
 }  // namespace quire::tiering
