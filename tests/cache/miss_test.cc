@@ -60,6 +60,15 @@ TEST_F(MissTest, WhatIsOnATierThatCannotBeReadIsNamedWithWhenItLeftRam) {
   EXPECT_FALSE(miss.left.gone);
 }
 
+TEST_F(MissTest, BehindTheHashesThatTheEngineGaveNothingIsKnown) {
+  rig_.add_chain(kBlocks, 1);
+  hashes_.resize(2 * 3 + 1);  // the last block's first unit
+  const Miss miss = ask();
+  EXPECT_EQ(miss.reason, MissReason::kNoHashes);
+  EXPECT_EQ(miss.from_units, 6u);
+  EXPECT_EQ(miss.to_units, 8u);
+}
+
 TEST_F(MissTest, EvictedFromTheLastTierIsGone) {
   const std::vector<NodeId> path = rig_.add_chain(kBlocks, 1);
   rig_.store().presence().set_state(TierId::kSsd, {.readable = true});

@@ -145,6 +145,28 @@ TEST_F(WhyTest, QuarantinedByItsChecksum) {
   EXPECT_TRUE(has(text, R"("left_cause":"damaged")")) << text;
 }
 
+// All was found; what was damaged before the load came is not in it.
+TEST_F(WhyTest, NotDeliveredThoughAllWasFound) {
+  write(append(), 1);
+  const auto session = open(append(), 1);
+  const auto match = session->match(kTokens, 0, {}, ++request_);
+  ASSERT_TRUE(match.ok());
+  ASSERT_EQ(match->exact_tokens, 32u);
+  daemon_.on_core([](server::Daemon& daemon) {
+    for (const model::NodeId node : inspect(daemon).objects()) {
+      if (inspect(daemon).object(node).units == 8) meddle(daemon).corrupt(node, 7);
+    }
+  });
+  ASSERT_TRUE(client_->verify_json(model::VerifyScope::kMemory).ok());
+  ASSERT_TRUE(daemon_.eventually(
+      [](server::Daemon& daemon) { return inspect(daemon).counters().quarantined > 0; }));
+  const auto loaded = session->load(match->lease);
+  ASSERT_TRUE(loaded.ok()) << loaded.error().text;
+  const std::string text = ask({.action = WhyAction::kRequest, .number = request_});
+  EXPECT_TRUE(has(text, R"("reason":"not_delivered")")) << text;
+  EXPECT_TRUE(has(text, R"("delivered_tokens":28,"undelivered_tokens":4)")) << text;
+}
+
 TEST_F(WhyTest, TokensDivergeBehindWhatIsStored) {
   const auto theirs = open_session(*client_, append());
   const auto ours = open_session(*client_, append());
