@@ -57,8 +57,8 @@ Result<BillMaker> BillMaker::create(const PriceBook& book, const BillOptions& op
     }
   }
   if (maker.currencies_.empty()) {
-    return make_error(Errc::kInvalidArgument,
-                      book.path() + ": the book has no prices in '" + options.currency + "'");
+    const std::string in = options.currency.empty() ? "" : " in '" + options.currency + "'";
+    return make_error(Errc::kInvalidArgument, book.path() + ": the book has no prices" + in);
   }
   if (options.by_day) maker.zone_ = QUIRE_TRY(Zone::load(options.day_zone));
   if (!maker.is_split()) maker.groups_.emplace_back();

@@ -119,7 +119,9 @@ TEST(QuoteCommand, OptionsThatNoRequestCouldHaveAreUsage) {
   EXPECT_EQ(quote(joined(fine, {"--replayed", "1001"})).exit_code, kExitUsage);
   EXPECT_EQ(quote(joined(fine, {"--item", "search"})).exit_code, kExitUsage);
   EXPECT_EQ(quote(joined(fine, {"--item", "search=x"})).exit_code, kExitUsage);
-  EXPECT_EQ(quote(joined(fine, {"--output", "-1"})).exit_code, kExitUsage);
+  for (const char* number : {"-1", "+1", "1.5", "18446744073709551616", ""}) {
+    EXPECT_EQ(quote(joined(fine, {"--output", number})).exit_code, kExitUsage) << number;
+  }
   EXPECT_EQ(quote({"--model", "m"}).exit_code, kExitUsage);
   EXPECT_EQ(quote(joined(fine, {"--currency", "EUR"})).exit_code, kExitUsage);
 }

@@ -5,6 +5,7 @@
 
 #include "client/quirectl/layout_command.h"
 #include "client/quirectl/meter/bill_output.h"
+#include "client/quirectl/option_types.h"
 #include "client/quirectl/verb_outcome.h"
 
 namespace quire::client {
@@ -19,10 +20,9 @@ int run_with_form(const MeterCommandLine& line, std::ostream& out, std::ostream&
              : kExitUsage;
 }
 
-// CLI11 would take -1 as the largest number.
 CLI::Option* add_tokens(CLI::App& command, const std::string& name, uint64_t& tokens,
                         const std::string& text) {
-  return command.add_option(name, tokens, text)->check(CLI::NonNegativeNumber);
+  return command.add_option(name, tokens, text)->check(whole_number());
 }
 
 void add_quote(CLI::App& parent, MeterCommandLine& line, std::ostream& out, std::ostream& err) {
