@@ -50,7 +50,7 @@ needed=$(inside apt-get install -s --no-install-recommends /packages/{quired,lib
 # shellcheck disable=SC2086
 inside apt-get -qq install -y --no-install-recommends $needed gcc g++ cmake make pkg-config \
   bash-completion zsh fish >/dev/null 2>&1
-for user in engine outsider; do inside useradd --no-create-home "$user"; done
+for user in engine outsider reader meter; do inside useradd --no-create-home "$user"; done
 left_behind >"$tree/packages/before"
 
 say "install"
@@ -60,12 +60,13 @@ inside apt-get -qq install -y --no-install-recommends /packages/{quired,libquire
 grep '^Setting up' "$tree/packages/log"
 # What dpkg-shlibdeps reads for those who build against it.
 inside dpkg-query --control-show libquire1 symbols | grep -c '@QUIRE_1 ' >/dev/null || fail "libquire1 has no symbols file"
-inside usermod -aG quire engine
+for user in engine reader meter; do inside usermod -aG quire "$user"; done
 inside systemd-analyze verify --man=no quired.service quired.socket
 inside systemd-analyze security --offline=true --no-pager quired.service >"$tree/packages/log"
 tail -1 "$tree/packages/log"
 inside sed -i -e 's/^--ram_bytes=.*/--ram_bytes=512MiB/' -e 's/^--segment_bytes=.*/--segment_bytes=64MiB/' \
-  -e 's/^--huge_pages=.*/--huge_pages=off/' /etc/quire/quired.flags
+  -e 's/^--huge_pages=.*/--huge_pages=off/' -e 's/^--reader_uids=.*/--reader_uids=reader/' \
+  -e 's/^--meter_uids=.*/--meter_uids=meter/' -e 's/^#--ledger_path=/--ledger_path=/' /etc/quire/quired.flags
 
 say "completion, found by each shell itself"
 cp "$(dirname "$0")/../client/zsh_offers.zsh" "$tree/packages"
@@ -131,6 +132,33 @@ inside quirectl config set log_level debug >/dev/null
 inside quirectl config show >"$tree/packages/flags"
 grep -- '--log_level=debug  # set' "$tree/packages/flags"
 if as engine quirectl config set log_level info 2>/dev/null; then fail "anyone may set flags"; fi
+say "each role, as docs/reference.md has it"
+# expect CODE USER ARGUMENT...: what quirectl ends with. 4: another role is needed; 7: --yes is.
+expect() {
+  local code=0
+  as "$2" quirectl "${@:3}" >"$tree/packages/log2" 2>&1 </dev/null || code=$?
+  [[ $code == "$1" ]] || { cat "$tree/packages/log2" >&2; fail "quirectl ${*:3} of $2 ends with $code, not $1"; }
+}
+#          client reader meter administrator
+while read -r client reader meter administrator words; do
+  # shellcheck disable=SC2086
+  expect "$client" engine $words && expect "$reader" reader $words && expect "$meter" meter $words &&
+    expect "$administrator" root $words
+done <<END
+0 0 0 0 status
+0 0 5 0 why --last
+4 0 4 0 sessions
+4 0 4 0 tenants
+4 0 4 0 policy show
+4 0 4 0 config show
+4 0 4 0 top -n 1 -o json
+4 4 0 0 meter verify
+4 4 0 0 meter show
+4 4 4 0 policy set ram arc
+4 4 4 7 evict
+4 4 4 0 verify
+4 4 4 0 unpin --all
+END
 zcat "$tree"/usr/share/man/man{8/quired.8,1/quirectl.1}.gz | grep -c '^\.SH' >/dev/null
 stop $service
 grep -E 'audit=|listening|stopped' "$tree/packages/log"
