@@ -50,6 +50,7 @@ bool has_word(std::string_view key, std::string_view word) {
 }
 
 std::string value_text(std::string_view key, const json::value& value) {
+  if (key == "progress" && value.is_double()) return percent_text(100 * value.get_double());
   json::error_code not_whole;
   const auto number = value.is_double() ? 0 : value.to_number<uint64_t>(not_whole);
   if (value.is_double() || not_whole) return scalar_text(value);

@@ -68,6 +68,13 @@ TEST(StatusOutput, ShowsFractionsWithoutExponents) {
             "list   0, 0.25\n");
 }
 
+TEST(StatusOutput, ProgressIsAPercentage) {
+  EXPECT_EQ(*status_table(R"({"progress":0.06622257053291536})"), "progress  6.6 %\n");
+  EXPECT_EQ(*status_table(R"({"progress":0.0,"ratio":0.5})"),
+            "progress  0.0 %\n"
+            "ratio     0.5\n");
+}
+
 TEST(StatusOutput, BytesAndTokensAreInUnitsAndNothingElseIs) {
   const auto table = status_table(
       R"({"bytes":1048576,"burst_bytes":18446744073709551615,"read_bytes_per_second":2048,
