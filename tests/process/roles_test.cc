@@ -156,6 +156,35 @@ TEST_F(Roles, StatusOfEverythingIsForReadersAndAdministrators) {
   }
 }
 
+// Every figure that a client can be shown, in both forms, before others work and after: nothing of
+// it moves, and no time of a request is among it.
+TEST_F(Roles, Law13_NoFigureOfAStrangersMovesWithWhatOthersDo) {
+  std::unique_ptr<client::Client> stranger;
+  {
+    const Disguise disguise(kClient);
+    stranger = daemon_->connect("stranger");
+  }
+  const auto shown = [&] {
+    return stranger->status_json().value() +
+           stranger->status_text(model::StatusFormat::kPrometheus).value();
+  };
+  const std::string before = shown();
+  {
+    const auto owner = daemon_->connect("owner");
+    const auto session = committed_session(*owner, 1);
+    for (int i = 0; i < 20; ++i) EXPECT_TRUE(hits_bit_exactly(*session));
+    EXPECT_EQ(shown(), before) << "while they work";
+  }
+  EXPECT_EQ(shown(), before);
+  for (const char* part : {"duration", "_bucket", "uid:0", "uid=\"0\"", "hit_tokens", "lookup"}) {
+    EXPECT_FALSE(contains(before, part)) << part;
+  }
+  EXPECT_TRUE(contains(before, "uid:" + std::to_string(kClient)));
+  EXPECT_TRUE(contains(daemon_->connect()->status_text(model::StatusFormat::kPrometheus).value(),
+                       "quire_request_duration_seconds_bucket"))
+      << "which is there for those who may see it";
+}
+
 TEST_F(Roles, WhatWasRefusedIsInTheAuditLogWithWhoAndWhat) {
   {
     const Disguise disguise(kReader);
