@@ -81,6 +81,28 @@ class MeterBill : public testing::Test {
 
 }  // namespace
 
+// A bill that lacks something says so, of the time that it is for alone.
+TEST_F(MeterBill, WhatHasNoReceiptIsSaid) {
+  builder_.add(model::StartRecord{.unknown_from_us = kNow, .unknown_to_us = kNow + 1'500'000});
+  builder_.add(
+      model::StartRecord{.unknown_from_us = kNow + kDayUs, .unknown_to_us = kNow + kDayUs});
+  builder_.add(
+      model::LostRecord{.from_us = kNow + kDayUs, .to_us = kNow + kDayUs + 7, .receipts = 12});
+  save();
+  EXPECT_EQ(bill(), kExitOk) << err_.str();
+  EXPECT_TRUE(
+      says("3 requests; 12 more were lost, of all tenants; some may be missing of 1 span "
+           "of time, together 1 s\n"))
+      << out_.str();
+  options_.to = "2026-09-22T00:00:00Z";
+  EXPECT_EQ(bill(), kExitOk) << err_.str();
+  EXPECT_TRUE(says("1 request before 2026-09-22T00:00:00Z; some may be missing of 1 span"))
+      << out_.str();
+  options_.json = true;
+  EXPECT_EQ(bill(), kExitOk) << err_.str();
+  EXPECT_TRUE(says(R"("lost_receipts":0,"unknown_spans":1,"unknown_us":1500000,)")) << out_.str();
+}
+
 TEST_F(MeterBill, ABillNamesItsRulesAndWhatHitsSaved) {
   EXPECT_EQ(bill(), kExitOk) << err_.str();
   EXPECT_TRUE(says("3 requests\n")) << out_.str();

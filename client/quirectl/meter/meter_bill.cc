@@ -7,6 +7,7 @@
 #include "client/quirectl/daemon_command.h"
 #include "client/quirectl/meter/bill_output.h"
 #include "client/quirectl/meter/json_rows.h"
+#include "client/quirectl/readable.h"
 #include "model/prices/price_book.h"
 
 namespace quire::client {
@@ -55,6 +56,13 @@ std::string heading(const MeterOptions& options, const LedgerBill& made) {
     text +=
         "; " + std::to_string(made.counts.tried_again) + " cut short and tried again, billed once";
   }
+  if (made.unbilled.lost_receipts > 0) {
+    text += "; " + std::to_string(made.unbilled.lost_receipts) + " more were lost, of all tenants";
+  }
+  if (made.unbilled.unknown_spans > 0) {
+    text += "; some may be missing of " + plural(made.unbilled.unknown_spans, "span") +
+            " of time, together " + duration_text(made.unbilled.unknown_us / 1000);
+  }
   return text + "\n";
 }
 
@@ -64,6 +72,9 @@ Result<std::string> to_json(const LedgerBill& made) {
   fields.number("receipts", made.counts.receipts);
   fields.number("cut_short", made.counts.cut_short);
   fields.number("tried_again", made.counts.tried_again);
+  fields.number("lost_receipts", made.unbilled.lost_receipts);
+  fields.number("unknown_spans", made.unbilled.unknown_spans);
+  fields.number("unknown_us", made.unbilled.unknown_us);
   fields.number("ledger_faults", made.faults);
   std::string bill = QUIRE_TRY(bill_json(made.bill));
   bill.pop_back();  // the line's end
@@ -80,6 +91,28 @@ Result<int> bill(const MeterOptions& options, std::ostream& out, std::ostream& e
     out << heading(options, made) << table;
   }
   return exit_code_of(made);
+}
+
+bool concerns(const MeterWindow& window, int64_t from_us, int64_t to_us) {
+  return from_us < window.to_us && to_us >= window.from_us;
+}
+
+void count_unbilled(const model::LedgerBlock& block, const MeterWindow& window,
+                    UnbilledCounts& counts) {
+  for (const model::LedgerEntry& entry : block.entries()) {
+    if (entry.type == model::EntryType::kLost) {
+      const auto lost = model::read_record<model::LostRecord>(entry, entry.type);
+      if (!lost.ok() || !concerns(window, lost->from_us, lost->to_us)) continue;
+      counts.lost_receipts += lost->receipts;
+    } else if (entry.type == model::EntryType::kStart) {
+      const auto start = model::read_record<model::StartRecord>(entry, entry.type);
+      const bool unknown = start.ok() && start->unknown_from_us < start->unknown_to_us &&
+                           concerns(window, start->unknown_from_us, start->unknown_to_us);
+      if (!unknown) continue;
+      ++counts.unknown_spans;
+      counts.unknown_us += static_cast<uint64_t>(start->unknown_to_us - start->unknown_from_us);
+    }
+  }
 }
 
 // Of a currency that both bills have.
@@ -136,6 +169,7 @@ Result<LedgerBill> bill_ledger(const MeterOptions& options, const std::string& b
   const model::MeterRequest request{.from_us = std::max<int64_t>(window.from_us, 0)};
   if (options.place.is_daemon() && request.from_us > 0) walk.begin_anywhere();
   model::LedgerPosition billed;
+  UnbilledCounts unbilled;
   const auto on_block = [&](std::string_view bytes) -> Result<bool> {
     walk.add(bytes);
     const auto block = model::LedgerBlock::parse(bytes);
@@ -143,6 +177,7 @@ Result<LedgerBill> bill_ledger(const MeterOptions& options, const std::string& b
     if (!block.ok() || block->head().position <= billed) return true;
     billed = block->head().position;
     QUIRE_TRY(made.add(*block));
+    count_unbilled(*block, window, unbilled);
     return true;
   };
   const model::LedgerHead end =
@@ -150,6 +185,7 @@ Result<LedgerBill> bill_ledger(const MeterOptions& options, const std::string& b
   walk.finish(end);
   LedgerBill result{.bill = QUIRE_TRY(made.finish())};
   result.counts = made.counts();
+  result.unbilled = unbilled;
   result.faults = walk.counts().faults;
   return result;
 }

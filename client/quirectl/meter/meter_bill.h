@@ -9,9 +9,17 @@
 
 namespace quire::client {
 
+// What the ledger says that it has no receipts of, as far as it concerns the time that is billed.
+struct UnbilledCounts {
+  uint64_t lost_receipts = 0;  // while the device took no writes; whose they were is lost, too
+  uint64_t unknown_spans = 0;  // of time, in which turns may be missing
+  uint64_t unknown_us = 0;     // these together
+};
+
 struct LedgerBill {
   prices::Bill bill;
   prices::ReceiptBillCounts counts;
+  UnbilledCounts unbilled;
   uint64_t faults = 0;  // of the ledger, as far as it was read
 };
 
