@@ -11,12 +11,13 @@ constexpr uint64_t kDayHours = 24;
 
 }  // namespace
 
-uint64_t Ceiling::add(std::span<const uint64_t> keys, int64_t now_us) {
+uint64_t Ceiling::add(std::span<const uint64_t> keys, int64_t now_us, uint64_t found_blocks) {
   const uint64_t stamp = (static_cast<uint64_t>(now_us / kHourUs) + 1) & kStampMask;
   uint64_t fresh = 0;
-  for (const uint64_t key : keys) {
-    if (!is_sampled(key)) continue;
-    if (note(key, stamp)) fresh += uint64_t{1} << halvings_;
+  for (size_t i = 0; i < keys.size(); ++i) {
+    if (!is_sampled(keys[i])) continue;
+    const bool is_first = note(keys[i], stamp);
+    if (is_first && i >= found_blocks) fresh += uint64_t{1} << halvings_;
     if (used_ > kFull) make_room(stamp);
   }
   return fresh;

@@ -18,8 +18,10 @@ class Ceiling {
  public:
   Ceiling() : slots_(kSlots) {}
 
-  // How many of the blocks are new, in expectation. `now_us`: since any start.
-  uint64_t add(std::span<const uint64_t> keys, int64_t now_us);
+  // How many of the blocks are new, in expectation. `now_us`: since any start. The first
+  // `found_blocks` the tier has: they came before, though not in a prompt that was seen here (what
+  // a restart brought back, or was committed unasked).
+  uint64_t add(std::span<const uint64_t> keys, int64_t now_us, uint64_t found_blocks = 0);
   double rate() const { return 1.0 / static_cast<double>(uint64_t{1} << halvings_); }
   uint64_t held_bytes() const { return slots_.capacity() * sizeof(uint64_t); }
 

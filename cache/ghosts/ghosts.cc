@@ -37,7 +37,8 @@ Result<std::unique_ptr<Ghosts>> Ghosts::create(const GhostsOptions& options) {
 void Ghosts::matched(const GhostPrompt& prompt) {
   clock_.advance_to(prompt.time_us);
   const uint64_t block_tokens = prompt.shape.tokens;
-  const uint64_t fresh = ceiling_.add(prompt.keys, prompt.time_us) * block_tokens;
+  const uint64_t fresh =
+      ceiling_.add(prompt.keys, prompt.time_us, prompt.found_blocks) * block_tokens;
   const PromptHits hits{.time_us = prompt.time_us,
                         .prompt = prompt.prompt_tokens,
                         .hit = prompt.found_blocks * block_tokens,

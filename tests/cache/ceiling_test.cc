@@ -28,6 +28,9 @@ TEST(Ceiling, IsExactUntilItsTableIsFull) {
   EXPECT_EQ(ceiling.add(keys, 0), keys.size());
   EXPECT_EQ(ceiling.add(keys, 1), 0u) << "all of them came before";
   EXPECT_EQ(ceiling.rate(), 1);
+  const std::vector<uint64_t> others = random_keys(77, 100);
+  EXPECT_EQ(ceiling.add(others, 2, 60), 40u) << "what the tier has came before";
+  EXPECT_EQ(ceiling.add(others, 3), 0u);
 }
 
 TEST(Ceiling, SampledCountOfNewKeysIsWithinOnePointOfAMillion) {
