@@ -119,6 +119,23 @@ PyPositions positions(PySession& self, std::optional<uint32_t> prompt_tokens, ui
   return found;
 }
 
+nb::bytes hand_over(PySession& self) {
+  std::array<uint8_t, QUIRE_HAND_OVER_BYTES> address{};
+  self.waiting([&](quire_session* raw) { return quire_hand_over(raw, address.data()); });
+  return nb::bytes(address.data(), address.size());
+}
+
+void follow(PySession& self, const nb::bytes& address, std::optional<uint32_t> prompt_tokens) {
+  if (address.size() != QUIRE_HAND_OVER_BYTES) {
+    raise_error(QUIRE_INVALID_ARGUMENT,
+                "address: the 64 bytes that Session.hand_over gave are needed");
+  }
+  self.waiting([&](quire_session* raw) {
+    return quire_follow(raw, static_cast<const uint8_t*>(address.data()),
+                        prompt_tokens.value_or(quire_token_count(raw)));
+  });
+}
+
 // A wait of Python's: in slices, so that a signal (Ctrl-C) ends it.
 template <typename Wait>
 void wait_in_slices(PySession& self, uint32_t timeout_ms, Wait wait) {
@@ -143,6 +160,9 @@ void bind_session_queries(SessionClass& session) {
       .def_prop_ro("staging", &staging)
       .def("chain", &chain, nb::arg("first_unit") = 0, "Chain hashes, 32 bytes a whole unit.")
       .def("progress", &progress, "How far all processes of the session have come.")
+      .def("hand_over", &hand_over, "Gives the session to another host; its address, 64 bytes.")
+      .def("follow", &follow, nb::arg("address"), nb::arg("prompt_tokens").none() = nb::none(),
+           "Follows a session that another host gave away.")
       .def("checkpoint_policy", &policy, "What the operator asks of this session now.")
       .def_prop_ro("tail_tokens",
                    [](PySession& self) { return word<uint32_t>(self, quire_session_tail_tokens); })

@@ -122,6 +122,28 @@ def test_a_token_of_nobody_is_refused(client: quire.Client, layout: quire.Layout
         client.join_session(b"short", layout)
 
 
+def test_hand_over_without_a_cluster_says_so(stored: quire.Session) -> None:
+    with pytest.raises(quire.UnavailableError, match="tier that hosts share"):
+        stored.hand_over()
+    with pytest.raises(quire.UnavailableError, match="tier that hosts share"):
+        stored.follow(bytes(64))
+    with stored.match() as hit:  # the session is as it was
+        assert hit.exact_tokens == 96
+
+
+def test_an_address_that_is_none_is_refused(stored: quire.Session) -> None:
+    for address in (b"", bytes(63), bytes(65)):
+        with pytest.raises(quire.InvalidArgumentError, match="64 bytes"):
+            stored.follow(address, 32)
+    with pytest.raises(TypeError):
+        stored.follow("x" * 64, 32)
+
+
+def test_a_prompt_that_is_not_appended_cannot_be_followed(stored: quire.Session) -> None:
+    with pytest.raises(quire.InvalidArgumentError, match="follow"):
+        stored.follow(bytes(64), 200)
+
+
 def calls_of(session: quire.Session, hit: quire.Hit) -> dict[str, Callable[[], object]]:
     return {
         "append_tokens": lambda: session.append_tokens([1]),
@@ -143,6 +165,8 @@ def calls_of(session: quire.Session, hit: quire.Hit) -> dict[str, Callable[[], o
         "locate": session.locate,
         "progress": session.progress,
         "wait_for_tokens": lambda: session.wait_for_tokens(1, 10),
+        "hand_over": session.hand_over,
+        "follow": lambda: session.follow(bytes(64), 32),
         "submit_match": session.submit_match,
         "submit_load": lambda: session.submit_load(hit),
         "submit_begin_fill": lambda: session.submit_begin_fill("span", 32),

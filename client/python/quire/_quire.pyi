@@ -391,6 +391,14 @@ class Session:
     def wait_for_room(self, end_tokens: int, timeout_ms: int) -> None:
         """Of prefill: until decode has taken enough for a span that ends there to be begun.
         DeadlineExceededError."""
+    def hand_over(self) -> bytes:
+        """Gives the session to another host: from now on what it commits goes to the cluster at once.
+        The 64 bytes are for ``follow`` there. UnavailableError: no cluster takes writes now."""
+    def follow(self, address: bytes, prompt_tokens: int | None = None) -> None:
+        """Follows a session that another host gave away, which works on the first ``prompt_tokens``
+        tokens of this one (None: all that were appended): ``progress`` and ``wait_for_tokens`` tell
+        what is here of it. InvalidArgumentError: not an address, or of another cluster, pool, tenant
+        or model, or the prompt is not appended yet. UnavailableError: there is no cluster."""
     def checkpoint_policy(self) -> CheckpointPolicy:
         """What the operator asks of this session now: a word of shared memory."""
     @property
