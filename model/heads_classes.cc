@@ -38,13 +38,13 @@ constexpr HeadsClass kClasses[] = {
   {"qwen3_5_text",        kPeriodicLinear,     32,  4096,   16,   4, 256,     0, 4, {}, kGatedDelta},
   {"qwen3_5_moe_text",    kPeriodicLinear,     40,  2048,   16,   2, 256,     0, 4, {}, kGatedDelta},
   {"gemma2",              kPeriodicWindow,     26,  2304,    8,   4, 256,  4096, 2},
-  {"gemma3",              kPeriodicWindow,     26,  2304,    8,   4, 256,  4096, 6},
-  {"gemma3_text",         kPeriodicWindow,     26,  2304,    8,   4, 256,  4096, 6},
+  {"gemma3",              kPeriodicWindow,     26,  2304,    8,   4, 256,  4096, 6, {}, kNone, kPeriodInFile},
+  {"gemma3_text",         kPeriodicWindow,     26,  2304,    8,   4, 256,  4096, 6, {}, kNone, kPeriodInFile},
   {"gpt_oss",             kPeriodicWindow,     36,  2880,   64,   8,  64,   128, 2, "bfloat16"},
-  {"cohere2",             kPeriodicWindow,     40,  8192,   64,   0,   0,  4096, 4},
+  {"cohere2",             kPeriodicWindow,     40,  8192,   64,   0,   0,  4096, 4, {}, kNone, kPeriodInFile},
   {"olmo3",               kPeriodicWindow,     32,  4096,   32,   0,   0,  4096, 4},
-  {"gemma3n_text",        kPeriodicWindow,     35,  2048,    8,   2, 256,   512, 5, {}, kNone, kPlain, 15},
-  {"gemma4_text",         kPeriodicWindow,     30,  2304,    8,   4, 256,   512, 6, {}, kNone, kGlobalHeads},
+  {"gemma3n_text",        kPeriodicWindow,     35,  2048,    8,   2, 256,   512, 5, {}, kNone, kSharedRows, 15},
+  {"gemma4_text",         kPeriodicWindow,     30,  2304,    8,   4, 256,   512, 6, {}, kNone, kGlobalHeads | kSharedRows},
   {"chatglm",             kSame,               28,  4096,   32,   0,   0},
   {"nemotron-nas",        kBlocks,             80,  8192,   64,   0,   0},
   {"mimo_v2_flash",       kFlags,              48,  4096,   64,   4, 192,   128, 6, {}, kNone, kWindowHeads | kDoubleWindowHeads | kShortValues},
@@ -56,7 +56,7 @@ constexpr HeadsClass kClasses[] = {
   {"falcon_h1",           kBothInEach,         32,  4096,   32,   8,   0,     0, 0, "bfloat16", kMamba2},
   {"nemotron_h",          kLetters,            52,  4096,   32,   8, 128,     0, 0, {}, kMamba2},
   {"kimi_linear",         kLinearLists,        27,  2304,   32,  32,   0,     0, 4, {}, kKda, kLatent},
-  {"llama4_text",         kPeriodicChunk,      48,  5120,   40,   8, 128,  8192, 4},
+  {"llama4_text",         kPeriodicChunk,      48,  5120,   40,   8, 128,  8192, 4, {}, kNone, kPeriodInFile},
 };
 // clang-format on
 

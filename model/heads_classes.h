@@ -45,6 +45,8 @@ enum HeadsTrait : uint32_t {
   kLatent = 8,       // one latent a token (kv_lora_rank, qk_rope_head_dim) for K and V heads
   kIndexKeys = 16,   // sparse_attention_freq: keys of blocks beside K and V
   kDoubleWindowHeads = 32,  // where the file does not say: twice as many in layers with a window
+  kSharedRows = 64,         // num_kv_shared_layers counts
+  kPeriodInFile = 128,      // sliding_window_pattern, no_rope_layer_interval count
 };
 
 struct HeadsClass {

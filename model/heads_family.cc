@@ -83,6 +83,8 @@ ModelConfig with_class_defaults(ModelConfig config, const HeadsClass& defaults) 
   if (config.hidden_size % config.num_attention_heads == 0) {
     fill(config.head_dim, config.hidden_size / config.num_attention_heads);
   }
+  // A class whose pattern is fixed goes by it, whatever the file says of another.
+  if (!defaults.has(kPeriodInFile)) config.sliding_window_pattern = 0;
   fill(config.sliding_window_pattern, defaults.period);
   fill(config.full_attention_interval, defaults.period);
   fill(config.attn_layer_period, defaults.period);
@@ -185,8 +187,18 @@ Result<AttentionShape> attention_shape(const ModelConfig& config, const LayoutOp
   return AttentionShape{{element.format, heads * dims * element.bytes}, shard_count};
 }
 
+// Engines go by the class, which may not know the field: whether rows are shared is not told then.
+Result<void> check_shared_rows(const ModelConfig& config, const HeadsClass& defaults) {
+  const uint32_t shared = config.num_kv_shared_layers.value_or(0);
+  if (shared == 0 || defaults.has(kSharedRows)) return {};
+  return bad_argument("config.json: field 'num_kv_shared_layers' is " + std::to_string(shared) +
+                      ", and layers of model_type '" + config.model_type +
+                      "' are not known to share rows");
+}
+
 Result<void> check_sizes(const ModelConfig& config, const HeadsClass& defaults) {
   QUIRE_TRY(require_layers(config));
+  QUIRE_TRY(check_shared_rows(config, defaults));
   if (defaults.has(kLatent)) {
     return require(config, {{"kv_lora_rank", config.kv_lora_rank, kMaxDim},
                             {"qk_rope_head_dim", config.qk_rope_head_dim, kMaxDim}});

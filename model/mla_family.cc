@@ -25,14 +25,29 @@ ModelConfig with_mla_defaults(ModelConfig config) {
     config.num_hidden_layers = default_layers(config.model_type);
   }
   const bool is_small = config.model_type == "minicpm3";
+  if (config.model_type == "glm4_moe_lite" && config.qk_rope_head_dim == 0) {
+    config.qk_rope_head_dim = config.head_dim;
+  }
   if (config.kv_lora_rank == 0) config.kv_lora_rank = is_small ? 256 : 512;
   if (config.qk_rope_head_dim == 0) config.qk_rope_head_dim = is_small ? 32 : 64;
   if (config.index_head_dim == 0) config.index_head_dim = 128;
   return config;
 }
 
+// To GLM-4.7-Flash they are two names of one size; a file in which they differ says nothing.
+bool is_rope_named_twice(const ModelConfig& config) {
+  return config.model_type == "glm4_moe_lite" && config.head_dim != 0 &&
+         config.head_dim != config.qk_rope_head_dim;
+}
+
 Result<void> check_mla(const ModelConfig& config) {
   QUIRE_TRY(require_layers(config));
+  if (is_rope_named_twice(config)) {
+    return bad_argument("config.json: fields 'head_dim' and 'qk_rope_head_dim' are " +
+                        std::to_string(config.head_dim) + " and " +
+                        std::to_string(config.qk_rope_head_dim) + ": model_type '" +
+                        config.model_type + "' has one size for both");
+  }
   return require(config, {{"kv_lora_rank", config.kv_lora_rank, kMaxDim},
                           {"qk_rope_head_dim", config.qk_rope_head_dim, kMaxDim}});
 }

@@ -175,6 +175,25 @@ TEST(HybridModels, LayersThatShareRowsKeepNone) {
                  "'num_kv_shared_layers'");
 }
 
+TEST(HybridModels, APatternOfAFileDoesNotOutrankAFixedOne) {
+  const std::string sizes =
+      R"("num_hidden_layers":6,"num_key_value_heads":4,"head_dim":16,"sliding_window":16,)"
+      R"("sliding_window_pattern":3)";
+  const Result<KvModel> fixed = model_of(R"("model_type":"gemma2",)" + sizes);
+  ASSERT_TRUE(fixed.ok()) << fixed.error().text;
+  expect_elements(*fixed, TensorRole::kAttention, {{1, 3, 5}, 2 * 4 * 16});
+  const Result<KvModel> given = model_of(R"("model_type":"cohere2",)" + sizes);
+  ASSERT_TRUE(given.ok()) << given.error().text;
+  expect_elements(*given, TensorRole::kAttention, {{2, 5}, 2 * 4 * 16});
+}
+
+TEST(HybridModels, SharedLayersOfAClassThatHasNoneAreRefused) {
+  const std::string fields =
+      R"("model_type":"llama","num_hidden_layers":12,"hidden_size":256,"num_attention_heads":4)";
+  expect_refused(fields + R"(,"num_kv_shared_layers":4)", "'num_kv_shared_layers'");
+  EXPECT_TRUE(model_of(fields + R"(,"num_kv_shared_layers":0)").ok());
+}
+
 TEST(HybridModels, Gemma3nSharesFifteenLayersUnlessItsFileSaysOtherwise) {
   const std::string fields =
       R"("model_type":"gemma3n_text","num_hidden_layers":20,"num_key_value_heads":4,)"

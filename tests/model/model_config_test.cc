@@ -273,6 +273,19 @@ TEST(LayoutFromConfig, Fp8RowsOfLatents) {
   }
 }
 
+TEST(LayoutFromConfig, GlmFlashHasOneSizeUnderTwoNames) {
+  ModelConfig glm = published_config("deepseek-v3");
+  glm.model_type = "glm4_moe_lite";
+  glm.head_dim = 64;
+  glm.qk_rope_head_dim = 64;
+  EXPECT_EQ(layout_from_config(glm, {})->groups[0].page_bytes, 61u * 64 * 576 * 2);
+  glm.qk_rope_head_dim = 32;
+  expect_refused(glm, {}, "'head_dim' and 'qk_rope_head_dim'");
+  glm.head_dim = 32;
+  glm.qk_rope_head_dim = 0;
+  EXPECT_EQ(layout_from_config(glm, {})->groups[0].page_bytes, 61u * 64 * 544 * 2);
+}
+
 // The cache of a file that names a scheme is the scheme's, not the model's own type.
 TEST(LayoutFromConfig, SchemeOfTheFileCountsUnlessTheCallerSays) {
   ModelConfig qwen = published_config("qwen3-32b");
