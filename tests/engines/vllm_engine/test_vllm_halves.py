@@ -277,7 +277,7 @@ def test_no_daemon_is_a_miss_at_once(engine, tmp_path):
 
 def test_daemon_that_dies_is_found_again(engine, daemon):
     cache = config([(full(), 2)])
-    made = engine(cache)
+    made = engine(cache, save_budget_ms=20000)
     save(made, ask("first"))
     daemon.kill()
     gone = ask("gone")
@@ -286,7 +286,9 @@ def test_daemon_that_dies_is_found_again(engine, daemon):
     made.finish(gone)
     made._next_block = 1
     daemon.start()
-    time.sleep(0.6)
+    # Pauses grow with each try that was made meanwhile, so with the pace of the machine.
+    for half in (made.scheduler, *made.workers):
+        eventually(lambda: time.monotonic() >= half._link._next_try)
     save(made, ask("back"))
     assert daemon.figures()["spans"] == 10
 
