@@ -125,7 +125,12 @@ Result<void> read_list(const json::object& object, const char* field, std::vecto
   return {};
 }
 
-// What a quantiser says of the cache: a word, an object with bits and kind, or null.
+bool says_nothing(const json::value& value) {
+  return value.is_null() || (value.is_bool() && !value.get_bool());
+}
+
+// What a quantiser says of the cache: a word, an object with bits and kind, or null. Anything else
+// is given back as it stands, which no layout knows.
 std::string scheme_format(const json::value& value) {
   if (value.is_string()) {
     std::string word(value.get_string());
@@ -136,7 +141,8 @@ std::string scheme_format(const json::value& value) {
                           word == "bf16" || word == "float16" || word == "fp16";
     return is_plain ? "" : word;
   }
-  if (!value.is_object()) return "";
+  if (says_nothing(value)) return "";
+  if (!value.is_object()) return json::serialize(value).substr(0, 100);
   const json::object& scheme = value.get_object();
   for (const auto& [name, inner] : scheme) {
     // A quantiser that speaks tensor by tensor: {"*k_proj": {"output_tensors": {"dtype": ..}}}.
@@ -146,7 +152,8 @@ std::string scheme_format(const json::value& value) {
   }
   const json::value* bits = scheme.if_contains("num_bits");
   const json::value* type = scheme.if_contains("type");
-  if (bits == nullptr || !bits->is_int64()) return "";
+  if (bits == nullptr || bits->is_null()) return "";
+  if (!bits->is_int64()) return json::serialize(*bits).substr(0, 100) + "-bit";
   const std::string kind = type != nullptr && type->is_string() ? type->get_string().c_str() : "?";
   if (bits->get_int64() == 8 && kind == "float") return "fp8";
   return std::to_string(bits->get_int64()) + "-bit " + kind;
@@ -182,9 +189,12 @@ Result<void> read_windows(const json::object& object, ModelConfig& config) {
   FieldReader read(object, config);
   QUIRE_TRY(read.size("max_position_embeddings", config.max_position_embeddings));
   QUIRE_TRY(read.bound("sliding_window", config.sliding_window));
-  QUIRE_TRY(read.size("_sliding_window_pattern", config.sliding_window_pattern));
-  QUIRE_TRY(read.size("sliding_window_pattern", config.sliding_window_pattern));
-  QUIRE_TRY(read.size("no_rope_layer_interval", config.sliding_window_pattern));
+  if (config.model_type.starts_with("llama4")) {
+    QUIRE_TRY(read.size("no_rope_layer_interval", config.sliding_window_pattern));
+  } else {
+    QUIRE_TRY(read.size("_sliding_window_pattern", config.sliding_window_pattern));
+    QUIRE_TRY(read.size("sliding_window_pattern", config.sliding_window_pattern));
+  }
   QUIRE_TRY(read.flag("use_sliding_window", config.use_sliding_window));
   QUIRE_TRY(read.number("max_window_layers", config.max_window_layers));
   QUIRE_TRY(read.bound("attention_chunk_size", config.attention_chunk_size));
@@ -203,10 +213,6 @@ const json::object* object_in(const json::object& object, const char* field) {
 void note_unknown(ModelConfig& config, const std::string& field, const json::value& value) {
   if (!config.unknown_field.empty()) return;
   config.unknown_field = "'" + field + "' is " + json::serialize(value).substr(0, 100);
-}
-
-bool says_nothing(const json::value& value) {
-  return value.is_null() || (value.is_bool() && !value.get_bool());
 }
 
 Result<void> read_window_heads(const json::object& object, ModelConfig& config) {

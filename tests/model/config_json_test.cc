@@ -138,11 +138,18 @@ TEST(ConfigJson, SchemesOfTheCache) {
           R"({"text_config": {"compression_config": {"kv_cache_scheme": {"num_bits": 8, "type": "float"}}}})")
           .format,
       "fp8");
+  // What is no scheme that anybody knows is not taken for silence.
+  EXPECT_EQ(scheme(R"({"quantization_config": {"kv_cache_scheme": 8}})").format, "8");
+  EXPECT_EQ(
+      scheme(R"({"quantization_config": {"kv_cache_scheme": {"num_bits": "8", "type": "float"}}})")
+          .format,
+      "\"8\"-bit");
   // Quantised weights say nothing of the cache.
   for (const char* text :
        {R"({"quantization_config": {"quant_method": "fp8", "fmt": "e4m3"}})",
         R"({"quantization_config": {"kv_cache_scheme": null, "kv_cache_quant_algo": null}})",
         R"({"quantization_config": {"kv_cache_quant_algo": "auto"}})",
+        R"({"quantization_config": {"kv_cache_scheme": false, "kv_cache_quant_config": {}}})",
         R"({"quantization_config": null})"}) {
     EXPECT_EQ(scheme(text), model::CacheScheme{}) << text;
   }

@@ -303,7 +303,8 @@ TEST(HybridModels, LayersThatRanksShareDifferentlyAreRefused) {
 TEST(HybridModels, Llama4TakesTheIntervalOfItsFile) {
   const Result<KvModel> model =
       model_of(R"("model_type":"llama4_text","num_hidden_layers":8,"num_key_value_heads":2,)"
-               R"("head_dim":16,"attention_chunk_size":16,"no_rope_layer_interval":2)");
+               R"("head_dim":16,"attention_chunk_size":16,"no_rope_layer_interval":2,)"
+               R"("sliding_window_pattern":4)");  // other classes' name of it
   ASSERT_TRUE(model.ok()) << model.error().text;
   expect_elements(*model, TensorRole::kAttention, {{1, 3, 5, 7}, 2 * 2 * 16});
   expect_elements(*model, TensorRole::kWindow, {{0, 2, 4, 6}, 2 * 2 * 16});
