@@ -35,8 +35,9 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def lmcache_server(folder: Path, quire_socket: str) -> Iterator[int]:
-    """A new one: its first tier is empty. Gives its port once it serves."""
+def lmcache_server(folder: Path, quire_socket: str | None, l1_gb: float = 0.5) -> Iterator[int]:
+    """A new one: its first tier is empty. Without a socket that is all it has. Gives its port once
+    it serves."""
     folder.mkdir(parents=True)
     port, http_port = free_port(), free_port()
     adapter = {
@@ -46,9 +47,10 @@ def lmcache_server(folder: Path, quire_socket: str) -> Iterator[int]:
         "adapter_params": {"socket": quire_socket, "call_timeout_ms": 10000},
     }
     words = ["server", "--port", str(port), "--http-port", str(http_port)]
-    words += ["--supported-transfer-mode", "engine_driven", "--l1-size-gb", "0.5"]
+    words += ["--supported-transfer-mode", "engine_driven", "--l1-size-gb", str(l1_gb)]
     words += ["--eviction-policy", "LRU", "--chunk-size", str(CHUNK)]
-    words += ["--l2-adapter", json.dumps(adapter)]
+    if quire_socket is not None:
+        words += ["--l2-adapter", json.dumps(adapter)]
     program = str(Path(sys.executable).with_name("lmcache"))
     with open(folder / "server.log", "wb") as log:
         server = subprocess.Popen(

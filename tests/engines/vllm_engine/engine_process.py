@@ -1,6 +1,6 @@
 """One vLLM process, told what to do by a JSON file; writes what it saw to another.
 
-    {"model": path, "connector": null | {extra config}, "engine": {arguments of LLM},
+    {"model": path, "connector": null | {extra config of Quire's}, "engine": {arguments of LLM},
      "requests": [{"prompt": [ids], "tokens": 16, "salt": null, "pause_file": null}]}
 
 Requests run one after the other, a list of prompts at once. Of each: token ids, their three best
@@ -94,7 +94,7 @@ def wait_for_test(request) -> None:
     if not pause:
         return
     open(pause + ".reached", "w").close()
-    give_up = time.monotonic() + 120
+    give_up = time.monotonic() + 400  # another engine may start meanwhile
     while not os.path.exists(pause) and time.monotonic() < give_up:
         time.sleep(0.02)
 
