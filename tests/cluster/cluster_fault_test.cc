@@ -38,6 +38,7 @@ class HaltedOsds {
 class SlowOsds {
  public:
   explicit SlowOsds(const std::string& seconds) {
+    scratch_ceph_do("await_osds", "");
     tell("duration", seconds);
     tell("probability", "1");
   }
@@ -144,8 +145,15 @@ TEST_F(ClusterFault, Law09_AFullPoolIsReadAndWrittenAgainWhenThereIsRoom) {
     ASSERT_TRUE(host.settle());
     scratch_ceph_do("ceph", "osd pool set-quota " + pool + " max_bytes 4096");
     scratch_ceph_do("await_full", pool);
-    const NodeId kept = host.add_span(host.root(), 100);
-    ASSERT_TRUE(reaches(host, TierMode::kReadOnly)) << host.on_cluster();
+    uint64_t number = 100;
+    NodeId kept = host.add_span(host.root(), number);
+    // Who has not heard yet that it is full writes on, and hears of it with the answer.
+    ASSERT_TRUE(host.until([&] {
+      if (host.on_cluster() == host.inspect().counters().spans) {
+        kept = host.add_span(host.root(), ++number);
+      }
+      return host.tier().mode() == TierMode::kReadOnly;
+    })) << host.on_cluster();
     EXPECT_TRUE(host.is_right(kept));
     EXPECT_NE(host.tier().state().action.find("make room"), std::string::npos)
         << host.tier().state().action;

@@ -11,6 +11,7 @@
 #   scratch_ceph.sh pool DIR NAME        makes a pool, and a user of that name who may use nothing
 #                                        else, with DIR/client.NAME.conf and its keyring
 #   scratch_ceph.sh await_full DIR NAME  returns when the pool counts as full
+#   scratch_ceph.sh await_osds DIR       returns when every OSD takes commands
 #
 # Needs ceph-mon, ceph-mgr, ceph-osd and ceph-common; root, as their files are made with its rights.
 set -euo pipefail
@@ -127,6 +128,12 @@ start_osd() {
 all_osds_up() { [[ $(as_admin osd stat --format json | python3 -c 'import json,sys
 print(json.load(sys.stdin)["num_up_osds"])') == "$osds" ]]; }
 
+# One that was revived or resumed a moment ago counts as up before it does.
+all_osds_answer() {
+  local id
+  for ((id = 0; id < osds; id++)); do as_admin tell "osd.$id" version >/dev/null 2>&1 || return 1; done
+}
+
 start() {
   local address=${1:-127.0.0.1}
   rm -rf "$dir"
@@ -186,5 +193,6 @@ case $verb in
   ceph) as_admin "$@" ;;
   pool) make_pool "$@" ;;
   await_full) wait_until 600 is_full "$1" ;;
-  *) sed -n '2,17p' "$0" | sed 's/^# \{0,1\}//'; exit 2 ;;
+  await_osds) wait_until 600 all_osds_answer ;;
+  *) sed -n '2,18p' "$0" | sed 's/^# \{0,1\}//'; exit 2 ;;
 esac
