@@ -31,21 +31,35 @@ std::vector<std::unique_ptr<Lane>>::iterator find_lane(ClientProcess& client,
   });
 }
 
+// Of a client's memory for lanes the newest is looked at, so that an open costs the same however
+// many there are. A place in what is older stays empty until its last lane goes.
+constexpr size_t kMemoryLooks = 64;
+
 struct FoundMemory {
-  std::shared_ptr<LaneMemory> with_place;  // null: all of this shape is full
-  uint32_t lanes = 0;                      // in what is full
+  std::shared_ptr<LaneMemory> with_place;  // null: none that was looked at has one for this shape
+  uint32_t lanes = 0;                      // of this shape, in these
 };
 
-FoundMemory find_memory(ClientProcess& client, const LaneShape& shape) {
+FoundMemory find_memory(const ClientProcess& client, const LaneShape& shape) {
   FoundMemory found;
-  std::erase_if(client.lane_memory, [](const auto& memory) { return memory.expired(); });
-  for (const std::weak_ptr<LaneMemory>& memory : client.lane_memory) {
-    std::shared_ptr<LaneMemory> one = memory.lock();
-    if (one->shape() != shape) continue;
+  const auto& all = client.lane_memory;
+  for (size_t i = 0; i < std::min(all.size(), kMemoryLooks); ++i) {
+    std::shared_ptr<LaneMemory> one = all[all.size() - 1 - i].lock();
+    if (one == nullptr || one->shape() != shape) continue;
     if (one->has_place()) return {std::move(one)};
     found.lanes += one->lane_count();
   }
   return found;
+}
+
+// Those that went are taken out when the list would grow, and it has room for as many again then.
+void note_memory(ClientProcess& client, const std::shared_ptr<LaneMemory>& memory) {
+  auto& all = client.lane_memory;
+  if (all.size() == all.capacity()) {
+    std::erase_if(all, [](const auto& one) { return one.expired(); });
+    all.reserve(2 * all.size() + 1);
+  }
+  all.push_back(memory);
 }
 
 uint32_t descriptors_of(const Lane& lane) {
@@ -208,7 +222,7 @@ model::Result<std::shared_ptr<LaneMemory>> SessionRegistry::lane_memory(ClientPr
   std::shared_ptr<LaneMemory> memory = QUIRE_TRY(LaneMemory::create(uid, shape, lanes));
   options_.shares->take(uid, Shared::kSessionBytes, memory->bytes());
   options_.shares->take(uid, Shared::kDescriptors, memory->descriptor_count());
-  client.lane_memory.push_back(memory);
+  note_memory(client, memory);
   return memory;
 }
 
