@@ -93,27 +93,34 @@ Result<int> bill(const MeterOptions& options, std::ostream& out, std::ostream& e
   return exit_code_of(made);
 }
 
-bool concerns(const MeterWindow& window, int64_t from_us, int64_t to_us) {
-  return from_us < window.to_us && to_us >= window.from_us;
-}
-
-void count_unbilled(const model::LedgerBlock& block, const MeterWindow& window,
-                    UnbilledCounts& counts) {
-  for (const model::LedgerEntry& entry : block.entries()) {
-    if (entry.type == model::EntryType::kLost) {
-      const auto lost = model::read_record<model::LostRecord>(entry, entry.type);
-      if (!lost.ok() || !concerns(window, lost->from_us, lost->to_us)) continue;
-      counts.lost_receipts += lost->receipts;
-    } else if (entry.type == model::EntryType::kStart) {
-      const auto start = model::read_record<model::StartRecord>(entry, entry.type);
-      const bool unknown = start.ok() && start->unknown_from_us < start->unknown_to_us &&
-                           concerns(window, start->unknown_from_us, start->unknown_to_us);
-      if (!unknown) continue;
-      ++counts.unknown_spans;
-      counts.unknown_us += static_cast<uint64_t>(start->unknown_to_us - start->unknown_from_us);
-    }
+// What stands there again (a doubled block is a fault, too) is counted once.
+class UnbilledCounter final : public EntryVisitor {
+ public:
+  explicit UnbilledCounter(const MeterWindow& window) : window_(window) {}
+  void receipt(const ReceiptView&) override {}
+  void lost(const LostView& lost) override {
+    if (!counts(lost.position, lost.record.from_us, lost.record.to_us)) return;
+    counts_.lost_receipts += lost.record.receipts;
   }
-}
+  void unknown(const UnknownView& unknown) override {
+    const model::StartRecord& start = unknown.record;
+    if (!counts(unknown.position, start.unknown_from_us, start.unknown_to_us)) return;
+    ++counts_.unknown_spans;
+    counts_.unknown_us += static_cast<uint64_t>(start.unknown_to_us - start.unknown_from_us);
+  }
+  const UnbilledCounts& counts() const { return counts_; }
+
+ private:
+  bool counts(const model::LedgerPosition& position, int64_t from_us, int64_t to_us) {
+    if (position <= last_) return false;
+    last_ = position;
+    return from_us < window_.to_us && to_us >= window_.from_us;
+  }
+
+  const MeterWindow& window_;
+  model::LedgerPosition last_;
+  UnbilledCounts counts_;
+};
 
 // Of a currency that both bills have.
 Result<std::string> difference(const Bill& first, const Bill& second) {
@@ -164,12 +171,12 @@ Result<LedgerBill> bill_ledger(const MeterOptions& options, const std::string& b
   if (options.of_tenant) wanted.tenant = options.tenant;
   wanted.listener = listener;
   prices::ReceiptBill made = QUIRE_TRY(prices::ReceiptBill::create(book, wanted));
-  LedgerWalk walk(nullptr, [&](const WalkFault& fault) { print_fault(fault, err); });
+  UnbilledCounter unbilled(window);
+  LedgerWalk walk(&unbilled, [&](const WalkFault& fault) { print_fault(fault, err); });
   // A request ends after it began, and its receipt is written then.
   const model::MeterRequest request{.from_us = std::max<int64_t>(window.from_us, 0)};
   if (options.place.is_daemon() && request.from_us > 0) walk.begin_anywhere();
   model::LedgerPosition billed;
-  UnbilledCounts unbilled;
   const auto on_block = [&](std::string_view bytes) -> Result<bool> {
     walk.add(bytes);
     const auto block = model::LedgerBlock::parse(bytes);
@@ -177,7 +184,6 @@ Result<LedgerBill> bill_ledger(const MeterOptions& options, const std::string& b
     if (!block.ok() || block->head().position <= billed) return true;
     billed = block->head().position;
     QUIRE_TRY(made.add(*block));
-    count_unbilled(*block, window, unbilled);
     return true;
   };
   const model::LedgerHead end =
@@ -185,7 +191,7 @@ Result<LedgerBill> bill_ledger(const MeterOptions& options, const std::string& b
   walk.finish(end);
   LedgerBill result{.bill = QUIRE_TRY(made.finish())};
   result.counts = made.counts();
-  result.unbilled = unbilled;
+  result.unbilled = unbilled.counts();
   result.faults = walk.counts().faults;
   return result;
 }
