@@ -65,6 +65,19 @@ class ClusterFault : public testing::Test {
     made.tier.health.last_probe_ns = 500'000'000;
     return made;
   }
+  // One whose operations may take a minute.
+  HostChoice patient() const {
+    HostChoice made = choice();
+    made.tier.rados.operation_ms = 60'000;
+    return made;
+  }
+  // By a host that goes then.
+  void store_chain(uint32_t count) const {
+    ClusterHost host(choice());
+    ASSERT_TRUE(host.connect());
+    host.add_chain(count, 1);
+    ASSERT_TRUE(host.settle());
+  }
   static bool reaches(ClusterHost& host, TierMode mode) {
     return host.until([&] { return host.tier().mode() == mode; });
   }
@@ -238,15 +251,8 @@ TEST_F(ClusterFault, Law09_AnOsdThatHangsAloneCostsNothingThatWasWritten) {
 
 // They hang for less than an operation may take: nothing fails.
 TEST_F(ClusterFault, Law15_ALoadFromOsdsThatHangEndsByItsDeadlineAndWhatComesLateIsRight) {
-  {
-    ClusterHost first(choice());
-    ASSERT_TRUE(first.connect());
-    first.add_chain(6, 1);
-    ASSERT_TRUE(first.settle());
-  }
-  HostChoice patient = choice();
-  patient.tier.rados.operation_ms = 60'000;
-  ClusterHost host(patient);
+  store_chain(6);
+  ClusterHost host(patient());
   ASSERT_TRUE(host.connect());
   const std::vector<NodeId> nodes = host.join(host.search(ClusterHost::chain_of(6, 1)), 1);
   ASSERT_EQ(nodes.size(), 6u);
@@ -268,15 +274,8 @@ TEST_F(ClusterFault, Law15_ALoadFromOsdsThatHangEndsByItsDeadlineAndWhatComesLat
 
 // By Ceph's own means: every message to an OSD lies there for a while before it is looked at.
 TEST_F(ClusterFault, Law15_SlowOsdsAreWaitedForAndTheEstimateSaysSo) {
-  {
-    ClusterHost first(choice());
-    ASSERT_TRUE(first.connect());
-    first.add_chain(8, 1);
-    ASSERT_TRUE(first.settle());
-  }
-  HostChoice patient = choice();
-  patient.tier.rados.operation_ms = 60'000;
-  ClusterHost host(patient);
+  store_chain(8);
+  ClusterHost host(patient());
   ASSERT_TRUE(host.connect());
   const std::vector<NodeId> nodes = host.join(host.search(ClusterHost::chain_of(8, 1)), 1);
   ASSERT_EQ(nodes.size(), 8u);

@@ -61,6 +61,17 @@ class WhyTest : public testing::Test {
     const auto text = client_->why_json(options);
     return text.ok() ? *text : text.error().text;
   }
+  // Of what append() wrote: it has no child.
+  bool quarantine_the_deepest() {
+    daemon_.on_core([](server::Daemon& daemon) {
+      for (const model::NodeId node : inspect(daemon).objects()) {
+        if (inspect(daemon).object(node).units == 8) meddle(daemon).corrupt(node, 7);
+      }
+    });
+    return client_->verify_json(model::VerifyScope::kMemory).ok() &&
+           daemon_.eventually(
+               [](server::Daemon& daemon) { return inspect(daemon).counters().quarantined > 0; });
+  }
   static bool has(const std::string& text, const std::string& part) {
     return text.find(part) != std::string::npos;
   }
@@ -130,15 +141,7 @@ TEST_F(WhyTest, EvictedBecauseItsOwnerHeldAllThatItMay) {
 TEST_F(WhyTest, QuarantinedByItsChecksum) {
   write(append(), 1);
   ASSERT_TRUE(daemon_.is_quiet());
-  daemon_.on_core([](server::Daemon& daemon) {
-    // The deepest one: without a child.
-    for (const model::NodeId node : inspect(daemon).objects()) {
-      if (inspect(daemon).object(node).units == 8) meddle(daemon).corrupt(node, 7);
-    }
-  });
-  ASSERT_TRUE(client_->verify_json(model::VerifyScope::kMemory).ok());
-  ASSERT_TRUE(daemon_.eventually(
-      [](server::Daemon& daemon) { return inspect(daemon).counters().quarantined > 0; }));
+  ASSERT_TRUE(quarantine_the_deepest());
   const std::string text = why(*open(append(), 1));
   EXPECT_TRUE(has(text, R"("reason":"quarantined")")) << text;
   EXPECT_TRUE(has(text, R"("from_token":28,"to_token":32)")) << text;
@@ -152,14 +155,7 @@ TEST_F(WhyTest, NotDeliveredThoughAllWasFound) {
   const auto match = session->match(kTokens, 0, {}, ++request_);
   ASSERT_TRUE(match.ok());
   ASSERT_EQ(match->exact_tokens, 32u);
-  daemon_.on_core([](server::Daemon& daemon) {
-    for (const model::NodeId node : inspect(daemon).objects()) {
-      if (inspect(daemon).object(node).units == 8) meddle(daemon).corrupt(node, 7);
-    }
-  });
-  ASSERT_TRUE(client_->verify_json(model::VerifyScope::kMemory).ok());
-  ASSERT_TRUE(daemon_.eventually(
-      [](server::Daemon& daemon) { return inspect(daemon).counters().quarantined > 0; }));
+  ASSERT_TRUE(quarantine_the_deepest());
   const auto loaded = session->load(match->lease);
   ASSERT_TRUE(loaded.ok()) << loaded.error().text;
   const std::string text = ask({.action = WhyAction::kRequest, .number = request_});
