@@ -26,19 +26,19 @@ namespace quire::bench {
 
 namespace {
 
-constexpr uint32_t kTenants = 1000;
-constexpr uint32_t kBlockTokens = 256;
-constexpr uint32_t kContextTokens = 1 << 16;
+constexpr uint32_t kAdminTenants = 1000;
+constexpr uint32_t kAdminBlockTokens = 256;
+constexpr uint32_t kAdminContextTokens = 1 << 16;
 constexpr int kScrapes = 100;
 constexpr int kStatuses = 40;
-constexpr int kRounds = 30;
+constexpr int kAdminRounds = 30;
 constexpr std::chrono::milliseconds kRound{500};
 constexpr std::chrono::milliseconds kScrapeEvery{100};
 // Longer than the daemon lets pass between two statuses (StatusDesk::kIntervalNs): who asks sooner
 // waits for that time, and not for a status.
 constexpr std::chrono::milliseconds kBetweenScrapes{20};
 
-struct Figures {
+struct AdminFigures {
   double metrics_ms = 0;  // half of the scrapes took less
   double metrics_p99_ms = 0;
   double metrics_kib = 0;
@@ -94,7 +94,8 @@ class Scraper {
 };
 
 model::Layout admin_layout() {
-  model::Layout layout{.name = "admin", .unit_tokens = kBlockTokens, .block_tokens = kBlockTokens};
+  model::Layout layout{
+      .name = "admin", .unit_tokens = kAdminBlockTokens, .block_tokens = kAdminBlockTokens};
   layout.groups = {{.name = "kv",
                     .kind = model::GroupKind::kAppend,
                     .page_bytes = 4096,
@@ -108,22 +109,23 @@ class Watched {
   explicit Watched(uint32_t tenants, uint64_t why_bytes = server::Options().why_bytes)
       : daemon_(options(why_bytes), seams()) {
     client_ = daemon_.connect(50);
-    session_ = open("tenant", kContextTokens);
-    write(*session_, kContextTokens);
+    session_ = open("tenant", kAdminContextTokens);
+    write(*session_, kAdminContextTokens);
     for (uint32_t i = 0; i < tenants; ++i) {
-      const auto session = open("tenant-" + std::to_string(i), kBlockTokens);
-      or_exit(session->match(kBlockTokens + 1, 0, {}, ++request_), "match");
-      write(*session, kBlockTokens);
+      const auto session = open("tenant-" + std::to_string(i), kAdminBlockTokens);
+      or_exit(session->match(kAdminBlockTokens + 1, 0, {}, ++request_), "match");
+      write(*session, kAdminBlockTokens);
     }
-    longer_ = open("tenant", 2 * kContextTokens);
+    longer_ = open("tenant", 2 * kAdminContextTokens);
     daemon_.on_core([this](server::Daemon& daemon) { port_ = daemon.http_port(); });
   }
   uint16_t port() const { return port_; }
   const std::string& socket_path() const { return daemon_.socket_path(); }
   void attach(std::vector<double>& samples) {
     const Stopwatch watch;
-    const auto match = or_exit(session_->match(kContextTokens + 1, 0, {}, ++request_), "match");
-    QUIRE_CHECK(match.exact_tokens == kContextTokens);
+    const auto match =
+        or_exit(session_->match(kAdminContextTokens + 1, 0, {}, ++request_), "match");
+    QUIRE_CHECK(match.exact_tokens == kAdminContextTokens);
     or_exit(session_->load(match.lease), "load");
     or_exit(session_->release(match.lease), "release");
     samples.push_back(watch.us());
@@ -131,9 +133,9 @@ class Watched {
   // Of a prompt whose second half is not there: a turn each, of which is kept why.
   void match(std::vector<double>& samples) {
     const Stopwatch watch;
-    const auto match = or_exit(longer_->match(2 * kContextTokens, 0, {}, ++request_), "match");
+    const auto match = or_exit(longer_->match(2 * kAdminContextTokens, 0, {}, ++request_), "match");
     samples.push_back(watch.us());
-    QUIRE_CHECK(match.exact_tokens == kContextTokens);
+    QUIRE_CHECK(match.exact_tokens == kAdminContextTokens);
     or_exit(longer_->release(match.lease), "release");
   }
 
@@ -157,7 +159,7 @@ class Watched {
     options.layout = admin_layout();
     options.tenant = tenant;
     options.namespace_name = "model";
-    options.max_tokens = token_count + kBlockTokens;
+    options.max_tokens = token_count + kAdminBlockTokens;
     options.staging_bytes = 1 << 20;
     auto session = or_exit(client_->open_session(options), "open a session");
     std::vector<uint32_t> tokens(token_count + 1);
@@ -166,7 +168,7 @@ class Watched {
     return session;
   }
   static void write(client::Session& session, uint32_t token_count) {
-    for (uint32_t end = kBlockTokens; end <= token_count; end += kBlockTokens) {
+    for (uint32_t end = kAdminBlockTokens; end <= token_count; end += kAdminBlockTokens) {
       const auto fill = or_exit(session.begin_fill(model::FillKind::kSpan, end), "begin_fill");
       std::memset(fill.staging, 1, 4096);
       or_exit(session.commit(fill), "commit");
@@ -181,7 +183,7 @@ class Watched {
   uint16_t port_ = 0;
 };
 
-void measure_metrics(const Watched& watched, Figures& figures) {
+void measure_metrics(const Watched& watched, AdminFigures& figures) {
   Scraper scraper(watched.port());
   std::vector<double> scrapes;
   for (int i = 0; i < kScrapes; ++i) {
@@ -202,7 +204,7 @@ void measure_metrics(const Watched& watched, Figures& figures) {
 }
 
 // In turns: half a second of attaches with a scraper beside them, half a second without.
-void measure_attach(Watched& watched, Figures& figures) {
+void measure_attach(Watched& watched, AdminFigures& figures) {
   std::atomic<bool> scraping{false};
   std::atomic<bool> ended{false};
   std::atomic<uint64_t> scrapes{0};
@@ -218,7 +220,7 @@ void measure_attach(Watched& watched, Figures& figures) {
   });
   std::vector<double> with;
   std::vector<double> without;
-  for (int round = 0; round < 2 * kRounds; ++round) {
+  for (int round = 0; round < 2 * kAdminRounds; ++round) {
     scraping = round % 2 == 0;
     const Stopwatch watch;
     while (watch.seconds() * 1000 < static_cast<double>(kRound.count())) {
@@ -235,10 +237,10 @@ void measure_attach(Watched& watched, Figures& figures) {
 }
 
 // In turns: matches of a daemon that remembers why they went no further, and of one that does not.
-void measure_why(Watched& with, Watched& without, Figures& figures) {
+void measure_why(Watched& with, Watched& without, AdminFigures& figures) {
   std::vector<double> remembered;
   std::vector<double> forgotten;
-  for (int round = 0; round < kRounds; ++round) {
+  for (int round = 0; round < kAdminRounds; ++round) {
     for (const bool remembers : {true, false}) {
       Watched& watched = remembers ? with : without;
       std::vector<double>& samples = remembers ? remembered : forgotten;
@@ -268,7 +270,7 @@ double process_ms(std::vector<std::string> arguments) {
   return watch.us() / 1000;
 }
 
-void measure_status(const Watched& watched, Figures& figures) {
+void measure_status(const Watched& watched, AdminFigures& figures) {
   const std::string quirectl =
       std::filesystem::read_symlink("/proc/self/exe").parent_path() / "quirectl";
   std::vector<double> statuses;
@@ -281,9 +283,9 @@ void measure_status(const Watched& watched, Figures& figures) {
   figures.true_ms = percentile(nothings, 0.5);
 }
 
-void print(const Figures& f) {
+void print(const AdminFigures& f) {
   std::printf("/metrics, %u tenants      %8.2f ms, p99 %.2f, %.0f KiB   /healthz %.3f ms\n",
-              kTenants, f.metrics_ms, f.metrics_p99_ms, f.metrics_kib, f.loopback_ms);
+              kAdminTenants, f.metrics_ms, f.metrics_p99_ms, f.metrics_kib, f.loopback_ms);
   std::printf("attach, scraped at 10 Hz  %8.1f us p99, p50 %.1f   not scraped %.1f, %.1f: %.3f\n",
               f.attach_scraped_p99_us, f.attach_scraped_p50_us, f.attach_p99_us, f.attach_p50_us,
               f.attach_scraped_p99_us / f.attach_p99_us);
@@ -296,8 +298,8 @@ void print(const Figures& f) {
 }  // namespace
 
 int run_admin_bench(bool json) {
-  Watched watched(kTenants);
-  Figures f;
+  Watched watched(kAdminTenants);
+  AdminFigures f;
   measure_metrics(watched, f);
   measure_attach(watched, f);
   {

@@ -17,12 +17,12 @@ namespace quire::bench {
 
 namespace {
 
-constexpr uint32_t kContextTokens = 1 << 20;
+constexpr uint32_t kAttachContextTokens = 1 << 20;
 constexpr uint64_t kFillerSpans = 10'000'000;
 constexpr int kAttaches = 1000;
 constexpr uint64_t kAttachPoolBytes = 8ull << 30;
 
-struct Figures {
+struct AttachFigures {
   double match_load_p50_us = 0;
   double match_load_p99_us = 0;
   double match_load_runs_p50_us = 0;
@@ -50,7 +50,7 @@ model::Layout v4_flash() {
 }
 
 std::vector<uint32_t> context() {
-  std::vector<uint32_t> tokens(kContextTokens + 1);
+  std::vector<uint32_t> tokens(kAttachContextTokens + 1);
   for (uint32_t i = 0; i < tokens.size(); ++i) tokens[i] = i * 2654435761u >> 12;
   return tokens;
 }
@@ -59,7 +59,7 @@ client::SessionOptions session_options() {
   client::SessionOptions options;
   options.layout = v4_flash();
   options.namespace_name = "v4-flash";
-  options.max_tokens = kContextTokens + 1024;
+  options.max_tokens = kAttachContextTokens + 1024;
   options.staging_bytes = 64ull << 20;
   return options;
 }
@@ -78,24 +78,24 @@ void commit_context(client::Session& session, uint32_t tokens) {
 }
 
 // In turns: the whole context as pages, each of which is read once; the whole context as runs.
-void measure_attach(client::Session& session, Figures& figures) {
+void measure_attach(client::Session& session, AttachFigures& figures) {
   std::vector<double> as_pages;
   std::vector<double> as_runs;
   std::vector<double> touches;
   volatile uint32_t sink = 0;
   for (int i = 0; i < kAttaches + 10; ++i) {
     const Stopwatch watch;
-    const auto match = or_exit(session.match(kContextTokens + 1), "match");
+    const auto match = or_exit(session.match(kAttachContextTokens + 1), "match");
     const auto pages = or_exit(session.load(match.lease), "load");
     as_pages.push_back(watch.us());
-    QUIRE_CHECK(match.exact_tokens == kContextTokens && pages.block_count == 4096);
+    QUIRE_CHECK(match.exact_tokens == kAttachContextTokens && pages.block_count == 4096);
     const Stopwatch touch;
     for (const client::PageView& page : pages.pages) sink = sink + uint32_t(*page.data);
     touches.push_back(touch.us());
     figures.pages = static_cast<double>(pages.pages.size());
     or_exit(session.release(match.lease), "release");
     const Stopwatch run_watch;
-    const auto again = or_exit(session.match(kContextTokens + 1), "match");
+    const auto again = or_exit(session.match(kAttachContextTokens + 1), "match");
     const auto runs = or_exit(session.load_runs(again.lease), "load of runs");
     as_runs.push_back(run_watch.us());
     QUIRE_CHECK(runs.block_count == 4096 && runs.page_count == pages.pages.size());
@@ -115,7 +115,7 @@ void measure_attach(client::Session& session, Figures& figures) {
 }
 
 // The core's part alone: match, pin and describe, then release, without a ring.
-void measure_core(BenchDaemon& daemon, const client::Session& session, Figures& figures) {
+void measure_core(BenchDaemon& daemon, const client::Session& session, AttachFigures& figures) {
   daemon.on_core([&](server::Daemon& d) {
     cache::RootKey key;
     key.domain = model::DomainId{0};
@@ -133,7 +133,7 @@ void measure_core(BenchDaemon& daemon, const client::Session& session, Figures& 
       const auto match =
           or_exit(d.cache().reader().match(cached, holder,
                                            {chain.data(), static_cast<uint32_t>(chain.size())},
-                                           kContextTokens + 1),
+                                           kAttachContextTokens + 1),
                   "match");
       model::LoadArgs args{};
       args.lease = match.lease;
@@ -153,7 +153,7 @@ uint64_t copied_bytes(BenchDaemon& daemon) {
   return bytes;
 }
 
-void measure_resident(Figures& figures) {
+void measure_resident(AttachFigures& figures) {
   server::Options options;
   options.ram_bytes = 64ull << 30;  // address space: filler pages are never touched
   options.segment_bytes = 1ull << 30;
@@ -164,7 +164,7 @@ void measure_resident(Figures& figures) {
   const auto client = daemon.connect(1'000'000);
   const auto session = or_exit(client->open_session(session_options()), "open a session");
   or_exit(session->append_tokens(context()), "append tokens");
-  commit_context(*session, kContextTokens);
+  commit_context(*session, kAttachContextTokens);
   daemon.on_core([&](server::Daemon& d) {
     figures.held_two_groups = add_filler(d.cache(), kFillerSpans / 10, 2);
     figures.held_one_group = add_filler(d.cache(), kFillerSpans, 1);
@@ -175,7 +175,7 @@ void measure_resident(Figures& figures) {
   measure_core(daemon, *session, figures);
 }
 
-void measure_client_attach(Figures& figures) {
+void measure_client_attach(AttachFigures& figures) {
   const HugePageReserve reserve(kAttachPoolBytes);
   server::Options options;
   options.ram_bytes = kAttachPoolBytes;
@@ -212,7 +212,7 @@ void measure_client_attach(Figures& figures) {
   figures.client_attach_ms = percentile(samples, 0.5);
 }
 
-void measure_chain_hash(Figures& figures) {
+void measure_chain_hash(AttachFigures& figures) {
   const std::vector<uint32_t> tokens = context();
   std::vector<double> whole;
   std::vector<double> turn;
@@ -220,7 +220,7 @@ void measure_chain_hash(Figures& figures) {
     std::vector<model::Hash256> chain;
     chain.reserve(8200);
     const Stopwatch watch;
-    model::extend_chain({}, std::span(tokens).first(kContextTokens), 128, chain);
+    model::extend_chain({}, std::span(tokens).first(kAttachContextTokens), 128, chain);
     whole.push_back(watch.us() / 1000);
     const Stopwatch second;
     model::extend_chain(chain.back(), std::span(tokens).first(640), 128, chain);
@@ -230,7 +230,7 @@ void measure_chain_hash(Figures& figures) {
   figures.chain_hash_turn_us = percentile(turn, 0.5);
 }
 
-void print_json(const Figures& f) {
+void print_json(const AttachFigures& f) {
   std::puts(
       JsonObject()
           .add("bench", std::string("attach"))
@@ -262,7 +262,7 @@ void print_json(const Figures& f) {
           .c_str());
 }
 
-void print_table(const Figures& f) {
+void print_table(const AttachFigures& f) {
   std::printf("attach a 1M-token V4-Flash session among %lu spans\n",
               kFillerSpans + kFillerSpans / 10);
   std::printf("  match + load through the ring  p50 %8.1f us   p99 %8.1f us\n", f.match_load_p50_us,
@@ -287,7 +287,7 @@ void print_table(const Figures& f) {
 }  // namespace
 
 int run_attach_bench(bool json) {
-  Figures figures;
+  AttachFigures figures;
   measure_chain_hash(figures);
   measure_resident(figures);
   measure_client_attach(figures);

@@ -22,13 +22,13 @@ namespace quire::bench {
 
 namespace {
 
-constexpr uint32_t kBlockTokens = 256;
+constexpr uint32_t kBusyBlockTokens = 256;
 constexpr uint32_t kBusyTokens = 1 << 20;  // 4,096 spans, as a V4-Flash session has
 constexpr uint32_t kPageBytes = 16 << 10;
 constexpr uint64_t kBusyRamBytes = 512ull << 20;  // 32,768 spans
 constexpr uint64_t kBusySsdBytes = 4ull << 30;
-constexpr uint32_t kWrittenTokens = 64 * kBlockTokens;  // of one context of the writer's
-constexpr uint32_t kSecondFlood = 1 << 24;              // its first context
+constexpr uint32_t kWrittenTokens = 64 * kBusyBlockTokens;  // of one context of the writer's
+constexpr uint32_t kSecondFlood = 1 << 24;                  // its first context
 constexpr int kBusyAttaches = 2000;
 constexpr useconds_t kBetweenAttachesUs = 500;
 constexpr uint32_t kBusySpinUs = 50;
@@ -40,7 +40,7 @@ constexpr int kEvictBatches = 500;
 model::Layout busy_layout() {
   model::Layout layout;
   layout.name = "attach-busy";
-  layout.unit_tokens = layout.block_tokens = kBlockTokens;
+  layout.unit_tokens = layout.block_tokens = kBusyBlockTokens;
   layout.groups.push_back({.name = "kv", .page_bytes = kPageBytes});
   return layout;
 }
@@ -60,9 +60,9 @@ std::unique_ptr<client::Session> open_busy(client::Client& client, uint32_t toke
 }
 
 void commit_busy(client::Session& session, uint32_t tokens) {
-  for (uint32_t end = kBlockTokens; end <= tokens; end += kBlockTokens) {
+  for (uint32_t end = kBusyBlockTokens; end <= tokens; end += kBusyBlockTokens) {
     const auto fill = or_exit(session.begin_fill(model::FillKind::kSpan, end), "begin_fill");
-    std::memset(fill.staging, static_cast<int>(end / kBlockTokens), kPageBytes);
+    std::memset(fill.staging, static_cast<int>(end / kBusyBlockTokens), kPageBytes);
     or_exit(session.commit(fill), "commit");
   }
 }
@@ -91,7 +91,7 @@ std::vector<double> time_attaches(client::Session& session) {
     const auto match = or_exit(session.match(kBusyTokens + 1), "match");
     const auto pages = or_exit(session.load(match.lease), "load");
     samples.push_back(watch.us());
-    QUIRE_CHECK(pages.block_count == kBusyTokens / kBlockTokens);
+    QUIRE_CHECK(pages.block_count == kBusyTokens / kBusyBlockTokens);
     or_exit(session.release(match.lease), "release");
     // Time for who stores: a machine of two cores has none for three that spin.
     ::usleep(kBetweenAttachesUs);

@@ -35,18 +35,18 @@ namespace {
 using model::NodeId;
 using tiering::TierEvent;
 
-constexpr int kRounds = 5;
+constexpr int kClusterRounds = 5;
 constexpr uint64_t kChainBytes = 384ull << 20;
 constexpr uint32_t kSearchBlocks = 4096;  // 1M tokens in blocks of 256
 constexpr uint64_t kRunBytes = 8ull << 20;
 constexpr uint64_t kQueueBytes = 128ull << 20;
-constexpr uint64_t kRamBytes = 1ull << 30;
+constexpr uint64_t kClusterRamBytes = 1ull << 30;
 
 // A cache with the tier below it; the chain of one context in RAM.
 class Host {
  public:
   Host(const CephPlace& place, const std::string& context, uint64_t page_bytes)
-      : supply_({.budget_bytes = kRamBytes,
+      : supply_({.budget_bytes = kClusterRamBytes,
                  .segment_bytes = 256ull << 20,
                  .huge_pages = allocator::HugePages::kAuto,
                  .population = allocator::Population::kEager}),
@@ -207,14 +207,14 @@ class Host {
   bool found_ = false;
 };
 
-struct Figures {
+struct ClusterFigures {
   std::vector<double> write_gib, raw_write_gib, write_of_raw;
   std::vector<double> read_gib, raw_read_gib, promote_of_raw;
   uint64_t round_trips = 0;
   double search_ms = 0;
 };
 
-void measure_transfers(const CephPlace& place, RawLoop& raw, Figures& figures, int round) {
+void measure_transfers(const CephPlace& place, RawLoop& raw, ClusterFigures& figures, int round) {
   const std::string context = "bench-" + std::to_string(::getpid()) + "-" + std::to_string(round);
   const uint64_t span_bytes = load_bench_model("deepseek-v4-flash-fp4", "flash").page_bytes;
   Host host(place, context, span_bytes);
@@ -238,7 +238,7 @@ void measure_transfers(const CephPlace& place, RawLoop& raw, Figures& figures, i
   figures.promote_of_raw.push_back(raw_read / read);
 }
 
-void measure_search(const CephPlace& place, Figures& figures) {
+void measure_search(const CephPlace& place, ClusterFigures& figures) {
   const std::string context = "search-" + std::to_string(::getpid());
   {
     Host first(place, context, 4096);
@@ -263,10 +263,11 @@ int run_cluster_bench(bool json) {
     return 1;
   }
   const CephPlace place{.conf = std::string(directory) + "/client.quire.conf"};
-  Figures figures;
+  ClusterFigures figures;
   {
     RawLoop raw(place, kRunBytes);
-    for (int round = 0; round < kRounds; ++round) measure_transfers(place, raw, figures, round);
+    for (int round = 0; round < kClusterRounds; ++round)
+      measure_transfers(place, raw, figures, round);
   }
   measure_search(place, figures);
   const ClusterHitFigures hits = measure_hits_beside_cluster(place, directory);

@@ -19,15 +19,15 @@ namespace quire::bench {
 
 namespace {
 
-constexpr int kTurns = 3;
+constexpr int kHitTurns = 3;
 constexpr uint64_t kSamples = 1500;  // of a turn
 constexpr uint32_t kHitTokens = 8192;
 constexpr uint64_t kHitContext = 1;
 constexpr uint64_t kReadContext = 10;    // of kReadContexts
 constexpr uint64_t kWriteContext = 100;  // and behind it, each once
 constexpr uint32_t kReadContexts = 3;
-constexpr uint32_t kContextTokens = 65'536;  // 256 spans; the ones that are read do not fit RAM
-constexpr uint64_t kRamBytes = 768ull << 20;
+constexpr uint32_t kHitContextTokens = 65'536;  // 256 spans; the ones that are read do not fit RAM
+constexpr uint64_t kHitRamBytes = 768ull << 20;
 constexpr uint64_t kRawBytes = 8ull << 20;
 constexpr size_t kRawDepth = 16;
 constexpr int kOsds = 3;
@@ -78,7 +78,7 @@ class HitBench {
     });
     commit_context(*open(*client_, kHitContext, kHitTokens), kHitTokens);
     for (uint32_t i = 0; i < kReadContexts; ++i) {
-      commit_context(*open(*client_, kReadContext + i, kContextTokens), kContextTokens);
+      commit_context(*open(*client_, kReadContext + i, kHitContextTokens), kHitContextTokens);
     }
     session_ = open(*client_, kHitContext, kHitTokens);
     holder_ = open(*client_, kHitContext, kHitTokens);
@@ -89,7 +89,7 @@ class HitBench {
 
   ClusterHitFigures measure() {
     std::vector<double> idle, saturated, beside_raw, hanging, gib_s;
-    for (int turn = 0; turn < kTurns; ++turn) {
+    for (int turn = 0; turn < kHitTurns; ++turn) {
       const double quiet = idle_p50();
       idle.push_back(quiet);
       saturated.push_back(saturated_p50(gib_s) / quiet);
@@ -108,7 +108,7 @@ class HitBench {
  private:
   static server::Options options_of(const CephPlace& place) {
     server::Options options;
-    options.ram_bytes = kRamBytes;
+    options.ram_bytes = kHitRamBytes;
     options.segment_bytes = 256ull << 20;
     options.cluster_conf = place.conf;
     options.cluster_pool = options.cluster_user = place.pool;
@@ -153,8 +153,8 @@ class HitBench {
     Repeated writing;
   };
   void read_one(client::Client& client) {
-    const auto session = open(client, kReadContext + reads_++ % kReadContexts, kContextTokens);
-    const auto match = or_exit(session->match(kContextTokens + 1), "match");
+    const auto session = open(client, kReadContext + reads_++ % kReadContexts, kHitContextTokens);
+    const auto match = or_exit(session->match(kHitContextTokens + 1), "match");
     if (match.lease == 0) return;
     const auto loaded =
         session->load(match.lease, {.include_checkpoint = false, .deadline_ms = 120'000});
@@ -163,7 +163,7 @@ class HitBench {
     or_exit(session->release(match.lease), "release");
   }
   void write_one(client::Client& client) {
-    commit_context(*open(client, kWriteContext + writes_++, kContextTokens), kContextTokens);
+    commit_context(*open(client, kWriteContext + writes_++, kHitContextTokens), kHitContextTokens);
   }
   double saturated_p50(std::vector<double>& gib_s) {
     const Load load(*this);

@@ -16,25 +16,25 @@ namespace quire::bench {
 
 namespace {
 
-constexpr int kRounds = 20'000;
+constexpr int kEngineRounds = 20'000;
 constexpr int kFirstRounds = 20;  // each on a client of its own
 
-struct Figures {
+struct EngineFigures {
   double p50 = 0;
   double p99 = 0;
 };
 
-Figures summarise(const std::vector<double>& samples) {
+EngineFigures summarise(const std::vector<double>& samples) {
   return {percentile(samples, 0.50), percentile(samples, 0.99)};
 }
 
-std::string to_json(const Figures& figures) {
+std::string to_json(const EngineFigures& figures) {
   return JsonObject().add("p50", figures.p50).add("p99", figures.p99).str();
 }
 
 // Two threads and frames of the sizes of open_session and its reply: the least that a call by the
 // socket can cost.
-Figures bare_socket() {
+EngineFigures bare_socket() {
   int ends[2];
   if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) std::exit(1);
   std::array<char, sizeof(model::FrameHeader) + sizeof(model::OpenSessionRequest)> request{};
@@ -47,7 +47,7 @@ Figures bare_socket() {
   std::vector<double> samples;
   std::array<char, request.size()> asked{};
   std::array<char, reply.size()> answered{};
-  for (int i = 0; i < kRounds; ++i) {
+  for (int i = 0; i < kEngineRounds; ++i) {
     const Stopwatch watch;
     if (::send(ends[0], asked.data(), asked.size(), 0) < 0) std::exit(1);
     if (::recv(ends[0], answered.data(), answered.size(), MSG_WAITALL) <= 0) std::exit(1);
@@ -60,8 +60,8 @@ Figures bare_socket() {
 }
 
 struct Opens {
-  Figures again;
-  Figures first;
+  EngineFigures again;
+  EngineFigures first;
 };
 
 Opens time_opens() {
@@ -83,7 +83,7 @@ Opens time_opens() {
   }
   const auto client = daemon.connect(20);
   std::vector<double> again;
-  for (int i = -kRounds / 10; i < kRounds; ++i) {
+  for (int i = -kEngineRounds / 10; i < kEngineRounds; ++i) {
     const Stopwatch watch;
     const auto opened = or_exit(client->open_session(session), "open a session");
     or_exit(opened->close(), "close it");
@@ -96,7 +96,7 @@ Opens time_opens() {
 
 int run_engine_bench(bool as_json) {
   const Opens opens = time_opens();
-  const Figures socket = bare_socket();
+  const EngineFigures socket = bare_socket();
   const double of_limit = opens.again.p50 / (2 * socket.p50);
   if (as_json) {
     std::puts(JsonObject()

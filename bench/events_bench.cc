@@ -27,11 +27,11 @@ namespace {
 
 constexpr uint32_t kNodes = 4096;
 constexpr uint64_t kEvents = 4'000'000;      // end to end
-constexpr int kRounds = 40;                  // of what the core pays
+constexpr int kEventsRounds = 40;            // of what the core pays
 constexpr uint64_t kEventMemory = 16 << 20;  // as --event_memory has it
 constexpr int kPipeBytes = 1 << 20;
 
-struct Figures {
+struct EventsFigures {
   double events_per_second = 0;
   double raw_per_second = 0;  // the machine's: as many bytes through such a pipe to a thread
   double gaps = 0;
@@ -162,7 +162,7 @@ class Subscriber {
 
 double median_change_ns(EventWorld& world) {
   std::vector<double> rounds;
-  for (int i = 0; i < kRounds; ++i) {
+  for (int i = 0; i < kEventsRounds; ++i) {
     const ThreadStopwatch watch;
     world.change_all();
     rounds.push_back(watch.us() * 1000 / kNodes);
@@ -170,7 +170,7 @@ double median_change_ns(EventWorld& world) {
   return percentile(rounds, 0.5);
 }
 
-void measure_core(Figures& figures) {
+void measure_core(EventsFigures& figures) {
   EventWorld world;
   figures.change_none_ns = median_change_ns(world);
   {
@@ -193,7 +193,7 @@ void measure_core(Figures& figures) {
 }
 
 // The core is slowed to what the reader takes: no event may be lost here.
-void measure_rate(Figures& figures) {
+void measure_rate(EventsFigures& figures) {
   EventWorld world;
   const Subscriber subscriber(world.subscribe());
   world.change_all();  // the first lap of the ring takes its memory
@@ -212,7 +212,7 @@ void measure_rate(Figures& figures) {
   figures.gaps = static_cast<double>(subscriber.gaps());
 }
 
-void measure_pipe(Figures& figures) {
+void measure_pipe(EventsFigures& figures) {
   Pipe pipe;
   constexpr size_t kBlock = 256 * sizeof(model::EventRecord);
   constexpr uint64_t kBlocks = kEvents / 256;
@@ -237,7 +237,7 @@ void measure_pipe(Figures& figures) {
 }  // namespace
 
 int run_events_bench(bool json) {
-  Figures figures;
+  EventsFigures figures;
   measure_core(figures);
   measure_rate(figures);
   measure_pipe(figures);

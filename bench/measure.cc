@@ -63,4 +63,17 @@ JsonObject& JsonObject::add_raw(const std::string& name, const std::string& json
   return *this;
 }
 
+std::string percentiles_json(const std::vector<double>& samples_us) {
+  return JsonObject()
+      .add("p50", percentile(samples_us, 0.5))
+      .add("p99", percentile(samples_us, 0.99))
+      .add("max", percentile(samples_us, 1))
+      .str();
+}
+
+void print_percentiles(const char* what, const std::vector<double>& samples_us) {
+  std::printf("  %-44s p50 %9.2f us   p99 %9.2f us   max %9.2f us\n", what,
+              percentile(samples_us, 0.5), percentile(samples_us, 0.99), percentile(samples_us, 1));
+}
+
 }  // namespace quire::bench

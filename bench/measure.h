@@ -59,4 +59,8 @@ class JsonObject {
   std::string body_;
 };
 
+// {"p50", "p99", "max"} of samples in us, and the same as a line that is read.
+std::string percentiles_json(const std::vector<double>& samples_us);
+void print_percentiles(const char* what, const std::vector<double>& samples_us);
+
 }  // namespace quire::bench

@@ -27,15 +27,15 @@ namespace {
 
 constexpr uint64_t kWritten = 2'000'000;   // receipts, for real
 constexpr uint64_t kVerified = 1'000'000;  // in memory
-constexpr uint32_t kTenants = 200;
-constexpr uint32_t kContextTokens = 1 << 16;
+constexpr uint32_t kMeterTenants = 200;
+constexpr uint32_t kMeterContextTokens = 1 << 16;
 constexpr int kAttachRounds = 100;  // of each daemon, in turns
 constexpr int kAttachesARound = 50;
 constexpr int kFirstAttaches = 10;       // of a round, not counted: whoever slept wakes up
 constexpr uint64_t kAttachSpinUs = 500;  // of a core
 constexpr uint32_t kClientSpinUs = 10'000;
 
-struct Figures {
+struct MeterFigures {
   double receipt_ns = 0;
   double copy_ns = 0;  // the limit of that: a receipt's bytes, copied to where they are put
   double receipts_per_second = 0;
@@ -78,10 +78,10 @@ double peak_bytes() {
 class Turns {
  public:
   Turns() {
-    for (uint32_t i = 0; i < kTenants; ++i) tenants_.push_back("tenant-" + std::to_string(i));
+    for (uint32_t i = 0; i < kMeterTenants; ++i) tenants_.push_back("tenant-" + std::to_string(i));
   }
   const server::TurnRecord& next() {
-    const std::string& tenant = tenants_[++number_ * 2654435761u % kTenants];
+    const std::string& tenant = tenants_[++number_ * 2654435761u % kMeterTenants];
     record_.request_id = number_;
     record_.session = number_ % 10'000;
     record_.turn = 3;
@@ -112,7 +112,7 @@ void wait_durable(const server::Ledger& ledger, uint64_t sequence) {
 }
 
 // What the core pays: in bursts that the queue has room for, while the thread is not looking.
-void measure_core(const std::string& path, Figures& figures) {
+void measure_core(const std::string& path, MeterFigures& figures) {
   constexpr int kBurst = 2048;
   const auto ledger = open_ledger(path);
   Turns turns;
@@ -133,7 +133,7 @@ void measure_core(const std::string& path, Figures& figures) {
   figures.copy_ns = percentile(copies, 0.5);
 }
 
-void measure_writing(const std::string& path, Figures& figures) {
+void measure_writing(const std::string& path, MeterFigures& figures) {
   const auto ledger = open_ledger(path);
   Turns turns;
   const Stopwatch watch;
@@ -173,7 +173,7 @@ std::vector<std::string> make_blocks(uint64_t receipts) {
 // The same bytes in the same groups to a file, each synced: what the device and its file system
 // take, whatever a ledger does.
 void measure_raw(const std::string& path, const std::vector<std::string>& blocks,
-                 Figures& figures) {
+                 MeterFigures& figures) {
   const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
   QUIRE_CHECK(file >= 0);
   const size_t count = std::min<size_t>(blocks.size(), 200);
@@ -188,7 +188,7 @@ void measure_raw(const std::string& path, const std::vector<std::string>& blocks
   ::close(file);
 }
 
-void measure_verify(const std::vector<std::string>& blocks, Figures& figures) {
+void measure_verify(const std::vector<std::string>& blocks, MeterFigures& figures) {
   uint64_t bytes = 0;
   for (const std::string& block : blocks) bytes += block.size();
   figures.bytes_per_receipt = static_cast<double>(bytes) / static_cast<double>(kVerified);
@@ -216,7 +216,8 @@ void measure_verify(const std::vector<std::string>& blocks, Figures& figures) {
   figures.sha256_per_second = static_cast<double>(kVerified) / hashes.seconds() + double(sink == 1);
 }
 
-void measure_bill(const std::vector<std::string>& blocks, uint64_t receipts, Figures& figures) {
+void measure_bill(const std::vector<std::string>& blocks, uint64_t receipts,
+                  MeterFigures& figures) {
   const auto book = or_exit(
       prices::PriceBook::load(QUIRE_SOURCE_DIR "/configs/prices/deepseek.toml"), "read the book");
   prices::ReceiptBillOptions options;
@@ -257,12 +258,12 @@ class Attacher {
     session.layout = attach_layout();
     session.tenant = "tenant";
     session.namespace_name = "model";
-    session.max_tokens = kContextTokens + 1024;
+    session.max_tokens = kMeterContextTokens + 1024;
     session_ = or_exit(client_->open_session(session), "open a session");
-    std::vector<uint32_t> tokens(kContextTokens + 1);
+    std::vector<uint32_t> tokens(kMeterContextTokens + 1);
     for (uint32_t i = 0; i < tokens.size(); ++i) tokens[i] = i * 2654435761u >> 12;
     or_exit(session_->append_tokens(tokens), "hash the context");
-    for (uint32_t end = 256; end <= kContextTokens; end += 256) {
+    for (uint32_t end = 256; end <= kMeterContextTokens; end += 256) {
       const auto fill = or_exit(session_->begin_fill(model::FillKind::kSpan, end), "begin_fill");
       std::memset(fill.staging, 1, 4096);
       or_exit(session_->commit(fill), "commit");
@@ -281,10 +282,12 @@ class Attacher {
   // Of one turn, from the match to the release.
   void attach(std::vector<double>& samples) {
     const Stopwatch watch;
-    const auto match = or_exit(session_->match(kContextTokens + 1, 0, {}, ++request_), "match");
-    QUIRE_CHECK(match.exact_tokens == kContextTokens);
+    const auto match =
+        or_exit(session_->match(kMeterContextTokens + 1, 0, {}, ++request_), "match");
+    QUIRE_CHECK(match.exact_tokens == kMeterContextTokens);
     or_exit(session_->load(match.lease), "load");
-    or_exit(session_->resumed({.resumed_tokens = kContextTokens, .output_tokens = 1}), "resumed");
+    or_exit(session_->resumed({.resumed_tokens = kMeterContextTokens, .output_tokens = 1}),
+            "resumed");
     or_exit(session_->release(match.lease), "release");
     samples.push_back(watch.us());
   }
@@ -303,7 +306,7 @@ class Attacher {
   uint64_t request_ = 0;
 };
 
-void measure_attach(const std::string& path, Figures& figures) {
+void measure_attach(const std::string& path, MeterFigures& figures) {
   Attacher on(path);
   Attacher off("");
   std::vector<double> with;
@@ -316,7 +319,7 @@ void measure_attach(const std::string& path, Figures& figures) {
   figures.attach_off_us = percentile(without, 0.5);
 }
 
-void print(const Figures& f) {
+void print(const MeterFigures& f) {
   std::printf("a receipt, on the core thread    %9.0f ns   copying its bytes alone %6.0f ns\n",
               f.receipt_ns, f.copy_ns);
   std::printf("receipts kept, durable           %9.0f /s   written and synced alone %.0f /s\n",
@@ -327,15 +330,16 @@ void print(const Figures& f) {
               f.verify_per_second, f.sha256_per_second);
   std::printf("receipts billed, by tenant       %9.0f /s   %.0f of them, %.1f MiB more memory\n",
               f.bill_per_second, f.bill_receipts, f.bill_peak_growth_bytes / (1 << 20));
-  std::printf("attach of %u tokens, metered    %9.2f us   without %.2f us: %.3f\n", kContextTokens,
-              f.attach_on_us, f.attach_off_us, f.attach_on_us / f.attach_off_us);
+  std::printf("attach of %u tokens, metered    %9.2f us   without %.2f us: %.3f\n",
+              kMeterContextTokens, f.attach_on_us, f.attach_off_us,
+              f.attach_on_us / f.attach_off_us);
 }
 
 }  // namespace
 
 int run_meter_bench(bool json, const MeterBenchOptions& options) {
   const Directory directory;
-  Figures f;
+  MeterFigures f;
   measure_attach(directory.path() + "/attach", f);
   measure_core(directory.path() + "/core", f);
   measure_writing(directory.path() + "/writing", f);

@@ -19,8 +19,8 @@ using tests::Attack;
 using tests::AttackField;
 using tests::NeighbourReport;
 
-constexpr uint32_t kTurns = 5;
-constexpr uint32_t kRounds = 1000;  // of the neighbour, in each turn with and each without
+constexpr uint32_t kNeighbourTurns = 5;
+constexpr uint32_t kNeighbourRounds = 1000;  // of the neighbour, in each turn with and each without
 
 // An attacker shares the machine's two cores with the daemon and the neighbour. That is the
 // kernel's to divide, so attackers get what nobody else wants (SCHED_IDLE: at the lowest niceness
@@ -70,14 +70,14 @@ Outcome measure(Attack attack) {
     };
   }
   AttackField field(attack);
-  field.neighbour().rounds(kRounds);  // not counted: everything is touched once
-  for (uint32_t turn = 0; turn < kTurns; ++turn) {
-    outcome.without.add(field.neighbour().rounds(kRounds));
+  field.neighbour().rounds(kNeighbourRounds);  // not counted: everything is touched once
+  for (uint32_t turn = 0; turn < kNeighbourTurns; ++turn) {
+    outcome.without.add(field.neighbour().rounds(kNeighbourRounds));
     if (!field.begin()) {
       outcome.left_behind = "the attack came to nothing";
       return outcome;
     }
-    outcome.with.add(field.neighbour().rounds(kRounds));
+    outcome.with.add(field.neighbour().rounds(kNeighbourRounds));
     outcome.gone_ms = std::max(outcome.gone_ms, field.kill_and_time_ms());
   }
   outcome.left_behind = field.left_behind();

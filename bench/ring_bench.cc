@@ -20,26 +20,26 @@ constexpr int kPolledTrips = 300'000;
 constexpr int kAsleepTrips = 10'000;
 constexpr int kAsleepRounds = 7;
 
-struct Figures {
+struct RingFigures {
   double p50 = 0;
   double p99 = 0;
 };
 
 struct AsleepRound {
-  Figures asleep;
-  Figures eventfd;
+  RingFigures asleep;
+  RingFigures eventfd;
   double ratio() const { return asleep.p50 / eventfd.p50; }
 };
 
-Figures summarise(const std::vector<double>& samples) {
+RingFigures summarise(const std::vector<double>& samples) {
   return {percentile(samples, 0.50), percentile(samples, 0.99)};
 }
 
-std::string to_json(const Figures& figures) {
+std::string to_json(const RingFigures& figures) {
   return JsonObject().add("p50", figures.p50).add("p99", figures.p99).str();
 }
 
-Figures time_trips(int trips, const std::function<void()>& trip) {
+RingFigures time_trips(int trips, const std::function<void()>& trip) {
   std::vector<double> samples;
   samples.reserve(static_cast<size_t>(trips));
   for (int i = 0; i < trips / 10; ++i) trip();  // warm
@@ -52,7 +52,7 @@ Figures time_trips(int trips, const std::function<void()>& trip) {
 }
 
 // Two threads that bounce one cache line: the least that a polled round trip can cost.
-Figures bare_spin() {
+RingFigures bare_spin() {
   struct alignas(64) Line {
     std::atomic<uint32_t> value{0};
   };
@@ -67,7 +67,7 @@ Figures bare_spin() {
     }
   });
   uint32_t count = 0;
-  const Figures figures = time_trips(kPolledTrips, [&] {
+  const RingFigures figures = time_trips(kPolledTrips, [&] {
     request.value.store(++count, std::memory_order_release);
     while (response.value.load(std::memory_order_acquire) != count) {
     }
@@ -78,7 +78,7 @@ Figures bare_spin() {
 }
 
 // Two threads that sleep in read() of an eventfd.
-Figures bare_eventfd() {
+RingFigures bare_eventfd() {
   const int request = ::eventfd(0, EFD_CLOEXEC);
   const int response = ::eventfd(0, EFD_CLOEXEC);
   std::atomic<bool> stop{false};
@@ -89,7 +89,7 @@ Figures bare_eventfd() {
     }
   });
   const uint64_t one = 1;
-  const Figures figures = time_trips(kAsleepTrips, [&] {
+  const RingFigures figures = time_trips(kAsleepTrips, [&] {
     uint64_t value = 0;
     if (::write(request, &one, 8) != 8 || ::read(response, &value, 8) != 8) std::exit(1);
   });
@@ -101,7 +101,7 @@ Figures bare_eventfd() {
   return figures;
 }
 
-Figures through_ring(uint32_t spin_us, int trips) {
+RingFigures through_ring(uint32_t spin_us, int trips) {
   server::Options options;
   options.ram_bytes = 64ull << 20;
   options.huge_pages = allocator::HugePages::kOff;
@@ -120,8 +120,8 @@ Figures through_ring(uint32_t spin_us, int trips) {
 }  // namespace
 
 int run_ring_bench(bool json) {
-  const Figures spin = bare_spin();
-  const Figures polled = through_ring(1'000'000, kPolledTrips);
+  const RingFigures spin = bare_spin();
+  const RingFigures polled = through_ring(1'000'000, kPolledTrips);
   // In turn, and the median round: what a wake-up costs drifts with the idle state of the machine.
   std::vector<AsleepRound> rounds;
   for (int i = 0; i < kAsleepRounds; ++i) {

@@ -36,7 +36,7 @@ constexpr uint16_t kDomains = 8;
 constexpr uint32_t kTenantsOfDomain = 16;
 constexpr uint32_t kMostSpans = 8;  // of a session
 constexpr uint64_t kSegmentBytes = 4ull << 20;
-constexpr uint64_t kRamBytes = 96ull << 20;  // half of what all sessions have
+constexpr uint64_t kSchedRamBytes = 96ull << 20;  // half of what all sessions have
 constexpr uint32_t kSteps = 40'000;
 constexpr uint32_t kWarmSteps = 2'000;  // until the table of loads is full
 constexpr uint32_t kBatchPercent = 20;
@@ -58,7 +58,7 @@ struct BenchSession {
   uint64_t bound = 0;
 };
 
-struct Figures {
+struct SchedFigures {
   std::vector<double> decide_us;
   std::vector<double> step_us;
   std::vector<double> walk_us;  // the machine's limit: one look at each of 10,000 records
@@ -74,7 +74,7 @@ class Bench {
  public:
   Bench();
   ~Bench();
-  Figures run();
+  SchedFigures run();
 
  private:
   void add_session(uint32_t number, Tenant& tenant);
@@ -86,7 +86,7 @@ class Bench {
 
   std::mt19937_64 random_{20'260'101};
   tests::ManualClock clock_;
-  allocator::SegmentSupply supply_{{.budget_bytes = kRamBytes,
+  allocator::SegmentSupply supply_{{.budget_bytes = kSchedRamBytes,
                                     .segment_bytes = kSegmentBytes,
                                     .huge_pages = allocator::HugePages::kOff,
                                     .population = allocator::Population::kLazy}};
@@ -99,7 +99,7 @@ class Bench {
   SchedTier tier_{[this](NodeId node) { note_started(node); }};
   std::unique_ptr<tiering::Loads> loads_;
   uint64_t started_ = 0;  // in this step
-  Figures figures_;
+  SchedFigures figures_;
 };
 
 Bench::Bench()
@@ -225,7 +225,7 @@ void Bench::end_loads() {
   loads_->advanced().clear();
 }
 
-Figures Bench::run() {
+SchedFigures Bench::run() {
   for (uint32_t step = 0; step < kSteps + kWarmSteps; ++step) {
     for (uint64_t i = random_() % (2 * kArrivals); i > 0; --i) arrive();
     const double us = timed_step();
@@ -252,23 +252,10 @@ Figures Bench::run() {
   return figures_;
 }
 
-std::string to_json(const std::vector<double>& samples) {
-  return JsonObject()
-      .add("p50", percentile(samples, 0.5))
-      .add("p99", percentile(samples, 0.99))
-      .add("max", percentile(samples, 1))
-      .str();
-}
-
-void print(const char* what, const std::vector<double>& samples) {
-  std::printf("  %-44s p50 %9.2f us   p99 %9.2f us   max %9.2f us\n", what,
-              percentile(samples, 0.5), percentile(samples, 0.99), percentile(samples, 1));
-}
-
 }  // namespace
 
 int run_sched_bench(bool json) {
-  const Figures figures = Bench().run();
+  const SchedFigures figures = Bench().run();
   const int code = figures.beyond_bound == 0 ? 0 : 1;
   if (json) {
     std::puts(
@@ -277,9 +264,9 @@ int run_sched_bench(bool json) {
             .add("sessions", kSessions)
             .add("most_loads", static_cast<double>(figures.most_waiting))
             .add("decisions", static_cast<double>(figures.decisions))
-            .add_raw("decide_us", to_json(figures.decide_us))
-            .add_raw("step_us", to_json(figures.step_us))
-            .add_raw("table_walk_us", to_json(figures.walk_us))
+            .add_raw("decide_us", percentiles_json(figures.decide_us))
+            .add_raw("step_us", percentiles_json(figures.step_us))
+            .add_raw("table_walk_us", percentiles_json(figures.walk_us))
             .add("decide_of_walk",
                  percentile(figures.decide_us, 0.5) / percentile(figures.walk_us, 0.5))
             .add_raw("batch_wait", JsonObject()
@@ -295,9 +282,9 @@ int run_sched_bench(bool json) {
   }
   std::printf("%u sessions of %u users and %zu tenants, up to %lu loads under way\n", kSessions,
               kDomains, size_t{kDomains} * kTenantsOfDomain, figures.most_waiting);
-  print("a decision, with the memory for its load", figures.decide_us);
-  print("a step of the scheduler", figures.step_us);
-  print("limit: one look at each of 10,000 records", figures.walk_us);
+  print_percentiles("a decision, with the memory for its load", figures.decide_us);
+  print_percentiles("a step of the scheduler", figures.step_us);
+  print_percentiles("limit: one look at each of 10,000 records", figures.walk_us);
   std::printf(
       "  %lu loads started, %lu of them batch; while one of these waited at most %lu\n"
       "  interactive loads of its tenant started (its bound: %lu); beyond: %lu\n",

@@ -8,6 +8,7 @@
 #include <random>
 
 #include "bench/measure.h"
+#include "bench/ssd_bench_work.h"
 #include "model/check.h"
 #include "tiering/io/byte_plane_codec.h"
 
@@ -18,8 +19,7 @@ namespace {
 using Bytes = std::vector<std::byte>;
 
 constexpr size_t kBytes = 16 << 20;
-constexpr int kRounds = 5;
-constexpr double kGiB = 1 << 30;
+constexpr int kCodecRounds = 5;
 
 struct Content {
   const char* name;
@@ -78,7 +78,7 @@ std::vector<Content> contents() {
 
 double best_gib_s(const std::function<void()>& work) {
   double best = 0;
-  for (int i = 0; i < kRounds; ++i) {
+  for (int i = 0; i < kCodecRounds; ++i) {
     const Stopwatch watch;
     work();
     best = std::max(best, static_cast<double>(kBytes) / kGiB / watch.seconds());

@@ -15,14 +15,14 @@ namespace quire::bench {
 
 namespace {
 
-constexpr uint32_t kContextSpans = 4096;
+constexpr uint32_t kRestartContextSpans = 4096;
 constexpr uint32_t kBatch = 512;
 constexpr uint64_t kMaxQueued = 16384;  // the tier sets what is beyond 65,536 aside
-constexpr uint64_t kRamBytes = 1ull << 30;
+constexpr uint64_t kRestartRamBytes = 1ull << 30;
 constexpr int kRestarts = 3;
 
 server::Options small_page_options(const std::string& path, uint64_t spans) {
-  server::Options options = ssd_options(path, kRamBytes);
+  server::Options options = ssd_options(path, kRestartRamBytes);
   options.ssd_bytes = std::max<uint64_t>(spans * 3 * 4096, 1ull << 30);
   options.ssd_write_delay_ms = 20;
   return options;
@@ -53,10 +53,11 @@ void commit_small(client::Session& session, uint32_t spans) {
 
 void commit_all(BenchDaemon& daemon, const BenchModel& model, uint64_t spans) {
   const auto client = daemon.connect(200);
-  for (uint64_t done = 0; done < spans; done += kContextSpans) {
-    const auto count = static_cast<uint32_t>(std::min<uint64_t>(kContextSpans, spans - done));
-    const auto session =
-        open_context(*client, model, done / kContextSpans, count * model.layout.block_tokens);
+  for (uint64_t done = 0; done < spans; done += kRestartContextSpans) {
+    const auto count =
+        static_cast<uint32_t>(std::min<uint64_t>(kRestartContextSpans, spans - done));
+    const auto session = open_context(*client, model, done / kRestartContextSpans,
+                                      count * model.layout.block_tokens);
     commit_small(*session, count);
     while (tier_status(daemon).queued > kMaxQueued) ::usleep(1000);
   }
@@ -86,7 +87,7 @@ void leave_page_cache(const std::string& directory) {
 
 void first_hit(BenchDaemon& daemon, const BenchModel& model) {
   const auto client = daemon.connect(50);
-  const uint32_t tokens = kContextSpans * model.layout.block_tokens;
+  const uint32_t tokens = kRestartContextSpans * model.layout.block_tokens;
   const auto session = open_context(*client, model, 0, tokens);
   const auto match = or_exit(session->match(tokens + 1), "match");
   const auto loaded = or_exit(session->load(match.lease, {.block_count = 1}), "first hit");

@@ -20,9 +20,9 @@ constexpr uint64_t kSpans = 1'000'000;
 constexpr uint32_t kStepEntries = 128;  // as a turn of the core has
 constexpr uint32_t kBlock = 256;
 constexpr uint32_t kTokens = 16 * kBlock;
-constexpr int kRounds = 3;
+constexpr int kSwitchRounds = 3;
 
-struct Figures {
+struct SwitchFigures {
   std::vector<double> pauses_us;     // of the core: to make a policy, and each step
   std::vector<double> pause_cpu_us;  // the same, without what others took from the core
   std::vector<double> passes_us;     // the machine's limit: as many table entries read and written
@@ -67,7 +67,7 @@ std::unique_ptr<client::Session> open_context(client::Client& client) {
 }
 
 // On the core thread, which serves nobody meanwhile.
-void measure_core(BenchDaemon& daemon, Figures& figures) {
+void measure_core(BenchDaemon& daemon, SwitchFigures& figures) {
   struct Entry {
     uint64_t words[2];
   };
@@ -111,9 +111,9 @@ std::vector<double> measure_requests(client::Session& session, const std::atomic
 }
 
 // By the verb, as an operator does it.
-void switch_policies(client::Client& client, Figures& figures) {
+void switch_policies(client::Client& client, SwitchFigures& figures) {
   const Stopwatch watch;
-  for (int round = 0; round < kRounds; ++round) {
+  for (int round = 0; round < kSwitchRounds; ++round) {
     for (const cache::NamedPolicy& policy : cache::all_policies()) {
       std::string text = or_exit(client.set_policy(model::TierId::kRam, policy.name), "set_policy");
       while (text.find("\"switching\":true") != std::string::npos) {
@@ -126,8 +126,8 @@ void switch_policies(client::Client& client, Figures& figures) {
   figures.switch_ms = watch.us() / 1000 / static_cast<double>(figures.switches);
 }
 
-Figures measure() {
-  Figures figures;
+SwitchFigures measure() {
+  SwitchFigures figures;
   BenchDaemon daemon(options());
   const auto client = daemon.connect(50);
   const auto session = open_context(*client);
@@ -145,34 +145,21 @@ Figures measure() {
   return figures;
 }
 
-std::string to_json(const std::vector<double>& samples) {
-  return JsonObject()
-      .add("p50", percentile(samples, 0.5))
-      .add("p99", percentile(samples, 0.99))
-      .add("max", percentile(samples, 1))
-      .str();
-}
-
-void print(const char* what, const std::vector<double>& samples) {
-  std::printf("  %-44s p50 %9.1f us   p99 %9.1f us   max %9.1f us\n", what,
-              percentile(samples, 0.5), percentile(samples, 0.99), percentile(samples, 1));
-}
-
 }  // namespace
 
 int run_switch_bench(bool json) {
-  const Figures figures = measure();
+  const SwitchFigures figures = measure();
   if (json) {
     std::puts(JsonObject()
                   .add("bench", std::string("switch"))
                   .add("entries", static_cast<double>(kSpans))
-                  .add_raw("pause_us", to_json(figures.pauses_us))
-                  .add_raw("pause_cpu_us", to_json(figures.pause_cpu_us))
-                  .add_raw("table_pass_us", to_json(figures.passes_us))
+                  .add_raw("pause_us", percentiles_json(figures.pauses_us))
+                  .add_raw("pause_cpu_us", percentiles_json(figures.pause_cpu_us))
+                  .add_raw("table_pass_us", percentiles_json(figures.passes_us))
                   .add("pause_of_pass",
                        percentile(figures.pauses_us, 0.5) / percentile(figures.passes_us, 0.5))
-                  .add_raw("request_idle_us", to_json(figures.idle_us))
-                  .add_raw("request_switching_us", to_json(figures.switched_us))
+                  .add_raw("request_idle_us", percentiles_json(figures.idle_us))
+                  .add_raw("request_switching_us", percentiles_json(figures.switched_us))
                   .add("switches", static_cast<double>(figures.switches))
                   .add("switch_ms", figures.switch_ms)
                   .str()
@@ -181,11 +168,11 @@ int run_switch_bench(bool json) {
   }
   std::printf("switches of the eviction policy of %lu spans, %zu policies in turn\n", kSpans,
               cache::all_policies().size());
-  print("core: a policy made, or 128 entries moved", figures.pauses_us);
-  print("the same, processor time", figures.pause_cpu_us);
-  print("limit: 128 entries of a table touched", figures.passes_us);
-  print("match, load, release without switches", figures.idle_us);
-  print("the same while policies are switched", figures.switched_us);
+  print_percentiles("core: a policy made, or 128 entries moved", figures.pauses_us);
+  print_percentiles("the same, processor time", figures.pause_cpu_us);
+  print_percentiles("limit: 128 entries of a table touched", figures.passes_us);
+  print_percentiles("match, load, release without switches", figures.idle_us);
+  print_percentiles("the same while policies are switched", figures.switched_us);
   std::printf("  a switch under these requests takes %.1f ms\n", figures.switch_ms);
   return 0;
 }

@@ -16,7 +16,7 @@ namespace quire::bench {
 
 namespace {
 
-constexpr uint32_t kContextSpans = 4096;
+constexpr uint32_t kTierMatchContextSpans = 4096;
 constexpr uint32_t kContexts = 2441;  // 10^7 spans
 constexpr uint32_t kNewSpans = 16;    // of the next turn's prompt: in no cache
 constexpr int kMatches = 2000;
@@ -77,7 +77,7 @@ class Subject {
     tests::Meddler meddler(*cache_);
     uint32_t slot = 0;
     for (const std::vector<model::NodeId>& context : contexts_) {
-      for (uint32_t span = kContextSpans; span > kContextSpans / 2; --span) {
+      for (uint32_t span = kTierMatchContextSpans; span > kTierMatchContextSpans / 2; --span) {
         meddler.put_on_ssd(context[span - 1], slot++);
         QUIRE_CHECK(meddler.leave_ram(context[span - 1]));
       }
@@ -97,7 +97,7 @@ class Subject {
     span.parent = cache_->names().root(session_.root).node;
     std::vector<model::NodeId> nodes;
     std::vector<model::SlotId> slots;
-    for (span.units = 1; span.units <= kContextSpans; ++span.units) {
+    for (span.units = 1; span.units <= kTierMatchContextSpans; ++span.units) {
       span.hash = key_of(context, span.units);
       while (maker.make(span, span.parent, slots) != tests::Room::kHave) {
       }
@@ -109,7 +109,7 @@ class Subject {
   double median_us(uint32_t new_spans, uint32_t expected_below) {
     std::mt19937 random(7);
     std::vector<uint64_t> swept(kSweptBytes / sizeof(uint64_t));
-    std::vector<model::Hash256> prompt(kContextSpans + new_spans);
+    std::vector<model::Hash256> prompt(kTierMatchContextSpans + new_spans);
     const auto count = static_cast<uint32_t>(prompt.size());
     std::vector<double> samples;
     cache::LeaseHolder holder;
@@ -121,7 +121,7 @@ class Subject {
       const auto match =
           cache_->reader().match(session_, holder, {prompt.data(), count}, count * 256 + 1);
       samples.push_back(watch.us());
-      QUIRE_CHECK(match.ok() && match->exact_tokens == kContextSpans * 256);
+      QUIRE_CHECK(match.ok() && match->exact_tokens == kTierMatchContextSpans * 256);
       QUIRE_CHECK(match->tokens[model::TierId{1}] == expected_below);
       QUIRE_CHECK(cache_->loader().release(holder, model::LeaseId{match->lease}).ok());
     }
@@ -141,13 +141,13 @@ int run_tier_match_bench(bool json) {
   Subject subject;
   const MatchCost in_ram = subject.measure(0);
   subject.demote_half();
-  const MatchCost half = subject.measure(kContextSpans / 2 * 256);
+  const MatchCost half = subject.measure(kTierMatchContextSpans / 2 * 256);
   const double whole = half.whole_us / in_ram.whole_us;
   const double new_turn = half.new_turn_us / in_ram.new_turn_us;
   if (json) {
     std::puts(JsonObject()
                   .add("bench", std::string("attach_ssd"))
-                  .add("spans_indexed", double{kContexts} * kContextSpans)
+                  .add("spans_indexed", double{kContexts} * kTierMatchContextSpans)
                   .add("match_us", half.new_turn_us)
                   .add("match_us_all_in_ram", in_ram.new_turn_us)
                   .add("of_all_in_ram", new_turn)
@@ -158,7 +158,7 @@ int run_tier_match_bench(bool json) {
                   .c_str());
   } else {
     std::printf("match a 1M-token context of %.1e spans, half of them below RAM only\n",
-                double{kContexts} * kContextSpans);
+                double{kContexts} * kTierMatchContextSpans);
     std::printf("  with a new turn behind it     %6.2f us, all in RAM %6.2f us: %.2f\n",
                 half.new_turn_us, in_ram.new_turn_us, new_turn);
     std::printf("  nothing behind it             %6.2f us, all in RAM %6.2f us: %.2f\n",
