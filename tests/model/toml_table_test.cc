@@ -28,6 +28,12 @@ std::string error_of(const Result<T>& result) {
   return result.ok() ? "none" : result.error().text;
 }
 
+std::string utf8_of(uint32_t letter) {
+  const auto following = [](uint32_t bits) { return static_cast<char>(0x80 | (bits & 0x3f)); };
+  if (letter < 0x800) return {static_cast<char>(0xc0 | letter >> 6), following(letter)};
+  return {static_cast<char>(0xe0 | letter >> 12), following(letter >> 6), following(letter)};
+}
+
 TEST(TomlTable, InstantsDatesAndListsAreRead) {
   using std::chrono::sys_days;
   using std::chrono::year;
@@ -65,6 +71,18 @@ TEST(TomlTable, ErrorsOfATableNameItsOwnLine) {
 
 TEST(TomlTable, WhatIsNoTomlNamesTheLine) {
   EXPECT_TRUE(error_of(TomlTable::parse_file("a = 1\nb = \n", "f.toml")).starts_with("f.toml:2: "));
+}
+
+// Of every block of the basic plane, where a key begins and where a value does.
+TEST(TomlTable, LettersBeyondAsciiOutsideOfQuotesAreErrors) {
+  for (uint32_t letter = 0x80; letter < 0xd800; letter += 29) {
+    const std::string utf8 = utf8_of(letter);
+    for (const std::string& line : {utf8 + " = 2\n", "b = " + utf8 + "\n"}) {
+      const std::string error = error_of(TomlTable::parse_file("a = 1\n" + line, "f.toml"));
+      EXPECT_TRUE(error.starts_with("f.toml:2: ")) << letter << ": " << error;
+    }
+    EXPECT_TRUE(TomlTable::parse_file("a = \"" + utf8 + "\" # " + utf8, "f.toml").ok()) << letter;
+  }
 }
 
 TEST(TomlTable, WithoutAPathErrorsNameTheTable) {
