@@ -1,5 +1,6 @@
 #include "bench/measure.h"
 
+#include <sched.h>
 #include <time.h>
 
 #include <algorithm>
@@ -26,6 +27,11 @@ double ThreadStopwatch::now_us() {
   timespec now{};
   ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
   return static_cast<double>(now.tv_sec) * 1e6 + static_cast<double>(now.tv_nsec) / 1e3;
+}
+
+void run_when_idle() {
+  const sched_param parameters{};
+  ::sched_setscheduler(0, SCHED_IDLE, &parameters);
 }
 
 double percentile(std::vector<double> samples, double rank) {

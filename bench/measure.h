@@ -31,6 +31,10 @@ class ThreadStopwatch {
   double start_us_ = now_us();
 };
 
+// The calling thread gets what nobody else wants (SCHED_IDLE): beside it is measured what Quire
+// does with its work, and not how the kernel divides two processors.
+void run_when_idle();
+
 // Percentile 0..1 by rank; sorts its copy. 0 for no samples.
 double percentile(std::vector<double> samples, double rank);
 

@@ -1,6 +1,5 @@
 #include "bench/neighbour_bench.h"
 
-#include <sched.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -64,8 +63,7 @@ Outcome measure(Attack attack) {
   for (auto* run : {&attack.run, &attack.accomplice}) {
     if (!*run) continue;
     *run = [idle = *run](tests::AttackGround& ground) {
-      const sched_param parameters{};
-      ::sched_setscheduler(0, SCHED_IDLE, &parameters);
+      run_when_idle();
       idle(ground);
     };
   }

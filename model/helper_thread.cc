@@ -122,6 +122,7 @@ Result<void> HelperThread::start(const HelperOptions& options, Step step) {
 void HelperThread::run() {
   const std::stop_token stop = stop_.get_token();
   SteadyClock::time_point busy_since = SteadyClock::now();  // or since others had a turn
+  auto yield_after = options_.yield_after;
   while (true) {
     // Both before the step: what comes after it is seen by the next one, and a queue that is empty
     // then stays empty.
@@ -131,13 +132,15 @@ void HelperThread::run() {
     if (nap == kAtOnce) {
       // Where processors are few the core or a client may wait for this one, and without this does
       // so for several milliseconds.
-      if (options_.yield_after.count() == 0) continue;
-      if (SteadyClock::now() - busy_since < options_.yield_after) continue;
+      if (yield_after.count() == 0) continue;
+      if (SteadyClock::now() - busy_since < yield_after) continue;
       ::sched_yield();
+      yield_after = options_.yield_again_after;
     } else if (last) {
       break;
-    } else if (!signal_->spin(seen, options_.spin)) {
-      signal_->sleep(seen, nap);
+    } else {
+      if (!signal_->spin(seen, options_.spin)) signal_->sleep(seen, nap);
+      yield_after = options_.yield_after;
     }
     busy_since = SteadyClock::now();
   }

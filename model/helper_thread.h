@@ -29,8 +29,10 @@ struct HelperOptions {
   std::optional<int> niceness;        // gives way so far (model/give_way.h); none: has its share
   int signal = 0;                     // the one that it gets; 0: none
   std::chrono::microseconds spin{0};  // looks for work so long before it sleeps
-  // Others that are ready run after so much work without a sleep; 0: when the kernel says so.
+  // Others that are ready run after so much work without a pause, and then each time after so much
+  // more of it; 0: when the kernel says so.
   std::chrono::microseconds yield_after{0};
+  std::chrono::microseconds yield_again_after{0};
   // No thread: wake() and stop() step on their caller, until a step finds nothing. Then wake() is
   // for one thread, and none of the locks that step() takes may be held.
   bool on_caller = false;

@@ -16,13 +16,15 @@ using model::HelperThread;
 // What one client gets before it is the next one's turn: 20 to 50 us.
 constexpr uint64_t kPieceBytes = 256 << 10;
 // Then the core, or a client, runs if it waits for this processor. More often it would cost commits
-// a quarter of their speed.
+// a quarter of their speed; but what goes on and on is nobody's one commit, and waits for others.
 constexpr std::chrono::microseconds kBusyAtOnce{500};
+constexpr std::chrono::microseconds kBusyAgain{100};
 
 model::HelperOptions thread_options(const CopyWorkersOptions& options) {
   model::HelperOptions thread{.name = options.background ? "quire-check" : "quire-copy",
                               .spin = std::chrono::microseconds(options.spin_us),
-                              .yield_after = kBusyAtOnce};
+                              .yield_after = kBusyAtOnce,
+                              .yield_again_after = kBusyAgain};
   // Its share of the processor stays: any other program of the host would hold the device up.
   if (options.background) thread.niceness = 0;
   return thread;
