@@ -2,8 +2,12 @@
 //
 // Ages since the last use fall into bins of half an octave, 32 ms to 12 days. An event says that an
 // entry of a class was used again at an age (hit), or was watched up to it and no longer (end):
-// hits over those still watched give the chance of a use in each bin (Kaplan and Meier, 1958),
-// whatever cut the watching short. Classes that have few events lean on what all have in common.
+// hits over those that were there give the chance of a use in each bin (Kaplan and Meier, 1958),
+// whatever cut the watching short. What is watched long is counted bin by bin, as it passes them:
+// told at its end only, what does not come back would be heard of long after what does.
+// For the first score chances are smoothed over neighbouring bins. Classes that have few events
+// lean on what all have in common; as events that one request brings say the same (together()), so
+// many count for one.
 //
 // Two scores, each per class and bin, recomputed a class at a time, when it has grown by a
 // sixteenth:
@@ -26,22 +30,28 @@ class AgeProfile {
   enum class Score : uint8_t { kGittins, kDensity };
   AgeProfile(uint32_t classes, Score score);
 
-  void hit(uint32_t of_class, uint64_t age_us, float weight = 1) {
-    add(of_class, age_us, weight, true);
-  }
-  void end(uint32_t of_class, uint64_t age_us, float weight = 1) {
-    add(of_class, age_us, weight, false);
+  // `counted`: bins in which it was counted as watched before.
+  void hit(uint32_t of_class, uint64_t age_us, float weight = 1, uint32_t counted = 0);
+  void end(uint32_t of_class, uint64_t age_us, float weight = 1);
+  // It was there in the bins from `begin` on, and still is.
+  void watched(uint32_t of_class, uint32_t begin, uint32_t end, float weight);
+  // Before events of a use, by its time: those of one time are of one request.
+  void together(uint64_t time, float weight);
+  // Bins of which at least half is over at this age.
+  static uint32_t passed_bins(uint64_t age_us) {
+    return age_us < kFirstBinUs / 2 ? 0 : bin(age_us - age_us / 6) + 1;
   }
   // Events between two fadings.
   void set_interval(uint64_t events) { interval_ = events; }
-  float score(uint32_t of_class, uint64_t age_us) const {
-    return classes_[of_class].scores[bin(age_us)];
-  }
-  // Of all classes now; add() does the class that has grown.
+  // Of the first kind between the middles of bins, so that classes with equal chances are one
+  // order by age; of the second as published, by bin.
+  float score(uint32_t of_class, uint64_t age_us) const;
+  // Of all classes now; events do the class that has grown.
   void recompute();
   uint64_t held_bytes() const { return classes_.capacity() * sizeof(Class); }
 
   static constexpr uint32_t kBins = 50;
+  static constexpr uint64_t kFirstBinUs = 1 << 15;
   static uint32_t bin(uint64_t age_us);
   static double begin_us(uint32_t bin);
 
@@ -49,16 +59,18 @@ class AgeProfile {
   using Bins = std::array<float, kBins>;
   struct Class {
     Bins hits{};
-    Bins ends{};
+    Bins there{};  // still, in this bin
     Bins scores{};
     float weight = 0;  // of all its events
     float fresh = 0;   // of those since it was recomputed
   };
-  static Bins chances(const Class& events, const Bins& prior, float prior_weight);
+  Bins smooth(const Bins& bins) const;
+  Bins chances(const Class& events, const Bins& prior, float prior_weight) const;
   static const std::array<float, kBins - 1>& lengths_us();
   static void score_gittins(const Bins& chances, Bins& scores);
   static void score_density(const Bins& chances, Bins& scores);
-  void add(uint32_t of_class, uint64_t age_us, float weight, bool is_hit);
+  void grow(Class& one, float weight);
+  float alike() const;
   void recompute_class(Class& one);
   void recompute_common();
   void fade();
@@ -69,6 +81,12 @@ class AgeProfile {
   uint64_t interval_ = 1 << 14;
   uint64_t events_ = 0;      // since the last fading
   uint32_t recomputed_ = 0;  // classes since what all have in common was
+  // Of events together: the weight of those of one time, and over all times the sums of that and
+  // of its square.
+  uint64_t time_ = 0;
+  float of_time_ = 0;
+  double of_times_ = 0;
+  double squares_ = 0;
 };
 
 inline uint32_t AgeProfile::bin(uint64_t age_us) {

@@ -38,6 +38,8 @@ class EntryFacts {
   virtual uint64_t span_bytes(EntryId entry) const = 0;
   // Of its key: the same when it comes back.
   virtual uint32_t fingerprint(EntryId entry) const = 0;
+  // Children on the tier of that object; of a ghost's stretch, too.
+  virtual uint32_t children(EntryId entry) const = 0;
   // How many it counts for where a policy counts entries along a path.
   virtual uint32_t spans(EntryId) const { return 1; }
   // Of one entry of a real tier, by which an entry counts where a policy has a least size: below 1

@@ -46,6 +46,11 @@ uint64_t TreeFacts::span_bytes(EntryId entry) const {
   return id.valid() ? root_of(id).layout->span_plan.page_bytes : 0;
 }
 
+uint32_t TreeFacts::children(EntryId entry) const {
+  const NodeId id = deepest(entry);
+  return id.valid() ? tree_->marks().children_in(id, shape_.tier) : 0;
+}
+
 uint32_t TreeFacts::fingerprint(EntryId entry) const {
   const NodeId id = first(entry);
   return id.valid() ? static_cast<uint32_t>(tree_->key(id).word(1)) : 0;

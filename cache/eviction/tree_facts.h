@@ -32,6 +32,7 @@ class TreeFacts final : public EntryFacts {
   uint64_t bytes(EntryId entry) const override;
   uint64_t span_bytes(EntryId entry) const override;
   uint32_t fingerprint(EntryId entry) const override;
+  uint32_t children(EntryId entry) const override;
 
   // Of the entry's nodes on the tier that `accept` takes the deepest; none: there is none.
   template <typename Accept>

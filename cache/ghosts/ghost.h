@@ -85,6 +85,7 @@ class Ghost final : private EntryFacts {
   uint64_t bytes(EntryId entry) const override { return stretches_->at(entry).shape.bytes; }
   uint64_t span_bytes(EntryId entry) const override { return bytes(entry); }
   uint32_t fingerprint(EntryId entry) const override { return stretches_->at(entry).keys[0]; }
+  uint32_t children(EntryId entry) const override { return holds_[entry.value].children; }
   uint32_t spans(EntryId entry) const override { return stretches_->at(entry).blocks; }
   double share() const override { return share_; }
 

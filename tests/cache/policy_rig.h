@@ -25,8 +25,13 @@ class RigFacts final : public EntryFacts {
   uint64_t bytes(EntryId entry) const override { return get(sizes, entry, span_bytes(entry)); }
   uint64_t span_bytes(EntryId) const override { return 4096; }
   uint32_t fingerprint(EntryId entry) const override { return entry.value * 2654435761u; }
+  uint32_t children(EntryId entry) const override {
+    const auto found = child_counts.find(entry.value);
+    return found == child_counts.end() ? 0 : found->second;
+  }
 
   std::map<uint32_t, uint32_t> parents;
+  std::map<uint32_t, uint32_t> child_counts;
   std::map<uint32_t, uint64_t> tokens;
   std::map<uint32_t, uint64_t> sizes;
 

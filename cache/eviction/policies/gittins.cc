@@ -8,7 +8,8 @@
 // A class is what says most about the reuse of sessions, of facts that every entry has:
 //   uses     how often it was used again: 0, 1, 2-3, 4-15, more
 //   gap      between the last two turns, by which a pause of a tool call, of a person and the end
-//            of a conversation differ; what is new has the gap of what it continues
+//            of a conversation differ; what is new has the gap of what it continues, but none where
+//            several continue the same
 //   place    how far behind the point from which the turn that wrote it had to compute
 // Within a class the one that was used longest ago goes first. What would go sooner than who would
 // go for it is not admitted, where the tier can do without.
@@ -32,6 +33,9 @@ constexpr uint32_t kClasses = kGapKinds * kPlaceKinds * kUseKinds;
 constexpr uint8_t kFarthest = 15;
 constexpr uint64_t kFadePerEntry = 8;  // events for each entry until what was learned fades
 constexpr uint64_t kLeastFade = 1 << 16;
+// Whose parent has so many children begins something of its own: its parent's past is of others.
+// Two are one conversation, of which a template has rewritten the end.
+constexpr uint32_t kSharedChildren = 3;
 
 // Borders between a machine's steps, a tool's, a person's, and what has been left.
 constexpr std::array<uint64_t, kGapKinds - 2> kGapEndsUs{5'000'000,   15'000'000,  40'000'000,
@@ -60,6 +64,7 @@ class GittinsPolicy final : public EvictionPolicy {
     note_count(1);
   }
   void used(EntryId entry, uint64_t before) override;
+  void handed_up(EntryId parent, EntryId child, uint64_t before) override;
   void done_with(EntryId entry) override {
     if (!is_candidate(entry)) return;
     withdrawn(entry);
@@ -113,7 +118,8 @@ class GittinsPolicy final : public EvictionPolicy {
   }
   // What happens to one entry is known of so many.
   float weight() const { return static_cast<float>(1 / parts_.facts->share()); }
-  Mark mark_below(const std::optional<EntryId>& parent) const;
+  // Of a new entry; `coming`: children of its parent that are not there yet.
+  Mark mark_below(const std::optional<EntryId>& parent, uint32_t coming) const;
   std::optional<Least> find_least() const;
   void note_count(int64_t change);
 
@@ -134,8 +140,10 @@ void GittinsPolicy::note_count(int64_t change) {
 
 // A turn writes behind what it found: what it found has its gap, what it wrote counts on from
 // there.
-GittinsPolicy::Mark GittinsPolicy::mark_below(const std::optional<EntryId>& parent) const {
+GittinsPolicy::Mark GittinsPolicy::mark_below(const std::optional<EntryId>& parent,
+                                              uint32_t coming) const {
   if (!parent) return {.gap = 0, .place = 1};
+  if (parts_.facts->children(*parent) + coming >= kSharedChildren) return {.gap = 0, .place = 1};
   const Mark above = mark(*parent);
   const bool is_new = parts_.entries->uses(*parent) == 0;
   const uint32_t place = is_new ? above.place + parts_.facts->spans(*parent) : 1;
@@ -144,7 +152,7 @@ GittinsPolicy::Mark GittinsPolicy::mark_below(const std::optional<EntryId>& pare
 
 // What was here lately is as if it had been used, though not known how often.
 void GittinsPolicy::inserted(EntryId entry, Seen seen) {
-  Mark mark = mark_below(parts_.facts->parent(entry));
+  Mark mark = mark_below(parts_.facts->parent(entry), 0);
   if (const auto found =
           watched_.take(parts_.facts->fingerprint(entry), parts_.clock->now(), weight())) {
     mark.gap = static_cast<uint8_t>(gap_kind(age(found->last_use)));
@@ -160,12 +168,22 @@ void GittinsPolicy::used(EntryId entry, uint64_t before) {
   const bool candidate = is_candidate(entry);
   if (candidate) heaps_.erase(entry);
   if (UseClock::is_use(before)) {
+    profile_.together(last_use(entry), weight());
     const uint32_t uses = parts_.entries->uses(entry);
     const uint64_t gap = last_use(entry) - before;
     profile_.hit(class_of(uses == 0 ? 0 : uses - 1, mark(entry)), gap, weight());
     set_mark(entry, {.gap = static_cast<uint8_t>(gap_kind(gap)), .place = 0});
   }
   if (candidate) offered(entry);
+}
+
+// Uses that nobody told came between `before` and the last one: the gap is the child's, and how
+// long it was is no news.
+void GittinsPolicy::handed_up(EntryId parent, EntryId child, uint64_t) {
+  const bool candidate = is_candidate(parent);
+  if (candidate) heaps_.erase(parent);
+  set_mark(parent, {.gap = mark(child).gap, .place = 0});
+  if (candidate) offered(parent);
 }
 
 // Done with before all that was used, in the order in which it was told.
@@ -191,7 +209,7 @@ std::optional<GittinsPolicy::Least> GittinsPolicy::find_least() const {
 bool GittinsPolicy::admits(const Newcomer& newcomer) {
   const auto least = find_least();
   if (!least) return true;
-  const Mark mark = mark_below(newcomer.parent);
+  const Mark mark = mark_below(newcomer.parent, 1);
   const uint32_t of_class = class_of(0, mark);
   if (profile_.score(of_class, 0) >= least->score) return true;
   const uint64_t now = parts_.clock->now();
