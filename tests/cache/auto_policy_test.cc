@@ -14,10 +14,11 @@ GhostRow row(std::string_view policy, double percent, double error = 0) {
 
 class Looks {
  public:
-  std::string_view look(const std::vector<GhostRow>& rows, double tier_percent = 0) {
+  std::string_view look(const std::vector<GhostRow>& rows, double tier_percent = 30) {
     choice_.look(rows, tier_percent);
     return choice_.chosen();
   }
+  std::string_view chosen() const { return choice_.chosen(); }
 
  private:
   AutoPolicy choice_;
@@ -53,8 +54,41 @@ TEST(AutoPolicy, LeadersThatTakeTurnsDoNotMakeItFlap) {
 TEST(AutoPolicy, WhoIsInChargeCountsByWhatTheTierHit) {
   Looks looks;
   for (int i = 0; i < 20; ++i) {
-    EXPECT_EQ(looks.look({row("lru", 35), row(AutoPolicy::kFirst, 30)}, 34.5), AutoPolicy::kFirst);
+    EXPECT_EQ(looks.look({row("lru", 35), row(AutoPolicy::kFirst, 34)}, 34.5), AutoPolicy::kFirst);
   }
+}
+
+// Its ghost says five points too little: so may others say five too much.
+TEST(AutoPolicy, LeadThatGhostsAreOffByIsNone) {
+  Looks looks;
+  for (int i = 0; i < 20; ++i) {
+    EXPECT_EQ(looks.look({row("lru", 34), row(AutoPolicy::kFirst, 25)}, 30), AutoPolicy::kFirst);
+  }
+  for (int i = 0; i < 5; ++i) looks.look({row("lru", 34), row(AutoPolicy::kFirst, 29)}, 30);
+  EXPECT_EQ(looks.look({row("lru", 34)}, 30), "lru");
+}
+
+// It was promised 40, and the tier hits 20 since.
+TEST(AutoPolicy, OneThatDisappointsIsTakenBack) {
+  Looks looks;
+  for (int i = 0; i < 5; ++i) looks.look({row("lru", 40), row(AutoPolicy::kFirst, 30)});
+  const std::vector<GhostRow> rows{row("lru", 22), row(AutoPolicy::kFirst, 30)};
+  for (int i = 0; i < 5; ++i) looks.look(rows, 20);
+  EXPECT_EQ(looks.look(rows, 20), AutoPolicy::kFirst);
+}
+
+// The ghost of the one in charge says 10 points more than there were: so may any other's.
+TEST(AutoPolicy, LeadWithinWhatGhostsAreOffIsNone) {
+  Looks looks;
+  const std::vector<GhostRow> rows{row("lru", 39), row(AutoPolicy::kFirst, 40)};
+  for (int i = 0; i < 20; ++i) EXPECT_EQ(looks.look(rows, 30), AutoPolicy::kFirst);
+}
+
+TEST(AutoPolicy, LeadOverTheTierCountsThoughItsGhostSaysMore) {
+  Looks looks;
+  const std::vector<GhostRow> rows{row("lru", 34), row(AutoPolicy::kFirst, 32)};
+  for (int i = 0; i < 5; ++i) looks.look(rows, 30);
+  EXPECT_EQ(looks.chosen(), "lru");
 }
 
 TEST(AutoPolicy, StaysWhereAllHitTheSame) {
