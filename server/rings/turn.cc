@@ -52,17 +52,20 @@ void Turn::open(uint64_t request_id, int64_t now_ns) {
 }
 
 // A turn's ranks match one after the other, and an engine may match again after a preemption: the
-// last answer is what the engine went by.
-void Turn::announce(const model::MatchArgs& args, const model::MatchResult& result) {
-  record_.prompt_tokens = args.prompt_tokens;
+// last answer is what the engine went by. The prompt, and what limited its hit, are those of the
+// longest: who chose an earlier position matches up to there, and the request is no shorter by it.
+bool Turn::announce(const model::MatchArgs& args, const model::MatchResult& result) {
   record_.have_tokens = std::min(args.have_tokens, args.prompt_tokens);
   record_.announced_tokens = result.exact_tokens;
-  record_.withheld_tokens = result.span_tokens - std::min(result.span_tokens, result.exact_tokens);
   record_.announced = result.tokens;
+  if (args.prompt_tokens < record_.prompt_tokens) return false;
+  record_.prompt_tokens = args.prompt_tokens;
+  record_.withheld_tokens = result.span_tokens - std::min(result.span_tokens, result.exact_tokens);
   record_.limit = static_cast<model::MatchLimit>(result.limit);
   record_.limit_group = result.limit_group;
   record_.limit_tokens = result.limit_tokens;
   span_tokens_ = std::max(result.span_tokens, result.exact_tokens);
+  return true;
 }
 
 void Turn::ask(const LoadFacts& facts) {
@@ -164,9 +167,6 @@ uint32_t Turn::implied_resume() const {
 TurnRecord Turn::close() const {
   TurnRecord record = record_;
   if (record.how == ResumedHow::kUnsaid) record.resumed_tokens = implied_resume();
-  // A later match of the same turn may have told of a shorter prompt than the engine's word was
-  // about.
-  record.resumed_tokens = std::min(record.resumed_tokens, record.prompt_tokens);
   record.replayed_tokens = std::min(record.replayed_tokens, record.resumed_tokens);
   record.hit_tokens = record.resumed_tokens - record.replayed_tokens;
   record.missed_tokens = record.prompt_tokens - record.resumed_tokens;

@@ -136,8 +136,9 @@ class Turn {
   // The session goes on with another prompt, of which it may write before it asks for it.
   // Precondition: the last turn was closed.
   void reset();
-  // The answer of a match of this turn; a later one takes its place.
-  void announce(const model::MatchArgs& args, const model::MatchResult& result);
+  // The answer of a match of this turn; a later one takes its place. False: of a part of the prompt
+  // only, which is as long as before.
+  bool announce(const model::MatchArgs& args, const model::MatchResult& result);
   // A load asks, and later brings what came: blocks count once a turn, whoever asks.
   void ask(const LoadFacts& facts);
   void deliver(const LoadFacts& facts, const model::LoadResult& result, bool late = false);

@@ -102,9 +102,9 @@ void TurnMeter::matched(Attachment& attachment, const model::MatchArgs& args,
   }
   if (!joins) learn_tail(attachment, args);
   attachment.matched_turn = session.turn.number();
-  session.turn.announce(args, result);
+  const bool whole = session.turn.announce(args, result);
   changed(session);
-  if (memory_ != nullptr) {
+  if (memory_ != nullptr && whole) {
     RememberedTurn& turn = remember(attachment, args, joins);
     turn.exact_tokens = result.exact_tokens;
     turn.span_tokens = result.span_tokens;
@@ -112,7 +112,7 @@ void TurnMeter::matched(Attachment& attachment, const model::MatchArgs& args,
     turn.miss = cache_->explain(session.cached, attachment.lane().chain().first(args.unit_count),
                                 args.prompt_tokens, result);
   }
-  if (ghosts_ != nullptr) tell_match(attachment, args, result);
+  if (ghosts_ != nullptr && whole) tell_match(attachment, args, result);
   // Ranks of one request, and an engine that asks again, are one request.
   if (!joins && records()) trace_match(attachment, args, result);
   if (result.lease == 0) return;

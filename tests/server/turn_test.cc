@@ -21,6 +21,9 @@ class TurnTest : public testing::Test {
  protected:
   void open(uint32_t prompt, uint32_t exact, uint32_t span, uint32_t have = 0) {
     turn_.open(7, 100);
+    announce(prompt, exact, span, have);
+  }
+  bool announce(uint32_t prompt, uint32_t exact, uint32_t span, uint32_t have = 0) {
     model::MatchArgs args{};
     args.prompt_tokens = prompt;
     args.have_tokens = have;
@@ -28,7 +31,9 @@ class TurnTest : public testing::Test {
     result.exact_tokens = exact;
     result.span_tokens = span;
     result.tokens[TierId::kRam] = exact;
-    turn_.announce(args, result);
+    if (span < prompt) result.limit = static_cast<uint8_t>(model::MatchLimit::kNoSpan);
+    result.limit_tokens = span;
+    return turn_.announce(args, result);
   }
   static LoadFacts facts(uint32_t first, uint32_t end, std::vector<TierBlocks> below = {}) {
     LoadFacts facts;
@@ -127,6 +132,23 @@ TEST_F(TurnTest, WithCheckpointsAHitEndsAtOneThatCame) {
   EXPECT_EQ(record.delivered[TierId::kRam], 80u);
   EXPECT_EQ(record.delivered[TierId::kSsd], 4u) << "the tail pages";
   EXPECT_EQ(record.undelivered_tokens, 0u);
+}
+
+// As a rank does that loads what its scheduler chose.
+TEST_F(TurnTest, Law12_AMatchOfAPartLeavesThePromptAndItsLimit) {
+  open(100, 48, 56);
+  EXPECT_FALSE(announce(41, 40, 40));
+  load(facts(0, 5), 5);
+  EXPECT_EQ(say(ResumedHow::kCut, 40), Errc::kOk);
+  const TurnRecord record = turn_.close();
+  EXPECT_EQ(record.prompt_tokens, 100u);
+  EXPECT_EQ(record.hit_tokens, 40u);
+  EXPECT_EQ(record.missed_tokens, 60u) << "computed, whoever asked for less";
+  EXPECT_EQ(record.announced_tokens, 40u) << "what the engine went by";
+  EXPECT_EQ(record.limit_tokens, 56u);
+  EXPECT_EQ(record.withheld_tokens, 8u);
+  EXPECT_TRUE(announce(120, 48, 56)) << "after a preemption the answer so far is computed, too";
+  EXPECT_EQ(turn_.close().prompt_tokens, 120u);
 }
 
 TEST_F(TurnTest, TheLastWordWins) {
