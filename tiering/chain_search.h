@@ -18,6 +18,8 @@
 
 namespace quire::tiering {
 
+inline constexpr uint32_t kMaxChainQuestions = 64;  // under way at once, of a tier
+
 struct ChainQuestion {
   uint32_t job = 0;
   model::RootId root;        // whose hash, and whose layout, objects are named by

@@ -54,7 +54,7 @@ Result<void> Searches::check_bounds(model::DomainId domain) const {
   const auto of_domain = std::count_if(questions_.begin(), questions_.end(), [&](const auto& one) {
     return one.second.domain == domain;
   });
-  if (questions_.size() < kMaxQuestions && of_domain < std::ptrdiff_t{kMaxQuestions / 2}) return {};
+  if (questions_.size() + static_cast<size_t>(of_domain) < kMaxChainQuestions) return {};
   return model::make_error(Errc::kResourceExhausted, "too many searches are under way");
 }
 

@@ -15,8 +15,9 @@
 //    that has some, or can forget others (NodeRoom).
 // 5. Where the tier said that the chain ends is not asked again for a moment (NowhereTable).
 //
-// Threads: core only. Bounds: kMaxQuestions, and half of them of one domain; a question keeps its
-// chain, 32 bytes a unit; objects joined in one step. Lifetime: cache and tiers outlive it.
+// Threads: core only. Bounds: kMaxChainQuestions, of which a domain has at most what it leaves
+// free; a question keeps its chain, 32 bytes a unit; objects joined in one step. Lifetime: cache
+// and tiers outlive it.
 #pragma once
 
 #include <cstdint>
@@ -59,7 +60,6 @@ uint32_t known_on_hint_tier(cache::Cache& cache, model::RootId root, const cache
 
 class Searches {
  public:
-  static constexpr size_t kMaxQuestions = 256;
   static constexpr uint32_t kJoinedPerStep = 256;  // objects: some 200 us
 
   struct Question {

@@ -29,11 +29,11 @@ class SearchesTest : public testing::Test {
     QUIRE_CHECK(!is_known(first_number));
   }
   model::Result<void> ask(uint64_t tag, uint32_t count, uint64_t first_number,
-                          uint32_t known_units = 0) {
+                          uint32_t known_units = 0, uint16_t domain = 0) {
     std::vector<model::Hash256> chain;
     for (uint32_t i = 0; i < count; ++i) chain.push_back(TierRig::key_of(first_number + i));
     return rig_.set().searches().ask({.tag = tag,
-                                      .root = rig_.root_id(),
+                                      .root = rig_.root_id(domain),
                                       .chain = {chain.data(), count},
                                       .known_units = known_units});
   }
@@ -187,17 +187,37 @@ TEST_F(SearchesTest, OfARootThatDiedNothingJoins) {
   EXPECT_EQ(rig_.inspect().counters().spans, 0u);
 }
 
-TEST_F(SearchesTest, ARefusedQuestionLeavesNothing) {
+class BusySearches : public SearchesTest {
+ protected:
+  BusySearches() : SearchesTest({.domains = 2, .cluster = MemoryTierOptions{.max_jobs = 8}}) {}
+};
+
+TEST_F(BusySearches, ARefusedQuestionLeavesNothing) {
   write_unknown(2, 1);
   rig_.cluster().hold(true);
   uint64_t asked = 0;
   while (ask(asked, 1, 1000 + asked).ok()) ++asked;
-  EXPECT_EQ(asked, MemoryTierOptions().max_jobs);
+  EXPECT_EQ(asked, 8u);
   EXPECT_EQ(counters().refused, 1u);
   rig_.cluster().hold(false);
   EXPECT_TRUE(rig_.until([&] { return rig_.set().searches().under_way() == 0; }));
   EXPECT_TRUE(ask(5000, 2, 1).ok());
   EXPECT_TRUE(is_answered(5000));
+}
+
+class CrowdedSearches : public SearchesTest {
+ protected:
+  CrowdedSearches() : SearchesTest({.domains = 2, .cluster = MemoryTierOptions{}}) {}
+};
+
+TEST_F(CrowdedSearches, Law06_AUserAsksNoMoreThanItLeavesFree) {
+  rig_.cluster().hold(true);
+  uint64_t asked = 0;
+  while (ask(asked, 1, 1000 + asked).ok()) ++asked;
+  EXPECT_EQ(asked, tiering::kMaxChainQuestions / 2);
+  EXPECT_TRUE(ask(asked, 1, 5000, 0, 1).ok()) << "another user";
+  rig_.cluster().hold(false);
+  EXPECT_TRUE(rig_.until([&] { return rig_.set().searches().under_way() == 0; }));
 }
 
 class LongSearches : public SearchesTest {

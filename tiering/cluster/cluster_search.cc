@@ -32,7 +32,7 @@ model::Result<void> ClusterSearch::ask(const ChainQuestion& question) {
   if (!may_read(parts_.health->mode())) {
     return model::make_error(Errc::kIoError, "the cluster tier is off");
   }
-  if (under_way_.size() == kMaxQuestions) {
+  if (under_way_.size() == kMaxChainQuestions) {
     return model::make_error(Errc::kResourceExhausted, "too many searches of the cluster");
   }
   const cache::Root& root = parts_.cache->names().root(question.root);

@@ -10,7 +10,7 @@
 // leave out, and what is asked for beyond the end costs little: it is not there.
 // Believed is an entry that is whole, of this object and of this epoch, and whose run says in its
 // own header that it has it. A round trip that fails ends the search with what was proved before.
-// Threads: core only. Bounds: kMaxQuestions; the operations of a round.
+// Threads: core only. Bounds: kMaxChainQuestions; the operations of a round.
 #pragma once
 
 #include <cstdint>
@@ -37,7 +37,6 @@ struct ClusterSearchCounters {
 
 class ClusterSearch final : public ChainSearch {
  public:
-  static constexpr uint32_t kMaxQuestions = 64;
   static constexpr uint32_t kFirstSegments = 4;
   static constexpr uint32_t kMaxSegments = 256;  // of a round
 
