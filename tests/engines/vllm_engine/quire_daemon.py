@@ -63,6 +63,7 @@ class Daemon:
             "delivered_ssd": sum(t["delivered_ssd_tokens"] for t in tenants),
             "turn_hits": sum(t["hit_tokens"] for t in tenants),
             "turns": sum(t["turns"] for t in tenants),
+            "turn_prompts": sum(t["prompt_tokens"] for t in tenants),
             "spans": status["cache"]["committed_spans"],
             "checkpoints": status["cache"]["committed_checkpoints"],
             "leases": status["cache"]["leases"],

@@ -68,6 +68,22 @@ def test_another_engine_has_the_same_bytes(engine, daemon, ranks, load):
 
 
 @pytest.mark.parametrize("ranks", [1, 2])
+def test_receipts_have_the_whole_prompt(engine, daemon, ranks):
+    """Ranks match as far as they load; what comes behind it was asked for, and is computed."""
+    cache = config([(full(), 3)])
+    save(engine(cache, ranks), ask("first"))
+    before = daemon.figures()
+    second, request = engine(cache, ranks), ask("second", 3 * WHOLE)
+    assert second.load(request)[0] == WHOLE
+    second.compute(request, request.num_tokens - WHOLE)
+    second.finish(request)
+    second.settle()
+    eventually(lambda: grown(before, daemon.figures())["turns"] == 1)
+    found = grown(before, daemon.figures())
+    assert (found["turn_prompts"], found["turn_hits"]) == (3 * WHOLE, WHOLE)
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
 def test_windows_come_with_a_checkpoint(engine, daemon, ranks):
     cache = config([(full(), 2), (window(40), 2)])
     save(engine(cache, ranks), ask("first"))
