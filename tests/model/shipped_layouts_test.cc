@@ -8,6 +8,7 @@
 #include "client/quirectl/layout_output.h"
 #include "model/hex_text.h"
 #include "model/layout_toml.h"
+#include "model/page_plan.h"
 #include "tests/model/model_fixtures.h"
 
 namespace quire::model::shipped_layouts_test {
@@ -45,6 +46,22 @@ TEST(ShippedLayouts, DigestsAreGolden) {
     const auto loaded = load_layout_file(shipped_path(shipped.stem));
     ASSERT_TRUE(loaded.ok()) << loaded.error().text;
     EXPECT_EQ(hex_text(layout_digest(*loaded).bytes), shipped.digest) << shipped.stem;
+  }
+}
+
+// A session with default options can write what its engine has to: at each boundary of a block.
+TEST(ShippedLayouts, StagingHoldsASpanAndACheckpointByDefault) {
+  for (const ShippedLayout& shipped : shipped_layouts()) {
+    const auto loaded = load_layout_file(shipped_path(shipped.stem));
+    ASSERT_TRUE(loaded.ok()) << loaded.error().text;
+    const uint64_t staging = staging_bytes_for(*loaded);
+    const uint64_t span =
+        plan_pages(*loaded, FillKind::kSpan, loaded->block_tokens, 0).staging_bytes;
+    for (uint32_t end = loaded->unit_tokens; end <= 2 * loaded->block_tokens;
+         end += loaded->unit_tokens) {
+      const uint64_t checkpoint = plan_pages(*loaded, FillKind::kCheckpoint, end, 0).staging_bytes;
+      ASSERT_GE(staging, span + checkpoint) << shipped.stem << " at " << end;
+    }
   }
 }
 

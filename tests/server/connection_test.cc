@@ -107,6 +107,19 @@ TEST_F(ConnectionTest, WhatIsLeftInTheSocketIsToldAgain) {
   EXPECT_EQ(owner_.frames, 8192);
 }
 
+TEST_F(ConnectionTest, Law10_WhoDoesNotReadHisRepliesIsLetGoAtTheBound) {
+  const std::string reply(64 << 10, 'r');
+  const auto send_reply = [&] {
+    connection_->send(model::FrameType::kStatus, /*reply=*/true, 0, reply);
+  };
+  // The socket holds some besides; it takes no more than this.
+  int sent = 0;
+  for (; !owner_.ended && sent < 256; ++sent) send_reply();
+  ASSERT_TRUE(owner_.ended);
+  EXPECT_EQ(owner_.ended->code, Errc::kBusy);
+  EXPECT_GT(sent * reply.size(), kMaxOutboxBytes) << "so much may wait for a slow reader";
+}
+
 TEST_F(ConnectionTest, SuspendedOneTakesNothing) {
   connection_->suspend();
   send(pings(1));

@@ -143,6 +143,17 @@ TEST_F(DispatcherWaiting, DeadlineEndsTheFillAndWhoIsBehindHasItsTurn) {
   EXPECT_EQ(rig_.answer(writer_).user_data, second);
 }
 
+// A client that names the largest number there is waits ten minutes, as whoever names those.
+TEST_F(DispatcherWaiting, NoRequestHasALongerDeadlineThanTheLongest) {
+  const uint64_t begun = writer_.begin(2, UINT32_MAX);
+  rig_.turns();
+  EXPECT_EQ(rig_.dispatcher().next_deadline_ns(), rig_.clock().now_ns() + 600'000'000'000);
+  rig_.clock().advance(std::chrono::milliseconds(600'000));
+  const model::Completion done = rig_.answer(writer_);
+  EXPECT_EQ(done.user_data, begun);
+  EXPECT_EQ(code_of(done), Errc::kDeadlineExceeded);
+}
+
 TEST_F(DispatcherWaiting, Law05_DeathEndsTheFillAndTheNextInLineIsServed) {
   writer_.begin(2);
   rig_.turns();
